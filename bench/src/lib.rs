@@ -1,0 +1,1 @@
+//! Comparisons along the axes and against peers.

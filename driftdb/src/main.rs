@@ -1,0 +1,3 @@
+//! The driftdb binary: one command line over server, sim and bench.
+
+fn main() {}

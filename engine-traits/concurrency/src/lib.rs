@@ -1,0 +1,1 @@
+//! The concurrency contract: transactions over an engine.

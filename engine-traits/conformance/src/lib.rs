@@ -1,0 +1,1 @@
+//! The contracts, executable: suites that any implementation runs in one line.

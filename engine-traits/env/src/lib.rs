@@ -1,0 +1,33 @@
+//! The outside world, behind one handle.
+//!
+//! Everything in DriftDB that waits, reads a clock, draws a random number, starts a task or touches
+//! a file does it through this crate. Dispatch is at run time, so that one binary serves both worlds:
+//!
+//! * **operating system**: [`Env::os`]; threads, parking_lot, real files.
+//! * **simulation**: the `sim` crate builds an [`Env`] over its own [`World`] and installs a
+//!   [`kernel::Kernel`] for the thread that runs the fibers. One seed then gives one history.
+//!
+//! Invariants
+//! * No other crate of the core calls `std::fs`, `std::thread`, `std::time` or `std::sync` locks
+//!   (`clippy.toml` bans them and names the substitute).
+//! * Destructors are never needed for correctness: a crash drops fibers without unwinding.
+//!
+//! Sources: [FDB21] for one binary in both worlds, [TigerBeetle] for the fault model.
+
+pub mod blocking;
+mod collections;
+mod disk;
+mod entropy;
+mod error;
+pub mod kernel;
+mod os;
+pub mod planted;
+pub mod sync;
+mod world;
+
+pub use collections::{FixedState, HashMap, HashSet};
+pub use disk::{DirEntry, Disk, DiskLock, File, FileKind, OpenHow};
+pub use entropy::Rng;
+pub use error::{IoError, IoOp};
+pub use kernel::yield_now;
+pub use world::{Env, Task, World};

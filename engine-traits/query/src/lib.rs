@@ -1,0 +1,1 @@
+//! The query contract: catalog, expressions, logical and physical plans.

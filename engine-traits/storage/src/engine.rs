@@ -1,0 +1,242 @@
+//! The traits an engine implements.
+
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+
+use driftdb_env::Env;
+
+use crate::{
+    Commit, Damage, EngineOptions, KeyspaceId, Lsn, Result, RetentionPolicy, Timestamp, WriteBatch,
+};
+
+/// A storage engine.
+///
+/// Threads: `apply` is called by one thread at a time, in commit order; `maintain` and `checkpoint`
+/// by one (other) thread at a time; everything else by any thread at any time.
+///
+/// After an I/O error or damage while *writing*, an engine is poisoned: every later `apply`,
+/// `maintain` and `checkpoint` fails with [`crate::StorageError::Poisoned`]; reads of what is in
+/// memory or already durable may go on.
+pub trait Engine: Send + Sync + Sized + 'static {
+    /// The name in the configuration and in the data directory.
+    const NAME: &'static str;
+
+    /// The view through which it is read.
+    type Snapshot: Snapshot;
+
+    /// Opens the engine in `dir`, creating it when there is nothing yet. Does no work in
+    /// proportion to the data. Afterwards [`Engine::durable`] says where replay must start.
+    ///
+    /// # Errors
+    /// I/O; damage; a newer format; files of another engine.
+    fn open(env: &Env, dir: &Path, options: &EngineOptions) -> Result<Self>;
+
+    /// The last commit up to which everything is complete on disk without the log.
+    /// [`Commit::default`] for a new engine.
+    fn durable(&self) -> Commit;
+
+    /// The last commit applied.
+    fn applied(&self) -> Commit;
+
+    /// Makes a batch readable, in memory. Batches come in the order of `at`; one at or below
+    /// [`Engine::durable`] (replay after a crash) is accepted and changes nothing.
+    ///
+    /// # Errors
+    /// A write into a keyspace that does not exist; a poisoned engine.
+    fn apply(&self, batch: &WriteBatch, at: Commit) -> Result<()>;
+
+    /// A view of everything applied so far. Cheap: a few reference counts. It stays exact while it
+    /// lives, whatever is applied, flushed, merged or dropped meanwhile.
+    fn snapshot(&self) -> Self::Snapshot;
+
+    /// Replaces the promise about history. Takes effect for snapshots made from now on; what the
+    /// new promise no longer covers is dropped by later `maintain` calls. Not persisted: the caller
+    /// sets it again after `open`. Versions already dropped stay [`crate::StorageError::SnapshotTooOld`].
+    fn set_retention(&self, policy: Arc<RetentionPolicy>);
+
+    /// Does one bounded step of background work, if any is due: flush, merge, checkpoint.
+    /// Before bytes that depend on commits up to *L* reach the disk, it waits on
+    /// `log.wait_durable(L)`: an engine must never be ahead of the log.
+    ///
+    /// # Errors
+    /// I/O or damage; the engine is poisoned unless it could undo the step (see the trait).
+    fn maintain(&self, log: &dyn LogBarrier) -> Result<Maintained>;
+
+    /// Makes everything applied so far durable, and drops history that retention no longer covers.
+    /// Returns the new [`Engine::durable`].
+    ///
+    /// # Errors
+    /// As [`Engine::maintain`].
+    fn checkpoint(&self, log: &dyn LogBarrier) -> Result<Commit>;
+
+    /// Reads everything on disk and checks it: checksums, order, structure. Calls `found` for each
+    /// damage and goes on as far as it can.
+    ///
+    /// # Errors
+    /// I/O errors other than damage.
+    fn verify(&self, found: &mut dyn FnMut(Damage)) -> Result<()>;
+
+    /// Reports figures by name (`bytes_written`, `table_count`, …); cumulative since open unless
+    /// the name ends in `_count` or `_bytes_now`.
+    fn stats(&self, out: &mut dyn FnMut(&'static str, u64));
+}
+
+/// What a step of maintenance did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Maintained {
+    /// Nothing was due.
+    Idle,
+    /// A step was done; there may be more.
+    Worked,
+}
+
+/// The log, as seen by an engine that is about to persist what the log must hold first.
+pub trait LogBarrier {
+    /// Returns when the log is durable up to `lsn`.
+    ///
+    /// # Errors
+    /// The log is poisoned: the engine must not persist either.
+    fn wait_durable(&self, lsn: Lsn) -> Result<()>;
+}
+
+/// A stable view of an engine.
+pub trait Snapshot: Clone + Send + Sync + 'static {
+    /// The cursor over it.
+    type Cursor<'a>: Cursor
+    where
+        Self: 'a;
+
+    /// The newest commit it can see.
+    fn at(&self) -> Commit;
+
+    /// Appends to `out` the value of the newest version of `key` at or below `ts`, and returns that
+    /// version's timestamp. `None`, with `out` untouched, if there is no such version or it is a
+    /// tombstone. Cost: a bounded number of I/Os, however many versions the key has.
+    ///
+    /// # Errors
+    /// [`crate::StorageError::SnapshotTooOld`] below the promise,
+    /// [`crate::StorageError::UnknownKeyspace`] where it did not exist at `ts`; I/O; damage.
+    fn get(
+        &self,
+        space: KeyspaceId,
+        key: &[u8],
+        ts: Timestamp,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Timestamp>>;
+
+    /// The timestamp of the newest version of `key`, tombstones included.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    fn newest(&self, space: KeyspaceId, key: &[u8]) -> Result<Option<Timestamp>>;
+
+    /// A cursor over `spec`, before its first entry.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    fn cursor<'a>(&'a self, space: KeyspaceId, spec: &ScanSpec<'_>) -> Result<Self::Cursor<'a>>;
+}
+
+/// A range of keys.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyRange<'a> {
+    /// The lower end.
+    pub start: Bound<&'a [u8]>,
+    /// The upper end.
+    pub end: Bound<&'a [u8]>,
+}
+
+impl<'a> KeyRange<'a> {
+    /// Every key.
+    pub const ALL: Self = Self { start: Bound::Unbounded, end: Bound::Unbounded };
+
+    /// From `start` (included) to `end` (excluded).
+    pub fn half_open(start: &'a [u8], end: &'a [u8]) -> Self {
+        Self { start: Bound::Included(start), end: Bound::Excluded(end) }
+    }
+
+    /// Whether `key` lies inside.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        !self.is_before_start(key) && !self.is_after_end(key)
+    }
+
+    /// Whether `key` lies before the lower end.
+    pub fn is_before_start(&self, key: &[u8]) -> bool {
+        match self.start {
+            Bound::Included(start) => key < start,
+            Bound::Excluded(start) => key <= start,
+            Bound::Unbounded => false,
+        }
+    }
+
+    /// Whether `key` lies after the upper end.
+    pub fn is_after_end(&self, key: &[u8]) -> bool {
+        match self.end {
+            Bound::Included(end) => key > end,
+            Bound::Excluded(end) => key >= end,
+            Bound::Unbounded => false,
+        }
+    }
+}
+
+/// Which versions a scan yields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visible {
+    /// For each key its newest version at or below the timestamp, unless that is a tombstone.
+    AsOf(Timestamp),
+    /// Every version, tombstones included, with `after < ts <= up_to`; newest first within a key.
+    Between {
+        /// Excluded lower end.
+        after: Timestamp,
+        /// Included upper end.
+        up_to: Timestamp,
+    },
+    /// Every version still kept, tombstones included; newest first within a key.
+    All,
+}
+
+/// What to scan.
+#[derive(Debug, Clone, Copy)]
+pub struct ScanSpec<'a> {
+    /// The keys. An inverted range is empty.
+    pub range: KeyRange<'a>,
+    /// The versions.
+    pub visible: Visible,
+    /// Descending keys. Versions within a key stay newest first.
+    pub reverse: bool,
+}
+
+/// One version, lent by a cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// The commit that made the version.
+    pub ts: Timestamp,
+    /// Its value; `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+}
+
+/// Walks a range.
+pub trait Cursor {
+    /// Moves to the next entry; false at the end. After an error every further call gives the same
+    /// error until [`Cursor::seek`]: nothing is silently skipped.
+    ///
+    /// # Errors
+    /// I/O; damage.
+    fn next(&mut self) -> Result<bool>;
+
+    /// Places the cursor just before the first entry at or after `key` (in a reverse scan: at or
+    /// before), inside the range. Clears a sticky error.
+    ///
+    /// # Errors
+    /// I/O; damage.
+    fn seek(&mut self, key: &[u8]) -> Result<()>;
+
+    /// The current entry: valid after `next` returned true.
+    ///
+    /// # Panics
+    /// If the cursor is not on an entry.
+    fn entry(&self) -> Entry<'_>;
+}

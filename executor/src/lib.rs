@@ -1,0 +1,1 @@
+//! Physical plan to vectors of columns; tables, indexes and catalog laid out on keys.

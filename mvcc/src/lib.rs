@@ -1,0 +1,1 @@
+//! Timestamps, write sets, savepoints, retention and the concurrency controls.

@@ -1,0 +1,1 @@
+//! Protocol, sessions, operations; the composition root.

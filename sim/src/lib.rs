@@ -1,0 +1,1 @@
+//! The deterministic simulator: kernel, faults, workloads, oracles.

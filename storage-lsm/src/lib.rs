@@ -1,0 +1,1 @@
+//! The log-structured merge-tree engine.

@@ -1,0 +1,1 @@
+//! PostgreSQL's type system: values, input and output, casts, operators and functions.
