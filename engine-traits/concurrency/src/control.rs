@@ -1,0 +1,126 @@
+//! What a concurrency-control protocol implements.
+
+use std::time::Duration;
+
+use driftdb_env::Env;
+use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
+
+use crate::{CancelToken, IsolationLevel, Result, TxnId};
+
+/// How a transaction starts.
+#[derive(Debug, Clone)]
+pub struct Begin {
+    /// Its identity; larger is younger.
+    pub id: TxnId,
+    /// The granted level.
+    pub isolation: IsolationLevel,
+    /// The snapshot it reads first.
+    pub read_ts: Timestamp,
+    /// Whether it promised not to write.
+    pub read_only: bool,
+    /// How it is interrupted while it waits.
+    pub cancel: CancelToken,
+}
+
+/// How strongly a row is claimed (PostgreSQL's four row locks, weakest first).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LockStrength {
+    /// `FOR KEY SHARE`
+    KeyShare,
+    /// `FOR SHARE`
+    Share,
+    /// `FOR NO KEY UPDATE`, and an update that leaves the key alone
+    NoKeyUpdate,
+    /// `FOR UPDATE`, a delete, an insert, an update of the key
+    Update,
+}
+
+impl LockStrength {
+    /// PostgreSQL's conflict table of row locks.
+    pub fn conflicts_with(self, other: Self) -> bool {
+        let (weak, strong) = if self <= other { (self, other) } else { (other, self) };
+        match weak {
+            Self::KeyShare => strong == Self::Update,
+            Self::Share => strong >= Self::NoKeyUpdate,
+            Self::NoKeyUpdate | Self::Update => true,
+        }
+    }
+}
+
+/// What to do when a claim conflicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitPolicy {
+    /// Wait, at most so long (`None`: until a deadlock or a cancel).
+    Wait(Option<Duration>),
+    /// Fail at once with [`crate::TxnError::LockNotAvailable`] (`NOWAIT`, `SKIP LOCKED`).
+    NoWait,
+}
+
+/// A concurrency-control protocol. One value serves all transactions of a store; per-key state (locks,
+/// read marks) is its own. All calls may come from any thread; those with one `Txn` come one at a time.
+///
+/// Order of calls: `begin`, then any of `read`, `scanned`, `write`, then `validate` (only to commit),
+/// then `finish` exactly once, on every path. Read-only historical transactions make no calls.
+pub trait ConcurrencyControl: Send + Sync + 'static {
+    /// The name in the configuration.
+    const NAME: &'static str;
+
+    /// Whether transactions read the newest committed version under their locks (locking protocols)
+    /// instead of their snapshot.
+    const READS_NEWEST: bool;
+
+    /// The state of one transaction.
+    type Txn: Send;
+
+    /// A protocol with no transactions yet.
+    fn new(env: &Env) -> Self;
+
+    /// The level really given for one asked for: the same or the next stronger that it offers.
+    fn granted(requested: IsolationLevel) -> IsolationLevel;
+
+    /// Starts a transaction. Never waits.
+    fn begin(&self, begin: Begin) -> Self::Txn;
+
+    /// Before a key is read. May wait.
+    ///
+    /// # Errors
+    /// Conflict, deadlock, cancel, timeout.
+    fn read(&self, txn: &mut Self::Txn, space: KeyspaceId, key: &[u8]) -> Result<()>;
+
+    /// Before a range of keys is scanned: the extent really covered by this batch. May wait.
+    ///
+    /// # Errors
+    /// Conflict, deadlock, cancel, timeout.
+    fn scanned(&self, txn: &mut Self::Txn, space: KeyspaceId, range: &KeyRange<'_>) -> Result<()>;
+
+    /// Claims a key before it is written or locked by `SELECT … FOR`. May wait for its holder.
+    ///
+    /// # Errors
+    /// Conflict, deadlock, cancel, timeout, not available.
+    fn claim(
+        &self,
+        txn: &mut Self::Txn,
+        space: KeyspaceId,
+        key: &[u8],
+        strength: LockStrength,
+        wait: WaitPolicy,
+    ) -> Result<()>;
+
+    /// The last check before a commit with writes. Called under the store's commit latch, in commit
+    /// order; must not wait. `newest(space, key)` tells the newest committed version.
+    ///
+    /// # Errors
+    /// Conflict.
+    fn validate(
+        &self,
+        txn: &mut Self::Txn,
+        newest: &dyn Fn(KeyspaceId, &[u8]) -> Result<Option<Timestamp>>,
+    ) -> Result<()>;
+
+    /// Ends a transaction, committed at a timestamp (already visible) or aborted; releases its claims
+    /// and wakes their waiters.
+    fn finish(&self, txn: Self::Txn, committed: Option<Timestamp>);
+
+    /// Who waits for whom: (waiter, holder) pairs, for `pg_locks` and tests.
+    fn waits(&self) -> Vec<(TxnId, TxnId)>;
+}

@@ -1,0 +1,277 @@
+//! The object-safe boundary that the executor calls.
+
+use std::sync::Arc;
+
+use driftdb_storage::{
+    Commit, Damage, KeyRange, KeyspaceId, RetentionPolicy, StorageError, Timestamp,
+};
+
+use crate::{CancelToken, IsolationLevel, LockStrength, Result, RowBatch, WaitPolicy};
+
+/// The identity of a transaction; larger is younger. Not reused while the store is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TxnId(pub u64);
+
+/// How to begin.
+#[derive(Debug, Clone)]
+pub struct BeginOptions {
+    /// The level asked for; the control may grant a stronger one.
+    pub isolation: IsolationLevel,
+    /// Promise not to write.
+    pub read_only: bool,
+    /// Read the past: every read is as of this time, writes are refused.
+    pub as_of: Option<Timestamp>,
+    /// How its waits are interrupted.
+    pub cancel: CancelToken,
+}
+
+impl Default for BeginOptions {
+    fn default() -> Self {
+        Self {
+            isolation: IsolationLevel::ReadCommitted,
+            read_only: false,
+            as_of: None,
+            cancel: CancelToken::new(),
+        }
+    }
+}
+
+/// Numbers that are never given out twice on one database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Counter {
+    /// Keys of rows in tables without a primary key.
+    RowId,
+    /// Object identifiers of the catalog, from 16384.
+    ObjectId,
+    /// Keyspaces, from 1024; lower ones are the system's.
+    Keyspace,
+}
+
+/// A transactional store: one engine, one log, one concurrency control.
+pub trait Store: Send + Sync {
+    /// Starts a transaction.
+    ///
+    /// # Errors
+    /// A time outside of the promise or in the future; shutting down.
+    fn begin(&self, options: BeginOptions) -> Result<Box<dyn Transaction>>;
+
+    /// The timestamp of the newest visible commit.
+    fn newest(&self) -> Timestamp;
+
+    /// The timestamp of commit sequence number `sequence`.
+    ///
+    /// # Errors
+    /// [`crate::TxnError::UnknownSequence`].
+    fn timestamp_of_sequence(&self, sequence: u64) -> Result<Timestamp>;
+
+    /// The sequence number of the newest commit at or before `ts`; 0 if there is none.
+    ///
+    /// # Errors
+    /// Storage.
+    fn sequence_at(&self, ts: Timestamp) -> Result<u64>;
+
+    /// The first of `count` consecutive numbers that nobody else gets. Not undone by a rollback.
+    ///
+    /// # Errors
+    /// Storage.
+    fn unique_ids(&self, counter: Counter, count: u64) -> Result<u64>;
+
+    /// The promise about history.
+    fn retention(&self) -> Arc<RetentionPolicy>;
+
+    /// Replaces the promise about history. Open transactions keep what they can read.
+    fn set_retention(&self, policy: RetentionPolicy);
+
+    /// Makes everything committed durable in the engine, drops history past the promise, lets the
+    /// log go (`VACUUM`, shutdown).
+    ///
+    /// # Errors
+    /// Storage.
+    fn checkpoint(&self) -> Result<()>;
+
+    /// Checks engine and log; see [`driftdb_storage::Engine::verify`].
+    ///
+    /// # Errors
+    /// Storage, other than damage.
+    fn verify(&self, found: &mut dyn FnMut(Damage)) -> std::result::Result<(), StorageError>;
+
+    /// Figures of engine, log and transactions by name.
+    fn stats(&self, out: &mut dyn FnMut(&'static str, u64));
+
+    /// The concurrency control's name.
+    fn control_name(&self) -> &'static str;
+
+    /// The engine's name.
+    fn engine_name(&self) -> &'static str;
+
+    /// The level that the control grants for one asked for.
+    fn granted(&self, requested: IsolationLevel) -> IsolationLevel;
+}
+
+/// As of when to read, and which own writes to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadAt {
+    /// The statement's view: its snapshot, and own writes of *earlier* statements. What SELECT, and
+    /// the reading side of UPDATE, DELETE and INSERT … SELECT use, so that no statement chases its own
+    /// writes.
+    Statement,
+    /// The newest committed version and every own write, also of the running statement. What
+    /// constraint checks, and the re-check of a row that was waited for, use.
+    Newest,
+    /// The past, without own writes.
+    AsOf(Timestamp),
+}
+
+/// Why a key is locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockIntent {
+    /// A row that the statement's snapshot showed is updated, deleted or locked: above READ
+    /// COMMITTED a newer version is a conflict.
+    Existing,
+    /// A key is about to be inserted: what stands there now decides, at every level.
+    Insert,
+}
+
+/// The state of a key after it was locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Locked {
+    /// As the statement's snapshot shows it.
+    Unchanged,
+    /// Changed by another since the snapshot (READ COMMITTED): read it again with
+    /// [`ReadAt::Newest`] and check whether it still qualifies.
+    Changed,
+}
+
+/// A scan request: up to `max_rows` rows of a range.
+#[derive(Debug, Clone, Copy)]
+pub struct ScanRequest<'a> {
+    /// The keys. To go on after a batch, exclude its last key (in reverse, at the upper end).
+    pub range: KeyRange<'a>,
+    /// As of when.
+    pub at: ReadAt,
+    /// Descending.
+    pub reverse: bool,
+    /// The most rows to return.
+    pub max_rows: usize,
+}
+
+/// Whether a scan is finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScanState {
+    /// There may be more rows after the batch's last key.
+    More,
+    /// The range is exhausted.
+    Done,
+}
+
+/// Names a savepoint inside one transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SavepointId(pub u64);
+
+/// A finished commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// Its place in the log and in time; `None` if nothing was written.
+    pub commit: Option<Commit>,
+    /// Its dense sequence number; that of the newest visible commit if nothing was written.
+    pub sequence: u64,
+}
+
+/// A running transaction. Used by one thread at a time. Dropping it rolls back.
+pub trait Transaction: Send {
+    /// Its identity.
+    fn id(&self) -> TxnId;
+
+    /// The granted level.
+    fn isolation(&self) -> IsolationLevel;
+
+    /// Whether writes are refused.
+    fn is_read_only(&self) -> bool;
+
+    /// The timestamp that [`ReadAt::Statement`] reads at.
+    fn snapshot_ts(&self) -> Timestamp;
+
+    /// Starts the next statement: own writes so far become visible to it; at READ COMMITTED it gets a
+    /// new snapshot.
+    ///
+    /// # Errors
+    /// Shutting down.
+    fn begin_statement(&mut self) -> Result<()>;
+
+    /// Appends the value of `key` to `out` and returns true, or leaves `out` and returns false.
+    ///
+    /// # Errors
+    /// See [`crate::TxnError`].
+    fn get(&mut self, space: KeyspaceId, key: &[u8], at: ReadAt, out: &mut Vec<u8>)
+    -> Result<bool>;
+
+    /// Adds the next rows of a range to `out` (which is not cleared).
+    ///
+    /// # Errors
+    /// See [`crate::TxnError`].
+    fn scan(
+        &mut self,
+        space: KeyspaceId,
+        request: &ScanRequest<'_>,
+        out: &mut RowBatch,
+    ) -> Result<ScanState>;
+
+    /// Claims a key; after it, nobody else changes the key until this transaction ends.
+    ///
+    /// # Errors
+    /// See [`crate::TxnError`].
+    fn lock(
+        &mut self,
+        space: KeyspaceId,
+        key: &[u8],
+        strength: LockStrength,
+        intent: LockIntent,
+        wait: WaitPolicy,
+    ) -> Result<Locked>;
+
+    /// Writes a value. The key must have been locked with [`LockStrength::NoKeyUpdate`] or stronger,
+    /// unless its keyspace was created by this transaction.
+    ///
+    /// # Errors
+    /// Read-only.
+    fn put(&mut self, space: KeyspaceId, key: &[u8], value: &[u8]) -> Result<()>;
+
+    /// Removes a key; as [`Transaction::put`].
+    ///
+    /// # Errors
+    /// Read-only.
+    fn delete(&mut self, space: KeyspaceId, key: &[u8]) -> Result<()>;
+
+    /// Brings a keyspace into being at commit; writable at once by this transaction.
+    ///
+    /// # Errors
+    /// Read-only.
+    fn create_keyspace(&mut self, space: KeyspaceId) -> Result<()>;
+
+    /// Ends a keyspace at commit; unreadable at once in this transaction.
+    ///
+    /// # Errors
+    /// Read-only.
+    fn drop_keyspace(&mut self, space: KeyspaceId) -> Result<()>;
+
+    /// Marks the present state of the writes.
+    fn savepoint(&mut self) -> SavepointId;
+
+    /// Undoes the writes since the savepoint, which stays usable; later savepoints are gone.
+    fn rollback_to(&mut self, savepoint: SavepointId);
+
+    /// Forgets the savepoint and later ones; their writes stay.
+    fn release(&mut self, savepoint: SavepointId);
+
+    /// Whether anything was written.
+    fn has_writes(&self) -> bool;
+
+    /// Commits; returns when the commit is durable and visible.
+    ///
+    /// # Errors
+    /// Any conflict (nothing was written), or [`crate::TxnError::OutcomeUnknown`].
+    fn commit(self: Box<Self>) -> Result<Committed>;
+
+    /// Undoes everything.
+    fn rollback(self: Box<Self>);
+}
