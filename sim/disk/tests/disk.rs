@@ -1,4 +1,5 @@
 //! What the virtual disk promises: to its users as a disk, and to tests as a saboteur.
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -94,12 +95,12 @@ fn a_torn_write_is_new_or_old_by_sector() {
         file.write_at(100, &[2; 4000]).unwrap();
         disk.crash_with(CrashMode::Torn);
         let bytes = disk.read_file(&path("a")).unwrap();
-        let firsts: Vec<u8> = (0..10).map(|sector| bytes[sector * 512 + 200]).collect();
+        let firsts: Vec<u8> = (0..8).map(|sector| bytes[sector * 512 + 200]).collect();
         for (sector, first) in firsts.iter().enumerate() {
             let written = (sector * 512).max(100)..(sector * 512 + 512).min(4100);
             assert!(bytes[written].iter().all(|byte| byte == first), "seed {seed} sector {sector}");
         }
-        mixed += u32::from(firsts.contains(&2) && firsts[..8].contains(&1));
+        mixed += u32::from(firsts.contains(&2) && firsts.contains(&1));
     }
     assert!(mixed > 40, "{mixed} of 50 were torn in the middle");
 }
@@ -164,7 +165,7 @@ fn faults_strike_where_they_are_aimed() {
     log.write_at(0, b"3").unwrap();
     disk.clear_faults();
     disk.inject(Fault::from(1).effect(Effect::Error(ErrorKind::PermissionDenied)));
-    assert!(log.len().is_err());
+    log.len().unwrap_err();
     assert_eq!(log.sync_data().unwrap_err().source.kind(), ErrorKind::PermissionDenied);
     disk.clear_faults();
     disk.inject(Fault::at(1).on(&[IoOp::Read]).effect(Effect::FlipRead));
@@ -225,7 +226,7 @@ fn same_seed_same_trace_and_a_fork_is_apart() {
         let file = durable(&disk, "a", b"abc");
         disk.inject(Fault::chance(1, 2).on(&[IoOp::Write]));
         for round in 0..50 {
-            let _ = file.write_at(round * 100, &[round as u8; 100]);
+            drop(file.write_at(round * 100, &[round as u8; 100]));
         }
         disk.crash();
         (disk.trace_hash(), disk.read_file(&path("a")))
