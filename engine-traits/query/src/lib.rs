@@ -1,1 +1,48 @@
-//! The query contract: catalog, expressions, logical and physical plans.
+//! The query contract: what flows between text and rows.
+//!
+//! ```text
+//! text --sql--> Statement (typed, columns by id) --planner--> PhysicalStatement --executor--> batches
+//! ```
+//!
+//! `sql` binds names to a [`Catalog`] and yields a [`Statement`]; a [`Planner`] turns it into a
+//! [`PhysicalStatement`]; the executor runs that on a [`driftdb_concurrency::Transaction`]. Nothing
+//! here knows an engine, a parser's tree or the wire.
+//!
+//! Invariants
+//! * A [`LogicalPlan`] names columns by [`ColId`], unique within a statement; a [`PhysicalPlan`] by
+//!   position ([`Expr::Slot`]). No names survive binding, except for display.
+//! * Every table reference carries the time it reads at, and the schema of that time.
+//! * An expression has one meaning: [`eval::eval`]; vector evaluation must agree with it.
+
+mod catalog;
+mod error;
+pub mod eval;
+mod expr;
+mod logical;
+mod physical;
+mod planner;
+mod statement;
+
+pub use catalog::{
+    Catalog, CatalogAt, Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table,
+    TableId,
+};
+pub use error::{Result, SqlError};
+pub use expr::{BoolTest, ColId, Expr, Subplan, Subquery, SubqueryKind};
+pub use logical::{
+    AggregateCall, CteId, JoinKind, LogicalPlan, LockClause, OutputColumn, ScanColumn, SetFunction,
+    SetOpKind, SortKey,
+};
+pub use physical::{
+    AccessPath, KeyBound, KeyBounds, PhysicalAggregate, PhysicalConflict, PhysicalDelete,
+    PhysicalLock,
+    PhysicalInsert, PhysicalPlan, PhysicalQuery, PhysicalSortKey, PhysicalStatement,
+    PhysicalUpdate, TableAccess,
+};
+pub use planner::{PlanContext, Planner};
+pub use statement::{
+    AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
+    CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, Parameter,
+    ExplainFormat, Field, Insert, IsolationChoice, Query, SetScope, Statement, TransactionModes,
+    TransactionStatement, Update,
+};

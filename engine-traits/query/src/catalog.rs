@@ -1,0 +1,169 @@
+//! What the binder and the planner know about tables: the read side of the catalog.
+
+use std::sync::Arc;
+
+use driftdb_storage::{KeyspaceId, Timestamp};
+use driftdb_types::{DataType, Value};
+
+use crate::Result;
+
+/// A table's object identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableId(pub u32);
+
+/// An index's object identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IndexId(pub u32);
+
+/// A column's number within its table, from 1; never reused (pg_attribute.attnum).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ColumnId(pub u16);
+
+/// As of when to look something up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CatalogAt {
+    /// As the running statement sees it, own DDL included.
+    Statement,
+    /// As it was.
+    AsOf(Timestamp),
+}
+
+/// A table, as of some time. Immutable: DDL makes a new one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// Its identity, the same through renames.
+    pub id: TableId,
+    /// Its schema (`public`).
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Where its rows are. TRUNCATE and a change of key give it a new one.
+    pub keyspace: KeyspaceId,
+    /// What its rows are keyed by.
+    pub key: RowKey,
+    /// The columns that are not dropped, in order.
+    pub columns: Vec<Column>,
+    /// Its indexes, the primary key's included.
+    pub indexes: Vec<Index>,
+    /// Its CHECK constraints.
+    pub checks: Vec<Check>,
+    /// Rows at the last ANALYZE; `None` if never.
+    pub row_count: Option<u64>,
+}
+
+/// What a table's rows are keyed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowKey {
+    /// A hidden number, in order of insertion: eight bytes, big-endian.
+    RowId,
+    /// The primary key's columns: each through `driftdb_types::encode_key`.
+    Primary,
+}
+
+/// A column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    /// Its number, by which stored rows name it.
+    pub id: ColumnId,
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: DataType,
+    /// Its type's modifier, or -1.
+    pub typmod: i32,
+    /// NOT NULL.
+    pub not_null: bool,
+    /// DEFAULT, as SQL text to be bound where it is used.
+    pub default: Option<String>,
+    /// What rows hold that were written before the column was added.
+    pub missing: Value,
+}
+
+/// An index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Index {
+    /// Its identity.
+    pub id: IndexId,
+    /// Its name, and its constraint's.
+    pub name: String,
+    /// Where its entries are; `None` for the primary key of a [`RowKey::Primary`] table, whose
+    /// entries are the rows.
+    ///
+    /// An entry's key is the encoded columns (bitwise inverted where descending), followed by the
+    /// row's key unless the index is unique and no column is NULL; its value is the row's key.
+    pub keyspace: Option<KeyspaceId>,
+    /// Its columns.
+    pub columns: Vec<IndexColumn>,
+    /// Whether equal keys are refused.
+    pub unique: bool,
+    /// Whether it is the primary key.
+    pub primary: bool,
+    /// Whether it belongs to a constraint (PRIMARY KEY, UNIQUE) rather than to CREATE INDEX.
+    pub constraint: bool,
+}
+
+/// One column of an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexColumn {
+    /// Which.
+    pub column: ColumnId,
+    /// DESC.
+    pub descending: bool,
+}
+
+/// A CHECK constraint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// Its name.
+    pub name: String,
+    /// Its condition, as SQL text to be bound where it is used.
+    pub condition: String,
+}
+
+impl Table {
+    /// The position and definition of a column by name.
+    pub fn column(&self, name: &str) -> Option<(usize, &Column)> {
+        self.columns.iter().enumerate().find(|(_, column)| column.name == name)
+    }
+
+    /// The position of a column by number.
+    pub fn position(&self, id: ColumnId) -> Option<usize> {
+        self.columns.iter().position(|column| column.id == id)
+    }
+
+    /// The primary key, if there is one.
+    pub fn primary_key(&self) -> Option<&Index> {
+        self.indexes.iter().find(|index| index.primary)
+    }
+
+    /// An index by identity.
+    pub fn index(&self, id: IndexId) -> Option<&Index> {
+        self.indexes.iter().find(|index| index.id == id)
+    }
+}
+
+/// Looks things up by name, as of some time.
+pub trait Catalog {
+    /// The table called `name`, in `schema` or else along the search path.
+    ///
+    /// # Errors
+    /// Storage; a time outside of the promise.
+    fn table(
+        &mut self,
+        schema: Option<&str>,
+        name: &str,
+        at: CatalogAt,
+    ) -> Result<Option<Arc<Table>>>;
+
+    /// The table that owns the index called `name`, and the index's identity.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn index(&mut self, schema: Option<&str>, name: &str) -> Result<Option<(Arc<Table>, IndexId)>>;
+
+    /// The time of commit sequence number `sequence` (`AS OF @SEQ:N`).
+    ///
+    /// # Errors
+    /// There is no such number.
+    fn time_of_sequence(&mut self, sequence: u64) -> Result<Timestamp>;
+}

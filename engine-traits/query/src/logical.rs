@@ -1,0 +1,288 @@
+//! The logical algebra: what is to be computed, columns by identity.
+
+use std::sync::Arc;
+
+use driftdb_concurrency::{LockStrength, ReadAt, WaitPolicy};
+use driftdb_types::{AggregateId, DataType, FunctionId};
+
+use crate::{ColId, Expr, Table};
+
+/// A column that a node yields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputColumn {
+    /// Its identity.
+    pub id: ColId,
+    /// Its type.
+    pub ty: DataType,
+}
+
+/// A column that a scan reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScanColumn {
+    /// Its identity in this statement.
+    pub id: ColId,
+    /// Its position in [`Table::columns`].
+    pub position: usize,
+}
+
+/// Names a common table expression within a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CteId(pub u32);
+
+/// How two inputs are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinKind {
+    /// Pairs that match (CROSS JOIN: the condition is TRUE).
+    Inner,
+    /// And left rows without a match.
+    Left,
+    /// And right rows without a match.
+    Right,
+    /// And both.
+    Full,
+    /// Left rows with a match, once; left columns only.
+    Semi,
+    /// Left rows without a match; left columns only.
+    Anti,
+}
+
+/// UNION and its kin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetOpKind {
+    /// UNION
+    Union,
+    /// INTERSECT
+    Intersect,
+    /// EXCEPT
+    Except,
+}
+
+/// One key of an ORDER BY.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SortKey {
+    /// What.
+    pub expr: Expr,
+    /// DESC.
+    pub descending: bool,
+    /// NULLS FIRST (default: only with DESC).
+    pub nulls_first: bool,
+}
+
+/// One aggregate of a grouping.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AggregateCall {
+    /// The column it yields.
+    pub output: ColId,
+    /// Which aggregate.
+    pub aggregate: AggregateId,
+    /// Its arguments; none for `count(*)`.
+    pub args: Vec<Expr>,
+    /// DISTINCT.
+    pub distinct: bool,
+    /// FILTER (WHERE …).
+    pub filter: Option<Expr>,
+    /// ORDER BY inside the call.
+    pub order_by: Vec<SortKey>,
+    /// Its result type.
+    pub ty: DataType,
+}
+
+/// FOR UPDATE and its kin on one table of a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LockClause {
+    /// The table.
+    pub table: Arc<Table>,
+    /// The scan's key column.
+    pub key: ColId,
+    /// How strongly.
+    pub strength: LockStrength,
+    /// NOWAIT.
+    pub wait: WaitPolicy,
+    /// SKIP LOCKED.
+    pub skip_locked: bool,
+}
+
+/// A relational expression. Duplicates are kept unless a node says otherwise; only `Sort` gives an
+/// order, and only `Limit`, `Project` and `Filter` keep their input's.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LogicalPlan {
+    /// Constant rows. A SELECT without FROM is one row of no columns.
+    Values {
+        /// What it yields.
+        columns: Vec<OutputColumn>,
+        /// The rows.
+        rows: Vec<Vec<Expr>>,
+    },
+    /// A table as of some time.
+    Scan {
+        /// The table, with the schema of that time.
+        table: Arc<Table>,
+        /// The time.
+        at: ReadAt,
+        /// The columns read.
+        columns: Vec<ScanColumn>,
+        /// If set, also yields (first) each row's storage key, as `bytea`.
+        key: Option<ColId>,
+    },
+    /// A set-returning function, such as `generate_series`, in FROM. Arguments may use columns of
+    /// earlier FROM items when it is the right side of a lateral join.
+    FunctionScan {
+        /// Which.
+        function: SetFunction,
+        /// Its arguments.
+        args: Vec<Expr>,
+        /// What it yields.
+        columns: Vec<OutputColumn>,
+    },
+    /// Rows for which the predicate is true.
+    Filter {
+        /// From.
+        input: Box<LogicalPlan>,
+        /// The predicate.
+        predicate: Expr,
+    },
+    /// New columns from old ones. A bare column keeps its identity.
+    Project {
+        /// From.
+        input: Box<LogicalPlan>,
+        /// What it yields.
+        exprs: Vec<(ColId, Expr)>,
+    },
+    /// A join. If `lateral`, the right side may use the left side's columns.
+    Join {
+        /// Which.
+        kind: JoinKind,
+        /// The left side.
+        left: Box<LogicalPlan>,
+        /// The right side.
+        right: Box<LogicalPlan>,
+        /// The condition.
+        on: Expr,
+        /// LATERAL.
+        lateral: bool,
+    },
+    /// Grouping. Without groups there is exactly one row, also for no input.
+    Aggregate {
+        /// From.
+        input: Box<LogicalPlan>,
+        /// The grouping expressions and the columns they become.
+        groups: Vec<(ColId, Expr)>,
+        /// The aggregates.
+        aggregates: Vec<AggregateCall>,
+    },
+    /// An order.
+    Sort {
+        /// From.
+        input: Box<LogicalPlan>,
+        /// By what.
+        keys: Vec<SortKey>,
+    },
+    /// LIMIT and OFFSET: `int8`, evaluated once; NULL means none.
+    Limit {
+        /// From.
+        input: Box<LogicalPlan>,
+        /// At most so many.
+        count: Option<Expr>,
+        /// After skipping so many.
+        offset: Option<Expr>,
+    },
+    /// DISTINCT over all columns, or DISTINCT ON (keeps the first row of each group in input order).
+    Distinct {
+        /// From.
+        input: Box<LogicalPlan>,
+        /// ON.
+        on: Option<Vec<Expr>>,
+    },
+    /// UNION, INTERSECT, EXCEPT. Both sides have as many columns, of the same types.
+    SetOp {
+        /// Which.
+        kind: SetOpKind,
+        /// ALL.
+        all: bool,
+        /// The left side.
+        left: Box<LogicalPlan>,
+        /// The right side.
+        right: Box<LogicalPlan>,
+        /// What it yields.
+        columns: Vec<OutputColumn>,
+    },
+    /// WITH: each common table expression is computed at most once.
+    With {
+        /// Their plans, in order; later ones may read earlier ones.
+        ctes: Vec<(CteId, LogicalPlan)>,
+        /// The query.
+        body: Box<LogicalPlan>,
+    },
+    /// Reads a common table expression.
+    CteScan {
+        /// Which.
+        cte: CteId,
+        /// What it yields: one for each column of the expression's plan.
+        columns: Vec<OutputColumn>,
+    },
+    /// FOR UPDATE and its kin.
+    Lock {
+        /// From.
+        input: Box<LogicalPlan>,
+        /// The tables concerned.
+        clauses: Vec<LockClause>,
+    },
+}
+
+/// A function that yields rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetFunction {
+    /// `generate_series(start, stop [, step])`; the element type decides the arithmetic. For
+    /// timestamps the addition function is given.
+    GenerateSeries {
+        /// The element type.
+        element: DataType,
+        /// element + step → element.
+        add: FunctionId,
+    },
+}
+
+impl LogicalPlan {
+    /// What the node yields, in order.
+    pub fn columns(&self) -> Vec<OutputColumn> {
+        match self {
+            Self::Values { columns, .. }
+            | Self::FunctionScan { columns, .. }
+            | Self::SetOp { columns, .. }
+            | Self::CteScan { columns, .. } => columns.clone(),
+            Self::Scan { table, columns, key, .. } => {
+                let key = key.map(|id| OutputColumn { id, ty: DataType::Bytea });
+                let scanned = columns
+                    .iter()
+                    .map(|c| OutputColumn { id: c.id, ty: table.columns[c.position].ty });
+                key.into_iter().chain(scanned).collect()
+            }
+            Self::Filter { input, .. }
+            | Self::Sort { input, .. }
+            | Self::Limit { input, .. }
+            | Self::Distinct { input, .. }
+            | Self::Lock { input, .. } => input.columns(),
+            Self::With { body, .. } => body.columns(),
+            Self::Project { exprs, .. } => {
+                exprs.iter().map(|(id, expr)| OutputColumn { id: *id, ty: expr.ty() }).collect()
+            }
+            Self::Join { kind: JoinKind::Semi | JoinKind::Anti, left, .. } => left.columns(),
+            Self::Join { left, right, .. } => {
+                let mut columns = left.columns();
+                columns.extend(right.columns());
+                columns
+            }
+            Self::Aggregate { groups, aggregates, .. } => {
+                let groups =
+                    groups.iter().map(|(id, expr)| OutputColumn { id: *id, ty: expr.ty() });
+                let calls = aggregates.iter().map(|a| OutputColumn { id: a.output, ty: a.ty });
+                groups.chain(calls).collect()
+            }
+        }
+    }
+
+    /// One row without columns.
+    pub fn one_row() -> Self {
+        Self::Values { columns: Vec::new(), rows: vec![Vec::new()] }
+    }
+}

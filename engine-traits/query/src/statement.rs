@@ -1,0 +1,459 @@
+//! Bound statements.
+
+use std::sync::Arc;
+
+use driftdb_concurrency::IsolationLevel;
+use driftdb_types::{DataType, Value};
+
+use crate::{ColId, Expr, IndexId, LogicalPlan, Table};
+
+/// A column of a result, as the wire describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: DataType,
+    /// Its type's modifier, or -1.
+    pub typmod: i32,
+    /// The table's identifier and the column's number, if it is a bare column; else zeroes.
+    pub origin: (u32, u16),
+}
+
+/// A query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Query {
+    /// Its plan; yields exactly the fields, in order.
+    pub plan: LogicalPlan,
+    /// The result columns.
+    pub fields: Vec<Field>,
+}
+
+/// INSERT.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Insert {
+    /// Into.
+    pub table: Arc<Table>,
+    /// Yields whole rows: one value per table column, coerced, defaults filled in.
+    pub source: LogicalPlan,
+    /// The identities under which the other expressions name the new row's columns.
+    pub row: Vec<ColId>,
+    /// Each CHECK's name and condition, over `row`.
+    pub checks: Vec<(String, Expr)>,
+    /// ON CONFLICT.
+    pub on_conflict: Option<ConflictAction>,
+    /// RETURNING, over `row`.
+    pub returning: Option<Vec<Expr>>,
+    /// The columns of RETURNING.
+    pub fields: Vec<Field>,
+}
+
+/// Which conflicts ON CONFLICT means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConflictTarget {
+    /// Any unique index.
+    Any,
+    /// One of these.
+    Indexes(Vec<IndexId>),
+}
+
+/// ON CONFLICT.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConflictAction {
+    /// Which conflicts.
+    pub target: ConflictTarget,
+    /// The identities under which `update` and `filter` name the existing row's columns; the row
+    /// proposed for insertion (`excluded`) is the statement's `row`.
+    pub existing: Vec<ColId>,
+    /// `None`: DO NOTHING. Else (table position, value).
+    pub update: Option<Vec<(usize, Expr)>>,
+    /// WHERE of DO UPDATE.
+    pub filter: Option<Expr>,
+}
+
+/// UPDATE.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Update {
+    /// What.
+    pub table: Arc<Table>,
+    /// Yields the storage key first, then the whole old row (the target's scan reads every column, in
+    /// order), then the columns of other FROM items; WHERE is a Filter in it.
+    pub source: LogicalPlan,
+    /// The storage key's identity.
+    pub key: ColId,
+    /// The old row's identities, one per table column.
+    pub old: Vec<ColId>,
+    /// (table position, value over the source).
+    pub assignments: Vec<(usize, Expr)>,
+    /// WHERE again, over the source: for a row that changed while it was waited for.
+    pub recheck: Option<Expr>,
+    /// The identities under which `checks` and `returning` name the new row's columns.
+    pub row: Vec<ColId>,
+    /// Each CHECK's name and condition, over `row`.
+    pub checks: Vec<(String, Expr)>,
+    /// RETURNING, over `row` and the other FROM items' columns.
+    pub returning: Option<Vec<Expr>>,
+    /// The columns of RETURNING.
+    pub fields: Vec<Field>,
+}
+
+/// DELETE.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delete {
+    /// From.
+    pub table: Arc<Table>,
+    /// As for [`Update::source`].
+    pub source: LogicalPlan,
+    /// The storage key's identity.
+    pub key: ColId,
+    /// The old row's identities, one per table column.
+    pub old: Vec<ColId>,
+    /// WHERE again, over the source.
+    pub recheck: Option<Expr>,
+    /// RETURNING, over `old` and the other FROM items' columns.
+    pub returning: Option<Vec<Expr>>,
+    /// The columns of RETURNING.
+    pub fields: Vec<Field>,
+}
+
+/// A column to be created.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnSpec {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: DataType,
+    /// Its type's modifier, or -1.
+    pub typmod: i32,
+    /// NOT NULL.
+    pub not_null: bool,
+    /// DEFAULT, as SQL text (checked by the binder).
+    pub default: Option<String>,
+}
+
+/// A constraint to be created. Names are chosen by the binder where the user gave none.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ConstraintSpec {
+    /// PRIMARY KEY
+    PrimaryKey {
+        /// Its name.
+        name: String,
+        /// Its columns by name.
+        columns: Vec<String>,
+    },
+    /// UNIQUE
+    Unique {
+        /// Its name.
+        name: String,
+        /// Its columns by name.
+        columns: Vec<String>,
+    },
+    /// CHECK
+    Check {
+        /// Its name.
+        name: String,
+        /// Its condition, as SQL text (checked by the binder).
+        condition: String,
+    },
+}
+
+/// CREATE TABLE.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreateTable {
+    /// The schema; `public` unless named.
+    pub schema: String,
+    /// The name.
+    pub name: String,
+    /// IF NOT EXISTS.
+    pub if_not_exists: bool,
+    /// The columns.
+    pub columns: Vec<ColumnSpec>,
+    /// The constraints.
+    pub constraints: Vec<ConstraintSpec>,
+}
+
+/// CREATE INDEX.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreateIndex {
+    /// On.
+    pub table: Arc<Table>,
+    /// Its name, chosen by the binder where the user gave none.
+    pub name: String,
+    /// IF NOT EXISTS.
+    pub if_not_exists: bool,
+    /// UNIQUE.
+    pub unique: bool,
+    /// (column position, DESC).
+    pub columns: Vec<(usize, bool)>,
+}
+
+/// DROP TABLE, DROP INDEX. Missing objects under IF EXISTS are left out, with a notice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DropObjects {
+    /// Tables.
+    pub tables: Vec<Arc<Table>>,
+    /// Indexes and their tables.
+    pub indexes: Vec<(Arc<Table>, IndexId)>,
+    /// What IF EXISTS did not find: texts of notices.
+    pub notices: Vec<String>,
+}
+
+/// One action of ALTER TABLE.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AlterAction {
+    /// ADD COLUMN. The default's value for existing rows is evaluated once, by the executor.
+    AddColumn {
+        /// The column.
+        column: ColumnSpec,
+        /// Its default, bound, if it has one.
+        default: Option<Expr>,
+        /// IF NOT EXISTS.
+        if_not_exists: bool,
+    },
+    /// DROP COLUMN (position in the table)
+    DropColumn(usize),
+    /// ADD CONSTRAINT
+    AddConstraint(ConstraintSpec),
+    /// DROP CONSTRAINT
+    DropConstraint(String),
+    /// RENAME COLUMN position TO
+    RenameColumn(usize, String),
+    /// RENAME TO
+    RenameTable(String),
+    /// ALTER COLUMN position SET DEFAULT (SQL text) or DROP DEFAULT
+    SetDefault(usize, Option<String>),
+    /// ALTER COLUMN position SET NOT NULL (true) or DROP NOT NULL (false)
+    SetNotNull(usize, bool),
+}
+
+/// The forms of COPY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyFormat {
+    /// PostgreSQL's text form.
+    Text,
+    /// Comma-separated values.
+    Csv,
+}
+
+/// COPY's options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyOptions {
+    /// The form.
+    pub format: CopyFormat,
+    /// Between columns.
+    pub delimiter: u8,
+    /// What stands for NULL.
+    pub null: String,
+    /// Whether the first line names the columns.
+    pub header: bool,
+    /// CSV's quote.
+    pub quote: u8,
+    /// CSV's escape inside quotes.
+    pub escape: u8,
+    /// Columns (positions in the list) that are always quoted (FORCE QUOTE).
+    pub force_quote: Vec<usize>,
+}
+
+/// What is copied.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CopySource {
+    /// FROM STDIN into a table. `row` builds a whole table row from the listed columns, which it names
+    /// by position with `Expr::Slot`.
+    From {
+        /// Into.
+        table: Arc<Table>,
+        /// The columns that the input has, by position in the table.
+        columns: Vec<usize>,
+        /// One expression per table column over the input's columns (`Expr::Slot`), defaults filled in.
+        row: Vec<Expr>,
+        /// Each CHECK's name and condition, over the whole row (`Expr::Slot`).
+        checks: Vec<(String, Expr)>,
+    },
+    /// TO STDOUT from a query.
+    To(Box<Query>),
+}
+
+/// COPY.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Copy {
+    /// What.
+    pub source: CopySource,
+    /// How.
+    pub options: CopyOptions,
+}
+
+/// The forms of EXPLAIN's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExplainFormat {
+    /// Indented lines.
+    Text,
+    /// JSON.
+    Json,
+}
+
+/// EXPLAIN.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explain {
+    /// What.
+    pub statement: Box<Statement>,
+    /// ANALYZE.
+    pub analyze: bool,
+    /// The form of the output.
+    pub format: ExplainFormat,
+}
+
+/// The level in BEGIN or SET TRANSACTION.
+pub type IsolationChoice = Option<IsolationLevel>;
+
+/// Modes of BEGIN, SET TRANSACTION, SET SESSION CHARACTERISTICS. `None`: not mentioned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TransactionModes {
+    /// The level.
+    pub isolation: IsolationChoice,
+    /// READ ONLY or READ WRITE.
+    pub read_only: Option<bool>,
+    /// DEFERRABLE or NOT DEFERRABLE.
+    pub deferrable: Option<bool>,
+}
+
+/// Transaction control.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransactionStatement {
+    /// BEGIN, START TRANSACTION
+    Begin(TransactionModes),
+    /// COMMIT, END; AND CHAIN
+    Commit {
+        /// Start the next one at once.
+        chain: bool,
+    },
+    /// ROLLBACK, ABORT; AND CHAIN
+    Rollback {
+        /// Start the next one at once.
+        chain: bool,
+    },
+    /// SAVEPOINT
+    Savepoint(String),
+    /// RELEASE
+    Release(String),
+    /// ROLLBACK TO
+    RollbackTo(String),
+    /// SET TRANSACTION
+    SetTransaction(TransactionModes),
+    /// SET SESSION CHARACTERISTICS AS TRANSACTION
+    SetSession(TransactionModes),
+}
+
+/// How long a SET lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetScope {
+    /// To the end of the session (undone if the transaction is).
+    Session,
+    /// To the end of the transaction.
+    Local,
+}
+
+/// A bound statement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Statement {
+    /// SELECT, VALUES, TABLE, WITH
+    Query(Query),
+    /// INSERT
+    Insert(Insert),
+    /// UPDATE
+    Update(Update),
+    /// DELETE
+    Delete(Delete),
+    /// CREATE TABLE
+    CreateTable(CreateTable),
+    /// CREATE TABLE AS; the columns of the table are the query's
+    CreateTableAs(CreateTable, Query),
+    /// CREATE INDEX
+    CreateIndex(CreateIndex),
+    /// DROP TABLE, DROP INDEX
+    Drop(DropObjects),
+    /// ALTER TABLE: each action with a query that yields a row if existing rows violate it
+    AlterTable {
+        /// Which.
+        table: Arc<Table>,
+        /// What, in order.
+        actions: Vec<(AlterAction, Option<LogicalPlan>)>,
+    },
+    /// TRUNCATE
+    Truncate(Vec<Arc<Table>>),
+    /// COPY
+    Copy(Copy),
+    /// EXPLAIN
+    Explain(Explain),
+    /// VACUUM
+    Vacuum {
+        /// Which; empty: all.
+        tables: Vec<Arc<Table>>,
+        /// ANALYZE, too.
+        analyze: bool,
+    },
+    /// ANALYZE
+    Analyze(Vec<Arc<Table>>),
+    /// BEGIN and its kin
+    Transaction(TransactionStatement),
+    /// SET name = value; `None`: DEFAULT
+    Set {
+        /// The setting, in lower case.
+        name: String,
+        /// Its new value, as text.
+        value: Option<String>,
+        /// For how long.
+        scope: SetScope,
+    },
+    /// RESET name; `None`: ALL
+    Reset(Option<String>),
+    /// SHOW name; `None`: ALL
+    Show(Option<String>),
+    /// PREPARE name (types) AS text
+    Prepare {
+        /// The name.
+        name: String,
+        /// The declared types, as far as given.
+        types: Vec<DataType>,
+        /// The statement's text.
+        text: String,
+    },
+    /// EXECUTE name (values): constants, in order, with their types
+    Execute {
+        /// The name.
+        name: String,
+        /// The arguments: free of columns.
+        args: Vec<Expr>,
+    },
+    /// DEALLOCATE name; `None`: ALL
+    Deallocate(Option<String>),
+    /// DISCARD ALL
+    DiscardAll,
+    /// CHECKPOINT
+    Checkpoint,
+    /// Nothing between two semicolons.
+    Empty,
+}
+
+/// A parameter's value with the type it was bound to.
+pub type Parameter = (Value, DataType);
+
+impl Statement {
+    /// The result columns, if the statement returns rows.
+    pub fn fields(&self) -> Option<Vec<Field>> {
+        let text = |name: &str| {
+            vec![Field { name: name.into(), ty: DataType::Text, typmod: -1, origin: (0, 0) }]
+        };
+        match self {
+            Self::Query(query) => Some(query.fields.clone()),
+            Self::Insert(Insert { returning: Some(_), fields, .. })
+            | Self::Update(Update { returning: Some(_), fields, .. })
+            | Self::Delete(Delete { returning: Some(_), fields, .. }) => Some(fields.clone()),
+            Self::Explain(_) => Some(text("QUERY PLAN")),
+            Self::Show(Some(name)) => Some(text(name)),
+            Self::Show(None) => Some(
+                ["name", "setting", "description"].iter().flat_map(|name| text(name)).collect(),
+            ),
+            _ => None,
+        }
+    }
+}
