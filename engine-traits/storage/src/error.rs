@@ -47,6 +47,16 @@ pub enum StorageError {
         /// When.
         at: Timestamp,
     },
+    /// A request is larger than the storage takes.
+    #[error("{what} of {size_bytes} bytes exceeds the limit of {limit_bytes} bytes")]
+    TooLarge {
+        /// What, as a noun.
+        what: &'static str,
+        /// Its size.
+        size_bytes: u64,
+        /// The most that is taken.
+        limit_bytes: u64,
+    },
     /// An earlier write or sync failed; nothing more is accepted until reopened.
     #[error("storage stopped after an earlier failure: {first}")]
     Poisoned {
@@ -86,6 +96,7 @@ impl StorageError {
             Self::Corruption(_) => ErrorKind::Corruption,
             Self::SnapshotTooOld { .. }
             | Self::UnknownKeyspace { .. }
+            | Self::TooLarge { .. }
             | Self::FormatVersion { .. }
             | Self::WrongDirectory { .. } => ErrorKind::Invalid,
             Self::Internal(_) => ErrorKind::Internal,

@@ -1,0 +1,125 @@
+//! Group commit: whoever waits first, flushes for all.
+//!
+//! There is no flusher thread. The first waiter that finds no flush running takes everything
+//! gathered, writes it and syncs once, outside the latch, and then wakes the rest; appends go on
+//! gathering in a second buffer meanwhile and form the next group. At one client this saves two
+//! thread switches per commit, at many the group grows by itself [DeWitt84].
+//!
+//! A failed write or sync poisons the log and is never tried again: the system may have dropped the
+//! data and report the next sync as a success [Rebello20].
+
+use std::sync::atomic::Ordering;
+
+use driftdb_env::kernel::preemption_point;
+use driftdb_env::planted;
+use driftdb_env::sync::MutexGuard;
+use driftdb_storage::{Lsn, Result, StorageError};
+
+use crate::log::{Chunk, Log, State};
+
+impl Log {
+    pub(crate) fn wait_durable(&self, lsn: Lsn) -> Result<()> {
+        if self.durable.load(Ordering::Acquire) >= lsn.0 {
+            return Ok(());
+        }
+        self.counts.waits.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        if lsn > state.tail {
+            let what = format!("log position {lsn} awaited, but the log ends at {}", state.tail);
+            return Err(StorageError::Internal(what));
+        }
+        let mut has_flushed = false;
+        while state.durable < lsn {
+            state.check_poison()?;
+            has_flushed |= !state.is_flushing;
+            state = self.flush_or_wait(state);
+        }
+        let prepare = has_flushed && state.wants_next();
+        drop(state);
+        if prepare {
+            self.prepare_early();
+        }
+        Ok(())
+    }
+
+    /// Flushes what is gathered, or waits for the flush that runs. How it went is in the state.
+    pub(crate) fn flush_or_wait<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+    ) -> MutexGuard<'a, State> {
+        if state.is_flushing {
+            self.progress.wait(&mut state);
+            return state;
+        }
+        state.is_flushing = true;
+        let group = std::mem::take(&mut state.gathered);
+        state.gathered_bytes = 0;
+        drop(state);
+        let role = FlushRole { log: self, has_ended: false };
+        let result = self.write_group(&group);
+        role.end(group, result)
+    }
+
+    fn write_group(&self, group: &[Chunk]) -> Result<()> {
+        group.iter().try_for_each(|chunk| self.write_chunk(chunk))
+    }
+
+    /// Writes and syncs what goes to one segment; then it is acknowledged.
+    fn write_chunk(&self, chunk: &Chunk) -> Result<()> {
+        preemption_point("wal.before-write");
+        chunk.segment.file.write_at(chunk.offset, &chunk.bytes)?;
+        self.counts.bytes.fetch_add(chunk.bytes.len() as u64, Ordering::Relaxed);
+        preemption_point("wal.written-not-synced");
+        if !planted!("wal.ack-before-sync") {
+            let synced = chunk.segment.file.sync_data();
+            self.counts.syncs.fetch_add(1, Ordering::Relaxed);
+            if !planted!("wal.sync-error-swallowed") {
+                synced?;
+            }
+        }
+        preemption_point("wal.synced-not-published");
+        let mut state = self.state.lock();
+        assert!(state.durable <= chunk.end);
+        state.durable = chunk.end;
+        self.durable.store(chunk.end.0, Ordering::Release);
+        self.progress.notify_all();
+        Ok(())
+    }
+}
+
+/// Held while flushing. Dropped without [`FlushRole::end`], by a panic, it poisons the log, so
+/// that nobody waits for a flush that will not come.
+struct FlushRole<'a> {
+    log: &'a Log,
+    has_ended: bool,
+}
+
+impl<'a> FlushRole<'a> {
+    fn end(mut self, mut group: Vec<Chunk>, result: Result<()>) -> MutexGuard<'a, State> {
+        self.has_ended = true;
+        let mut state = self.log.state.lock();
+        state.is_flushing = false;
+        if let Err(error) = result {
+            self.log.poison(&mut state, &error.to_string());
+        }
+        if let Some(chunk) = group.pop()
+            && chunk.bytes.capacity() <= 2 * self.log.options.buffer_bytes
+        {
+            state.free = chunk.bytes;
+            state.free.clear();
+        }
+        // Also those whose records are in the next group: one of them flushes it.
+        self.log.progress.notify_all();
+        state
+    }
+}
+
+impl Drop for FlushRole<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            let mut state = self.log.state.lock();
+            state.is_flushing = false;
+            self.log.poison(&mut state, "the flusher panicked");
+        }
+    }
+}

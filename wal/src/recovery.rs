@@ -1,0 +1,265 @@
+//! Opening a log: where it ends, whether it is whole, and mending its tail.
+//!
+//! The records of a log form a chain: each valid record is followed by the next, the last of a
+//! segment by the first of the next segment. Where the chain stops is the end of the log *unless*
+//! something valid further on promises that this place was durable: a record that carries a later
+//! synced position, or a later segment whose header stands (a segment is begun only after all before
+//! it was synced). Then bytes that were acknowledged are damaged, and opening is refused.
+//!
+//! What nobody promised was never acknowledged and is cut. All bytes after the cut become durable
+//! zeroes before anything is appended: a record of the torn group must never follow a new one.
+//!
+//! What cannot be told: damage to the very last synced group looks like a torn write, because
+//! nothing later vouches for it. An engine that knows a later position notices
+//! ([`crate::Wal::replay`] refuses a position past the end).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use driftdb_env::{Env, File, OpenHow, planted};
+use driftdb_storage::{Damage, Lsn, Result, StorageError};
+
+use crate::cursor::{Found, SegmentCursor};
+use crate::format::{FORMAT_VERSION, NotAHeader, SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::segment::{Segment, segment_numbers};
+
+/// A segment that holds a header, and thereby a place in the log.
+#[derive(Clone)]
+pub(crate) struct Begun {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) header: SegmentHeader,
+}
+
+/// Where the log ends, in its last segment.
+#[derive(Debug, Clone, Copy)]
+struct Tail {
+    /// The file offset after the last whole record.
+    offset: u64,
+    /// Up to this file offset some record or header vouches for durability.
+    promised_offset: u64,
+    /// Where a torn last record would have ended.
+    torn_end: Option<Lsn>,
+}
+
+/// What a directory holds.
+pub(crate) struct Inspected {
+    /// Oldest first; not empty.
+    pub(crate) begun: Vec<Begun>,
+    /// Prepared but not begun.
+    unbegun: Vec<Segment>,
+    tail: Tail,
+}
+
+type Report<'a> = &'a mut dyn FnMut(Damage) -> Result<()>;
+
+/// Reads the whole log. `None` if there is none. Each damage goes to `report`, which may end it.
+pub(crate) fn inspect(
+    env: &Env,
+    dir: &Path,
+    how: OpenHow,
+    report: Report<'_>,
+) -> Result<Option<Inspected>> {
+    let numbers = segment_numbers(env, dir)?;
+    if numbers.is_empty() {
+        return Ok(None);
+    }
+    let mut found = Vec::new();
+    for number in numbers {
+        let segment = Arc::new(Segment::open(env, dir, number, how)?);
+        let header = read_header(&segment)?;
+        found.push((segment, header));
+    }
+    let is_begun = |(segment, header): &(Arc<Segment>, Option<SegmentHeader>)| {
+        header.is_some_and(|header| header.number == segment.number)
+    };
+    let Some(last) = found.iter().rposition(is_begun) else {
+        report(found[0].0.damage(0, "the segment header is damaged"))?;
+        return Ok(None);
+    };
+    let unbegun = found.split_off(last + 1);
+    let begun = check_chain_of_headers(&found, report)?;
+    let tail = walk(&begun, report)?;
+    check_unbegun(&begun, &unbegun, tail, report)?;
+    let unbegun = unbegun.into_iter().filter_map(|(segment, _)| Arc::into_inner(segment)).collect();
+    Ok(Some(Inspected { begun, unbegun, tail }))
+}
+
+fn read_header(segment: &Segment) -> Result<Option<SegmentHeader>> {
+    let mut bytes = [0; SEGMENT_HEADER_BYTES];
+    if segment.file.read_at(0, &mut bytes)? < bytes.len() {
+        return Ok(None);
+    }
+    match SegmentHeader::decode(&bytes) {
+        Ok(header) => Ok(Some(header)),
+        Err(NotAHeader::Invalid) => Ok(None),
+        Err(NotAHeader::Version(found)) => Err(StorageError::FormatVersion {
+            file: segment.path.display().to_string(),
+            found,
+            supported: FORMAT_VERSION,
+        }),
+    }
+}
+
+/// All segments up to the last begun one must be there, begun, and of the same log.
+fn check_chain_of_headers(
+    found: &[(Arc<Segment>, Option<SegmentHeader>)],
+    report: Report<'_>,
+) -> Result<Vec<Begun>> {
+    let mut begun: Vec<Begun> = Vec::new();
+    let mut before: Option<u32> = None;
+    for (segment, header) in found {
+        if let Some(before) = before
+            && before.checked_add(1) != Some(segment.number)
+        {
+            report(segment.damage(0, format!("the segment after {before:08x} is missing")))?;
+        }
+        before = Some(segment.number);
+        let log_id = begun.first().map(|first| first.header.log_id);
+        match *header {
+            Some(header) if log_id.is_some_and(|log_id| log_id != header.log_id) => {
+                report(segment.damage(0, "the segment belongs to another log"))?;
+            }
+            Some(header) if header.number == segment.number => {
+                begun.push(Begun { segment: Arc::clone(segment), header });
+            }
+            Some(header) => {
+                let what = format!("the file holds segment {:08x}", header.number);
+                report(segment.damage(0, what))?;
+            }
+            None => report(segment.damage(0, "the segment header is damaged"))?,
+        }
+    }
+    Ok(begun)
+}
+
+/// Reads every record; each segment must end where the next one starts.
+fn walk(begun: &[Begun], report: Report<'_>) -> Result<Tail> {
+    assert!(!begun.is_empty());
+    let mut tail = None;
+    for (index, Begun { segment, header }) in begun.iter().enumerate() {
+        let mut cursor = SegmentCursor::new(Arc::clone(segment), *header);
+        let mut promised = header.first_lsn;
+        let torn_end = loop {
+            match cursor.next(segment.size_bytes)? {
+                Found::Record { synced, .. } => promised = promised.max(synced),
+                Found::Nothing => break None,
+                Found::TornPayload { end } => break Some(end),
+            }
+        };
+        match begun.get(index + 1) {
+            // A missing segment between the two is reported already.
+            Some(next) if next.header.number != header.number + 1 => {}
+            Some(next) if header.lsn_at(cursor.offset) != Some(next.header.first_lsn) => {
+                let what = format!(
+                    "the record is damaged: the next segment starts at {}",
+                    next.header.first_lsn
+                );
+                report(segment.damage(cursor.offset, what))?;
+            }
+            Some(_) => {}
+            None => {
+                if let Some(offset) = cursor.find_promise(segment.size_bytes)? {
+                    let what = format!(
+                        "the record is damaged: the record at byte {offset} was written after it was synced"
+                    );
+                    report(segment.damage(cursor.offset, what))?;
+                }
+                let promised_offset = header.offset_of(promised);
+                tail = Some(Tail { offset: cursor.offset, promised_offset, torn_end });
+            }
+        }
+    }
+    Ok(tail.expect("the last segment has a tail"))
+}
+
+/// Files past the last begun segment hold nothing, unless damage hides that they do.
+fn check_unbegun(
+    begun: &[Begun],
+    unbegun: &[(Arc<Segment>, Option<SegmentHeader>)],
+    tail: Tail,
+    report: Report<'_>,
+) -> Result<()> {
+    let last = begun.last().expect("not empty").header;
+    for (segment, header) in unbegun {
+        if let Some(header) = header
+            && (header.log_id != last.log_id || header.number > segment.number)
+        {
+            // What an earlier use leaves is of this log and of a lower number.
+            report(segment.damage(0, "the file holds a segment that does not belong here"))?;
+        }
+    }
+    let next = last.number.checked_add(1);
+    let Some((segment, _)) = unbegun.iter().find(|(segment, _)| Some(segment.number) == next)
+    else {
+        return Ok(());
+    };
+    let Some(first_lsn) = last.lsn_at(tail.offset) else { return Ok(()) };
+    let as_if_begun = SegmentHeader { number: segment.number, first_lsn, ..last };
+    let cursor = SegmentCursor::new(Arc::clone(segment), as_if_begun);
+    if let Some(offset) = cursor.find_promise(segment.size_bytes)? {
+        let what = format!("the segment header is damaged: byte {offset} was written after it");
+        report(segment.damage(0, what))?;
+    }
+    Ok(())
+}
+
+/// Makes what was read durable and the rest empty; returns the end of the log.
+///
+/// Every step may be cut short by a crash and is then done again by the next open.
+pub(crate) fn repair(env: &Env, dir: &Path, inspected: &Inspected) -> Result<Lsn> {
+    // Records of a segment that was not begun would be valid there: their files must go.
+    for segment in &inspected.unbegun {
+        env.disk().remove(&segment.path)?;
+    }
+    let Begun { segment, header } = inspected.begun.last().expect("not empty");
+    let tail = inspected.tail;
+    let mut end = header.lsn_at(tail.offset).expect("the record before it ended there");
+    rewrite_unpromised(segment, tail)?;
+    match tail.torn_end {
+        Some(torn_end) if planted!("wal.append-after-torn-tail") => end = torn_end,
+        _ => zero_from(segment, tail.offset)?,
+    }
+    segment.file.sync_data()?;
+    // A process may have died between a rename and the directory's sync.
+    env.disk().sync_dir(dir)?;
+    Ok(end)
+}
+
+/// Writes again what was read but may never have been synced. A sync alone would not do: after a
+/// failed one the system may hold the pages as clean and report success without writing them.
+fn rewrite_unpromised(segment: &Segment, tail: Tail) -> Result<()> {
+    // With no promise inside the segment its header may be unsynced too.
+    let is_header_promised = tail.promised_offset > SEGMENT_HEADER_BYTES as u64;
+    let mut from = if is_header_promised { tail.promised_offset } else { 0 };
+    let mut buffer = vec![0; PIECE_BYTES];
+    while from < tail.offset {
+        let want = (tail.offset - from).min(PIECE_BYTES as u64) as usize;
+        read_exactly(segment, &*segment.file, from, &mut buffer[..want])?;
+        segment.file.write_at(from, &buffer[..want])?;
+        from += want as u64;
+    }
+    Ok(())
+}
+
+fn zero_from(segment: &Segment, mut from: u64) -> Result<()> {
+    let mut buffer = vec![0; PIECE_BYTES];
+    while from < segment.size_bytes {
+        let want = (segment.size_bytes - from).min(PIECE_BYTES as u64);
+        let bytes = &mut buffer[..want as usize];
+        read_exactly(segment, &*segment.file, from, bytes)?;
+        if bytes.iter().any(|byte| *byte != 0) {
+            segment.write_zeroes(from, from + want)?;
+        }
+        from += want;
+    }
+    Ok(())
+}
+
+fn read_exactly(segment: &Segment, file: &dyn File, from: u64, bytes: &mut [u8]) -> Result<()> {
+    if file.read_at(from, bytes)? < bytes.len() {
+        return Err(StorageError::Corruption(segment.damage(from, "the file became shorter")));
+    }
+    Ok(())
+}
+
+const PIECE_BYTES: usize = 256 << 10;

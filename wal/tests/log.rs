@@ -1,0 +1,6 @@
+//! The log, from the outside.
+
+mod log {
+    mod basics;
+    mod harness;
+}
