@@ -1,0 +1,1 @@
+//! Tables, indexes and the catalog, laid out on keys.
