@@ -12,6 +12,8 @@ use crate::format::{
 use crate::segment::Segment;
 
 const READ_AHEAD_BYTES: u64 = 256 << 10;
+const PROBE_BYTES: usize = 4 << 10;
+static ZEROES: [u8; PROBE_BYTES] = [0; PROBE_BYTES];
 
 /// What stands at a place of a segment.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,6 +46,17 @@ impl SegmentCursor {
     /// The record at the cursor, which moves past it. Reads nothing at or beyond the file offset
     /// `limit`: those bytes may be changing.
     pub(crate) fn next(&mut self, limit: u64) -> Result<Found> {
+        match self.try_next(limit)? {
+            record @ Found::Record { .. } => Ok(record),
+            Found::Nothing | Found::TornPayload { .. } => {
+                // Once more from the device: a bit that flipped on the way must not end the log.
+                self.window.clear();
+                self.try_next(limit)
+            }
+        }
+    }
+
+    fn try_next(&mut self, limit: u64) -> Result<Found> {
         let left = limit.saturating_sub(self.offset);
         let Some(start) = self.header.lsn_at(self.offset) else { return Ok(Found::Nothing) };
         if left < RECORD_HEAD_BYTES as u64 {
@@ -75,6 +88,11 @@ impl SegmentCursor {
         &self.window[range]
     }
 
+    /// The whole record of such a payload.
+    pub(crate) fn record(&self, payload: Range<usize>) -> &[u8] {
+        &self.window[payload.start - RECORD_HEAD_BYTES..payload.end]
+    }
+
     /// The first record head past the cursor that promises that a position beyond the cursor's was
     /// durable. If there is one, what stands at the cursor is damage and not the end of the log.
     pub(crate) fn find_promise(&self, limit: u64) -> Result<Option<u64>> {
@@ -82,18 +100,21 @@ impl SegmentCursor {
         let mut probe = Self::new(Arc::clone(&self.segment), self.header);
         probe.offset = self.offset + 1;
         while limit.saturating_sub(probe.offset) >= RECORD_HEAD_BYTES as u64 {
-            let at = probe.fetch(RECORD_HEAD_BYTES as u64, limit)?;
-            let heads = probe.window[at..].windows(RECORD_HEAD_BYTES);
-            let tried = heads.len() as u64;
-            for (offset, bytes) in (probe.offset..).zip(heads) {
+            let len = PROBE_BYTES.min((limit - probe.offset) as usize);
+            let at = probe.fetch(len as u64, limit)?;
+            let bytes = &probe.window[at..at + len];
+            // Most of what follows the end of a log is zeroes.
+            let heads = if bytes == &ZEROES[..len] { &[] } else { bytes };
+            for (offset, head) in (probe.offset..).zip(heads.windows(RECORD_HEAD_BYTES)) {
                 let Some(start) = self.header.lsn_at(offset) else { return Ok(None) };
-                let bytes = bytes.first_chunk().expect("a window has this size");
-                let head = RecordHead::decode(bytes, &self.header, start);
+                let head = head.first_chunk().expect("a window has this size");
+                let head = RecordHead::decode(head, &self.header, start);
                 if head.is_some_and(|head| head.synced > tail) {
                     return Ok(Some(offset));
                 }
             }
-            probe.offset += tried;
+            // The last bytes may be the beginning of a head.
+            probe.offset += (len - RECORD_HEAD_BYTES + 1) as u64;
         }
         Ok(None)
     }
@@ -104,6 +125,10 @@ impl SegmentCursor {
         let window_end = self.window_offset + self.window.len() as u64;
         if self.offset < self.window_offset || self.offset + len > window_end {
             let want = len.max(READ_AHEAD_BYTES).min(limit - self.offset);
+            if self.window.len() as u64 > READ_AHEAD_BYTES {
+                // Gives back the memory of a record that was larger than most.
+                self.window = Vec::new();
+            }
             self.window.resize(want as usize, 0);
             self.window_offset = self.offset;
             let got = self.segment.file.read_at(self.offset, &mut self.window);

@@ -16,7 +16,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use driftdb_env::{Env, File, OpenHow, planted};
+use driftdb_env::{Env, OpenHow, planted};
 use driftdb_storage::{Damage, Lsn, Result, StorageError};
 
 use crate::cursor::{Found, SegmentCursor};
@@ -85,11 +85,18 @@ pub(crate) fn inspect(
 }
 
 fn read_header(segment: &Segment) -> Result<Option<SegmentHeader>> {
-    let mut bytes = [0; SEGMENT_HEADER_BYTES];
-    if segment.file.read_at(0, &mut bytes)? < bytes.len() {
-        return Ok(None);
+    let read = || {
+        // A file that is too short leaves zeroes, which are no header.
+        let mut bytes = [0; SEGMENT_HEADER_BYTES];
+        segment.file.read_at(0, &mut bytes)?;
+        Ok::<_, StorageError>(SegmentHeader::decode(&bytes))
+    };
+    let mut header = read()?;
+    if header == Err(NotAHeader::Invalid) {
+        // Once more, as with records: a bit that flipped on the way is not damage.
+        header = read()?;
     }
-    match SegmentHeader::decode(&bytes) {
+    match header {
         Ok(header) => Ok(Some(header)),
         Err(NotAHeader::Invalid) => Ok(None),
         Err(NotAHeader::Version(found)) => Err(StorageError::FormatVersion {
@@ -211,13 +218,15 @@ pub(crate) fn repair(env: &Env, dir: &Path, inspected: &Inspected) -> Result<Lsn
     for segment in &inspected.unbegun {
         env.disk().remove(&segment.path)?;
     }
-    let Begun { segment, header } = inspected.begun.last().expect("not empty");
+    let last = inspected.begun.last().expect("not empty");
+    let Begun { segment, header } = last;
     let tail = inspected.tail;
     let mut end = header.lsn_at(tail.offset).expect("the record before it ended there");
-    rewrite_unpromised(segment, tail)?;
+    rewrite_unpromised(last, tail)?;
     match tail.torn_end {
         Some(torn_end) if planted!("wal.append-after-torn-tail") => end = torn_end,
-        _ => zero_from(segment, tail.offset)?,
+        // All of it, also where zeroes are read: those may be of an earlier try whose sync failed.
+        _ => segment.write_zeroes(tail.offset)?,
     }
     segment.file.sync_data()?;
     // A process may have died between a rename and the directory's sync.
@@ -227,39 +236,21 @@ pub(crate) fn repair(env: &Env, dir: &Path, inspected: &Inspected) -> Result<Lsn
 
 /// Writes again what was read but may never have been synced. A sync alone would not do: after a
 /// failed one the system may hold the pages as clean and report success without writing them.
-fn rewrite_unpromised(segment: &Segment, tail: Tail) -> Result<()> {
-    // With no promise inside the segment its header may be unsynced too.
-    let is_header_promised = tail.promised_offset > SEGMENT_HEADER_BYTES as u64;
-    let mut from = if is_header_promised { tail.promised_offset } else { 0 };
-    let mut buffer = vec![0; PIECE_BYTES];
-    while from < tail.offset {
-        let want = (tail.offset - from).min(PIECE_BYTES as u64) as usize;
-        read_exactly(segment, &*segment.file, from, &mut buffer[..want])?;
-        segment.file.write_at(from, &buffer[..want])?;
-        from += want as u64;
+fn rewrite_unpromised(Begun { segment, header }: &Begun, tail: Tail) -> Result<()> {
+    if tail.promised_offset == SEGMENT_HEADER_BYTES as u64 {
+        // Nothing vouches for the header either.
+        segment.file.write_at(0, &header.encode())?;
+    }
+    let mut cursor = SegmentCursor::new(Arc::clone(segment), *header);
+    cursor.offset = tail.promised_offset;
+    while cursor.offset < tail.offset {
+        let from = cursor.offset;
+        // Checked as it is written: a bad read here must not become what is on disk.
+        let Found::Record { payload, .. } = cursor.next(tail.offset)? else {
+            let what = "the record changed while the log was opened";
+            return Err(StorageError::Corruption(segment.damage(from, what)));
+        };
+        segment.file.write_at(from, cursor.record(payload))?;
     }
     Ok(())
 }
-
-fn zero_from(segment: &Segment, mut from: u64) -> Result<()> {
-    let mut buffer = vec![0; PIECE_BYTES];
-    while from < segment.size_bytes {
-        let want = (segment.size_bytes - from).min(PIECE_BYTES as u64);
-        let bytes = &mut buffer[..want as usize];
-        read_exactly(segment, &*segment.file, from, bytes)?;
-        if bytes.iter().any(|byte| *byte != 0) {
-            segment.write_zeroes(from, from + want)?;
-        }
-        from += want;
-    }
-    Ok(())
-}
-
-fn read_exactly(segment: &Segment, file: &dyn File, from: u64, bytes: &mut [u8]) -> Result<()> {
-    if file.read_at(from, bytes)? < bytes.len() {
-        return Err(StorageError::Corruption(segment.damage(from, "the file became shorter")));
-    }
-    Ok(())
-}
-
-const PIECE_BYTES: usize = 256 << 10;

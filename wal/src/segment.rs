@@ -43,9 +43,9 @@ impl Segment {
         Damage { file: self.path.display().to_string(), offset_bytes: offset, what: what.into() }
     }
 
-    /// Writes zeroes from `from` to `to`; not synced.
-    pub(crate) fn write_zeroes(&self, from: u64, to: u64) -> Result<(), IoError> {
-        write_zeroes(&*self.file, from, to)
+    /// Writes zeroes from `from` to the end; not synced.
+    pub(crate) fn write_zeroes(&self, from: u64) -> Result<(), IoError> {
+        write_zeroes(&*self.file, from, self.size_bytes)
     }
 }
 
@@ -139,7 +139,7 @@ impl SegmentStore {
     /// The same, still unused, segment with room for `size_bytes`.
     pub(crate) fn extend(&self, old: &Segment, size_bytes: u64) -> Result<Segment, PrepareError> {
         self.check_free(size_bytes - old.size_bytes)?;
-        old.write_zeroes(old.size_bytes, size_bytes)
+        write_zeroes(&*old.file, old.size_bytes, size_bytes)
             .and_then(|()| old.file.sync_data())
             .map_err(full_or_failed)?;
         Ok(Segment {

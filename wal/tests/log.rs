@@ -2,5 +2,12 @@
 
 mod log {
     mod basics;
+    mod crash;
+    mod damage;
+    mod faults;
+    mod formats;
+    mod group;
     mod harness;
+    mod properties;
+    mod release;
 }
