@@ -1,0 +1,161 @@
+//! The cursor: a k-way merge of the runs that a scan may need.
+//!
+//! Each run contributes a source of visible versions in the scan's order. The next entry is the
+//! head with the first key; where heads share a key, the newest version comes first. Heads are
+//! compared one by one: merges keep the runs few, and a heap repays only beyond about ten.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use driftdb_storage::{Cursor, Entry, Result, StorageError};
+
+use crate::memtable::MemtableSource;
+use crate::span::{Source, Span};
+use crate::table::TableSource;
+use crate::version::Version;
+
+/// Walks a range of one snapshot. It keeps what it reads alive by itself.
+#[derive(Debug)]
+pub struct LsmCursor {
+    span: Arc<Span>,
+    /// Newest run first.
+    sources: Vec<Run>,
+    place: Place,
+    failed: Option<StorageError>,
+}
+
+#[derive(Debug)]
+enum Run {
+    Memtable(MemtableSource),
+    Table(TableSource),
+}
+
+#[derive(Debug)]
+enum Place {
+    /// Before the first entry at or after the bound.
+    Before(Bound<Box<[u8]>>),
+    /// On the head of a source.
+    On(usize),
+    End,
+}
+
+impl LsmCursor {
+    pub(crate) fn new(version: &Version, span: Span) -> Self {
+        let span = Arc::new(span);
+        let memtables = version.memtables().map(|memtable| {
+            Run::Memtable(MemtableSource::new(Arc::clone(memtable), Arc::clone(&span)))
+        });
+        let tables = version
+            .tables
+            .iter()
+            .filter(|table| span.overlaps(table.meta().min_ts, table.meta().max_ts))
+            .map(|table| Run::Table(TableSource::new(Arc::clone(table), Arc::clone(&span))));
+        let sources = if span.is_empty() { Vec::new() } else { memtables.chain(tables).collect() };
+        let place = Place::Before(span.first().map(Box::from));
+        Self { span, sources, place, failed: None }
+    }
+
+    fn step(&mut self) -> Result<bool> {
+        match std::mem::replace(&mut self.place, Place::End) {
+            Place::Before(from) => {
+                for source in &mut self.sources {
+                    source.seek(from.as_ref().map(|key| &**key))?;
+                }
+            }
+            Place::On(current) => self.leave(current)?,
+            Place::End => return Ok(false),
+        }
+        while let Some(first) = self.first() {
+            let is_hidden = self.span.newest_only
+                && self.sources[first].head().is_some_and(|entry| entry.value.is_none());
+            if !is_hidden {
+                self.place = Place::On(first);
+                return Ok(true);
+            }
+            self.leave(first)?;
+        }
+        Ok(false)
+    }
+
+    /// The source whose head comes next.
+    fn first(&self) -> Option<usize> {
+        let mut first: Option<(usize, Entry<'_>)> = None;
+        for (at, source) in self.sources.iter().enumerate() {
+            let Some(head) = source.head() else { continue };
+            let comes_first = first.is_none_or(|(_, best)| {
+                let by_key = head.key.cmp(best.key);
+                let by_key = if self.span.reverse { by_key.reverse() } else { by_key };
+                by_key.then(best.ts.cmp(&head.ts)).is_lt()
+            });
+            if comes_first {
+                first = Some((at, head));
+            }
+        }
+        first.map(|(at, _)| at)
+    }
+
+    /// Moves past the entry under the cursor; if only the newest counts, past its key everywhere.
+    fn leave(&mut self, current: usize) -> Result<()> {
+        if self.span.newest_only {
+            for other in 0..self.sources.len() {
+                let is_same = {
+                    let key_of = |at: usize| self.sources[at].head().map(|entry| entry.key);
+                    other != current && key_of(other) == key_of(current)
+                };
+                if is_same {
+                    self.sources[other].advance()?;
+                }
+            }
+        }
+        self.sources[current].advance()
+    }
+}
+
+impl Run {
+    fn seek(&mut self, from: Bound<&[u8]>) -> Result<()> {
+        match self {
+            Self::Memtable(source) => source.seek(from),
+            Self::Table(source) => source.seek(from),
+        }
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        match self {
+            Self::Memtable(source) => source.advance(),
+            Self::Table(source) => source.advance(),
+        }
+    }
+
+    #[inline]
+    fn head(&self) -> Option<Entry<'_>> {
+        match self {
+            Self::Memtable(source) => source.head(),
+            Self::Table(source) => source.head(),
+        }
+    }
+}
+
+impl Cursor for LsmCursor {
+    fn next(&mut self) -> Result<bool> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let result = self.step();
+        if let Err(error) = &result {
+            self.failed = Some(error.clone());
+        }
+        result
+    }
+
+    fn seek(&mut self, key: &[u8]) -> Result<()> {
+        // The I/O happens in `next`, where its errors stick.
+        self.failed = None;
+        self.place = Place::Before(self.span.clamp(key).map(Box::from));
+        Ok(())
+    }
+
+    fn entry(&self) -> Entry<'_> {
+        let Place::On(current) = self.place else { panic!("the cursor is not on an entry") };
+        self.sources[current].head().expect("the cursor is on a head")
+    }
+}

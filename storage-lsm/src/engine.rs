@@ -1,0 +1,234 @@
+//! The engine: opening, applying, and the contract's calls.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use driftdb_env::sync::Mutex;
+use driftdb_env::{Env, kernel};
+use driftdb_storage::{
+    Commit, Damage, Engine, EngineOptions, LogBarrier, Maintained, Result, RetentionPolicy,
+    StorageError, WriteBatch,
+};
+
+use crate::cache::BlockCache;
+use crate::health::Health;
+use crate::keyspaces;
+use crate::maintenance::Maintenance;
+use crate::manifest::{self, Manifest};
+use crate::memtable::Memtable;
+use crate::snapshot::LsmSnapshot;
+use crate::stats::Stats;
+use crate::table::{self, Table, TableContext};
+use crate::version::{Present, PresentCell, Version};
+
+/// A log-structured merge-tree in one directory.
+///
+/// Of [`EngineOptions`], `write_buffer_bytes` is the size at which a memtable is frozen. `apply`
+/// never waits: if `maintain` is not called, or fails, frozen memtables pile up; the figure
+/// `memtable_bytes_now` shows it, and the caller (the background task of `mvcc`) holds writers back.
+pub struct LsmEngine {
+    pub(crate) env: Env,
+    pub(crate) dir: PathBuf,
+    pub(crate) options: EngineOptions,
+    pub(crate) context: Arc<TableContext>,
+    pub(crate) present: PresentCell,
+    pub(crate) health: Health,
+    /// Held while a batch goes in and while a memtable is frozen.
+    writer: Mutex<()>,
+    /// Held during a step. Taken before `writer`.
+    maintenance: Mutex<Maintenance>,
+}
+
+impl std::fmt::Debug for LsmEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LsmEngine").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+impl LsmEngine {
+    /// Freezes the active memtable if it holds a commit.
+    pub(crate) fn freeze(&self) {
+        let _writer = self.writer.lock();
+        if self.present.version().active.last().is_some() {
+            self.present.update(|present| present.version = Arc::new(present.version.freeze()));
+        }
+    }
+
+    fn memtable_bytes(&self) -> usize {
+        self.present.version().memtables().map(|memtable| memtable.bytes()).sum()
+    }
+}
+
+impl Engine for LsmEngine {
+    const NAME: &'static str = "lsm";
+
+    type Snapshot = LsmSnapshot;
+
+    fn open(env: &Env, dir: &Path, options: &EngineOptions) -> Result<Self> {
+        env.disk().create_dir_all(dir)?;
+        let names = names_in(env, dir)?;
+        let mut manifest = match manifest::load(env, dir)? {
+            Some(manifest) => manifest,
+            None => create(env, dir, &names)?,
+        };
+        remove_leftovers(env, dir, &names, &manifest)?;
+        let highest = names.iter().filter_map(|name| table::id_of(name)).max().unwrap_or(0);
+        manifest.next_file_id = manifest.next_file_id.max(highest.saturating_add(1));
+        let cache = BlockCache::new(options.cache_bytes);
+        let context = Arc::new(TableContext { cache, stats: Stats::default() });
+        let tables = manifest.tables.iter();
+        let tables = tables.map(|&meta| Table::open(env, dir, meta, &context).map(Arc::new));
+        let version = Version {
+            active: Arc::new(Memtable::default()),
+            frozen: Vec::new(),
+            tables: tables.collect::<Result<_>>()?,
+            keyspaces: Arc::new(manifest.keyspaces.clone()),
+            floors: Arc::new(manifest.floors.clone()),
+            durable: manifest.durable,
+        };
+        let applied = version.durable;
+        let policy = Arc::new(RetentionPolicy::default());
+        Ok(Self {
+            env: env.clone(),
+            dir: dir.to_owned(),
+            options: options.clone(),
+            context,
+            present: PresentCell::new(Present { version: Arc::new(version), applied, policy }),
+            health: Health::default(),
+            writer: Mutex::new(()),
+            maintenance: Mutex::new(Maintenance::new(manifest)),
+        })
+    }
+
+    fn durable(&self) -> Commit {
+        self.present.version().durable
+    }
+
+    fn applied(&self) -> Commit {
+        self.present.applied()
+    }
+
+    fn apply(&self, batch: &WriteBatch, at: Commit) -> Result<()> {
+        self.health.check()?;
+        let _writer = self.writer.lock();
+        let applied = self.present.applied();
+        if at.ts <= applied.ts && at.lsn <= applied.lsn {
+            // Replayed: it is here already.
+            return Ok(());
+        }
+        if at.ts <= applied.ts || at.lsn <= applied.lsn {
+            let text = format!("commit {at:?} is applied after {applied:?}");
+            return Err(StorageError::Internal(text));
+        }
+        let version = self.present.version();
+        let keyspaces = keyspaces::check_batch(&version.keyspaces, batch, at.ts)?.map(Arc::new);
+        version.active.insert(batch, at);
+        let is_full = version.active.bytes() >= self.options.write_buffer_bytes;
+        kernel::preemption_point("lsm.apply-before-publish");
+        self.present.update(|present| {
+            present.applied = at;
+            if keyspaces.is_none() && !is_full {
+                return;
+            }
+            let mut next =
+                if is_full { present.version.freeze() } else { Version::clone(&present.version) };
+            if let Some(keyspaces) = keyspaces {
+                next.keyspaces = keyspaces;
+            }
+            present.version = Arc::new(next);
+        });
+        Ok(())
+    }
+
+    fn snapshot(&self) -> LsmSnapshot {
+        LsmSnapshot::new(self.present.get())
+    }
+
+    fn set_retention(&self, policy: Arc<RetentionPolicy>) {
+        self.present.update(|present| present.policy = policy);
+    }
+
+    fn maintain(&self, log: &dyn LogBarrier) -> Result<Maintained> {
+        self.health.check()?;
+        let mut state = self.maintenance.lock();
+        let has_worked = self.work(&mut state, log)?;
+        Ok(if has_worked { Maintained::Worked } else { Maintained::Idle })
+    }
+
+    fn checkpoint(&self, log: &dyn LogBarrier) -> Result<Commit> {
+        self.health.check()?;
+        let mut state = self.maintenance.lock();
+        self.work_all(&mut state, log)?;
+        Ok(self.durable())
+    }
+
+    fn verify(&self, found: &mut dyn FnMut(Damage)) -> Result<()> {
+        // No step may replace the manifest between reading it and comparing.
+        let state = self.maintenance.lock();
+        match manifest::load(&self.env, &self.dir) {
+            Ok(Some(on_disk)) if on_disk.generation == state.manifest.generation => {}
+            Ok(_) => found(Damage {
+                file: self.dir.join(manifest::NAME).display().to_string(),
+                offset_bytes: 0,
+                what: "the manifest is not the one that was written last".to_owned(),
+            }),
+            Err(StorageError::Corruption(damage)) => found(damage),
+            Err(other) => return Err(other),
+        }
+        drop(state);
+        let version = self.present.version();
+        version.tables.iter().try_for_each(|table| table::check_table(table, found))
+    }
+
+    fn stats(&self, out: &mut dyn FnMut(&'static str, u64)) {
+        self.context.stats.report(out);
+        let version = self.present.version();
+        out("table_count", version.tables.len() as u64);
+        out("frozen_memtable_count", version.frozen.len() as u64);
+        out("table_bytes_now", version.tables.iter().map(|table| table.meta().size_bytes).sum());
+        out("memtable_bytes_now", self.memtable_bytes() as u64);
+        out("cache_bytes_now", self.context.cache.used_bytes() as u64);
+    }
+}
+
+fn names_in(env: &Env, dir: &Path) -> Result<Vec<String>> {
+    let entries = env.disk().list(dir)?;
+    Ok(entries.into_iter().filter(|entry| !entry.is_dir).map(|entry| entry.name).collect())
+}
+
+/// Writes the first manifest, if the directory is ours to use.
+fn create(env: &Env, dir: &Path, names: &[String]) -> Result<Manifest> {
+    if names.iter().any(|name| table::id_of(name).is_some()) {
+        // The first manifest is durable before the first table is made.
+        let name = dir.join(manifest::NAME).display().to_string();
+        return Err(StorageError::corruption(name, 0, "the manifest is missing, tables are not"));
+    }
+    if let Some(foreign) = names.iter().find(|name| *name != manifest::NEW_NAME) {
+        return Err(StorageError::WrongDirectory {
+            dir: dir.display().to_string(),
+            found: format!("\"{foreign}\""),
+            expected: "files of engine \"lsm\"".to_owned(),
+        });
+    }
+    let manifest = Manifest { next_file_id: 1, ..Manifest::default() };
+    match manifest::save(env, dir, &manifest) {
+        Ok(_) => Ok(manifest),
+        Err(crate::health::Failure::Undone(error) | crate::health::Failure::Unknown(error)) => {
+            Err(error)
+        }
+    }
+}
+
+/// Removes what a crash left: tables that the manifest does not name, and a manifest not yet
+/// renamed.
+fn remove_leftovers(env: &Env, dir: &Path, names: &[String], manifest: &Manifest) -> Result<()> {
+    let named: BTreeSet<u64> = manifest.tables.iter().map(|table| table.file_id).collect();
+    for name in names {
+        let is_orphan = table::id_of(name).is_some_and(|id| !named.contains(&id));
+        if is_orphan || name == manifest::NEW_NAME {
+            env.disk().remove(&dir.join(name))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! What the engine did since it was opened, in numbers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, count: u64) {
+        // Relaxed: a figure for people; it orders nothing.
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The counters of one engine.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    pub(crate) flushes: Counter,
+    pub(crate) merges: Counter,
+    pub(crate) bytes_written: Counter,
+    pub(crate) bytes_read: Counter,
+    pub(crate) cache_hits: Counter,
+    pub(crate) cache_misses: Counter,
+    pub(crate) filter_negatives: Counter,
+    pub(crate) filters_damaged: Counter,
+    pub(crate) versions_dropped: Counter,
+}
+
+impl Stats {
+    pub(crate) fn report(&self, out: &mut dyn FnMut(&'static str, u64)) {
+        out("flushes", self.flushes.get());
+        out("merges", self.merges.get());
+        out("bytes_written", self.bytes_written.get());
+        out("bytes_read", self.bytes_read.get());
+        out("cache_hits", self.cache_hits.get());
+        out("cache_misses", self.cache_misses.get());
+        out("filter_negatives", self.filter_negatives.get());
+        out("filters_damaged", self.filters_damaged.get());
+        out("versions_dropped", self.versions_dropped.get());
+    }
+}
