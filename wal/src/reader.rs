@@ -125,19 +125,17 @@ impl WalReader {
         self.position
     }
 
-    /// Waits until there is a record to read; false if none came within `timeout`.
+    /// Waits for a record to read, for at most `timeout`; whether there is one. May return early.
     ///
     /// # Errors
     /// The log is poisoned: nothing more will come.
     pub fn wait(&self, timeout: Duration) -> Result<bool> {
         let mut state = self.log.state.lock();
-        while state.durable <= self.position {
+        if state.durable <= self.position {
             state.check_poison()?;
-            if !self.log.progress.wait_for(&mut state, timeout) {
-                return Ok(state.durable > self.position);
-            }
+            self.log.progress.wait_for(&mut state, timeout);
         }
-        Ok(true)
+        Ok(state.durable > self.position)
     }
 }
 

@@ -2,8 +2,9 @@
 
 use driftdb_env::{IoOp, Rng, planted};
 use driftdb_sim_disk::{CrashMode, Effect, Fault, SimDisk};
+use driftdb_storage::Lsn;
 
-use super::harness::{Model, Scratch};
+use super::harness::{Model, Scratch, commit, records};
 
 /// Works until the disk stops or fails, crashes, opens again (with crashes meanwhile), works on,
 /// crashes, opens again. Whether the fault struck, and what was wrong.
@@ -113,6 +114,21 @@ fn an_unreadable_log_is_an_error_and_not_the_end() {
         }
         assert!(opened.is_err(), "read {n}");
     }
+}
+
+#[test]
+fn a_name_that_was_never_synced_is_synced_before_it_is_relied_on() {
+    let scratch = Scratch::new();
+    // The process dies between the first segment's rename and the directory's sync.
+    scratch.disk.inject(Fault::at(1).on(&[IoOp::SyncDir]).effect(Effect::Halt));
+    scratch.try_open().unwrap_err();
+    scratch.disk.clear_faults();
+    scratch.disk.crash_with(CrashMode::Process);
+    let wal = scratch.open();
+    let end = commit(&wal, b"kept");
+    drop(wal);
+    scratch.disk.crash_with(CrashMode::LoseAll);
+    assert_eq!(records(&scratch.open(), Lsn(0)), [(end, b"kept".to_vec())]);
 }
 
 /// The sweeps find each planted bug: they would find its like.

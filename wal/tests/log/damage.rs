@@ -1,5 +1,7 @@
 //! Damage at rest: an error or the truth, never other records, and never less than was promised.
 
+use std::path::PathBuf;
+
 use driftdb_storage::{ErrorKind, Lsn};
 
 use super::harness::{DIR, Records, Scratch, commit, records};
@@ -110,6 +112,38 @@ fn a_flipped_bit_in_an_earlier_segment_is_refused_with_its_place() {
             assert_eq!(bad.try_open().unwrap_err().kind(), ErrorKind::Corruption);
         }
     }
+}
+
+#[test]
+fn a_damaged_header_does_not_hide_what_was_promised() {
+    let (scratch, _) = filled();
+    let begun = |file: &PathBuf| scratch.disk.read_file(file).unwrap().starts_with(b"DriftWAL");
+    let last = scratch.files(".wal").into_iter().rfind(begun).unwrap();
+    for offset in 0..64 {
+        let bad = scratch.fork();
+        bad.disk.corrupt(&last, offset, 0x10);
+        assert_eq!(bad.try_open().unwrap_err().kind(), ErrorKind::Corruption, "byte {offset}");
+    }
+}
+
+#[test]
+fn a_segment_torn_as_it_began_leaves_nothing_to_the_next_try() {
+    let scratch = Scratch::new();
+    let wal = scratch.open();
+    let before = commit(&wal, &[0; 3500]);
+    // The group begins the second segment; its header is lost, its second record is not.
+    let torn = wal.append(&[&[1; 1000]]).unwrap();
+    let whole = wal.append(&[b"whole"]).unwrap();
+    wal.wait_durable(whole).unwrap();
+    drop(wal);
+    let second = &scratch.files(".wal")[1];
+    assert!(scratch.disk.overwrite(second, 0, &[0; 512]));
+    let wal = scratch.open();
+    assert_eq!(wal.tail(), before);
+    assert_eq!(commit(&wal, &[2; 1000]), torn);
+    drop(wal);
+    let found = records(&scratch.open(), before);
+    assert_eq!(found, [(torn, vec![2; 1000])]);
 }
 
 #[test]
