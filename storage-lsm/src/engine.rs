@@ -12,7 +12,7 @@ use driftdb_storage::{
 };
 
 use crate::cache::BlockCache;
-use crate::health::Health;
+use crate::health::{Failure, Health};
 use crate::keyspaces;
 use crate::maintenance::Maintenance;
 use crate::manifest::{self, Manifest};
@@ -67,11 +67,11 @@ impl Engine for LsmEngine {
 
     fn open(env: &Env, dir: &Path, options: &EngineOptions) -> Result<Self> {
         env.disk().create_dir_all(dir)?;
-        let names = names_in(env, dir)?;
         let mut manifest = match manifest::load(env, dir)? {
             Some(manifest) => manifest,
-            None => create(env, dir, &names)?,
+            None => create(env, dir)?,
         };
+        let names = names_in(env, dir)?;
         remove_leftovers(env, dir, &names, &manifest)?;
         let highest = names.iter().filter_map(|name| table::id_of(name)).max().unwrap_or(0);
         manifest.next_file_id = manifest.next_file_id.max(highest.saturating_add(1));
@@ -198,7 +198,8 @@ fn names_in(env: &Env, dir: &Path) -> Result<Vec<String>> {
 }
 
 /// Writes the first manifest, if the directory is ours to use.
-fn create(env: &Env, dir: &Path, names: &[String]) -> Result<Manifest> {
+fn create(env: &Env, dir: &Path) -> Result<Manifest> {
+    let names = names_in(env, dir)?;
     if names.iter().any(|name| table::id_of(name).is_some()) {
         // The first manifest is durable before the first table is made.
         let name = dir.join(manifest::NAME).display().to_string();
@@ -214,9 +215,7 @@ fn create(env: &Env, dir: &Path, names: &[String]) -> Result<Manifest> {
     let manifest = Manifest { next_file_id: 1, ..Manifest::default() };
     match manifest::save(env, dir, &manifest) {
         Ok(_) => Ok(manifest),
-        Err(crate::health::Failure::Undone(error) | crate::health::Failure::Unknown(error)) => {
-            Err(error)
-        }
+        Err(Failure::Undone(error) | Failure::Unknown(error)) => Err(error),
     }
 }
 

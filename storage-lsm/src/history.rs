@@ -41,6 +41,20 @@ pub(crate) fn check(policy: &Retention, floor: Option<&Retention>, ts: Timestamp
     Err(StorageError::SnapshotTooOld { requested: ts, oldest })
 }
 
+/// Whether every version after `ts` is kept. A pin does not suffice: it keeps one version of each
+/// key, not the stretch after it.
+///
+/// # Errors
+/// [`StorageError::SnapshotTooOld`].
+pub(crate) fn check_since(
+    policy: &Retention,
+    floor: Option<&Retention>,
+    ts: Timestamp,
+) -> Result<()> {
+    let oldest = floor.map_or(policy.keep_since, |floor| policy.keep_since.max(floor.keep_since));
+    if ts >= oldest { Ok(()) } else { Err(StorageError::SnapshotTooOld { requested: ts, oldest }) }
+}
+
 /// Whether no time that `policy` covers can see the keyspace, given what is durable.
 pub(crate) fn is_gone(life: &Life, policy: &Retention, durable: Timestamp) -> bool {
     // A removal that is not yet durable may be undone by a crash: its data must stay till then.

@@ -6,7 +6,7 @@
 //! was torn by a crash, and would be forgotten; here no damage is ever forgotten.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use driftdb_env::{Env, FileKind, OpenHow};
 use driftdb_storage::{Commit, KeyspaceId, Lsn, Result, Retention, StorageError, Timestamp};
@@ -88,7 +88,7 @@ pub(crate) fn save(
     Ok(bytes.len() as u64)
 }
 
-fn write_new(env: &Env, path: &PathBuf, bytes: &[u8]) -> Result<()> {
+fn write_new(env: &Env, path: &Path, bytes: &[u8]) -> Result<()> {
     if env.disk().exists(path)? {
         env.disk().remove(path)?;
     }

@@ -41,7 +41,7 @@ fn similar(tables: &[TableMeta]) -> Option<Range<usize>> {
         let mut end = start + 1;
         while let Some(next) = tables.get(end) {
             let total = sum.saturating_add(next.size_bytes);
-            if next.size_bytes > sum + sum / 4 || total > MAX_TABLE_BYTES {
+            if next.size_bytes > sum.saturating_add(sum / 4) || total > MAX_TABLE_BYTES {
                 break;
             }
             sum = total;

@@ -28,10 +28,7 @@ impl LsmSnapshot {
 
     /// Checks that a read of `space` at `ts` is allowed. Returns the newest commit it may see.
     fn check(&self, space: KeyspaceId, ts: Timestamp) -> Result<Timestamp> {
-        // The snapshot's own moment and later are always exact: the newest version is never dropped.
-        if ts < self.at.ts {
-            history::check(self.policy.of(space), self.version.floors.get(&space), ts)?;
-        }
+        history::check(self.policy.of(space), self.version.floors.get(&space), ts)?;
         let at = ts.min(self.at.ts);
         match self.version.keyspaces.get(&space) {
             Some(life) if life.includes(at) => Ok(at),
@@ -41,18 +38,20 @@ impl LsmSnapshot {
 
     /// Checks that a scan is allowed.
     fn check_scan(&self, space: KeyspaceId, visible: Visible) -> Result<()> {
-        let newest = match visible {
-            Visible::AsOf(ts) => ts,
-            Visible::All => Timestamp::MAX,
+        let at = match visible {
+            Visible::AsOf(ts) => return self.check(space, ts).map(|_| ()),
+            Visible::All => self.at.ts,
             Visible::Between { after, up_to } => {
-                // Every version after a readable time is kept, but not every one after a forgotten.
-                if after < self.at.ts {
-                    history::check(self.policy.of(space), self.version.floors.get(&space), after)?;
-                }
-                up_to
+                let floor = self.version.floors.get(&space);
+                history::check_since(self.policy.of(space), floor, after)?;
+                up_to.min(self.at.ts)
             }
         };
-        self.check(space, newest).map(|_| ())
+        // The history of a dropped keyspace can be scanned as long as it is kept.
+        match self.version.keyspaces.get(&space) {
+            Some(life) if life.created <= at => Ok(()),
+            _ => Err(StorageError::UnknownKeyspace { space, at }),
+        }
     }
 }
 
@@ -102,7 +101,7 @@ impl Snapshot for LsmSnapshot {
         Ok(None)
     }
 
-    fn cursor<'a>(&'a self, space: KeyspaceId, spec: &ScanSpec<'_>) -> Result<LsmCursor> {
+    fn cursor(&self, space: KeyspaceId, spec: &ScanSpec<'_>) -> Result<LsmCursor> {
         self.check_scan(space, spec.visible)?;
         Ok(LsmCursor::new(&self.version, Span::new(space, spec, self.at.ts)))
     }
