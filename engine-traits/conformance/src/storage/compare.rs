@@ -21,7 +21,7 @@ pub enum Tolerance {
 /// How many times are read per keyspace, beyond the ends.
 const SAMPLED_TIMES: usize = 7;
 /// How many keys are read singly per time.
-const SAMPLED_KEYS: usize = 24;
+const SAMPLED_KEYS: usize = 12;
 
 /// Reads everything in every way. Returns how many reads ended in a tolerated error.
 ///
@@ -63,7 +63,7 @@ impl<S: Snapshot> Reads<'_, S> {
         model: &Model,
         promise: &Retention,
     ) -> Outcome {
-        let times = times(model, promise, self.snapshot.at().ts);
+        let times = times(model, space, promise, self.snapshot.at().ts);
         for &ts in &times {
             self.as_of(id, space, ts, promise)?;
         }
@@ -103,7 +103,8 @@ impl<S: Snapshot> Reads<'_, S> {
         let expected = space.as_of(at);
         self.same(id, Visible::AsOf(ts), &expected)?;
         let step = space.keys.len() / SAMPLED_KEYS + 1;
-        let present = space.keys.keys().step_by(step);
+        // Other keys at each time.
+        let present = space.keys.keys().skip(ts.0 as usize % step).step_by(step);
         let absent: Vec<Vec<u8>> =
             present.clone().take(3).map(|key| [key.as_slice(), b"\0"].concat()).collect();
         for key in present.chain(&absent) {
@@ -253,12 +254,17 @@ impl<S: Snapshot> Reads<'_, S> {
 
 /// The times worth reading: the ends, the edges of the promise, and commits in between with their
 /// neighbours.
-fn times(model: &Model, promise: &Retention, at: Timestamp) -> BTreeSet<Timestamp> {
+fn times(
+    model: &Model,
+    space: &ModelSpace,
+    promise: &Retention,
+    at: Timestamp,
+) -> BTreeSet<Timestamp> {
     let mut times = BTreeSet::from([Timestamp::MIN, at, Timestamp::MAX, promise.keep_since]);
     times.extend(promise.pins.iter().copied());
-    times.extend(
-        model.spaces.values().flat_map(|space| [Some(space.created), space.dropped]).flatten(),
-    );
+    for edge in [Some(space.created), space.dropped].into_iter().flatten() {
+        times.extend([Timestamp(edge.0.saturating_sub(1)), edge]);
+    }
     let step = model.commits.len() / SAMPLED_TIMES + 1;
     for commit in model.commits.iter().step_by(step) {
         times.extend([Timestamp(commit.ts.0.saturating_sub(1)), commit.ts]);

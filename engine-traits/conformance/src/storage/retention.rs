@@ -112,7 +112,8 @@ pub fn pins_keep_single_times<E: Engine>() {
         let pins = vec![Timestamp(100), Timestamp(155), Timestamp(300)];
         for round in 0..8u64 {
             workload.run(&mut harness, 15).expect("a healthy engine works");
-            let since = Timestamp((harness.last().ts.0 / 2).max(pins[2].0 * round.min(2)));
+            let last = harness.last().ts.0;
+            let since = Timestamp((last / 2).max(pins[2].0 * round.min(2)).min(last));
             let pins = if round < 6 { pins.clone() } else { pins[1..2].to_vec() };
             harness.retain(policy(Retention { keep_since: since, pins, min_versions: 0 }));
             harness.maintain().expect("a healthy engine maintains");
