@@ -41,8 +41,11 @@ pub struct Table {
     pub keyspace: KeyspaceId,
     /// What its rows are keyed by.
     pub key: RowKey,
-    /// The columns that are not dropped, in order.
+    /// The columns that are not dropped, in order of their numbers.
     pub columns: Vec<Column>,
+    /// The highest number of a dropped column, or 0: numbers are never reused, or an old row's cell
+    /// would show up in a new column.
+    pub dropped_columns: u16,
     /// Its indexes, the primary key's included.
     pub indexes: Vec<Index>,
     /// Its CHECK constraints.

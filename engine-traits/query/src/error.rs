@@ -118,6 +118,7 @@ impl From<StorageError> for SqlError {
             StorageError::UnknownKeyspace { .. } | StorageError::Internal(_) => {
                 Self::new(SqlState::InternalError, message)
             }
+            StorageError::TooLarge { .. } => Self::new(SqlState::ProgramLimitExceeded, message),
             StorageError::FormatVersion { .. } | StorageError::WrongDirectory { .. } => {
                 Self::new(SqlState::ObjectNotInPrerequisiteState, message)
             }

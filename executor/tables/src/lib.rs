@@ -1,1 +1,29 @@
 //! Tables, indexes and the catalog, laid out on keys.
+//!
+//! A row is one key of its table's keyspace: the primary key's columns encoded in order, or a hidden
+//! number. An index entry is one key of the index's keyspace, whose value is the row's key. The
+//! catalog is two more keyspaces, so that DDL is transactional and travels in time like any write.
+//! Bytes: `docs/formats/row.md`, `docs/formats/catalog.md`.
+//!
+//! Invariants
+//! * Every row has exactly one entry in every index of its table, in the same transaction.
+//! * A statement that changes rows holds a share of its table's definition (`lock_table`), and DDL
+//!   holds it alone: no row is written into a keyspace that another transaction is about to drop.
+
+mod catalog;
+mod ddl;
+mod key;
+mod row;
+mod writer;
+
+pub use catalog::{
+    CatalogReader, CatalogStore, DdlGuard, lock_table, table_by_id, tables,
+};
+pub use ddl::{
+    DdlContext, alter_table, create_index, create_table, drop_objects, set_row_count, truncate,
+};
+pub use key::{
+    ByteRange, ValueBound, index_entry, index_range, point_key, primary_range, row_id_key,
+};
+pub use row::{Cell, RowReader, encode_row};
+pub use writer::{Conflict, Inserted, RowState, TableWriter, fetch_row, row_detail};

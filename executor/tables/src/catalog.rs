@@ -1,0 +1,164 @@
+//! The catalog: definitions of tables, kept in versioned keyspaces like any data.
+//!
+//! Keyspace 16 holds one record per table (columns, indexes and checks together: they change together
+//! and are read together), keyed by its object identifier. Keyspace 17 maps names to identifiers;
+//! tables and indexes share one space of names, as in PostgreSQL. Nothing is cached beside the records
+//! but decoded definitions, and those only while no DDL lies between the snapshot that read them and
+//! the snapshot that asks.
+
+mod codec;
+mod reader;
+mod store;
+
+pub use reader::CatalogReader;
+pub use store::{CatalogStore, DdlGuard};
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use driftdb_concurrency::{
+    LockIntent, LockStrength, Locked, ReadAt, RowBatch, ScanRequest, ScanState, Transaction,
+    TxnError, WaitPolicy,
+};
+use driftdb_query::{IndexId, Result, SqlError, Table, TableId};
+use driftdb_storage::{KeyRange, KeyspaceId, StorageError};
+use driftdb_types::SqlState;
+
+/// Definitions by object identifier.
+pub(crate) const TABLES: KeyspaceId = KeyspaceId(16);
+/// Object identifiers by schema and name.
+pub(crate) const NAMES: KeyspaceId = KeyspaceId(17);
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    Table(TableId),
+    Index(TableId, IndexId),
+}
+
+pub(crate) fn table_key(id: TableId) -> [u8; 4] {
+    id.0.to_be_bytes()
+}
+
+/// Neither part may hold a zero byte: the lexer refuses it.
+pub(crate) fn name_key(schema: &str, name: &str) -> Vec<u8> {
+    [schema.as_bytes(), &[0], name.as_bytes()].concat()
+}
+
+/// Reads a catalog key. Before the catalog existed there was nothing in it.
+pub(crate) fn read(
+    txn: &mut dyn Transaction,
+    space: KeyspaceId,
+    key: &[u8],
+    at: ReadAt,
+) -> Result<Option<Vec<u8>>> {
+    let mut out = Vec::new();
+    match txn.get(space, key, at, &mut out) {
+        Ok(found) => Ok(found.then_some(out)),
+        Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What a name stands for, as of some time.
+pub(crate) fn lookup(
+    txn: &mut dyn Transaction,
+    schema: &str,
+    name: &str,
+    at: ReadAt,
+) -> Result<Option<Named>> {
+    let Some(bytes) = read(txn, NAMES, &name_key(schema, name), at)? else { return Ok(None) };
+    codec::decode_named(&bytes).map(Some).ok_or_else(malformed)
+}
+
+/// A table by identity, as of some time.
+///
+/// # Errors
+/// Storage; a malformed record.
+pub fn table_by_id(
+    txn: &mut dyn Transaction,
+    id: TableId,
+    at: ReadAt,
+) -> Result<Option<Arc<Table>>> {
+    let Some(bytes) = read(txn, TABLES, &table_key(id), at)? else { return Ok(None) };
+    codec::decode_table(&bytes).map(|table| Some(Arc::new(table))).ok_or_else(malformed)
+}
+
+/// Every table, as of some time, in order of creation.
+///
+/// # Errors
+/// Storage; a malformed record.
+pub fn tables(txn: &mut dyn Transaction, at: ReadAt) -> Result<Vec<Arc<Table>>> {
+    let mut found = Vec::new();
+    let mut from: Option<Vec<u8>> = None;
+    loop {
+        let start = from.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let range = KeyRange { start, end: Bound::Unbounded };
+        let request = ScanRequest { range, at, reverse: false, max_rows: 256 };
+        let mut rows = RowBatch::new();
+        let state = match txn.scan(TABLES, &request, &mut rows) {
+            Ok(state) => state,
+            Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => return Ok(found),
+            Err(error) => return Err(error.into()),
+        };
+        for row in rows.rows() {
+            let bytes = row.value.unwrap_or_default();
+            found.push(Arc::new(codec::decode_table(bytes).ok_or_else(malformed)?));
+        }
+        match rows.last_key() {
+            Some(key) if state == ScanState::More => from = Some(key.to_vec()),
+            _ => return Ok(found),
+        }
+    }
+}
+
+/// Holds a table's definition still until the transaction ends: shared by statements that change
+/// rows ([`LockStrength::KeyShare`]), alone for DDL ([`LockStrength::Update`]). Returns whether the
+/// definition changed since the statement's snapshot: then the statement must be bound again.
+///
+/// # Errors
+/// 40001 above READ COMMITTED if it changed; deadlock; canceled.
+pub fn lock_table(txn: &mut dyn Transaction, table: &Table, strength: LockStrength) -> Result<bool> {
+    let key = table_key(table.id);
+    let wait = WaitPolicy::Wait(None);
+    let locked = txn.lock(TABLES, &key, strength, LockIntent::Existing, wait)?;
+    Ok(locked == Locked::Changed)
+}
+
+pub(crate) fn put_table(txn: &mut dyn Transaction, table: &Table) -> Result<()> {
+    txn.put(TABLES, &table_key(table.id), &codec::encode_table(table))?;
+    Ok(())
+}
+
+/// Claims a name and says what stands there now.
+pub(crate) fn claim_name(
+    txn: &mut dyn Transaction,
+    schema: &str,
+    name: &str,
+) -> Result<Option<Named>> {
+    let key = name_key(schema, name);
+    let wait = WaitPolicy::Wait(None);
+    txn.lock(NAMES, &key, LockStrength::Update, LockIntent::Insert, wait)?;
+    lookup(txn, schema, name, ReadAt::Newest)
+}
+
+pub(crate) fn put_name(
+    txn: &mut dyn Transaction,
+    schema: &str,
+    name: &str,
+    named: Named,
+) -> Result<()> {
+    txn.put(NAMES, &name_key(schema, name), &codec::encode_named(named))?;
+    Ok(())
+}
+
+pub(crate) fn delete_name(txn: &mut dyn Transaction, schema: &str, name: &str) -> Result<()> {
+    claim_name(txn, schema, name)?;
+    txn.delete(NAMES, &name_key(schema, name))?;
+    Ok(())
+}
+
+fn malformed() -> SqlError {
+    SqlError::new(SqlState::DataCorrupted, "malformed catalog record")
+        .with_hint("Run driftdb verify --data DIR and restore what it names.")
+}

@@ -1,0 +1,250 @@
+//! Catalog records as bytes: `docs/formats/catalog.md`.
+
+use driftdb_query::{
+    Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table, TableId,
+};
+use driftdb_storage::{KeyspaceId, read_varint, write_varint};
+use driftdb_types::{DataType, Value, decode_value, encode_value};
+
+use super::Named;
+
+const VERSION: u8 = 1;
+/// More columns or indexes than any table may have: a bound for damaged counts.
+const MOST: u64 = 10_000;
+
+pub(super) fn encode_named(named: Named) -> Vec<u8> {
+    let mut out = vec![VERSION];
+    match named {
+        Named::Table(table) => {
+            out.push(0);
+            number(&mut out, table.0);
+        }
+        Named::Index(table, index) => {
+            out.push(1);
+            number(&mut out, table.0);
+            number(&mut out, index.0);
+        }
+    }
+    out
+}
+
+pub(super) fn decode_named(bytes: &[u8]) -> Option<Named> {
+    let mut input = Input { rest: bytes };
+    (input.byte()? == VERSION).then_some(())?;
+    Some(match input.byte()? {
+        0 => Named::Table(TableId(input.number()?)),
+        1 => Named::Index(TableId(input.number()?), IndexId(input.number()?)),
+        _ => return None,
+    })
+}
+
+pub(super) fn encode_table(table: &Table) -> Vec<u8> {
+    let mut out = vec![VERSION];
+    number(&mut out, table.id.0);
+    text(&mut out, &table.schema);
+    text(&mut out, &table.name);
+    number(&mut out, table.keyspace.0);
+    out.push(u8::from(table.key == RowKey::Primary));
+    optional(&mut out, table.row_count, |out, count| write_varint(out, count));
+    number(&mut out, u32::from(table.dropped_columns));
+    number(&mut out, table.columns.len() as u32);
+    for column in &table.columns {
+        number(&mut out, u32::from(column.id.0));
+        text(&mut out, &column.name);
+        number(&mut out, column.ty.oid());
+        out.extend_from_slice(&column.typmod.to_le_bytes());
+        out.push(u8::from(column.not_null));
+        optional(&mut out, column.default.as_deref(), text);
+        let missing = (!column.missing.is_null()).then_some(&column.missing);
+        optional(&mut out, missing, |out, value| encode_value(value, column.ty, out));
+    }
+    number(&mut out, table.indexes.len() as u32);
+    for index in &table.indexes {
+        number(&mut out, index.id.0);
+        text(&mut out, &index.name);
+        optional(&mut out, index.keyspace, |out, space| number(out, space.0));
+        out.push(
+            u8::from(index.unique)
+                | u8::from(index.primary) << 1
+                | u8::from(index.constraint) << 2,
+        );
+        number(&mut out, index.columns.len() as u32);
+        for column in &index.columns {
+            number(&mut out, u32::from(column.column.0));
+            out.push(u8::from(column.descending));
+        }
+    }
+    number(&mut out, table.checks.len() as u32);
+    for check in &table.checks {
+        text(&mut out, &check.name);
+        text(&mut out, &check.condition);
+    }
+    out
+}
+
+pub(super) fn decode_table(bytes: &[u8]) -> Option<Table> {
+    let mut input = Input { rest: bytes };
+    (input.byte()? == VERSION).then_some(())?;
+    let table = Table {
+        id: TableId(input.number()?),
+        schema: input.text()?,
+        name: input.text()?,
+        keyspace: KeyspaceId(input.number()?),
+        key: if input.byte()? == 1 { RowKey::Primary } else { RowKey::RowId },
+        row_count: input.optional(|input| read_varint(&mut input.rest))?,
+        dropped_columns: u16::try_from(input.number()?).ok()?,
+        columns: input.list(Input::column)?,
+        indexes: input.list(Input::index)?,
+        checks: input.list(|input| Some(Check { name: input.text()?, condition: input.text()? }))?,
+    };
+    let covered = |id: ColumnId| table.position(id).is_some();
+    let sound = table.indexes.iter().flat_map(|index| &index.columns).all(|c| covered(c.column));
+    (sound && input.rest.is_empty()).then_some(table)
+}
+
+fn number(out: &mut Vec<u8>, number: u32) {
+    write_varint(out, u64::from(number));
+}
+
+fn text(out: &mut Vec<u8>, text: &str) {
+    write_varint(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn optional<T>(out: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec<u8>, T)) {
+    out.push(u8::from(value.is_some()));
+    if let Some(value) = value {
+        write(out, value);
+    }
+}
+
+/// Bytes from the disk: every read may fail.
+struct Input<'a> {
+    rest: &'a [u8],
+}
+
+impl Input<'_> {
+    fn byte(&mut self) -> Option<u8> {
+        let (&byte, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(byte)
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        u32::try_from(read_varint(&mut self.rest)?).ok()
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let len = usize::try_from(read_varint(&mut self.rest)?).ok()?;
+        let (bytes, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        String::from_utf8(bytes.to_vec()).ok()
+    }
+
+    fn optional<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
+        match self.byte()? {
+            0 => Some(None),
+            1 => read(self).map(Some),
+            _ => None,
+        }
+    }
+
+    fn list<T>(&mut self, mut read: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let count = read_varint(&mut self.rest).filter(|count| *count <= MOST)?;
+        (0..count).map(|_| read(self)).collect()
+    }
+
+    fn column(&mut self) -> Option<Column> {
+        let id = self.column_id()?;
+        let name = self.text()?;
+        let ty = DataType::from_oid(self.number()?)?;
+        let (typmod, rest) = self.rest.split_first_chunk::<4>()?;
+        let typmod = i32::from_le_bytes(*typmod);
+        self.rest = rest;
+        let not_null = self.byte()? == 1;
+        let default = self.optional(Self::text)?;
+        let missing = self.optional(|input| decode_value(ty, &mut input.rest).ok())?;
+        let missing = missing.unwrap_or(Value::Null);
+        Some(Column { id, name, ty, typmod, not_null, default, missing })
+    }
+
+    fn index(&mut self) -> Option<Index> {
+        let id = IndexId(self.number()?);
+        let name = self.text()?;
+        let keyspace = self.optional(|input| input.number().map(KeyspaceId))?;
+        let flags = self.byte()?;
+        let columns = self.list(|input| {
+            let column = input.column_id()?;
+            Some(IndexColumn { column, descending: input.byte()? == 1 })
+        })?;
+        Some(Index {
+            id,
+            name,
+            keyspace,
+            columns,
+            unique: flags & 1 != 0,
+            primary: flags & 2 != 0,
+            constraint: flags & 4 != 0,
+        })
+    }
+
+    fn column_id(&mut self) -> Option<ColumnId> {
+        u16::try_from(self.number()?).ok().filter(|id| *id > 0).map(ColumnId)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Table {
+        Table {
+            id: TableId(16384),
+            schema: "public".into(),
+            name: "t".into(),
+            keyspace: KeyspaceId(1024),
+            key: RowKey::Primary,
+            dropped_columns: 2,
+            columns: vec![Column {
+                id: ColumnId(3),
+                name: "c".into(),
+                ty: DataType::Varchar,
+                typmod: 14,
+                not_null: true,
+                default: Some("'x'".into()),
+                missing: Value::text("y"),
+            }],
+            indexes: vec![Index {
+                id: IndexId(16385),
+                name: "t_pkey".into(),
+                keyspace: None,
+                columns: vec![IndexColumn { column: ColumnId(3), descending: true }],
+                unique: true,
+                primary: true,
+                constraint: true,
+            }],
+            checks: vec![Check { name: "k".into(), condition: "c <> ''".into() }],
+            row_count: Some(5),
+        }
+    }
+
+    #[test]
+    fn tables_round_trip() {
+        assert_eq!(decode_table(&encode_table(&sample())), Some(sample()));
+        let named = Named::Index(TableId(1), IndexId(2));
+        assert_eq!(decode_named(&encode_named(named)), Some(named));
+    }
+
+    #[test]
+    fn damaged_records_are_refused_or_read_but_never_panic() {
+        let bytes = encode_table(&sample());
+        for at in 0..bytes.len() {
+            assert_eq!(decode_table(&bytes[..at]), None);
+            for flip in [1u8, 0x80, 0xff] {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= flip;
+                decode_table(&damaged);
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What sessions share about the catalog: decoded definitions, and when DDL last happened.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use driftdb_concurrency::{BeginOptions, ReadAt, Store, Transaction, TxnError};
+use driftdb_env::sync::Mutex;
+use driftdb_query::{Result, Table};
+use driftdb_storage::{StorageError, Timestamp};
+
+use super::{CatalogReader, NAMES, TABLES};
+
+/// One per database.
+#[derive(Debug, Default)]
+pub struct CatalogStore {
+    /// The newest commit that changed the catalog, as far as this process made it.
+    last_change: AtomicU64,
+    /// Transactions that have changed the catalog and not ended.
+    pending: AtomicU64,
+    cache: Mutex<Cache>,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    /// Definitions by schema and name, as of `read_at`.
+    by_name: BTreeMap<(String, String), Option<Arc<Table>>>,
+    read_at: Timestamp,
+}
+
+impl CatalogStore {
+    /// The catalog of a store; makes its keyspaces when the database is new.
+    ///
+    /// # Errors
+    /// Storage.
+    pub fn open(store: &dyn Store) -> Result<Self> {
+        let mut txn = store.begin(BeginOptions::default())?;
+        match txn.get(TABLES, &[], ReadAt::Newest, &mut Vec::new()) {
+            Ok(_) => txn.rollback(),
+            Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => {
+                txn.create_keyspace(TABLES)?;
+                txn.create_keyspace(NAMES)?;
+                txn.commit()?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(Self { last_change: AtomicU64::new(store.newest().0), ..Self::default() })
+    }
+
+    /// A view of the catalog for one statement. `own_changes` says whether this transaction has
+    /// changed the catalog itself.
+    pub fn reader<'a>(
+        &'a self,
+        txn: &'a mut dyn Transaction,
+        store: &'a dyn Store,
+        own_changes: bool,
+    ) -> CatalogReader<'a> {
+        CatalogReader::new(self, txn, store, own_changes)
+    }
+
+    /// Whether what was read from the catalog at one snapshot holds at another: no DDL lies between.
+    pub fn is_same_at(&self, a: Timestamp, b: Timestamp) -> bool {
+        let last_change = Timestamp(self.last_change.load(Ordering::SeqCst));
+        // In this order: a change that ends between the two loads has raised `last_change` before it
+        // lowered `pending`, and its commit is later than both snapshots or seen by them.
+        last_change <= a.min(b) && self.pending.load(Ordering::SeqCst) == 0
+    }
+
+    /// To be held by a transaction from before its first DDL until after its end.
+    pub fn begin_ddl(self: &Arc<Self>) -> DdlGuard {
+        self.pending.fetch_add(1, Ordering::SeqCst);
+        DdlGuard { catalog: Arc::clone(self) }
+    }
+
+    pub(super) fn cached(
+        &self,
+        schema: &str,
+        name: &str,
+        snapshot: Timestamp,
+    ) -> Option<Option<Arc<Table>>> {
+        let cache = self.cache.lock();
+        if !self.is_same_at(cache.read_at, snapshot) {
+            return None;
+        }
+        cache.by_name.get(&(schema.to_owned(), name.to_owned())).cloned()
+    }
+
+    pub(super) fn remember(
+        &self,
+        schema: &str,
+        name: &str,
+        snapshot: Timestamp,
+        table: Option<Arc<Table>>,
+    ) {
+        /// Names that do not exist are remembered, too, so their number needs a bound.
+        const MOST_NAMES: usize = 10_000;
+        let mut cache = self.cache.lock();
+        if !self.is_same_at(cache.read_at, snapshot) {
+            if !self.is_same_at(snapshot, snapshot) {
+                return;
+            }
+            cache.by_name.clear();
+            cache.read_at = snapshot;
+        }
+        if cache.by_name.len() >= MOST_NAMES {
+            cache.by_name.clear();
+        }
+        cache.by_name.insert((schema.to_owned(), name.to_owned()), table);
+    }
+}
+
+/// Held by a transaction that changes the catalog; while one is held, nobody reads from the cache.
+#[derive(Debug)]
+pub struct DdlGuard {
+    catalog: Arc<CatalogStore>,
+}
+
+impl DdlGuard {
+    /// The transaction has ended: committed at a timestamp, or rolled back.
+    pub fn finish(self, committed: Option<Timestamp>) {
+        if let Some(ts) = committed {
+            self.catalog.last_change.fetch_max(ts.0, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Drop for DdlGuard {
+    fn drop(&mut self) {
+        self.catalog.pending.fetch_sub(1, Ordering::SeqCst);
+    }
+}

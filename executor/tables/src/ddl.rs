@@ -1,0 +1,318 @@
+//! Changing definitions: tables and indexes come, change and go inside a transaction.
+//!
+//! Each change claims the table's definition alone, so it waits for transactions that write rows of
+//! the table and they wait for it. It then works on what is there now ([`ReadAt::Newest`]): rows that
+//! committed while it waited are carried over, too. A change of a table's key, TRUNCATE and a new
+//! index give new keyspaces; the old ones stay readable for earlier times.
+
+mod alter;
+mod rewrite;
+
+use std::sync::Arc;
+
+use driftdb_concurrency::{Counter, LockStrength, ReadAt, Store, Transaction};
+use driftdb_query::{
+    Check, Column, ColumnId, ConstraintSpec, CreateIndex, CreateTable, DropObjects, Index,
+    IndexColumn, IndexId, Result, RowKey, SqlError, Table, TableId,
+};
+use driftdb_storage::KeyspaceId;
+use driftdb_types::{EvalContext, SqlState, Value};
+
+pub use alter::alter_table;
+
+use crate::catalog::{
+    Named, TABLES, claim_name, delete_name, lock_table, put_name, put_table, table_by_id,
+    table_key,
+};
+
+/// What a definition change works on.
+pub struct DdlContext<'a> {
+    /// The transaction.
+    pub txn: &'a mut dyn Transaction,
+    /// Gives out identifiers.
+    pub store: &'a dyn Store,
+    /// Session and time.
+    pub eval: &'a EvalContext,
+}
+
+impl std::fmt::Debug for DdlContext<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DdlContext")
+    }
+}
+
+impl DdlContext<'_> {
+    fn new_object_id(&self) -> Result<u32> {
+        let id = self.store.unique_ids(Counter::ObjectId, 1)?;
+        u32::try_from(id).map_err(|_| exhausted("object identifiers"))
+    }
+
+    /// A new keyspace, in being from this transaction on.
+    fn new_keyspace(&mut self) -> Result<KeyspaceId> {
+        let id = self.store.unique_ids(Counter::Keyspace, 1)?;
+        let space = KeyspaceId(u32::try_from(id).map_err(|_| exhausted("keyspaces"))?);
+        self.txn.create_keyspace(space)?;
+        Ok(space)
+    }
+
+    /// Claims a table's definition alone and gives it as of now.
+    fn take(&mut self, table: &Table) -> Result<Table> {
+        lock_table(self.txn, table, LockStrength::Update)?;
+        match table_by_id(self.txn, table.id, ReadAt::Newest)? {
+            Some(table) => Ok(Arc::unwrap_or_clone(table)),
+            None => Err(undefined_table(&table.name)),
+        }
+    }
+
+    fn name_is_free(&mut self, schema: &str, name: &str) -> Result<bool> {
+        Ok(claim_name(self.txn, schema, name)?.is_none())
+    }
+}
+
+fn exhausted(what: &str) -> SqlError {
+    SqlError::new(SqlState::ProgramLimitExceeded, format!("out of {what}"))
+}
+
+fn undefined_table(name: &str) -> SqlError {
+    SqlError::new(SqlState::UndefinedTable, format!("relation \"{name}\" does not exist"))
+}
+
+fn duplicate_relation(name: &str) -> SqlError {
+    SqlError::new(SqlState::DuplicateTable, format!("relation \"{name}\" already exists"))
+}
+
+/// Creates a table; `None` if it exists and IF NOT EXISTS was said.
+///
+/// # Errors
+/// 42P07 for a name that is taken; storage.
+pub fn create_table(cx: &mut DdlContext<'_>, spec: &CreateTable) -> Result<Option<Arc<Table>>> {
+    if !cx.name_is_free(&spec.schema, &spec.name)? {
+        return if spec.if_not_exists { Ok(None) } else { Err(duplicate_relation(&spec.name)) };
+    }
+    let columns = spec.columns.iter().zip(1..).map(|(column, id)| Column {
+        id: ColumnId(id),
+        name: column.name.clone(),
+        ty: column.ty,
+        typmod: column.typmod,
+        not_null: column.not_null,
+        default: column.default.clone(),
+        missing: Value::Null,
+    });
+    let mut table = Table {
+        id: TableId(cx.new_object_id()?),
+        schema: spec.schema.clone(),
+        name: spec.name.clone(),
+        keyspace: cx.new_keyspace()?,
+        key: RowKey::RowId,
+        columns: columns.collect(),
+        dropped_columns: 0,
+        indexes: Vec::new(),
+        checks: Vec::new(),
+        row_count: None,
+    };
+    put_name(cx.txn, &table.schema, &table.name, Named::Table(table.id))?;
+    for constraint in &spec.constraints {
+        add_empty_constraint(cx, &mut table, constraint)?;
+    }
+    cx.txn.lock(
+        TABLES,
+        &table_key(table.id),
+        LockStrength::Update,
+        driftdb_concurrency::LockIntent::Insert,
+        driftdb_concurrency::WaitPolicy::Wait(None),
+    )?;
+    put_table(cx.txn, &table)?;
+    Ok(Some(Arc::new(table)))
+}
+
+/// Adds a constraint to the definition of a table without rows.
+fn add_empty_constraint(
+    cx: &mut DdlContext<'_>,
+    table: &mut Table,
+    constraint: &ConstraintSpec,
+) -> Result<()> {
+    match constraint {
+        ConstraintSpec::Check { name, condition } => add_check(table, name, condition)?,
+        ConstraintSpec::Unique { name, columns } => {
+            let columns = index_columns(table, columns)?;
+            let keyspace = Some(cx.new_keyspace()?);
+            let index = new_index(cx, table, name, columns, keyspace, true)?;
+            table.indexes.push(Index { constraint: true, ..index });
+        }
+        ConstraintSpec::PrimaryKey { name, columns } => {
+            let columns = primary_key_columns(table, columns)?;
+            let index = new_index(cx, table, name, columns, None, true)?;
+            table.indexes.push(Index { primary: true, constraint: true, ..index });
+            table.key = RowKey::Primary;
+        }
+    }
+    Ok(())
+}
+
+fn add_check(table: &mut Table, name: &str, condition: &str) -> Result<()> {
+    if table.checks.iter().any(|check| check.name == name) {
+        return Err(duplicate_constraint(table, name));
+    }
+    table.checks.push(Check { name: name.into(), condition: condition.into() });
+    Ok(())
+}
+
+fn duplicate_constraint(table: &Table, name: &str) -> SqlError {
+    SqlError::new(
+        SqlState::DuplicateObject,
+        format!("constraint \"{name}\" for relation \"{}\" already exists", table.name),
+    )
+}
+
+/// The columns of a primary key, which become NOT NULL.
+fn primary_key_columns(table: &mut Table, names: &[String]) -> Result<Vec<IndexColumn>> {
+    if table.primary_key().is_some() {
+        return Err(SqlError::new(
+            SqlState::InvalidTableDefinition,
+            format!("multiple primary keys for table \"{}\" are not allowed", table.name),
+        ));
+    }
+    let columns = index_columns(table, names)?;
+    for column in &mut table.columns {
+        column.not_null |= columns.iter().any(|key| key.column == column.id);
+    }
+    Ok(columns)
+}
+
+fn index_columns(table: &Table, names: &[String]) -> Result<Vec<IndexColumn>> {
+    names
+        .iter()
+        .map(|name| match table.column(name) {
+            Some((_, column)) => Ok(IndexColumn { column: column.id, descending: false }),
+            None => Err(SqlError::new(
+                SqlState::UndefinedColumn,
+                format!("column \"{name}\" named in key does not exist"),
+            )),
+        })
+        .collect()
+}
+
+/// A new index under a claimed name, not yet part of the table's definition.
+fn new_index(
+    cx: &mut DdlContext<'_>,
+    table: &Table,
+    name: &str,
+    columns: Vec<IndexColumn>,
+    keyspace: Option<KeyspaceId>,
+    unique: bool,
+) -> Result<Index> {
+    if !cx.name_is_free(&table.schema, name)? {
+        return Err(duplicate_relation(name));
+    }
+    let id = IndexId(cx.new_object_id()?);
+    put_name(cx.txn, &table.schema, name, Named::Index(table.id, id))?;
+    Ok(Index {
+        id,
+        name: name.into(),
+        keyspace,
+        columns,
+        unique,
+        primary: false,
+        constraint: false,
+    })
+}
+
+/// Creates an index and fills it; false if it exists and IF NOT EXISTS was said.
+///
+/// # Errors
+/// 42P07 for a name that is taken; 23505 where rows repeat a unique key; storage.
+pub fn create_index(cx: &mut DdlContext<'_>, spec: &CreateIndex) -> Result<bool> {
+    let mut table = cx.take(&spec.table)?;
+    if spec.if_not_exists && !cx.name_is_free(&table.schema, &spec.name)? {
+        return Ok(false);
+    }
+    let columns = spec
+        .columns
+        .iter()
+        .map(|&(position, descending)| {
+            IndexColumn { column: spec.table.columns[position].id, descending }
+        })
+        .collect();
+    let keyspace = Some(cx.new_keyspace()?);
+    let index = new_index(cx, &table, &spec.name, columns, keyspace, spec.unique)?;
+    rewrite::fill_index(cx, &table, &index)?;
+    table.indexes.push(index);
+    put_table(cx.txn, &table)?;
+    Ok(true)
+}
+
+/// Drops tables (with their indexes) and indexes.
+///
+/// # Errors
+/// 2BP01 for an index that belongs to a constraint; storage.
+pub fn drop_objects(cx: &mut DdlContext<'_>, objects: &DropObjects) -> Result<()> {
+    for table in &objects.tables {
+        let table = cx.take(table)?;
+        for index in &table.indexes {
+            delete_name(cx.txn, &table.schema, &index.name)?;
+            drop_keyspace(cx, index.keyspace)?;
+        }
+        delete_name(cx.txn, &table.schema, &table.name)?;
+        cx.txn.drop_keyspace(table.keyspace)?;
+        cx.txn.delete(TABLES, &table_key(table.id))?;
+    }
+    for (table, id) in &objects.indexes {
+        let mut table = cx.take(table)?;
+        let Some(index) = table.index(*id).cloned() else { continue };
+        if index.constraint {
+            return Err(required_by_constraint(&table, &index));
+        }
+        delete_name(cx.txn, &table.schema, &index.name)?;
+        drop_keyspace(cx, index.keyspace)?;
+        table.indexes.retain(|other| other.id != index.id);
+        put_table(cx.txn, &table)?;
+    }
+    Ok(())
+}
+
+fn required_by_constraint(table: &Table, index: &Index) -> SqlError {
+    let (index, table) = (&index.name, &table.name);
+    SqlError::new(
+        SqlState::DependentObjectsStillExist,
+        format!(
+            "cannot drop index {index} because constraint {index} on table {table} requires it"
+        ),
+    )
+    .with_hint(format!("You can drop constraint {index} on table {table} instead."))
+}
+
+fn drop_keyspace(cx: &mut DdlContext<'_>, space: Option<KeyspaceId>) -> Result<()> {
+    if let Some(space) = space {
+        cx.txn.drop_keyspace(space)?;
+    }
+    Ok(())
+}
+
+/// Empties tables: they get new keyspaces, earlier times keep the old ones.
+///
+/// # Errors
+/// Storage.
+pub fn truncate(cx: &mut DdlContext<'_>, tables: &[Arc<Table>]) -> Result<()> {
+    for table in tables {
+        let mut table = cx.take(table)?;
+        cx.txn.drop_keyspace(table.keyspace)?;
+        table.keyspace = cx.new_keyspace()?;
+        for index in table.indexes.iter_mut().filter(|index| index.keyspace.is_some()) {
+            drop_keyspace(cx, index.keyspace)?;
+            index.keyspace = Some(cx.new_keyspace()?);
+        }
+        table.row_count = None;
+        put_table(cx.txn, &table)?;
+    }
+    Ok(())
+}
+
+/// Records what ANALYZE counted.
+///
+/// # Errors
+/// Storage.
+pub fn set_row_count(cx: &mut DdlContext<'_>, table: &Table, row_count: u64) -> Result<()> {
+    let mut table = cx.take(table)?;
+    table.row_count = Some(row_count);
+    put_table(cx.txn, &table)
+}

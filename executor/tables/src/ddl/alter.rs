@@ -1,0 +1,224 @@
+//! ALTER TABLE, one action at a time. Rows that violate a new constraint were looked for by the
+//! caller; duplicate keys are found here, while the index is built.
+
+use std::sync::Arc;
+
+use driftdb_query::eval::{Constants, eval};
+use driftdb_query::{
+    AlterAction, Column, ColumnId, ColumnSpec, ConstraintSpec, Expr, Index, Result, RowKey,
+    SqlError, Table,
+};
+use driftdb_types::{SqlState, Value};
+
+use super::{
+    DdlContext, add_check, drop_keyspace, duplicate_constraint, duplicate_relation, index_columns,
+    new_index, primary_key_columns, rewrite,
+};
+use crate::catalog::{Named, delete_name, put_name, put_table};
+
+/// Carries out one action and returns the new definition.
+///
+/// # Errors
+/// PostgreSQL's: 42701 for a column that exists, 42704 for a constraint that does not, 23505 for
+/// duplicate keys, …; storage.
+pub fn alter_table(
+    cx: &mut DdlContext<'_>,
+    table: &Arc<Table>,
+    action: &AlterAction,
+) -> Result<Arc<Table>> {
+    let planned = table;
+    let mut table = cx.take(table)?;
+    match action {
+        AlterAction::AddColumn { column, default, if_not_exists } => {
+            add_column(cx, &mut table, column, default.as_ref(), *if_not_exists)?;
+        }
+        AlterAction::DropColumn(position) => {
+            let position = current_position(&table, planned, *position)?;
+            drop_column(cx, &mut table, position)?;
+        }
+        AlterAction::AddConstraint(constraint) => add_constraint(cx, &mut table, constraint)?,
+        AlterAction::DropConstraint(name) => drop_constraint(cx, &mut table, name)?,
+        AlterAction::RenameColumn(position, name) => {
+            let position = current_position(&table, planned, *position)?;
+            if table.column(name).is_some() {
+                return Err(duplicate_column(&table, name));
+            }
+            table.columns[position].name.clone_from(name);
+        }
+        AlterAction::RenameTable(name) => {
+            if !cx.name_is_free(&table.schema, name)? {
+                return Err(duplicate_relation(name));
+            }
+            delete_name(cx.txn, &table.schema, &table.name)?;
+            put_name(cx.txn, &table.schema, name, Named::Table(table.id))?;
+            table.name.clone_from(name);
+        }
+        AlterAction::SetDefault(position, default) => {
+            let position = current_position(&table, planned, *position)?;
+            table.columns[position].default.clone_from(default);
+        }
+        AlterAction::SetNotNull(position, not_null) => {
+            let position = current_position(&table, planned, *position)?;
+            set_not_null(&mut table, position, *not_null)?;
+        }
+    }
+    put_table(cx.txn, &table)?;
+    Ok(Arc::new(table))
+}
+
+/// Where the column that the statement was bound to stands now.
+fn current_position(table: &Table, planned: &Table, position: usize) -> Result<usize> {
+    let column = &planned.columns[position];
+    table.position(column.id).ok_or_else(|| {
+        SqlError::new(
+            SqlState::UndefinedColumn,
+            format!("column \"{}\" of relation \"{}\" does not exist", column.name, table.name),
+        )
+    })
+}
+
+fn duplicate_column(table: &Table, name: &str) -> SqlError {
+    SqlError::new(
+        SqlState::DuplicateColumn,
+        format!("column \"{name}\" of relation \"{}\" already exists", table.name),
+    )
+}
+
+fn add_column(
+    cx: &mut DdlContext<'_>,
+    table: &mut Table,
+    spec: &ColumnSpec,
+    default: Option<&Expr>,
+    if_not_exists: bool,
+) -> Result<()> {
+    if table.column(&spec.name).is_some() {
+        return if if_not_exists { Ok(()) } else { Err(duplicate_column(table, &spec.name)) };
+    }
+    // Evaluated once, like PostgreSQL's fast default: existing rows all read this value.
+    let missing = match default {
+        Some(default) => eval(default, &Constants { context: cx.eval, params: &[] })?,
+        None => Value::Null,
+    };
+    let last = last_column_number(table);
+    let id = ColumnId(last.checked_add(1).filter(|id| *id <= 1600).ok_or_else(|| {
+        SqlError::new(SqlState::TooManyColumns, "tables can have at most 1600 columns")
+    })?);
+    table.columns.push(Column {
+        id,
+        name: spec.name.clone(),
+        ty: spec.ty,
+        typmod: spec.typmod,
+        not_null: spec.not_null,
+        default: spec.default.clone(),
+        missing,
+    });
+    Ok(())
+}
+
+/// The highest number that a column has, or had.
+fn last_column_number(table: &Table) -> u16 {
+    table.columns.iter().map(|column| column.id.0).max().unwrap_or(0).max(table.dropped_columns)
+}
+
+fn drop_column(cx: &mut DdlContext<'_>, table: &mut Table, position: usize) -> Result<()> {
+    let before = table.clone();
+    table.dropped_columns = last_column_number(table);
+    let column = table.columns.remove(position);
+    let uses = |index: &Index| index.columns.iter().any(|c| c.column == column.id);
+    let gone: Vec<Index> = table.indexes.iter().filter(|index| uses(index)).cloned().collect();
+    table.indexes.retain(|index| !uses(index));
+    table.checks.retain(|check| !mentions(&check.condition, &column.name));
+    for index in &gone {
+        delete_name(cx.txn, &table.schema, &index.name)?;
+    }
+    if gone.iter().any(|index| index.primary) {
+        table.key = RowKey::RowId;
+        return rewrite_without(cx, &before, table, &column);
+    }
+    gone.iter().try_for_each(|index| drop_keyspace(cx, index.keyspace))
+}
+
+/// Rewrites the rows under a new key while the dropped column is still there to be read, so that
+/// reader and writer agree on the columns.
+fn rewrite_without(
+    cx: &mut DdlContext<'_>,
+    before: &Table,
+    after: &mut Table,
+    dropped: &Column,
+) -> Result<()> {
+    let position = before.position(dropped.id).expect("it was there before");
+    after.columns.insert(position, dropped.clone());
+    rewrite::rewrite(cx, before, after)?;
+    after.columns.remove(position);
+    Ok(())
+}
+
+/// Whether an SQL text names an identifier.
+fn mentions(sql: &str, name: &str) -> bool {
+    sql.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
+        .any(|word| word.eq_ignore_ascii_case(name))
+}
+
+fn add_constraint(
+    cx: &mut DdlContext<'_>,
+    table: &mut Table,
+    constraint: &ConstraintSpec,
+) -> Result<()> {
+    match constraint {
+        ConstraintSpec::Check { name, condition } => add_check(table, name, condition),
+        ConstraintSpec::Unique { name, columns } => {
+            if table.indexes.iter().any(|index| index.constraint && index.name == *name) {
+                return Err(duplicate_constraint(table, name));
+            }
+            let columns = index_columns(table, columns)?;
+            let keyspace = Some(cx.new_keyspace()?);
+            let index = new_index(cx, table, name, columns, keyspace, true)?;
+            rewrite::fill_index(cx, table, &index)?;
+            table.indexes.push(Index { constraint: true, ..index });
+            Ok(())
+        }
+        ConstraintSpec::PrimaryKey { name, columns } => {
+            let before = table.clone();
+            let columns = primary_key_columns(table, columns)?;
+            let index = new_index(cx, table, name, columns, None, true)?;
+            table.indexes.push(Index { primary: true, constraint: true, ..index });
+            table.key = RowKey::Primary;
+            rewrite::rewrite(cx, &before, table)
+        }
+    }
+}
+
+fn drop_constraint(cx: &mut DdlContext<'_>, table: &mut Table, name: &str) -> Result<()> {
+    if table.checks.iter().any(|check| check.name == name) {
+        table.checks.retain(|check| check.name != name);
+        return Ok(());
+    }
+    let found = table.indexes.iter().find(|index| index.constraint && index.name == name).cloned();
+    let Some(index) = found else {
+        return Err(SqlError::new(
+            SqlState::UndefinedObject,
+            format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name),
+        ));
+    };
+    let before = table.clone();
+    table.indexes.retain(|other| other.id != index.id);
+    delete_name(cx.txn, &table.schema, name)?;
+    if index.primary {
+        table.key = RowKey::RowId;
+        return rewrite::rewrite(cx, &before, table);
+    }
+    drop_keyspace(cx, index.keyspace)
+}
+
+fn set_not_null(table: &mut Table, position: usize, not_null: bool) -> Result<()> {
+    let id = table.columns[position].id;
+    let in_key = table.primary_key().is_some_and(|key| key.columns.iter().any(|c| c.column == id));
+    if in_key && !not_null {
+        return Err(SqlError::new(
+            SqlState::InvalidTableDefinition,
+            format!("column \"{}\" is in a primary key", table.columns[position].name),
+        ));
+    }
+    table.columns[position].not_null = not_null;
+    Ok(())
+}

@@ -1,0 +1,295 @@
+//! Storage keys of rows and index entries, and ranges of them.
+
+use std::ops::Bound;
+
+use driftdb_query::{Index, Table};
+use driftdb_storage::KeyRange;
+use driftdb_types::{DataType, Value, encode_key};
+
+/// One end of a range of column values.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ValueBound {
+    /// No limit.
+    Unbounded,
+    /// Up to and including.
+    Included(Value),
+    /// Up to, not including.
+    Excluded(Value),
+}
+
+impl ValueBound {
+    fn is_null(&self) -> bool {
+        matches!(self, Self::Included(Value::Null) | Self::Excluded(Value::Null))
+    }
+}
+
+/// A range of storage keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByteRange {
+    /// The lower end.
+    pub start: Bound<Vec<u8>>,
+    /// The upper end.
+    pub end: Bound<Vec<u8>>,
+}
+
+impl ByteRange {
+    /// Every key.
+    pub const ALL: Self = Self { start: Bound::Unbounded, end: Bound::Unbounded };
+
+    /// As the storage contract takes it.
+    pub fn as_range(&self) -> KeyRange<'_> {
+        KeyRange {
+            start: self.start.as_ref().map(Vec::as_slice),
+            end: self.end.as_ref().map(Vec::as_slice),
+        }
+    }
+}
+
+/// The storage key of a row in a table without a primary key.
+pub fn row_id_key(id: u64) -> Vec<u8> {
+    id.to_be_bytes().to_vec()
+}
+
+/// One column of a key, for ranges and entries.
+#[derive(Debug, Clone, Copy)]
+struct KeyColumn {
+    position: usize,
+    ty: DataType,
+    descending: bool,
+}
+
+fn key_columns(table: &Table, index: &Index) -> impl Iterator<Item = KeyColumn> {
+    index.columns.iter().map(|column| {
+        let position = table.position(column.column).expect("an index covers live columns");
+        KeyColumn {
+            position,
+            ty: table.columns[position].ty,
+            descending: column.descending,
+        }
+    })
+}
+
+fn append(column: KeyColumn, value: &Value, out: &mut Vec<u8>) {
+    let start = out.len();
+    encode_key(value, column.ty, out);
+    if column.descending {
+        // Encodings are prefix-free, so inverting every byte reverses their order.
+        out[start..].iter_mut().for_each(|byte| *byte = !*byte);
+    }
+}
+
+/// The storage key of the row with these primary key values, in the key's order; `None` if one is
+/// NULL: no row has that key.
+///
+/// # Panics
+/// If the table has no primary key, or the count differs.
+pub fn point_key(table: &Table, key: &[Value]) -> Option<Vec<u8>> {
+    let index = table.primary_key().expect("the caller checked that the table has one");
+    assert_eq!(key.len(), index.columns.len());
+    let mut out = Vec::with_capacity(key.len() * 10);
+    for (column, value) in key_columns(table, index).zip(key) {
+        if value.is_null() {
+            return None;
+        }
+        append(column, value, &mut out);
+    }
+    Some(out)
+}
+
+/// The storage key of a whole row by its primary key columns.
+pub(crate) fn primary_key_of(table: &Table, row: &[Value]) -> Vec<u8> {
+    let index = table.primary_key().expect("the caller checked that the table has one");
+    let mut out = Vec::with_capacity(index.columns.len() * 10);
+    for column in key_columns(table, index) {
+        append(column, &row[column.position], &mut out);
+    }
+    out
+}
+
+/// The key of a row's entry in a secondary index, and whether no other row may have the same.
+pub fn index_entry(table: &Table, index: &Index, row: &[Value], row_key: &[u8]) -> (Vec<u8>, bool) {
+    let mut out = Vec::with_capacity(index.columns.len() * 10 + row_key.len());
+    let mut exclusive = index.unique;
+    for column in key_columns(table, index) {
+        let value = &row[column.position];
+        // NULLs are distinct from each other: such an entry carries the row's key.
+        exclusive &= !value.is_null();
+        append(column, value, &mut out);
+    }
+    if !exclusive {
+        out.extend_from_slice(row_key);
+    }
+    (out, exclusive)
+}
+
+/// The rows of a [`driftdb_query::RowKey::Primary`] table with `equal` leading key values and the next
+/// one between the bounds; `None` if nothing can match.
+pub fn primary_range(
+    table: &Table,
+    equal: &[Value],
+    lower: &ValueBound,
+    upper: &ValueBound,
+) -> Option<ByteRange> {
+    match table.primary_key() {
+        Some(index) => index_range(table, index, equal, lower, upper),
+        None => Some(ByteRange::ALL),
+    }
+}
+
+/// The entries of an index with `equal` leading values and the next one between the bounds; `None` if
+/// nothing can match (a bound is NULL). Rows whose next column is NULL match only if both bounds are
+/// absent.
+///
+/// # Panics
+/// If there are more values than columns.
+pub fn index_range(
+    table: &Table,
+    index: &Index,
+    equal: &[Value],
+    lower: &ValueBound,
+    upper: &ValueBound,
+) -> Option<ByteRange> {
+    if equal.iter().any(Value::is_null) || lower.is_null() || upper.is_null() {
+        return None;
+    }
+    let mut columns = key_columns(table, index);
+    let mut prefix = Vec::with_capacity((equal.len() + 1) * 10);
+    for value in equal {
+        let column = columns.next().expect("no more values than columns");
+        append(column, value, &mut prefix);
+    }
+    if matches!((lower, upper), (ValueBound::Unbounded, ValueBound::Unbounded)) {
+        return Some(ByteRange { end: after_prefix(&prefix), start: Bound::Included(prefix) });
+    }
+    let column = columns.next().expect("a bound has a column");
+    let with = |value: &Value| {
+        let mut key = prefix.clone();
+        append(column, value, &mut key);
+        key
+    };
+    // In key order the first and last values: swapped where the column descends.
+    let (first, last) = if column.descending { (upper, lower) } else { (lower, upper) };
+    // NULLs sort after all values, so before them where the column descends.
+    let start = match first {
+        ValueBound::Included(value) => Bound::Included(with(value)),
+        ValueBound::Excluded(value) => to_start(after_prefix(&with(value))),
+        ValueBound::Unbounded if column.descending => to_start(after_prefix(&with(&Value::Null))),
+        ValueBound::Unbounded => Bound::Included(prefix.clone()),
+    };
+    let end = match last {
+        ValueBound::Included(value) => after_prefix(&with(value)),
+        ValueBound::Excluded(value) => Bound::Excluded(with(value)),
+        ValueBound::Unbounded if column.descending => after_prefix(&prefix),
+        ValueBound::Unbounded => Bound::Excluded(with(&Value::Null)),
+    };
+    Some(ByteRange { start, end })
+}
+
+/// The end of all keys that begin with `prefix`.
+fn after_prefix(prefix: &[u8]) -> Bound<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < 0xff {
+            end.push(last + 1);
+            return Bound::Excluded(end);
+        }
+    }
+    Bound::Unbounded
+}
+
+/// The place where one range ends is where the next one starts.
+fn to_start(end: Bound<Vec<u8>>) -> Bound<Vec<u8>> {
+    match end {
+        Bound::Excluded(key) => Bound::Included(key),
+        // Nothing lies beyond: an empty range.
+        _ => Bound::Excluded(vec![0xff; 64]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use driftdb_query::{Column, ColumnId, IndexColumn, IndexId, RowKey, TableId};
+    use driftdb_storage::KeyspaceId;
+
+    use super::*;
+
+    fn table(descending: bool) -> Table {
+        let columns = (1..=2)
+            .map(|id| Column {
+                id: ColumnId(id),
+                name: format!("c{id}"),
+                ty: DataType::Int4,
+                typmod: -1,
+                not_null: false,
+                default: None,
+                missing: Value::Null,
+            })
+            .collect();
+        let index = Index {
+            id: IndexId(1),
+            name: "i".into(),
+            keyspace: Some(KeyspaceId(2)),
+            columns: (1..=2)
+                .map(|id| IndexColumn { column: ColumnId(id), descending })
+                .collect(),
+            unique: false,
+            primary: false,
+            constraint: false,
+        };
+        Table {
+            id: TableId(1),
+            schema: "public".into(),
+            name: "t".into(),
+            keyspace: KeyspaceId(1),
+            key: RowKey::RowId,
+            dropped_columns: 0,
+            columns,
+            indexes: vec![index],
+            checks: Vec::new(),
+            row_count: None,
+        }
+    }
+
+    /// Which of the values -2..=2 and NULL for the second column (the first being 1) are in the range.
+    fn matches(descending: bool, lower: ValueBound, upper: ValueBound) -> Vec<Option<i32>> {
+        let table = table(descending);
+        let index = &table.indexes[0];
+        let range = index_range(&table, index, &[Value::Int4(1)], &lower, &upper).unwrap();
+        let all = (-2..=2).map(Some).chain([None]);
+        all.filter(|value| {
+            let second = value.map_or(Value::Null, Value::Int4);
+            let (key, _) = index_entry(&table, index, &[Value::Int4(1), second], b"\x80row");
+            range.as_range().contains(&key)
+        })
+        .collect()
+    }
+
+    #[test]
+    fn ranges_hold_exactly_their_values() {
+        use ValueBound::{Excluded, Included, Unbounded};
+        let one = || Value::Int4(1);
+        for descending in [false, true] {
+            let check = |lower, upper, expected: &[Option<i32>]| {
+                assert_eq!(matches(descending, lower, upper), expected, "{descending}");
+            };
+            check(Included(one()), Unbounded, &[Some(1), Some(2)]);
+            check(Excluded(one()), Unbounded, &[Some(2)]);
+            check(Unbounded, Included(one()), &[Some(-2), Some(-1), Some(0), Some(1)]);
+            check(Unbounded, Excluded(one()), &[Some(-2), Some(-1), Some(0)]);
+            check(Included(one()), Included(one()), &[Some(1)]);
+            check(
+                Unbounded,
+                Unbounded,
+                &[Some(-2), Some(-1), Some(0), Some(1), Some(2), None],
+            );
+        }
+    }
+
+    #[test]
+    fn a_null_bound_matches_nothing() {
+        let table = table(false);
+        let index = &table.indexes[0];
+        let unbounded = ValueBound::Unbounded;
+        assert_eq!(index_range(&table, index, &[Value::Null], &unbounded, &unbounded), None);
+    }
+}

@@ -1,0 +1,332 @@
+//! Writing rows: NOT NULL, uniqueness and index entries, one way for every statement.
+//!
+//! Every key that a row change touches is claimed first (row, old and new index entries), so that two
+//! transactions that would break a constraint together wait for each other. What stands at a claimed
+//! key is then read as of now ([`ReadAt::Newest`]), at every isolation level: a constraint is about
+//! what is there, not about what a snapshot shows.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use driftdb_concurrency::{
+    Counter, LockIntent, LockStrength, Locked, ReadAt, Store, Transaction, WaitPolicy,
+};
+use driftdb_query::{Index, IndexId, Result, RowKey, SqlError, Table};
+use driftdb_types::{DataType, EvalContext, SqlState, Value, write_text};
+
+use crate::key::{index_entry, primary_key_of, row_id_key};
+use crate::row::{RowReader, encode_row};
+
+/// Row identifiers are taken in runs, since each run is a durable promise of the store.
+const ROW_ID_RUN: u64 = 64;
+
+/// A unique index already has the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// Which index.
+    pub index: IndexId,
+    /// The storage key of the row that has it.
+    pub existing_key: Vec<u8>,
+}
+
+/// What became of an insertion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inserted {
+    /// The row is there, at this storage key.
+    Done {
+        /// The storage key.
+        key: Vec<u8>,
+    },
+    /// Nothing was written.
+    Conflict(Conflict),
+}
+
+/// A row after it was locked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RowState {
+    /// As the statement's snapshot shows it.
+    Unchanged,
+    /// Changed by another since: the whole newest row, or `None` if it is gone.
+    Changed(Option<Vec<Value>>),
+}
+
+/// Writes rows of one table.
+#[derive(Debug)]
+pub struct TableWriter {
+    table: Arc<Table>,
+    whole: RowReader,
+    row_ids: std::ops::Range<u64>,
+    bytes: Vec<u8>,
+}
+
+impl TableWriter {
+    /// A writer of `table`, whose definition the caller has locked ([`crate::lock_table`]).
+    pub fn new(table: Arc<Table>) -> Self {
+        let whole = RowReader::whole(&table);
+        Self { table, whole, row_ids: 0..0, bytes: Vec::new() }
+    }
+
+    /// Inserts a row, unless a unique index already has one of its keys.
+    ///
+    /// # Errors
+    /// 23502 for a NULL where none may be; conflicts with other transactions; storage.
+    pub fn insert(
+        &mut self,
+        txn: &mut dyn Transaction,
+        store: &dyn Store,
+        row: &[Value],
+        context: &EvalContext,
+    ) -> Result<Inserted> {
+        self.check_not_null(row, context)?;
+        let key = match self.table.key {
+            RowKey::Primary => primary_key_of(&self.table, row),
+            RowKey::RowId => row_id_key(self.next_row_id(store)?),
+        };
+        claim(txn, &self.table, &key)?;
+        if self.table.key == RowKey::Primary && self.stands_at(txn, &key)? {
+            let index = self.table.primary_key().expect("the key is primary").id;
+            return Ok(Inserted::Conflict(Conflict { index, existing_key: key }));
+        }
+        if let Some(conflict) = self.find_conflict(txn, row, &key, None)? {
+            return Ok(Inserted::Conflict(conflict));
+        }
+        self.put_row(txn, &key, row)?;
+        for index in secondary(&self.table) {
+            let (entry, _) = index_entry(&self.table, index, row, &key);
+            txn.put(index.keyspace.expect("secondary"), &entry, &key)?;
+        }
+        Ok(Inserted::Done { key })
+    }
+
+    /// Replaces the row at `key`, which the caller has locked, by `new`.
+    ///
+    /// # Errors
+    /// 23502, 23505; conflicts with other transactions; storage.
+    pub fn update(
+        &mut self,
+        txn: &mut dyn Transaction,
+        store: &dyn Store,
+        key: &[u8],
+        old: &[Value],
+        new: &[Value],
+        context: &EvalContext,
+    ) -> Result<()> {
+        self.check_not_null(new, context)?;
+        if self.table.key == RowKey::Primary && primary_key_of(&self.table, new) != key {
+            self.delete(txn, key, old)?;
+            return match self.insert(txn, store, new, context)? {
+                Inserted::Done { .. } => Ok(()),
+                Inserted::Conflict(conflict) => Err(self.conflict_error(&conflict, new, context)),
+            };
+        }
+        if let Some(conflict) = self.find_conflict(txn, new, key, Some(old))? {
+            return Err(self.conflict_error(&conflict, new, context));
+        }
+        for index in secondary(&self.table) {
+            let space = index.keyspace.expect("secondary");
+            let (before, _) = index_entry(&self.table, index, old, key);
+            let (after, _) = index_entry(&self.table, index, new, key);
+            if before != after {
+                claim_in(txn, space, &before)?;
+                txn.delete(space, &before)?;
+                txn.put(space, &after, key)?;
+            }
+        }
+        self.put_row(txn, key, new)
+    }
+
+    /// Removes the row at `key`, which the caller has locked.
+    ///
+    /// # Errors
+    /// Conflicts with other transactions; storage.
+    pub fn delete(&mut self, txn: &mut dyn Transaction, key: &[u8], old: &[Value]) -> Result<()> {
+        for index in secondary(&self.table) {
+            let space = index.keyspace.expect("secondary");
+            let (entry, _) = index_entry(&self.table, index, old, key);
+            claim_in(txn, space, &entry)?;
+            txn.delete(space, &entry)?;
+        }
+        txn.delete(self.table.keyspace, key)?;
+        Ok(())
+    }
+
+    /// Locks a row that the statement's snapshot showed.
+    ///
+    /// # Errors
+    /// 40001 above READ COMMITTED if it changed; deadlock; not available; canceled.
+    pub fn lock_row(
+        &self,
+        txn: &mut dyn Transaction,
+        key: &[u8],
+        strength: LockStrength,
+        wait: WaitPolicy,
+    ) -> Result<RowState> {
+        match txn.lock(self.table.keyspace, key, strength, LockIntent::Existing, wait)? {
+            Locked::Unchanged => Ok(RowState::Unchanged),
+            Locked::Changed => self.newest(txn, key).map(RowState::Changed),
+        }
+    }
+
+    /// The whole row at `key` as of now.
+    ///
+    /// # Errors
+    /// Storage.
+    pub fn newest(&self, txn: &mut dyn Transaction, key: &[u8]) -> Result<Option<Vec<Value>>> {
+        let mut row = Vec::with_capacity(self.whole.len());
+        let found = fetch_row(txn, &self.table, key, ReadAt::Newest, &self.whole, &mut row)?;
+        Ok(found.then_some(row))
+    }
+
+    /// The error for a conflict that the statement does not handle, in PostgreSQL's words.
+    pub fn conflict_error(
+        &self,
+        conflict: &Conflict,
+        row: &[Value],
+        context: &EvalContext,
+    ) -> SqlError {
+        let index = self.table.index(conflict.index).expect("a conflict names an index");
+        SqlError::new(
+            SqlState::UniqueViolation,
+            format!("duplicate key value violates unique constraint \"{}\"", index.name),
+        )
+        .with_detail(format!(
+            "Key {} already exists.",
+            key_detail(&self.table, index, row, context)
+        ))
+        .with_constraint(&self.table.name, &index.name)
+    }
+
+    fn next_row_id(&mut self, store: &dyn Store) -> Result<u64> {
+        if self.row_ids.is_empty() {
+            let first = store.unique_ids(Counter::RowId, ROW_ID_RUN)?;
+            self.row_ids = first..first + ROW_ID_RUN;
+        }
+        Ok(self.row_ids.next().expect("the run was just refilled"))
+    }
+
+    fn stands_at(&mut self, txn: &mut dyn Transaction, key: &[u8]) -> Result<bool> {
+        self.bytes.clear();
+        Ok(txn.get(self.table.keyspace, key, ReadAt::Newest, &mut self.bytes)?)
+    }
+
+    fn put_row(&mut self, txn: &mut dyn Transaction, key: &[u8], row: &[Value]) -> Result<()> {
+        self.bytes.clear();
+        encode_row(&self.table, row, &mut self.bytes);
+        txn.put(self.table.keyspace, key, &self.bytes)?;
+        Ok(())
+    }
+
+    /// Claims the row's new entries in all secondary indexes and looks for another row behind one.
+    fn find_conflict(
+        &mut self,
+        txn: &mut dyn Transaction,
+        row: &[Value],
+        key: &[u8],
+        old: Option<&[Value]>,
+    ) -> Result<Option<Conflict>> {
+        for index in secondary(&self.table) {
+            let space = index.keyspace.expect("secondary");
+            let (entry, exclusive) = index_entry(&self.table, index, row, key);
+            if old.is_some_and(|old| index_entry(&self.table, index, old, key).0 == entry) {
+                continue;
+            }
+            claim_in(txn, space, &entry)?;
+            self.bytes.clear();
+            if exclusive && txn.get(space, &entry, ReadAt::Newest, &mut self.bytes)? {
+                let existing_key = self.bytes.clone();
+                return Ok(Some(Conflict { index: index.id, existing_key }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn check_not_null(&self, row: &[Value], context: &EvalContext) -> Result<()> {
+        let violated =
+            self.table.columns.iter().zip(row).find(|(column, v)| column.not_null && v.is_null());
+        let Some((column, _)) = violated else { return Ok(()) };
+        let mut error = SqlError::new(
+            SqlState::NotNullViolation,
+            format!(
+                "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
+                column.name, self.table.name
+            ),
+        )
+        .with_detail(row_detail(&self.table, row, context));
+        error.table = Some(self.table.name.as_str().into());
+        error.column = Some(column.name.as_str().into());
+        Err(error)
+    }
+}
+
+/// Reads some columns of the row at `key`; false, with `out` untouched, if there is none.
+///
+/// # Errors
+/// Storage; a malformed row.
+pub fn fetch_row(
+    txn: &mut dyn Transaction,
+    table: &Table,
+    key: &[u8],
+    at: ReadAt,
+    reader: &RowReader,
+    out: &mut Vec<Value>,
+) -> Result<bool> {
+    let mut bytes = Vec::new();
+    if !txn.get(table.keyspace, key, at, &mut bytes)? {
+        return Ok(false);
+    }
+    reader.read(&bytes, out)?;
+    Ok(true)
+}
+
+/// The DETAIL of a violated constraint: `Failing row contains (1, null).`
+pub fn row_detail(table: &Table, row: &[Value], context: &EvalContext) -> String {
+    let values = table.columns.iter().zip(row).map(|(column, value)| display(value, column.ty, context));
+    format!("Failing row contains ({}).", values.collect::<Vec<_>>().join(", "))
+}
+
+/// `(a, b)=(1, x)`
+pub(crate) fn key_detail(
+    table: &Table,
+    index: &Index,
+    row: &[Value],
+    context: &EvalContext,
+) -> String {
+    let mut names = String::new();
+    let mut values = String::new();
+    for column in &index.columns {
+        let position = table.position(column.column).expect("an index covers live columns");
+        let separator = if names.is_empty() { "" } else { ", " };
+        let definition = &table.columns[position];
+        let value = display(&row[position], definition.ty, context);
+        write!(names, "{separator}{}", definition.name).expect("writing to a string");
+        write!(values, "{separator}{value}").expect("writing to a string");
+    }
+    format!("({names})=({values})")
+}
+
+fn display(value: &Value, ty: DataType, context: &EvalContext) -> String {
+    if value.is_null() {
+        return "null".into();
+    }
+    let mut out = Vec::new();
+    write_text(value, ty, context, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The indexes whose entries are apart from the rows.
+pub(crate) fn secondary(table: &Table) -> impl Iterator<Item = &Index> {
+    table.indexes.iter().filter(|index| index.keyspace.is_some())
+}
+
+fn claim(txn: &mut dyn Transaction, table: &Table, key: &[u8]) -> Result<()> {
+    claim_in(txn, table.keyspace, key)
+}
+
+fn claim_in(
+    txn: &mut dyn Transaction,
+    space: driftdb_storage::KeyspaceId,
+    key: &[u8],
+) -> Result<()> {
+    txn.lock(space, key, LockStrength::Update, LockIntent::Insert, WaitPolicy::Wait(None))?;
+    Ok(())
+}
