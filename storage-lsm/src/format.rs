@@ -183,8 +183,8 @@ mod tests {
     #[test]
     fn a_newer_format_is_named() {
         let mut bytes = preamble(FileType::Table, 3);
-        assert!(check_preamble(&bytes, FileType::Table, 3, "f").is_ok());
-        assert!(check_preamble(&bytes, FileType::Table, 4, "f").is_err());
+        check_preamble(&bytes, FileType::Table, 3, "f").unwrap();
+        check_preamble(&bytes, FileType::Table, 4, "f").unwrap_err();
         bytes[16] = 9;
         let crc = crc32c::crc32c(&bytes[..32]);
         bytes[32..].copy_from_slice(&crc.to_le_bytes());

@@ -108,14 +108,14 @@ mod tests {
     fn a_batch_creates_writes_and_drops_in_order() {
         let mut batch = WriteBatch::new();
         batch.put(A, b"k", b"v");
-        assert!(check_batch(&Keyspaces::new(), &batch, Timestamp(5)).is_err());
+        check_batch(&Keyspaces::new(), &batch, Timestamp(5)).unwrap_err();
         let mut batch = WriteBatch::new();
         batch.create_keyspace(A);
         batch.put(A, b"k", b"v");
         let spaces = check_batch(&Keyspaces::new(), &batch, Timestamp(5)).unwrap().unwrap();
         assert!(!spaces[&A].includes(Timestamp(4)));
         assert!(spaces[&A].includes(Timestamp(5)));
-        assert!(check_batch(&spaces, &batch, Timestamp(6)).is_err());
+        check_batch(&spaces, &batch, Timestamp(6)).unwrap_err();
 
         let mut batch = WriteBatch::new();
         batch.drop_keyspace(A);
@@ -125,6 +125,6 @@ mod tests {
         assert_eq!(known_at(&dropped, Timestamp(8)), spaces);
         assert_eq!(known_at(&dropped, Timestamp(4)), Keyspaces::new());
         batch.put(A, b"k", b"v");
-        assert!(check_batch(&spaces, &batch, Timestamp(9)).is_err());
+        check_batch(&spaces, &batch, Timestamp(9)).unwrap_err();
     }
 }

@@ -20,8 +20,8 @@
 //!   in it is damage.
 //! * A table file is removed only when no snapshot refers to it any more.
 //!
-//! Files and bytes: `docs/formats/lsm.md`. Sources: [ONeil96] for the tree, [Luo20] for merges of
-//! adjacent runs (tiering), research/storage.md 1.4 and 3 for versions and faults.
+//! Files and bytes: `docs/formats/lsm.md`. Sources: \[ONeil96\] for the tree, \[Luo20\] for merges
+//! of adjacent runs (tiering), research/storage.md 1.4 and 3 for versions and faults.
 
 mod cache;
 mod cursor;

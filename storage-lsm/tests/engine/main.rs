@@ -1,0 +1,11 @@
+//! What the shared suite does not know of this engine: its settings, its files, its planted bugs.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
+
+mod damage;
+mod formats;
+mod history;
+mod merges;
+mod planted;
+mod properties;
+mod store;
