@@ -1,0 +1,177 @@
+//! The commit pipeline: one latch gives commits their order; the log's sync happens outside of it.
+//!
+//! ```text
+//! latch:    validate → timestamp, sequence number → append to the log → apply to the engine
+//! outside:  wait until the log is durable → publish → (the transaction) release claims
+//! ```
+//!
+//! Between apply and publish a commit is in the engine but nobody reads at its timestamp. The log is
+//! durable in order, so publishing the newest of several publishes them all.
+
+use std::sync::atomic::Ordering;
+
+use driftdb_concurrency::{ConcurrencyControl, Result, TxnError};
+use driftdb_env::kernel::preemption_point;
+use driftdb_env::{HashSet, planted};
+use driftdb_storage::{Commit, Engine, KeyspaceId, Snapshot, StorageError, Timestamp, WriteBatch};
+
+use crate::record::{self, RecordKind};
+use crate::store::Shared;
+use crate::system;
+use crate::write_set::{Fate, WriteSet};
+
+/// Where a commit stands: in the log, in time, and in the dense count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Position {
+    pub(crate) commit: Commit,
+    pub(crate) sequence: u64,
+}
+
+/// What the commit latch protects.
+#[derive(Debug, Default)]
+pub(crate) struct Pipeline {
+    /// The last record applied.
+    pub(crate) last: Position,
+    /// Keyspaces that the engine is known to have.
+    known: HashSet<KeyspaceId>,
+}
+
+impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
+    /// The timestamp of the newest visible commit.
+    pub(crate) fn visible(&self) -> Timestamp {
+        Timestamp(self.visible_ts.load(Ordering::SeqCst))
+    }
+
+    /// Makes everything up to `position` visible; it is durable.
+    pub(crate) fn publish(&self, position: Position) {
+        // In this order: whoever knows the number can read its timestamp.
+        self.visible_ts.fetch_max(position.commit.ts.0, Ordering::SeqCst);
+        self.visible_sequence.fetch_max(position.sequence, Ordering::SeqCst);
+    }
+
+    /// Commits the writes of a transaction; durable and visible on return. Its claims are the
+    /// caller's to release.
+    ///
+    /// # Errors
+    /// A conflict, a keyspace that was dropped meanwhile, or a refusal of the log: nothing is
+    /// written. [`TxnError::OutcomeUnknown`]: it may be.
+    pub(crate) fn commit(
+        &self,
+        writes: &WriteSet,
+        control: Option<&mut C::Txn>,
+    ) -> Result<Position> {
+        let batch = writes.to_batch();
+        preemption_point("mvcc.commit.begin");
+        let mut pipeline = self.pipeline.lock();
+        self.check_writable()?;
+        self.check_keyspaces(&mut pipeline, writes)?;
+        if let Some(txn) = control {
+            self.control
+                .validate(txn, &|space, key| Ok(self.engine.snapshot().newest(space, key)?))?;
+        }
+        let position = self.append_and_apply(&mut pipeline, RecordKind::Commit, batch)?;
+        pipeline.known.extend(writes.spaces_of(Fate::Created));
+        for space in writes.spaces_of(Fate::Dropped) {
+            pipeline.known.remove(&space);
+        }
+        drop(pipeline);
+        self.finish_commit(position)
+    }
+
+    /// Commits a note of the store to itself.
+    ///
+    /// # Errors
+    /// As [`Shared::commit`].
+    pub(crate) fn commit_system(&self, batch: WriteBatch) -> Result<Position> {
+        let mut pipeline = self.pipeline.lock();
+        self.check_poison()?;
+        let position = self.append_and_apply(&mut pipeline, RecordKind::System, batch)?;
+        drop(pipeline);
+        self.finish_commit(position)
+    }
+
+    /// A record whose batch the engine refuses would make the log unreplayable: ask before.
+    fn check_keyspaces(&self, pipeline: &mut Pipeline, writes: &WriteSet) -> Result<()> {
+        for space in writes.needed_spaces() {
+            if !pipeline.known.contains(&space) {
+                self.engine.snapshot().newest(space, b"")?;
+                pipeline.known.insert(space);
+            }
+        }
+        for space in writes.spaces_of(Fate::Created) {
+            let exists = match self.engine.snapshot().newest(space, b"") {
+                Ok(_) => true,
+                Err(StorageError::UnknownKeyspace { .. }) => false,
+                Err(error) => return Err(error.into()),
+            };
+            assert!(!exists, "keyspace {space} is made once and never again");
+        }
+        Ok(())
+    }
+
+    fn append_and_apply(
+        &self,
+        pipeline: &mut Pipeline,
+        kind: RecordKind,
+        mut batch: WriteBatch,
+    ) -> Result<Position> {
+        preemption_point("mvcc.commit.latched");
+        let ts = self.clock.tick();
+        assert!(ts > pipeline.last.commit.ts, "timestamps ascend");
+        let sequence = pipeline.last.sequence + u64::from(kind == RecordKind::Commit);
+        let header = record::header(kind, sequence, ts);
+        // The log refuses a record wholly or takes it wholly.
+        let lsn = self.wal.append(&[&header, batch.as_bytes()])?;
+        preemption_point("mvcc.commit.appended");
+        if kind == RecordKind::Commit {
+            system::note_commit(&mut batch, sequence, ts);
+        }
+        let position = Position { commit: Commit { lsn, ts }, sequence };
+        if let Err(source) = self.engine.apply(&batch, position.commit) {
+            self.poison(&source);
+            return Err(TxnError::OutcomeUnknown { source });
+        }
+        pipeline.last = position;
+        self.maintenance.note_log_bytes((header.len() + batch.as_bytes().len()) as u64);
+        Ok(position)
+    }
+
+    fn finish_commit(&self, position: Position) -> Result<Position> {
+        preemption_point("mvcc.commit.applied");
+        if planted!("mvcc.publish-before-durable") {
+            self.publish(position);
+            preemption_point("mvcc.commit.planted");
+        }
+        if let Err(source) = self.wal.wait_durable(position.commit.lsn) {
+            self.poison(&source);
+            return Err(TxnError::OutcomeUnknown { source });
+        }
+        preemption_point("mvcc.commit.durable");
+        self.publish(position);
+        Ok(position)
+    }
+
+    /// Refuses all further writes: the log or the engine failed under a commit.
+    pub(crate) fn poison(&self, error: &StorageError) {
+        self.poisoned.get_or_init(|| error.to_string());
+    }
+
+    pub(crate) fn check_poison(&self) -> Result<()> {
+        match self.poisoned.get() {
+            None => Ok(()),
+            Some(first) => Err(StorageError::Poisoned { first: first.clone() }.into()),
+        }
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        self.check_open()?;
+        self.check_poison()
+    }
+}
+
+impl Pipeline {
+    /// Goes on after what recovery found.
+    pub(crate) fn after(last: Position) -> Self {
+        Self { last, known: HashSet::default() }
+    }
+}

@@ -1,0 +1,3 @@
+//! The table, driven by hand and by threads.
+
+use super::*;

@@ -1,0 +1,79 @@
+//! One wait: how it is ended and by whom.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use driftdb_concurrency::{CancelToken, WaitPolicy};
+use driftdb_env::Env;
+use driftdb_env::sync::{Condvar, Mutex};
+
+/// A cancel may come between a waiter's look and its wait: it looks again after this long.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// Why a wait ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum WaitEnd {
+    Granted,
+    Victim { detail: String },
+    TimedOut,
+    Canceled,
+}
+
+/// Shared by a waiter and those who may end its wait; the first to do so has decided.
+#[derive(Debug, Default)]
+pub(super) struct WaitCell {
+    /// Granted or victim.
+    decided: Mutex<Option<WaitEnd>>,
+    woken: Arc<Condvar>,
+}
+
+impl WaitCell {
+    /// Ends the wait; false if it was decided already.
+    pub(super) fn decide(&self, end: WaitEnd) -> bool {
+        let mut decided = self.decided.lock();
+        if decided.is_some() {
+            return false;
+        }
+        *decided = Some(end);
+        drop(decided);
+        self.woken.notify_all();
+        true
+    }
+
+    pub(super) fn is_decided(&self) -> bool {
+        self.decided.lock().is_some()
+    }
+
+    pub(super) fn is_granted(&self) -> bool {
+        *self.decided.lock() == Some(WaitEnd::Granted)
+    }
+
+    pub(super) fn wait(&self, env: &Env, cancel: &CancelToken, wait: WaitPolicy) -> WaitEnd {
+        let deadline = match wait {
+            WaitPolicy::Wait(Some(timeout)) => Some(env.now().saturating_add(timeout)),
+            WaitPolicy::Wait(None) | WaitPolicy::NoWait => None,
+        };
+        cancel.set_waiting_on(Some(Arc::clone(&self.woken)));
+        let end = self.wait_until(env, cancel, deadline);
+        cancel.set_waiting_on(None);
+        end
+    }
+
+    fn wait_until(&self, env: &Env, cancel: &CancelToken, deadline: Option<Duration>) -> WaitEnd {
+        let mut decided = self.decided.lock();
+        loop {
+            if let Some(end) = &*decided {
+                return end.clone();
+            }
+            if cancel.is_canceled() {
+                return WaitEnd::Canceled;
+            }
+            let left = deadline.map(|deadline| deadline.saturating_sub(env.now()));
+            if left == Some(Duration::ZERO) {
+                return WaitEnd::TimedOut;
+            }
+            let longest = left.map_or(LOOK_AGAIN_AFTER, |left| left.min(LOOK_AGAIN_AFTER));
+            self.woken.wait_for(&mut decided, longest);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Settings of a store.
+
+use std::time::Duration;
+
+use driftdb_storage::EngineOptions;
+use driftdb_wal::WalOptions;
+
+/// Plain values; the defaults suit a server.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Settings of the engine.
+    pub engine: EngineOptions,
+    /// Settings of the log.
+    pub wal: WalOptions,
+    /// How far back every time stays readable; `None`: for ever.
+    pub retention: Option<Duration>,
+    /// How much log the engine may leave to replay before a checkpoint is made, in bytes.
+    pub checkpoint_log_bytes: u64,
+    /// How much log is written between two looks of the background task, in bytes.
+    pub maintain_log_bytes: u64,
+    /// Whether to start the background task. Without it nothing is flushed or dropped but by
+    /// [`driftdb_concurrency::Store::checkpoint`].
+    pub background: bool,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            engine: EngineOptions::default(),
+            wal: WalOptions::default(),
+            retention: None,
+            checkpoint_log_bytes: 256 << 20,
+            maintain_log_bytes: 1 << 20,
+            background: true,
+        }
+    }
+}
+
+impl StoreOptions {
+    /// Values so small that a few hundred writes reach every part; for tests and the simulator.
+    pub fn tiny() -> Self {
+        Self {
+            engine: EngineOptions::tiny(),
+            wal: WalOptions::tiny(),
+            retention: None,
+            checkpoint_log_bytes: 16 << 10,
+            maintain_log_bytes: 1 << 10,
+            background: true,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What one record of the log holds: a commit, or a note of the store to itself.
+//!
+//! Layout (docs/formats/commit-record.md): version, kind, two bytes of zero, sequence number and
+//! timestamp (both little-endian), then the bytes of the write batch as they are. The log has
+//! checksummed all of it already.
+
+use driftdb_storage::{Lsn, Result, StorageError, Timestamp, WriteBatch};
+
+use crate::system;
+
+const VERSION: u8 = 1;
+/// Bytes before the batch.
+pub(crate) const HEADER_BYTES: usize = 20;
+
+/// Who made a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordKind {
+    /// A transaction: it takes the next sequence number, and an entry in [`crate::COMMITS`] that is
+    /// implied, not written.
+    Commit,
+    /// The store itself: new system keyspaces, a block of reserved numbers. It carries the sequence
+    /// number of the commit before it.
+    System,
+}
+
+/// One record of the log, decoded; what replay, replicas and change feeds read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitRecord {
+    /// Who made it.
+    pub kind: RecordKind,
+    /// The dense sequence number.
+    pub sequence: u64,
+    /// The commit timestamp.
+    pub ts: Timestamp,
+    /// What the engine applies, the implied entry included.
+    pub batch: WriteBatch,
+}
+
+impl CommitRecord {
+    /// Decodes the payload of the record that ends at `end`.
+    ///
+    /// # Errors
+    /// Damage: an unknown version or kind, a malformed batch.
+    pub fn decode(end: Lsn, payload: &[u8]) -> Result<Self> {
+        let fail = |what: String| {
+            StorageError::corruption("the log", end.0, format!("record ending at {end}: {what}"))
+        };
+        let (header, bytes) = payload
+            .split_first_chunk::<HEADER_BYTES>()
+            .ok_or_else(|| fail(format!("{} bytes are too short", payload.len())))?;
+        if header[0] != VERSION {
+            return Err(fail(format!("unknown commit record version {}", header[0])));
+        }
+        let kind = match header[1] {
+            1 => RecordKind::Commit,
+            2 => RecordKind::System,
+            other => return Err(fail(format!("unknown commit record kind {other}"))),
+        };
+        let number = |at: usize| {
+            u64::from_le_bytes(header[at..at + 8].try_into().expect("eight bytes of the header"))
+        };
+        let (sequence, ts) = (number(4), Timestamp(number(12)));
+        let mut batch = WriteBatch::from_bytes(bytes).map_err(|error| fail(error.to_string()))?;
+        if kind == RecordKind::Commit {
+            system::note_commit(&mut batch, sequence, ts);
+        }
+        Ok(Self { kind, sequence, ts, batch })
+    }
+}
+
+/// The bytes before the batch.
+pub(crate) fn header(kind: RecordKind, sequence: u64, ts: Timestamp) -> [u8; HEADER_BYTES] {
+    let mut header = [0; HEADER_BYTES];
+    header[0] = VERSION;
+    header[1] = match kind {
+        RecordKind::Commit => 1,
+        RecordKind::System => 2,
+    };
+    header[4..12].copy_from_slice(&sequence.to_le_bytes());
+    header[12..20].copy_from_slice(&ts.0.to_le_bytes());
+    header
+}
+
+#[cfg(test)]
+mod tests {
+    use driftdb_storage::KeyspaceId;
+
+    use super::*;
+
+    fn encoded(kind: RecordKind, batch: &WriteBatch) -> Vec<u8> {
+        [&header(kind, 7, Timestamp(9))[..], batch.as_bytes()].concat()
+    }
+
+    #[test]
+    fn a_record_comes_back_with_its_implied_entry() {
+        let mut batch = WriteBatch::new();
+        batch.put(KeyspaceId(2000), b"k", b"v");
+        let record = CommitRecord::decode(Lsn(1), &encoded(RecordKind::Commit, &batch)).unwrap();
+        system::note_commit(&mut batch, 7, Timestamp(9));
+        let expected =
+            CommitRecord { kind: RecordKind::Commit, sequence: 7, ts: Timestamp(9), batch };
+        assert_eq!(record, expected);
+    }
+
+    #[test]
+    fn strange_bytes_are_damage() {
+        let mut batch = WriteBatch::new();
+        batch.delete(KeyspaceId(2000), b"k");
+        let good = encoded(RecordKind::System, &batch);
+        for (at, value) in [(0, 2), (1, 9), (HEADER_BYTES, 77)] {
+            let mut bad = good.clone();
+            bad[at] = value;
+            let error = CommitRecord::decode(Lsn(1), &bad).unwrap_err();
+            assert!(matches!(error, StorageError::Corruption(_)), "{error}");
+        }
+        for len in 0..HEADER_BYTES {
+            assert!(CommitRecord::decode(Lsn(1), &good[..len]).is_err());
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The store: engine, log and control under one roof.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use driftdb_concurrency::{
+    BeginOptions, ConcurrencyControl, Counter, IsolationLevel, Result, Store, Transaction,
+    TxnError, TxnId,
+};
+use driftdb_env::Env;
+use driftdb_env::sync::Mutex;
+use driftdb_storage::{Commit, Damage, Engine, RetentionPolicy, StorageError, Timestamp};
+use driftdb_wal::Wal;
+
+use crate::clock::HybridClock;
+use crate::commit::{Pipeline, Position};
+use crate::counters::Counters;
+use crate::maintenance::Maintenance;
+use crate::readers::Readers;
+use crate::record::RecordKind;
+use crate::retention::RetentionState;
+use crate::transaction::MvccTransaction;
+use crate::view::View;
+use crate::{StoreOptions, record, recovery, system};
+
+/// A transactional store over an engine and a concurrency control. Dropping it ends the background
+/// task; [`MvccStore::close`] also reports what went wrong.
+pub struct MvccStore<E: Engine, C: ConcurrencyControl> {
+    shared: Arc<Shared<E, C>>,
+}
+
+/// What the store, its transactions and its background task share.
+pub(crate) struct Shared<E: Engine, C: ConcurrencyControl> {
+    pub(crate) env: Env,
+    pub(crate) engine: E,
+    pub(crate) wal: Wal,
+    pub(crate) control: C,
+    pub(crate) clock: HybridClock,
+    pub(crate) visible_ts: AtomicU64,
+    pub(crate) visible_sequence: AtomicU64,
+    pub(crate) pipeline: Mutex<Pipeline>,
+    /// The first failure under a commit, as text.
+    pub(crate) poisoned: OnceLock<String>,
+    pub(crate) readers: Readers,
+    pub(crate) retention: RetentionState,
+    pub(crate) counters: Counters,
+    pub(crate) maintenance: Maintenance,
+    pub(crate) checkpoint_log_bytes: u64,
+    pub(crate) counts: Counts,
+    next_txn: AtomicU64,
+    is_closing: AtomicBool,
+}
+
+/// Figures since open; only ends of transactions with writes are counted, so that readers share
+/// no counter.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) commits: AtomicU64,
+    pub(crate) rollbacks: AtomicU64,
+    pub(crate) conflicts: AtomicU64,
+}
+
+impl<E: Engine, C: ConcurrencyControl> MvccStore<E, C> {
+    /// Opens the store in `dir` (engine in `engine/`, log in `wal/`), creating it when there is
+    /// none, and replays what the engine does not have yet. One process at a time; the server's
+    /// directory lock sees to that.
+    ///
+    /// # Errors
+    /// I/O; damage; a newer format; an engine that is ahead of its log.
+    pub fn open(
+        env: &Env,
+        dir: &Path,
+        options: &StoreOptions,
+    ) -> driftdb_storage::Result<Arc<Self>> {
+        let (engine_dir, wal_dir) = (dir.join("engine"), dir.join("wal"));
+        env.disk().create_dir_all(&engine_dir)?;
+        env.disk().create_dir_all(&wal_dir)?;
+        let engine = E::open(env, &engine_dir, &options.engine)?;
+        let wal = Wal::open(env, &wal_dir, &options.wal)?;
+        let clock = HybridClock::new(env);
+        let mut last = recovery::replay(&engine, &wal, &clock)?;
+        if last == Position::default() {
+            last = create(&engine, &wal, &clock)?;
+        }
+        let view = View { ts: last.commit.ts, snapshot: engine.snapshot() };
+        let counters = Counters::restore(&view)?;
+        let shared = Arc::new(Shared {
+            env: env.clone(),
+            engine,
+            wal,
+            control: C::new(env),
+            clock,
+            visible_ts: AtomicU64::new(last.commit.ts.0),
+            visible_sequence: AtomicU64::new(last.sequence),
+            pipeline: Mutex::new(Pipeline::after(last)),
+            poisoned: OnceLock::new(),
+            readers: Readers::default(),
+            retention: RetentionState::new(options.retention),
+            counters,
+            maintenance: Maintenance::new(options.maintain_log_bytes),
+            checkpoint_log_bytes: options.checkpoint_log_bytes,
+            counts: Counts::default(),
+            next_txn: AtomicU64::new(1),
+            is_closing: AtomicBool::new(false),
+        });
+        shared.refresh_retention();
+        if options.background {
+            shared.start_maintenance();
+        }
+        Ok(Arc::new(Self { shared }))
+    }
+
+    /// Refuses new transactions and writes, ends the background task, makes everything durable in
+    /// the engine. Calling it again does nothing new.
+    ///
+    /// # Errors
+    /// The first error that the background task met; else that of the last checkpoint.
+    pub fn close(&self) -> Result<()> {
+        self.shared.is_closing.store(true, Ordering::SeqCst);
+        self.shared.maintenance.stop();
+        if let Some(error) = self.background_error() {
+            return Err(error.into());
+        }
+        self.shared.check_poison()?;
+        Ok(self.shared.checkpoint()?)
+    }
+
+    /// The first error that the background task met.
+    pub fn background_error(&self) -> Option<StorageError> {
+        self.shared.maintenance.first_error()
+    }
+
+    /// Does what is due of the background task's work, on the caller's thread.
+    ///
+    /// # Errors
+    /// Storage.
+    pub fn maintain(&self) -> Result<()> {
+        Ok(self.shared.maintain_round()?)
+    }
+
+    /// The engine, for tests and reports.
+    pub fn engine(&self) -> &E {
+        &self.shared.engine
+    }
+
+    /// The log, for replication, tests and reports.
+    pub fn wal(&self) -> &Wal {
+        &self.shared.wal
+    }
+
+    /// The concurrency control, for `pg_locks` and tests.
+    pub fn control(&self) -> &C {
+        &self.shared.control
+    }
+}
+
+/// Writes the first record of a database.
+fn create<E: Engine>(
+    engine: &E,
+    wal: &Wal,
+    clock: &HybridClock,
+) -> driftdb_storage::Result<Position> {
+    let batch = system::bootstrap();
+    let ts = clock.tick();
+    let header = record::header(RecordKind::System, 0, ts);
+    let lsn = wal.append(&[&header, batch.as_bytes()])?;
+    wal.wait_durable(lsn)?;
+    let commit = Commit { lsn, ts };
+    engine.apply(&batch, commit)?;
+    Ok(Position { commit, sequence: 0 })
+}
+
+impl<E: Engine, C: ConcurrencyControl> Drop for MvccStore<E, C> {
+    fn drop(&mut self) {
+        self.shared.is_closing.store(true, Ordering::SeqCst);
+        self.shared.maintenance.stop();
+    }
+}
+
+impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.is_closing.load(Ordering::Relaxed) {
+            return Err(TxnError::ShuttingDown);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn next_txn(&self) -> TxnId {
+        TxnId(self.next_txn.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
+    fn begin(&self, options: BeginOptions) -> Result<Box<dyn Transaction>> {
+        self.shared.check_open()?;
+        Ok(Box::new(MvccTransaction::begin(&self.shared, options)?))
+    }
+
+    fn newest(&self) -> Timestamp {
+        self.shared.visible()
+    }
+
+    fn timestamp_of_sequence(&self, sequence: u64) -> Result<Timestamp> {
+        self.shared.timestamp_of_sequence(sequence)
+    }
+
+    fn sequence_at(&self, ts: Timestamp) -> Result<u64> {
+        self.shared.sequence_at(ts)
+    }
+
+    fn unique_ids(&self, counter: Counter, count: u64) -> Result<u64> {
+        self.shared.unique_ids(counter, count)
+    }
+
+    fn retention(&self) -> Arc<RetentionPolicy> {
+        self.shared.retention.policy()
+    }
+
+    fn set_retention(&self, policy: RetentionPolicy) {
+        self.shared.ask_retention(policy);
+    }
+
+    fn checkpoint(&self) -> Result<()> {
+        Ok(self.shared.checkpoint()?)
+    }
+
+    fn verify(&self, found: &mut dyn FnMut(Damage)) -> driftdb_storage::Result<()> {
+        self.shared.verify(found)
+    }
+
+    fn stats(&self, out: &mut dyn FnMut(&'static str, u64)) {
+        let shared = &self.shared;
+        shared.engine.stats(out);
+        shared.wal.stats(out);
+        out("commits", shared.counts.commits.load(Ordering::Relaxed));
+        out("rollbacks", shared.counts.rollbacks.load(Ordering::Relaxed));
+        out("conflicts", shared.counts.conflicts.load(Ordering::Relaxed));
+        out("long_reader_count", shared.readers.count() as u64);
+        out("lock_wait_count", shared.control.waits().len() as u64);
+        out("sequence_count", shared.visible_sequence());
+    }
+
+    fn control_name(&self) -> &'static str {
+        C::NAME
+    }
+
+    fn engine_name(&self) -> &'static str {
+        E::NAME
+    }
+
+    fn granted(&self, requested: IsolationLevel) -> IsolationLevel {
+        C::granted(requested)
+    }
+}

@@ -1,0 +1,82 @@
+//! Claiming and writing.
+
+use driftdb_concurrency::{
+    ConcurrencyControl, IsolationLevel, LockIntent, LockStrength, Locked, Result, TxnError,
+    WaitPolicy,
+};
+use driftdb_env::planted;
+use driftdb_storage::{Engine, KeyspaceId, Snapshot, StorageError};
+
+use super::{Mode, MvccTransaction};
+use crate::write_set::Fate;
+
+impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
+    pub(super) fn refuse_read_only(&self) -> Result<()> {
+        if self.is_read_only { Err(TxnError::ReadOnly) } else { Ok(()) }
+    }
+
+    pub(super) fn check_writable(&self, space: KeyspaceId) -> Result<()> {
+        self.refuse_read_only()?;
+        self.check_not_dropped(space)
+    }
+
+    pub(super) fn check_not_dropped(&self, space: KeyspaceId) -> Result<()> {
+        match self.writes.fate(space) {
+            Fate::Lives | Fate::Created => Ok(()),
+            Fate::Dropped | Fate::CreatedAndDropped => {
+                Err(StorageError::UnknownKeyspace { space, at: self.snapshot_ts }.into())
+            }
+        }
+    }
+
+    /// Claims a key and tells whether it changed since the snapshot. The claim comes first: from
+    /// then on nobody changes the key, and whoever held it before has published.
+    pub(super) fn claim_key(
+        &mut self,
+        space: KeyspaceId,
+        key: &[u8],
+        strength: LockStrength,
+        intent: LockIntent,
+        wait: WaitPolicy,
+    ) -> Result<Locked> {
+        self.check_writable(space)?;
+        if self.writes.fate(space) == Fate::Created {
+            return Ok(Locked::Unchanged);
+        }
+        self.control();
+        let control = self.control.as_mut().expect("begun just now");
+        self.shared.control.claim(control, space, key, strength, wait)?;
+        if planted!("mvcc.no-first-updater-check") {
+            return Ok(Locked::Unchanged);
+        }
+        self.changed_since_snapshot(space, key, strength, intent)
+    }
+
+    /// First-updater-wins.
+    fn changed_since_snapshot(
+        &self,
+        space: KeyspaceId,
+        key: &[u8],
+        strength: LockStrength,
+        intent: LockIntent,
+    ) -> Result<Locked> {
+        let view = self.shared.newest_view();
+        let has_changed = match view.snapshot.newest(space, key)? {
+            Some(newest) => newest > self.snapshot_ts,
+            // The key may have been deleted since, and the tombstone dropped.
+            None => self.shared.readers.floor() > self.snapshot_ts,
+        };
+        if !has_changed {
+            return Ok(Locked::Unchanged);
+        }
+        let must_fail = self.mode == Mode::Snapshot && intent == LockIntent::Existing;
+        // Whoever only wants the key to stay (a foreign key) does not mind a new value.
+        let still_there = strength == LockStrength::KeyShare
+            && view.snapshot.get(space, key, view.ts, &mut Vec::new())?.is_some();
+        if must_fail && !still_there {
+            debug_assert!(self.isolation >= IsolationLevel::RepeatableRead);
+            return Err(TxnError::ConcurrentUpdate);
+        }
+        Ok(Locked::Changed)
+    }
+}
