@@ -13,6 +13,9 @@ use crate::merge::{self, MergeJob, MergeProgress};
 use crate::table::{Table, path_of};
 use crate::version::Version;
 
+/// Tables beyond which merges go before flushes.
+const MAX_CROWD: usize = 24;
+
 /// What only the maintaining thread uses.
 #[derive(Debug)]
 pub(crate) struct Maintenance {
@@ -32,7 +35,11 @@ impl Maintenance {
 impl LsmEngine {
     /// One step of what is due. False if nothing is.
     pub(crate) fn work(&self, state: &mut Maintenance, log: &dyn LogBarrier) -> Result<bool> {
-        let has_worked = self.flush_oldest(state, log)? || self.merge_step(state)?;
+        // Flushes first: memory is what writers run out of. Unless tables pile up meanwhile.
+        let is_crowded = self.present.version().tables.len() > MAX_CROWD;
+        let has_worked = (is_crowded && self.merge_step(state)?)
+            || self.flush_oldest(state, log)?
+            || self.merge_step(state)?;
         let has_removed = self.remove_obsolete(state);
         Ok(has_worked || has_removed)
     }
@@ -149,7 +156,10 @@ impl LsmEngine {
     /// Flushes everything and drops what retention no longer covers.
     pub(crate) fn work_all(&self, state: &mut Maintenance, log: &dyn LogBarrier) -> Result<()> {
         self.freeze();
-        while self.flush_oldest(state, log)? {}
+        // Those of now: writers may fill further ones as fast as these are flushed.
+        for _ in 0..self.present.version().frozen.len() {
+            self.flush_oldest(state, log)?;
+        }
         while state.job.is_some() {
             self.run_merge(state)?;
         }

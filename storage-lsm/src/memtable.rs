@@ -7,6 +7,7 @@
 //! Cost: a point read is one shared latch, one search, no allocation. A scan copies bounded
 //! stretches out (`source.rs`), so that it never holds the latch for long.
 
+mod key;
 mod source;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use driftdb_env::sync::{RwLock, RwLockReadGuard};
 use driftdb_storage::{Commit, Entry, KeyspaceId, Operation, Timestamp, WriteBatch};
 
+use key::Key;
 pub(crate) use source::MemtableSource;
 
 /// What an entry costs beside its key and value: map node, chain, allocator headers.
@@ -43,7 +45,7 @@ pub(crate) struct Contents {
     last: Option<Commit>,
 }
 
-pub(crate) type Keys = BTreeMap<Box<[u8]>, Chain>;
+pub(crate) type Keys = BTreeMap<Key, Chain>;
 
 /// The versions of one key. Most keys have one; it needs no allocation of its own.
 #[derive(Debug)]
@@ -174,7 +176,7 @@ impl Contents {
             chain.push(version);
             size
         } else {
-            keys.insert(Box::from(key), Chain { newest: version, older: Vec::new() });
+            keys.insert(Key::from(key), Chain { newest: version, older: Vec::new() });
             size + key.len()
         }
     }
