@@ -1,0 +1,127 @@
+//! Clean nodes in memory, by page: sharded CLOCK [Corbato68].
+//!
+//! The key holds the page's checksum, so that a page that was reused never answers for its
+//! predecessor.
+
+use std::sync::Arc;
+
+use driftdb_env::HashMap;
+use driftdb_env::sync::Mutex;
+
+use crate::node::{Node, PageRef};
+
+/// Shards: enough that two cores seldom meet.
+const MAX_SHARDS: usize = 16;
+
+/// A shard below this many pages would thrash on one path from root to leaf.
+const MIN_PAGES_PER_SHARD: usize = 32;
+
+/// The cache.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    shards: Box<[Mutex<Shard>]>,
+    shard_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    by_page: HashMap<PageRef, usize>,
+    ring: Vec<Entry>,
+    hand: usize,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: PageRef,
+    node: Arc<Node>,
+    bytes: usize,
+    referenced: bool,
+}
+
+impl Cache {
+    /// A cache of about `bytes` for pages of `page_size`.
+    pub(crate) fn new(bytes: usize, page_size: usize) -> Self {
+        let count = (bytes / (page_size * MIN_PAGES_PER_SHARD)).clamp(1, MAX_SHARDS);
+        Self { shards: (0..count).map(|_| Mutex::default()).collect(), shard_bytes: bytes / count }
+    }
+
+    fn shard(&self, at: PageRef) -> &Mutex<Shard> {
+        // The checksum is as good as a hash.
+        &self.shards[at.crc as usize % self.shards.len()]
+    }
+
+    /// The node of a page.
+    pub(crate) fn get(&self, at: PageRef) -> Option<Arc<Node>> {
+        let mut shard = self.shard(at).lock();
+        let index = *shard.by_page.get(&at)?;
+        let entry = &mut shard.ring[index];
+        entry.referenced = true;
+        Some(Arc::clone(&entry.node))
+    }
+
+    /// Keeps a clean node for as long as there is room.
+    pub(crate) fn insert(&self, at: PageRef, node: &Arc<Node>) {
+        let bytes = node.memory();
+        if bytes > self.shard_bytes {
+            return;
+        }
+        let mut shard = self.shard(at).lock();
+        if shard.by_page.contains_key(&at) {
+            return;
+        }
+        while shard.bytes + bytes > self.shard_bytes {
+            shard.evict_one();
+        }
+        let index = shard.ring.len();
+        shard.ring.push(Entry { at, node: Arc::clone(node), bytes, referenced: false });
+        shard.by_page.insert(at, index);
+        shard.bytes += bytes;
+    }
+}
+
+impl Shard {
+    /// Sweeps the hand to the first entry that nobody asked for since it last came by.
+    ///
+    /// # Panics
+    /// If the shard is empty: it has bytes, so it has entries.
+    fn evict_one(&mut self) {
+        assert!(!self.ring.is_empty());
+        loop {
+            self.hand %= self.ring.len();
+            let entry = &mut self.ring[self.hand];
+            if !entry.referenced {
+                break;
+            }
+            entry.referenced = false;
+            self.hand += 1;
+        }
+        let victim = self.ring.swap_remove(self.hand);
+        self.bytes -= victim.bytes;
+        self.by_page.remove(&victim.at);
+        if let Some(moved) = self.ring.get(self.hand) {
+            self.by_page.insert(moved.at, self.hand);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stays_within_its_bytes_and_keeps_what_is_used() {
+        let node = Arc::new(Node::empty(0));
+        let room = node.memory() * 4;
+        let cache = Cache::new(room, 8192);
+        let at = |page| PageRef { page, crc: 0 };
+        cache.insert(at(1), &node);
+        for page in 2..100 {
+            assert!(cache.get(at(1)).is_some(), "page {page}");
+            cache.insert(at(page), &node);
+        }
+        let kept = (1..100).filter(|page| cache.get(at(*page)).is_some()).count();
+        assert_eq!(kept, 4);
+        assert!(cache.get(PageRef { page: 1, crc: 1 }).is_none());
+    }
+}

@@ -1,0 +1,416 @@
+//! Checkpoints: a picture of the tree goes to free pages, then one superblock switches to it.
+//!
+//! The picture is a root that nobody changes any more, so readers and the writer go on while it is
+//! written. A written node learns its pages only after the switch; from then on the tree leads to it
+//! by page, and the cache may forget it. Source: [Rodeh08], and WiredTiger's checkpoints.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use driftdb_env::kernel::preemption_point;
+use driftdb_env::planted;
+use driftdb_storage::{
+    Commit, KeyspaceId, LogBarrier, Result, Retention, RetentionPolicy, StorageError,
+};
+
+use crate::codec::{Overflow, encode_branch, encode_leaf};
+use crate::engine::{BtreeEngine, State};
+use crate::facts::Facts;
+use crate::fold::{Doomed, Judge, Reach};
+use crate::free::{FreePages, encode_pages};
+use crate::node::{Body, Branch, Child, Large, Leaf, Location, Node, PageRef};
+use crate::page::PageKind;
+use crate::pager::PageWriter;
+use crate::snapshot::Pin;
+use crate::superblock::Superblock;
+use crate::tree::{LetGo, Root};
+
+/// What only the maintainer touches.
+#[derive(Debug)]
+pub(crate) struct Maintenance {
+    free: FreePages,
+    /// Pages of the durable facts.
+    facts_pages: Vec<u64>,
+    /// Pages of the durable free list.
+    free_list_pages: Vec<u64>,
+    /// The facts that are durable.
+    durable_facts: Arc<Facts>,
+    /// The promise and the commit of the last fold over everything.
+    folded: Option<(Arc<RetentionPolicy>, Commit)>,
+}
+
+impl Maintenance {
+    pub(crate) fn new(
+        free: FreePages,
+        facts_pages: Vec<u64>,
+        free_list_pages: Vec<u64>,
+        durable_facts: Arc<Facts>,
+    ) -> Self {
+        Self { free, facts_pages, free_list_pages, durable_facts, folded: None }
+    }
+}
+
+/// The tree of one moment, and what the moments before it let go.
+struct Picture {
+    root: Root,
+    commit: Commit,
+    facts: Arc<Facts>,
+    let_go: LetGo,
+    epoch: u64,
+    dirty_bytes: usize,
+}
+
+/// What was written for a picture.
+#[derive(Default)]
+struct Written {
+    nodes: Vec<(Arc<Node>, Location)>,
+    large: Vec<(Arc<Large>, Location)>,
+    /// The nodes as the cache may keep them: without references to other nodes.
+    clean: Vec<(PageRef, Arc<Node>)>,
+    facts_pages: Option<Vec<u64>>,
+    free_list_pages: Vec<u64>,
+    /// Pages that the new root does not reach.
+    let_go: Vec<u64>,
+}
+
+/// Why a checkpoint did not come about.
+struct Failure {
+    error: StorageError,
+    /// Whether the state of the disk is unknown.
+    poisons: bool,
+}
+
+impl From<StorageError> for Failure {
+    /// A failure before the switch began: nothing refers to the pages written so far. Only if the
+    /// disk is full may it be tried again; else the disk is not to be trusted.
+    fn from(error: StorageError) -> Self {
+        let is_full = matches!(&error, StorageError::Io(error) if error.is_disk_full());
+        Self { error, poisons: !is_full }
+    }
+}
+
+impl BtreeEngine {
+    /// Drops history within `reach`, and makes everything applied so far durable.
+    pub(crate) fn run_checkpoint(&self, log: &dyn LogBarrier, reach: Reach) -> Result<()> {
+        let mut maintenance = self.maintenance.lock();
+        self.health.check()?;
+        self.fold(&mut maintenance, reach)?;
+        let Some(mut picture) = self.take_picture() else { return Ok(()) };
+        preemption_point("btree.picture-taken");
+        if let Err(error) = log.wait_durable(picture.commit.lsn) {
+            self.put_back(picture);
+            return Err(error);
+        }
+        let page_count = maintenance.free.page_count();
+        let mut allocated = Vec::new();
+        match self.persist(&mut maintenance, &mut picture, &mut allocated) {
+            Ok((superblock, written)) => {
+                self.publish(&mut maintenance, &picture, superblock, written);
+                Ok(())
+            }
+            Err(failure) => {
+                maintenance.free.take_back(&allocated, page_count);
+                self.put_back(picture);
+                let Failure { error, poisons } = failure;
+                Err(if poisons { self.health.poison(error) } else { error })
+            }
+        }
+    }
+
+    /// Removes the versions within `reach` that no promise covers.
+    fn fold(&self, maintenance: &mut Maintenance, reach: Reach) -> Result<()> {
+        let (policy, gone, root, applied) = {
+            let mut state = self.state.lock();
+            let policy = Arc::clone(&state.policy);
+            let forever = |retention: &Retention| *retention == Retention::FOREVER;
+            let nothing_to_do =
+                forever(&policy.default) && policy.by_keyspace.values().all(forever);
+            let done = maintenance.folded.as_ref();
+            let is_done = done.is_some_and(|(p, at)| *p == policy && *at == state.applied);
+            if nothing_to_do || is_done {
+                return Ok(());
+            }
+            let folded = state.facts.folded(&policy);
+            if folded != *state.facts {
+                // From now on nobody is promised what is about to go.
+                state.facts = Arc::new(folded);
+                state.changed = true;
+                state.view = None;
+            }
+            let everything = reach == Reach::Everything;
+            let gone = if everything { state.facts.forgettable(&policy) } else { Vec::new() };
+            (policy, gone, state.root.share(), state.applied)
+        };
+        let mut remove = |doomed| self.remove(doomed);
+        Judge::new(&self.pager, &policy, &gone, reach, &mut remove).run(&root)?;
+        if reach == Reach::Everything {
+            self.forget(&gone);
+            maintenance.folded = Some((policy, applied));
+        }
+        Ok(())
+    }
+
+    fn remove(&self, doomed: Vec<Doomed>) -> Result<()> {
+        preemption_point("btree.fold");
+        let _nobody_applies = self.applying.lock();
+        let mut state = self.state.lock();
+        let (root, mut writer) = state.writer(&self.pager);
+        for Doomed { key, chain } in doomed {
+            writer.remove(root, key.borrow(), &chain)?;
+        }
+        Ok(())
+    }
+
+    fn forget(&self, gone: &[KeyspaceId]) {
+        if gone.is_empty() {
+            return;
+        }
+        let mut state = self.state.lock();
+        let facts = Arc::make_mut(&mut state.facts);
+        gone.iter().for_each(|space| facts.forget(*space));
+        state.changed = true;
+        state.view = None;
+    }
+
+    /// The tree as it is now; `None` if the durable one is the same.
+    fn take_picture(&self) -> Option<Picture> {
+        let _nobody_applies = self.applying.lock();
+        let mut state = self.state.lock();
+        if !state.changed {
+            return None;
+        }
+        let picture = Picture {
+            root: state.root.share(),
+            commit: state.applied,
+            facts: Arc::clone(&state.facts),
+            let_go: std::mem::take(&mut state.let_go),
+            epoch: state.epoch,
+            dirty_bytes: std::mem::take(&mut state.dirty_bytes),
+        };
+        state.changed = false;
+        state.epoch += 1;
+        state.view = None;
+        state.pin = Arc::new(Pin);
+        let pin = (state.epoch, Arc::downgrade(&state.pin));
+        self.readers.lock().pins.push(pin);
+        Some(picture)
+    }
+
+    /// Undoes the taking of a picture that did not become durable.
+    fn put_back(&self, picture: Picture) {
+        let mut state = self.state.lock();
+        state.changed = true;
+        state.dirty_bytes += picture.dirty_bytes;
+        state.let_go.extend(picture.let_go);
+    }
+
+    /// Writes the picture and switches to it.
+    fn persist(
+        &self,
+        maintenance: &mut Maintenance,
+        picture: &mut Picture,
+        allocated: &mut Vec<u64>,
+    ) -> std::result::Result<(Superblock, Written), Failure> {
+        let (old, oldest_reader) = {
+            let mut readers = self.readers.lock();
+            (readers.superblock, readers.oldest())
+        };
+        maintenance.free.release(oldest_reader);
+        let mut let_go = picture.let_go.resolve();
+        if planted!("btree.freed-page-reused-early") {
+            maintenance.free.put_now(&let_go);
+        }
+        let generation = old.generation + 1;
+        let mut writing = Writing {
+            pages: PageWriter::new(&self.pager, generation),
+            free: &mut maintenance.free,
+            allocated,
+            written: Written::default(),
+        };
+        let root = writing.child(&picture.root.child)?;
+        let mut facts = old.facts;
+        if maintenance.durable_facts != picture.facts {
+            let location = writing.chain(PageKind::Facts, 0, &picture.facts.encode())?;
+            facts = location.at;
+            writing.written.facts_pages = Some(location.pages().collect());
+            let_go.extend(&maintenance.facts_pages);
+        }
+        let_go.extend(&maintenance.free_list_pages);
+        let (free_list, free_count) = writing.free_list(&let_go)?;
+        writing.pages.flush()?;
+        let mut written = writing.written;
+        written.let_go = let_go;
+        let superblock = Superblock {
+            generation,
+            commit: picture.commit,
+            page_count: maintenance.free.page_count(),
+            free_count,
+            root,
+            root_level: picture.root.level,
+            free_list,
+            facts,
+            ..old
+        };
+        let poisons = |error| Failure { error, poisons: true };
+        preemption_point("btree.pages-written");
+        if !planted!("btree.root-switch-before-sync") {
+            self.pager.sync().map_err(poisons)?;
+        }
+        preemption_point("btree.pages-synced");
+        self.pager.write_superblock(&superblock).map_err(poisons)?;
+        self.pager.sync().map_err(poisons)?;
+        Ok((superblock, written))
+    }
+
+    /// Makes the switch known: to readers, to the written nodes, to the tree.
+    fn publish(
+        &self,
+        maintenance: &mut Maintenance,
+        picture: &Picture,
+        superblock: Superblock,
+        written: Written,
+    ) {
+        preemption_point("btree.switched");
+        self.pager.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+        self.pager.set_page_count(superblock.page_count);
+        {
+            let mut readers = self.readers.lock();
+            readers.superblock = superblock;
+            readers.since_epoch = picture.epoch + 1;
+        }
+        maintenance.free.put(picture.epoch, written.let_go);
+        maintenance.free_list_pages = written.free_list_pages;
+        if let Some(pages) = written.facts_pages {
+            maintenance.facts_pages = pages;
+        }
+        maintenance.durable_facts = Arc::clone(&picture.facts);
+        for (at, node) in &written.clean {
+            self.pager.keep(*at, node);
+        }
+        for (large, location) in written.large {
+            large.location.get_or_init(|| location);
+        }
+        for (node, location) in written.nodes {
+            node.location.get_or_init(|| location);
+        }
+        let _nobody_applies = self.applying.lock();
+        let mut state = self.state.lock();
+        state.view = None;
+        let State { root, .. } = &mut *state;
+        trim(&mut root.child);
+    }
+}
+
+/// Replaces written nodes by their pages, so that the cache decides what stays in memory. A node that
+/// a snapshot shares is left; the next copy of it does the same.
+fn trim(child: &mut Child) {
+    let shared = child.share();
+    if let Child::Disk(_) = shared {
+        *child = shared;
+        return;
+    }
+    drop(shared);
+    let Child::Memory(node) = child else { return };
+    if let Some(node) = Arc::get_mut(node)
+        && let Body::Branch(branch) = &mut node.body
+    {
+        branch.children.iter_mut().for_each(trim);
+    }
+}
+
+/// A picture on its way to disk.
+struct Writing<'a> {
+    pages: PageWriter<'a>,
+    free: &'a mut FreePages,
+    /// Every page taken, to give back if the checkpoint fails.
+    allocated: &'a mut Vec<u64>,
+    written: Written,
+}
+
+impl Writing<'_> {
+    fn allocate(&mut self, count: usize) -> Vec<u64> {
+        let pages: Vec<u64> = (0..count).map(|_| self.free.allocate()).collect();
+        self.allocated.extend(&pages);
+        pages
+    }
+
+    fn chain(&mut self, kind: PageKind, level: u8, payload: &[u8]) -> Result<Location> {
+        let pages = self.allocate(self.pages.pages_for(payload.len()));
+        self.pages.write_chain(kind, level, payload, &pages)
+    }
+
+    /// Writes the dirty nodes below and including `child`, children first.
+    fn child(&mut self, child: &Child) -> Result<PageRef> {
+        let node = match child.share() {
+            Child::Disk(at) => return Ok(at),
+            Child::Memory(node) => node,
+        };
+        let (location, clean) = match &node.body {
+            Body::Leaf(leaf) => (self.leaf(leaf)?, leaf.large.is_empty().then(|| node.clone())),
+            Body::Branch(branch) => {
+                let (location, clean) = self.branch(branch, &node)?;
+                (location, Some(clean))
+            }
+        };
+        let at = location.at;
+        self.written.clean.extend(clean.map(|clean| (at, clean)));
+        self.written.nodes.push((node, location));
+        Ok(at)
+    }
+
+    fn leaf(&mut self, leaf: &Leaf) -> Result<Location> {
+        let mut overflows = Vec::with_capacity(leaf.large.len());
+        for large in &leaf.large {
+            let len = large.bytes.len() as u64;
+            let at = match large.location.get() {
+                Some(location) => location.at,
+                None => {
+                    let location = self.chain(PageKind::Overflow, 0, &large.bytes)?;
+                    let at = location.at;
+                    self.written.large.push((Arc::clone(large), location));
+                    at
+                }
+            };
+            overflows.push(Overflow { at, len });
+        }
+        let payload = encode_leaf(leaf, |reference| overflows[Leaf::pending_index(reference)]);
+        self.chain(PageKind::Leaf, 0, &payload)
+    }
+
+    fn branch(&mut self, branch: &Branch, node: &Node) -> Result<(Location, Arc<Node>)> {
+        let mut children = Vec::with_capacity(branch.children.len());
+        for child in &branch.children {
+            children.push(self.child(child)?);
+        }
+        let payload = encode_branch(branch, &children);
+        let location = self.chain(PageKind::Branch, node.level, &payload)?;
+        let body = Body::Branch(Branch {
+            separators: branch.separators.copy(),
+            children: children.into_iter().map(Child::Disk).collect(),
+        });
+        let clean = Node::new(node.born, node.level, body);
+        clean.location.get_or_init(|| location.clone());
+        Ok((location, Arc::new(clean)))
+    }
+
+    /// Writes the list of every page that the new root does not reach.
+    fn free_list(&mut self, let_go: &[u64]) -> Result<(PageRef, u64)> {
+        let pages = self.free.all_with(let_go);
+        if pages.is_empty() {
+            return Ok((PageRef::default(), 0));
+        }
+        // The list takes pages from itself; each may split a run in two.
+        let bytes_per_page = self.pages.capacity() - SPLIT_RUN_BYTES;
+        let count = (encode_pages(&pages).len() + SPLIT_RUN_BYTES).div_ceil(bytes_per_page);
+        let own = self.allocate(count);
+        let pages = self.free.all_with(let_go);
+        let location =
+            self.pages.write_chain(PageKind::FreeList, 0, &encode_pages(&pages), &own)?;
+        self.written.free_list_pages = own;
+        Ok((location.at, pages.len() as u64))
+    }
+}
+
+/// How much longer the list of free pages may get when one page is taken from it: a distance and a
+/// length more, and each of their neighbours longer.
+const SPLIT_RUN_BYTES: usize = 40;

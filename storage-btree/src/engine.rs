@@ -1,0 +1,245 @@
+//! The engine: the tree in memory, and who may do what to it when.
+//!
+//! Latches, in the order they are taken:
+//! 1. `maintenance`: one checkpoint or fold at a time.
+//! 2. `applying`: one batch at a time, and none while a checkpoint takes its picture.
+//! 3. `state`: the root and all that changes with it; held for one operation or one reference count.
+//! 4. `readers`: the durable superblock, and who may still read old pages.
+
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use driftdb_env::sync::Mutex;
+use driftdb_env::{DiskLock, Env};
+use driftdb_storage::{
+    Commit, Damage, Engine, EngineOptions, LogBarrier, Maintained, Operation, Result,
+    RetentionPolicy, StorageError, WriteBatch,
+};
+
+use crate::checkpoint::Maintenance;
+use crate::facts::Facts;
+use crate::fold::Reach;
+use crate::health::Health;
+use crate::key::VersionKey;
+use crate::pager::Pager;
+use crate::snapshot::{BtreeSnapshot, Pin, View};
+use crate::superblock::Superblock;
+use crate::tree::{LetGo, Root, Writer};
+use crate::{open, verify};
+
+/// The copy-on-write B+tree engine.
+pub struct BtreeEngine {
+    pub(crate) pager: Arc<Pager>,
+    pub(crate) maintenance: Mutex<Maintenance>,
+    pub(crate) applying: Mutex<()>,
+    pub(crate) state: Mutex<State>,
+    pub(crate) readers: Mutex<Readers>,
+    pub(crate) health: Health,
+    pub(crate) write_buffer_bytes: usize,
+    /// Keeps a second process out.
+    pub(crate) _lock: Box<dyn DiskLock>,
+}
+
+/// The present.
+pub(crate) struct State {
+    pub(crate) root: Root,
+    pub(crate) applied: Commit,
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) policy: Arc<RetentionPolicy>,
+    /// Counts the pictures that checkpoints took.
+    pub(crate) epoch: u64,
+    pub(crate) pin: Arc<Pin>,
+    pub(crate) let_go: LetGo,
+    pub(crate) dirty_bytes: usize,
+    /// Whether there is anything that the durable root does not have.
+    pub(crate) changed: bool,
+    /// The view of this very moment, if somebody asked for it already.
+    pub(crate) view: Option<Arc<View>>,
+}
+
+/// What readers of pages rely on.
+pub(crate) struct Readers {
+    pub(crate) superblock: Superblock,
+    /// The epoch after the one whose end that superblock made durable.
+    pub(crate) since_epoch: u64,
+    /// For each epoch, whether somebody still reads.
+    pub(crate) pins: Vec<(u64, Weak<Pin>)>,
+}
+
+impl Readers {
+    /// A pin on everything that the durable root reaches.
+    pub(crate) fn pin_durable(&mut self) -> (Superblock, Arc<Pin>) {
+        let pin = Arc::new(Pin);
+        self.pins.push((self.since_epoch, Arc::downgrade(&pin)));
+        (self.superblock, pin)
+    }
+
+    /// The oldest epoch that somebody still reads.
+    pub(crate) fn oldest(&mut self) -> u64 {
+        self.pins.retain(|(_, pin)| pin.strong_count() > 0);
+        self.pins.iter().map(|(epoch, _)| *epoch).min().unwrap_or(0)
+    }
+}
+
+impl State {
+    /// The root, and a writer for it. Forgets the view: it would keep the root shared.
+    pub(crate) fn writer<'s>(&'s mut self, pager: &'s Pager) -> (&'s mut Root, Writer<'s>) {
+        self.view = None;
+        self.changed = true;
+        let writer = Writer {
+            pager,
+            epoch: self.epoch,
+            let_go: &mut self.let_go,
+            dirty_bytes: &mut self.dirty_bytes,
+        };
+        (&mut self.root, writer)
+    }
+
+    /// Refuses a batch that cannot be applied, before anything is changed.
+    fn check(&self, batch: &WriteBatch, at: Commit) -> Result<()> {
+        if at.ts <= self.applied.ts || at.lsn <= self.applied.lsn {
+            let applied = self.applied;
+            let text = format!("commit {at:?} comes after {applied:?} but is not later");
+            return Err(StorageError::Internal(text));
+        }
+        let mut scratch: Option<Facts> = None;
+        for operation in batch.operations() {
+            let facts = scratch.as_ref().unwrap_or(&self.facts);
+            match operation {
+                Operation::Put { space, .. }
+                | Operation::Delete { space, .. }
+                | Operation::DropKeyspace(space)
+                    if !facts.is_live(space) =>
+                {
+                    return Err(StorageError::UnknownKeyspace { space, at: at.ts });
+                }
+                Operation::CreateKeyspace(space) if facts.keyspaces.contains_key(&space) => {
+                    let text = format!("keyspace {space} is created a second time");
+                    return Err(StorageError::Internal(text));
+                }
+                Operation::CreateKeyspace(space) => {
+                    scratch.get_or_insert_with(|| (*self.facts).clone()).create(space, at.ts);
+                }
+                Operation::DropKeyspace(space) => {
+                    scratch.get_or_insert_with(|| (*self.facts).clone()).drop_at(space, at.ts);
+                }
+                Operation::Put { .. } | Operation::Delete { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_one(&mut self, pager: &Pager, operation: Operation<'_>, at: Commit) -> Result<()> {
+        let (space, key, value) = match operation {
+            Operation::Put { space, key, value } => (space, key, Some(value)),
+            Operation::Delete { space, key } => (space, key, None),
+            Operation::CreateKeyspace(space) => {
+                Arc::make_mut(&mut self.facts).create(space, at.ts);
+                return Ok(());
+            }
+            Operation::DropKeyspace(space) => {
+                Arc::make_mut(&mut self.facts).drop_at(space, at.ts);
+                return Ok(());
+            }
+        };
+        let (root, mut writer) = self.writer(pager);
+        writer.insert(root, VersionKey::at(space, key, at.ts), value)
+    }
+}
+
+impl std::fmt::Debug for BtreeEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BtreeEngine")
+    }
+}
+
+impl Engine for BtreeEngine {
+    const NAME: &'static str = "btree";
+
+    type Snapshot = BtreeSnapshot;
+
+    fn open(env: &Env, dir: &Path, options: &EngineOptions) -> Result<Self> {
+        open::open(env, dir, options)
+    }
+
+    fn durable(&self) -> Commit {
+        self.readers.lock().superblock.commit
+    }
+
+    fn applied(&self) -> Commit {
+        self.state.lock().applied
+    }
+
+    fn apply(&self, batch: &WriteBatch, at: Commit) -> Result<()> {
+        let _one_at_a_time = self.applying.lock();
+        self.health.check()?;
+        let mut state = self.state.lock();
+        if at <= state.applied {
+            // A replay of what is already here.
+            return Ok(());
+        }
+        state.check(batch, at)?;
+        state.view = None;
+        state.changed = true;
+        for operation in batch.operations() {
+            // Versions of a batch that failed half-way stay in the tree, but no view reaches their
+            // time, and no checkpoint comes after a failure.
+            state
+                .apply_one(&self.pager, operation, at)
+                .map_err(|error| self.health.poison(error))?;
+        }
+        state.applied = at;
+        Ok(())
+    }
+
+    fn snapshot(&self) -> BtreeSnapshot {
+        let mut state = self.state.lock();
+        if let Some(view) = &state.view {
+            return BtreeSnapshot { view: Arc::clone(view) };
+        }
+        let view = Arc::new(View {
+            pager: Arc::clone(&self.pager),
+            root: state.root.share(),
+            at: state.applied,
+            facts: Arc::clone(&state.facts),
+            policy: Arc::clone(&state.policy),
+            _pin: Arc::clone(&state.pin),
+        });
+        state.view = Some(Arc::clone(&view));
+        BtreeSnapshot { view }
+    }
+
+    fn set_retention(&self, policy: Arc<RetentionPolicy>) {
+        let mut state = self.state.lock();
+        state.policy = policy;
+        state.view = None;
+    }
+
+    fn maintain(&self, log: &dyn LogBarrier) -> Result<Maintained> {
+        self.health.check()?;
+        if self.state.lock().dirty_bytes < self.write_buffer_bytes {
+            return Ok(Maintained::Idle);
+        }
+        self.run_checkpoint(log, Reach::Dirty)?;
+        Ok(Maintained::Worked)
+    }
+
+    fn checkpoint(&self, log: &dyn LogBarrier) -> Result<Commit> {
+        self.run_checkpoint(log, Reach::Everything)?;
+        Ok(self.durable())
+    }
+
+    fn verify(&self, found: &mut dyn FnMut(Damage)) -> Result<()> {
+        verify::verify(self, found)
+    }
+
+    fn stats(&self, out: &mut dyn FnMut(&'static str, u64)) {
+        let counters = &self.pager.counters;
+        counters.report(out);
+        let dirty = self.state.lock().dirty_bytes as u64;
+        out("dirty_bytes_now", dirty);
+        let superblock = self.readers.lock().superblock;
+        out("page_count", superblock.page_count);
+        out("free_page_count", superblock.free_count);
+    }
+}

@@ -1,0 +1,255 @@
+//! What is known about keyspaces: when each lived, and how far back its history still reaches.
+
+use std::collections::BTreeMap;
+
+use driftdb_storage::{
+    KeyspaceId, Retention, RetentionPolicy, StorageError, Timestamp, read_varint, write_varint,
+};
+
+/// One keyspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Keyspace {
+    /// It exists from here on.
+    pub(crate) created: Timestamp,
+    /// It is gone from here on; `Timestamp::MAX` while it lives.
+    pub(crate) dropped: Timestamp,
+    /// Times that history was folded for: earlier ones cannot be read.
+    pub(crate) floor: Timestamp,
+    /// Times before the floor that were pinned at every fold, ascending.
+    pub(crate) pins: Vec<Timestamp>,
+}
+
+/// All keyspaces.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) keyspaces: BTreeMap<KeyspaceId, Keyspace>,
+    /// Keyspaces dropped before here may have been forgotten altogether.
+    pub(crate) forgotten: Timestamp,
+}
+
+impl Keyspace {
+    fn lives_at(&self, ts: Timestamp) -> bool {
+        self.created <= ts && ts < self.dropped
+    }
+
+    fn covers(&self, ts: Timestamp) -> bool {
+        ts >= self.floor || self.pins.binary_search(&ts).is_ok()
+    }
+
+    /// Narrows what can be read to what both the past folds and `retention` promise.
+    fn fold(&mut self, retention: &Retention) {
+        let readable_before = self.clone();
+        let floor = self.floor.max(retention.keep_since);
+        let mut pins = readable_before.pins.clone();
+        pins.extend(&retention.pins);
+        pins.retain(|&pin| pin < floor && readable_before.covers(pin) && retention.covers(pin));
+        pins.sort_unstable();
+        pins.dedup();
+        (self.floor, self.pins) = (floor, pins);
+    }
+
+    /// Whether no promised time can see the keyspace any more.
+    fn is_forgettable(&self, retention: &Retention) -> bool {
+        self.dropped <= retention.keep_since
+            && !retention.pins.iter().any(|&pin| self.lives_at(pin))
+    }
+}
+
+impl Facts {
+    /// Whether the keyspace can be written now.
+    pub(crate) fn is_live(&self, space: KeyspaceId) -> bool {
+        self.keyspaces.get(&space).is_some_and(|known| known.dropped == Timestamp::MAX)
+    }
+
+    pub(crate) fn create(&mut self, space: KeyspaceId, ts: Timestamp) {
+        let (dropped, floor) = (Timestamp::MAX, Timestamp::MIN);
+        self.keyspaces.insert(space, Keyspace { created: ts, dropped, floor, pins: Vec::new() });
+    }
+
+    pub(crate) fn drop_at(&mut self, space: KeyspaceId, ts: Timestamp) {
+        if let Some(known) = self.keyspaces.get_mut(&space) {
+            known.dropped = ts;
+        }
+    }
+
+    /// Whether `space` can be read as of `requested` by a view that ends at `end`.
+    pub(crate) fn check(
+        &self,
+        policy: &RetentionPolicy,
+        space: KeyspaceId,
+        requested: Timestamp,
+        end: Timestamp,
+    ) -> Result<(), StorageError> {
+        let known = self.keyspaces.get(&space);
+        let retention = policy.of(space);
+        let promised = match known {
+            Some(known) => known.covers(requested),
+            None => requested >= self.forgotten,
+        };
+        if !promised || !retention.covers(requested) {
+            let oldest = self.oldest(policy, space);
+            return Err(StorageError::SnapshotTooOld { requested, oldest });
+        }
+        let at = requested.min(end);
+        match known {
+            Some(known) if known.lives_at(at) => Ok(()),
+            _ => Err(StorageError::UnknownKeyspace { space, at }),
+        }
+    }
+
+    /// Whether the versions of `space` after `after`, if that is given, can be listed by a view that
+    /// ends at `end`. The history of a dropped keyspace can, as long as it is kept.
+    pub(crate) fn check_history(
+        &self,
+        policy: &RetentionPolicy,
+        space: KeyspaceId,
+        after: Option<Timestamp>,
+        end: Timestamp,
+    ) -> Result<(), StorageError> {
+        let oldest = self.oldest(policy, space);
+        // A pin keeps one version, not the stretch after it.
+        if let Some(requested) = after.filter(|after| *after < oldest) {
+            return Err(StorageError::SnapshotTooOld { requested, oldest });
+        }
+        match self.keyspaces.get(&space) {
+            Some(known) if known.created <= end => Ok(()),
+            _ => Err(StorageError::UnknownKeyspace { space, at: end }),
+        }
+    }
+
+    /// From here on every time can be read.
+    fn oldest(&self, policy: &RetentionPolicy, space: KeyspaceId) -> Timestamp {
+        let floor = self.keyspaces.get(&space).map_or(self.forgotten, |known| known.floor);
+        floor.max(policy.of(space).keep_since)
+    }
+
+    /// Whether folding by `policy` would change anything here.
+    pub(crate) fn folded(&self, policy: &RetentionPolicy) -> Self {
+        let mut folded = self.clone();
+        for (space, known) in &mut folded.keyspaces {
+            known.fold(policy.of(*space));
+        }
+        folded
+    }
+
+    /// Keyspaces of which nothing promised is left.
+    pub(crate) fn forgettable(&self, policy: &RetentionPolicy) -> Vec<KeyspaceId> {
+        let gone = |space, known: &Keyspace| known.is_forgettable(policy.of(space));
+        self.keyspaces.iter().filter(|(s, k)| gone(**s, k)).map(|(s, _)| *s).collect()
+    }
+
+    /// Forgets a keyspace whose versions are all gone.
+    pub(crate) fn forget(&mut self, space: KeyspaceId) {
+        if let Some(known) = self.keyspaces.remove(&space) {
+            self.forgotten = self.forgotten.max(known.dropped);
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_varint(&mut out, self.forgotten.0);
+        write_varint(&mut out, self.keyspaces.len() as u64);
+        for (space, known) in &self.keyspaces {
+            write_varint(&mut out, u64::from(space.0));
+            for ts in [known.created, known.dropped, known.floor] {
+                write_varint(&mut out, ts.0);
+            }
+            write_varint(&mut out, known.pins.len() as u64);
+            for pin in &known.pins {
+                write_varint(&mut out, pin.0);
+            }
+        }
+        out
+    }
+
+    /// Decodes what [`Facts::encode`] wrote; `None` if the bytes are something else.
+    pub(crate) fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let bytes = &mut bytes;
+        let ts = |bytes: &mut &[u8]| read_varint(bytes).map(Timestamp);
+        let mut facts = Self { forgotten: ts(bytes)?, ..Self::default() };
+        for _ in 0..read_varint(bytes)? {
+            let space = KeyspaceId(u32::try_from(read_varint(bytes)?).ok()?);
+            let (created, dropped, floor) = (ts(bytes)?, ts(bytes)?, ts(bytes)?);
+            let mut pins = Vec::new();
+            for _ in 0..read_varint(bytes)? {
+                let pin = ts(bytes)?;
+                if pins.last().is_some_and(|last| *last >= pin) {
+                    return None;
+                }
+                pins.push(pin);
+            }
+            facts.keyspaces.insert(space, Keyspace { created, dropped, floor, pins });
+        }
+        bytes.is_empty().then_some(facts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SPACE: KeyspaceId = KeyspaceId(1);
+
+    fn facts() -> Facts {
+        let mut facts = Facts::default();
+        facts.create(SPACE, Timestamp(10));
+        facts
+    }
+
+    fn check(facts: &Facts, ts: u64) -> Result<(), StorageError> {
+        facts.check(&RetentionPolicy::default(), SPACE, Timestamp(ts), Timestamp(100))
+    }
+
+    #[test]
+    fn a_keyspace_lives_from_its_creation_to_its_end() {
+        let mut facts = facts();
+        facts.drop_at(SPACE, Timestamp(20));
+        for (ts, lives) in [(9, false), (10, true), (19, true), (20, false), (200, false)] {
+            assert_eq!(check(&facts, ts).is_ok(), lives, "at {ts}");
+        }
+    }
+
+    #[test]
+    fn folding_keeps_only_pins_that_were_always_promised() {
+        let pinned = |since, pins: &[u64]| {
+            let pins = pins.iter().copied().map(Timestamp).collect();
+            let default = Retention { keep_since: Timestamp(since), pins, min_versions: 0 };
+            RetentionPolicy { default, ..RetentionPolicy::default() }
+        };
+        let facts = facts().folded(&pinned(50, &[20, 30])).folded(&pinned(60, &[30, 40, 55]));
+        for (ts, readable) in
+            [(20, false), (30, true), (40, false), (50, false), (55, true), (59, false), (60, true)]
+        {
+            assert_eq!(check(&facts, ts).is_ok(), readable, "at {ts}");
+        }
+    }
+
+    #[test]
+    fn what_was_forgotten_is_too_old_not_unknown() {
+        let mut facts = facts();
+        facts.drop_at(SPACE, Timestamp(20));
+        facts.forget(SPACE);
+        assert!(matches!(check(&facts, 15), Err(StorageError::SnapshotTooOld { .. })));
+        assert!(matches!(check(&facts, 20), Err(StorageError::UnknownKeyspace { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn facts_come_back(spaces in prop::collection::btree_map(0u32..9, (any::<u64>(), prop::collection::btree_set(any::<u64>(), 0..3)), 0..5)) {
+            let mut facts = Facts { forgotten: Timestamp(3), ..Facts::default() };
+            for (space, (created, pins)) in spaces {
+                facts.create(KeyspaceId(space), Timestamp(created));
+                let known = facts.keyspaces.get_mut(&KeyspaceId(space)).unwrap();
+                known.pins = pins.into_iter().map(Timestamp).collect();
+            }
+            prop_assert_eq!(Facts::decode(&facts.encode()), Some(facts));
+        }
+
+        #[test]
+        fn any_bytes_are_facts_or_not(bytes: Vec<u8>) {
+            let _facts = Facts::decode(&bytes);
+        }
+    }
+}

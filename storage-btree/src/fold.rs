@@ -1,0 +1,133 @@
+//! Forgetting: finds the versions that no promise covers any more, by the shared fold.
+
+use driftdb_storage::{Fold, KeyspaceId, Result, RetentionPolicy, Verdict};
+
+use crate::codec::Overflow;
+use crate::key::OwnedKey;
+use crate::node::{Body, Child, Leaf};
+use crate::pager::Pager;
+use crate::position::load;
+use crate::slotted::Tag;
+use crate::tree::Root;
+
+/// Versions are handed on in groups of about this many.
+const GROUP: usize = 256;
+
+/// A version to remove.
+#[derive(Debug)]
+pub(crate) struct Doomed {
+    pub(crate) key: OwnedKey,
+    /// The pages of its overflow chain, if it has one on disk.
+    pub(crate) chain: Vec<u64>,
+}
+
+/// Which leaves to judge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Those in memory, which the next checkpoint writes anyway.
+    Dirty,
+    /// All of them.
+    Everything,
+}
+
+/// Walks a tree in key order and judges every version.
+pub(crate) struct Judge<'a> {
+    pager: &'a Pager,
+    policy: &'a RetentionPolicy,
+    /// Keyspaces of which nothing is kept.
+    gone: &'a [KeyspaceId],
+    reach: Reach,
+    /// The key being judged, and its fold.
+    current: Option<(OwnedKey, Fold<'a>)>,
+    /// Tombstones of the current key that may go if nothing older of the key stays.
+    bottoms: Vec<OwnedKey>,
+    doomed: Vec<Doomed>,
+    remove: &'a mut dyn FnMut(Vec<Doomed>) -> Result<()>,
+}
+
+impl<'a> Judge<'a> {
+    pub(crate) fn new(
+        pager: &'a Pager,
+        policy: &'a RetentionPolicy,
+        gone: &'a [KeyspaceId],
+        reach: Reach,
+        remove: &'a mut dyn FnMut(Vec<Doomed>) -> Result<()>,
+    ) -> Self {
+        let (current, bottoms, doomed) = (None, Vec::new(), Vec::new());
+        Self { pager, policy, gone, reach, current, bottoms, doomed, remove }
+    }
+
+    /// Judges the whole tree.
+    pub(crate) fn run(mut self, root: &Root) -> Result<()> {
+        self.walk(&root.child, root.level)?;
+        self.end_key();
+        self.hand_on(1)
+    }
+
+    fn walk(&mut self, child: &Child, level: u8) -> Result<()> {
+        if self.reach == Reach::Dirty && matches!(child, Child::Disk(_)) {
+            // Older versions of the key may lie in there, unseen: its tombstones stay. And what comes
+            // after has newer versions in there, so that its fold starts anew.
+            self.bottoms.clear();
+            self.current = None;
+            return Ok(());
+        }
+        let node = load(self.pager, child, level)?;
+        match &node.body {
+            Body::Leaf(leaf) => {
+                self.leaf(leaf)?;
+                self.hand_on(GROUP)
+            }
+            Body::Branch(branch) => {
+                branch.children.iter().try_for_each(|child| self.walk(child, level - 1))
+            }
+        }
+    }
+
+    fn leaf(&mut self, leaf: &Leaf) -> Result<()> {
+        for slot in leaf.entries.iter() {
+            let space = KeyspaceId(slot.key.space);
+            if self.gone.contains(&space) {
+                self.doom(slot.key.to_owned(), slot.tag, slot.value)?;
+                continue;
+            }
+            let same = |(key, _): &(OwnedKey, _)| key.borrow().same_key(&slot.key);
+            if !self.current.as_ref().is_some_and(same) {
+                self.end_key();
+                self.current = Some((slot.key.to_owned(), Fold::new(self.policy.of(space))));
+            }
+            let Some((_, fold)) = &mut self.current else { continue };
+            match fold.judge(slot.key.ts(), slot.tag == Tag::Tombstone) {
+                // What is older than a version that stays must stay hidden by the tombstones above.
+                Verdict::Keep => self.bottoms.clear(),
+                Verdict::Drop => self.doom(slot.key.to_owned(), slot.tag, slot.value)?,
+                Verdict::DropIfBottom => self.bottoms.push(slot.key.to_owned()),
+            }
+        }
+        Ok(())
+    }
+
+    fn end_key(&mut self) {
+        let bottoms = self.bottoms.drain(..).map(|key| Doomed { key, chain: Vec::new() });
+        self.doomed.extend(bottoms);
+        self.current = None;
+    }
+
+    fn doom(&mut self, key: OwnedKey, tag: Tag, value: &[u8]) -> Result<()> {
+        let chain = if tag == Tag::Overflow {
+            let chain = self.pager.read_overflow(Overflow::decode(value))?;
+            chain.location.pages().collect()
+        } else {
+            Vec::new()
+        };
+        self.doomed.push(Doomed { key, chain });
+        Ok(())
+    }
+
+    fn hand_on(&mut self, at_least: usize) -> Result<()> {
+        if self.doomed.len() < at_least {
+            return Ok(());
+        }
+        (self.remove)(std::mem::take(&mut self.doomed))
+    }
+}

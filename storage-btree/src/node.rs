@@ -1,0 +1,296 @@
+//! Nodes of the tree in memory.
+//!
+//! A node is immutable once another tree (a snapshot, a checkpoint) shares it: the writer copies the
+//! path to what it changes. A node that a checkpoint has written knows its pages; all others are
+//! dirty. Dirty nodes hang in the tree by reference, clean ones by page, through the cache.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::key::{OwnedKey, VersionKey};
+use crate::slotted::{Slotted, Tag};
+
+/// Names a page, or the first page of a chain, and the bytes that must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub(crate) struct PageRef {
+    /// The page; 0 is none.
+    pub(crate) page: u64,
+    /// The page's own checksum: a stale or misdirected page has another.
+    pub(crate) crc: u32,
+}
+
+impl PageRef {
+    pub(crate) fn is_none(self) -> bool {
+        self.page == 0
+    }
+}
+
+/// Where a node lies on disk.
+#[derive(Debug, Clone)]
+pub(crate) struct Location {
+    pub(crate) at: PageRef,
+    /// The further pages of its chain: none, unless a key is huge.
+    pub(crate) more: Vec<u64>,
+}
+
+impl Location {
+    pub(crate) fn pages(&self) -> impl Iterator<Item = u64> + '_ {
+        std::iter::once(self.at.page).chain(self.more.iter().copied())
+    }
+}
+
+/// A value too large for a leaf, not yet on disk when it was made.
+#[derive(Debug)]
+pub(crate) struct Large {
+    pub(crate) bytes: Vec<u8>,
+    /// Its chain, once a checkpoint has written it.
+    pub(crate) location: OnceLock<Location>,
+}
+
+/// A node.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// The writer's epoch in which it was made: only in that epoch may it still change.
+    pub(crate) born: u64,
+    /// Its pages, once written.
+    pub(crate) location: OnceLock<Location>,
+    /// 0 for a leaf.
+    pub(crate) level: u8,
+    pub(crate) body: Body,
+}
+
+/// What a node holds.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Leaf(Leaf),
+    Branch(Branch),
+}
+
+/// Versions.
+#[derive(Debug, Default)]
+pub(crate) struct Leaf {
+    pub(crate) entries: Slotted,
+    /// Large values that [`Tag::Pending`] entries name by index.
+    pub(crate) large: Vec<Arc<Large>>,
+}
+
+/// Children, each with the lowest key it may hold; that of the first child is never looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Branch {
+    pub(crate) separators: Slotted,
+    pub(crate) children: Vec<Child>,
+}
+
+/// A way to a node.
+#[derive(Debug)]
+pub(crate) enum Child {
+    /// Clean: on disk, perhaps also in the cache.
+    Disk(PageRef),
+    /// Dirty, or written so recently that the tree has not been trimmed yet.
+    Memory(Arc<Node>),
+}
+
+impl Child {
+    /// Another way to the same node, by page if it has one.
+    pub(crate) fn share(&self) -> Self {
+        match self {
+            Self::Disk(at) => Self::Disk(*at),
+            Self::Memory(node) => match node.location.get() {
+                Some(location) => Self::Disk(location.at),
+                None => Self::Memory(Arc::clone(node)),
+            },
+        }
+    }
+}
+
+impl Node {
+    /// An empty leaf.
+    pub(crate) fn empty(born: u64) -> Self {
+        Self::new(born, 0, Body::Leaf(Leaf::default()))
+    }
+
+    pub(crate) fn new(born: u64, level: u8, body: Body) -> Self {
+        Self { born, location: OnceLock::new(), level, body }
+    }
+
+    /// A copy that may change in epoch `born`.
+    pub(crate) fn copy(&self, born: u64) -> Self {
+        let body = match &self.body {
+            Body::Leaf(leaf) => {
+                Body::Leaf(Leaf { entries: leaf.entries.copy(), large: leaf.large.clone() })
+            }
+            Body::Branch(branch) => Body::Branch(Branch {
+                separators: branch.separators.copy(),
+                children: branch.children.iter().map(Child::share).collect(),
+            }),
+        };
+        Self::new(born, self.level, body)
+    }
+
+    /// Bytes of memory held, children aside.
+    pub(crate) fn memory(&self) -> usize {
+        size_of::<Self>()
+            + match &self.body {
+                Body::Leaf(leaf) => {
+                    let large: usize = leaf.large.iter().map(|large| large.bytes.len()).sum();
+                    leaf.entries.memory() + large
+                }
+                Body::Branch(branch) => {
+                    branch.separators.memory() + branch.children.capacity() * size_of::<Child>()
+                }
+            }
+    }
+
+    /// Bytes that its page needs.
+    pub(crate) fn payload_size(&self) -> usize {
+        match &self.body {
+            Body::Leaf(leaf) => NODE_HEAD + leaf.entries.bytes(),
+            Body::Branch(branch) => branch.payload_size(),
+        }
+    }
+
+    /// Entries or children.
+    pub(crate) fn len(&self) -> usize {
+        match &self.body {
+            Body::Leaf(leaf) => leaf.entries.len(),
+            Body::Branch(branch) => branch.children.len(),
+        }
+    }
+}
+
+/// Bytes of a node's payload before its entries: their count.
+pub(crate) const NODE_HEAD: usize = 4;
+
+/// Bytes of a child's reference in a page.
+pub(crate) const CHILD_BYTES: usize = 12;
+
+/// Bytes of an overflow reference in a leaf entry; a pending entry is padded to the same.
+pub(crate) const OVERFLOW_BYTES: usize = 20;
+
+impl Leaf {
+    /// Adds `value` at `index`, beside the leaf if it is longer than `max_inline`.
+    pub(crate) fn insert(
+        &mut self,
+        index: usize,
+        key: VersionKey<'_>,
+        value: Option<&[u8]>,
+        max_inline: usize,
+    ) {
+        match value {
+            None => self.entries.insert(index, key, Tag::Tombstone, &[]),
+            Some(value) if value.len() <= max_inline => {
+                self.entries.insert(index, key, Tag::Inline, value);
+            }
+            Some(value) => {
+                let large = Large { bytes: value.to_vec(), location: OnceLock::new() };
+                self.insert_pending(index, key, Arc::new(large));
+            }
+        }
+    }
+
+    fn insert_pending(&mut self, index: usize, key: VersionKey<'_>, large: Arc<Large>) {
+        let mut reference = [0; OVERFLOW_BYTES];
+        reference[..8].copy_from_slice(&(self.large.len() as u64).to_le_bytes());
+        self.large.push(large);
+        self.entries.insert(index, key, Tag::Pending, &reference);
+    }
+
+    /// The large value that a pending entry names.
+    pub(crate) fn pending(&self, reference: &[u8]) -> &Arc<Large> {
+        &self.large[Self::pending_index(reference)]
+    }
+
+    /// The index of the large value that a pending entry names.
+    pub(crate) fn pending_index(reference: &[u8]) -> usize {
+        u64::from_le_bytes(*reference.first_chunk().expect("a pending reference")) as usize
+    }
+
+    /// Takes the entry at `index` out, and gives its large value if that is in memory.
+    pub(crate) fn remove(&mut self, index: usize) -> Option<Arc<Large>> {
+        let slot = self.entries.get(index);
+        let large = (slot.tag == Tag::Pending).then(|| Arc::clone(self.pending(slot.value)));
+        self.entries.remove(index);
+        if large.is_some() {
+            self.renumber();
+        }
+        large
+    }
+
+    /// Moves the entries from `index` on into a leaf of their own.
+    pub(crate) fn split_off(&mut self, index: usize) -> Self {
+        let right = self.entries.split_off(index);
+        let mut right = Self { entries: right, large: self.large.clone() };
+        self.renumber();
+        right.renumber();
+        right
+    }
+
+    /// Adds all of `right`, whose keys are above.
+    pub(crate) fn append(&mut self, right: &Self) {
+        for slot in right.entries.iter() {
+            let end = self.entries.len();
+            if slot.tag == Tag::Pending {
+                let large = Arc::clone(right.pending(slot.value));
+                self.insert_pending(end, slot.key, large);
+            } else {
+                self.entries.insert(end, slot.key, slot.tag, slot.value);
+            }
+        }
+    }
+
+    /// Forgets large values that no entry names any more.
+    fn renumber(&mut self) {
+        if self.large.is_empty() {
+            return;
+        }
+        let mut fresh = Self::default();
+        fresh.append(self);
+        *self = fresh;
+    }
+}
+
+impl Branch {
+    /// A branch over two nodes.
+    pub(crate) fn of_two(left: Child, separator: VersionKey<'_>, right: Child) -> Self {
+        let mut separators = Slotted::default();
+        separators.insert(0, VersionKey::LOWEST, Tag::Tombstone, &[]);
+        separators.insert(1, separator, Tag::Tombstone, &[]);
+        Self { separators, children: vec![left, right] }
+    }
+
+    /// The child whose range holds `key`.
+    pub(crate) fn child_for(&self, key: VersionKey<'_>) -> usize {
+        match self.separators.search_from(1, key) {
+            Ok(index) => index,
+            Err(index) => index - 1,
+        }
+    }
+
+    pub(crate) fn payload_size(&self) -> usize {
+        NODE_HEAD + self.separators.bytes() + self.children.len() * CHILD_BYTES
+    }
+
+    pub(crate) fn insert(&mut self, index: usize, separator: VersionKey<'_>, child: Child) {
+        self.separators.insert(index, separator, Tag::Tombstone, &[]);
+        self.children.insert(index, child);
+    }
+
+    pub(crate) fn remove(&mut self, index: usize) -> Child {
+        self.separators.remove(index);
+        self.children.remove(index)
+    }
+
+    /// Moves the children from `index` on into a branch of their own, and gives its lowest key.
+    pub(crate) fn split_off(&mut self, index: usize) -> (OwnedKey, Self) {
+        let separators = self.separators.split_off(index);
+        let lowest = separators.key(0).to_owned();
+        (lowest, Self { separators, children: self.children.split_off(index) })
+    }
+
+    /// Adds all children of `right`, whose lowest key is `separator`.
+    pub(crate) fn append(&mut self, separator: VersionKey<'_>, right: &Self) {
+        for (index, child) in right.children.iter().enumerate() {
+            let key = if index == 0 { separator } else { right.separators.key(index) };
+            self.insert(self.children.len(), key, child.share());
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Opening a directory: the newest superblock, and what it says.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use driftdb_env::sync::Mutex;
+use driftdb_env::{Disk, Env, File, FileKind, OpenHow};
+use driftdb_storage::{Commit, EngineOptions, Result, RetentionPolicy, StorageError};
+
+use crate::checkpoint::Maintenance;
+use crate::engine::{BtreeEngine, Readers, State};
+use crate::facts::Facts;
+use crate::free::{FreePages, decode_pages};
+use crate::health::Health;
+use crate::node::{Child, Node, PageRef};
+use crate::page::{MAX_PAGE_SIZE, MIN_PAGE_SIZE, PageKind};
+use crate::pager::Pager;
+use crate::snapshot::Pin;
+use crate::superblock::{FILE_NAME, SLOTS, SUPERBLOCK, Superblock};
+use crate::tree::{LetGo, Root};
+
+/// A file on its way to become the page file.
+const NEW_FILE_NAME: &str = "pages.db.new";
+
+/// Held by the process that owns the directory.
+const LOCK_NAME: &str = "lock";
+
+/// Opens the engine in `dir`.
+pub(crate) fn open(env: &Env, dir: &Path, options: &EngineOptions) -> Result<BtreeEngine> {
+    let disk = env.disk();
+    disk.create_dir_all(dir)?;
+    let lock = disk.lock(&dir.join(LOCK_NAME))?;
+    let path = dir.join(FILE_NAME);
+    if !disk.exists(&path)? {
+        refuse_foreign(disk, dir)?;
+        create(env, dir, options)?;
+    }
+    let file = disk.open(&path, OpenHow::ReadWrite, FileKind::Pages)?;
+    let superblock = newest_superblock(&*file)?;
+    let pager = Pager::new(file, &superblock, options.cache_bytes);
+    let (needed, found) = (pager.file_len(superblock.page_count), pager.file().len()?);
+    if found < needed {
+        return Err(StorageError::corruption(FILE_NAME, found, "file shorter than its pages"));
+    }
+    // The superblock may be one that a dying process wrote but did not sync, or whose sync failed:
+    // nobody may rely on it before it is known to be on disk.
+    pager.write_superblock(&superblock)?;
+    pager.sync()?;
+    let (facts, facts_pages) = read_facts(&pager, superblock.facts)?;
+    let (free, free_list_pages) = read_free_list(&pager, &superblock)?;
+    let root = if superblock.root.is_none() {
+        Root { child: Child::Memory(Arc::new(Node::empty(0))), level: 0 }
+    } else {
+        Root { child: Child::Disk(superblock.root), level: superblock.root_level }
+    };
+    let facts = Arc::new(facts);
+    let maintenance = Maintenance::new(free, facts_pages, free_list_pages, Arc::clone(&facts));
+    let epoch = 1;
+    let pin = Arc::new(Pin);
+    let pins = vec![(epoch, Arc::downgrade(&pin))];
+    let state = State {
+        root,
+        applied: superblock.commit,
+        facts,
+        policy: Arc::new(RetentionPolicy::default()),
+        epoch,
+        pin,
+        let_go: LetGo::default(),
+        dirty_bytes: 0,
+        changed: false,
+        view: None,
+    };
+    Ok(BtreeEngine {
+        pager: Arc::new(pager),
+        maintenance: Mutex::new(maintenance),
+        applying: Mutex::new(()),
+        readers: Mutex::new(Readers { superblock, since_epoch: epoch, pins }),
+        state: Mutex::new(state),
+        health: Health::default(),
+        write_buffer_bytes: options.write_buffer_bytes,
+        _lock: lock,
+    })
+}
+
+/// A directory that holds something else is no place for a new tree.
+fn refuse_foreign(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    let ours = [FILE_NAME, NEW_FILE_NAME, LOCK_NAME];
+    let foreign = disk.list(dir)?.into_iter().find(|entry| !ours.contains(&&*entry.name));
+    match foreign {
+        None => Ok(()),
+        Some(entry) => Err(StorageError::WrongDirectory {
+            dir: dir.display().to_string(),
+            found: format!("\"{}\"", entry.name),
+            expected: format!("\"{FILE_NAME}\" of the btree engine"),
+        }),
+    }
+}
+
+/// Makes a page file with an empty tree: whole, or not at all.
+fn create(env: &Env, dir: &Path, options: &EngineOptions) -> Result<()> {
+    let disk = env.disk();
+    let path = dir.join(NEW_FILE_NAME);
+    let file = disk.open(&path, OpenHow::OpenOrCreate, FileKind::Pages)?;
+    let page_size =
+        options.block_size_bytes.clamp(MIN_PAGE_SIZE, MAX_PAGE_SIZE).next_power_of_two();
+    let empty = Superblock {
+        database_id: env.rng("btree.database-id").next_u64(),
+        page_size,
+        generation: 0,
+        commit: Commit::default(),
+        page_count: 0,
+        free_count: 0,
+        root: PageRef::default(),
+        root_level: 0,
+        free_list: PageRef::default(),
+        facts: PageRef::default(),
+    };
+    let second = Superblock { generation: 1, ..empty };
+    let mut head = vec![0; SLOTS[1] as usize * 2];
+    for superblock in [empty, second] {
+        let at = superblock.offset() as usize;
+        head[at..at + SUPERBLOCK].copy_from_slice(&superblock.encode());
+    }
+    file.set_len(0)?;
+    file.write_at(0, &head)?;
+    file.sync_data()?;
+    disk.rename(&path, &dir.join(FILE_NAME))?;
+    disk.sync_dir(dir)?;
+    Ok(())
+}
+
+/// The superblock of the last switch. A crash leaves both whole, so that both must be good: a
+/// damaged one might have been the newer.
+fn newest_superblock(file: &dyn File) -> Result<Superblock> {
+    let first = Pager::read_superblock(file, 0)?;
+    let second = Pager::read_superblock(file, 1)?;
+    let (older, newer) =
+        if first.generation < second.generation { (first, second) } else { (second, first) };
+    let belong = older.generation + 1 == newer.generation
+        && older.database_id == newer.database_id
+        && older.page_size == newer.page_size;
+    if !belong {
+        let what = "superblocks that do not follow each other";
+        return Err(StorageError::corruption(FILE_NAME, older.offset(), what));
+    }
+    Ok(newer)
+}
+
+fn read_facts(pager: &Pager, at: PageRef) -> Result<(Facts, Vec<u64>)> {
+    if at.is_none() {
+        return Ok((Facts::default(), Vec::new()));
+    }
+    let chain = pager.read_chain(at, PageKind::Facts, u64::MAX)?;
+    let facts = Facts::decode(&chain.payload)
+        .ok_or_else(|| pager.damage(at.page, "malformed keyspace facts"))?;
+    Ok((facts, chain.location.pages().collect()))
+}
+
+fn read_free_list(pager: &Pager, superblock: &Superblock) -> Result<(FreePages, Vec<u64>)> {
+    let (pages, own) = read_free_pages(pager, superblock)?;
+    Ok((FreePages::new(superblock.page_count, pages), own))
+}
+
+/// The free pages by the list of a superblock, and the pages of that list.
+pub(crate) fn read_free_pages(
+    pager: &Pager,
+    superblock: &Superblock,
+) -> Result<(BTreeSet<u64>, Vec<u64>)> {
+    let at = superblock.free_list;
+    if at.is_none() {
+        return Ok((BTreeSet::new(), Vec::new()));
+    }
+    let chain = pager.read_chain(at, PageKind::FreeList, u64::MAX)?;
+    let pages = decode_pages(&chain.payload, superblock.page_count)
+        .filter(|pages| pages.len() as u64 == superblock.free_count)
+        .ok_or_else(|| pager.damage(at.page, "malformed list of free pages"))?;
+    Ok((pages, chain.location.pages().collect()))
+}

@@ -1,0 +1,291 @@
+//! The page file: reads checked chains, gathers writes, counts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use driftdb_env::File;
+use driftdb_storage::{Result, StorageError};
+
+use crate::cache::Cache;
+use crate::codec::{Overflow, decode_node};
+use crate::node::{Location, Node, PageRef};
+use crate::page::{self, HEADER, Header, PageKind};
+use crate::superblock::{FILE_NAME, SLOTS, SUPERBLOCK, Superblock};
+
+/// Where the first page lies; before it is room for the superblocks.
+const FIRST_PAGE: u64 = 8192;
+
+/// Neighbouring pages are written together, up to this many bytes.
+const WRITE_BYTES: usize = 256 << 10;
+
+/// Figures since open.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) pages_written: AtomicU64,
+    pub(crate) bytes_written: AtomicU64,
+    pub(crate) bytes_read: AtomicU64,
+    pub(crate) cache_hits: AtomicU64,
+    pub(crate) cache_misses: AtomicU64,
+    pub(crate) checkpoints: AtomicU64,
+}
+
+impl Counters {
+    /// Reports each figure under its name.
+    pub(crate) fn report(&self, out: &mut dyn FnMut(&'static str, u64)) {
+        for (name, counter) in [
+            ("checkpoints", &self.checkpoints),
+            ("pages_written", &self.pages_written),
+            ("bytes_written", &self.bytes_written),
+            ("bytes_read", &self.bytes_read),
+            ("cache_hits", &self.cache_hits),
+            ("cache_misses", &self.cache_misses),
+        ] {
+            out(name, counter.load(Ordering::Relaxed));
+        }
+    }
+}
+
+/// The page file and its cache.
+pub(crate) struct Pager {
+    file: Arc<dyn File>,
+    pub(crate) page_size: usize,
+    cache: Cache,
+    /// Pages of the durable tree's file: no reference is beyond it.
+    page_count: AtomicU64,
+    pub(crate) counters: Counters,
+}
+
+/// A chain as read.
+pub(crate) struct Chain {
+    pub(crate) payload: Vec<u8>,
+    pub(crate) level: u8,
+    pub(crate) location: Location,
+}
+
+impl Pager {
+    pub(crate) fn new(file: Arc<dyn File>, superblock: &Superblock, cache_bytes: usize) -> Self {
+        let page_size = superblock.page_size;
+        let cache = Cache::new(cache_bytes, page_size);
+        let page_count = AtomicU64::new(superblock.page_count);
+        Self { file, page_size, cache, page_count, counters: Counters::default() }
+    }
+
+    /// The file has grown.
+    pub(crate) fn set_page_count(&self, page_count: u64) {
+        self.page_count.store(page_count, Ordering::Release);
+    }
+
+    /// Bytes of payload that one page holds.
+    pub(crate) fn capacity(&self) -> usize {
+        self.page_size - HEADER
+    }
+
+    /// Values beyond this go to overflow pages.
+    pub(crate) fn max_inline(&self) -> usize {
+        self.capacity() / 4
+    }
+
+    /// Where a page lies in the file, in bytes.
+    ///
+    /// # Panics
+    /// On page 0, which is no page.
+    pub(crate) fn offset(&self, page: u64) -> u64 {
+        assert_ne!(page, 0);
+        FIRST_PAGE.saturating_add((page - 1).saturating_mul(self.page_size as u64))
+    }
+
+    /// How long the file is at least when it has `page_count` pages.
+    pub(crate) fn file_len(&self, page_count: u64) -> u64 {
+        FIRST_PAGE + page_count * self.page_size as u64
+    }
+
+    /// Damage at a page.
+    pub(crate) fn damage(&self, page: u64, what: impl Into<String>) -> StorageError {
+        StorageError::corruption(FILE_NAME, self.offset(page.max(1)), what)
+    }
+
+    /// The node at `at`, which its parent says is of `level`.
+    pub(crate) fn node(&self, at: PageRef, level: u8) -> Result<Arc<Node>> {
+        if let Some(node) = self.cache.get(at) {
+            self.counters.cache_hits.fetch_add(1, Ordering::Relaxed);
+            if node.level == level {
+                return Ok(node);
+            }
+            return Err(self.damage(at.page, "node at the wrong height of the tree"));
+        }
+        self.counters.cache_misses.fetch_add(1, Ordering::Relaxed);
+        let node = Arc::new(self.read_node(at, level)?);
+        self.cache.insert(at, &node);
+        Ok(node)
+    }
+
+    /// Keeps a node that was just written.
+    pub(crate) fn keep(&self, at: PageRef, node: &Arc<Node>) {
+        self.cache.insert(at, node);
+    }
+
+    /// As [`Pager::node`], always from disk.
+    pub(crate) fn read_node(&self, at: PageRef, level: u8) -> Result<Node> {
+        let kind = if level == 0 { PageKind::Leaf } else { PageKind::Branch };
+        let chain = self.read_chain(at, kind, u64::MAX)?;
+        if chain.level != level {
+            return Err(self.damage(at.page, "node at the wrong height of the tree"));
+        }
+        decode_node(&chain.payload, level, chain.location)
+            .map_err(|what| self.damage(at.page, what))
+    }
+
+    /// A value on overflow pages.
+    pub(crate) fn read_overflow(&self, overflow: Overflow) -> Result<Chain> {
+        let chain = self.read_chain(overflow.at, PageKind::Overflow, overflow.len)?;
+        if chain.payload.len() as u64 != overflow.len {
+            return Err(self.damage(overflow.at.page, "overflow value of another length"));
+        }
+        Ok(chain)
+    }
+
+    /// Reads a chain of at most `max_len` bytes. Every page is checked before its content is used,
+    /// so memory grows only with pages that were really written.
+    pub(crate) fn read_chain(&self, at: PageRef, kind: PageKind, max_len: u64) -> Result<Chain> {
+        let mut image = vec![0; self.page_size];
+        let mut location = Location { at, more: Vec::new() };
+        let mut payload = Vec::new();
+        let mut level = 0;
+        let mut next = at;
+        while !next.is_none() {
+            let header = self.read_page(next, &mut image)?;
+            if header.kind != kind {
+                return Err(self.damage(next.page, "page of another kind"));
+            }
+            if next == at && location.more.is_empty() {
+                level = header.level;
+            } else if location.more.len() as u64 >= self.page_count.load(Ordering::Acquire) {
+                return Err(self.damage(next.page, "chain that runs in a circle"));
+            } else {
+                location.more.push(header.page);
+            }
+            payload.extend_from_slice(&image[HEADER..HEADER + header.len]);
+            if payload.len() as u64 > max_len {
+                return Err(self.damage(at.page, "chain longer than its reference says"));
+            }
+            next = header.next;
+        }
+        Ok(Chain { payload, level, location })
+    }
+
+    fn read_page(&self, at: PageRef, image: &mut [u8]) -> Result<Header> {
+        if at.page > self.page_count.load(Ordering::Acquire) {
+            return Err(self.damage(at.page, "reference to a page that does not exist"));
+        }
+        let read = self.file.read_at(self.offset(at.page), image)?;
+        self.counters.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
+        if read < image.len() {
+            return Err(self.damage(at.page, "page beyond the end of the file"));
+        }
+        page::open(image, at).map_err(|what| self.damage(at.page, what))
+    }
+
+    /// Reads one superblock.
+    pub(crate) fn read_superblock(file: &dyn File, slot: usize) -> Result<Superblock> {
+        let mut bytes = [0; SUPERBLOCK];
+        if file.read_at(SLOTS[slot], &mut bytes)? < SUPERBLOCK {
+            return Err(StorageError::corruption(FILE_NAME, SLOTS[slot], "superblock cut short"));
+        }
+        Superblock::decode(&bytes, slot)
+    }
+
+    /// Writes a superblock; the switch is durable after [`Pager::sync`].
+    pub(crate) fn write_superblock(&self, superblock: &Superblock) -> Result<()> {
+        self.counters.bytes_written.fetch_add(SUPERBLOCK as u64, Ordering::Relaxed);
+        Ok(self.file.write_at(superblock.offset(), &superblock.encode())?)
+    }
+
+    pub(crate) fn sync(&self) -> Result<()> {
+        Ok(self.file.sync_data()?)
+    }
+
+    /// The page file itself.
+    pub(crate) fn file(&self) -> &dyn File {
+        &*self.file
+    }
+}
+
+/// Gathers pages and writes neighbours together.
+pub(crate) struct PageWriter<'a> {
+    pager: &'a Pager,
+    generation: u64,
+    buffer: Vec<u8>,
+    /// The page of the first buffered image.
+    first: u64,
+}
+
+impl<'a> PageWriter<'a> {
+    pub(crate) fn new(pager: &'a Pager, generation: u64) -> Self {
+        Self { pager, generation, buffer: Vec::new(), first: 0 }
+    }
+
+    /// Bytes of payload that one page holds.
+    pub(crate) fn capacity(&self) -> usize {
+        self.pager.capacity()
+    }
+
+    /// How many pages `payload_len` bytes take.
+    pub(crate) fn pages_for(&self, payload_len: usize) -> usize {
+        payload_len.div_ceil(self.pager.capacity()).max(1)
+    }
+
+    /// Writes `payload` over `pages`, in this order; pages that it does not fill hold padding.
+    pub(crate) fn write_chain(
+        &mut self,
+        kind: PageKind,
+        level: u8,
+        payload: &[u8],
+        pages: &[u64],
+    ) -> Result<Location> {
+        let capacity = self.pager.capacity();
+        assert!(self.pages_for(payload.len()) <= pages.len());
+        // Each page holds the checksum of the next one, so the last is made first.
+        let mut images = Vec::with_capacity(pages.len());
+        let mut next = PageRef::default();
+        for (index, &page) in pages.iter().enumerate().rev() {
+            let from = payload.len().min(index * capacity);
+            let part = &payload[from..payload.len().min(from + capacity)];
+            let mut image = vec![0; self.pager.page_size];
+            image[HEADER..HEADER + part.len()].copy_from_slice(part);
+            let generation = self.generation;
+            let header = Header { kind, level, page, generation, next, len: part.len() };
+            next = PageRef { page, crc: page::seal(&mut image, &header) };
+            images.push((page, image));
+        }
+        for (page, image) in images.into_iter().rev() {
+            self.write_page(page, &image)?;
+        }
+        Ok(Location { at: next, more: pages[1..].to_vec() })
+    }
+
+    fn write_page(&mut self, page: u64, image: &[u8]) -> Result<()> {
+        let buffered = (self.buffer.len() / self.pager.page_size) as u64;
+        if buffered > 0 && (self.first + buffered != page || self.buffer.len() >= WRITE_BYTES) {
+            self.flush()?;
+        }
+        if self.buffer.is_empty() {
+            self.first = page;
+        }
+        self.buffer.extend_from_slice(image);
+        Ok(())
+    }
+
+    /// Hands what is gathered to the file.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let counters = &self.pager.counters;
+        let pages = (self.buffer.len() / self.pager.page_size) as u64;
+        counters.pages_written.fetch_add(pages, Ordering::Relaxed);
+        counters.bytes_written.fetch_add(self.buffer.len() as u64, Ordering::Relaxed);
+        self.pager.file.write_at(self.pager.offset(self.first), &self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+}

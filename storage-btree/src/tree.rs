@@ -1,0 +1,305 @@
+//! Changing the tree: copy the path once, insert, split, remove, merge.
+//!
+//! Sources: [Comer79] for the tree, [Rodeh08] for copy-on-write and why leaves are not linked.
+
+use std::sync::Arc;
+
+use driftdb_storage::Result;
+
+use crate::codec::Overflow;
+use crate::key::{OwnedKey, VersionKey};
+use crate::node::{Body, Branch, Child, Large, Leaf, Node};
+use crate::pager::Pager;
+use crate::slotted::{Tag, entry_size};
+
+/// Children per branch. More would make the tree lower and the copy of a path dearer: copying a
+/// branch takes a reference on each dirty child.
+const MAX_FANOUT: usize = 64;
+
+/// What the tree let go in one epoch.
+#[derive(Debug, Default)]
+pub(crate) struct LetGo {
+    /// Pages that were on disk.
+    pub(crate) pages: Vec<u64>,
+    /// Nodes that a running checkpoint may be writing: their pages, if any, are known at its end.
+    pub(crate) nodes: Vec<Arc<Node>>,
+    /// Large values of which the same is true.
+    pub(crate) large: Vec<Arc<Large>>,
+}
+
+impl LetGo {
+    fn node(&mut self, node: &Arc<Node>) {
+        match node.location.get() {
+            Some(location) => self.pages.extend(location.pages()),
+            None => self.nodes.push(Arc::clone(node)),
+        }
+    }
+
+    /// The pages of everything let go. A node that never reached the disk has none.
+    pub(crate) fn resolve(&self) -> Vec<u64> {
+        let nodes = self.nodes.iter().filter_map(|node| node.location.get());
+        let large = self.large.iter().filter_map(|large| large.location.get());
+        let late = nodes.chain(large).flat_map(|location| location.pages());
+        self.pages.iter().copied().chain(late).collect()
+    }
+
+    /// Adds what an earlier epoch let go.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.pages.extend(other.pages);
+        self.nodes.extend(other.nodes);
+        self.large.extend(other.large);
+    }
+}
+
+/// The root and its height.
+#[derive(Debug)]
+pub(crate) struct Root {
+    pub(crate) child: Child,
+    pub(crate) level: u8,
+}
+
+impl Root {
+    pub(crate) fn share(&self) -> Self {
+        Self { child: self.child.share(), level: self.level }
+    }
+}
+
+/// The one who may change the tree.
+pub(crate) struct Writer<'a> {
+    pub(crate) pager: &'a Pager,
+    /// Nodes born in this epoch, and not shared, change in place.
+    pub(crate) epoch: u64,
+    pub(crate) let_go: &'a mut LetGo,
+    /// Bytes of nodes that no checkpoint has captured.
+    pub(crate) dirty_bytes: &'a mut usize,
+}
+
+/// The right part of a node that was split.
+struct Split {
+    separator: OwnedKey,
+    right: Child,
+}
+
+impl Writer<'_> {
+    /// Puts a version into the tree; one of the same key and time is replaced.
+    pub(crate) fn insert(
+        &mut self,
+        root: &mut Root,
+        key: VersionKey<'_>,
+        value: Option<&[u8]>,
+    ) -> Result<()> {
+        let level = root.level;
+        let Some(split) = self.insert_into(&mut root.child, level, key, value)? else {
+            return Ok(());
+        };
+        let left = std::mem::replace(&mut root.child, Child::Disk(Default::default()));
+        let branch = Branch::of_two(left, split.separator.borrow(), split.right);
+        root.level += 1;
+        let node = Node::new(self.epoch, root.level, Body::Branch(branch));
+        *self.dirty_bytes += node.memory();
+        root.child = Child::Memory(Arc::new(node));
+        Ok(())
+    }
+
+    /// Takes a version out of the tree, if it is there. `chain` are the pages of its overflow chain,
+    /// if the caller read them.
+    pub(crate) fn remove(
+        &mut self,
+        root: &mut Root,
+        key: VersionKey<'_>,
+        chain: &[u64],
+    ) -> Result<()> {
+        let level = root.level;
+        self.remove_from(&mut root.child, level, key, chain)?;
+        self.collapse(root)
+    }
+
+    /// Makes `child` a node that may change.
+    fn own<'c>(&mut self, child: &'c mut Child, level: u8) -> Result<&'c mut Node> {
+        let copy = match child {
+            Child::Disk(at) => {
+                let node = self.pager.node(*at, level)?;
+                self.let_go.node(&node);
+                Some(node.copy(self.epoch))
+            }
+            Child::Memory(node) if node.born < self.epoch => {
+                self.let_go.node(node);
+                Some(node.copy(self.epoch))
+            }
+            Child::Memory(node) => match Arc::get_mut(node) {
+                Some(_) => None,
+                // A snapshot shares it. The copy takes its place among the dirty nodes.
+                None => {
+                    *self.dirty_bytes = self.dirty_bytes.saturating_sub(node.memory());
+                    Some(node.copy(self.epoch))
+                }
+            },
+        };
+        if let Some(copy) = copy {
+            *self.dirty_bytes += copy.memory();
+            *child = Child::Memory(Arc::new(copy));
+        }
+        let Child::Memory(node) = child else { unreachable!("made a node in memory above") };
+        Ok(Arc::get_mut(node).expect("made or found to be the only reference above"))
+    }
+
+    fn insert_into(
+        &mut self,
+        child: &mut Child,
+        level: u8,
+        key: VersionKey<'_>,
+        value: Option<&[u8]>,
+    ) -> Result<Option<Split>> {
+        let node = self.own(child, level)?;
+        let right = match &mut node.body {
+            Body::Leaf(leaf) => {
+                *self.dirty_bytes += entry_size(key.key.len(), value.map_or(0, <[u8]>::len)) + 4;
+                self.insert_version(leaf, key, value)
+            }
+            Body::Branch(branch) => {
+                let index = branch.child_for(key);
+                let split = self.insert_into(&mut branch.children[index], level - 1, key, value)?;
+                split.and_then(|split| self.insert_child(branch, index + 1, split))
+            }
+        };
+        Ok(right.map(|(separator, body)| {
+            let node = Node::new(self.epoch, level, body);
+            Split { separator, right: Child::Memory(Arc::new(node)) }
+        }))
+    }
+
+    fn insert_version(
+        &mut self,
+        leaf: &mut Leaf,
+        key: VersionKey<'_>,
+        value: Option<&[u8]>,
+    ) -> Option<(OwnedKey, Body)> {
+        let index = match leaf.entries.search(key) {
+            Ok(index) => {
+                self.let_go.large.extend(leaf.remove(index));
+                index
+            }
+            Err(index) => index,
+        };
+        leaf.insert(index, key, value, self.pager.max_inline());
+        let len = leaf.entries.len();
+        if leaf.entries.bytes() + crate::node::NODE_HEAD <= self.pager.capacity() || len < 2 {
+            return None;
+        }
+        // Keys that only ever grow would leave every leaf half full.
+        let middle = if index == len - 1 { index } else { leaf.entries.middle() };
+        let separator = leaf.entries.key(middle).separator_from(leaf.entries.key(middle - 1));
+        Some((separator, Body::Leaf(leaf.split_off(middle))))
+    }
+
+    fn insert_child(
+        &mut self,
+        branch: &mut Branch,
+        index: usize,
+        split: Split,
+    ) -> Option<(OwnedKey, Body)> {
+        branch.insert(index, split.separator.borrow(), split.right);
+        let len = branch.children.len();
+        // A branch of huge keys may need more than a page; it must still fan out.
+        if (branch.payload_size() <= self.pager.capacity() && len <= MAX_FANOUT) || len < 4 {
+            return None;
+        }
+        let middle =
+            if index == len - 1 { len - 2 } else { branch.separators.middle().clamp(2, len - 2) };
+        let (separator, right) = branch.split_off(middle);
+        Some((separator, Body::Branch(right)))
+    }
+
+    fn remove_from(
+        &mut self,
+        child: &mut Child,
+        level: u8,
+        key: VersionKey<'_>,
+        chain: &[u64],
+    ) -> Result<()> {
+        let node = self.own(child, level)?;
+        match &mut node.body {
+            Body::Leaf(leaf) => {
+                let Ok(index) = leaf.entries.search(key) else { return Ok(()) };
+                let slot = leaf.entries.get(index);
+                if slot.tag == Tag::Overflow {
+                    let overflow = Overflow::decode(slot.value);
+                    // The caller may have seen the value before it was on disk.
+                    if chain.first() == Some(&overflow.at.page) {
+                        self.let_go.pages.extend(chain);
+                    } else {
+                        let chain = self.pager.read_overflow(overflow)?;
+                        self.let_go.pages.extend(chain.location.pages());
+                    }
+                }
+                self.let_go.large.extend(leaf.remove(index));
+                Ok(())
+            }
+            Body::Branch(branch) => {
+                let index = branch.child_for(key);
+                self.remove_from(&mut branch.children[index], level - 1, key, chain)?;
+                self.rebalance(branch, level - 1, index)
+            }
+        }
+    }
+
+    /// Removes the child at `index` if it is empty, or merges it with a neighbour if both are small.
+    fn rebalance(&mut self, branch: &mut Branch, level: u8, index: usize) -> Result<()> {
+        let Child::Memory(child) = &branch.children[index] else { return Ok(()) };
+        if child.len() == 0 {
+            branch.remove(index);
+            return Ok(());
+        }
+        let small = self.pager.capacity() / 4;
+        if child.payload_size() > small || branch.children.len() < 2 {
+            return Ok(());
+        }
+        let left = index.min(branch.children.len() - 2);
+        // Everything that may fail comes before the first change.
+        let left_size = self.look(&branch.children[left], level)?.payload_size();
+        let right = self.look(&branch.children[left + 1], level)?;
+        if left_size + right.payload_size() > small * 3 {
+            return Ok(());
+        }
+        let owned = self.own(&mut branch.children[left], level)?;
+        match (&mut owned.body, &right.body) {
+            (Body::Leaf(owned), Body::Leaf(right)) => owned.append(right),
+            (Body::Branch(owned), Body::Branch(right)) => {
+                owned.append(branch.separators.key(left + 1), right);
+            }
+            _ => unreachable!("neighbours are of one level"),
+        }
+        branch.remove(left + 1);
+        if right.born < self.epoch {
+            self.let_go.node(&right);
+        }
+        Ok(())
+    }
+
+    fn look(&self, child: &Child, level: u8) -> Result<Arc<Node>> {
+        match child {
+            Child::Disk(at) => self.pager.node(*at, level),
+            Child::Memory(node) => Ok(Arc::clone(node)),
+        }
+    }
+
+    /// Drops branches at the top that lead to one child only.
+    fn collapse(&mut self, root: &mut Root) -> Result<()> {
+        loop {
+            let level = root.level;
+            let Child::Memory(node) = &root.child else { return Ok(()) };
+            if level == 0 || node.len() > 1 {
+                return Ok(());
+            }
+            let node = self.own(&mut root.child, level)?;
+            let Body::Branch(branch) = &mut node.body else { return Ok(()) };
+            match branch.children.pop() {
+                Some(only) => *root = Root { child: only, level: level - 1 },
+                None => {
+                    let child = Child::Memory(Arc::new(Node::empty(self.epoch)));
+                    *root = Root { child, level: 0 };
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The storage contract, on this engine.
+
+driftdb_conformance::storage_suite!(driftdb_storage_btree::BtreeEngine);
