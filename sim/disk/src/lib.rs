@@ -153,7 +153,7 @@ impl SimDisk {
         self.shared.state.lock().counters
     }
 
-    /// A hash over every operation, its bytes and its outcome.
+    /// A hash over every operation, with the bytes of writes.
     pub fn trace_hash(&self) -> u64 {
         self.shared.state.lock().trace
     }

@@ -219,7 +219,9 @@ fn one_sticky_error<E: Engine>(
     if let Some(wrong) = difference(&shown, &expected) {
         panic!("{context}: the scan {wrong}");
     }
-    harness.check(context);
+    if n.is_multiple_of(16) {
+        harness.check(context);
+    }
     struck
 }
 
