@@ -1,1 +1,30 @@
-//! Physical plan to vectors of columns; tables, indexes and catalog laid out on keys.
+//! Runs physical statements: operators over vectors of columns, and a direct path for points.
+//!
+//! ```text
+//! start(statement, cx) -> Execution;  Execution::next(cx) -> batches;  Execution::tag()
+//! point(statement, cx, row)           one row by its key, without operators
+//! CopyIn, CopyOut                     rows to and from COPY's bytes
+//! ```
+//!
+//! A statement runs on one [`driftdb_concurrency::Transaction`], lent anew for each call in an
+//! [`ExecContext`]; between calls an [`Execution`] owns everything else, so that a portal can hold it.
+//!
+//! Invariants
+//! * An expression means what `driftdb_query::eval::eval` says; `evaluate` is faster and agrees
+//!   (tests/expressions.rs).
+//! * Memory that grows with the data (hash tables, sorts, kept rows) is accounted for; beyond
+//!   [`ExecContext::memory_limit_bytes`] a statement fails with 53200.
+//! * Every loop over batches looks for a request to cancel.
+
+mod batch;
+mod context;
+mod evaluate;
+mod operator;
+mod statement;
+mod subplan;
+mod vector;
+
+pub use batch::{BATCH_ROWS, Batch};
+pub use context::{DEFAULT_MEMORY_LIMIT_BYTES, ExecContext};
+pub use statement::{CommandTag, Execution, is_stale, start};
+pub use vector::{Bitmap, TextData, Vector, VectorBuilder};

@@ -1,0 +1,116 @@
+//! Three-valued logic over vectors.
+
+use std::sync::Arc;
+
+use driftdb_query::{Expr, Result};
+use driftdb_types::{DataType, FunctionId};
+
+use super::{Rows, call, evaluate};
+use crate::context::Run;
+use crate::vector::{Bitmap, Vector};
+
+/// A vector of truth values computed from row numbers.
+pub(super) fn from_truth(len: usize, truth: impl Fn(usize) -> Option<bool>) -> Vector {
+    let mut data = Vec::with_capacity(len);
+    let mut validity: Option<Bitmap> = None;
+    for row in 0..len {
+        let truth = truth(row);
+        if truth.is_none() {
+            validity.get_or_insert_with(|| Bitmap::filled(len, true)).set(row, false);
+        }
+        data.push(truth == Some(true));
+    }
+    Vector::bools(data, validity)
+}
+
+/// AND (absorbed by false) and OR (absorbed by true): each argument sees the rows that the ones
+/// before it left open.
+pub(super) fn connective(
+    args: &[Expr],
+    absorbing: bool,
+    rows: Rows<'_>,
+    run: &mut Run<'_, '_>,
+) -> Result<Vector> {
+    let mut result = vec![Some(!absorbing); rows.len()];
+    let mut open: Option<Vec<u32>> = None;
+    for arg in args {
+        let places;
+        let narrowed = match &open {
+            Some(open) if open.is_empty() => break,
+            Some(open) => {
+                places = rows.places(open);
+                rows.at(&places)
+            }
+            None => rows,
+        };
+        let truth = evaluate(arg, narrowed, run)?;
+        let mut still_open = Vec::with_capacity(narrowed.len());
+        for index in 0..narrowed.len() {
+            let row = open.as_ref().map_or(index as u32, |open| open[index]);
+            match truth.truth(index) {
+                Some(truth) if truth == absorbing => result[row as usize] = Some(absorbing),
+                Some(_) => still_open.push(row),
+                None => {
+                    result[row as usize] = None;
+                    still_open.push(row);
+                }
+            }
+        }
+        open = if still_open.len() == rows.len() { None } else { Some(still_open) };
+    }
+    Ok(from_truth(rows.len(), |row| result[row]))
+}
+
+/// IN a list: each candidate is compared with the rows that have not matched yet.
+pub(super) fn in_list(
+    input: &Expr,
+    list: &[Expr],
+    equal: FunctionId,
+    negated: bool,
+    rows: Rows<'_>,
+    run: &mut Run<'_, '_>,
+) -> Result<Vector> {
+    let input = evaluate(input, rows, run)?;
+    let equal = driftdb_types::function(equal);
+    let mut result = vec![Some(negated); rows.len()];
+    let mut open = Vec::with_capacity(rows.len());
+    for row in 0..rows.len() {
+        if input.is_null(row) {
+            result[row] = None;
+        } else {
+            open.push(row as u32);
+        }
+    }
+    for candidate in list {
+        if open.is_empty() {
+            break;
+        }
+        let places = rows.places(&open);
+        let narrowed = rows.at(&places);
+        let candidate = evaluate(candidate, narrowed, run)?;
+        let input = if open.len() == rows.len() {
+            Arc::clone(&input)
+        } else {
+            Arc::new(input.gather(&open))
+        };
+        let same =
+            call::apply(equal, DataType::Bool, &[input, candidate], open.len(), run.cx.eval)?;
+        let mut index = 0;
+        open.retain(|&row| {
+            let truth = same.truth(index);
+            index += 1;
+            match truth {
+                Some(true) => {
+                    result[row as usize] = Some(!negated);
+                    false
+                }
+                Some(false) => true,
+                None => {
+                    result[row as usize] = None;
+                    true
+                }
+            }
+        });
+    }
+    Ok(from_truth(rows.len(), |row| result[row]))
+}

@@ -1,0 +1,157 @@
+//! Definitions: CREATE, DROP, ALTER, TRUNCATE.
+
+use std::sync::Arc;
+
+use driftdb_query::{
+    AlterAction, ConstraintSpec, CreateIndex, CreateTable, DropObjects, PhysicalPlan, Result,
+    SqlError, Table,
+};
+use driftdb_tables::{DdlContext, Inserted, TableWriter};
+use driftdb_types::SqlState;
+
+use super::{CommandTag, Outcome};
+use crate::context::Run;
+use crate::operator::{build, pull};
+
+/// What definitions are changed with.
+fn context<'s>(run: &'s mut Run<'_, '_>) -> DdlContext<'s> {
+    DdlContext { txn: &mut *run.cx.txn, store: run.cx.store, eval: run.cx.eval }
+}
+
+fn notice(message: String, state: SqlState, run: &mut Run<'_, '_>) {
+    run.cx.notices.push(SqlError::new(state, message));
+}
+
+pub(crate) fn create_table(
+    spec: &CreateTable,
+    source: Option<&PhysicalPlan>,
+    run: &mut Run<'_, '_>,
+) -> Result<Outcome> {
+    let created = driftdb_tables::create_table(&mut context(run), spec)?;
+    let Some(table) = created else {
+        let message = format!("relation \"{}\" already exists, skipping", spec.name);
+        notice(message, SqlState::DuplicateTable, run);
+        let command = if source.is_some() { "CREATE TABLE AS" } else { "CREATE TABLE" };
+        return Ok(Outcome::tag(CommandTag::plain(command)));
+    };
+    let Some(source) = source else {
+        return Ok(Outcome::tag(CommandTag::plain("CREATE TABLE")));
+    };
+    let rows = fill(table, source, run)?;
+    Ok(Outcome::tag(CommandTag::counted("SELECT", rows)))
+}
+
+/// Inserts what a plan yields into a new table.
+fn fill(table: Arc<Table>, source: &PhysicalPlan, run: &mut Run<'_, '_>) -> Result<u64> {
+    let mut writer = TableWriter::new(table);
+    let mut source = build(source);
+    let mut rows = 0;
+    while let Some(batch) = pull(&mut source, run)? {
+        run.check_cancel()?;
+        for row in 0..batch.len() {
+            let row = batch.row(row);
+            let cx = &mut *run.cx;
+            if let Inserted::Conflict(conflict) = writer.insert(cx.txn, cx.store, &row, cx.eval)? {
+                return Err(writer.conflict_error(&conflict, &row, cx.eval));
+            }
+            rows += 1;
+        }
+    }
+    Ok(rows)
+}
+
+pub(crate) fn create_index(spec: &CreateIndex, run: &mut Run<'_, '_>) -> Result<Outcome> {
+    if !driftdb_tables::create_index(&mut context(run), spec)? {
+        let message = format!("relation \"{}\" already exists, skipping", spec.name);
+        notice(message, SqlState::DuplicateTable, run);
+    }
+    Ok(Outcome::tag(CommandTag::plain("CREATE INDEX")))
+}
+
+pub(crate) fn drop_objects(objects: &DropObjects, run: &mut Run<'_, '_>) -> Result<Outcome> {
+    for message in &objects.notices {
+        notice(message.clone(), SqlState::SuccessfulCompletion, run);
+    }
+    driftdb_tables::drop_objects(&mut context(run), objects)?;
+    // A statement drops objects of one kind; if IF EXISTS found none, the notice says which.
+    let of_indexes = !objects.indexes.is_empty()
+        || objects.tables.is_empty() && objects.notices.iter().any(|n| n.starts_with("index"));
+    let command = if of_indexes { "DROP INDEX" } else { "DROP TABLE" };
+    Ok(Outcome::tag(CommandTag::plain(command)))
+}
+
+pub(crate) fn truncate(tables: &[Arc<Table>], run: &mut Run<'_, '_>) -> Result<Outcome> {
+    driftdb_tables::truncate(&mut context(run), tables)?;
+    Ok(Outcome::tag(CommandTag::plain("TRUNCATE TABLE")))
+}
+
+pub(crate) fn alter_table(
+    table: &Arc<Table>,
+    actions: &[(AlterAction, Option<PhysicalPlan>)],
+    run: &mut Run<'_, '_>,
+) -> Result<Outcome> {
+    // Positions are those of the table as it was bound; the newest definition only tells names.
+    let mut newest = Arc::clone(table);
+    for (action, violation) in actions {
+        if let Some(violation) = violation
+            && yields_row(violation, run)?
+        {
+            return Err(violated(table, action));
+        }
+        if let AlterAction::AddColumn { column, if_not_exists: true, .. } = action
+            && newest.column(&column.name).is_some()
+        {
+            let message = format!(
+                "column \"{}\" of relation \"{}\" already exists, skipping",
+                column.name, table.name
+            );
+            notice(message, SqlState::DuplicateColumn, run);
+            continue;
+        }
+        newest = driftdb_tables::alter_table(&mut context(run), table, action)?;
+    }
+    Ok(Outcome::tag(CommandTag::plain("ALTER TABLE")))
+}
+
+fn yields_row(plan: &PhysicalPlan, run: &mut Run<'_, '_>) -> Result<bool> {
+    let mut operator = build(plan);
+    while let Some(batch) = pull(&mut operator, run)? {
+        run.check_cancel()?;
+        if !batch.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The error for rows that stand in the way of an action.
+fn violated(table: &Table, action: &AlterAction) -> SqlError {
+    let contains_null = |column: &str| {
+        let message =
+            format!("column \"{column}\" of relation \"{}\" contains null values", table.name);
+        let mut error = SqlError::new(SqlState::NotNullViolation, message);
+        error.table = Some(table.name.as_str().into());
+        error.column = Some(column.into());
+        error
+    };
+    match action {
+        AlterAction::AddConstraint(ConstraintSpec::Check { name, .. }) => {
+            let message = format!(
+                "check constraint \"{name}\" of relation \"{}\" is violated by some row",
+                table.name
+            );
+            SqlError::new(SqlState::CheckViolation, message).with_constraint(&table.name, name)
+        }
+        AlterAction::AddConstraint(ConstraintSpec::PrimaryKey { columns, .. }) => {
+            let nullable =
+                |name: &&String| table.column(name).is_some_and(|(_, column)| !column.not_null);
+            let column = columns.iter().find(nullable).or(columns.first());
+            contains_null(column.map_or("", String::as_str))
+        }
+        AlterAction::SetNotNull(position, _) => contains_null(&table.columns[*position].name),
+        AlterAction::AddColumn { column, .. } => contains_null(&column.name),
+        _ => {
+            SqlError::internal(format!("rows of \"{}\" are in the way of ALTER TABLE", table.name))
+        }
+    }
+}

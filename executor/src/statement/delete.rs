@@ -1,0 +1,67 @@
+//! DELETE.
+
+use std::sync::Arc;
+
+use driftdb_concurrency::{LockStrength, WaitPolicy};
+use driftdb_query::{PhysicalDelete, Result};
+use driftdb_tables::{RowState, TableWriter};
+use driftdb_types::Value;
+
+use super::output::Output;
+use super::row::{Touched, hold_definition, may_repeat, storage_key};
+use super::{CommandTag, Outcome};
+use crate::context::Run;
+use crate::evaluate::row::holds;
+use crate::operator::{build, pull};
+
+pub(crate) fn run(delete: &PhysicalDelete, run: &mut Run<'_, '_>) -> Result<Outcome> {
+    hold_definition(&delete.table, run)?;
+    let mut writer = TableWriter::new(Arc::clone(&delete.table));
+    let mut output = Output::new(delete.returning.as_deref(), &delete.fields);
+    let mut touched = may_repeat(&delete.source).then(Touched::default);
+    let mut rows = 0;
+    let mut source = build(&delete.source);
+    while let Some(batch) = pull(&mut source, run)? {
+        run.check_cancel()?;
+        for index in 0..batch.len() {
+            let mut row = batch.row(index);
+            if let Some(touched) = &mut touched
+                && !touched.add(storage_key(&row)?, run)?
+            {
+                continue;
+            }
+            if delete_row(delete, &mut writer, &mut row, run)? {
+                rows += 1;
+                output.add(&row[1..], run)?;
+            }
+        }
+    }
+    Ok(Outcome { tag: CommandTag::counted("DELETE", rows), batches: output.finish(run)? })
+}
+
+/// Locks and deletes the target of a source row; false if it no longer qualifies. The source row is
+/// brought up to date.
+pub(crate) fn delete_row(
+    delete: &PhysicalDelete,
+    writer: &mut TableWriter,
+    row: &mut [Value],
+    run: &mut Run<'_, '_>,
+) -> Result<bool> {
+    let width = delete.table.columns.len();
+    let wait = WaitPolicy::Wait(None);
+    let state = writer.lock_row(run.cx.txn, storage_key(row)?, LockStrength::Update, wait)?;
+    match state {
+        RowState::Unchanged => {}
+        RowState::Changed(None) => return Ok(false),
+        RowState::Changed(Some(newest)) => {
+            row[1..=width].clone_from_slice(&newest);
+            if let Some(recheck) = &delete.recheck
+                && !holds(recheck, row, run)?
+            {
+                return Ok(false);
+            }
+        }
+    }
+    writer.delete(run.cx.txn, storage_key(row)?, &row[1..=width])?;
+    Ok(true)
+}

@@ -1,0 +1,168 @@
+//! INSERT, with ON CONFLICT.
+
+use std::sync::Arc;
+
+use driftdb_concurrency::{IsolationLevel, ReadAt, TxnError, WaitPolicy};
+use driftdb_query::{ConflictTarget, IndexId, PhysicalConflict, PhysicalInsert, Result, SqlError};
+use driftdb_tables::{Inserted, RowState, TableWriter, point_key};
+use driftdb_types::{SqlState, Value};
+
+use super::output::Output;
+use super::row::{Touched, check_row, hold_definition, update_strength};
+use super::{CommandTag, Outcome};
+use crate::context::Run;
+use crate::evaluate::row::{evaluate_row, holds};
+use crate::operator::{build, pull};
+
+/// A row that a conflict points at may be deleted before it is locked; then the insertion is tried
+/// again, so often.
+const ATTEMPTS: usize = 100;
+
+pub(crate) fn run(insert: &PhysicalInsert, run: &mut Run<'_, '_>) -> Result<Outcome> {
+    hold_definition(&insert.table, run)?;
+    let mut inserter = Inserter::new(insert);
+    let mut source = build(&insert.source);
+    while let Some(batch) = pull(&mut source, run)? {
+        run.check_cancel()?;
+        for row in 0..batch.len() {
+            inserter.insert(batch.row(row), run)?;
+        }
+    }
+    let tag = CommandTag::counted("INSERT", inserter.rows);
+    Ok(Outcome { tag, batches: inserter.output.finish(run)? })
+}
+
+/// Inserts row after row.
+pub(crate) struct Inserter<'a> {
+    insert: &'a PhysicalInsert,
+    writer: TableWriter,
+    output: Output<'a>,
+    touched: Touched,
+    rows: u64,
+}
+
+impl<'a> Inserter<'a> {
+    pub(crate) fn new(insert: &'a PhysicalInsert) -> Self {
+        Self {
+            insert,
+            writer: TableWriter::new(Arc::clone(&insert.table)),
+            output: Output::new(insert.returning.as_deref(), &insert.fields),
+            touched: Touched::default(),
+            rows: 0,
+        }
+    }
+
+    pub(crate) fn insert(&mut self, row: Vec<Value>, run: &mut Run<'_, '_>) -> Result<()> {
+        let insert = self.insert;
+        check_row(&insert.table, &insert.checks, &row, run)?;
+        for _ in 0..ATTEMPTS {
+            let cx = &mut *run.cx;
+            let conflict = match self.writer.insert(cx.txn, cx.store, &row, cx.eval)? {
+                Inserted::Done { key } => {
+                    self.rows += 1;
+                    if insert.on_conflict.is_some() {
+                        self.touched.add(&key, run)?;
+                    }
+                    return self.output.add(&row, run);
+                }
+                Inserted::Conflict(conflict) => conflict,
+            };
+            let handled =
+                insert.on_conflict.as_ref().filter(|action| covers(action, conflict.index));
+            let Some(action) = handled else {
+                return Err(self.writer.conflict_error(&conflict, &row, run.cx.eval));
+            };
+            let done = if action.update.is_some() {
+                self.update_existing(action, &conflict.existing_key, &row, run)?
+            } else {
+                self.check_visible(&conflict.existing_key, run)?;
+                true
+            };
+            if done {
+                return Ok(());
+            }
+        }
+        Err(TxnError::ConcurrentUpdate.into())
+    }
+
+    /// Above READ COMMITTED, a row that the snapshot does not show must not decide what happens.
+    fn check_visible(&self, key: &[u8], run: &mut Run<'_, '_>) -> Result<()> {
+        if run.cx.txn.isolation() < IsolationLevel::RepeatableRead || self.touched.contains(key) {
+            return Ok(());
+        }
+        let space = self.insert.table.keyspace;
+        if !run.cx.txn.get(space, key, ReadAt::Statement, &mut Vec::new())? {
+            return Err(TxnError::ConcurrentUpdate.into());
+        }
+        Ok(())
+    }
+
+    /// DO UPDATE; false if the row is gone meanwhile.
+    fn update_existing(
+        &mut self,
+        action: &PhysicalConflict,
+        key: &[u8],
+        proposed: &[Value],
+        run: &mut Run<'_, '_>,
+    ) -> Result<bool> {
+        let table = &self.insert.table;
+        let Some(assignments) = &action.update else { return Ok(true) };
+        if self.touched.contains(key) {
+            return Err(second_time());
+        }
+        let strength = update_strength(table, assignments);
+        let wait = WaitPolicy::Wait(None);
+        let state = self.writer.lock_row(run.cx.txn, key, strength, wait)?;
+        let existing = match state {
+            RowState::Unchanged => self.writer.newest(run.cx.txn, key)?,
+            RowState::Changed(newest) => newest,
+        };
+        let Some(existing) = existing else { return Ok(false) };
+        let scope: Vec<Value> = existing.iter().chain(proposed).cloned().collect();
+        if let Some(filter) = &action.filter
+            && !holds(filter, &scope, run)?
+        {
+            return Ok(true);
+        }
+        let mut new = existing.clone();
+        for (position, value) in assignments {
+            new[*position] = evaluate_row(value, &scope, run)?;
+        }
+        check_row(table, &self.insert.checks, &new, run)?;
+        let cx = &mut *run.cx;
+        self.writer.update(cx.txn, cx.store, key, &existing, &new, cx.eval)?;
+        self.touched.add(key, run)?;
+        if let Some(primary) = table.primary_key() {
+            // The key may have changed with the row.
+            let values: Option<Vec<Value>> = primary
+                .columns
+                .iter()
+                .map(|column| table.position(column.column).map(|at| new[at].clone()))
+                .collect();
+            if let Some(moved) = values.and_then(|values| point_key(table, &values)) {
+                self.touched.add(&moved, run)?;
+            }
+        }
+        self.rows += 1;
+        self.output.add(&new, run)?;
+        Ok(true)
+    }
+}
+
+fn covers(action: &PhysicalConflict, index: IndexId) -> bool {
+    match &action.target {
+        ConflictTarget::Any => true,
+        ConflictTarget::Indexes(indexes) => indexes.contains(&index),
+    }
+}
+
+fn second_time() -> SqlError {
+    SqlError::new(
+        SqlState::CardinalityViolation,
+        "ON CONFLICT DO UPDATE command cannot affect row a second time",
+    )
+    .with_hint(
+        "Ensure that no rows proposed for insertion within the same command have duplicate \
+         constrained values.",
+    )
+}

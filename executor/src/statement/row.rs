@@ -1,0 +1,104 @@
+//! What statements that write rows share: constraints, locks, and which rows they met.
+
+use driftdb_concurrency::LockStrength;
+use driftdb_env::HashSet;
+use driftdb_query::{Expr, PhysicalPlan, Result, SqlError, Table};
+use driftdb_tables::{lock_table, row_detail};
+use driftdb_types::{SqlState, Value};
+
+use super::stale;
+use crate::context::Run;
+use crate::evaluate::row::evaluate_row;
+
+/// Holds the table's definition still for a statement that writes rows.
+pub(crate) fn hold_definition(table: &Table, run: &mut Run<'_, '_>) -> Result<()> {
+    if lock_table(run.cx.txn, table, LockStrength::KeyShare)? {
+        return Err(stale(&table.name));
+    }
+    Ok(())
+}
+
+/// Fails if a row violates a CHECK constraint; NULL does not violate.
+pub(crate) fn check_row(
+    table: &Table,
+    checks: &[(String, Expr)],
+    row: &[Value],
+    run: &mut Run<'_, '_>,
+) -> Result<()> {
+    if checks.is_empty() || lacks_value(table, row) {
+        // The writer reports a missing value, which comes first.
+        return Ok(());
+    }
+    for (name, condition) in checks {
+        if evaluate_row(condition, row, run)? == Value::Bool(false) {
+            let message = format!(
+                "new row for relation \"{}\" violates check constraint \"{name}\"",
+                table.name
+            );
+            return Err(SqlError::new(SqlState::CheckViolation, message)
+                .with_detail(row_detail(table, row, run.cx.eval))
+                .with_constraint(&table.name, name));
+        }
+    }
+    Ok(())
+}
+
+fn lacks_value(table: &Table, row: &[Value]) -> bool {
+    table.columns.iter().zip(row).any(|(column, value)| column.not_null && value.is_null())
+}
+
+/// How strongly an update locks: others may still refer to a row whose keys stay.
+pub(crate) fn update_strength(table: &Table, assignments: &[(usize, Expr)]) -> LockStrength {
+    let assigned = |id| {
+        let position = table.position(id);
+        assignments.iter().any(|(assigned, _)| Some(*assigned) == position)
+    };
+    let changes_key = table
+        .indexes
+        .iter()
+        .filter(|index| index.unique)
+        .any(|index| index.columns.iter().any(|column| assigned(column.column)));
+    if changes_key { LockStrength::Update } else { LockStrength::NoKeyUpdate }
+}
+
+/// Whether a source may give the same target row twice: only joins do.
+pub(crate) fn may_repeat(source: &PhysicalPlan) -> bool {
+    match source {
+        PhysicalPlan::Access(_) => false,
+        PhysicalPlan::Filter { input, .. }
+        | PhysicalPlan::Project { input, .. }
+        | PhysicalPlan::Sort { input, .. }
+        | PhysicalPlan::Limit { input, .. } => may_repeat(input),
+        _ => true,
+    }
+}
+
+/// The storage keys of rows that a statement changed.
+#[derive(Default)]
+pub(crate) struct Touched {
+    keys: HashSet<Box<[u8]>>,
+}
+
+impl Touched {
+    /// Remembers a key; false if it was there.
+    pub(crate) fn add(&mut self, key: &[u8], run: &mut Run<'_, '_>) -> Result<bool> {
+        if self.keys.contains(key) {
+            return Ok(false);
+        }
+        run.hold(key.len() + 32)?;
+        self.keys.insert(key.into());
+        Ok(true)
+    }
+
+    pub(crate) fn contains(&self, key: &[u8]) -> bool {
+        self.keys.contains(key)
+    }
+}
+
+/// The storage key that a source gives first.
+pub(crate) fn storage_key(row: &[Value]) -> Result<&[u8]> {
+    match row.first() {
+        Some(Value::Bytea(key)) => Ok(key),
+        _ => Err(SqlError::internal("the source gives no storage key")),
+    }
+}

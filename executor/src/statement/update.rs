@@ -1,0 +1,79 @@
+//! UPDATE.
+
+use std::sync::Arc;
+
+use driftdb_concurrency::WaitPolicy;
+use driftdb_query::{PhysicalUpdate, Result};
+use driftdb_tables::{RowState, TableWriter};
+use driftdb_types::Value;
+
+use super::output::Output;
+use super::row::{Touched, check_row, hold_definition, may_repeat, storage_key, update_strength};
+use super::{CommandTag, Outcome};
+use crate::context::Run;
+use crate::evaluate::row::{evaluate_row, holds};
+use crate::operator::{build, pull};
+
+pub(crate) fn run(update: &PhysicalUpdate, run: &mut Run<'_, '_>) -> Result<Outcome> {
+    hold_definition(&update.table, run)?;
+    let mut writer = TableWriter::new(Arc::clone(&update.table));
+    let mut output = Output::new(update.returning.as_deref(), &update.fields);
+    let mut touched = may_repeat(&update.source).then(Touched::default);
+    let mut rows = 0;
+    let mut source = build(&update.source);
+    while let Some(batch) = pull(&mut source, run)? {
+        run.check_cancel()?;
+        for index in 0..batch.len() {
+            let mut row = batch.row(index);
+            // Of several rows to update from, the first one counts.
+            if let Some(touched) = &mut touched
+                && !touched.add(storage_key(&row)?, run)?
+            {
+                continue;
+            }
+            if let Some(new) = update_row(update, &mut writer, &mut row, run)? {
+                rows += 1;
+                if output.is_wanted() {
+                    let rest = &row[1 + update.table.columns.len()..];
+                    let row: Vec<Value> = new.into_iter().chain(rest.iter().cloned()).collect();
+                    output.add(&row, run)?;
+                }
+            }
+        }
+    }
+    Ok(Outcome { tag: CommandTag::counted("UPDATE", rows), batches: output.finish(run)? })
+}
+
+/// Locks and updates the target of a source row; the new row, or `None` if it no longer qualifies.
+/// The source row is brought up to date.
+pub(crate) fn update_row(
+    update: &PhysicalUpdate,
+    writer: &mut TableWriter,
+    row: &mut [Value],
+    run: &mut Run<'_, '_>,
+) -> Result<Option<Vec<Value>>> {
+    let width = update.table.columns.len();
+    let strength = update_strength(&update.table, &update.assignments);
+    let state = writer.lock_row(run.cx.txn, storage_key(row)?, strength, WaitPolicy::Wait(None))?;
+    match state {
+        RowState::Unchanged => {}
+        RowState::Changed(None) => return Ok(None),
+        RowState::Changed(Some(newest)) => {
+            row[1..=width].clone_from_slice(&newest);
+            if let Some(recheck) = &update.recheck
+                && !holds(recheck, row, run)?
+            {
+                return Ok(None);
+            }
+        }
+    }
+    let mut new = row[1..=width].to_vec();
+    for (position, value) in &update.assignments {
+        new[*position] = evaluate_row(value, row, run)?;
+    }
+    check_row(&update.table, &update.checks, &new, run)?;
+    let old = &row[1..=width];
+    let cx = &mut *run.cx;
+    writer.update(cx.txn, cx.store, storage_key(row)?, old, &new, cx.eval)?;
+    Ok(Some(new))
+}
