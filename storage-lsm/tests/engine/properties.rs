@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use driftdb_storage::{
-    Engine, EngineOptions, KeyRange, Retention, ScanSpec, Snapshot, Timestamp, Visible,
+    Cursor, Engine, EngineOptions, KeyRange, Retention, ScanSpec, Snapshot, Timestamp, Visible,
 };
 use proptest::prelude::*;
 
@@ -118,7 +118,6 @@ fn check(store: &Store, keep_since: Timestamp, query: &Query) -> Result<(), Test
     let mut expected = store.model.scan(&spec);
     prop_assert_eq!(scan(&snapshot, &spec).unwrap(), expected.clone(), "{:?}", spec);
     if let Some(target) = query.seek.map(key) {
-        use driftdb_storage::Cursor;
         expected.retain(|(key, _, _)| if spec.reverse { *key <= target } else { *key >= target });
         let mut cursor = snapshot.cursor(SPACE, &spec).unwrap();
         let _ = cursor.next().unwrap();
