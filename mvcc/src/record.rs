@@ -114,7 +114,7 @@ mod tests {
             assert!(matches!(error, StorageError::Corruption(_)), "{error}");
         }
         for len in 0..HEADER_BYTES {
-            assert!(CommitRecord::decode(Lsn(1), &good[..len]).is_err());
+            CommitRecord::decode(Lsn(1), &good[..len]).unwrap_err();
         }
     }
 }

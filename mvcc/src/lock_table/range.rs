@@ -91,7 +91,7 @@ mod tests {
         OwnedRange::add(&mut ranges, &range(Bound::Excluded(b"c"), Bound::Included(b"f")));
         OwnedRange::add(&mut ranges, &range(Bound::Included(b"a"), Bound::Excluded(b"f")));
         let grown = OwnedRange::new(&range(Bound::Unbounded, Bound::Included(b"f")));
-        assert_eq!(ranges, [grown.clone()]);
+        assert_eq!(ranges, std::slice::from_ref(&grown));
         OwnedRange::add(&mut ranges, &range(Bound::Included(b"f"), Bound::Unbounded));
         assert_eq!(ranges.len(), 2);
         assert!(!grown.covers(&KeyRange::ALL));

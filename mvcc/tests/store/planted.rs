@@ -1,0 +1,60 @@
+//! The planted bugs are really there: each breaks what another test asserts of the clean store.
+
+use driftdb_concurrency::{ReadAt, Store};
+use driftdb_env::{FileKind, IoOp, planted};
+use driftdb_mvcc::SsiControl;
+use driftdb_sim_disk::Fault;
+
+use crate::support::*;
+
+/// Plants a bug on this thread until dropped.
+struct Planted;
+
+impl Planted {
+    fn new(bug: &'static str) -> Self {
+        planted::activate(Some(bug));
+        Self
+    }
+}
+
+impl Drop for Planted {
+    fn drop(&mut self) {
+        planted::activate(None);
+    }
+}
+
+#[test]
+fn without_the_first_updater_check_updates_are_lost() {
+    let db = Fixture::<SsiControl>::holding(&[("a", "1")]);
+    let _bug = Planted::new("mvcc.no-first-updater-check");
+    let mut txn = db.begin(RepeatableRead);
+    db.set(&[("a", "2")]);
+    update(&mut txn, "a", "1+1").unwrap();
+    txn.commit().unwrap();
+    assert_eq!(db.read("a").as_deref(), Some("1+1"));
+}
+
+#[test]
+fn published_before_durable_is_seen_and_lost() {
+    let db = Fixture::<SsiControl>::holding(&[("a", "1")]);
+    let _bug = Planted::new("mvcc.publish-before-durable");
+    db.disk.inject(Fault::at(1).on(&[IoOp::Sync]).kind(FileKind::Log));
+    let mut txn = db.begin(ReadCommitted);
+    put(&mut txn, "a", "2").unwrap();
+    txn.commit().unwrap_err();
+    assert_eq!(db.read("a").as_deref(), Some("2"));
+}
+
+#[test]
+fn replay_with_fresh_timestamps_rewrites_history() {
+    let db = Fixture::<SsiControl>::new();
+    let first = db.set(&[("a", "1")]);
+    db.set(&[("a", "2")]);
+    db.env.sleep(std::time::Duration::from_secs(1));
+    let _bug = Planted::new("mvcc.replay-not-idempotent");
+    let db = db.crash();
+    get_at(&mut db.begin_as_of(first).unwrap(), "a", ReadAt::Statement).unwrap_err();
+    let mut damage_count = 0;
+    db.store.verify(&mut |_| damage_count += 1).unwrap();
+    assert!(damage_count > 0);
+}
