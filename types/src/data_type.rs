@@ -147,6 +147,14 @@ impl DataType {
         self.category() == TypeCategory::String
     }
 
+    /// Whether the category prefers this type (pg_type.typispreferred).
+    pub fn is_preferred(self) -> bool {
+        matches!(
+            self,
+            Self::Bool | Self::Text | Self::Oid | Self::Float8 | Self::Timestamptz | Self::Interval
+        )
+    }
+
     /// Whether this is a number.
     pub fn is_numeric(self) -> bool {
         self.category() == TypeCategory::Numeric

@@ -22,9 +22,12 @@ pub enum SqlState {
     IntervalFieldOverflow,
     InvalidArgumentForLogarithm,
     InvalidArgumentForPowerFunction,
+    InvalidArgumentForWidthBucketFunction,
     InvalidRowCountInLimitClause,
     InvalidRowCountInResultOffsetClause,
     InvalidParameterValue,
+    NullValueNotAllowed,
+    ArraySubscriptError,
     InvalidEscapeSequence,
     InvalidRegularExpression,
     SubstringError,
@@ -126,9 +129,12 @@ impl SqlState {
             Self::IntervalFieldOverflow => "22015",
             Self::InvalidArgumentForLogarithm => "2201E",
             Self::InvalidArgumentForPowerFunction => "2201F",
+            Self::InvalidArgumentForWidthBucketFunction => "2201G",
             Self::InvalidRowCountInLimitClause => "2201W",
             Self::InvalidRowCountInResultOffsetClause => "2201X",
             Self::InvalidParameterValue => "22023",
+            Self::NullValueNotAllowed => "22004",
+            Self::ArraySubscriptError => "2202E",
             Self::InvalidEscapeSequence => "22025",
             Self::InvalidRegularExpression => "2201B",
             Self::SubstringError => "22011",
@@ -241,6 +247,49 @@ impl ValueError {
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+}
+
+/// Shorthands for the errors that many places raise.
+impl ValueError {
+    /// `integer out of range` and its like.
+    pub(crate) fn out_of_range(what: impl std::fmt::Display) -> Self {
+        Self::new(SqlState::NumericValueOutOfRange, format!("{what} out of range"))
+    }
+
+    /// `division by zero`
+    pub(crate) fn division_by_zero() -> Self {
+        Self::new(SqlState::DivisionByZero, "division by zero")
+    }
+
+    /// `invalid input syntax for type …`
+    pub(crate) fn invalid_syntax(type_name: &str, text: &str) -> Self {
+        let message = format!("invalid input syntax for type {type_name}: \"{text}\"");
+        Self::new(SqlState::InvalidTextRepresentation, message)
+    }
+
+    /// An invalid argument.
+    pub(crate) fn invalid_parameter(message: impl Into<String>) -> Self {
+        Self::new(SqlState::InvalidParameterValue, message)
+    }
+}
+
+/// Variations for floating point.
+impl ValueError {
+    /// `value out of range: overflow`
+    pub(crate) fn overflow(self) -> Self {
+        self.with_message("value out of range: overflow")
+    }
+
+    /// `value out of range: underflow`
+    pub(crate) fn underflow(self) -> Self {
+        self.with_message("value out of range: underflow")
+    }
+
+    /// The same condition in other words.
+    pub(crate) fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
         self
     }
 }

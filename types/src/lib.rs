@@ -4,12 +4,38 @@
 //! derives its scalar and its vector use from that one definition, so that the two cannot disagree.
 //! The semantics are PostgreSQL 15's, down to names, NULLs, rounding and error texts.
 
+mod aggregate;
+mod cast;
+mod cell;
+mod compare;
+mod context;
 mod data_type;
+mod datetime;
 mod error;
+mod function;
+mod io;
+mod key;
 mod numeric;
+mod typmod;
 mod value;
 
+pub use aggregate::{
+    Accumulator, Aggregate, AggregateId, ResolvedAggregate, accumulator, aggregate, aggregates,
+    resolve_aggregate,
+};
+pub use cast::{CastContext, TypesDiffer, can_cast, cast, common_type};
+pub use cell::{decode_value, encode_value, skip_value};
+pub use compare::{compare, compare_typed, hash_typed, hash_value};
+pub use context::{ByteaOutput, DateFormat, DateOrder, EvalContext, IntervalStyle};
 pub use data_type::{DataType, TypeCategory};
+pub use datetime::TimeZone;
 pub use error::{SqlState, ValueError};
+pub use function::{
+    Comparison, Function, FunctionId, Kernel, Resolved, Volatility, function, functions,
+    resolve_function, resolve_operator,
+};
+pub use io::{parse_binary, parse_text, write_binary, write_text};
+pub use key::{decode_key, encode_key, key_is_lossless};
 pub use numeric::Numeric;
+pub use typmod::{NO_TYPMOD, length_typmod, make_typmod, numeric_typmod, type_name_with_typmod};
 pub use value::{Interval, Value};

@@ -1,6 +1,6 @@
 //! One value, and the interval type.
 
-use crate::Numeric;
+use crate::{DataType, Numeric, SqlState, ValueError};
 
 /// A value of some [`crate::DataType`]. The variant follows from the type: all string types are `Text`.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,5 +63,95 @@ impl Value {
     /// A text value.
     pub fn text(text: impl Into<Box<str>>) -> Self {
         Self::Text(text.into())
+    }
+}
+
+impl Value {
+    /// The type a value has by its variant: `text` for all strings, `unknown` for NULL.
+    pub fn data_type(&self) -> DataType {
+        match self {
+            Self::Null => DataType::Unknown,
+            Self::Bool(_) => DataType::Bool,
+            Self::Int2(_) => DataType::Int2,
+            Self::Int4(_) => DataType::Int4,
+            Self::Int8(_) => DataType::Int8,
+            Self::Oid(_) => DataType::Oid,
+            Self::Float4(_) => DataType::Float4,
+            Self::Float8(_) => DataType::Float8,
+            Self::Numeric(_) => DataType::Numeric,
+            Self::Text(_) => DataType::Text,
+            Self::Bytea(_) => DataType::Bytea,
+            Self::Date(_) => DataType::Date,
+            Self::Time(_) => DataType::Time,
+            Self::Timestamp(_) => DataType::Timestamp,
+            Self::Timestamptz(_) => DataType::Timestamptz,
+            Self::Interval(_) => DataType::Interval,
+            Self::Uuid(_) => DataType::Uuid,
+            Self::Void => DataType::Void,
+        }
+    }
+
+    /// The number in a value that travels as `i64`: integers, `oid`, dates and times.
+    pub fn as_int(&self) -> Option<i64> {
+        Some(match self {
+            Self::Int2(v) => i64::from(*v),
+            Self::Int4(v) | Self::Date(v) => i64::from(*v),
+            Self::Int8(v) | Self::Time(v) | Self::Timestamp(v) | Self::Timestamptz(v) => *v,
+            Self::Oid(v) => i64::from(*v),
+            _ => return None,
+        })
+    }
+
+    /// The value of an integer-like type that travels as `i64`.
+    ///
+    /// # Errors
+    /// 22003 when the number is outside the type; XX000 when the type is not integer-like.
+    pub fn from_int(ty: DataType, v: i64) -> Result<Self, ValueError> {
+        let range = |_| ValueError::out_of_range(ty.sql_name());
+        Ok(match ty {
+            DataType::Int2 => Self::Int2(i16::try_from(v).map_err(range)?),
+            DataType::Int4 => Self::Int4(i32::try_from(v).map_err(range)?),
+            DataType::Int8 => Self::Int8(v),
+            DataType::Oid => {
+                Self::Oid(u32::try_from(v).map_err(|_| ValueError::out_of_range("OID"))?)
+            }
+            DataType::Date => Self::Date(i32::try_from(v).map_err(range)?),
+            DataType::Time => Self::Time(v),
+            DataType::Timestamp => Self::Timestamp(v),
+            DataType::Timestamptz => Self::Timestamptz(v),
+            _ => {
+                let text = format!("type {ty} does not travel as an integer");
+                return Err(ValueError::new(SqlState::InternalError, text));
+            }
+        })
+    }
+
+    /// The number in a float.
+    pub fn as_float(&self) -> Option<f64> {
+        match self {
+            Self::Float4(v) => Some(f64::from(*v)),
+            Self::Float8(v) => Some(*v),
+            _ => None,
+        }
+    }
+
+    /// The string in a string.
+    pub fn as_str(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The truth value; `None` for NULL and everything else.
+    pub fn as_bool(&self) -> Option<bool> {
+        if let Self::Bool(v) = self { Some(*v) } else { None }
+    }
+
+    /// An estimate of the memory a value takes beyond its own size.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Bytea(bytes) => bytes.len(),
+            Self::Numeric(Numeric::Large(large)) => 40 + (large.0.bits() / 8) as usize,
+            _ => 0,
+        }
     }
 }

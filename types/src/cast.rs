@@ -1,0 +1,198 @@
+//! Conversions between types: which exist (pg_cast), where they apply, and what they do.
+
+mod length;
+mod number;
+
+use crate::io::{parse_text, write_text};
+use crate::{DataType, EvalContext, SqlState, TypeCategory, Value, ValueError, datetime};
+
+pub(crate) use length::coerce_length;
+
+/// Where a conversion is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CastContext {
+    /// Within an expression, unasked.
+    Implicit,
+    /// Storing into a column.
+    Assignment,
+    /// `CAST(x AS type)` and `x::type`.
+    Explicit,
+}
+
+/// The weakest context in which pg_cast has a conversion.
+fn catalog(from: DataType, to: DataType) -> Option<CastContext> {
+    use CastContext::{Assignment as A, Explicit as E, Implicit as I};
+    use DataType as T;
+    Some(match (from, to) {
+        (T::Int2, T::Int4 | T::Int8 | T::Oid | T::Float4 | T::Float8 | T::Numeric)
+        | (T::Int4, T::Int8 | T::Oid | T::Float4 | T::Float8 | T::Numeric)
+        | (T::Int8, T::Oid | T::Float4 | T::Float8 | T::Numeric)
+        | (T::Float4, T::Float8)
+        | (T::Numeric, T::Float4 | T::Float8)
+        | (T::Text, T::Name | T::Bpchar | T::Varchar)
+        | (T::Varchar, T::Name | T::Bpchar | T::Text)
+        | (T::Bpchar, T::Name | T::Varchar | T::Text)
+        | (T::Name, T::Text)
+        | (T::Date, T::Timestamp | T::Timestamptz)
+        | (T::Timestamp, T::Timestamptz)
+        | (T::Time, T::Interval) => I,
+        (T::Int4 | T::Int8, T::Int2)
+        | (T::Int8, T::Int4)
+        | (T::Oid, T::Int4 | T::Int8)
+        | (T::Float4 | T::Float8 | T::Numeric, T::Int2 | T::Int4 | T::Int8)
+        | (T::Float4, T::Numeric)
+        | (T::Float8, T::Float4 | T::Numeric)
+        | (T::Bool, T::Text | T::Varchar | T::Bpchar)
+        | (T::Name, T::Varchar | T::Bpchar)
+        | (T::Timestamp | T::Timestamptz, T::Date | T::Time)
+        | (T::Timestamptz, T::Timestamp)
+        | (T::Interval, T::Time) => A,
+        (T::Bool, T::Int4) | (T::Int4, T::Bool) => E,
+        _ => return None,
+    })
+}
+
+/// Whether a value of a type can be converted to another in a context. Undecided literals can be
+/// converted to everything.
+pub fn can_cast(from: DataType, to: DataType, context: CastContext) -> bool {
+    if from == to || from == DataType::Unknown {
+        return to != DataType::Void || from == to;
+    }
+    if matches!(from, DataType::Void) || matches!(to, DataType::Void | DataType::Unknown) {
+        return false;
+    }
+    if let Some(needed) = catalog(from, to) {
+        return context >= needed;
+    }
+    // Through text: to strings on assignment, from strings when asked for.
+    match (from.category(), to.category()) {
+        (_, TypeCategory::String) => context >= CastContext::Assignment,
+        (TypeCategory::String, _) => context >= CastContext::Explicit,
+        _ => false,
+    }
+}
+
+/// Converts a value, then fits it to the modifier of the type.
+///
+/// # Errors
+/// 42846 when there is no such conversion in the context, and what the conversion raises.
+pub fn cast(
+    value: Value,
+    from: DataType,
+    to: DataType,
+    typmod: i32,
+    context: CastContext,
+    ctx: &EvalContext,
+) -> Result<Value, ValueError> {
+    if value.is_null() {
+        return Ok(Value::Null);
+    }
+    if from == to && typmod < 0 {
+        return Ok(value);
+    }
+    if !can_cast(from, to, context) {
+        return Err(ValueError::new(
+            SqlState::CannotCoerce,
+            format!("cannot cast type {from} to {to}"),
+        ));
+    }
+    if from == DataType::Unknown
+        && let Value::Text(text) = &value
+    {
+        // A literal is read without its modifier and fitted after, so that an explicit cast truncates.
+        let typed = parse_text(to, if to == DataType::Interval { typmod } else { -1 }, text, ctx)?;
+        return coerce_length(typed, to, typmod, context);
+    }
+    let converted = if from == to { value } else { convert(value, from, to, ctx)? };
+    coerce_length(converted, to, typmod, context)
+}
+
+/// The conversion proper, of a value that is not NULL.
+fn convert(
+    value: Value,
+    from: DataType,
+    to: DataType,
+    ctx: &EvalContext,
+) -> Result<Value, ValueError> {
+    use DataType as T;
+    match (from, to) {
+        (T::Bool, T::Int4) => Ok(Value::Int4(i32::from(value == Value::Bool(true)))),
+        (T::Int4, T::Bool) => Ok(Value::Bool(value != Value::Int4(0))),
+        (T::Bool, T::Text | T::Varchar | T::Bpchar) => {
+            Ok(Value::text(if value == Value::Bool(true) { "true" } else { "false" }))
+        }
+        _ if from.is_numeric() && to.is_numeric() => number::convert(value, from, to),
+        (T::Bpchar, T::Text | T::Varchar | T::Name) => match value {
+            Value::Text(text) => {
+                let trimmed = crate::compare::trim_blanks(&text);
+                let text = if trimmed.len() == text.len() { text } else { trimmed.into() };
+                Ok(Value::Text(if to == T::Name { length::name(text) } else { text }))
+            }
+            other => Err(crate::function::mistyped(&other)),
+        },
+        (T::Text | T::Varchar, T::Name) => match value {
+            Value::Text(text) => Ok(Value::Text(length::name(text))),
+            other => Err(crate::function::mistyped(&other)),
+        },
+        _ if from.is_string() && to.is_string() => Ok(value),
+        _ if from.is_string() => match &value {
+            Value::Text(text) => parse_text(to, -1, text, ctx),
+            other => Err(crate::function::mistyped(other)),
+        },
+        _ if to.is_string() => {
+            let mut out = Vec::new();
+            write_text(&value, from, ctx, &mut out);
+            let text = String::from_utf8_lossy(&out).into_owned().into_boxed_str();
+            Ok(Value::Text(if to == T::Name { length::name(text) } else { text }))
+        }
+        _ => datetime::convert(value, to, ctx),
+    }
+}
+
+/// Two types that cannot be made one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TypesDiffer {
+    /// The type so far.
+    pub left: DataType,
+    /// The one that does not go with it.
+    pub right: DataType,
+}
+
+impl TypesDiffer {
+    /// The error for a construct: `UNION`, `CASE`, `COALESCE`, `IN`, `VALUES`.
+    pub fn error(self, construct: &str) -> ValueError {
+        let Self { left, right } = self;
+        let message = format!("{construct} types {left} and {right} cannot be matched");
+        ValueError::new(SqlState::DatatypeMismatch, message)
+    }
+}
+
+/// The one type of the branches of UNION, CASE, COALESCE and VALUES (`select_common_type`).
+///
+/// # Errors
+/// The pair that cannot be matched.
+pub fn common_type(types: &[DataType]) -> Result<DataType, TypesDiffer> {
+    let mut common = DataType::Unknown;
+    for ty in types.iter().copied() {
+        if ty == DataType::Unknown || ty == common {
+            continue;
+        }
+        if common == DataType::Unknown {
+            common = ty;
+        } else if ty.category() != common.category() {
+            return Err(TypesDiffer { left: common, right: ty });
+        } else if !common.is_preferred()
+            && can_cast(common, ty, CastContext::Implicit)
+            && !can_cast(ty, common, CastContext::Implicit)
+        {
+            common = ty;
+        }
+    }
+    if common == DataType::Unknown {
+        return Ok(DataType::Text);
+    }
+    match types.iter().find(|ty| !can_cast(**ty, common, CastContext::Implicit)) {
+        Some(other) => Err(TypesDiffer { left: common, right: *other }),
+        None => Ok(common),
+    }
+}

@@ -1,0 +1,222 @@
+//! Cells: values as the bytes of a row. Compact, lossless and stable on disk.
+//!
+//! A cell is a varint header and a payload. Header 0 is NULL; otherwise the payload has header − 1
+//! bytes, so a cell can be skipped without knowing its type. docs/formats/value.md has the bytes.
+
+use num_bigint::BigInt;
+
+use crate::{DataType, Interval, Numeric, SqlState, Value, ValueError};
+
+const FINITE: u8 = 0;
+const NOT_A_NUMBER: u8 = 1;
+const INFINITY: u8 = 2;
+const NEGATIVE_INFINITY: u8 = 3;
+
+/// Appends the cell of a value. The type is that of the column, and decides nothing today that the
+/// value's variant does not.
+pub fn encode_value(value: &Value, _ty: DataType, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.push(0),
+        Value::Void => out.push(1),
+        Value::Bool(v) => out.extend([2, u8::from(*v)]),
+        Value::Int2(_)
+        | Value::Int4(_)
+        | Value::Int8(_)
+        | Value::Oid(_)
+        | Value::Date(_)
+        | Value::Time(_)
+        | Value::Timestamp(_)
+        | Value::Timestamptz(_) => {
+            let v = value.as_int().expect("these variants travel as integers");
+            let length = int_length(v);
+            out.push(length as u8 + 1);
+            out.extend(&v.to_le_bytes()[..length]);
+        }
+        Value::Float4(v) => payload(&v.to_le_bytes(), out),
+        Value::Float8(v) => payload(&v.to_le_bytes(), out),
+        Value::Text(v) => payload(v.as_bytes(), out),
+        Value::Bytea(v) => payload(v, out),
+        Value::Uuid(v) => payload(v, out),
+        Value::Interval(v) => {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&v.micros.to_le_bytes());
+            bytes[8..12].copy_from_slice(&v.days.to_le_bytes());
+            bytes[12..].copy_from_slice(&v.months.to_le_bytes());
+            payload(&bytes, out);
+        }
+        Value::Numeric(v) => match v {
+            Numeric::NaN => payload(&[NOT_A_NUMBER], out),
+            Numeric::Infinity => payload(&[INFINITY], out),
+            Numeric::NegInfinity => payload(&[NEGATIVE_INFINITY], out),
+            Numeric::Small { digits, scale } => {
+                let bytes = digits.to_le_bytes();
+                let length = signed_length(&bytes);
+                numeric_payload(*scale, &bytes[..length], out);
+            }
+            Numeric::Large(large) => {
+                numeric_payload(large.1, &large.0.to_signed_bytes_le(), out);
+            }
+        },
+    }
+}
+
+/// The bytes of a two's complement number without those that only repeat its sign; none for zero.
+fn signed_length(bytes: &[u8]) -> usize {
+    let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+    let fill = if negative { 0xff } else { 0 };
+    let mut length = bytes.len();
+    while length > 0 && bytes[length - 1] == fill {
+        let next_negative = length > 1 && bytes[length - 2] & 0x80 != 0;
+        if next_negative != negative {
+            break;
+        }
+        length -= 1;
+    }
+    length
+}
+
+fn int_length(v: i64) -> usize {
+    if v == 0 {
+        return 0;
+    }
+    // The sign needs a bit of its own.
+    let magnitude = if v < 0 { !v } else { v };
+    (65 - magnitude.leading_zeros() as usize).div_ceil(8)
+}
+
+fn payload(bytes: &[u8], out: &mut Vec<u8>) {
+    write_varint(bytes.len() as u64 + 1, out);
+    out.extend(bytes);
+}
+
+fn numeric_payload(scale: u16, digits: &[u8], out: &mut Vec<u8>) {
+    write_varint(digits.len() as u64 + 4, out);
+    out.push(FINITE);
+    out.extend(scale.to_le_bytes());
+    out.extend(digits);
+}
+
+fn write_varint(mut v: u64, out: &mut Vec<u8>) {
+    while v >= 0x80 {
+        out.push(v as u8 | 0x80);
+        v >>= 7;
+    }
+    out.push(v as u8);
+}
+
+fn damaged() -> ValueError {
+    ValueError::new(SqlState::DataCorrupted, "malformed value")
+}
+
+fn read_varint(bytes: &mut &[u8]) -> Result<u64, ValueError> {
+    let mut v = 0u64;
+    for shift in (0..63).step_by(7) {
+        let (byte, rest) = bytes.split_first().ok_or_else(damaged)?;
+        *bytes = rest;
+        v |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(v);
+        }
+    }
+    Err(damaged())
+}
+
+/// The payload of the cell at the front, and moves past it; nothing for NULL.
+fn read_payload<'a>(bytes: &mut &'a [u8]) -> Result<Option<&'a [u8]>, ValueError> {
+    let header = read_varint(bytes)?;
+    let Some(length) = header.checked_sub(1) else { return Ok(None) };
+    let length = usize::try_from(length).map_err(|_| damaged())?;
+    let (head, tail) = bytes.split_at_checked(length).ok_or_else(damaged)?;
+    *bytes = tail;
+    Ok(Some(head))
+}
+
+/// Moves past a cell of any type without reading it.
+///
+/// # Errors
+/// XX001 when the bytes are not a cell.
+pub fn skip_value(bytes: &mut &[u8]) -> Result<(), ValueError> {
+    read_payload(bytes).map(|_| ())
+}
+
+/// Reads the cell of a value and moves past it.
+///
+/// # Errors
+/// XX001 when the bytes are not a cell of the type.
+pub fn decode_value(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError> {
+    let Some(payload) = read_payload(bytes)? else { return Ok(Value::Null) };
+    Ok(match ty {
+        DataType::Bool => match payload {
+            [0] => Value::Bool(false),
+            [1] => Value::Bool(true),
+            _ => return Err(damaged()),
+        },
+        DataType::Int2
+        | DataType::Int4
+        | DataType::Int8
+        | DataType::Oid
+        | DataType::Date
+        | DataType::Time
+        | DataType::Timestamp
+        | DataType::Timestamptz => {
+            Value::from_int(ty, read_int(payload)?).map_err(|_| damaged())?
+        }
+        DataType::Float4 => Value::Float4(f32::from_le_bytes(array(payload)?)),
+        DataType::Float8 => Value::Float8(f64::from_le_bytes(array(payload)?)),
+        DataType::Numeric => Value::Numeric(read_numeric(payload)?),
+        DataType::Text
+        | DataType::Varchar
+        | DataType::Bpchar
+        | DataType::Name
+        | DataType::Unknown => Value::text(std::str::from_utf8(payload).map_err(|_| damaged())?),
+        DataType::Bytea => Value::Bytea(payload.into()),
+        DataType::Interval => {
+            let bytes: [u8; 16] = array(payload)?;
+            Value::Interval(Interval {
+                micros: i64::from_le_bytes(array(&bytes[..8])?),
+                days: i32::from_le_bytes(array(&bytes[8..12])?),
+                months: i32::from_le_bytes(array(&bytes[12..])?),
+            })
+        }
+        DataType::Uuid => Value::Uuid(array(payload)?),
+        DataType::Void if payload.is_empty() => Value::Void,
+        DataType::Void => return Err(damaged()),
+    })
+}
+
+fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], ValueError> {
+    bytes.try_into().map_err(|_| damaged())
+}
+
+fn read_int(payload: &[u8]) -> Result<i64, ValueError> {
+    if payload.len() > 8 {
+        return Err(damaged());
+    }
+    let negative = payload.last().is_some_and(|byte| byte & 0x80 != 0);
+    let mut bytes = if negative { [0xff; 8] } else { [0; 8] };
+    bytes[..payload.len()].copy_from_slice(payload);
+    Ok(i64::from_le_bytes(bytes))
+}
+
+fn read_numeric(payload: &[u8]) -> Result<Numeric, ValueError> {
+    match payload {
+        [NOT_A_NUMBER] => Ok(Numeric::NaN),
+        [INFINITY] => Ok(Numeric::Infinity),
+        [NEGATIVE_INFINITY] => Ok(Numeric::NegInfinity),
+        [FINITE, low, high, digits @ ..] => {
+            let scale = u16::from_le_bytes([*low, *high]);
+            // 131072 + 16383 decimal digits are 61,244 bytes.
+            if scale > 16_383 || digits.len() > 61_250 {
+                return Err(damaged());
+            }
+            if digits.len() <= 15 {
+                let negative = digits.last().is_some_and(|byte| byte & 0x80 != 0);
+                let mut bytes = if negative { [0xff; 16] } else { [0; 16] };
+                bytes[..digits.len()].copy_from_slice(digits);
+                return Ok(Numeric::Small { digits: i128::from_le_bytes(bytes), scale });
+            }
+            Ok(Numeric::from_big(BigInt::from_signed_bytes_le(digits), scale))
+        }
+        _ => Err(damaged()),
+    }
+}

@@ -1,0 +1,264 @@
+//! Operators and functions of `real` and `double precision`.
+
+use super::Kernel;
+use super::table::Builder;
+use crate::DataType::{self, Float4, Float8};
+use crate::{SqlState, Value, ValueError};
+
+type Outcome = Result<f64, ValueError>;
+
+fn overflow() -> ValueError {
+    ValueError::out_of_range("value").overflow()
+}
+
+fn underflow() -> ValueError {
+    ValueError::out_of_range("value").underflow()
+}
+
+/// A result is not infinite or zero unless an operand made it so.
+fn check(v: f64, may_be_infinite: bool, may_be_zero: bool) -> Outcome {
+    if v.is_infinite() && !may_be_infinite {
+        return Err(overflow());
+    }
+    if v == 0.0 && !may_be_zero {
+        return Err(underflow());
+    }
+    Ok(v)
+}
+
+fn plus(a: f64, b: f64) -> Outcome {
+    check(a + b, a.is_infinite() || b.is_infinite(), true)
+}
+
+fn minus(a: f64, b: f64) -> Outcome {
+    check(a - b, a.is_infinite() || b.is_infinite(), true)
+}
+
+fn times(a: f64, b: f64) -> Outcome {
+    check(a * b, a.is_infinite() || b.is_infinite(), a == 0.0 || b == 0.0)
+}
+
+fn over(a: f64, b: f64) -> Outcome {
+    if b == 0.0 && !a.is_nan() {
+        return Err(ValueError::division_by_zero());
+    }
+    check(a / b, a.is_infinite(), a == 0.0 || b.is_infinite())
+}
+
+/// Rounds to `real`. The four operations on two `real`s are exact enough in double to round once.
+fn narrow(v: f64, exact_zero: bool) -> Outcome {
+    let single = v as f32;
+    if single.is_infinite() && !v.is_infinite() {
+        return Err(overflow());
+    }
+    if single == 0.0 && v != 0.0 && !exact_zero {
+        return Err(underflow());
+    }
+    Ok(f64::from(single))
+}
+
+fn arithmetic(t: &mut Builder, args: &'static [DataType]) {
+    t.add("+", args, Float8, Kernel::Float2(plus));
+    t.add("-", args, Float8, Kernel::Float2(minus));
+    t.add("*", args, Float8, Kernel::Float2(times));
+    t.add("/", args, Float8, Kernel::Float2(over));
+}
+
+fn power(a: f64, b: f64) -> Outcome {
+    let invalid = |text: &str| ValueError::new(SqlState::InvalidArgumentForPowerFunction, text);
+    if a.is_nan() || b.is_nan() {
+        return Ok(a.powf(b));
+    }
+    if a == 0.0 && b < 0.0 {
+        return Err(invalid("zero raised to a negative power is undefined"));
+    }
+    if a < 0.0 && b.floor() != b {
+        return Err(invalid(
+            "a negative number raised to a non-integer power yields a complex result",
+        ));
+    }
+    let v = a.powf(b);
+    check(v, a.is_infinite() || b.is_infinite(), a == 0.0 || a.is_infinite() || b.is_infinite())
+}
+
+fn square_root(a: f64) -> Outcome {
+    if a < 0.0 {
+        let text = "cannot take square root of a negative number";
+        return Err(ValueError::new(SqlState::InvalidArgumentForPowerFunction, text));
+    }
+    Ok(a.sqrt())
+}
+
+fn logarithm(a: f64, f: fn(f64) -> f64) -> Outcome {
+    let problem = if a == 0.0 {
+        "cannot take logarithm of zero"
+    } else if a < 0.0 {
+        "cannot take logarithm of a negative number"
+    } else {
+        return Ok(f(a));
+    };
+    Err(ValueError::new(SqlState::InvalidArgumentForLogarithm, problem))
+}
+
+fn exponential(a: f64) -> Outcome {
+    check(a.exp(), a.is_infinite(), a == f64::NEG_INFINITY)
+}
+
+fn input_range() -> ValueError {
+    ValueError::new(SqlState::NumericValueOutOfRange, "input is out of range")
+}
+
+fn within(a: f64, low: f64, high: f64, f: fn(f64) -> f64) -> Outcome {
+    if a.is_nan() || (low..=high).contains(&a) { Ok(f(a)) } else { Err(input_range()) }
+}
+
+fn periodic(a: f64, f: fn(f64) -> f64) -> Outcome {
+    if a.is_infinite() { Err(input_range()) } else { Ok(f(a)) }
+}
+
+/// Functions of degrees are exact at the multiples of 30 and 45.
+fn of_degrees(a: f64, f: fn(f64) -> f64, exact: &[(f64, f64)], period: f64) -> Outcome {
+    if a.is_infinite() {
+        return Err(input_range());
+    }
+    let reduced = a.rem_euclid(period);
+    match exact.iter().find(|(degrees, _)| *degrees == reduced) {
+        Some((_, value)) => Ok(*value),
+        None => Ok(f(a.to_radians())),
+    }
+}
+
+const SINES: [(f64, f64); 8] = [
+    (0.0, 0.0),
+    (30.0, 0.5),
+    (90.0, 1.0),
+    (150.0, 0.5),
+    (180.0, 0.0),
+    (210.0, -0.5),
+    (270.0, -1.0),
+    (330.0, -0.5),
+];
+const COSINES: [(f64, f64); 8] = [
+    (0.0, 1.0),
+    (60.0, 0.5),
+    (90.0, 0.0),
+    (120.0, -0.5),
+    (180.0, -1.0),
+    (240.0, -0.5),
+    (270.0, 0.0),
+    (300.0, 0.5),
+];
+const TANGENTS: [(f64, f64); 4] = [(0.0, 0.0), (45.0, 1.0), (90.0, f64::INFINITY), (135.0, -1.0)];
+
+fn trigonometry(t: &mut Builder) {
+    let mut one = |name: &'static str, kernel: fn(f64) -> Outcome| {
+        t.add(name, &[Float8], Float8, Kernel::Float1(kernel));
+    };
+    one("sin", |a| periodic(a, f64::sin));
+    one("cos", |a| periodic(a, f64::cos));
+    one("tan", |a| periodic(a, f64::tan));
+    one("cot", |a| periodic(a, |a| 1.0 / a.tan()));
+    one("asin", |a| within(a, -1.0, 1.0, f64::asin));
+    one("acos", |a| within(a, -1.0, 1.0, f64::acos));
+    one("atan", |a| Ok(a.atan()));
+    one("sinh", |a| Ok(a.sinh()));
+    one("cosh", |a| Ok(a.cosh()));
+    one("tanh", |a| Ok(a.tanh()));
+    one("asinh", |a| Ok(a.asinh()));
+    one("acosh", |a| within(a, 1.0, f64::INFINITY, f64::acosh));
+    one("atanh", |a| within(a, -1.0, 1.0, f64::atanh));
+    one("degrees", |a| check(a.to_degrees(), a.is_infinite(), true));
+    one("radians", |a| Ok(a.to_radians()));
+    one("sind", |a| of_degrees(a, f64::sin, &SINES, 360.0));
+    one("cosd", |a| of_degrees(a, f64::cos, &COSINES, 360.0));
+    one("tand", |a| of_degrees(a, f64::tan, &TANGENTS, 180.0));
+    one("asind", |a| within(a, -1.0, 1.0, |a| (a.asin().to_degrees() * 1e13).round() / 1e13));
+    one("acosd", |a| within(a, -1.0, 1.0, |a| (a.acos().to_degrees() * 1e13).round() / 1e13));
+    one("atand", |a| Ok((a.atan().to_degrees() * 1e13).round() / 1e13));
+    t.add("atan2", &[Float8, Float8], Float8, Kernel::Float2(|a, b| Ok(a.atan2(b))));
+}
+
+/// The histogram bucket of an operand.
+pub(super) fn width_bucket(v: f64, low: f64, high: f64, count: i64) -> Result<Value, ValueError> {
+    let invalid =
+        |text: &str| ValueError::new(SqlState::InvalidArgumentForWidthBucketFunction, text);
+    if count <= 0 {
+        return Err(invalid("count must be greater than zero"));
+    }
+    if v.is_nan() || low.is_nan() || high.is_nan() {
+        return Err(invalid("operand, lower bound, and upper bound cannot be NaN"));
+    }
+    if low.is_infinite() || high.is_infinite() {
+        return Err(invalid("lower and upper bounds must be finite"));
+    }
+    if low == high {
+        return Err(invalid("lower bound cannot equal upper bound"));
+    }
+    let (position, span, below, above) = if low < high {
+        (v - low, high - low, v < low, v >= high)
+    } else {
+        (low - v, low - high, v > low, v <= high)
+    };
+    let bucket = if below {
+        0
+    } else if above {
+        count + 1
+    } else {
+        ((count as f64 * (position / span)) as i64).min(count - 1) + 1
+    };
+    i32::try_from(bucket).map(Value::Int4).map_err(|_| ValueError::out_of_range("integer"))
+}
+
+pub(super) fn add(t: &mut Builder) {
+    t.add("+", &[Float4, Float4], Float4, Kernel::Float2(|a, b| narrow(plus(a, b)?, false)));
+    t.add("-", &[Float4, Float4], Float4, Kernel::Float2(|a, b| narrow(minus(a, b)?, false)));
+    t.add("*", &[Float4, Float4], Float4, Kernel::Float2(|a, b| narrow(times(a, b)?, false)));
+    t.add(
+        "/",
+        &[Float4, Float4],
+        Float4,
+        Kernel::Float2(|a, b| narrow(over(a, b)?, b.is_infinite())),
+    );
+    arithmetic(t, &[Float8, Float8]);
+    arithmetic(t, &[Float4, Float8]);
+    arithmetic(t, &[Float8, Float4]);
+    t.add("+", &[Float4], Float4, Kernel::Float1(Ok));
+    t.add("+", &[Float8], Float8, Kernel::Float1(Ok));
+    t.add("-", &[Float4], Float4, Kernel::Float1(|a| Ok(-a)));
+    t.add("-", &[Float8], Float8, Kernel::Float1(|a| Ok(-a)));
+    for name in ["@", "abs"] {
+        t.add(name, &[Float4], Float4, Kernel::Float1(|a| Ok(a.abs())));
+        t.add(name, &[Float8], Float8, Kernel::Float1(|a| Ok(a.abs())));
+    }
+    for name in ["^", "power", "pow"] {
+        t.add(name, &[Float8, Float8], Float8, Kernel::Float2(power));
+    }
+    let mut one = |name: &'static str, kernel: fn(f64) -> Outcome| {
+        t.add(name, &[Float8], Float8, Kernel::Float1(kernel));
+    };
+    one("|/", square_root);
+    one("sqrt", square_root);
+    one("||/", |a| Ok(a.cbrt()));
+    one("cbrt", |a| Ok(a.cbrt()));
+    one("exp", exponential);
+    one("ln", |a| logarithm(a, f64::ln));
+    one("log", |a| logarithm(a, f64::log10));
+    one("log10", |a| logarithm(a, f64::log10));
+    // Halves go to the even neighbour, as rint has it.
+    one("round", |a| Ok(a.round_ties_even()));
+    one("trunc", |a| Ok(a.trunc()));
+    one("ceil", |a| Ok(a.ceil()));
+    one("ceiling", |a| Ok(a.ceil()));
+    one("floor", |a| Ok(a.floor()));
+    one("sign", |a| {
+        Ok(if a > 0.0 {
+            1.0
+        } else if a < 0.0 {
+            -1.0
+        } else {
+            0.0
+        })
+    });
+    trigonometry(t);
+    t.add("pi", &[], Float8, Kernel::Values(|_, _| Ok(Value::Float8(std::f64::consts::PI))));
+}

@@ -1,0 +1,284 @@
+//! Which function or operator a call means: PostgreSQL's rules for overloads (parse_func.c,
+//! parse_oper.c).
+//!
+//! An exact match of the argument types wins. Otherwise, of the candidates that the arguments can be
+//! converted to implicitly: those with most exact matches, then those with most preferred types; then
+//! the undecided literals are given a category, preferring strings; and last, they are taken to be of
+//! the one type that all decided arguments have.
+
+use super::{Function, FunctionId};
+use crate::cast::{CastContext, can_cast};
+use crate::{DataType, SqlState, TypeCategory, ValueError};
+
+/// What a call means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The function.
+    pub id: FunctionId,
+    /// What each argument must be converted to.
+    pub arg_types: Vec<DataType>,
+    /// The type of the result.
+    pub result: DataType,
+}
+
+/// One overload, with its argument types spread to the number of arguments in the call.
+/// `Unknown` stands for a parameter that takes any type.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate<K> {
+    pub(crate) key: K,
+    pub(crate) args: Vec<DataType>,
+}
+
+/// The outcome of a choice.
+pub(crate) enum Choice<K> {
+    /// This one.
+    One(Candidate<K>),
+    /// None fits.
+    None,
+    /// Several fit equally well.
+    Ambiguous,
+}
+
+fn accepts(parameter: DataType, argument: DataType) -> bool {
+    parameter == DataType::Unknown || can_cast(argument, parameter, CastContext::Implicit)
+}
+
+/// Chooses among overloads (`func_get_detail` after its name lookup).
+pub(crate) fn choose<K>(mut candidates: Vec<Candidate<K>>, args: &[DataType]) -> Choice<K> {
+    if let Some(exact) = candidates.iter().position(|candidate| candidate.args == args) {
+        let parameters_decided = candidates[exact].args.iter().all(|ty| *ty != DataType::Unknown);
+        if parameters_decided {
+            return Choice::One(candidates.swap_remove(exact));
+        }
+    }
+    candidates.retain(|candidate| {
+        candidate.args.iter().zip(args).all(|(parameter, arg)| accepts(*parameter, *arg))
+    });
+    select(candidates, args)
+}
+
+/// Keeps the candidates with the highest score.
+fn keep_best<K>(candidates: &mut Vec<Candidate<K>>, score: impl Fn(&Candidate<K>) -> usize) {
+    if let Some(best) = candidates.iter().map(&score).max() {
+        candidates.retain(|candidate| score(candidate) == best);
+    }
+}
+
+/// `func_select_candidate`
+fn select<K>(mut candidates: Vec<Candidate<K>>, args: &[DataType]) -> Choice<K> {
+    let one = |mut candidates: Vec<Candidate<K>>| match candidates.pop() {
+        Some(last) if candidates.is_empty() => Choice::One(last),
+        Some(_) => Choice::Ambiguous,
+        None => Choice::None,
+    };
+    if candidates.len() <= 1 {
+        return one(candidates);
+    }
+    let known = || args.iter().enumerate().filter(|(_, arg)| **arg != DataType::Unknown);
+    keep_best(&mut candidates, |candidate| {
+        known().filter(|(index, arg)| candidate.args[*index] == **arg).count()
+    });
+    if candidates.len() == 1 {
+        return one(candidates);
+    }
+    keep_best(&mut candidates, |candidate| {
+        let fits = |(index, arg): &(usize, &DataType)| {
+            let parameter = candidate.args[*index];
+            parameter == **arg
+                || (parameter.is_preferred() && parameter.category() == arg.category())
+        };
+        known().filter(fits).count()
+    });
+    if candidates.len() == 1 || known().count() == args.len() {
+        return one(candidates);
+    }
+    if let Some(chosen) = by_category(&mut candidates, args) {
+        return Choice::One(chosen);
+    }
+    // Last: if all decided arguments have one type, the undecided are of that type too.
+    let mut known_types = known().map(|(_, arg)| *arg);
+    if let Some(first) = known_types.next()
+        && known_types.all(|ty| ty == first)
+    {
+        let fits = |candidate: &Candidate<K>| candidate.args.iter().all(|ty| accepts(*ty, first));
+        if candidates.iter().filter(|candidate| fits(candidate)).count() == 1 {
+            candidates.retain(fits);
+            return one(candidates);
+        }
+    }
+    Choice::Ambiguous
+}
+
+/// Gives each undecided argument a category and keeps the candidates that agree with it.
+fn by_category<K>(candidates: &mut Vec<Candidate<K>>, args: &[DataType]) -> Option<Candidate<K>> {
+    let mut slots: Vec<Option<(TypeCategory, bool)>> = vec![None; args.len()];
+    for (index, slot) in slots.iter_mut().enumerate() {
+        if args[index] != DataType::Unknown {
+            continue;
+        }
+        let mut category = candidates[0].args[index].category();
+        let mut preferred = candidates[0].args[index].is_preferred();
+        let mut conflict = false;
+        for candidate in &candidates[1..] {
+            let parameter = candidate.args[index];
+            if parameter.category() == category {
+                preferred |= parameter.is_preferred();
+            } else if parameter.category() == TypeCategory::String {
+                category = TypeCategory::String;
+                preferred = parameter.is_preferred();
+            } else if category != TypeCategory::String {
+                conflict = true;
+            }
+        }
+        if conflict && category != TypeCategory::String {
+            return None;
+        }
+        *slot = Some((category, preferred));
+    }
+    let fits = |candidate: &Candidate<K>| {
+        slots.iter().zip(&candidate.args).all(|(slot, parameter)| match slot {
+            None => true,
+            Some((category, preferred)) => {
+                parameter.category() == *category && (!preferred || parameter.is_preferred())
+            }
+        })
+    };
+    if candidates.iter().any(fits) {
+        candidates.retain(fits);
+    }
+    if candidates.len() == 1 { candidates.pop() } else { None }
+}
+
+/// The candidate of a table entry for a number of arguments.
+fn candidate(function: &'static Function, count: usize) -> Option<Candidate<&'static Function>> {
+    let fixed = function.args.len();
+    let args = match function.variadic {
+        None if fixed == count => function.args.to_vec(),
+        Some(rest) if count > fixed => {
+            let mut args = function.args.to_vec();
+            args.resize(count, rest);
+            args
+        }
+        _ => return None,
+    };
+    Some(Candidate { key: function, args })
+}
+
+/// The types to convert to: parameters that take anything take the argument's own type.
+fn resolved(candidate: &Candidate<&'static Function>, args: &[DataType]) -> Resolved {
+    let decide = |(parameter, arg): (&DataType, &DataType)| match (*parameter, *arg) {
+        (DataType::Unknown, DataType::Unknown) => DataType::Text,
+        (DataType::Unknown, arg) => arg,
+        (parameter, _) => parameter,
+    };
+    Resolved {
+        id: candidate.key.id,
+        arg_types: candidate.args.iter().zip(args).map(decide).collect(),
+        result: candidate.key.result,
+    }
+}
+
+fn signature(args: &[DataType]) -> String {
+    args.iter().map(|ty| ty.sql_name()).collect::<Vec<_>>().join(", ")
+}
+
+/// The function that a call means.
+///
+/// # Errors
+/// 42883 when there is none, 42725 when there are several, with PostgreSQL's texts and hints.
+pub fn resolve_function(name: &str, args: &[DataType]) -> Result<Resolved, ValueError> {
+    if Function::name_is_symbol(name) {
+        return Err(undefined_function(name, args));
+    }
+    let candidates: Vec<_> =
+        super::table::named(name).filter_map(|function| candidate(function, args.len())).collect();
+    // date('2020-01-01'): a type's name applied to one undecided literal is a conversion.
+    if let ([DataType::Unknown], Some(_)) = (args, type_called(name))
+        && let Some(chosen) = candidates.iter().find(|entry| entry.args == [DataType::Text])
+    {
+        return Ok(resolved(chosen, &[DataType::Text]));
+    }
+    match choose(candidates, args) {
+        Choice::One(chosen) => Ok(resolved(&chosen, args)),
+        Choice::None => Err(undefined_function(name, args)),
+        Choice::Ambiguous => Err(ValueError::new(
+            SqlState::AmbiguousFunction,
+            format!("function {name}({}) is not unique", signature(args)),
+        )
+        .with_hint(
+            "Could not choose a best candidate function. You might need to add explicit type casts.",
+        )),
+    }
+}
+
+fn type_called(name: &str) -> Option<DataType> {
+    DataType::all().find(|ty| ty.name() == name)
+}
+
+fn undefined_function(name: &str, args: &[DataType]) -> ValueError {
+    let text = format!("function {name}({}) does not exist", signature(args));
+    ValueError::new(SqlState::UndefinedFunction, text).with_hint(
+        "No function matches the given name and argument types. \
+         You might need to add explicit type casts.",
+    )
+}
+
+/// The operator between two operands, or before one (`left` is `None`).
+///
+/// # Errors
+/// 42883 when there is none, 42725 when there are several, with PostgreSQL's texts and hints.
+pub fn resolve_operator(
+    name: &str,
+    left: Option<DataType>,
+    right: Option<DataType>,
+) -> Result<Resolved, ValueError> {
+    let name = if name == "!=" { "<>" } else { name };
+    let args: Vec<DataType> = left.into_iter().chain(right).collect();
+    let candidates: Vec<_> = super::table::named(name)
+        .filter(|function| function.is_operator())
+        .filter_map(|function| candidate(function, args.len()))
+        .collect();
+    // A literal beside a decided operand is first tried as being of that operand's type.
+    let assumed: Vec<DataType> = match args[..] {
+        [DataType::Unknown, right] if right != DataType::Unknown => vec![right, right],
+        [left, DataType::Unknown] if left != DataType::Unknown => vec![left, left],
+        _ => args.clone(),
+    };
+    let decided = assumed.iter().all(|ty| *ty != DataType::Unknown);
+    if decided && let Some(exact) = candidates.iter().find(|entry| entry.args == assumed) {
+        return Ok(resolved(exact, &args));
+    }
+    match choose(candidates, &args) {
+        Choice::One(chosen) => Ok(resolved(&chosen, &args)),
+        Choice::None => Err(undefined_operator(name, left, &args)),
+        Choice::Ambiguous => {
+            let text = format!("operator is not unique: {}", operation(name, &args));
+            let hint = if args.len() == 2 {
+                "Could not choose a best candidate operator. You might need to add explicit type casts."
+            } else {
+                "Could not choose a best candidate operator. You might need to add an explicit type cast."
+            };
+            Err(ValueError::new(SqlState::AmbiguousFunction, text).with_hint(hint))
+        }
+    }
+}
+
+fn operation(name: &str, args: &[DataType]) -> String {
+    match args {
+        [left, right] => format!("{left} {name} {right}"),
+        [right] => format!("{name} {right}"),
+        _ => name.to_owned(),
+    }
+}
+
+fn undefined_operator(name: &str, left: Option<DataType>, args: &[DataType]) -> ValueError {
+    let text = format!("operator does not exist: {}", operation(name, args));
+    let hint = if left.is_some() {
+        "No operator matches the given name and argument types. \
+         You might need to add explicit type casts."
+    } else {
+        "No operator matches the given name and argument type. \
+         You might need to add an explicit type cast."
+    };
+    ValueError::new(SqlState::UndefinedFunction, text).with_hint(hint)
+}

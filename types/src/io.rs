@@ -1,0 +1,78 @@
+//! The text and binary forms of values, as on the wire.
+
+mod binary;
+mod float;
+mod integer;
+pub(crate) mod plain;
+
+pub use binary::{parse_binary, write_binary};
+
+pub(crate) use float::{parse_float8, write_float8};
+pub(crate) use integer::write_int;
+pub(crate) use plain::{write_bytea, write_uuid};
+
+use crate::cast::{CastContext, coerce_length};
+use crate::{DataType, EvalContext, Numeric, Value, ValueError, datetime};
+
+/// Reads a value from its text, as a literal or a text parameter, and fits it to the typmod.
+///
+/// # Errors
+/// 22P02, 22003, 22007, 22008 and their like, with PostgreSQL's texts.
+pub fn parse_text(
+    ty: DataType,
+    typmod: i32,
+    text: &str,
+    ctx: &EvalContext,
+) -> Result<Value, ValueError> {
+    let value = match ty {
+        DataType::Bool => Value::Bool(plain::parse_bool(text)?),
+        DataType::Int2 => Value::Int2(integer::parse_int(text, ty)? as i16),
+        DataType::Int4 => Value::Int4(integer::parse_int(text, ty)? as i32),
+        DataType::Int8 => Value::Int8(integer::parse_int(text, ty)?),
+        DataType::Oid => Value::Oid(integer::parse_oid(text)?),
+        DataType::Float4 => Value::Float4(float::parse_float4(text)?),
+        DataType::Float8 => Value::Float8(parse_float8(text)?),
+        DataType::Numeric => Value::Numeric(Numeric::parse(text)?),
+        DataType::Text
+        | DataType::Varchar
+        | DataType::Bpchar
+        | DataType::Name
+        | DataType::Unknown => Value::text(text),
+        DataType::Bytea => Value::Bytea(plain::parse_bytea(text)?.into()),
+        DataType::Date => Value::Date(datetime::parse_date(text, ctx)?),
+        DataType::Time => Value::Time(datetime::parse_time(text, ctx)?),
+        DataType::Timestamp => Value::Timestamp(datetime::parse_timestamp(text, ctx)?),
+        DataType::Timestamptz => Value::Timestamptz(datetime::parse_timestamptz(text, ctx)?),
+        DataType::Interval => Value::Interval(datetime::parse_interval(text)?),
+        DataType::Uuid => Value::Uuid(plain::parse_uuid(text)?),
+        DataType::Void => Value::Void,
+    };
+    if typmod < 0 && ty != DataType::Name {
+        return Ok(value);
+    }
+    // Input functions are as strict as assignment.
+    coerce_length(value, ty, typmod, CastContext::Assignment)
+}
+
+/// Appends the text of a value; nothing for NULL. Does not allocate for integers and strings.
+pub fn write_text(value: &Value, _ty: DataType, ctx: &EvalContext, out: &mut Vec<u8>) {
+    match value {
+        Value::Null | Value::Void => {}
+        Value::Bool(v) => out.push(if *v { b't' } else { b'f' }),
+        Value::Int2(v) => write_int(i64::from(*v), out),
+        Value::Int4(v) => write_int(i64::from(*v), out),
+        Value::Int8(v) => write_int(*v, out),
+        Value::Oid(v) => write_int(i64::from(*v), out),
+        Value::Float4(v) => float::write_float4(*v, ctx.extra_float_digits, out),
+        Value::Float8(v) => write_float8(*v, ctx.extra_float_digits, out),
+        Value::Numeric(v) => v.write(out),
+        Value::Text(v) => out.extend(v.as_bytes()),
+        Value::Bytea(v) => write_bytea(v, ctx.bytea_output, out),
+        Value::Date(v) => datetime::write_date(*v, ctx, out),
+        Value::Time(v) => datetime::write_time(*v, out),
+        Value::Timestamp(v) => datetime::write_timestamp(*v, ctx, out),
+        Value::Timestamptz(v) => datetime::write_timestamptz(*v, ctx, out),
+        Value::Interval(v) => datetime::write_interval(*v, ctx.interval_style, out),
+        Value::Uuid(v) => write_uuid(v, out),
+    }
+}

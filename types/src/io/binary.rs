@@ -1,0 +1,119 @@
+//! The binary wire format: network byte order.
+
+use crate::cast::{CastContext, coerce_length};
+use crate::{DataType, Interval, Numeric, SqlState, Value, ValueError, datetime};
+
+fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], ValueError> {
+    bytes.try_into().map_err(|_| {
+        if bytes.len() < N {
+            ValueError::new(SqlState::ProtocolViolation, "insufficient data left in message")
+        } else {
+            let message = "incorrect binary data format";
+            ValueError::new(SqlState::InvalidBinaryRepresentation, message)
+        }
+    })
+}
+
+/// A string from the client: valid UTF-8 without zero bytes.
+fn string(bytes: &[u8]) -> Result<&str, ValueError> {
+    let invalid = |at: usize, count: usize| {
+        let listed: Vec<String> =
+            bytes[at..].iter().take(count).map(|byte| format!("0x{byte:02x}")).collect();
+        ValueError::new(
+            SqlState::CharacterNotInRepertoire,
+            format!("invalid byte sequence for encoding \"UTF8\": {}", listed.join(" ")),
+        )
+    };
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| invalid(error.valid_up_to(), error.error_len().unwrap_or(4)))?;
+    match text.find('\0') {
+        Some(at) => Err(invalid(at, 1)),
+        None => Ok(text),
+    }
+}
+
+/// Reads a value from its binary form, as a parameter, and fits it to the typmod.
+///
+/// # Errors
+/// 22P03, 08P01, 22021 and 22008 for malformed or impossible values.
+pub fn parse_binary(ty: DataType, typmod: i32, bytes: &[u8]) -> Result<Value, ValueError> {
+    let value = match ty {
+        DataType::Bool => Value::Bool(fixed::<1>(bytes)?[0] != 0),
+        DataType::Int2 => Value::Int2(i16::from_be_bytes(fixed(bytes)?)),
+        DataType::Int4 => Value::Int4(i32::from_be_bytes(fixed(bytes)?)),
+        DataType::Int8 => Value::Int8(i64::from_be_bytes(fixed(bytes)?)),
+        DataType::Oid => Value::Oid(u32::from_be_bytes(fixed(bytes)?)),
+        DataType::Float4 => Value::Float4(f32::from_be_bytes(fixed(bytes)?)),
+        DataType::Float8 => Value::Float8(f64::from_be_bytes(fixed(bytes)?)),
+        DataType::Numeric => Value::Numeric(Numeric::read_wire(bytes)?),
+        DataType::Text
+        | DataType::Varchar
+        | DataType::Bpchar
+        | DataType::Name
+        | DataType::Unknown => Value::text(string(bytes)?),
+        DataType::Bytea => Value::Bytea(bytes.into()),
+        DataType::Date => {
+            let v = i32::from_be_bytes(fixed(bytes)?);
+            if v != i32::MIN && v != i32::MAX && !datetime::valid_date(v) {
+                return Err(datetime::date_out_of_range(""));
+            }
+            Value::Date(v)
+        }
+        DataType::Time => {
+            let v = i64::from_be_bytes(fixed(bytes)?);
+            if !(0..=datetime::DAY_MICROS).contains(&v) {
+                return Err(datetime::date_out_of_range("").with_message("time out of range"));
+            }
+            Value::Time(v)
+        }
+        DataType::Timestamp => Value::Timestamp(timestamp(bytes)?),
+        DataType::Timestamptz => Value::Timestamptz(timestamp(bytes)?),
+        DataType::Interval => {
+            let all: [u8; 16] = fixed(bytes)?;
+            Value::Interval(Interval {
+                micros: i64::from_be_bytes(fixed(&all[..8])?),
+                days: i32::from_be_bytes(fixed(&all[8..12])?),
+                months: i32::from_be_bytes(fixed(&all[12..])?),
+            })
+        }
+        DataType::Uuid => Value::Uuid(fixed(bytes)?),
+        DataType::Void => Value::Void,
+    };
+    if typmod < 0 && ty != DataType::Name {
+        return Ok(value);
+    }
+    coerce_length(value, ty, typmod, CastContext::Assignment)
+}
+
+fn timestamp(bytes: &[u8]) -> Result<i64, ValueError> {
+    let v = i64::from_be_bytes(fixed(bytes)?);
+    if v != i64::MIN && v != i64::MAX && !datetime::valid_timestamp(v) {
+        return Err(datetime::timestamp_out_of_range());
+    }
+    Ok(v)
+}
+
+/// Appends the binary form of a value; nothing for NULL.
+pub fn write_binary(value: &Value, _ty: DataType, out: &mut Vec<u8>) {
+    match value {
+        Value::Null | Value::Void => {}
+        Value::Bool(v) => out.push(u8::from(*v)),
+        Value::Int2(v) => out.extend(v.to_be_bytes()),
+        Value::Int4(v) | Value::Date(v) => out.extend(v.to_be_bytes()),
+        Value::Int8(v) | Value::Time(v) | Value::Timestamp(v) | Value::Timestamptz(v) => {
+            out.extend(v.to_be_bytes());
+        }
+        Value::Oid(v) => out.extend(v.to_be_bytes()),
+        Value::Float4(v) => out.extend(v.to_be_bytes()),
+        Value::Float8(v) => out.extend(v.to_be_bytes()),
+        Value::Numeric(v) => v.write_wire(out),
+        Value::Text(v) => out.extend(v.as_bytes()),
+        Value::Bytea(v) => out.extend(&**v),
+        Value::Interval(v) => {
+            out.extend(v.micros.to_be_bytes());
+            out.extend(v.days.to_be_bytes());
+            out.extend(v.months.to_be_bytes());
+        }
+        Value::Uuid(v) => out.extend(v),
+    }
+}
