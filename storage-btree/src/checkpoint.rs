@@ -144,7 +144,7 @@ impl BtreeEngine {
         let mut remove = |doomed| self.remove(doomed);
         Judge::new(&self.pager, &policy, &gone, reach, &mut remove).run(&root)?;
         if reach == Reach::Everything {
-            self.forget(&gone);
+            self.forget(&gone, &policy);
             maintenance.folded = Some((policy, applied));
         }
         Ok(())
@@ -161,13 +161,13 @@ impl BtreeEngine {
         Ok(())
     }
 
-    fn forget(&self, gone: &[KeyspaceId]) {
+    fn forget(&self, gone: &[KeyspaceId], policy: &RetentionPolicy) {
         if gone.is_empty() {
             return;
         }
         let mut state = self.state.lock();
         let facts = Arc::make_mut(&mut state.facts);
-        gone.iter().for_each(|space| facts.forget(*space));
+        gone.iter().for_each(|space| facts.forget(*space, policy.of(*space)));
         state.changed = true;
         state.view = None;
     }

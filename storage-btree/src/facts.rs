@@ -6,6 +6,31 @@ use driftdb_storage::{
     KeyspaceId, Retention, RetentionPolicy, StorageError, Timestamp, read_varint, write_varint,
 };
 
+/// What the folds so far have left readable.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct History {
+    /// Every time from here on.
+    floor: Timestamp,
+    /// Single times before the floor: those pinned at every fold since, ascending.
+    pins: Vec<Timestamp>,
+}
+
+impl History {
+    fn covers(&self, ts: Timestamp) -> bool {
+        ts >= self.floor || self.pins.binary_search(&ts).is_ok()
+    }
+
+    /// Narrows it to what `retention` promises as well.
+    fn fold(&mut self, retention: &Retention) {
+        let floor = self.floor.max(retention.keep_since);
+        let mut pins = [&self.pins[..], &retention.pins].concat();
+        pins.retain(|&pin| pin < floor && self.covers(pin) && retention.covers(pin));
+        pins.sort_unstable();
+        pins.dedup();
+        *self = Self { floor, pins };
+    }
+}
+
 /// One keyspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Keyspace {
@@ -13,39 +38,21 @@ pub(crate) struct Keyspace {
     pub(crate) created: Timestamp,
     /// It is gone from here on; `Timestamp::MAX` while it lives.
     pub(crate) dropped: Timestamp,
-    /// Times that history was folded for: earlier ones cannot be read.
-    pub(crate) floor: Timestamp,
-    /// Times before the floor that were pinned at every fold, ascending.
-    pub(crate) pins: Vec<Timestamp>,
+    /// What can still be read of it.
+    pub(crate) history: History,
 }
 
 /// All keyspaces.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) keyspaces: BTreeMap<KeyspaceId, Keyspace>,
-    /// Keyspaces dropped before here may have been forgotten altogether.
-    pub(crate) forgotten: Timestamp,
+    /// The times at which no forgotten keyspace lived.
+    pub(crate) forgotten: History,
 }
 
 impl Keyspace {
     fn lives_at(&self, ts: Timestamp) -> bool {
         self.created <= ts && ts < self.dropped
-    }
-
-    fn covers(&self, ts: Timestamp) -> bool {
-        ts >= self.floor || self.pins.binary_search(&ts).is_ok()
-    }
-
-    /// Narrows what can be read to what both the past folds and `retention` promise.
-    fn fold(&mut self, retention: &Retention) {
-        let readable_before = self.clone();
-        let floor = self.floor.max(retention.keep_since);
-        let mut pins = readable_before.pins.clone();
-        pins.extend(&retention.pins);
-        pins.retain(|&pin| pin < floor && readable_before.covers(pin) && retention.covers(pin));
-        pins.sort_unstable();
-        pins.dedup();
-        (self.floor, self.pins) = (floor, pins);
     }
 
     /// Whether no promised time can see the keyspace any more.
@@ -62,8 +69,8 @@ impl Facts {
     }
 
     pub(crate) fn create(&mut self, space: KeyspaceId, ts: Timestamp) {
-        let (dropped, floor) = (Timestamp::MAX, Timestamp::MIN);
-        self.keyspaces.insert(space, Keyspace { created: ts, dropped, floor, pins: Vec::new() });
+        let (dropped, history) = (Timestamp::MAX, History::default());
+        self.keyspaces.insert(space, Keyspace { created: ts, dropped, history });
     }
 
     pub(crate) fn drop_at(&mut self, space: KeyspaceId, ts: Timestamp) {
@@ -80,21 +87,19 @@ impl Facts {
         requested: Timestamp,
         end: Timestamp,
     ) -> Result<(), StorageError> {
+        let at = requested.min(end);
         let known = self.keyspaces.get(&space);
-        let retention = policy.of(space);
-        let promised = match known {
-            Some(known) => known.covers(requested),
-            None => requested >= self.forgotten,
-        };
-        if !promised || !retention.covers(requested) {
+        let readable = known.map_or(&self.forgotten, |known| &known.history);
+        let lived = known.is_none_or(|known| known.lives_at(at));
+        // Where it is known not to have lived, nothing was dropped by a fold.
+        if !policy.of(space).covers(requested) || (lived && !readable.covers(requested)) {
             let oldest = self.oldest(policy, space);
             return Err(StorageError::SnapshotTooOld { requested, oldest });
         }
-        let at = requested.min(end);
-        match known {
-            Some(known) if known.lives_at(at) => Ok(()),
-            _ => Err(StorageError::UnknownKeyspace { space, at }),
+        if known.is_none() || !lived {
+            return Err(StorageError::UnknownKeyspace { space, at });
         }
+        Ok(())
     }
 
     /// Whether the versions of `space` after `after`, if that is given, can be listed by a view that
@@ -119,15 +124,16 @@ impl Facts {
 
     /// From here on every time can be read.
     fn oldest(&self, policy: &RetentionPolicy, space: KeyspaceId) -> Timestamp {
-        let floor = self.keyspaces.get(&space).map_or(self.forgotten, |known| known.floor);
-        floor.max(policy.of(space).keep_since)
+        let known = self.keyspaces.get(&space);
+        let readable = known.map_or(&self.forgotten, |known| &known.history);
+        readable.floor.max(policy.of(space).keep_since)
     }
 
     /// Whether folding by `policy` would change anything here.
     pub(crate) fn folded(&self, policy: &RetentionPolicy) -> Self {
         let mut folded = self.clone();
         for (space, known) in &mut folded.keyspaces {
-            known.fold(policy.of(*space));
+            known.history.fold(policy.of(*space));
         }
         folded
     }
@@ -138,26 +144,23 @@ impl Facts {
         self.keyspaces.iter().filter(|(s, k)| gone(**s, k)).map(|(s, _)| *s).collect()
     }
 
-    /// Forgets a keyspace whose versions are all gone.
-    pub(crate) fn forget(&mut self, space: KeyspaceId) {
+    /// Forgets a keyspace whose versions are all gone, as `retention` does not need them.
+    pub(crate) fn forget(&mut self, space: KeyspaceId, retention: &Retention) {
         if let Some(known) = self.keyspaces.remove(&space) {
-            self.forgotten = self.forgotten.max(known.dropped);
+            let pins = retention.pins.clone();
+            self.forgotten.fold(&Retention { pins, ..Retention::since(known.dropped) });
         }
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        write_varint(&mut out, self.forgotten.0);
+        self.forgotten.encode(&mut out);
         write_varint(&mut out, self.keyspaces.len() as u64);
         for (space, known) in &self.keyspaces {
             write_varint(&mut out, u64::from(space.0));
-            for ts in [known.created, known.dropped, known.floor] {
-                write_varint(&mut out, ts.0);
-            }
-            write_varint(&mut out, known.pins.len() as u64);
-            for pin in &known.pins {
-                write_varint(&mut out, pin.0);
-            }
+            write_varint(&mut out, known.created.0);
+            write_varint(&mut out, known.dropped.0);
+            known.history.encode(&mut out);
         }
         out
     }
@@ -165,22 +168,35 @@ impl Facts {
     /// Decodes what [`Facts::encode`] wrote; `None` if the bytes are something else.
     pub(crate) fn decode(mut bytes: &[u8]) -> Option<Self> {
         let bytes = &mut bytes;
-        let ts = |bytes: &mut &[u8]| read_varint(bytes).map(Timestamp);
-        let mut facts = Self { forgotten: ts(bytes)?, ..Self::default() };
+        let mut facts = Self { forgotten: History::decode(bytes)?, ..Self::default() };
         for _ in 0..read_varint(bytes)? {
             let space = KeyspaceId(u32::try_from(read_varint(bytes)?).ok()?);
-            let (created, dropped, floor) = (ts(bytes)?, ts(bytes)?, ts(bytes)?);
-            let mut pins = Vec::new();
-            for _ in 0..read_varint(bytes)? {
-                let pin = ts(bytes)?;
-                if pins.last().is_some_and(|last| *last >= pin) {
-                    return None;
-                }
-                pins.push(pin);
-            }
-            facts.keyspaces.insert(space, Keyspace { created, dropped, floor, pins });
+            let created = Timestamp(read_varint(bytes)?);
+            let dropped = Timestamp(read_varint(bytes)?);
+            let history = History::decode(bytes)?;
+            facts.keyspaces.insert(space, Keyspace { created, dropped, history });
         }
         bytes.is_empty().then_some(facts)
+    }
+}
+
+impl History {
+    fn encode(&self, out: &mut Vec<u8>) {
+        write_varint(out, self.floor.0);
+        write_varint(out, self.pins.len() as u64);
+        self.pins.iter().for_each(|pin| write_varint(out, pin.0));
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Option<Self> {
+        let mut history = Self { floor: Timestamp(read_varint(bytes)?), pins: Vec::new() };
+        for _ in 0..read_varint(bytes)? {
+            let pin = Timestamp(read_varint(bytes)?);
+            if history.pins.last().is_some_and(|last| *last >= pin) {
+                return None;
+            }
+            history.pins.push(pin);
+        }
+        Some(history)
     }
 }
 
@@ -230,7 +246,7 @@ mod tests {
     fn what_was_forgotten_is_too_old_not_unknown() {
         let mut facts = facts();
         facts.drop_at(SPACE, Timestamp(20));
-        facts.forget(SPACE);
+        facts.forget(SPACE, &Retention::since(Timestamp(20)));
         assert!(matches!(check(&facts, 15), Err(StorageError::SnapshotTooOld { .. })));
         assert!(matches!(check(&facts, 20), Err(StorageError::UnknownKeyspace { .. })));
     }
@@ -238,11 +254,12 @@ mod tests {
     proptest! {
         #[test]
         fn facts_come_back(spaces in prop::collection::btree_map(0u32..9, (any::<u64>(), prop::collection::btree_set(any::<u64>(), 0..3)), 0..5)) {
-            let mut facts = Facts { forgotten: Timestamp(3), ..Facts::default() };
+            let forgotten = History { floor: Timestamp(3), pins: Vec::new() };
+            let mut facts = Facts { forgotten, ..Facts::default() };
             for (space, (created, pins)) in spaces {
                 facts.create(KeyspaceId(space), Timestamp(created));
                 let known = facts.keyspaces.get_mut(&KeyspaceId(space)).unwrap();
-                known.pins = pins.into_iter().map(Timestamp).collect();
+                known.history.pins = pins.into_iter().map(Timestamp).collect();
             }
             prop_assert_eq!(Facts::decode(&facts.encode()), Some(facts));
         }

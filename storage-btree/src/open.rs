@@ -17,7 +17,7 @@ use crate::node::{Child, Node, PageRef};
 use crate::page::{MAX_PAGE_SIZE, MIN_PAGE_SIZE, PageKind};
 use crate::pager::Pager;
 use crate::snapshot::Pin;
-use crate::superblock::{FILE_NAME, SLOTS, SUPERBLOCK, Superblock};
+use crate::superblock::{self, FILE_NAME, SUPERBLOCK, SUPERBLOCK_AREA, Superblock};
 use crate::tree::{LetGo, Root};
 
 /// A file on its way to become the page file.
@@ -37,12 +37,14 @@ pub(crate) fn open(env: &Env, dir: &Path, options: &EngineOptions) -> Result<Btr
         create(env, dir, options)?;
     }
     let file = disk.open(&path, OpenHow::ReadWrite, FileKind::Pages)?;
-    let superblock = newest_superblock(&*file)?;
+    let slots = [read_slot(&*file, 0)?, read_slot(&*file, 1)?];
+    let superblock = newest(&slots)?;
     let pager = Pager::new(file, &superblock, options.cache_bytes);
     let (needed, found) = (pager.file_len(superblock.page_count), pager.file().len()?);
     if found < needed {
         return Err(StorageError::corruption(FILE_NAME, found, "file shorter than its pages"));
     }
+    slots.iter().try_for_each(|slot| repair(&pager, slot))?;
     // The superblock may be one that a dying process wrote but did not sync, or whose sync failed:
     // nobody may rely on it before it is known to be on disk.
     pager.write_superblock(&superblock)?;
@@ -117,9 +119,9 @@ fn create(env: &Env, dir: &Path, options: &EngineOptions) -> Result<()> {
         facts: PageRef::default(),
     };
     let second = Superblock { generation: 1, ..empty };
-    let mut head = vec![0; SLOTS[1] as usize * 2];
-    for superblock in [empty, second] {
-        let at = superblock.offset() as usize;
+    let mut head = vec![0; SUPERBLOCK_AREA as usize];
+    for (superblock, copy) in [(empty, 0), (empty, 1), (second, 0), (second, 1)] {
+        let at = superblock::offset(superblock.slot(), copy) as usize;
         head[at..at + SUPERBLOCK].copy_from_slice(&superblock.encode());
     }
     file.set_len(0)?;
@@ -130,19 +132,56 @@ fn create(env: &Env, dir: &Path, options: &EngineOptions) -> Result<()> {
     Ok(())
 }
 
-/// The superblock of the last switch. A crash leaves both whole, so that both must be good: a
-/// damaged one might have been the newer.
-fn newest_superblock(file: &dyn File) -> Result<Superblock> {
-    let first = Pager::read_superblock(file, 0)?;
-    let second = Pager::read_superblock(file, 1)?;
+/// A slot as found.
+struct SlotFound {
+    /// The newer of its whole copies.
+    best: Superblock,
+    /// Whether each copy is that.
+    is_best: [bool; 2],
+}
+
+/// Reads both copies of a slot. They differ only if the switch to the newer one was cut short, or if
+/// one was damaged since; either way the newer whole one is right: its pages were synced before.
+fn read_slot(file: &dyn File, slot: usize) -> Result<SlotFound> {
+    let copies = [0, 1].map(|copy| Pager::read_superblock(file, slot, copy));
+    let whole = copies.iter().flatten().max_by_key(|superblock| superblock.generation).copied();
+    let is_best = [0, 1].map(|copy| copies[copy].as_ref().ok() == whole.as_ref());
+    let mut worst = None;
+    for error in copies.into_iter().filter_map(Result::err) {
+        if whole.is_none() || !matches!(error, StorageError::Corruption(_)) {
+            worst = Some(error);
+        }
+    }
+    match (whole, worst) {
+        (Some(best), None) => Ok(SlotFound { best, is_best }),
+        (_, Some(error)) => Err(error),
+        (None, None) => Err(StorageError::Internal("a copy is whole or damaged".into())),
+    }
+}
+
+/// Makes both copies alike again, one at a time: the other must be on disk meanwhile.
+fn repair(pager: &Pager, slot: &SlotFound) -> Result<()> {
+    for copy in 0..2 {
+        if !slot.is_best[copy] {
+            pager.write_superblock_copy(&slot.best, copy)?;
+            pager.sync()?;
+        }
+    }
+    Ok(())
+}
+
+/// The superblock of the last switch. Both slots must be good: a damaged one might be the newer.
+fn newest(slots: &[SlotFound; 2]) -> Result<Superblock> {
+    let [first, second] = [slots[0].best, slots[1].best];
     let (older, newer) =
         if first.generation < second.generation { (first, second) } else { (second, first) };
     let belong = older.generation + 1 == newer.generation
         && older.database_id == newer.database_id
         && older.page_size == newer.page_size;
     if !belong {
+        let at = superblock::offset(older.slot(), 0);
         let what = "superblocks that do not follow each other";
-        return Err(StorageError::corruption(FILE_NAME, older.offset(), what));
+        return Err(StorageError::corruption(FILE_NAME, at, what));
     }
     Ok(newer)
 }

@@ -10,10 +10,7 @@ use crate::cache::Cache;
 use crate::codec::{Overflow, decode_node};
 use crate::node::{Location, Node, PageRef};
 use crate::page::{self, HEADER, Header, PageKind};
-use crate::superblock::{FILE_NAME, SLOTS, SUPERBLOCK, Superblock};
-
-/// Where the first page lies; before it is room for the superblocks.
-const FIRST_PAGE: u64 = 8192;
+use crate::superblock::{self, FILE_NAME, SUPERBLOCK, SUPERBLOCK_AREA, Superblock};
 
 /// Neighbouring pages are written together, up to this many bytes.
 const WRITE_BYTES: usize = 256 << 10;
@@ -91,12 +88,12 @@ impl Pager {
     /// On page 0, which is no page.
     pub(crate) fn offset(&self, page: u64) -> u64 {
         assert_ne!(page, 0);
-        FIRST_PAGE.saturating_add((page - 1).saturating_mul(self.page_size as u64))
+        SUPERBLOCK_AREA.saturating_add((page - 1).saturating_mul(self.page_size as u64))
     }
 
     /// How long the file is at least when it has `page_count` pages.
     pub(crate) fn file_len(&self, page_count: u64) -> u64 {
-        FIRST_PAGE + page_count * self.page_size as u64
+        SUPERBLOCK_AREA + page_count * self.page_size as u64
     }
 
     /// Damage at a page.
@@ -185,19 +182,25 @@ impl Pager {
         page::open(image, at).map_err(|what| self.damage(at.page, what))
     }
 
-    /// Reads one superblock.
-    pub(crate) fn read_superblock(file: &dyn File, slot: usize) -> Result<Superblock> {
-        let mut bytes = [0; SUPERBLOCK];
-        if file.read_at(SLOTS[slot], &mut bytes)? < SUPERBLOCK {
-            return Err(StorageError::corruption(FILE_NAME, SLOTS[slot], "superblock cut short"));
+    /// Reads one copy of a superblock.
+    pub(crate) fn read_superblock(file: &dyn File, slot: usize, copy: usize) -> Result<Superblock> {
+        let (mut bytes, offset) = ([0; SUPERBLOCK], superblock::offset(slot, copy));
+        if file.read_at(offset, &mut bytes)? < SUPERBLOCK {
+            return Err(StorageError::corruption(FILE_NAME, offset, "superblock cut short"));
         }
-        Superblock::decode(&bytes, slot)
+        Superblock::decode(&bytes, slot, copy)
     }
 
-    /// Writes a superblock; the switch is durable after [`Pager::sync`].
+    /// Writes both copies of a superblock; the switch is durable after [`Pager::sync`].
     pub(crate) fn write_superblock(&self, superblock: &Superblock) -> Result<()> {
+        (0..2).try_for_each(|copy| self.write_superblock_copy(superblock, copy))
+    }
+
+    /// Writes one copy. The other one must be whole on disk: a write that fails may tear this one.
+    pub(crate) fn write_superblock_copy(&self, superblock: &Superblock, copy: usize) -> Result<()> {
         self.counters.bytes_written.fetch_add(SUPERBLOCK as u64, Ordering::Relaxed);
-        Ok(self.file.write_at(superblock.offset(), &superblock.encode())?)
+        let offset = superblock::offset(superblock.slot(), copy);
+        Ok(self.file.write_at(offset, &superblock.encode())?)
     }
 
     pub(crate) fn sync(&self) -> Result<()> {

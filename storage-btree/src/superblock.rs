@@ -1,7 +1,9 @@
 //! The two superblocks: the one place that says which tree is the current one.
 //!
-//! They alternate; each is one sector, which a disk writes whole or not at all, so that a damaged one
-//! is damage and never the trace of a crash. Layout: `docs/formats/btree.md`.
+//! They alternate between two slots. Each is one sector, which a crash leaves whole, old or new; and
+//! each slot has two copies, written one after the other, because a *write that fails* may leave
+//! half a sector behind. So one damaged copy is repaired from the other, and two are damage.
+//! Layout: `docs/formats/btree.md`.
 
 use driftdb_storage::{Commit, Lsn, StorageError, Timestamp};
 
@@ -11,8 +13,16 @@ use crate::page::{MAX_PAGE_SIZE, MIN_PAGE_SIZE, u32_at, u64_at};
 /// Bytes of a superblock: one sector.
 pub(crate) const SUPERBLOCK: usize = 512;
 
-/// Where the two superblocks lie.
-pub(crate) const SLOTS: [u64; 2] = [0, 4096];
+/// Copies lie apart by this much: in different physical sectors of any disk.
+const COPY_DISTANCE: u64 = 4096;
+
+/// Bytes at the start of the file that belong to the superblocks.
+pub(crate) const SUPERBLOCK_AREA: u64 = 4 * COPY_DISTANCE;
+
+/// Where a copy of a slot lies.
+pub(crate) fn offset(slot: usize, copy: usize) -> u64 {
+    (slot * 2 + copy) as u64 * COPY_DISTANCE
+}
 
 /// The file name, as errors report it.
 pub(crate) const FILE_NAME: &str = "pages.db";
@@ -47,9 +57,9 @@ pub(crate) struct Superblock {
 }
 
 impl Superblock {
-    /// Where this superblock lies, by its generation.
-    pub(crate) fn offset(&self) -> u64 {
-        SLOTS[(self.generation % 2) as usize]
+    /// The slot where this superblock lies, by its generation.
+    pub(crate) fn slot(&self) -> usize {
+        (self.generation % 2) as usize
     }
 
     pub(crate) fn encode(&self) -> [u8; SUPERBLOCK] {
@@ -75,12 +85,16 @@ impl Superblock {
         out
     }
 
-    /// Decodes the superblock that was read from `slot`.
+    /// Decodes the superblock that was read from a copy of `slot`.
     ///
     /// # Errors
     /// Damage; another format version; another engine's file.
-    pub(crate) fn decode(bytes: &[u8; SUPERBLOCK], slot: usize) -> Result<Self, StorageError> {
-        let damage = |what| StorageError::corruption(FILE_NAME, SLOTS[slot], what);
+    pub(crate) fn decode(
+        bytes: &[u8; SUPERBLOCK],
+        slot: usize,
+        copy: usize,
+    ) -> Result<Self, StorageError> {
+        let damage = |what| StorageError::corruption(FILE_NAME, offset(slot, copy), what);
         let mut unsigned = *bytes;
         unsigned[12..16].fill(0);
         if crc32c::crc32c(&unsigned) != u32_at(bytes, 12) {
@@ -118,7 +132,7 @@ impl Superblock {
     }
 
     fn check(&self, slot: usize) -> Result<(), &'static str> {
-        if self.generation % 2 != slot as u64 {
+        if self.slot() != slot {
             return Err("superblock of the other slot");
         }
         if !self.page_size.is_power_of_two()
@@ -159,7 +173,7 @@ mod tests {
 
     #[test]
     fn comes_back() {
-        assert_eq!(Superblock::decode(&sample().encode(), 0).unwrap(), sample());
+        assert_eq!(Superblock::decode(&sample().encode(), 0, 0).unwrap(), sample());
     }
 
     #[test]
@@ -168,7 +182,7 @@ mod tests {
         for bit in 0..SUPERBLOCK * 8 {
             let mut damaged = bytes;
             damaged[bit / 8] ^= 1 << (bit % 8);
-            let found = Superblock::decode(&damaged, 0);
+            let found = Superblock::decode(&damaged, 0, 0);
             assert!(matches!(found, Err(StorageError::Corruption(_))), "bit {bit}: {found:?}");
         }
     }
@@ -180,7 +194,7 @@ mod tests {
         bytes[12..16].fill(0);
         let crc = crc32c::crc32c(&bytes);
         bytes[12..16].copy_from_slice(&crc.to_le_bytes());
-        let found = Superblock::decode(&bytes, 0);
+        let found = Superblock::decode(&bytes, 0, 0);
         assert!(matches!(found, Err(StorageError::FormatVersion { found: 9, .. })), "{found:?}");
     }
 }

@@ -13,7 +13,7 @@ use crate::open::read_free_pages;
 use crate::page::PageKind;
 use crate::pager::Pager;
 use crate::slotted::Tag;
-use crate::superblock::Superblock;
+use crate::superblock::{self, Superblock};
 
 /// Checks the superblocks, then all that the durable one reaches, then that every page is either
 /// reached or free.
@@ -77,18 +77,19 @@ impl Check<'_> {
     }
 
     fn superblocks(&mut self, durable: &Superblock) -> Result<()> {
-        for slot in 0..2 {
-            let read = Pager::read_superblock(self.pager.file(), slot);
+        for (slot, copy) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let read = Pager::read_superblock(self.pager.file(), slot, copy);
             // A checkpoint may switch meanwhile, but never backwards.
             if let ControlFlow::Continue(superblock) = self.whole(read)?
                 && superblock.generation + 1 < durable.generation
             {
+                let at = superblock::offset(slot, copy);
                 let what = "superblock older than the switch before the last";
-                (self.found)(Damage {
-                    file: crate::superblock::FILE_NAME.into(),
-                    offset_bytes: superblock.offset(),
-                    what: what.into(),
-                });
+                if let StorageError::Corruption(damage) =
+                    StorageError::corruption(superblock::FILE_NAME, at, what)
+                {
+                    (self.found)(damage);
+                }
             }
         }
         Ok(())

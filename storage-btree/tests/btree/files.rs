@@ -156,7 +156,7 @@ fn a_lost_write_is_found() {
     world.checkpoint();
     world.engine = None;
     let after = world.disk.read_file(&pages()).unwrap();
-    let stale = (8192..before.len())
+    let stale = (16384..before.len())
         .step_by(512)
         .filter(|at| before[*at..*at + 512] != after[*at..*at + 512]);
     let mut found = 0;
