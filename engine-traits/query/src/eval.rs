@@ -86,9 +86,7 @@ pub fn eval(expr: &Expr, scope: &dyn Scope) -> Result<Value> {
         Expr::Subquery(_) => return Err(SqlError::internal("a subquery was not planned")),
         Expr::Subplan(subplan) => scope.subplan(subplan)?,
         Expr::Call { function: id, args, .. } => call(*id, args, scope)?,
-        Expr::Cast { input, to, typmod, context } => {
-            convert(input, *to, *typmod, *context, scope)?
-        }
+        Expr::Cast { input, to, typmod, context } => convert(input, *to, *typmod, *context, scope)?,
         Expr::And(args) => connective(args, false, scope)?,
         Expr::Or(args) => connective(args, true, scope)?,
         Expr::Not(input) => match eval(input, scope)? {
@@ -154,7 +152,8 @@ fn call(id: driftdb_types::FunctionId, args: &[Expr], scope: &dyn Scope) -> Resu
         [a] => apply(id, [eval(a, scope)?], scope),
         [a, b] => apply(id, [eval(a, scope)?, eval(b, scope)?], scope),
         _ => {
-            let values: Vec<Value> = args.iter().map(|arg| eval(arg, scope)).collect::<Result<_>>()?;
+            let values: Vec<Value> =
+                args.iter().map(|arg| eval(arg, scope)).collect::<Result<_>>()?;
             Ok(function(id).eval(&values, scope.context())?)
         }
     }

@@ -53,14 +53,14 @@ pub enum Expr {
         /// Which.
         function: FunctionId,
         /// Its arguments.
-        args: Vec<Expr>,
+        args: Vec<Self>,
         /// Its result type.
         ty: DataType,
     },
     /// A conversion.
     Cast {
         /// What.
-        input: Box<Expr>,
+        input: Box<Self>,
         /// To which type.
         to: DataType,
         /// With which modifier, or -1.
@@ -69,17 +69,17 @@ pub enum Expr {
         context: CastContext,
     },
     /// Conjunction of two or more; stops at the first false.
-    And(Vec<Expr>),
+    And(Vec<Self>),
     /// Disjunction of two or more; stops at the first true.
-    Or(Vec<Expr>),
+    Or(Vec<Self>),
     /// Negation.
-    Not(Box<Expr>),
+    Not(Box<Self>),
     /// IS NULL.
-    IsNull(Box<Expr>),
+    IsNull(Box<Self>),
     /// IS [NOT] TRUE, FALSE, UNKNOWN.
     IsBool {
         /// What.
-        input: Box<Expr>,
+        input: Box<Self>,
         /// The test.
         test: BoolTest,
         /// IS NOT.
@@ -88,9 +88,9 @@ pub enum Expr {
     /// IS DISTINCT FROM (or, negated, IS NOT DISTINCT FROM).
     IsDistinct {
         /// One side.
-        left: Box<Expr>,
+        left: Box<Self>,
         /// The other, of the same type.
-        right: Box<Expr>,
+        right: Box<Self>,
         /// The type's equality.
         equal: FunctionId,
         /// IS NOT DISTINCT FROM.
@@ -99,9 +99,9 @@ pub enum Expr {
     /// IN a list.
     InList {
         /// What.
-        input: Box<Expr>,
+        input: Box<Self>,
         /// The candidates, of the same type.
-        list: Vec<Expr>,
+        list: Vec<Self>,
         /// The type's equality.
         equal: FunctionId,
         /// NOT IN.
@@ -110,23 +110,23 @@ pub enum Expr {
     /// Searched CASE; a simple CASE is bound to one.
     Case {
         /// Condition and result, in order.
-        arms: Vec<(Expr, Expr)>,
+        arms: Vec<(Self, Self)>,
         /// ELSE; NULL if absent.
-        otherwise: Option<Box<Expr>>,
+        otherwise: Option<Box<Self>>,
         /// The common type of the results.
         ty: DataType,
     },
     /// The first argument that is not NULL.
     Coalesce {
         /// The arguments, of one type.
-        args: Vec<Expr>,
+        args: Vec<Self>,
         /// That type.
         ty: DataType,
     },
     /// GREATEST or LEAST: NULLs are ignored.
     Extreme {
         /// The arguments, of one type.
-        args: Vec<Expr>,
+        args: Vec<Self>,
         /// GREATEST rather than LEAST.
         greatest: bool,
         /// That type.

@@ -30,19 +30,18 @@ pub use catalog::{
 pub use error::{Result, SqlError};
 pub use expr::{BoolTest, ColId, Expr, Subplan, Subquery, SubqueryKind};
 pub use logical::{
-    AggregateCall, CteId, JoinKind, LogicalPlan, LockClause, OutputColumn, ScanColumn, SetFunction,
+    AggregateCall, CteId, JoinKind, LockClause, LogicalPlan, OutputColumn, ScanColumn, SetFunction,
     SetOpKind, SortKey,
 };
 pub use physical::{
     AccessPath, KeyBound, KeyBounds, PhysicalAggregate, PhysicalConflict, PhysicalDelete,
-    PhysicalLock,
-    PhysicalInsert, PhysicalPlan, PhysicalQuery, PhysicalSortKey, PhysicalStatement,
+    PhysicalInsert, PhysicalLock, PhysicalPlan, PhysicalQuery, PhysicalSortKey, PhysicalStatement,
     PhysicalUpdate, TableAccess,
 };
 pub use planner::{PlanContext, Planner};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
-    CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, Parameter,
-    ExplainFormat, Field, Insert, IsolationChoice, Query, SetScope, Statement, TransactionModes,
+    CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,
+    Field, Insert, IsolationChoice, Parameter, Query, SetScope, Statement, TransactionModes,
     TransactionStatement, Update,
 };

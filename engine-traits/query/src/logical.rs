@@ -137,14 +137,14 @@ pub enum LogicalPlan {
     /// Rows for which the predicate is true.
     Filter {
         /// From.
-        input: Box<LogicalPlan>,
+        input: Box<Self>,
         /// The predicate.
         predicate: Expr,
     },
     /// New columns from old ones. A bare column keeps its identity.
     Project {
         /// From.
-        input: Box<LogicalPlan>,
+        input: Box<Self>,
         /// What it yields.
         exprs: Vec<(ColId, Expr)>,
     },
@@ -153,9 +153,9 @@ pub enum LogicalPlan {
         /// Which.
         kind: JoinKind,
         /// The left side.
-        left: Box<LogicalPlan>,
+        left: Box<Self>,
         /// The right side.
-        right: Box<LogicalPlan>,
+        right: Box<Self>,
         /// The condition.
         on: Expr,
         /// LATERAL.
@@ -164,7 +164,7 @@ pub enum LogicalPlan {
     /// Grouping. Without groups there is exactly one row, also for no input.
     Aggregate {
         /// From.
-        input: Box<LogicalPlan>,
+        input: Box<Self>,
         /// The grouping expressions and the columns they become.
         groups: Vec<(ColId, Expr)>,
         /// The aggregates.
@@ -173,14 +173,14 @@ pub enum LogicalPlan {
     /// An order.
     Sort {
         /// From.
-        input: Box<LogicalPlan>,
+        input: Box<Self>,
         /// By what.
         keys: Vec<SortKey>,
     },
     /// LIMIT and OFFSET: `int8`, evaluated once; NULL means none.
     Limit {
         /// From.
-        input: Box<LogicalPlan>,
+        input: Box<Self>,
         /// At most so many.
         count: Option<Expr>,
         /// After skipping so many.
@@ -189,7 +189,7 @@ pub enum LogicalPlan {
     /// DISTINCT over all columns, or DISTINCT ON (keeps the first row of each group in input order).
     Distinct {
         /// From.
-        input: Box<LogicalPlan>,
+        input: Box<Self>,
         /// ON.
         on: Option<Vec<Expr>>,
     },
@@ -200,18 +200,18 @@ pub enum LogicalPlan {
         /// ALL.
         all: bool,
         /// The left side.
-        left: Box<LogicalPlan>,
+        left: Box<Self>,
         /// The right side.
-        right: Box<LogicalPlan>,
+        right: Box<Self>,
         /// What it yields.
         columns: Vec<OutputColumn>,
     },
     /// WITH: each common table expression is computed at most once.
     With {
         /// Their plans, in order; later ones may read earlier ones.
-        ctes: Vec<(CteId, LogicalPlan)>,
+        ctes: Vec<(CteId, Self)>,
         /// The query.
-        body: Box<LogicalPlan>,
+        body: Box<Self>,
     },
     /// Reads a common table expression.
     CteScan {
@@ -223,7 +223,7 @@ pub enum LogicalPlan {
     /// FOR UPDATE and its kin.
     Lock {
         /// From.
-        input: Box<LogicalPlan>,
+        input: Box<Self>,
         /// The tables concerned.
         clauses: Vec<LockClause>,
     },

@@ -7,8 +7,8 @@ use driftdb_types::{AggregateId, DataType};
 
 use crate::logical::SetFunction;
 use crate::{
-    AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId, DropObjects,
-    ExplainFormat, Expr, Field, IndexId, JoinKind, SetOpKind, Table,
+    AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId, DropObjects, ExplainFormat,
+    Expr, Field, IndexId, JoinKind, SetOpKind, Table,
 };
 
 /// One end of a key range.
@@ -135,14 +135,14 @@ pub enum PhysicalPlan {
     /// Rows for which the predicate is true.
     Filter {
         /// From.
-        input: Box<PhysicalPlan>,
+        input: Box<Self>,
         /// The predicate.
         predicate: Expr,
     },
     /// New columns.
     Project {
         /// From.
-        input: Box<PhysicalPlan>,
+        input: Box<Self>,
         /// The columns.
         exprs: Vec<Expr>,
     },
@@ -152,9 +152,9 @@ pub enum PhysicalPlan {
         /// Which.
         kind: JoinKind,
         /// The left side.
-        left: Box<PhysicalPlan>,
+        left: Box<Self>,
         /// The right side.
-        right: Box<PhysicalPlan>,
+        right: Box<Self>,
         /// Over the left side.
         left_keys: Vec<Expr>,
         /// Over the right side; of the same types.
@@ -167,9 +167,9 @@ pub enum PhysicalPlan {
         /// Which.
         kind: JoinKind,
         /// The left side.
-        left: Box<PhysicalPlan>,
+        left: Box<Self>,
         /// The right side.
-        right: Box<PhysicalPlan>,
+        right: Box<Self>,
         /// The condition, over both.
         on: Option<Expr>,
     },
@@ -179,9 +179,9 @@ pub enum PhysicalPlan {
         /// Inner, Left, Semi or Anti.
         kind: JoinKind,
         /// The left side.
-        left: Box<PhysicalPlan>,
+        left: Box<Self>,
         /// The right side; `Expr::Outer { index }` in it is `outer[index]`.
-        right: Box<PhysicalPlan>,
+        right: Box<Self>,
         /// Over the left row.
         outer: Vec<Expr>,
         /// The condition, over both.
@@ -190,7 +190,7 @@ pub enum PhysicalPlan {
     /// Grouping by hashing. Yields the groups, then the aggregates.
     Aggregate {
         /// From.
-        input: Box<PhysicalPlan>,
+        input: Box<Self>,
         /// The groups; if empty there is exactly one row.
         groups: Vec<Expr>,
         /// The aggregates.
@@ -199,7 +199,7 @@ pub enum PhysicalPlan {
     /// An order; stable. With a limit only the first rows are kept.
     Sort {
         /// From.
-        input: Box<PhysicalPlan>,
+        input: Box<Self>,
         /// By what.
         keys: Vec<PhysicalSortKey>,
         /// `int8` expressions whose sum bounds the rows that are needed (LIMIT + OFFSET).
@@ -208,7 +208,7 @@ pub enum PhysicalPlan {
     /// LIMIT and OFFSET.
     Limit {
         /// From.
-        input: Box<PhysicalPlan>,
+        input: Box<Self>,
         /// At most so many.
         count: Option<Expr>,
         /// After skipping so many.
@@ -217,7 +217,7 @@ pub enum PhysicalPlan {
     /// The first row of each group of equal values of `on` (all columns if empty), in input order.
     Distinct {
         /// From.
-        input: Box<PhysicalPlan>,
+        input: Box<Self>,
         /// ON.
         on: Vec<Expr>,
     },
@@ -228,16 +228,16 @@ pub enum PhysicalPlan {
         /// ALL.
         all: bool,
         /// The left side.
-        left: Box<PhysicalPlan>,
+        left: Box<Self>,
         /// The right side.
-        right: Box<PhysicalPlan>,
+        right: Box<Self>,
     },
     /// WITH.
     With {
         /// The common table expressions; each computed when first read, and kept.
-        ctes: Vec<(CteId, PhysicalPlan)>,
+        ctes: Vec<(CteId, Self)>,
         /// The query.
-        body: Box<PhysicalPlan>,
+        body: Box<Self>,
     },
     /// Reads a common table expression.
     CteScan {
@@ -250,7 +250,7 @@ pub enum PhysicalPlan {
     /// COMMITTED) and must still pass `recheck`.
     Lock {
         /// From.
-        input: Box<PhysicalPlan>,
+        input: Box<Self>,
         /// What to lock.
         clauses: Vec<PhysicalLock>,
     },
@@ -379,7 +379,7 @@ pub enum PhysicalStatement {
     /// EXPLAIN
     Explain {
         /// What.
-        statement: Box<PhysicalStatement>,
+        statement: Box<Self>,
         /// ANALYZE: run it, too.
         analyze: bool,
         /// The form of the output.

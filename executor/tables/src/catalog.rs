@@ -118,7 +118,11 @@ pub fn tables(txn: &mut dyn Transaction, at: ReadAt) -> Result<Vec<Arc<Table>>> 
 ///
 /// # Errors
 /// 40001 above READ COMMITTED if it changed; deadlock; canceled.
-pub fn lock_table(txn: &mut dyn Transaction, table: &Table, strength: LockStrength) -> Result<bool> {
+pub fn lock_table(
+    txn: &mut dyn Transaction,
+    table: &Table,
+    strength: LockStrength,
+) -> Result<bool> {
     let key = table_key(table.id);
     let wait = WaitPolicy::Wait(None);
     let locked = txn.lock(TABLES, &key, strength, LockIntent::Existing, wait)?;

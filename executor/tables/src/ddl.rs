@@ -21,8 +21,7 @@ use driftdb_types::{EvalContext, SqlState, Value};
 pub use alter::alter_table;
 
 use crate::catalog::{
-    Named, TABLES, claim_name, delete_name, lock_table, put_name, put_table, table_by_id,
-    table_key,
+    Named, TABLES, claim_name, delete_name, lock_table, put_name, put_table, table_by_id, table_key,
 };
 
 /// What a definition change works on.
@@ -229,8 +228,9 @@ pub fn create_index(cx: &mut DdlContext<'_>, spec: &CreateIndex) -> Result<bool>
     let columns = spec
         .columns
         .iter()
-        .map(|&(position, descending)| {
-            IndexColumn { column: spec.table.columns[position].id, descending }
+        .map(|&(position, descending)| IndexColumn {
+            column: spec.table.columns[position].id,
+            descending,
         })
         .collect();
     let keyspace = Some(cx.new_keyspace()?);

@@ -61,11 +61,7 @@ struct KeyColumn {
 fn key_columns(table: &Table, index: &Index) -> impl Iterator<Item = KeyColumn> {
     index.columns.iter().map(|column| {
         let position = table.position(column.column).expect("an index covers live columns");
-        KeyColumn {
-            position,
-            ty: table.columns[position].ty,
-            descending: column.descending,
-        }
+        KeyColumn { position, ty: table.columns[position].ty, descending: column.descending }
     })
 }
 
@@ -229,9 +225,7 @@ mod tests {
             id: IndexId(1),
             name: "i".into(),
             keyspace: Some(KeyspaceId(2)),
-            columns: (1..=2)
-                .map(|id| IndexColumn { column: ColumnId(id), descending })
-                .collect(),
+            columns: (1..=2).map(|id| IndexColumn { column: ColumnId(id), descending }).collect(),
             unique: false,
             primary: false,
             constraint: false,
@@ -277,11 +271,7 @@ mod tests {
             check(Unbounded, Included(one()), &[Some(-2), Some(-1), Some(0), Some(1)]);
             check(Unbounded, Excluded(one()), &[Some(-2), Some(-1), Some(0)]);
             check(Included(one()), Included(one()), &[Some(1)]);
-            check(
-                Unbounded,
-                Unbounded,
-                &[Some(-2), Some(-1), Some(0), Some(1), Some(2), None],
-            );
+            check(Unbounded, Unbounded, &[Some(-2), Some(-1), Some(0), Some(1), Some(2), None]);
         }
     }
 

@@ -280,7 +280,8 @@ pub fn fetch_row(
 
 /// The DETAIL of a violated constraint: `Failing row contains (1, null).`
 pub fn row_detail(table: &Table, row: &[Value], context: &EvalContext) -> String {
-    let values = table.columns.iter().zip(row).map(|(column, value)| display(value, column.ty, context));
+    let values =
+        table.columns.iter().zip(row).map(|(column, value)| display(value, column.ty, context));
     format!("Failing row contains ({}).", values.collect::<Vec<_>>().join(", "))
 }
 

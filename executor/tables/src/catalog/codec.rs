@@ -1,8 +1,6 @@
 //! Catalog records as bytes: `docs/formats/catalog.md`.
 
-use driftdb_query::{
-    Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table, TableId,
-};
+use driftdb_query::{Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table, TableId};
 use driftdb_storage::{KeyspaceId, read_varint, write_varint};
 use driftdb_types::{DataType, Value, decode_value, encode_value};
 
@@ -45,7 +43,7 @@ pub(super) fn encode_table(table: &Table) -> Vec<u8> {
     text(&mut out, &table.name);
     number(&mut out, table.keyspace.0);
     out.push(u8::from(table.key == RowKey::Primary));
-    optional(&mut out, table.row_count, |out, count| write_varint(out, count));
+    optional(&mut out, table.row_count, write_varint);
     number(&mut out, u32::from(table.dropped_columns));
     number(&mut out, table.columns.len() as u32);
     for column in &table.columns {
@@ -64,9 +62,7 @@ pub(super) fn encode_table(table: &Table) -> Vec<u8> {
         text(&mut out, &index.name);
         optional(&mut out, index.keyspace, |out, space| number(out, space.0));
         out.push(
-            u8::from(index.unique)
-                | u8::from(index.primary) << 1
-                | u8::from(index.constraint) << 2,
+            u8::from(index.unique) | u8::from(index.primary) << 1 | u8::from(index.constraint) << 2,
         );
         number(&mut out, index.columns.len() as u32);
         for column in &index.columns {
@@ -95,7 +91,8 @@ pub(super) fn decode_table(bytes: &[u8]) -> Option<Table> {
         dropped_columns: u16::try_from(input.number()?).ok()?,
         columns: input.list(Input::column)?,
         indexes: input.list(Input::index)?,
-        checks: input.list(|input| Some(Check { name: input.text()?, condition: input.text()? }))?,
+        checks: input
+            .list(|input| Some(Check { name: input.text()?, condition: input.text()? }))?,
     };
     let covered = |id: ColumnId| table.position(id).is_some();
     let sound = table.indexes.iter().flat_map(|index| &index.columns).all(|c| covered(c.column));

@@ -1,0 +1,32 @@
+//! The planner without statistics.
+
+use driftdb_query::{
+    ColId, LogicalPlan, PhysicalStatement, PlanContext, Planner, Result, Statement,
+};
+
+use crate::lower::lower_statement;
+use crate::rule::join_order::order_joins;
+use crate::rule::prune::prune;
+use crate::rule::pushdown::push_down;
+use crate::rule::unnest::unnest;
+
+/// Rules in a fixed order, then the best key for each table and the cheapest-looking join method.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HeuristicPlanner;
+
+impl Planner for HeuristicPlanner {
+    fn name(&self) -> &'static str {
+        "heuristic"
+    }
+
+    fn plan(&self, statement: Statement, context: &PlanContext) -> Result<PhysicalStatement> {
+        lower_statement(statement, context)
+    }
+}
+
+/// Applies all rules to a plan of which `outputs` are wanted.
+pub(crate) fn optimize(plan: LogicalPlan, outputs: impl IntoIterator<Item = ColId>) -> LogicalPlan {
+    let mut plan = order_joins(push_down(unnest(plan)));
+    prune(&mut plan, outputs);
+    plan
+}

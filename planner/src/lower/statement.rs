@@ -1,0 +1,235 @@
+//! Whole statements.
+
+use std::collections::BTreeSet;
+
+use driftdb_query::{
+    ColId, ConflictAction, Copy, CopySource, Delete, Expr, Insert, LogicalPlan, OutputColumn,
+    PhysicalConflict, PhysicalDelete, PhysicalInsert, PhysicalPlan, PhysicalQuery,
+    PhysicalStatement, PhysicalUpdate, PlanContext, Query, Result, SqlError, Statement, Table,
+    Update,
+};
+
+use super::resolve::{Frame, resolve, resolve_all};
+use super::{key_column, lower, lower_query};
+use crate::expr::for_each_column;
+use crate::heuristic::optimize;
+
+/// Plans a statement.
+pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<PhysicalStatement> {
+    Ok(match statement {
+        Statement::Query(query) => PhysicalStatement::Query(plan_query(query, cx)?),
+        Statement::Insert(insert) => PhysicalStatement::Insert(plan_insert(insert, cx)?),
+        Statement::Update(update) => PhysicalStatement::Update(plan_update(update, cx)?),
+        Statement::Delete(delete) => PhysicalStatement::Delete(plan_delete(delete, cx)?),
+        Statement::CreateTable(create) => PhysicalStatement::CreateTable(create, None),
+        Statement::CreateTableAs(create, query) => {
+            PhysicalStatement::CreateTable(create, Some(plan_query(query, cx)?.plan))
+        }
+        Statement::CreateIndex(create) => PhysicalStatement::CreateIndex(create),
+        Statement::Drop(objects) => PhysicalStatement::Drop(objects),
+        Statement::AlterTable { table, actions } => {
+            let plan = |plan: Option<LogicalPlan>| plan.map(|p| plan_rows(p, cx)).transpose();
+            let actions = actions
+                .into_iter()
+                .map(|(action, violations)| Ok((action, plan(violations)?)))
+                .collect::<Result<_>>()?;
+            PhysicalStatement::AlterTable { table, actions }
+        }
+        Statement::Truncate(tables) => PhysicalStatement::Truncate(tables),
+        Statement::Copy(copy) => plan_copy(copy, cx)?,
+        Statement::Explain(explain) => PhysicalStatement::Explain {
+            statement: Box::new(lower_statement(*explain.statement, cx)?),
+            analyze: explain.analyze,
+            format: explain.format,
+        },
+        Statement::Vacuum { tables, analyze } => PhysicalStatement::Vacuum { tables, analyze },
+        Statement::Analyze(tables) => PhysicalStatement::Analyze(tables),
+        Statement::Transaction(_)
+        | Statement::Set { .. }
+        | Statement::Reset(_)
+        | Statement::Show(_)
+        | Statement::Prepare { .. }
+        | Statement::Execute { .. }
+        | Statement::Deallocate(_)
+        | Statement::DiscardAll
+        | Statement::Checkpoint
+        | Statement::Empty => {
+            return Err(SqlError::internal("a session statement has no plan"));
+        }
+    })
+}
+
+/// Optimizes and lowers a plan all of whose columns are wanted, in order.
+fn plan_rows(plan: LogicalPlan, cx: &PlanContext) -> Result<PhysicalPlan> {
+    let outputs: Vec<ColId> = plan.columns().iter().map(|column| column.id).collect();
+    let wanted = plan.columns();
+    let plan = optimize(plan, outputs);
+    if plan.columns() == wanted {
+        return lower_query(plan, cx);
+    }
+    let mut frame = Frame::default();
+    let plan = lower(plan, &mut frame, cx)?.arranged(&wanted)?.plan;
+    frame.expect_empty()?;
+    Ok(plan)
+}
+
+fn plan_query(query: Query, cx: &PlanContext) -> Result<PhysicalQuery> {
+    Ok(PhysicalQuery { plan: plan_rows(query.plan, cx)?, fields: query.fields })
+}
+
+/// Resolves expressions over a row that has exactly these columns.
+struct RowScope<'a> {
+    columns: Vec<OutputColumn>,
+    cx: &'a PlanContext,
+}
+
+impl<'a> RowScope<'a> {
+    fn of_table(ids: &[ColId], table: &Table, cx: &'a PlanContext) -> Self {
+        Self { columns: table_columns(ids, table), cx }
+    }
+
+    fn resolve(&self, expr: Expr) -> Result<Expr> {
+        let mut frame = Frame::default();
+        let expr = resolve(optimize_in(expr), &self.columns, &mut frame, self.cx)?;
+        frame.expect_empty()?;
+        Ok(expr)
+    }
+
+    fn resolve_all(&self, exprs: Vec<Expr>) -> Result<Vec<Expr>> {
+        let mut frame = Frame::default();
+        let exprs = exprs.into_iter().map(optimize_in);
+        let exprs = resolve_all(exprs, &self.columns, &mut frame, self.cx)?;
+        frame.expect_empty()?;
+        Ok(exprs)
+    }
+
+    fn resolve_named<T>(&self, exprs: Vec<(T, Expr)>) -> Result<Vec<(T, Expr)>> {
+        exprs.into_iter().map(|(name, expr)| Ok((name, self.resolve(expr)?))).collect()
+    }
+}
+
+fn table_columns(ids: &[ColId], table: &Table) -> Vec<OutputColumn> {
+    ids.iter().zip(&table.columns).map(|(id, c)| OutputColumn { id: *id, ty: c.ty }).collect()
+}
+
+/// Subqueries outside of the source plan get the rules, too.
+fn optimize_in(mut expr: Expr) -> Expr {
+    crate::rule::in_subqueries(&mut expr, &|plan| {
+        let outputs: Vec<ColId> = plan.columns().iter().map(|column| column.id).collect();
+        optimize(plan, outputs)
+    });
+    expr
+}
+
+fn plan_insert(insert: Insert, cx: &PlanContext) -> Result<PhysicalInsert> {
+    let row = RowScope::of_table(&insert.row, &insert.table, cx);
+    let checks = row.resolve_named(insert.checks)?;
+    let returning = insert.returning.map(|exprs| row.resolve_all(exprs)).transpose()?;
+    let on_conflict = insert
+        .on_conflict
+        .map(|action| plan_conflict(action, &insert.row, &insert.table, cx))
+        .transpose()?;
+    Ok(PhysicalInsert {
+        source: plan_rows(insert.source, cx)?,
+        checks,
+        on_conflict,
+        returning,
+        fields: insert.fields,
+        table: insert.table,
+    })
+}
+
+fn plan_conflict(
+    action: ConflictAction,
+    row: &[ColId],
+    table: &Table,
+    cx: &PlanContext,
+) -> Result<PhysicalConflict> {
+    let mut columns = table_columns(&action.existing, table);
+    columns.extend(table_columns(row, table));
+    let scope = RowScope { columns, cx };
+    Ok(PhysicalConflict {
+        target: action.target,
+        update: action.update.map(|update| scope.resolve_named(update)).transpose()?,
+        filter: action.filter.map(|filter| scope.resolve(filter)).transpose()?,
+    })
+}
+
+/// The source of an UPDATE or DELETE: key, whole old row, then what else `exprs` name.
+fn plan_source(
+    source: LogicalPlan,
+    key: ColId,
+    old: &[ColId],
+    table: &Table,
+    exprs: &[&Expr],
+    cx: &PlanContext,
+) -> Result<(PhysicalPlan, Vec<OutputColumn>)> {
+    let mut columns = vec![key_column(key)];
+    columns.extend(table_columns(old, table));
+    let mut named = BTreeSet::new();
+    exprs.iter().for_each(|expr| {
+        for_each_column(expr, &mut |id| {
+            named.insert(id);
+        });
+    });
+    let rest = source.columns().into_iter().filter(|column| {
+        named.contains(&column.id) && !columns.iter().any(|known| known.id == column.id)
+    });
+    let rest: Vec<OutputColumn> = rest.collect();
+    columns.extend(rest);
+    let source = optimize(source, columns.iter().map(|column| column.id));
+    let mut frame = Frame::default();
+    let plan = lower(source, &mut frame, cx)?.arranged(&columns)?.plan;
+    frame.expect_empty()?;
+    Ok((plan, columns))
+}
+
+fn plan_update(update: Update, cx: &PlanContext) -> Result<PhysicalUpdate> {
+    let exprs: Vec<&Expr> = update
+        .assignments
+        .iter()
+        .map(|(_, expr)| expr)
+        .chain(&update.recheck)
+        .chain(update.returning.iter().flatten())
+        .collect();
+    let (source, columns) =
+        plan_source(update.source, update.key, &update.old, &update.table, &exprs, cx)?;
+    let mut new_row = table_columns(&update.row, &update.table);
+    let checks = RowScope { columns: new_row.clone(), cx }.resolve_named(update.checks)?;
+    new_row.extend_from_slice(&columns[1 + update.old.len()..]);
+    let after = RowScope { columns: new_row, cx };
+    let before = RowScope { columns, cx };
+    Ok(PhysicalUpdate {
+        source,
+        assignments: before.resolve_named(update.assignments)?,
+        recheck: update.recheck.map(|expr| before.resolve(expr)).transpose()?,
+        checks,
+        returning: update.returning.map(|exprs| after.resolve_all(exprs)).transpose()?,
+        fields: update.fields,
+        table: update.table,
+    })
+}
+
+fn plan_delete(delete: Delete, cx: &PlanContext) -> Result<PhysicalDelete> {
+    let exprs: Vec<&Expr> =
+        delete.recheck.iter().chain(delete.returning.iter().flatten()).collect();
+    let (source, columns) =
+        plan_source(delete.source, delete.key, &delete.old, &delete.table, &exprs, cx)?;
+    let after = RowScope { columns: columns[1..].to_vec(), cx };
+    let before = RowScope { columns, cx };
+    Ok(PhysicalDelete {
+        source,
+        recheck: delete.recheck.map(|expr| before.resolve(expr)).transpose()?,
+        returning: delete.returning.map(|exprs| after.resolve_all(exprs)).transpose()?,
+        fields: delete.fields,
+        table: delete.table,
+    })
+}
+
+fn plan_copy(copy: Copy, cx: &PlanContext) -> Result<PhysicalStatement> {
+    let rows = match &copy.source {
+        CopySource::To(query) => Some(plan_rows(query.plan.clone(), cx)?),
+        CopySource::From { .. } => None,
+    };
+    Ok(PhysicalStatement::Copy(copy, rows))
+}

@@ -1,0 +1,87 @@
+//! Columns that nobody uses are not read or computed.
+
+use std::collections::BTreeSet;
+
+use driftdb_query::{ColId, Expr, LogicalPlan, SubqueryKind};
+
+use crate::walk;
+
+/// Removes unused columns of a plan of which `outputs` are wanted.
+pub(crate) fn prune(plan: &mut LogicalPlan, outputs: impl IntoIterator<Item = ColId>) {
+    let outputs: BTreeSet<ColId> = outputs.into_iter().collect();
+    loop {
+        let mut used = outputs.clone();
+        collect(plan, &mut used);
+        // A dropped computation may have been the last user of a column below it.
+        if !drop_unused(plan, &used) {
+            return;
+        }
+    }
+}
+
+fn collect(plan: &LogicalPlan, used: &mut BTreeSet<ColId>) {
+    let mut all = |plan: &LogicalPlan| used.extend(plan.columns().iter().map(|column| column.id));
+    match plan {
+        // These take their inputs' columns by position, or compare whole rows.
+        LogicalPlan::SetOp { left, right, .. } => {
+            all(left);
+            all(right);
+        }
+        LogicalPlan::Distinct { input, on: None } => all(input),
+        LogicalPlan::With { ctes, .. } => ctes.iter().for_each(|(_, plan)| all(plan)),
+        LogicalPlan::Lock { clauses, .. } => used.extend(clauses.iter().map(|clause| clause.key)),
+        _ => {}
+    }
+    walk::for_each_expr(plan, &mut |expr| collect_in(expr, used));
+    walk::for_each_input(plan, &mut |input| collect(input, used));
+}
+
+fn collect_in(expr: &Expr, used: &mut BTreeSet<ColId>) {
+    match expr {
+        Expr::Column { id, .. } => {
+            used.insert(*id);
+        }
+        Expr::Subquery(subquery) => {
+            if subquery.kind != SubqueryKind::Exists {
+                used.extend(subquery.plan.columns().iter().map(|column| column.id));
+            }
+            collect(&subquery.plan, used);
+        }
+        _ => {}
+    }
+    expr.for_each_child(&mut |child| collect_in(child, used));
+}
+
+/// Returns whether anything was dropped.
+fn drop_unused(plan: &mut LogicalPlan, used: &BTreeSet<ColId>) -> bool {
+    let mut dropped = false;
+    match plan {
+        LogicalPlan::Scan { columns, key, .. } => {
+            columns.retain(|column| used.contains(&column.id));
+            key.take_if(|key| !used.contains(key));
+        }
+        LogicalPlan::Project { exprs, .. } => {
+            let before = exprs.len();
+            exprs.retain(|(id, _)| used.contains(id));
+            dropped |= exprs.len() < before;
+        }
+        LogicalPlan::Aggregate { aggregates, .. } => {
+            let before = aggregates.len();
+            aggregates.retain(|call| used.contains(&call.output));
+            dropped |= aggregates.len() < before;
+        }
+        _ => {}
+    }
+    walk::for_each_expr_mut(plan, &mut |expr| dropped |= drop_in_subqueries(expr, used));
+    walk::for_each_input_mut(plan, &mut |input| dropped |= drop_unused(input, used));
+    dropped
+}
+
+fn drop_in_subqueries(expr: &mut Expr, used: &BTreeSet<ColId>) -> bool {
+    let mut dropped = match expr {
+        Expr::Subquery(subquery) => drop_unused(&mut subquery.plan, used),
+        _ => false,
+    };
+    expr.for_each_child_mut(&mut |child| dropped |= drop_in_subqueries(child, used));
+    dropped
+}
