@@ -190,16 +190,11 @@ impl RowBuffer {
     }
 
     /// Adds one row of some vectors.
-    pub(crate) fn push_from(&mut self, columns: &[std::sync::Arc<Vector>], row: usize) {
+    pub(crate) fn push_from(&mut self, columns: &[Arc<Vector>], row: usize) {
         for (to, from) in self.columns.iter_mut().zip(columns) {
             to.push_from(from, row);
         }
         self.len += 1;
-    }
-
-    pub(crate) fn truncate(&mut self, len: usize) {
-        self.columns.iter_mut().for_each(|column| column.truncate(len));
-        self.len = self.len.min(len);
     }
 
     pub(crate) fn finish(self) -> Batch {

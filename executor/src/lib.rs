@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! start(statement, cx) -> Execution;  Execution::next(cx) -> batches;  Execution::tag()
-//! point(statement, cx, row)           one row by its key, without operators
+//! Direct::prepare(statement), Direct::run(cx)   a row by its key, without operators
 //! CopyIn, CopyOut                     rows to and from COPY's bytes
 //! ```
 //!
@@ -18,6 +18,8 @@
 
 mod batch;
 mod context;
+mod copy;
+mod direct;
 mod evaluate;
 mod operator;
 mod statement;
@@ -26,5 +28,7 @@ mod vector;
 
 pub use batch::{BATCH_ROWS, Batch};
 pub use context::{DEFAULT_MEMORY_LIMIT_BYTES, ExecContext};
+pub use copy::{CopyIn, CopyOut};
+pub use direct::Direct;
 pub use statement::{CommandTag, Execution, is_stale, start};
-pub use vector::{Bitmap, TextData, Vector, VectorBuilder};
+pub use vector::{Bitmap, Vector, VectorBuilder};

@@ -123,9 +123,9 @@ fn fields(statement: &PhysicalStatement) -> Option<Vec<Field>> {
 
 fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -> Result<Outcome> {
     match statement {
-        PhysicalStatement::Insert(insert) => insert::run(insert, run),
-        PhysicalStatement::Update(update) => update::run(update, run),
-        PhysicalStatement::Delete(delete) => delete::run(delete, run),
+        PhysicalStatement::Insert(insert) => insert::run(insert, build(&insert.source), run),
+        PhysicalStatement::Update(update) => update::run(update, build(&update.source), run),
+        PhysicalStatement::Delete(delete) => delete::run(delete, build(&delete.source), run),
         PhysicalStatement::CreateTable(spec, source) => {
             ddl::create_table(spec, source.as_ref(), run)
         }

@@ -21,8 +21,8 @@ pub use bitmap::Bitmap;
 pub use builder::VectorBuilder;
 pub(crate) use compare::hash_rows;
 pub(crate) use gather::NO_ROW;
-pub use text::TextData;
-pub use write::{write_binary, write_text};
+pub(crate) use text::TextData;
+pub(crate) use write::{write_binary, write_text};
 
 /// The rows of a [`Vector`].
 #[derive(Debug, Clone)]
@@ -151,14 +151,6 @@ impl Vector {
         }
     }
 
-    /// Whether some row may be NULL.
-    pub(crate) fn may_have_nulls(&self) -> bool {
-        match &self.data {
-            Data::Constant(value) => value.is_null(),
-            _ => self.validity.is_some(),
-        }
-    }
-
     /// The value in `row`.
     pub fn value(&self, row: usize) -> Value {
         if self.is_null(row) {
@@ -177,25 +169,6 @@ impl Vector {
     /// The value of all rows, if it is known to be the same.
     pub(crate) fn as_constant(&self) -> Option<&Value> {
         if let Data::Constant(value) = &self.data { Some(value) } else { None }
-    }
-
-    /// The integer in a row that is not NULL.
-    pub(crate) fn int(&self, row: usize) -> Option<i64> {
-        match &self.data {
-            Data::Int(data) => Some(data[row]),
-            Data::Constant(value) => value.as_int(),
-            _ => None,
-        }
-    }
-
-    /// The string in a row that is not NULL.
-    pub(crate) fn str(&self, row: usize) -> Option<&str> {
-        match &self.data {
-            Data::Text(data) => Some(data.get(row)),
-            Data::Constant(value) => value.as_str(),
-            Data::Values(data) => data[row].as_str(),
-            _ => None,
-        }
     }
 
     /// Whether `row` is true: not false and not NULL.
@@ -227,11 +200,6 @@ impl Vector {
     /// The same rows under another type of the same kind.
     pub(crate) fn with_type(&self, ty: DataType) -> Self {
         Self { ty, ..self.clone() }
-    }
-
-    /// The rows of a constant, for another number of them.
-    pub(crate) fn resized(&self, len: usize) -> Option<Self> {
-        self.as_constant().map(|value| Self::constant(self.ty, value.clone(), len))
     }
 
     /// An estimate of the memory it takes.

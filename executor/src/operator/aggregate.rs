@@ -11,7 +11,7 @@ use super::{BoxOperator, Operator, pull, rebind};
 use crate::batch::{BATCH_ROWS, Batch, RowBuffer};
 use crate::context::Run;
 use crate::evaluate::{evaluate_all, evaluate_batch};
-use crate::vector::Vector;
+use crate::vector::{Data, Vector};
 
 pub(crate) struct Aggregate {
     input: BoxOperator,
@@ -149,13 +149,11 @@ impl<'a> Call<'a> {
             bytes += args.iter().map(|arg| arg.size_bytes()).sum::<usize>() + batch.len() * 4;
             return Ok(bytes);
         }
-        let mut values = Vec::with_capacity(args.len());
-        let mut feed = |row: usize| -> Result<()> {
-            values.clear();
-            values.extend(args.iter().map(|arg| arg.value(row)));
-            self.accumulators[numbers[row] as usize].add(&values)?;
-            Ok(())
-        };
+        if driftdb_types::aggregate(self.call.aggregate).name == "string_agg" {
+            bytes += args.iter().map(|arg| arg.size_bytes()).sum::<usize>();
+        }
+        let mut feed =
+            |row: usize| feed(&mut *self.accumulators[numbers[row] as usize], &args, row);
         match &rows {
             Some(rows) => rows.iter().try_for_each(|&row| feed(row as usize))?,
             None => (0..batch.len()).try_for_each(feed)?,
@@ -176,7 +174,7 @@ impl<'a> Call<'a> {
                 let row = row as usize;
                 let values: Vec<Value> =
                     buffer.columns().take(width).map(|column| column.value(row)).collect();
-                self.accumulators[groups[row] as usize].add(&values)?;
+                self.accumulators[groups[row] as usize].update(&values)?;
             }
         }
         let mut results = Vec::with_capacity(self.accumulators.len());
@@ -185,6 +183,26 @@ impl<'a> Call<'a> {
         }
         Vector::from_values(self.call.ty, results)
     }
+}
+
+/// Hands one row's arguments to an accumulator.
+fn feed(accumulator: &mut dyn Accumulator, args: &[Arc<Vector>], row: usize) -> Result<()> {
+    match args {
+        [] => accumulator.update(&[])?,
+        [arg] if arg.is_null(row) => accumulator.update(&[Value::Null])?,
+        [arg] => match arg.data() {
+            Data::Int(data) => accumulator.update_int(arg.ty(), data[row])?,
+            Data::Float(data) if arg.ty() == DataType::Float8 => {
+                accumulator.update_float(data[row])?;
+            }
+            _ => accumulator.update(&[arg.value(row)])?,
+        },
+        _ => {
+            let values: Vec<Value> = args.iter().map(|arg| arg.value(row)).collect();
+            accumulator.update(&values)?;
+        }
+    }
+    Ok(())
 }
 
 impl Operator for Aggregate {

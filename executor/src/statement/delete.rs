@@ -12,15 +12,19 @@ use super::row::{Touched, hold_definition, may_repeat, storage_key};
 use super::{CommandTag, Outcome};
 use crate::context::Run;
 use crate::evaluate::row::holds;
-use crate::operator::{build, pull};
+use crate::operator::{BoxOperator, pull};
 
-pub(crate) fn run(delete: &PhysicalDelete, run: &mut Run<'_, '_>) -> Result<Outcome> {
+/// Runs the statement to its end, on the operators of its source.
+pub(crate) fn run(
+    delete: &PhysicalDelete,
+    mut source: BoxOperator,
+    run: &mut Run<'_, '_>,
+) -> Result<Outcome> {
     hold_definition(&delete.table, run)?;
     let mut writer = TableWriter::new(Arc::clone(&delete.table));
     let mut output = Output::new(delete.returning.as_deref(), &delete.fields);
     let mut touched = may_repeat(&delete.source).then(Touched::default);
     let mut rows = 0;
-    let mut source = build(&delete.source);
     while let Some(batch) = pull(&mut source, run)? {
         run.check_cancel()?;
         for index in 0..batch.len() {

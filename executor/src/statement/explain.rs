@@ -1,12 +1,100 @@
-//! EXPLAIN
-use super::Outcome;
+//! EXPLAIN, in PostgreSQL's shape: as lines and as JSON; with ANALYZE the statement runs, too.
+
+mod expr;
+mod json;
+mod node;
+mod plan;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use driftdb_query::{ExplainFormat, PhysicalPlan, PhysicalStatement, Result, SqlError};
+use driftdb_types::{DataType, Value};
+
+use super::{CommandTag, Outcome, delete, insert, update};
+use crate::batch::{BATCH_ROWS, Batch};
 use crate::context::Run;
-use driftdb_query::{ExplainFormat, PhysicalStatement, Result, SqlError};
+use crate::operator::meter::Meter;
+use crate::operator::{build_metered, pull};
+use crate::vector::Vector;
+use node::Node;
+
+/// Explains a statement.
 pub(crate) fn run(
-    _s: &PhysicalStatement,
-    _a: bool,
-    _f: ExplainFormat,
-    _run: &mut Run<'_, '_>,
+    statement: &PhysicalStatement,
+    analyze: bool,
+    format: ExplainFormat,
+    run: &mut Run<'_, '_>,
 ) -> Result<Outcome> {
-    Err(SqlError::unsupported("EXPLAIN"))
+    let source = source(statement)?;
+    let clock = Arc::clone(&run.cx.eval.clock);
+    let start = clock();
+    let meters = if analyze { execute(statement, source, run)? } else { Vec::new() };
+    let micros = analyze.then(|| clock() - start);
+    let node = plan::explain(statement, source, meters, run.cx.eval);
+    let lines = match format {
+        ExplainFormat::Text => text(&node, micros),
+        ExplainFormat::Json => vec![json::write(&node, micros)],
+    };
+    let tag = CommandTag::plain("EXPLAIN");
+    Ok(Outcome { tag, batches: batches(lines)? })
+}
+
+/// The plan that a statement gets its rows from.
+fn source(statement: &PhysicalStatement) -> Result<&PhysicalPlan> {
+    match statement {
+        PhysicalStatement::Query(query) => Ok(&query.plan),
+        PhysicalStatement::Insert(insert) => Ok(&insert.source),
+        PhysicalStatement::Update(update) => Ok(&update.source),
+        PhysicalStatement::Delete(delete) => Ok(&delete.source),
+        PhysicalStatement::CreateTable(_, Some(plan)) | PhysicalStatement::Copy(_, Some(plan)) => {
+            Ok(plan)
+        }
+        _ => Err(SqlError::unsupported("EXPLAIN of this statement")),
+    }
+}
+
+/// Runs the statement; its rows are thrown away.
+fn execute(
+    statement: &PhysicalStatement,
+    source: &PhysicalPlan,
+    run: &mut Run<'_, '_>,
+) -> Result<Vec<Meter>> {
+    let (mut operator, meters) = build_metered(source);
+    match statement {
+        PhysicalStatement::Insert(insert) => drop(insert::run(insert, operator, run)?),
+        PhysicalStatement::Update(update) => drop(update::run(update, operator, run)?),
+        PhysicalStatement::Delete(delete) => drop(delete::run(delete, operator, run)?),
+        PhysicalStatement::Query(_) => {
+            while pull(&mut operator, run)?.is_some() {
+                run.check_cancel()?;
+            }
+        }
+        _ => return Err(SqlError::unsupported("EXPLAIN ANALYZE of this statement")),
+    }
+    Ok(meters)
+}
+
+fn text(node: &Node, micros: Option<i64>) -> Vec<String> {
+    let mut lines = Vec::new();
+    node.write(0, "", &mut lines);
+    if let Some(micros) = micros {
+        lines.push(format!("Execution Time: {} ms", millis(micros)));
+    }
+    lines
+}
+
+/// Milliseconds, as EXPLAIN prints them.
+fn millis(micros: i64) -> String {
+    format!("{}.{:03}", micros / 1000, micros % 1000)
+}
+
+fn batches(lines: Vec<String>) -> Result<VecDeque<Batch>> {
+    let mut batches = VecDeque::new();
+    for lines in lines.chunks(BATCH_ROWS) {
+        let values = lines.iter().map(|line| Value::text(line.as_str()));
+        let column = Vector::from_values(DataType::Text, values)?;
+        batches.push_back(Batch::new(vec![Arc::new(column)], lines.len()));
+    }
+    Ok(batches)
 }

@@ -12,44 +12,54 @@ use super::row::{Touched, check_row, hold_definition, update_strength};
 use super::{CommandTag, Outcome};
 use crate::context::Run;
 use crate::evaluate::row::{evaluate_row, holds};
-use crate::operator::{build, pull};
+use crate::operator::{BoxOperator, pull};
 
 /// A row that a conflict points at may be deleted before it is locked; then the insertion is tried
 /// again, so often.
 const ATTEMPTS: usize = 100;
 
-pub(crate) fn run(insert: &PhysicalInsert, run: &mut Run<'_, '_>) -> Result<Outcome> {
+/// Runs the statement to its end, on the operators of its source.
+pub(crate) fn run(
+    insert: &PhysicalInsert,
+    mut source: BoxOperator,
+    run: &mut Run<'_, '_>,
+) -> Result<Outcome> {
     hold_definition(&insert.table, run)?;
-    let mut inserter = Inserter::new(insert);
-    let mut source = build(&insert.source);
+    let mut writer = TableWriter::new(Arc::clone(&insert.table));
+    let mut inserter = Inserter::new(insert, &mut writer);
     while let Some(batch) = pull(&mut source, run)? {
         run.check_cancel()?;
         for row in 0..batch.len() {
             inserter.insert(batch.row(row), run)?;
         }
     }
-    let tag = CommandTag::counted("INSERT", inserter.rows);
-    Ok(Outcome { tag, batches: inserter.output.finish(run)? })
+    inserter.finish(run)
 }
 
 /// Inserts row after row.
 pub(crate) struct Inserter<'a> {
     insert: &'a PhysicalInsert,
-    writer: TableWriter,
+    writer: &'a mut TableWriter,
     output: Output<'a>,
     touched: Touched,
     rows: u64,
 }
 
 impl<'a> Inserter<'a> {
-    pub(crate) fn new(insert: &'a PhysicalInsert) -> Self {
+    pub(crate) fn new(insert: &'a PhysicalInsert, writer: &'a mut TableWriter) -> Self {
         Self {
             insert,
-            writer: TableWriter::new(Arc::clone(&insert.table)),
+            writer,
             output: Output::new(insert.returning.as_deref(), &insert.fields),
             touched: Touched::default(),
             rows: 0,
         }
+    }
+
+    /// The tag, and what RETURNING yields.
+    pub(crate) fn finish(self, run: &mut Run<'_, '_>) -> Result<Outcome> {
+        let tag = CommandTag::counted("INSERT", self.rows);
+        Ok(Outcome { tag, batches: self.output.finish(run)? })
     }
 
     pub(crate) fn insert(&mut self, row: Vec<Value>, run: &mut Run<'_, '_>) -> Result<()> {

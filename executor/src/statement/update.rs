@@ -12,15 +12,19 @@ use super::row::{Touched, check_row, hold_definition, may_repeat, storage_key, u
 use super::{CommandTag, Outcome};
 use crate::context::Run;
 use crate::evaluate::row::{evaluate_row, holds};
-use crate::operator::{build, pull};
+use crate::operator::{BoxOperator, pull};
 
-pub(crate) fn run(update: &PhysicalUpdate, run: &mut Run<'_, '_>) -> Result<Outcome> {
+/// Runs the statement to its end, on the operators of its source.
+pub(crate) fn run(
+    update: &PhysicalUpdate,
+    mut source: BoxOperator,
+    run: &mut Run<'_, '_>,
+) -> Result<Outcome> {
     hold_definition(&update.table, run)?;
     let mut writer = TableWriter::new(Arc::clone(&update.table));
     let mut output = Output::new(update.returning.as_deref(), &update.fields);
     let mut touched = may_repeat(&update.source).then(Touched::default);
     let mut rows = 0;
-    let mut source = build(&update.source);
     while let Some(batch) = pull(&mut source, run)? {
         run.check_cancel()?;
         for index in 0..batch.len() {

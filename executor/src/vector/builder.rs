@@ -66,24 +66,6 @@ impl VectorBuilder {
         }
     }
 
-    /// Adds an integer to a vector of integers.
-    pub(crate) fn push_int(&mut self, v: i64) {
-        match &mut self.vector.data {
-            Data::Int(data) => data.push(v),
-            _ => unreachable!("the caller looked at the kind"),
-        }
-        self.pushed();
-    }
-
-    /// Adds a string to a vector of strings.
-    pub(crate) fn push_str(&mut self, v: &str) {
-        match &mut self.vector.data {
-            Data::Text(data) => data.push(v),
-            _ => unreachable!("the caller looked at the kind"),
-        }
-        self.pushed();
-    }
-
     /// Adds a value.
     ///
     /// # Errors
@@ -134,25 +116,6 @@ impl VectorBuilder {
             Some(rows) => rows.iter().for_each(|&row| self.push_from(other, row as usize)),
             None => (0..other.len).for_each(|row| self.push_from(other, row)),
         }
-    }
-
-    /// Forgets the rows from `len` on.
-    pub(crate) fn truncate(&mut self, len: usize) {
-        if len >= self.vector.len {
-            return;
-        }
-        match &mut self.vector.data {
-            Data::Int(data) => data.truncate(len),
-            Data::Float(data) => data.truncate(len),
-            Data::Bool(data) => data.truncate(len),
-            Data::Text(data) => data.truncate(len),
-            Data::Values(data) => data.truncate(len),
-            Data::Constant(_) => unreachable!("a builder makes no constant"),
-        }
-        if let Some(validity) = &self.vector.validity {
-            self.vector.validity = Some(Bitmap::from_fn(len, |row| validity.get(row)));
-        }
-        self.vector.len = len;
     }
 }
 

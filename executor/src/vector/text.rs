@@ -2,7 +2,7 @@
 
 /// Strings: row `i` ends at `ends[i]` and starts where the row before it ends.
 #[derive(Debug, Clone, Default)]
-pub struct TextData {
+pub(crate) struct TextData {
     text: String,
     ends: Vec<usize>,
 }
@@ -23,27 +23,12 @@ impl TextData {
     ///
     /// # Panics
     /// If there is none.
-    pub fn get(&self, row: usize) -> &str {
+    pub(crate) fn get(&self, row: usize) -> &str {
         let start = if row == 0 { 0 } else { self.ends[row - 1] };
         &self.text[start..self.ends[row]]
     }
 
-    /// How many.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
     pub(crate) fn size_bytes(&self) -> usize {
         self.text.len() + self.ends.len() * size_of::<usize>()
-    }
-
-    pub(crate) fn truncate(&mut self, rows: usize) {
-        self.ends.truncate(rows);
-        self.text.truncate(self.ends.last().copied().unwrap_or(0));
     }
 }

@@ -25,14 +25,19 @@ fn with_value(
 }
 
 /// Appends the text form of a value; whether it is NULL (then nothing was written).
-pub fn write_text(vector: &Vector, row: usize, ctx: &EvalContext, out: &mut Vec<u8>) -> bool {
+pub(crate) fn write_text(
+    vector: &Vector,
+    row: usize,
+    ctx: &EvalContext,
+    out: &mut Vec<u8>,
+) -> bool {
     with_value(vector, row, out, |value, out| {
         driftdb_types::write_text(value, vector.ty(), ctx, out);
     })
 }
 
 /// Appends the binary form of a value; whether it is NULL (then nothing was written).
-pub fn write_binary(vector: &Vector, row: usize, out: &mut Vec<u8>) -> bool {
+pub(crate) fn write_binary(vector: &Vector, row: usize, out: &mut Vec<u8>) -> bool {
     with_value(vector, row, out, |value, out| {
         driftdb_types::write_binary(value, vector.ty(), out);
     })

@@ -1,0 +1,419 @@
+//! From a plan to what EXPLAIN shows: which nodes, under which names.
+
+use std::collections::VecDeque;
+
+use driftdb_concurrency::ReadAt;
+use driftdb_query::{
+    AccessPath, ConflictTarget, Expr, JoinKind, KeyBound, KeyBounds, PhysicalPlan, PhysicalSortKey,
+    PhysicalStatement, SetFunction, SetOpKind, Subplan, Table, TableAccess,
+};
+use driftdb_types::{EvalContext, Value, aggregate, write_text};
+
+use super::expr::{Names, show};
+use super::node::Node;
+use crate::context::on_deep_stack;
+use crate::operator::meter::Meter;
+use crate::operator::outer::inputs;
+
+/// The node of a statement. `meters` are in the order in which the operators were built.
+pub(super) fn explain(
+    statement: &PhysicalStatement,
+    source: &PhysicalPlan,
+    meters: Vec<Meter>,
+    ctx: &EvalContext,
+) -> Node {
+    let metered = !meters.is_empty();
+    let qualify = table_count(source) > 1;
+    let mut explainer =
+        Explainer { ctx, meters: meters.into(), metered, qualify, subplans: 0, outer: Vec::new() };
+    let (child, _) = explainer.plan(source);
+    let (command, table) = match statement {
+        PhysicalStatement::Insert(insert) => ("Insert", &insert.table),
+        PhysicalStatement::Update(update) => ("Update", &update.table),
+        PhysicalStatement::Delete(delete) => ("Delete", &delete.table),
+        _ => return child,
+    };
+    let mut node = on_table(command, table);
+    if let PhysicalStatement::Insert(insert) = statement
+        && let Some(action) = &insert.on_conflict
+    {
+        let resolution = if action.update.is_some() { "UPDATE" } else { "NOTHING" };
+        node.property("Conflict Resolution", resolution);
+        if let ConflictTarget::Indexes(ids) = &action.target {
+            let names = ids.iter().filter_map(|id| table.index(*id)).map(|i| i.name.as_str());
+            node.property("Conflict Arbiter Indexes", names.collect::<Vec<_>>().join(", "));
+        }
+    }
+    node.children.push(child);
+    node
+}
+
+fn table_count(plan: &PhysicalPlan) -> usize {
+    on_deep_stack(|| match plan {
+        PhysicalPlan::Access(_) => 1,
+        _ => inputs(plan).into_iter().map(table_count).sum(),
+    })
+}
+
+fn on_table(kind: &str, table: &Table) -> Node {
+    let mut node = Node::new(kind);
+    node.suffix = format!(" on {}", table.name);
+    node.facts.push(("Relation Name", table.name.clone()));
+    node
+}
+
+struct Explainer<'a> {
+    ctx: &'a EvalContext,
+    meters: VecDeque<Meter>,
+    metered: bool,
+    qualify: bool,
+    subplans: usize,
+    /// What is handed down here.
+    outer: Vec<String>,
+}
+
+impl Explainer<'_> {
+    /// A node with the names of its columns.
+    fn plan(&mut self, plan: &PhysicalPlan) -> (Node, Vec<String>) {
+        let meter = if self.metered { self.meters.pop_front() } else { None };
+        let (mut node, names) = on_deep_stack(|| self.node(plan));
+        // A projection or filter is shown as part of its input; the count after it is the one that
+        // matters.
+        if meter.is_some() {
+            node.meter = meter;
+        }
+        (node, names)
+    }
+
+    /// An expression of a node, whose subqueries become sections of it.
+    fn expr(&mut self, expr: &Expr, slots: &[String], node: &mut Node) -> String {
+        let mut found: Vec<(String, Subplan)> = Vec::new();
+        let mut count = self.subplans;
+        let text = {
+            let names = Names { slots, outer: &self.outer, ctx: self.ctx };
+            show(expr, &names, &mut |subplan| {
+                count += 1;
+                let kind = if subplan.outer.is_empty() { "InitPlan" } else { "SubPlan" };
+                let name = format!("{kind} {count}");
+                found.push((name.clone(), subplan.clone()));
+                name
+            })
+        };
+        self.subplans = count;
+        for (name, subplan) in found {
+            let handed: Vec<String> =
+                subplan.outer.iter().map(|expr| self.expr(expr, slots, node)).collect();
+            let enclosing = std::mem::replace(&mut self.outer, handed);
+            let metered = std::mem::replace(&mut self.metered, false);
+            let (section, _) = self.plan(&subplan.plan);
+            (self.outer, self.metered) = (enclosing, metered);
+            node.sections.push((name, section));
+        }
+        text
+    }
+
+    fn exprs(&mut self, exprs: &[Expr], slots: &[String], node: &mut Node) -> Vec<String> {
+        exprs.iter().map(|expr| self.expr(expr, slots, node)).collect()
+    }
+
+    fn node(&mut self, plan: &PhysicalPlan) -> (Node, Vec<String>) {
+        match plan {
+            PhysicalPlan::Values { rows, types } => {
+                let names = (1..=types.len()).map(|column| format!("column{column}")).collect();
+                let mut node = Node::new(if rows.len() == 1 { "Result" } else { "Values Scan" });
+                if rows.len() != 1 {
+                    node.suffix = " on \"*VALUES*\"".to_owned();
+                }
+                (node, names)
+            }
+            PhysicalPlan::Access(access) => self.access(access),
+            PhysicalPlan::FunctionScan { function, types, .. } => {
+                let SetFunction::GenerateSeries { .. } = function;
+                let mut node = Node::new("Function Scan");
+                node.suffix = " on generate_series".to_owned();
+                (node, vec!["generate_series".to_owned(); types.len()])
+            }
+            PhysicalPlan::Filter { input, predicate } => {
+                let (mut node, names) = self.plan(input);
+                let takes_filter = !matches!(
+                    **input,
+                    PhysicalPlan::Limit { .. }
+                        | PhysicalPlan::Sort { .. }
+                        | PhysicalPlan::Distinct { .. }
+                        | PhysicalPlan::SetOp { .. }
+                        | PhysicalPlan::Lock { .. }
+                );
+                if !takes_filter {
+                    let mut scan = Node::new("Subquery Scan");
+                    scan.children.push(node);
+                    node = scan;
+                }
+                let text = self.expr(predicate, &names, &mut node);
+                node.property("Filter", text);
+                (node, names)
+            }
+            PhysicalPlan::Project { input, exprs } => {
+                let (mut node, names) = self.plan(input);
+                let names = self.exprs(exprs, &names, &mut node);
+                (node, names)
+            }
+            PhysicalPlan::Aggregate { input, groups, aggregates } => {
+                let (child, names) = self.plan(input);
+                let kind = if groups.is_empty() { "Aggregate" } else { "HashAggregate" };
+                let mut node = Node::new(kind);
+                let mut out = self.exprs(groups, &names, &mut node);
+                if !groups.is_empty() {
+                    node.property("Group Key", out.join(", "));
+                }
+                for call in aggregates {
+                    let args = self.exprs(&call.args, &names, &mut node);
+                    let args = if args.is_empty() { "*".to_owned() } else { args.join(", ") };
+                    let distinct = if call.distinct { "DISTINCT " } else { "" };
+                    out.push(format!("{}({distinct}{args})", aggregate(call.aggregate).name));
+                }
+                node.children.push(child);
+                (node, out)
+            }
+            PhysicalPlan::Sort { input, keys, .. } => {
+                let (child, names) = self.plan(input);
+                let mut node = Node::new("Sort");
+                let keys: Vec<String> =
+                    keys.iter().map(|key| self.sort_key(key, &names, &mut node)).collect();
+                node.property("Sort Key", keys.join(", "));
+                node.children.push(child);
+                (node, names)
+            }
+            PhysicalPlan::Limit { input, .. } => self.above("Limit", input),
+            PhysicalPlan::Lock { input, .. } => self.above("LockRows", input),
+            PhysicalPlan::Distinct { input, on } => {
+                let (child, names) = self.plan(input);
+                let mut node = Node::new(if on.is_empty() { "HashAggregate" } else { "Unique" });
+                let keys =
+                    if on.is_empty() { names.clone() } else { self.exprs(on, &names, &mut node) };
+                node.property("Group Key", keys.join(", "));
+                node.children.push(child);
+                (node, names)
+            }
+            PhysicalPlan::SetOp { kind, all, left, right } => self.set_op(*kind, *all, left, right),
+            PhysicalPlan::With { ctes, body } => {
+                let sections: Vec<(String, Node)> = ctes
+                    .iter()
+                    .map(|(id, plan)| (format!("CTE cte{}", id.0), self.plan(plan).0))
+                    .collect();
+                let (mut node, names) = self.plan(body);
+                node.sections.splice(0..0, sections);
+                (node, names)
+            }
+            PhysicalPlan::CteScan { cte, types } => {
+                let mut node = Node::new("CTE Scan");
+                node.suffix = format!(" on cte{}", cte.0);
+                let names = (1..=types.len()).map(|column| format!("cte{}.column{column}", cte.0));
+                (node, names.collect())
+            }
+            PhysicalPlan::HashJoin { .. }
+            | PhysicalPlan::NestedLoopJoin { .. }
+            | PhysicalPlan::Apply { .. } => self.join(plan),
+        }
+    }
+
+    /// A node that yields its input's columns.
+    fn above(&mut self, kind: &str, input: &PhysicalPlan) -> (Node, Vec<String>) {
+        let (child, names) = self.plan(input);
+        let mut node = Node::new(kind);
+        node.children.push(child);
+        (node, names)
+    }
+
+    fn sort_key(&mut self, key: &PhysicalSortKey, names: &[String], node: &mut Node) -> String {
+        let mut text = self.expr(&key.expr, names, node);
+        if key.descending {
+            text.push_str(" DESC");
+        }
+        match (key.descending, key.nulls_first) {
+            (false, true) => text.push_str(" NULLS FIRST"),
+            (true, false) => text.push_str(" NULLS LAST"),
+            _ => {}
+        }
+        text
+    }
+
+    fn set_op(
+        &mut self,
+        kind: SetOpKind,
+        all: bool,
+        left: &PhysicalPlan,
+        right: &PhysicalPlan,
+    ) -> (Node, Vec<String>) {
+        let (left_node, names) = self.plan(left);
+        let (right_node, _) = self.plan(right);
+        let mut node = match kind {
+            SetOpKind::Union => Node::new("Append"),
+            SetOpKind::Intersect => Node::new("HashSetOp Intersect"),
+            SetOpKind::Except => Node::new("HashSetOp Except"),
+        };
+        if kind != SetOpKind::Union && all {
+            node.kind.push_str(" All");
+        }
+        node.children = vec![left_node, right_node];
+        if kind == SetOpKind::Union && !all {
+            let mut distinct = Node::new("HashAggregate");
+            distinct.property("Group Key", names.join(", "));
+            distinct.children.push(node);
+            node = distinct;
+        }
+        (node, names)
+    }
+
+    fn join(&mut self, plan: &PhysicalPlan) -> (Node, Vec<String>) {
+        let (kind, left, right) = match plan {
+            PhysicalPlan::HashJoin { kind, left, right, .. }
+            | PhysicalPlan::NestedLoopJoin { kind, left, right, .. }
+            | PhysicalPlan::Apply { kind, left, right, .. } => (*kind, left, right),
+            _ => unreachable!("the caller chose the joins"),
+        };
+        let hashed = matches!(plan, PhysicalPlan::HashJoin { .. });
+        let mut node = Node::new(join_kind(kind, hashed));
+        let (left_node, left_names) = self.plan(left);
+        let handed = match plan {
+            PhysicalPlan::Apply { outer, .. } => Some(self.exprs(outer, &left_names, &mut node)),
+            _ => None,
+        };
+        let enclosing = handed.map(|handed| std::mem::replace(&mut self.outer, handed));
+        let (right_node, right_names) = self.plan(right);
+        if let Some(enclosing) = enclosing {
+            self.outer = enclosing;
+        }
+        let both: Vec<String> = left_names.iter().chain(&right_names).cloned().collect();
+        let mut filter = None;
+        let wrapped = match plan {
+            PhysicalPlan::HashJoin { left_keys, right_keys, residual, .. } => {
+                let left_keys = self.exprs(left_keys, &left_names, &mut node);
+                let right_keys = self.exprs(right_keys, &right_names, &mut node);
+                let pairs = left_keys.iter().zip(&right_keys).map(|(l, r)| format!("({l} = {r})"));
+                node.property("Hash Cond", conjunction(pairs.collect()));
+                filter = residual.as_ref();
+                Some("Hash")
+            }
+            PhysicalPlan::NestedLoopJoin { on, .. } => {
+                filter = on.as_ref();
+                Some("Materialize")
+            }
+            PhysicalPlan::Apply { on, .. } => {
+                filter = on.as_ref();
+                None
+            }
+            _ => None,
+        };
+        if let Some(filter) = filter {
+            let text = self.expr(filter, &both, &mut node);
+            node.property("Join Filter", text);
+        }
+        node.children.push(left_node);
+        node.children.push(match wrapped {
+            Some(kind) => {
+                let mut wrapper = Node::new(kind);
+                wrapper.meter.clone_from(&right_node.meter);
+                wrapper.children.push(right_node);
+                wrapper
+            }
+            None => right_node,
+        });
+        let names = if matches!(kind, JoinKind::Semi | JoinKind::Anti) { left_names } else { both };
+        (node, names)
+    }
+
+    fn access(&mut self, access: &TableAccess) -> (Node, Vec<String>) {
+        let table = &access.table;
+        let column = |position: usize| {
+            let name = &table.columns[position].name;
+            if self.qualify { format!("{}.{name}", table.name) } else { name.clone() }
+        };
+        let key = access.with_key.then(|| "ctid".to_owned());
+        let names: Vec<String> = key
+            .into_iter()
+            .chain(access.columns.iter().map(|&position| column(position)))
+            .collect();
+        let (index, bounds) = match &access.path {
+            AccessPath::Table { bounds } => {
+                let bounded = *bounds != KeyBounds::ALL;
+                (if bounded { table.primary_key() } else { None }, bounds.clone())
+            }
+            AccessPath::Point { key } => {
+                (table.primary_key(), KeyBounds { equal: key.clone(), ..KeyBounds::ALL })
+            }
+            AccessPath::Index { index, bounds } => (table.index(*index), bounds.clone()),
+        };
+        let direction = if access.reverse { " Backward" } else { "" };
+        let mut node;
+        if let Some(index) = index {
+            node = on_table(&format!("Index Scan{direction}"), table);
+            node.suffix = format!(" using {} on {}", index.name, table.name);
+            node.facts.push(("Index Name", index.name.clone()));
+            let keys: Vec<String> = index
+                .columns
+                .iter()
+                .filter_map(|key| table.position(key.column))
+                .map(column)
+                .collect();
+            let condition = self.bounds(&bounds, &keys, &mut node);
+            if !condition.is_empty() {
+                node.property("Index Cond", conjunction(condition));
+            }
+        } else {
+            node = on_table(&format!("Seq Scan{direction}"), table);
+        }
+        if let ReadAt::AsOf(ts) = access.at {
+            // Timestamps count from 1970, values from 2000.
+            let micros = (ts.0 / 1000) as i64 - 946_684_800_000_000;
+            let mut text = Vec::new();
+            let value = Value::Timestamptz(micros);
+            write_text(&value, value.data_type(), self.ctx, &mut text);
+            node.property("As Of", String::from_utf8_lossy(&text));
+        }
+        if let Some(filter) = &access.filter {
+            let text = self.expr(filter, &names, &mut node);
+            node.property("Filter", text);
+        }
+        (node, names)
+    }
+
+    fn bounds(&mut self, bounds: &KeyBounds, keys: &[String], node: &mut Node) -> Vec<String> {
+        let mut terms = Vec::new();
+        for (expr, key) in bounds.equal.iter().zip(keys) {
+            terms.push(format!("({key} = {})", self.expr(expr, &[], node)));
+        }
+        let ends = [(&bounds.lower, ">=", ">"), (&bounds.upper, "<=", "<")];
+        if let Some(key) = keys.get(bounds.equal.len()) {
+            for (bound, including, excluding) in ends {
+                match bound {
+                    KeyBound::Unbounded => {}
+                    KeyBound::Included(expr) => {
+                        terms.push(format!("({key} {including} {})", self.expr(expr, &[], node)));
+                    }
+                    KeyBound::Excluded(expr) => {
+                        terms.push(format!("({key} {excluding} {})", self.expr(expr, &[], node)));
+                    }
+                }
+            }
+        }
+        terms
+    }
+}
+
+fn conjunction(mut terms: Vec<String>) -> String {
+    if terms.len() == 1 { terms.remove(0) } else { format!("({})", terms.join(" AND ")) }
+}
+
+fn join_kind(kind: JoinKind, hashed: bool) -> String {
+    let kind = match kind {
+        JoinKind::Inner if hashed => return "Hash Join".to_owned(),
+        JoinKind::Inner => return "Nested Loop".to_owned(),
+        JoinKind::Left => "Left",
+        JoinKind::Right => "Right",
+        JoinKind::Full => "Full",
+        JoinKind::Semi => "Semi",
+        JoinKind::Anti => "Anti",
+    };
+    let algorithm = if hashed { "Hash" } else { "Nested Loop" };
+    format!("{algorithm} {kind} Join")
+}
