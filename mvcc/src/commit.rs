@@ -61,13 +61,15 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         control: Option<&mut C::Txn>,
     ) -> Result<Position> {
         let batch = writes.to_batch();
+        self.stall_if_behind();
         preemption_point("mvcc.commit.begin");
         let mut pipeline = self.pipeline.lock();
         self.check_writable()?;
         self.check_keyspaces(&mut pipeline, writes)?;
         if let Some(txn) = control {
-            self.control
-                .validate(txn, &|space, key| Ok(self.engine.snapshot().newest(space, key)?))?;
+            // Under the latch nothing is applied: one snapshot is the newest throughout.
+            let snapshot = self.engine.snapshot();
+            self.control.validate(txn, &|space, key| Ok(snapshot.newest(space, key)?))?;
         }
         let position = self.append_and_apply(&mut pipeline, RecordKind::Commit, batch)?;
         pipeline.known.extend(writes.spaces_of(Fate::Created));
@@ -132,7 +134,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             return Err(TxnError::OutcomeUnknown { source });
         }
         pipeline.last = position;
-        self.maintenance.note_log_bytes((header.len() + batch.as_bytes().len()) as u64);
+        self.note_logged(header.len() + batch.as_bytes().len(), lsn);
         Ok(position)
     }
 

@@ -1,10 +1,12 @@
 //! The one background task: flush, merge, checkpoint, let history and log go.
 //!
 //! Commits count the bytes they log and wake the task once enough have gathered; between wake-ups it
-//! sleeps. The log is released only up to what the engine has *durably*.
+//! sleeps. The log is released only up to what the engine has *durably*. When the engine falls too
+//! far behind the log, commits wait for the task's next round, so that memory stays bounded.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use driftdb_concurrency::ConcurrencyControl;
 use driftdb_env::kernel::preemption_point;
@@ -14,12 +16,20 @@ use driftdb_storage::{Commit, Engine, Lsn, Maintained, Result, StorageError};
 
 use crate::store::Shared;
 
+/// A commit that waits for the task gives up after this long: a slow task must not look like a hang.
+const STALL_MAX: Duration = Duration::from_secs(1);
+
 /// The task's side of a store.
 pub(crate) struct Maintenance {
     wake_bytes: u64,
+    stall_bytes: u64,
+    /// Whether commits should wait for the next round.
+    is_behind: AtomicBool,
     log_bytes: AtomicU64,
     orders: Mutex<Orders>,
     woken: Condvar,
+    /// A round has ended.
+    rounded: Condvar,
     /// The engine takes one maintainer at a time.
     maintaining: Mutex<Checkpoints>,
 }
@@ -28,6 +38,7 @@ pub(crate) struct Maintenance {
 struct Orders {
     is_due: bool,
     must_stop: bool,
+    round_count: u64,
     task: Option<Task>,
     first_error: Option<StorageError>,
 }
@@ -40,25 +51,26 @@ struct Checkpoints {
 }
 
 impl Maintenance {
-    pub(crate) fn new(wake_bytes: u64) -> Self {
+    pub(crate) fn new(wake_bytes: u64, stall_bytes: u64) -> Self {
         Self {
             wake_bytes: wake_bytes.max(1),
+            stall_bytes,
+            is_behind: AtomicBool::new(false),
             log_bytes: AtomicU64::new(0),
             orders: Mutex::default(),
             woken: Condvar::new(),
+            rounded: Condvar::new(),
             maintaining: Mutex::default(),
         }
     }
 
-    /// Counts bytes logged; wakes the task when enough have gathered.
-    pub(crate) fn note_log_bytes(&self, bytes: u64) {
+    /// Counts bytes logged; true when enough have gathered to wake the task.
+    fn note_log_bytes(&self, bytes: u64) -> bool {
         let before = self.log_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before / self.wake_bytes != (before + bytes) / self.wake_bytes {
-            self.wake();
-        }
+        before / self.wake_bytes != (before + bytes) / self.wake_bytes
     }
 
-    pub(crate) fn wake(&self) {
+    fn wake(&self) {
         self.orders.lock().is_due = true;
         self.woken.notify_all();
     }
@@ -82,6 +94,27 @@ impl Maintenance {
         }
     }
 
+    fn end_round(&self) {
+        self.orders.lock().round_count += 1;
+        self.rounded.notify_all();
+    }
+
+    /// Waits until the next round has ended.
+    fn wait_for_round(&self) {
+        let mut orders = self.orders.lock();
+        let round_count = orders.round_count;
+        if orders.task.is_none() || orders.must_stop {
+            return;
+        }
+        orders.is_due = true;
+        self.woken.notify_all();
+        while orders.round_count == round_count && !orders.must_stop {
+            if !self.rounded.wait_for(&mut orders, STALL_MAX) {
+                return;
+            }
+        }
+    }
+
     fn must_stop(&self) -> bool {
         self.orders.lock().must_stop
     }
@@ -94,6 +127,7 @@ impl Maintenance {
             orders.task.take()
         };
         self.woken.notify_all();
+        self.rounded.notify_all();
         if let Some(task) = task {
             task.join();
         }
@@ -108,6 +142,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
                 if let Err(error) = shared.maintain_round() {
                     shared.note_failure(error);
                 }
+                shared.maintenance.end_round();
             }
         });
         let mut orders = self.maintenance.orders.lock();
@@ -116,6 +151,29 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         orders.is_due = true;
         drop(orders);
         self.maintenance.woken.notify_all();
+    }
+
+    /// Counts the bytes of a record that ends at `end`, and wakes the task when it is due.
+    pub(crate) fn note_logged(&self, bytes: usize, end: Lsn) {
+        if self.maintenance.note_log_bytes(bytes as u64) {
+            self.note_lag(end);
+            self.maintenance.wake();
+        }
+    }
+
+    fn note_lag(&self, tail: Lsn) {
+        let durable = self.engine.durable();
+        let lag_bytes = tail.0.saturating_sub(durable.lsn.0);
+        // An engine that has never made anything durable may be one that never does.
+        let is_behind = durable != Commit::default() && lag_bytes > self.maintenance.stall_bytes;
+        self.maintenance.is_behind.store(is_behind, Ordering::Relaxed);
+    }
+
+    /// Called before a commit, without latches.
+    pub(crate) fn stall_if_behind(&self) {
+        if self.maintenance.is_behind.load(Ordering::Relaxed) {
+            self.maintenance.wait_for_round();
+        }
     }
 
     /// Everything that is due now.
@@ -133,6 +191,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             self.engine.checkpoint(&self.wal)?;
             checkpoints.last_tail = tail;
         }
+        self.note_lag(self.wal.tail());
         self.release_log(&mut checkpoints)
     }
 

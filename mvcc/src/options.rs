@@ -18,6 +18,8 @@ pub struct StoreOptions {
     pub checkpoint_log_bytes: u64,
     /// How much log is written between two looks of the background task, in bytes.
     pub maintain_log_bytes: u64,
+    /// How far the engine may fall behind the log before commits wait for it, in bytes.
+    pub stall_log_bytes: u64,
     /// Whether to start the background task. Without it nothing is flushed or dropped but by
     /// [`driftdb_concurrency::Store::checkpoint`].
     pub background: bool,
@@ -31,6 +33,7 @@ impl Default for StoreOptions {
             retention: None,
             checkpoint_log_bytes: 256 << 20,
             maintain_log_bytes: 1 << 20,
+            stall_log_bytes: 512 << 20,
             background: true,
         }
     }
@@ -45,6 +48,7 @@ impl StoreOptions {
             retention: None,
             checkpoint_log_bytes: 16 << 10,
             maintain_log_bytes: 1 << 10,
+            stall_log_bytes: 64 << 10,
             background: true,
         }
     }

@@ -10,7 +10,9 @@ use driftdb_concurrency::{
 };
 use driftdb_env::Env;
 use driftdb_env::sync::Mutex;
-use driftdb_storage::{Commit, Damage, Engine, RetentionPolicy, StorageError, Timestamp};
+use driftdb_storage::{
+    Commit, Damage, Engine, ErrorKind, RetentionPolicy, StorageError, Timestamp,
+};
 use driftdb_wal::Wal;
 
 use crate::clock::HybridClock;
@@ -52,13 +54,22 @@ pub(crate) struct Shared<E: Engine, C: ConcurrencyControl> {
     is_closing: AtomicBool,
 }
 
-/// Figures since open; only ends of transactions with writes are counted, so that readers share
-/// no counter.
+/// Figures since open. Transactions without writes are not counted, so that readers share no
+/// counter.
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) commits: AtomicU64,
     pub(crate) rollbacks: AtomicU64,
     pub(crate) conflicts: AtomicU64,
+}
+
+impl Counts {
+    /// Counts an error that says: run it again.
+    pub(crate) fn note_error(&self, error: &TxnError) {
+        if error.kind() == ErrorKind::Retry {
+            self.conflicts.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl<E: Engine, C: ConcurrencyControl> MvccStore<E, C> {
@@ -98,7 +109,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccStore<E, C> {
             readers: Readers::default(),
             retention: RetentionState::new(options.retention),
             counters,
-            maintenance: Maintenance::new(options.maintain_log_bytes),
+            maintenance: Maintenance::new(options.maintain_log_bytes, options.stall_log_bytes),
             checkpoint_log_bytes: options.checkpoint_log_bytes,
             counts: Counts::default(),
             next_txn: AtomicU64::new(1),

@@ -16,7 +16,7 @@ use driftdb_concurrency::{
     LockStrength, Locked, ReadAt, Result, RowBatch, SavepointId, ScanRequest, ScanState,
     Transaction, TxnId, WaitPolicy,
 };
-use driftdb_storage::{Engine, ErrorKind, KeyspaceId, Timestamp};
+use driftdb_storage::{Engine, KeyspaceId, Timestamp};
 
 use crate::store::Shared;
 use crate::view::View;
@@ -154,9 +154,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
                 Ok(Committed { commit: Some(position.commit), sequence: position.sequence })
             }
             Err(error) => {
-                if error.kind() == ErrorKind::Retry {
-                    counts.conflicts.fetch_add(1, Ordering::Relaxed);
-                }
+                counts.note_error(&error);
                 self.finish(None);
                 Err(error)
             }
@@ -228,7 +226,7 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
         intent: LockIntent,
         wait: WaitPolicy,
     ) -> Result<Locked> {
-        self.claim_key(space, key, strength, intent, wait)
+        self.lock_key(space, key, strength, intent, wait)
     }
 
     fn put(&mut self, space: KeyspaceId, key: &[u8], value: &[u8]) -> Result<()> {

@@ -29,9 +29,25 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         }
     }
 
+    /// See [`driftdb_concurrency::Transaction::lock`].
+    pub(super) fn lock_key(
+        &mut self,
+        space: KeyspaceId,
+        key: &[u8],
+        strength: LockStrength,
+        intent: LockIntent,
+        wait: WaitPolicy,
+    ) -> Result<Locked> {
+        let locked = self.claim_key(space, key, strength, intent, wait);
+        if let Err(error) = &locked {
+            self.shared.counts.note_error(error);
+        }
+        locked
+    }
+
     /// Claims a key and tells whether it changed since the snapshot. The claim comes first: from
     /// then on nobody changes the key, and whoever held it before has published.
-    pub(super) fn claim_key(
+    fn claim_key(
         &mut self,
         space: KeyspaceId,
         key: &[u8],
