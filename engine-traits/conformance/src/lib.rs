@@ -6,6 +6,7 @@
 //! ```ignore
 //! driftdb_conformance::storage_suite!(driftdb_storage_lsm::LsmEngine);
 //! driftdb_conformance::storage_suite!(driftdb_memory::MemoryEngine, without_files);
+//! driftdb_conformance::concurrency_suite!(open_store);
 //! ```
 //!
 //! Everything runs on the virtual disk with fixed seeds, so a failure repeats. Messages name the
@@ -15,4 +16,5 @@
 //! An implementation is finished when its suite passes; a suite is wrong when an implementation
 //! that breaks the contract passes it.
 
+pub mod concurrency;
 pub mod storage;

@@ -146,7 +146,12 @@ impl<S: Snapshot> Reads<'_, S> {
     ) -> Outcome {
         match result {
             Err(StorageError::SnapshotTooOld { .. }) if !promise.covers(ts) => Ok(()),
-            Err(StorageError::UnknownKeyspace { .. }) if !lives => Ok(()),
+            // Once a dropped keyspace is reclaimed, an engine may not know any more when it lived.
+            Err(StorageError::SnapshotTooOld { .. } | StorageError::UnknownKeyspace { .. })
+                if !lives =>
+            {
+                Ok(())
+            }
             Err(error) if self.tolerates(&error) => Ok(()),
             other => Err(format!("a read as of {ts:?}, which must be refused, gives {other:?}")),
         }
