@@ -29,6 +29,8 @@ struct Shard {
     ring: Vec<Entry>,
     hand: usize,
     bytes: usize,
+    hits: u64,
+    misses: u64,
 }
 
 #[derive(Debug)]
@@ -54,10 +56,22 @@ impl Cache {
     /// The node of a page.
     pub(crate) fn get(&self, at: PageRef) -> Option<Arc<Node>> {
         let mut shard = self.shard(at).lock();
-        let index = *shard.by_page.get(&at)?;
+        let Some(&index) = shard.by_page.get(&at) else {
+            shard.misses += 1;
+            return None;
+        };
+        shard.hits += 1;
         let entry = &mut shard.ring[index];
         entry.referenced = true;
         Some(Arc::clone(&entry.node))
+    }
+
+    /// How often a node was there, and how often not.
+    pub(crate) fn hits_and_misses(&self) -> (u64, u64) {
+        self.shards.iter().fold((0, 0), |(hits, misses), shard| {
+            let shard = shard.lock();
+            (hits + shard.hits, misses + shard.misses)
+        })
     }
 
     /// Keeps a clean node for as long as there is room.

@@ -153,23 +153,18 @@ impl BtreeEngine {
     fn remove(&self, doomed: Vec<Doomed>) -> Result<()> {
         preemption_point("btree.fold");
         let _nobody_applies = self.applying.lock();
-        let mut state = self.state.lock();
-        let (root, mut writer) = state.writer(&self.pager);
         for Doomed { key, chain } in doomed {
-            writer.remove(root, key.borrow(), &chain)?;
+            self.change(|root, writer| writer.remove(root, key.borrow(), &chain))?;
         }
         Ok(())
     }
 
     fn forget(&self, gone: &[KeyspaceId], policy: &RetentionPolicy) {
-        if gone.is_empty() {
-            return;
+        if !gone.is_empty() {
+            self.change_facts(|facts| {
+                gone.iter().for_each(|space| facts.forget(*space, policy.of(*space)));
+            });
         }
-        let mut state = self.state.lock();
-        let facts = Arc::make_mut(&mut state.facts);
-        gone.iter().for_each(|space| facts.forget(*space, policy.of(*space)));
-        state.changed = true;
-        state.view = None;
     }
 
     /// The tree as it is now; `None` if the durable one is the same.
@@ -219,6 +214,7 @@ impl BtreeEngine {
         let mut let_go = picture.let_go.resolve();
         if planted!("btree.freed-page-reused-early") {
             maintenance.free.put_now(&let_go);
+            let_go.clear();
         }
         let generation = old.generation + 1;
         let mut writing = Writing {

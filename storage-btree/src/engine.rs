@@ -9,6 +9,7 @@
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
+use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::Mutex;
 use driftdb_env::{DiskLock, Env};
 use driftdb_storage::{
@@ -24,7 +25,7 @@ use crate::key::VersionKey;
 use crate::pager::Pager;
 use crate::snapshot::{BtreeSnapshot, Pin, View};
 use crate::superblock::Superblock;
-use crate::tree::{LetGo, Root, Writer};
+use crate::tree::{LetGo, Missing, Root, Writer};
 use crate::{open, verify};
 
 /// The copy-on-write B+tree engine.
@@ -82,19 +83,6 @@ impl Readers {
 }
 
 impl State {
-    /// The root, and a writer for it. Forgets the view: it would keep the root shared.
-    pub(crate) fn writer<'s>(&'s mut self, pager: &'s Pager) -> (&'s mut Root, Writer<'s>) {
-        self.view = None;
-        self.changed = true;
-        let writer = Writer {
-            pager,
-            epoch: self.epoch,
-            let_go: &mut self.let_go,
-            dirty_bytes: &mut self.dirty_bytes,
-        };
-        (&mut self.root, writer)
-    }
-
     /// Refuses a batch that cannot be applied, before anything is changed.
     fn check(&self, batch: &WriteBatch, at: Commit) -> Result<()> {
         if at.ts <= self.applied.ts || at.lsn <= self.applied.lsn {
@@ -128,22 +116,53 @@ impl State {
         }
         Ok(())
     }
+}
 
-    fn apply_one(&mut self, pager: &Pager, operation: Operation<'_>, at: Commit) -> Result<()> {
+impl BtreeEngine {
+    /// Changes the tree. The state is held only while nothing has to be read from disk.
+    pub(crate) fn change(
+        &self,
+        mut change: impl FnMut(&mut Root, &mut Writer<'_>) -> std::result::Result<(), Missing>,
+    ) -> Result<()> {
+        let mut loaded = Vec::new();
+        loop {
+            let mut state = self.state.lock();
+            // The view of this moment would keep the root shared.
+            state.view = None;
+            state.changed = true;
+            let State { root, let_go, dirty_bytes, epoch, .. } = &mut *state;
+            let (pager, epoch) = (&*self.pager, *epoch);
+            let mut writer = Writer { pager, loaded: &loaded, epoch, let_go, dirty_bytes };
+            let Err(Missing { at, level }) = change(root, &mut writer) else { return Ok(()) };
+            drop(state);
+            loaded.push(self.pager.node(at, level)?);
+        }
+    }
+
+    fn apply_one(&self, operation: Operation<'_>, at: Commit) -> Result<()> {
+        preemption_point("btree.apply");
         let (space, key, value) = match operation {
             Operation::Put { space, key, value } => (space, key, Some(value)),
             Operation::Delete { space, key } => (space, key, None),
             Operation::CreateKeyspace(space) => {
-                Arc::make_mut(&mut self.facts).create(space, at.ts);
+                self.change_facts(|facts| facts.create(space, at.ts));
                 return Ok(());
             }
             Operation::DropKeyspace(space) => {
-                Arc::make_mut(&mut self.facts).drop_at(space, at.ts);
+                self.change_facts(|facts| facts.drop_at(space, at.ts));
                 return Ok(());
             }
         };
-        let (root, mut writer) = self.writer(pager);
-        writer.insert(root, VersionKey::at(space, key, at.ts), value)
+        let key = VersionKey::at(space, key, at.ts);
+        self.change(|root, writer| writer.insert(root, key, value))
+    }
+
+    /// Changes what is known about keyspaces.
+    pub(crate) fn change_facts(&self, change: impl FnOnce(&mut Facts)) {
+        let mut state = self.state.lock();
+        state.view = None;
+        state.changed = true;
+        change(Arc::make_mut(&mut state.facts));
     }
 }
 
@@ -173,22 +192,23 @@ impl Engine for BtreeEngine {
     fn apply(&self, batch: &WriteBatch, at: Commit) -> Result<()> {
         let _one_at_a_time = self.applying.lock();
         self.health.check()?;
-        let mut state = self.state.lock();
-        if at <= state.applied {
-            // A replay of what is already here.
-            return Ok(());
+        {
+            let state = self.state.lock();
+            if at <= state.applied {
+                // A replay of what is already here.
+                return Ok(());
+            }
+            state.check(batch, at)?;
         }
-        state.check(batch, at)?;
-        state.view = None;
-        state.changed = true;
         for operation in batch.operations() {
-            // Versions of a batch that failed half-way stay in the tree, but no view reaches their
-            // time, and no checkpoint comes after a failure.
-            state
-                .apply_one(&self.pager, operation, at)
-                .map_err(|error| self.health.poison(error))?;
+            // Until the whole batch is there, no view reaches its time. If it fails half-way, none
+            // ever will, and no checkpoint comes after a failure.
+            self.apply_one(operation, at).map_err(|error| self.health.poison(error))?;
         }
+        let mut state = self.state.lock();
         state.applied = at;
+        state.changed = true;
+        state.view = None;
         Ok(())
     }
 
@@ -234,8 +254,7 @@ impl Engine for BtreeEngine {
     }
 
     fn stats(&self, out: &mut dyn FnMut(&'static str, u64)) {
-        let counters = &self.pager.counters;
-        counters.report(out);
+        self.pager.report(out);
         let dirty = self.state.lock().dirty_bytes as u64;
         out("dirty_bytes_now", dirty);
         let superblock = self.readers.lock().superblock;

@@ -4,10 +4,10 @@ use driftdb_storage::{Fold, KeyspaceId, Result, RetentionPolicy, Verdict};
 
 use crate::codec::Overflow;
 use crate::key::OwnedKey;
-use crate::node::{Body, Child, Leaf};
+use crate::node::{Body, Child, Leaf, Location};
 use crate::pager::Pager;
 use crate::position::load;
-use crate::slotted::Tag;
+use crate::slotted::{Slot, Tag};
 use crate::tree::Root;
 
 /// Versions are handed on in groups of about this many.
@@ -88,7 +88,7 @@ impl<'a> Judge<'a> {
         for slot in leaf.entries.iter() {
             let space = KeyspaceId(slot.key.space);
             if self.gone.contains(&space) {
-                self.doom(slot.key.to_owned(), slot.tag, slot.value)?;
+                self.doom(leaf, slot)?;
                 continue;
             }
             let same = |(key, _): &(OwnedKey, _)| key.borrow().same_key(&slot.key);
@@ -100,7 +100,7 @@ impl<'a> Judge<'a> {
             match fold.judge(slot.key.ts(), slot.tag == Tag::Tombstone) {
                 // What is older than a version that stays must stay hidden by the tombstones above.
                 Verdict::Keep => self.bottoms.clear(),
-                Verdict::Drop => self.doom(slot.key.to_owned(), slot.tag, slot.value)?,
+                Verdict::Drop => self.doom(leaf, slot)?,
                 Verdict::DropIfBottom => self.bottoms.push(slot.key.to_owned()),
             }
         }
@@ -113,14 +113,17 @@ impl<'a> Judge<'a> {
         self.current = None;
     }
 
-    fn doom(&mut self, key: OwnedKey, tag: Tag, value: &[u8]) -> Result<()> {
-        let chain = if tag == Tag::Overflow {
-            let chain = self.pager.read_overflow(Overflow::decode(value))?;
-            chain.location.pages().collect()
-        } else {
-            Vec::new()
+    fn doom(&mut self, leaf: &Leaf, slot: Slot<'_>) -> Result<()> {
+        let chain = match slot.tag {
+            Tag::Overflow => {
+                self.pager.read_overflow(Overflow::decode(slot.value))?.location.into()
+            }
+            // Written since this leaf was made; another copy of the leaf may refer to the chain.
+            Tag::Pending => leaf.pending(slot.value).location.get().cloned(),
+            Tag::Tombstone | Tag::Inline | Tag::Child => None,
         };
-        self.doomed.push(Doomed { key, chain });
+        let chain = chain.iter().flat_map(Location::pages).collect();
+        self.doomed.push(Doomed { key: slot.key.to_owned(), chain });
         Ok(())
     }
 

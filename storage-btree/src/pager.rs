@@ -21,25 +21,7 @@ pub(crate) struct Counters {
     pub(crate) pages_written: AtomicU64,
     pub(crate) bytes_written: AtomicU64,
     pub(crate) bytes_read: AtomicU64,
-    pub(crate) cache_hits: AtomicU64,
-    pub(crate) cache_misses: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
-}
-
-impl Counters {
-    /// Reports each figure under its name.
-    pub(crate) fn report(&self, out: &mut dyn FnMut(&'static str, u64)) {
-        for (name, counter) in [
-            ("checkpoints", &self.checkpoints),
-            ("pages_written", &self.pages_written),
-            ("bytes_written", &self.bytes_written),
-            ("bytes_read", &self.bytes_read),
-            ("cache_hits", &self.cache_hits),
-            ("cache_misses", &self.cache_misses),
-        ] {
-            out(name, counter.load(Ordering::Relaxed));
-        }
-    }
 }
 
 /// The page file and its cache.
@@ -70,6 +52,22 @@ impl Pager {
     /// The file has grown.
     pub(crate) fn set_page_count(&self, page_count: u64) {
         self.page_count.store(page_count, Ordering::Release);
+    }
+
+    /// Reports each figure under its name.
+    pub(crate) fn report(&self, out: &mut dyn FnMut(&'static str, u64)) {
+        let Counters { pages_written, bytes_written, bytes_read, checkpoints } = &self.counters;
+        for (name, counter) in [
+            ("checkpoints", checkpoints),
+            ("pages_written", pages_written),
+            ("bytes_written", bytes_written),
+            ("bytes_read", bytes_read),
+        ] {
+            out(name, counter.load(Ordering::Relaxed));
+        }
+        let (hits, misses) = self.cache.hits_and_misses();
+        out("cache_hits", hits);
+        out("cache_misses", misses);
     }
 
     /// Bytes of payload that one page holds.
@@ -104,16 +102,19 @@ impl Pager {
     /// The node at `at`, which its parent says is of `level`.
     pub(crate) fn node(&self, at: PageRef, level: u8) -> Result<Arc<Node>> {
         if let Some(node) = self.cache.get(at) {
-            self.counters.cache_hits.fetch_add(1, Ordering::Relaxed);
             if node.level == level {
                 return Ok(node);
             }
             return Err(self.damage(at.page, "node at the wrong height of the tree"));
         }
-        self.counters.cache_misses.fetch_add(1, Ordering::Relaxed);
         let node = Arc::new(self.read_node(at, level)?);
         self.cache.insert(at, &node);
         Ok(node)
+    }
+
+    /// The node at `at`, if it is in memory.
+    pub(crate) fn cached(&self, at: PageRef) -> Option<Arc<Node>> {
+        self.cache.get(at)
     }
 
     /// Keeps a node that was just written.

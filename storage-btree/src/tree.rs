@@ -4,11 +4,9 @@
 
 use std::sync::Arc;
 
-use driftdb_storage::Result;
-
 use crate::codec::Overflow;
 use crate::key::{OwnedKey, VersionKey};
-use crate::node::{Body, Branch, Child, Large, Leaf, Node};
+use crate::node::{Body, Branch, Child, Large, Leaf, Node, PageRef};
 use crate::pager::Pager;
 use crate::slotted::{Tag, entry_size};
 
@@ -64,9 +62,22 @@ impl Root {
     }
 }
 
+/// A node that must be read before the tree can be changed. The writer does no I/O itself, since it
+/// works under the latch that every new snapshot needs; whoever called it reads the node, hands it in
+/// with the others, and tries again.
+#[derive(Debug)]
+pub(crate) struct Missing {
+    pub(crate) at: PageRef,
+    pub(crate) level: u8,
+}
+
+type Result<T> = std::result::Result<T, Missing>;
+
 /// The one who may change the tree.
 pub(crate) struct Writer<'a> {
     pub(crate) pager: &'a Pager,
+    /// Nodes that were missing in earlier attempts.
+    pub(crate) loaded: &'a [Arc<Node>],
     /// Nodes born in this epoch, and not shared, change in place.
     pub(crate) epoch: u64,
     pub(crate) let_go: &'a mut LetGo,
@@ -92,7 +103,7 @@ impl Writer<'_> {
         let Some(split) = self.insert_into(&mut root.child, level, key, value)? else {
             return Ok(());
         };
-        let left = std::mem::replace(&mut root.child, Child::Disk(Default::default()));
+        let left = std::mem::replace(&mut root.child, Child::Disk(PageRef::default()));
         let branch = Branch::of_two(left, split.separator.borrow(), split.right);
         root.level += 1;
         let node = Node::new(self.epoch, root.level, Body::Branch(branch));
@@ -102,7 +113,7 @@ impl Writer<'_> {
     }
 
     /// Takes a version out of the tree, if it is there. `chain` are the pages of its overflow chain,
-    /// if the caller read them.
+    /// if it is on disk.
     pub(crate) fn remove(
         &mut self,
         root: &mut Root,
@@ -118,7 +129,7 @@ impl Writer<'_> {
     fn own<'c>(&mut self, child: &'c mut Child, level: u8) -> Result<&'c mut Node> {
         let copy = match child {
             Child::Disk(at) => {
-                let node = self.pager.node(*at, level)?;
+                let node = self.node(*at, level)?;
                 self.let_go.node(&node);
                 Some(node.copy(self.epoch))
             }
@@ -223,14 +234,10 @@ impl Writer<'_> {
                 let Ok(index) = leaf.entries.search(key) else { return Ok(()) };
                 let slot = leaf.entries.get(index);
                 if slot.tag == Tag::Overflow {
-                    let overflow = Overflow::decode(slot.value);
-                    // The caller may have seen the value before it was on disk.
-                    if chain.first() == Some(&overflow.at.page) {
-                        self.let_go.pages.extend(chain);
-                    } else {
-                        let chain = self.pager.read_overflow(overflow)?;
-                        self.let_go.pages.extend(chain.location.pages());
-                    }
+                    // The caller saw the same entry: chains are written by checkpoints only, and
+                    // none runs beside a fold.
+                    assert_eq!(chain.first(), Some(&Overflow::decode(slot.value).at.page));
+                    self.let_go.pages.extend(chain);
                 }
                 self.let_go.large.extend(leaf.remove(index));
                 Ok(())
@@ -278,9 +285,16 @@ impl Writer<'_> {
 
     fn look(&self, child: &Child, level: u8) -> Result<Arc<Node>> {
         match child {
-            Child::Disk(at) => self.pager.node(*at, level),
+            Child::Disk(at) => self.node(*at, level),
             Child::Memory(node) => Ok(Arc::clone(node)),
         }
+    }
+
+    fn node(&self, at: PageRef, level: u8) -> Result<Arc<Node>> {
+        let is_it = |node: &&Arc<Node>| node.location.get().is_some_and(|found| found.at == at);
+        let loaded = self.loaded.iter().find(is_it).cloned();
+        let node = loaded.or_else(|| self.pager.cached(at)).filter(|node| node.level == level);
+        node.ok_or(Missing { at, level })
     }
 
     /// Drops branches at the top that lead to one child only.

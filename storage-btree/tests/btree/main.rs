@@ -1,5 +1,8 @@
 //! Everything about the engine that only shows from outside, in one binary.
 
 mod files;
+mod format;
 mod model;
+mod planted;
 mod properties;
+mod threads;

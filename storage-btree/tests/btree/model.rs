@@ -1,5 +1,6 @@
 //! The plainest database with versions, and an engine beside it on a virtual disk.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +25,25 @@ impl LogBarrier for Ready {
     }
 }
 
+/// A log that takes its time: batches are applied, and snapshots taken, while a checkpoint waits.
+pub(crate) struct Busy<'a> {
+    pub(crate) engine: &'a BtreeEngine,
+    pub(crate) batches: &'a [(Commit, WriteBatch)],
+    pub(crate) snapshot: RefCell<Option<BtreeSnapshot>>,
+    pub(crate) was_asked: Cell<bool>,
+}
+
+impl LogBarrier for Busy<'_> {
+    fn wait_durable(&self, _lsn: Lsn) -> Result<()> {
+        self.was_asked.set(true);
+        for (at, batch) in self.batches {
+            self.engine.apply(batch, *at)?;
+            *self.snapshot.borrow_mut() = Some(self.engine.snapshot());
+        }
+        Ok(())
+    }
+}
+
 /// Values by key and time; `None` is a tombstone.
 pub(crate) type Versions = BTreeMap<Vec<u8>, BTreeMap<u64, Option<Vec<u8>>>>;
 
@@ -39,8 +59,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let disk = SimDisk::new(1);
-        let env = sim_env(&disk, 1);
+        Self::seeded(1)
+    }
+
+    pub(crate) fn seeded(seed: u64) -> Self {
+        let disk = SimDisk::new(seed);
+        let env = sim_env(&disk, seed);
         let mut world = Self {
             disk,
             env,
@@ -86,6 +110,13 @@ impl World {
     }
 
     pub(crate) fn commit(&mut self, batch: WriteBatch) {
+        let at = self.log(batch);
+        let (_, batch) = self.log.last().expect("just logged");
+        self.engine().apply(batch, at).expect("a good batch applies");
+    }
+
+    /// Puts a batch into the log and the model, not into the engine.
+    pub(crate) fn log(&mut self, batch: WriteBatch) -> Commit {
         let n = self.log.len() as u64 + 1;
         let at = Commit { lsn: Lsn(n), ts: Timestamp(n * 10) };
         for operation in batch.operations() {
@@ -97,8 +128,26 @@ impl World {
             };
             self.versions.entry(key.to_vec()).or_default().insert(n * 10, value);
         }
-        self.engine().apply(&batch, at).expect("a good batch applies");
         self.log.push((at, batch));
+        at
+    }
+
+    /// A checkpoint while `batches` are applied; gives a snapshot taken just after the last of them,
+    /// which is still during the checkpoint.
+    pub(crate) fn busy_checkpoint(&mut self, batches: Vec<WriteBatch>) -> Option<BtreeSnapshot> {
+        let first = self.log.len();
+        for batch in batches {
+            self.log(batch);
+        }
+        let batches = &self.log[first..];
+        let (snapshot, was_asked) = (RefCell::new(None), Cell::new(false));
+        let busy = Busy { engine: self.engine(), batches, snapshot, was_asked };
+        self.engine().checkpoint(&busy).expect("a checkpoint succeeds");
+        if !busy.was_asked.get() {
+            // There was nothing to write.
+            busy.wait_durable(Lsn(0)).expect("good batches apply");
+        }
+        busy.snapshot.into_inner()
     }
 
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {

@@ -6,10 +6,13 @@ use proptest::prelude::*;
 
 use crate::model::{Ready, SPACE, Versions, World, check};
 
+type Writes = Vec<(u16, Option<u16>)>;
+
 #[derive(Debug, Clone)]
 enum Step {
-    Commit(Vec<(u16, Option<u16>)>),
+    Commit(Writes),
     Checkpoint,
+    BusyCheckpoint(Vec<Writes>),
     Maintain,
     Reopen,
     TakeSnapshot,
@@ -21,9 +24,11 @@ fn step() -> impl Strategy<Value = Step> {
     // Sizes on both sides of what fits a leaf (118 bytes) and a page (472).
     let size = prop_oneof![6 => 0u16..60, 2 => 100u16..130, 1 => 400u16..2000];
     let write = (0u16..60, prop::option::weighted(0.8, size));
+    let writes = prop::collection::vec(write, 1..12);
     prop_oneof![
-        12 => prop::collection::vec(write, 1..12).prop_map(Step::Commit),
+        12 => writes.clone().prop_map(Step::Commit),
         1 => Just(Step::Checkpoint),
+        2 => prop::collection::vec(writes, 1..4).prop_map(Step::BusyCheckpoint),
         3 => Just(Step::Maintain),
         1 => Just(Step::Reopen),
         2 => Just(Step::TakeSnapshot),
@@ -48,20 +53,35 @@ struct Held {
     now: u64,
 }
 
+impl Held {
+    fn of(world: &World, snapshot: BtreeSnapshot) -> Self {
+        let (since, now) = (world.keep_since, world.now());
+        Self { snapshot, versions: world.versions.clone(), since, now }
+    }
+}
+
+fn batch(writes: Writes) -> WriteBatch {
+    let mut batch = WriteBatch::new();
+    for (n, size) in writes {
+        match size {
+            None => batch.delete(SPACE, &key(n)),
+            Some(size) => batch.put(SPACE, &key(n), &vec![n as u8; size.into()]),
+        }
+    }
+    batch
+}
+
 fn run(steps: Vec<Step>) {
     let mut world = World::new();
     let mut held: Vec<Held> = Vec::new();
     for step in steps {
         match step {
             Step::Commit(writes) => {
-                let mut batch = WriteBatch::new();
-                for (n, size) in writes {
-                    match size {
-                        None => batch.delete(SPACE, &key(n)),
-                        Some(size) => batch.put(SPACE, &key(n), &vec![n as u8; size.into()]),
-                    }
-                }
-                world.commit(batch);
+                world.commit(batch(writes));
+            }
+            Step::BusyCheckpoint(batches) => {
+                let snapshot = world.busy_checkpoint(batches.into_iter().map(batch).collect());
+                held.extend(snapshot.map(|snapshot| Held::of(&world, snapshot)));
             }
             Step::Checkpoint => {
                 world.checkpoint();
@@ -75,12 +95,7 @@ fn run(steps: Vec<Step>) {
                 world.reopen();
                 world.verify();
             }
-            Step::TakeSnapshot => held.push(Held {
-                snapshot: world.engine().snapshot(),
-                versions: world.versions.clone(),
-                since: world.keep_since,
-                now: world.now(),
-            }),
+            Step::TakeSnapshot => held.push(Held::of(&world, world.engine().snapshot())),
             Step::DropSnapshot => {
                 held.pop();
             }
@@ -103,7 +118,7 @@ fn run(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(60))]
     #[test]
     fn any_history_agrees_with_a_map(steps in prop::collection::vec(step(), 1..80)) {
         run(steps);
