@@ -99,7 +99,7 @@ impl Maintenance {
         self.rounded.notify_all();
     }
 
-    /// Waits until the next round has ended.
+    /// Waits until the engine has caught up, or the next round has ended.
     fn wait_for_round(&self) {
         let mut orders = self.orders.lock();
         let round_count = orders.round_count;
@@ -108,7 +108,8 @@ impl Maintenance {
         }
         orders.is_due = true;
         self.woken.notify_all();
-        while orders.round_count == round_count && !orders.must_stop {
+        let is_behind = || self.is_behind.load(Ordering::Relaxed);
+        while is_behind() && orders.round_count == round_count && !orders.must_stop {
             if !self.rounded.wait_for(&mut orders, STALL_MAX) {
                 return;
             }
@@ -166,7 +167,11 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         let lag_bytes = tail.0.saturating_sub(durable.lsn.0);
         // An engine that has never made anything durable may be one that never does.
         let is_behind = durable != Commit::default() && lag_bytes > self.maintenance.stall_bytes;
-        self.maintenance.is_behind.store(is_behind, Ordering::Relaxed);
+        if self.maintenance.is_behind.swap(is_behind, Ordering::Relaxed) && !is_behind {
+            // Under the latch, so that no waiter is between its look and its wait.
+            let _orders = self.maintenance.orders.lock();
+            self.maintenance.rounded.notify_all();
+        }
     }
 
     /// Called before a commit, without latches.
@@ -184,6 +189,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             && self.engine.maintain(&self.wal)? == Maintained::Worked
         {
             preemption_point("mvcc.maintain.step");
+            self.note_lag(self.wal.tail());
         }
         let tail = self.wal.tail();
         let since = self.engine.durable().lsn.max(checkpoints.last_tail);
