@@ -12,6 +12,8 @@ mod interval_input;
 mod interval_output;
 mod keyword;
 mod output;
+mod pattern;
+mod pattern_input;
 mod zone;
 
 pub(crate) use arithmetic::{
@@ -20,7 +22,7 @@ pub(crate) use arithmetic::{
     justify_interval, time_add, timestamp_diff, timestamp_to_timestamptz, timestamptz_to_timestamp,
 };
 pub(crate) use calendar::{
-    DAY_MICROS, HOUR_MICROS, MINUTE_MICROS, SECOND_MICROS, checked_date, valid_date,
+    DAY_MICROS, HOUR_MICROS, MINUTE_MICROS, SECOND_MICROS, checked_date, is_day, valid_date,
     valid_timestamp,
 };
 pub(crate) use field::{
@@ -30,6 +32,8 @@ pub(crate) use input::{parse_date, parse_time, parse_timestamp, parse_timestampt
 pub(crate) use interval_input::parse_interval;
 pub(crate) use interval_output::write_interval;
 pub(crate) use output::{write_date, write_time, write_timestamp, write_timestamptz};
+pub(crate) use pattern::{Moment, format_moment};
+pub(crate) use pattern_input::{to_date, to_timestamp};
 pub use zone::TimeZone;
 
 use crate::function::mistyped;

@@ -11,6 +11,7 @@ mod float;
 mod hash;
 mod integer;
 mod numeric;
+mod pattern;
 mod resolve;
 mod session;
 mod string;

@@ -5,11 +5,14 @@
 //! with equal scale have equal representations. Result scales are PostgreSQL's (numeric.c).
 
 mod arithmetic;
+mod pattern;
 mod power;
 mod rounding;
 mod text;
 mod transcendental;
 mod wire;
+
+pub(crate) use pattern::format_number;
 
 use std::cmp::Ordering;
 use std::hash::Hasher;

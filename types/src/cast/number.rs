@@ -67,7 +67,7 @@ fn from_numeric(number: &Numeric, to: DataType) -> Result<Value, ValueError> {
     match to {
         DataType::Float8 => {
             let v = number.to_f64();
-            if v.is_infinite() && number.is_finite() {
+            if (v.is_infinite() && number.is_finite()) || (v == 0.0 && !number.is_zero()) {
                 let message = format!("\"{number}\" is out of range for type double precision");
                 return Err(ValueError::out_of_range("").with_message(message));
             }

@@ -81,14 +81,17 @@ pub(crate) fn date_from_civil(civil: Civil) -> Option<i32> {
     i32::try_from(days).ok().filter(|days| valid_date(*days))
 }
 
-/// The date type's value for three numbers, if there is such a day.
+/// Whether the calendar has a day.
+pub(crate) fn is_day(year: i32, month: i64, day: i64) -> bool {
+    (1..=12).contains(&month) && (1..=i64::from(days_in_month(year, month as i32))).contains(&day)
+}
+
+/// The date type's value for three numbers, if there is such a day in its range.
 pub(crate) fn checked_date(year: i32, month: i64, day: i64) -> Option<i32> {
-    let month = i32::try_from(month).ok().filter(|month| (1..=12).contains(month))?;
-    let day = i32::try_from(day).ok()?;
-    if day < 1 || day > days_in_month(year, month) {
+    if !is_day(year, month, day) {
         return None;
     }
-    date_from_civil(Civil { year, month, day })
+    date_from_civil(Civil { year, month: month as i32, day: day as i32 })
 }
 
 /// Whether a finite date is in the range of the type.

@@ -79,6 +79,13 @@ pub(crate) fn extract(field: &str, subject: Subject) -> Result<Option<Numeric>, 
 /// As [`extract`].
 pub(crate) fn extract_float(field: &str, subject: Subject) -> Result<Option<f64>, ValueError> {
     match lookup(field, subject)? {
+        // In floating point the sum of the day and its part is rounded once more.
+        Found::Decimal(_) if field.eq_ignore_ascii_case("julian") => {
+            Ok(subject.civil().map(|civil| {
+                let seconds = civil.time() as f64 / SECOND_MICROS as f64;
+                (civil.date.days() + 2_451_545) as f64 + seconds / 86_400.0
+            }))
+        }
         Found::Decimal(Decimal(digits, scale)) => {
             Ok(Some(digits as f64 / 10f64.powi(i32::from(scale))))
         }
@@ -129,12 +136,9 @@ fn lookup(field: &str, subject: Subject) -> Result<Found, ValueError> {
             "year" | "decade" | "century" | "millennium" | "julian" | "isoyear" | "epoch" => {
                 Found::Infinite(negative)
             }
-            "timezone" | "timezone_hour" | "timezone_minute"
-                if !matches!(subject, Subject::Timestamptz(..)) =>
+            _ if matches!(subject, Subject::Date(_))
+                && (is_clock(unit) || unit.starts_with("timezone")) =>
             {
-                return Err(unsupported(&name, ty));
-            }
-            _ if matches!(subject, Subject::Date(_)) && is_clock(unit) => {
                 return Err(unsupported(&name, ty));
             }
             _ => Found::Nothing,
@@ -312,11 +316,11 @@ fn truncate(unit: &str, mut civil: CivilTime) -> Option<CivilTime> {
 /// 22023 and 0A000 as [`extract`].
 pub(crate) fn date_trunc(field: &str, v: i64, zone: Option<&TimeZone>) -> Result<i64, ValueError> {
     let ty = if zone.is_some() { DataType::Timestamptz } else { DataType::Timestamp };
-    let name = field.to_ascii_lowercase();
-    let Some(unit) = canonical(&name) else { return Err(unknown(&name, ty)) };
     if v == i64::MIN || v == i64::MAX {
         return Ok(v);
     }
+    let name = field.to_ascii_lowercase();
+    let Some(unit) = unit(&name) else { return Err(unknown(&name, ty)) };
     let offset = zone.map_or(0, |zone| zone.offset_at(v));
     let civil = split_timestamp(v.saturating_add(i64::from(offset) * SECOND_MICROS));
     let cut = truncate(unit, civil).ok_or_else(|| unsupported(&name, ty))?;
@@ -335,7 +339,7 @@ pub(crate) fn date_trunc(field: &str, v: i64, zone: Option<&TimeZone>) -> Result
 /// As [`date_trunc`].
 pub(crate) fn date_trunc_interval(field: &str, v: Interval) -> Result<Interval, ValueError> {
     let name = field.to_ascii_lowercase();
-    let Some(unit) = canonical(&name) else { return Err(unknown(&name, DataType::Interval)) };
+    let Some(unit) = unit(&name) else { return Err(unknown(&name, DataType::Interval)) };
     let months = |size: i32| Interval { months: v.months / size * size, days: 0, micros: 0 };
     let clock = |size: i64| Interval { micros: v.micros / size * size, ..v };
     Ok(match unit {
@@ -384,8 +388,6 @@ pub(crate) fn date_bin(stride: Interval, v: i64, origin: i64) -> Result<i64, Val
         return Err(timestamp_out_of_range().with_message("stride must be greater than zero"));
     }
     let difference = v.checked_sub(origin).ok_or_else(interval_out_of_range)?;
-    // In PostgreSQL 15 bins before the origin begin one stride earlier, even those that fit exactly.
-    let whole = difference / size * size;
-    let binned = if difference < 0 && size > 1 { whole - size } else { whole };
+    let binned = difference.div_euclid(size).checked_mul(size).ok_or_else(interval_out_of_range)?;
     origin.checked_add(binned).ok_or_else(timestamp_out_of_range)
 }

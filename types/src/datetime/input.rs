@@ -126,9 +126,7 @@ pub(super) fn split(text: &str) -> Result<Vec<Field>, Problem> {
             let mut field = take(&mut at, &|byte| byte.is_ascii_alphabetic());
             let dated = match bytes.get(at) {
                 Some(b'-' | b'/' | b'.') => true,
-                Some(byte) if *byte == b'+' || digit(*byte) => {
-                    keyword(&field).is_none() && abbreviation_offset(&field).is_none()
-                }
+                Some(byte) if *byte == b'+' || digit(*byte) => keyword(&field).is_none(),
                 _ => false,
             };
             if dated {
@@ -496,7 +494,10 @@ impl Reader {
             return Ok(());
         }
         match field.form {
-            Form::Time => self.set_time(clock(text)?),
+            Form::Time => {
+                self.time_next = false;
+                self.set_time(clock(text)?)
+            }
             Form::Offset => self.offset(text),
             Form::Word => self.word(text),
             Form::Special => match keyword(text) {
@@ -554,7 +555,6 @@ impl Reader {
                 if self.has_date() && text.len() == 4 && self.time.is_none() {
                     return self.run_together(text);
                 }
-                // "10 pm": an hour alone.
                 self.part(text)
             }
         }
@@ -616,18 +616,8 @@ pub(super) fn read(text: &str, ctx: &EvalContext) -> Result<Meaning, Problem> {
         return Err(Problem::Format);
     }
     let mut reader = Reader { order: ctx.date_order, ..Reader::default() };
-    for (index, field) in fields.iter().enumerate() {
-        // "10 pm" and "10 am": a number before a meridiem, with no time yet, is the hour.
-        let next_word = fields.get(index + 1).map(|next| next.text.as_str());
-        let hour_only = field.form == Form::Number
-            && field.text.len() <= 2
-            && matches!(next_word, Some("am" | "pm"))
-            && reader.time.is_none();
-        if hour_only {
-            reader.set_time(time_of(integer(&field.text)?, 0, 0, 0)?)?;
-        } else {
-            reader.field(field)?;
-        }
+    for field in &fields {
+        reader.field(field)?;
     }
     if reader.julian_next || reader.time_next {
         return Err(Problem::Format);
@@ -684,8 +674,12 @@ pub(crate) fn parse_date(text: &str, ctx: &EvalContext) -> Result<i32, ValueErro
 /// As [`parse_date`].
 pub(crate) fn parse_time(text: &str, ctx: &EvalContext) -> Result<i64, ValueError> {
     let invalid = || Problem::Format.error("time", text);
-    // Digits without punctuation are a time here: 040506, 0405.
+    // A T may come first.
     let trimmed = text.trim();
+    let is_digit = |c: char| c.is_ascii_digit();
+    let stripped = trimmed.strip_prefix(['T', 't']).filter(|rest| rest.starts_with(is_digit));
+    let trimmed = stripped.unwrap_or(trimmed);
+    // Digits without punctuation are a time here: 040506, 0405.
     let digits = trimmed.split('.').next().unwrap_or_default();
     if matches!(digits.len(), 4 | 6) && trimmed.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         let mut reader =
@@ -693,11 +687,7 @@ pub(crate) fn parse_time(text: &str, ctx: &EvalContext) -> Result<i64, ValueErro
         reader.run_together(trimmed).map_err(|problem| problem.error("time", text))?;
         return reader.time.ok_or_else(invalid);
     }
-    // A T may come first.
-    let text_in = trimmed
-        .strip_prefix(['T', 't'])
-        .filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    match read(text_in.unwrap_or(text), ctx).map_err(|problem| problem.error("time", text))? {
+    match read(trimmed, ctx).map_err(|problem| problem.error("time", text))? {
         Meaning::Now => Ok(local_now(ctx).rem_euclid(DAY_MICROS)),
         Meaning::Civil { time: Some(time), .. } => Ok(time),
         _ => Err(invalid()),

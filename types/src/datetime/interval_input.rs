@@ -11,6 +11,8 @@ use crate::{Interval, SqlState, ValueError};
 enum Problem {
     Format,
     Overflow,
+    /// Years and months fit, but not together.
+    Range,
 }
 
 /// What has been summed up.
@@ -84,6 +86,9 @@ impl Sum {
                 micros: i64::try_from(self.micros).ok()?,
             })
         };
+        if i32::try_from(self.months).is_err() && i32::try_from(self.months / 12).is_ok() {
+            return Err(Problem::Range);
+        }
         build().ok_or(Problem::Overflow)
     }
 }
@@ -177,22 +182,15 @@ fn read(text: &str) -> Result<Interval, Problem> {
     let mut seen: Vec<&'static str> = Vec::new();
     let mut ago = false;
     let mut any = false;
-    let last = fields.len() - 1;
-    for (index, Field { form, text }) in fields.iter().enumerate().rev() {
+    for Field { form, text } in fields.iter().rev() {
         let text = text.as_str();
         match form {
             Form::Word if text == "ago" => {
-                if index != last {
-                    return Err(Problem::Format);
-                }
                 ago = true;
+                // No number may have this for its unit.
+                pending = Some("ago");
             }
-            Form::Word => {
-                if pending.is_some() {
-                    return Err(Problem::Format);
-                }
-                pending = Some(unit(text).ok_or(Problem::Format)?);
-            }
+            Form::Word => pending = Some(unit(text).ok_or(Problem::Format)?),
             Form::Time => {
                 sum.micros += clock(text)?;
                 any = true;
@@ -210,7 +208,6 @@ fn read(text: &str) -> Result<Interval, Problem> {
             Form::Date | Form::Offset | Form::Number => {
                 if text.get(1..).is_some_and(|rest| rest.contains('-')) {
                     years_months(text, &mut sum)?;
-                    mark(&mut seen, "year")?;
                     mark(&mut seen, "month")?;
                 } else {
                     let (whole, fraction) = number(text)?;
@@ -225,7 +222,7 @@ fn read(text: &str) -> Result<Interval, Problem> {
             Form::Special => return Err(Problem::Format),
         }
     }
-    if !any || pending.is_some_and(|unit| unit != "day" || !seen.contains(&"time")) {
+    if !any {
         return Err(Problem::Format);
     }
     if ago {
@@ -259,9 +256,6 @@ fn read_iso(text: &str) -> Result<Interval, Problem> {
         if let Some(after) = rest.strip_prefix('T') {
             in_time = true;
             rest = after;
-            if rest.is_empty() {
-                return Err(Problem::Format);
-            }
             continue;
         }
         let end = rest
@@ -333,6 +327,7 @@ pub(crate) fn parse_interval(text: &str) -> Result<Interval, ValueError> {
             let message = format!("invalid input syntax for type interval: \"{text}\"");
             ValueError::new(SqlState::InvalidDatetimeFormat, message)
         }
+        Problem::Range => super::interval_out_of_range(),
         Problem::Overflow => {
             let message = format!("interval field value out of range: \"{text}\"");
             ValueError::new(SqlState::IntervalFieldOverflow, message)

@@ -86,8 +86,18 @@ impl TimeZone {
         Some(Self { name: Arc::from(upper), rules: Rules::Zone(zone) })
     }
 
-    /// The zone that `SET TIME ZONE` and `AT TIME ZONE` mean by a text: an abbreviation (`PST`), a name,
-    /// or an offset (`+05:30`, where plus is east).
+    /// The zone that `SET TIME ZONE` means by a text: hours east of Greenwich (`-8`, `5.5`), or a name.
+    pub fn from_setting(text: &str) -> Option<Self> {
+        let trimmed = text.trim();
+        match trimmed.parse::<f64>() {
+            Ok(hours) if hours.abs() < 168.0 => Some(Self::fixed((hours * 3600.0) as i32)),
+            Ok(_) => None,
+            Err(_) => Self::named(trimmed),
+        }
+    }
+
+    /// The zone that `AT TIME ZONE` means by a text: an abbreviation (`PST`), a name, or an offset in
+    /// the manner of POSIX (`+05:30`, where plus is west).
     ///
     /// # Errors
     /// 22023 when there is none.
@@ -104,7 +114,7 @@ impl TimeZone {
             });
         }
         if let Some(seconds) = parse_offset(trimmed) {
-            return Ok(Self::fixed(seconds));
+            return Ok(Self::fixed(-seconds));
         }
         Err(ValueError::invalid_parameter(format!("time zone \"{text}\" not recognized")))
     }

@@ -142,7 +142,12 @@ fn fields(t: &mut Builder) {
         Ok(found.map_or(Value::Null, Value::Numeric))
     };
     let part: General = |args, ctx| {
-        let found = dt::extract_float(arg::text(args, 0)?, subject(&args[1], ctx)?)?;
+        // Unlike extract, date_part sees a date as its midnight.
+        let subject = match &args[1] {
+            Value::Date(v) => Subject::Timestamp(dt::date_to_timestamp(*v)?),
+            other => subject(other, ctx)?,
+        };
+        let found = dt::extract_float(arg::text(args, 0)?, subject)?;
         Ok(found.map_or(Value::Null, Value::Float8))
     };
     for args in [&[Text, Date], &[Text, Time], &[Text, Timestamp], &[Text, Span]] {
@@ -181,7 +186,10 @@ fn fields(t: &mut Builder) {
         &[Text, Timestamptz, Text],
         Timestamptz,
         Kernel::Values(|args, _| {
-            let zone = TimeZone::parse(arg::text(args, 2)?)?;
+            let zone = match arg::int(args, 1)? {
+                i64::MIN | i64::MAX => TimeZone::utc(),
+                _ => TimeZone::parse(arg::text(args, 2)?)?,
+            };
             let cut = dt::date_trunc(arg::text(args, 0)?, arg::int(args, 1)?, Some(&zone))?;
             Ok(Value::Timestamptz(cut))
         }),
@@ -281,13 +289,24 @@ fn interval_zone(v: Interval) -> Result<TimeZone, ValueError> {
     seconds.map(TimeZone::fixed).map_err(|_| ValueError::out_of_range("interval time zone"))
 }
 
+/// The zone of `timezone(text, …)`; not looked up for an infinity, which has no zone.
+fn zone_for(args: &[Value]) -> Result<TimeZone, ValueError> {
+    match arg::int(args, 1)? {
+        i64::MIN | i64::MAX => Ok(TimeZone::utc()),
+        _ => match &args[0] {
+            Value::Interval(v) => interval_zone(*v),
+            _ => TimeZone::parse(arg::text(args, 0)?),
+        },
+    }
+}
+
 fn zones(t: &mut Builder) {
     t.add(
         "timezone",
         &[Text, Timestamptz],
         Timestamp,
         Kernel::Values(|args, _| {
-            let zone = TimeZone::parse(arg::text(args, 0)?)?;
+            let zone = zone_for(args)?;
             Ok(Value::Timestamp(dt::timestamptz_to_timestamp(arg::int(args, 1)?, &zone)?))
         }),
     );
@@ -296,7 +315,7 @@ fn zones(t: &mut Builder) {
         &[Text, Timestamp],
         Timestamptz,
         Kernel::Values(|args, _| {
-            let zone = TimeZone::parse(arg::text(args, 0)?)?;
+            let zone = zone_for(args)?;
             Ok(Value::Timestamptz(dt::timestamp_to_timestamptz(arg::int(args, 1)?, &zone)?))
         }),
     );
@@ -305,7 +324,7 @@ fn zones(t: &mut Builder) {
         &[Span, Timestamptz],
         Timestamp,
         Kernel::Values(|args, _| {
-            let zone = interval_zone(arg::interval(args, 0)?)?;
+            let zone = zone_for(args)?;
             Ok(Value::Timestamp(dt::timestamptz_to_timestamp(arg::int(args, 1)?, &zone)?))
         }),
     );
@@ -314,7 +333,7 @@ fn zones(t: &mut Builder) {
         &[Span, Timestamp],
         Timestamptz,
         Kernel::Values(|args, _| {
-            let zone = interval_zone(arg::interval(args, 0)?)?;
+            let zone = zone_for(args)?;
             Ok(Value::Timestamptz(dt::timestamp_to_timestamptz(arg::int(args, 1)?, &zone)?))
         }),
     );
@@ -399,12 +418,14 @@ fn field_out_of_range(what: &str, shown: String) -> ValueError {
 /// The date of three numbers; negative years are BC.
 fn make_date(args: &[Value]) -> Result<i32, ValueError> {
     let (year, month, day) = (arg::int(args, 0)?, arg::int(args, 1)?, arg::int(args, 2)?);
-    let invalid = || field_out_of_range("date", format!("{year}-{month:02}-{day:02}"));
-    if year == 0 || year < -5000 {
-        return Err(invalid());
+    let astronomical = if year < 0 { year + 1 } else { year };
+    let shown = || format!("{astronomical}-{month:02}-{day:02}");
+    if year == 0 || !dt::is_day(astronomical as i32, month, day) {
+        return Err(field_out_of_range("date", shown()));
     }
-    let astronomical = if year < 0 { year + 1 } else { year } as i32;
-    dt::checked_date(astronomical, month, day).ok_or_else(invalid)
+    dt::checked_date(astronomical as i32, month, day).ok_or_else(|| {
+        dt::date_out_of_range("").with_message(format!("date out of range: {}", shown()))
+    })
 }
 
 /// The time of three numbers, from the argument `first` on.
@@ -422,7 +443,8 @@ fn make_time(args: &[Value], first: usize) -> Result<i64, ValueError> {
 }
 
 fn pad_seconds(second: f64) -> String {
-    if second.abs() < 10.0 { format!("0{second}") } else { second.to_string() }
+    let shown = second.to_string();
+    if shown.len() < 2 { format!("0{shown}") } else { shown }
 }
 
 fn make_interval(args: &[Value]) -> Result<Value, ValueError> {

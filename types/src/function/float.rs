@@ -116,39 +116,66 @@ fn periodic(a: f64, f: fn(f64) -> f64) -> Outcome {
     if a.is_infinite() { Err(input_range()) } else { Ok(f(a)) }
 }
 
-/// Functions of degrees are exact at the multiples of 30 and 45.
-fn of_degrees(a: f64, f: fn(f64) -> f64, exact: &[(f64, f64)], period: f64) -> Outcome {
-    if a.is_infinite() {
-        return Err(input_range());
-    }
-    let reduced = a.rem_euclid(period);
-    match exact.iter().find(|(degrees, _)| *degrees == reduced) {
-        Some((_, value)) => Ok(*value),
-        None => Ok(f(a.to_radians())),
-    }
+/// Degrees to radians, as PostgreSQL rounds it.
+const RADIANS_PER_DEGREE: f64 = 0.017_453_292_519_943_295;
+
+/// The sine between 0 and 90 degrees, exact at 30 and 90.
+fn sine_of_quadrant(degrees: f64) -> f64 {
+    if degrees <= 30.0 { small_sine(degrees) } else { small_cosine(90.0 - degrees) }
 }
 
-const SINES: [(f64, f64); 8] = [
-    (0.0, 0.0),
-    (30.0, 0.5),
-    (90.0, 1.0),
-    (150.0, 0.5),
-    (180.0, 0.0),
-    (210.0, -0.5),
-    (270.0, -1.0),
-    (330.0, -0.5),
-];
-const COSINES: [(f64, f64); 8] = [
-    (0.0, 1.0),
-    (60.0, 0.5),
-    (90.0, 0.0),
-    (120.0, -0.5),
-    (180.0, -1.0),
-    (240.0, -0.5),
-    (270.0, 0.0),
-    (300.0, 0.5),
-];
-const TANGENTS: [(f64, f64); 4] = [(0.0, 0.0), (45.0, 1.0), (90.0, f64::INFINITY), (135.0, -1.0)];
+/// The cosine between 0 and 90 degrees, exact at 60 and 90.
+fn cosine_of_quadrant(degrees: f64) -> f64 {
+    if degrees <= 60.0 { small_cosine(degrees) } else { small_sine(90.0 - degrees) }
+}
+
+fn small_sine(degrees: f64) -> f64 {
+    let sine_30 = (30.0 * RADIANS_PER_DEGREE).sin();
+    (degrees * RADIANS_PER_DEGREE).sin() / sine_30 / 2.0
+}
+
+fn small_cosine(degrees: f64) -> f64 {
+    let rest_60 = 1.0 - (60.0 * RADIANS_PER_DEGREE).cos();
+    let rest = 1.0 - (degrees * RADIANS_PER_DEGREE).cos();
+    1.0 - rest / rest_60 / 2.0
+}
+
+/// An angle folded into the first quadrant, and the signs that its sine and cosine have there.
+fn fold(degrees: f64) -> (f64, f64, f64) {
+    let reduced = degrees % 360.0;
+    let (mut sine, mut cosine) = (1.0, 1.0);
+    let mut angle = reduced;
+    if angle < 0.0 {
+        angle = -angle;
+        sine = -sine;
+    }
+    if angle > 180.0 {
+        angle = 360.0 - angle;
+        sine = -sine;
+    }
+    if angle > 90.0 {
+        angle = 180.0 - angle;
+        cosine = -cosine;
+    }
+    (angle, sine, cosine)
+}
+
+fn tangent_of_degrees(degrees: f64) -> f64 {
+    let (angle, sine, cosine) = fold(degrees);
+    let tangent_45 = sine_of_quadrant(45.0) / cosine_of_quadrant(45.0);
+    let tangent = sine_of_quadrant(angle) / cosine_of_quadrant(angle);
+    let v = sine * cosine * (tangent / tangent_45);
+    // No negative zero.
+    if v == 0.0 { 0.0 } else { v }
+}
+
+fn arc_sine_of_quadrant(v: f64) -> f64 {
+    if v <= 0.5 { v.asin() / 0.5f64.asin() * 30.0 } else { 90.0 - v.acos() / 0.5f64.acos() * 60.0 }
+}
+
+fn arc_cosine_of_quadrant(v: f64) -> f64 {
+    if v <= 0.5 { 90.0 - v.asin() / 0.5f64.asin() * 30.0 } else { v.acos() / 0.5f64.acos() * 60.0 }
+}
 
 fn trigonometry(t: &mut Builder) {
     let mut one = |name: &'static str, kernel: fn(f64) -> Outcome| {
@@ -167,14 +194,31 @@ fn trigonometry(t: &mut Builder) {
     one("asinh", |a| Ok(a.asinh()));
     one("acosh", |a| within(a, 1.0, f64::INFINITY, f64::acosh));
     one("atanh", |a| within(a, -1.0, 1.0, f64::atanh));
-    one("degrees", |a| check(a.to_degrees(), a.is_infinite(), true));
-    one("radians", |a| Ok(a.to_radians()));
-    one("sind", |a| of_degrees(a, f64::sin, &SINES, 360.0));
-    one("cosd", |a| of_degrees(a, f64::cos, &COSINES, 360.0));
-    one("tand", |a| of_degrees(a, f64::tan, &TANGENTS, 180.0));
-    one("asind", |a| within(a, -1.0, 1.0, |a| (a.asin().to_degrees() * 1e13).round() / 1e13));
-    one("acosd", |a| within(a, -1.0, 1.0, |a| (a.acos().to_degrees() * 1e13).round() / 1e13));
-    one("atand", |a| Ok((a.atan().to_degrees() * 1e13).round() / 1e13));
+    one("degrees", |a| check(a / RADIANS_PER_DEGREE, a.is_infinite(), true));
+    one("radians", |a| Ok(a * RADIANS_PER_DEGREE));
+    one("sind", |a| {
+        periodic(a, |a| {
+            let (angle, sine, _) = fold(a);
+            sine * sine_of_quadrant(angle)
+        })
+    });
+    one("cosd", |a| {
+        periodic(a, |a| {
+            let (angle, _, cosine) = fold(a);
+            cosine * cosine_of_quadrant(angle)
+        })
+    });
+    one("tand", |a| periodic(a, tangent_of_degrees));
+    one("asind", |a| {
+        let of = |a: f64| a.signum() * arc_sine_of_quadrant(a.abs());
+        within(a, -1.0, 1.0, of)
+    });
+    one("acosd", |a| {
+        within(a, -1.0, 1.0, |a| {
+            if a >= 0.0 { arc_cosine_of_quadrant(a) } else { 90.0 + arc_sine_of_quadrant(-a) }
+        })
+    });
+    one("atand", |a| Ok(a.atan() / 1.0f64.atan() * 45.0));
     t.add("atan2", &[Float8, Float8], Float8, Kernel::Float2(|a, b| Ok(a.atan2(b))));
 }
 

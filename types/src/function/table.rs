@@ -63,6 +63,7 @@ fn table() -> &'static Table {
         super::string::add(&mut builder);
         super::string_format::add(&mut builder);
         super::text_search::add(&mut builder);
+        super::pattern::add(&mut builder);
         super::bytes::add(&mut builder);
         super::hash::add(&mut builder);
         super::datetime::add(&mut builder);

@@ -40,7 +40,7 @@ impl Numeric {
             && let Some(whole) = exponent.to_i64()
             && let Ok(whole) = i32::try_from(whole)
         {
-            return self.power_int(whole, exponent.scale());
+            return self.power_int(whole);
         }
         if self.is_zero() {
             return Ok(Self::Small { digits: 0, scale: MIN_SIGNIFICANT as u16 });
@@ -82,17 +82,17 @@ impl Numeric {
         from_fixed(&exp_fixed(&product, places), places, scale)
     }
 
-    fn power_int(&self, exponent: i32, exponent_scale: u16) -> Result<Self, ValueError> {
+    fn power_int(&self, exponent: i32) -> Result<Self, ValueError> {
         let weight =
             if self.is_zero() { 0.0 } else { f64::from(exponent) * self.approximate_log10() };
         if weight > 131_072.0 {
             return Err(overflow());
         }
-        if weight + 1.0 < -(MAX_DISPLAY_SCALE as f64) {
-            return Ok(Self::Small { digits: 0, scale: MAX_DISPLAY_SCALE as u16 });
+        // Unlike other powers, and unlike later versions, the magnitude does not count here.
+        let scale = display_scale(MIN_SIGNIFICANT, &[self.scale()]);
+        if weight + 1.0 < -f64::from(scale) {
+            return Ok(Self::Small { digits: 0, scale: scale as u16 });
         }
-        let wanted = MIN_SIGNIFICANT - weight as i64;
-        let scale = display_scale(wanted, &[self.scale(), exponent_scale]);
         if exponent == 0 {
             return Self::checked(power_of_ten(scale), i64::from(scale));
         }

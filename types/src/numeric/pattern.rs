@@ -1,0 +1,412 @@
+//! Printing numbers by a pattern (`to_char(number, '9,999.99')`).
+
+use super::Numeric;
+use crate::{SqlState, ValueError};
+
+/// A part of a pattern.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Node {
+    Nine,
+    Zero,
+    Point,
+    Group,
+    /// `S`, `SG`: a sign always.
+    Sign,
+    /// `MI`: a minus or a blank.
+    Minus,
+    /// `PL`: a plus or a blank.
+    Plus,
+    /// `L`: the currency symbol, a blank in the C locale.
+    Currency,
+    /// `TH` and `th`.
+    Ordinal(bool),
+    Char(char),
+}
+
+/// A pattern, taken apart.
+#[derive(Default)]
+struct Pattern {
+    nodes: Vec<Node>,
+    fill: bool,
+    brackets: bool,
+    before: usize,
+    after: usize,
+    /// The first place before the point that shows a zero.
+    first_zero: Option<usize>,
+    /// The last place after the point that a fill-mode number keeps.
+    last_zero_after: usize,
+    point: bool,
+    shift: Option<usize>,
+    exponent: bool,
+    roman: Option<bool>,
+    sign_seen: bool,
+}
+
+fn wrong(message: &str) -> ValueError {
+    ValueError::new(SqlState::SyntaxError, message)
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        let mut pattern = Self::default();
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            if c == '"' {
+                let mut chars = rest[1..].chars();
+                while let Some(c) = chars.next() {
+                    match c {
+                        '"' => break,
+                        '\\' => pattern.nodes.extend(chars.next().map(Node::Char)),
+                        c => pattern.nodes.push(Node::Char(c)),
+                    }
+                }
+                rest = chars.as_str();
+                continue;
+            }
+            if let Some(next) = rest.strip_prefix("\\\"") {
+                pattern.nodes.push(Node::Char('"'));
+                rest = next;
+                continue;
+            }
+            const WORDS: [&str; 19] = [
+                "EEEE", "FM", "MI", "PL", "PR", "RN", "SG", "SP", "TH", ",", ".", "0", "9", "B",
+                "D", "G", "L", "S", "V",
+            ];
+            let found = WORDS.iter().find(|word| {
+                rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word))
+            });
+            let Some(word) = found else {
+                pattern.nodes.push(Node::Char(c));
+                rest = &rest[c.len_utf8()..];
+                continue;
+            };
+            let lower = rest.starts_with(|c: char| c.is_ascii_lowercase());
+            rest = &rest[word.len()..];
+            pattern.word(word, lower)?;
+        }
+        Ok(pattern)
+    }
+
+    fn word(&mut self, word: &str, lower: bool) -> Result<(), ValueError> {
+        if self.exponent && word != "S" {
+            return Err(wrong("\"EEEE\" must be the last pattern used"));
+        }
+        match word {
+            "9" | "0" => {
+                if self.brackets {
+                    return Err(wrong("\"9\" must be ahead of \"PR\""));
+                }
+                if let Some(shift) = &mut self.shift {
+                    *shift += 1;
+                    self.nodes.push(Node::Nine);
+                    return Ok(());
+                }
+                if self.point {
+                    self.after += 1;
+                    if word == "0" {
+                        self.last_zero_after = self.after;
+                    }
+                } else {
+                    self.before += 1;
+                    if word == "0" && self.first_zero.is_none() {
+                        self.first_zero = Some(self.before);
+                    }
+                }
+                self.nodes.push(if word == "0" { Node::Zero } else { Node::Nine });
+            }
+            "." | "D" => {
+                if self.point {
+                    return Err(wrong("multiple decimal points"));
+                }
+                if self.shift.is_some() {
+                    return Err(wrong("cannot use \"V\" and decimal point together"));
+                }
+                self.point = true;
+                self.nodes.push(Node::Point);
+            }
+            "," | "G" => self.nodes.push(Node::Group),
+            "S" | "SG" | "MI" | "PL" => {
+                if word == "S" && self.sign_seen {
+                    return Err(wrong("cannot use \"S\" twice"));
+                }
+                self.sign_seen = true;
+                self.nodes.push(match word {
+                    "MI" => Node::Minus,
+                    "PL" => Node::Plus,
+                    _ => Node::Sign,
+                });
+            }
+            "PR" => {
+                if self.sign_seen {
+                    return Err(wrong("cannot use \"PR\" and \"S\"/\"PL\"/\"MI\"/\"SG\" together"));
+                }
+                self.brackets = true;
+            }
+            "FM" => self.fill = true,
+            "L" => self.nodes.push(Node::Currency),
+            "TH" => self.nodes.push(Node::Ordinal(lower)),
+            "V" => {
+                if self.point {
+                    return Err(wrong("cannot use \"V\" and decimal point together"));
+                }
+                self.shift = Some(0);
+            }
+            "RN" => self.roman = Some(lower),
+            "EEEE" => {
+                let conflict = self.fill || self.brackets || self.sign_seen || self.shift.is_some();
+                if conflict {
+                    return Err(wrong("\"EEEE\" is incompatible with other formats").with_detail(
+                        "\"EEEE\" may only be used together with digit and decimal point patterns.",
+                    ));
+                }
+                self.exponent = true;
+            }
+            // B and SP have no effect.
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn roman(number: &Numeric, lower: bool, fill: bool) -> String {
+    const PARTS: [(i64, &str); 13] = [
+        (1000, "M"),
+        (900, "CM"),
+        (500, "D"),
+        (400, "CD"),
+        (100, "C"),
+        (90, "XC"),
+        (50, "L"),
+        (40, "XL"),
+        (10, "X"),
+        (9, "IX"),
+        (5, "V"),
+        (4, "IV"),
+        (1, "I"),
+    ];
+    let text = match number.to_i64() {
+        Some(mut v @ 1..=3999) => {
+            let mut out = String::new();
+            for (value, digits) in PARTS {
+                while v >= value {
+                    out.push_str(digits);
+                    v -= value;
+                }
+            }
+            out
+        }
+        _ => "#".repeat(15),
+    };
+    let text = if lower { text.to_lowercase() } else { text };
+    if fill { text } else { format!("{text:>15}") }
+}
+
+fn scientific(number: &Numeric, places: usize) -> String {
+    if !number.is_finite() {
+        return format!(" {}#.{}", "#", "#".repeat(places + 4));
+    }
+    if number.is_zero() {
+        let zeros = "0".repeat(places);
+        return if places > 0 { format!(" 0.{zeros}e+00") } else { " 0e+00".to_owned() };
+    }
+    // Round to the places after the first digit; rounding up may carry into one more.
+    let exponent_of = |number: &Numeric| {
+        let text = number.abs().to_string();
+        let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+        match whole.trim_start_matches('0') {
+            "" => -(fraction.bytes().take_while(|byte| *byte == b'0').count() as i32) - 1,
+            digits => digits.len() as i32 - 1,
+        }
+    };
+    let mut exponent = exponent_of(number);
+    let rounded = number.round(places as i32 - exponent);
+    exponent = exponent_of(&rounded);
+    let digits: String = rounded
+        .abs()
+        .to_string()
+        .chars()
+        .filter(char::is_ascii_digit)
+        .skip_while(|c| *c == '0')
+        .chain(std::iter::repeat('0'))
+        .take(places + 1)
+        .collect();
+    let sign = if number.signum() < 0 { '-' } else { ' ' };
+    let point = if places > 0 { "." } else { "" };
+    let e = if exponent < 0 { '-' } else { '+' };
+    format!("{sign}{}{point}{}e{e}{:02}", &digits[..1], &digits[1..], exponent.abs())
+}
+
+fn ordinal(digits: &str, lower: bool) -> &'static str {
+    let bytes = digits.as_bytes();
+    let teen = bytes.len() > 1 && bytes[bytes.len() - 2] == b'1';
+    match (bytes.last(), lower) {
+        (Some(b'1'), true) if !teen => "st",
+        (Some(b'2'), true) if !teen => "nd",
+        (Some(b'3'), true) if !teen => "rd",
+        (Some(b'1'), false) if !teen => "ST",
+        (Some(b'2'), false) if !teen => "ND",
+        (Some(b'3'), false) if !teen => "RD",
+        (_, true) => "th",
+        (_, false) => "TH",
+    }
+}
+
+/// Prints a number by a pattern.
+///
+/// # Errors
+/// 42601 for patterns that contradict themselves.
+pub(crate) fn format_number(number: &Numeric, text: &str) -> Result<String, ValueError> {
+    let pattern = Pattern::parse(text)?;
+    if let Some(lower) = pattern.roman {
+        return Ok(roman(number, lower, pattern.fill));
+    }
+    if pattern.exponent {
+        return Ok(scientific(number, pattern.after));
+    }
+    let shift = pattern.shift.unwrap_or(0);
+    let shifted = match number.unscaled() {
+        Some((digits, scale)) if shift > 0 => {
+            Numeric::from_big(digits * super::power_of_ten(shift as u32), scale)
+        }
+        _ => number.clone(),
+    };
+    let rounded = shifted.round(pattern.after as i32);
+    let negative = rounded.signum() < 0;
+    let places = pattern.before + shift;
+    let plain = rounded.abs().to_string();
+    let (whole, fraction) = plain.split_once('.').unwrap_or((&plain, ""));
+    let overflow = !number.is_finite() || (whole.len() > places && whole != "0");
+    let whole: String = if overflow { "#".repeat(places) } else { whole.to_owned() };
+    let fraction: String = if overflow { "#".repeat(pattern.after) } else { fraction.to_owned() };
+    Ok(Layout { pattern: &pattern, negative, places, whole, fraction }.write())
+}
+
+/// Lays digits out over the parts of a pattern.
+struct Layout<'a> {
+    pattern: &'a Pattern,
+    negative: bool,
+    places: usize,
+    whole: String,
+    fraction: String,
+}
+
+impl Layout<'_> {
+    /// The place before the point where output begins: the first digit, or the first forced zero.
+    fn first_place(&self) -> usize {
+        // A zero before the point is shown only where nothing else is.
+        let hidden_zero = self.whole == "0" && self.pattern.after > 0;
+        let digits = if hidden_zero { 0 } else { self.whole.len() };
+        let by_digits = self.places - digits.min(self.places) + 1;
+        self.pattern.first_zero.map_or(by_digits, |zero| by_digits.min(zero))
+    }
+
+    fn write(&self) -> String {
+        let pattern = self.pattern;
+        let first = self.first_place();
+        let kept = if pattern.fill {
+            self.fraction.trim_end_matches('0').len().max(pattern.last_zero_after)
+        } else {
+            self.fraction.len()
+        };
+        let implicit_sign = !pattern.sign_seen;
+        let anchored = pattern.nodes.iter().position(|node| *node == Node::Sign);
+        let first_digit_node =
+            pattern.nodes.iter().position(|node| matches!(node, Node::Nine | Node::Zero));
+        // S before the digits moves to the number; behind them it stays.
+        let floating = matches!((anchored, first_digit_node), (Some(s), Some(d)) if s < d);
+        let mut out = String::new();
+        let mut place = 0;
+        let mut decimal = 0;
+        let mut after_point = false;
+        let mut signed = false;
+        let sign_text = |out: &mut String| {
+            if pattern.brackets {
+                if self.negative {
+                    out.push('<');
+                } else if !pattern.fill {
+                    out.push(' ');
+                }
+            } else if implicit_sign {
+                if self.negative {
+                    out.push('-');
+                } else if !pattern.fill {
+                    out.push(' ');
+                }
+            } else if floating {
+                out.push(if self.negative { '-' } else { '+' });
+            }
+        };
+        for node in &pattern.nodes {
+            match node {
+                Node::Nine | Node::Zero if !after_point => {
+                    place += 1;
+                    if place < first {
+                        if !pattern.fill {
+                            out.push(' ');
+                        }
+                        continue;
+                    }
+                    if !signed {
+                        sign_text(&mut out);
+                        signed = true;
+                    }
+                    let from_right = self.places - place;
+                    let index = self.whole.len().checked_sub(from_right + 1);
+                    out.push(index.map_or('0', |index| char::from(self.whole.as_bytes()[index])));
+                }
+                Node::Nine | Node::Zero => {
+                    if decimal < kept {
+                        out.push(char::from(self.fraction.as_bytes()[decimal]));
+                    }
+                    decimal += 1;
+                }
+                Node::Point => {
+                    if !signed {
+                        sign_text(&mut out);
+                        signed = true;
+                    }
+                    after_point = true;
+                    out.push('.');
+                }
+                Node::Group => {
+                    if place >= first || after_point {
+                        out.push(',');
+                    } else if !pattern.fill {
+                        out.push(' ');
+                    }
+                }
+                Node::Sign if floating => {}
+                Node::Sign => out.push(if self.negative { '-' } else { '+' }),
+                Node::Minus => {
+                    if self.negative {
+                        out.push('-');
+                    } else if !pattern.fill {
+                        out.push(' ');
+                    }
+                }
+                Node::Plus => {
+                    if !self.negative {
+                        out.push('+');
+                    } else if !pattern.fill {
+                        out.push(' ');
+                    }
+                }
+                Node::Currency => out.push(' '),
+                Node::Ordinal(lower) => {
+                    if !self.negative && pattern.after == 0 {
+                        out.push_str(ordinal(&self.whole, *lower));
+                    }
+                }
+                Node::Char(c) => out.push(*c),
+            }
+        }
+        if pattern.brackets {
+            if self.negative {
+                out.push('>');
+            } else if !pattern.fill {
+                out.push(' ');
+            }
+        }
+        out
+    }
+}
