@@ -1,0 +1,110 @@
+//! `driftdb bench …`.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::pgbench::{self, Mode, Plan, Workload};
+
+const HELP: &str = "\
+Usage: driftdb bench pgbench [OPTIONS]
+
+Runs PostgreSQL's pgbench, unmodified, against DriftDB on each engine and against a PostgreSQL that it
+starts itself on this machine, and prints throughput as a ratio to PostgreSQL with its spread.
+
+Options:
+  --scale N          pgbench scale factor [default: 5]
+  --time SECONDS     length of one run [default: 10]
+  --rounds N         rounds; each runs every system once [default: 3]
+  --clients A,B,C    numbers of clients [default: 1,4,16]
+  --engines A,B      DriftDB engines [default: lsm,btree]
+  --workloads A,B    of select-only, simple-update, tpcb [default: all]
+  --mode M           simple, extended or prepared [default: prepared]
+  --set KEY=VALUE    a setting for every DriftDB server; may be repeated
+  --no-postgres      leave PostgreSQL out
+  --json             print the figures as JSON, too
+
+Example:
+  driftdb bench pgbench --time 20 --clients 4 --workloads select-only
+
+Needs pgbench and PostgreSQL 15's server (Debian: postgresql-15). Started as root, PostgreSQL runs as
+the unprivileged user postgres.";
+
+/// Runs the command; returns the exit code: 0 done, 1 failed, 2 wrong usage.
+pub fn run(args: &[String]) -> i32 {
+    match args.first().map(String::as_str) {
+        None | Some("--help" | "-h" | "help") => {
+            println!("{HELP}");
+            0
+        }
+        Some("pgbench") => match parse(&args[1..]) {
+            Err(error) => {
+                eprintln!("driftdb bench: {error:#}\n\n{HELP}");
+                2
+            }
+            Ok(plan) => match pgbench::run(&plan) {
+                Ok(()) => 0,
+                Err(error) => {
+                    eprintln!("driftdb bench: {error:#}");
+                    1
+                }
+            },
+        },
+        Some(other) => {
+            eprintln!("driftdb bench: unknown benchmark \"{other}\"\n\n{HELP}");
+            2
+        }
+    }
+}
+
+fn parse(args: &[String]) -> Result<Plan> {
+    let mut plan = Plan::default();
+    let mut args = args.iter();
+    while let Some(flag) = args.next() {
+        let mut value = || args.next().with_context(|| format!("{flag} needs a value"));
+        match flag.as_str() {
+            "--scale" => plan.scale = value()?.parse().context("--scale takes a number")?,
+            "--time" => {
+                let seconds = value()?.parse().context("--time takes seconds")?;
+                plan.time = Duration::from_secs(seconds);
+            }
+            "--rounds" => plan.rounds = value()?.parse().context("--rounds takes a number")?,
+            "--clients" => {
+                let list = value()?.split(',').map(str::parse).collect::<Result<_, _>>();
+                plan.clients = list.context("--clients takes numbers")?;
+            }
+            "--engines" => plan.engines = value()?.split(',').map(str::to_owned).collect(),
+            "--workloads" => {
+                plan.workloads = value()?.split(',').map(Workload::named).collect::<Result<_>>()?;
+            }
+            "--mode" => plan.mode = Mode::named(value()?)?,
+            "--set" => plan.settings.push(value()?.clone()),
+            "--no-postgres" => plan.with_postgres = false,
+            "--json" => plan.json = true,
+            other => bail!("unknown option {other}"),
+        }
+    }
+    if plan.rounds == 0 || plan.clients.is_empty() || plan.workloads.is_empty() {
+        bail!("nothing to run");
+    }
+    Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn options_are_read_and_mistakes_named() {
+        let plan = parse(&words("--scale 2 --clients 1,8 --workloads tpcb --mode simple")).unwrap();
+        assert_eq!((plan.scale, plan.clients, plan.mode), (2, vec![1, 8], Mode::Simple));
+        let mistake = |line| format!("{:#}", parse(&words(line)).unwrap_err());
+        assert!(mistake("--colour").contains("unknown option --colour"));
+        assert!(mistake("--mode fast").contains("fast"));
+        assert!(mistake("--scale").contains("needs a value"));
+    }
+}

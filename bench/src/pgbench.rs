@@ -1,0 +1,201 @@
+//! pgbench against every system, interleaved.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::report::{Cell, Report, Sample};
+use crate::system::System;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) scale: u32,
+    pub(crate) time: Duration,
+    pub(crate) rounds: usize,
+    pub(crate) clients: Vec<u32>,
+    pub(crate) engines: Vec<String>,
+    pub(crate) workloads: Vec<Workload>,
+    pub(crate) mode: Mode,
+    pub(crate) settings: Vec<String>,
+    pub(crate) with_postgres: bool,
+    pub(crate) json: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            scale: 5,
+            time: Duration::from_secs(10),
+            rounds: 3,
+            clients: vec![1, 4, 16],
+            engines: vec!["lsm".into(), "btree".into()],
+            workloads: vec![Workload::SelectOnly, Workload::SimpleUpdate, Workload::TpcB],
+            mode: Mode::Prepared,
+            settings: Vec::new(),
+            with_postgres: true,
+            json: false,
+        }
+    }
+}
+
+/// pgbench's built-in scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Workload {
+    SelectOnly,
+    SimpleUpdate,
+    TpcB,
+}
+
+impl Workload {
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        Ok(match name {
+            "select-only" => Self::SelectOnly,
+            "simple-update" => Self::SimpleUpdate,
+            "tpcb" => Self::TpcB,
+            other => bail!("unknown workload \"{other}\" (select-only, simple-update, tpcb)"),
+        })
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::SelectOnly => "select-only",
+            Self::SimpleUpdate => "simple-update",
+            Self::TpcB => "tpcb",
+        }
+    }
+
+    fn script(self) -> &'static str {
+        match self {
+            Self::TpcB => "tpcb-like",
+            other => other.name(),
+        }
+    }
+}
+
+/// How statements travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Simple,
+    Extended,
+    Prepared,
+}
+
+impl Mode {
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        Ok(match name {
+            "simple" => Self::Simple,
+            "extended" => Self::Extended,
+            "prepared" => Self::Prepared,
+            other => bail!("unknown mode \"{other}\" (simple, extended, prepared)"),
+        })
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Simple => "simple",
+            Self::Extended => "extended",
+            Self::Prepared => "prepared",
+        }
+    }
+}
+
+/// Runs the plan and prints the report.
+pub(crate) fn run(plan: &Plan) -> Result<()> {
+    let scratch = Scratch::new()?;
+    let mut systems = Vec::new();
+    if plan.with_postgres {
+        systems.push(System::postgres(&scratch.0)?);
+    }
+    for engine in &plan.engines {
+        systems.push(System::driftdb(engine, &plan.settings, &scratch.0)?);
+    }
+    for system in &systems {
+        eprintln!("loading scale {} into {} …", plan.scale, system.name);
+        initialize(system, plan.scale)?;
+    }
+    let mut report = Report::default();
+    for &workload in &plan.workloads {
+        for &clients in &plan.clients {
+            let cell = Cell { workload: workload.name(), clients };
+            for round in 1..=plan.rounds {
+                for system in &systems {
+                    let sample = measure(system, workload, clients, plan)?;
+                    eprintln!(
+                        "{} clients={clients} round {round}/{}: {:<14} {:>9.0} tps {:>7.1} µs CPU",
+                        workload.name(),
+                        plan.rounds,
+                        system.name,
+                        sample.tps,
+                        sample.cpu_micros,
+                    );
+                    report.add(cell, &system.name, sample);
+                }
+            }
+        }
+    }
+    println!("{}", report.to_table(plan));
+    if plan.json {
+        println!("{}", report.to_json(plan));
+    }
+    Ok(())
+}
+
+fn initialize(system: &System, scale: u32) -> Result<()> {
+    let output = system
+        .client("pgbench")
+        .args(["-i", "-q", "-s", &scale.to_string()])
+        .stdin(Stdio::null())
+        .output()
+        .context("could not run pgbench (Debian: apt-get install postgresql-15)")?;
+    if !output.status.success() {
+        bail!("pgbench -i failed on {}: {}", system.name, String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+fn measure(system: &System, workload: Workload, clients: u32, plan: &Plan) -> Result<Sample> {
+    let before = system.cpu_seconds()?;
+    let mut pgbench: Command = system.client("pgbench");
+    let output = pgbench
+        .args(["-b", workload.script(), "-M", plan.mode.name(), "-n"])
+        .args(["-c", &clients.to_string(), "-j", &clients.min(2).to_string()])
+        .args(["-T", &plan.time.as_secs().to_string()])
+        .stdin(Stdio::null())
+        .output()
+        .context("could not run pgbench")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        bail!("pgbench failed on {}: {}", system.name, String::from_utf8_lossy(&output.stderr));
+    }
+    let figure = |name: &str| -> Result<f64> {
+        let found = text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let word = found.and_then(|rest| rest.split_whitespace().next());
+        word.context("pgbench printed something else")?.parse().context("not a number")
+    };
+    let transactions = figure("number of transactions actually processed:")?;
+    if transactions < 1.0 {
+        bail!("{} finished no transaction", system.name);
+    }
+    let cpu_micros = (system.cpu_seconds()? - before) * 1e6 / transactions;
+    Ok(Sample { tps: figure("tps =")?, latency_ms: figure("latency average =")?, cpu_micros })
+}
+
+/// A directory for the run, removed at its end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        let dir = std::env::temp_dir().join(format!("driftdb-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&dir)?;
+        Ok(Self(dir))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
