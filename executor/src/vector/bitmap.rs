@@ -60,9 +60,7 @@ impl Bitmap {
             self.words.push(0);
         }
         self.len += 1;
-        if bit {
-            self.words[(self.len - 1) / 64] |= 1 << ((self.len - 1) % 64);
-        }
+        self.set(self.len - 1, bit);
     }
 
     /// The bits that are set in both.
@@ -82,8 +80,10 @@ mod tests {
         let bits = Bitmap::from_fn(130, |index| index % 3 == 0);
         assert!((0..130).all(|index| bits.get(index) == (index % 3 == 0)));
         let mut all = Bitmap::filled(130, true);
-        assert_eq!(all.and(&bits).get(3), true);
+        assert!(all.and(&bits).get(3));
         all.set(129, false);
         assert!(!all.and(&bits).get(129));
+        all.push(false);
+        assert!(!all.get(130));
     }
 }
