@@ -253,7 +253,11 @@ impl BtreeEngine {
             self.pager.sync().map_err(poisons)?;
         }
         preemption_point("btree.pages-synced");
-        self.pager.write_superblock(&superblock).map_err(poisons)?;
+        {
+            // `verify` reads superblocks under the same latch: it must not see half of one.
+            let _no_verifier = self.readers.lock();
+            self.pager.write_superblock(&superblock).map_err(poisons)?;
+        }
         self.pager.sync().map_err(poisons)?;
         Ok((superblock, written))
     }

@@ -29,6 +29,13 @@ use crate::tree::{LetGo, Missing, Root, Writer};
 use crate::{open, verify};
 
 /// The copy-on-write B+tree engine.
+///
+/// Of [`EngineOptions`] it reads `write_buffer_bytes` (dirty nodes beyond it make
+/// [`Engine::maintain`] write a checkpoint), `cache_bytes` (clean nodes kept), and, for a new
+/// directory, `block_size_bytes` (the page size: a power of two from 512 to 65,536).
+///
+/// [`Engine::checkpoint`] drops history by a walk over all leaves, unless everything is kept for ever
+/// or nothing has changed since the last; [`Engine::maintain`] only in leaves that it writes anyway.
 pub struct BtreeEngine {
     pub(crate) pager: Arc<Pager>,
     pub(crate) maintenance: Mutex<Maintenance>,

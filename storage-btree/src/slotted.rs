@@ -162,10 +162,21 @@ impl Slotted {
             .0
     }
 
-    /// The key at `index`.
+    /// The key at `index`, without looking at the value: searches spend their time here.
     #[inline]
     pub(crate) fn key(&self, index: usize) -> VersionKey<'_> {
-        self.get(index).key
+        let entry = &self.heap[self.slots[index] as usize..];
+        let (fixed, rest) = entry.split_first_chunk::<FIXED>().expect("a checked entry");
+        let [flags, _, _, s0, s1, s2, s3, age @ ..] = *fixed;
+        let key = if flags & LONG_KEY == 0 {
+            let (len, rest) = rest.split_first_chunk::<2>().expect("a checked entry");
+            &rest[..usize::from(u16::from_le_bytes(*len))]
+        } else {
+            let (len, rest) = rest.split_first_chunk::<4>().expect("a checked entry");
+            &rest[..u32::from_le_bytes(*len) as usize]
+        };
+        let (space, age) = (u32::from_le_bytes([s0, s1, s2, s3]), u64::from_le_bytes(age));
+        VersionKey { space, key, age }
     }
 
     /// Where `key` is, or where it would go.
@@ -286,6 +297,7 @@ mod tests {
                         }
                     }
                     Err(index) => {
+                        prop_assert!(index == slotted.len() || slotted.key(index) == slotted.get(index).key);
                         prop_assert!(!model.contains_key(&n));
                         if add {
                             slotted.insert(index, key(n), Tag::Inline, &value);

@@ -19,12 +19,15 @@ use crate::superblock::{self, Superblock};
 /// reached or free.
 pub(crate) fn verify(engine: &BtreeEngine, found: &mut dyn FnMut(Damage)) -> Result<()> {
     // The pin keeps checkpoints from reusing what is read here.
-    let (superblock, _pin) = {
+    let (superblock, copies, _pin) = {
         let mut readers = engine.readers.lock();
-        readers.pin_durable()
+        let copies =
+            COPIES.map(|(slot, copy)| Pager::read_superblock(engine.pager.file(), slot, copy));
+        let (superblock, pin) = readers.pin_durable();
+        (superblock, copies, pin)
     };
     let mut check = Check { pager: &engine.pager, pages: BTreeMap::new(), complete: true, found };
-    check.superblocks(&superblock)?;
+    check.superblocks(&superblock, copies)?;
     check.facts(&superblock)?;
     if !superblock.root.is_none() {
         check.node(superblock.root, superblock.root_level, &Bounds::default())?;
@@ -33,6 +36,9 @@ pub(crate) fn verify(engine: &BtreeEngine, found: &mut dyn FnMut(Damage)) -> Res
     check.nothing_leaked(&superblock);
     Ok(())
 }
+
+/// Every copy of every superblock: its slot, and which of the two it is.
+const COPIES: [(usize, usize); 4] = [(0, 0), (0, 1), (1, 0), (1, 1)];
 
 /// What a page was found to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,10 +82,8 @@ impl Check<'_> {
         }
     }
 
-    fn superblocks(&mut self, durable: &Superblock) -> Result<()> {
-        for (slot, copy) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-            let read = Pager::read_superblock(self.pager.file(), slot, copy);
-            // A checkpoint may switch meanwhile, but never backwards.
+    fn superblocks(&mut self, durable: &Superblock, copies: [Result<Superblock>; 4]) -> Result<()> {
+        for ((slot, copy), read) in COPIES.into_iter().zip(copies) {
             if let ControlFlow::Continue(superblock) = self.whole(read)?
                 && superblock.generation + 1 < durable.generation
             {
