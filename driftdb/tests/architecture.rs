@@ -28,8 +28,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "driftdb-server",
         &[
-            "env", "types", "query", "storage", "concurrency", "memory", "wal", "storage-lsm",
-            "storage-btree", "mvcc", "sql", "planner", "tables", "executor",
+            "env",
+            "types",
+            "query",
+            "storage",
+            "concurrency",
+            "memory",
+            "wal",
+            "storage-lsm",
+            "storage-btree",
+            "mvcc",
+            "sql",
+            "planner",
+            "tables",
+            "executor",
         ],
     ),
     // Drivers: they run the whole, and compare its parts.
