@@ -149,7 +149,7 @@ pub fn flipped_bits_are_found_or_harmless<E: Engine>() {
     let mut noticed = 0;
     let mut total = 0;
     let files = files(&base);
-    let share = (480 / files.len() as u64).max(24);
+    let share = (320 / files.len() as u64).max(24);
     for (path, len) in &files {
         for offset in offsets(*len, share / 4, share / 2, &mut rng) {
             let mask = 1 << rng.below(8);

@@ -25,7 +25,7 @@ pub fn a_failed_operation_never_changes_data<E: Engine>() {
             assert!(n > 1, "an engine with files does I/O");
             return;
         }
-        if n % 3 == 0 {
+        if n % 5 == 0 {
             let for_ever = Fault::from(n).effect(Effect::Error(kind));
             survives::<E>(for_ever, n, &format!("operations fail from {n} on ({kind:?})"));
         }
@@ -59,7 +59,9 @@ fn survives<E: Engine>(fault: Fault, n: u64, context: &str) -> bool {
     if harness.is_open() {
         live_reads_are_right(&harness, context);
         poison_is_for_good(&mut harness, context);
-        live_reads_are_right(&harness, context);
+        if n.is_multiple_of(4) {
+            live_reads_are_right(&harness, context);
+        }
     }
     // The first crash mode keeps the machine up: a restart of the process only.
     let mode = CrashMode::ALL[n as usize % CrashMode::ALL.len()];

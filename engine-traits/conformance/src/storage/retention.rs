@@ -76,6 +76,9 @@ pub fn uncovered_times_are_refused<E: Engine>() {
     harness.checkpoint().expect("a healthy engine checkpoints");
     harness.reopen().expect("a closed engine reopens");
     refused(&harness, "reopened");
+    // An engine that came back by replay has forgotten nothing yet.
+    harness.checkpoint().expect("a healthy engine checkpoints");
+    refused(&harness, "reopened, checkpoint");
     widened_promises_invent_nothing(&mut harness);
 }
 
