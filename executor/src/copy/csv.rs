@@ -13,8 +13,7 @@ pub(super) fn split(line: &[u8], options: &CopyOptions, fields: &mut Fields) -> 
     loop {
         let start = fields.bytes.len();
         let (mut in_quotes, mut was_quoted) = (false, false);
-        loop {
-            let Some(&byte) = line.get(at) else { break };
+        while let Some(&byte) = line.get(at) {
             if !in_quotes && byte == options.delimiter {
                 break;
             }

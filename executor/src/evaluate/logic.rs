@@ -74,9 +74,9 @@ pub(super) fn in_list(
     let equal = driftdb_types::function(equal);
     let mut result = vec![Some(negated); rows.len()];
     let mut open = Vec::with_capacity(rows.len());
-    for row in 0..rows.len() {
+    for (row, result) in result.iter_mut().enumerate() {
         if input.is_null(row) {
-            result[row] = None;
+            *result = None;
         } else {
             open.push(row as u32);
         }

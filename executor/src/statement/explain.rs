@@ -1,5 +1,6 @@
 //! EXPLAIN, in PostgreSQL's shape: as lines and as JSON; with ANALYZE the statement runs, too.
 
+mod access;
 mod expr;
 mod json;
 mod node;

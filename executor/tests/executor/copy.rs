@@ -31,7 +31,12 @@ fn copy_from(table: &Arc<Table>, options: CopyOptions) -> Copy {
 }
 
 /// Reads pieces into the table; the tag.
-fn read(db: &Database, table: &Arc<Table>, options: &CopyOptions, pieces: &[&[u8]]) -> Result<String> {
+fn read(
+    db: &Database,
+    table: &Arc<Table>,
+    options: &CopyOptions,
+    pieces: &[&[u8]],
+) -> Result<String> {
     let mut txn = db.begin();
     let tag = db.with(&mut *txn, &[], &mut Vec::new(), |cx| {
         let mut copy = CopyIn::start(&copy_from(table, options.clone()), cx)?;
@@ -115,7 +120,7 @@ proptest! {
         let db = Database::new();
         let table = db.create("t", &[]);
         // Whatever it says, it comes back.
-        let _ = read(&db, &table, &options, &[&bytes]);
+        drop(read(&db, &table, &options, &[&bytes]));
     }
 }
 
@@ -125,8 +130,7 @@ fn text_escapes_and_the_end_mark() {
     let table = db.create("t", &[]);
     let input = b"1\t2\ta\\tb\\\\c\\x41\\101\\N\n\\N\t\\N\t\\N\n3\t4\t\n\\.\nnot read\n";
     assert_eq!(read(&db, &table, &options(CopyFormat::Text), &[input]).unwrap(), "COPY 3");
-    let expected =
-        [row(1, 2, "a\tb\\cAAN"), vec![Value::Null; 3], vec![int(3), int(4), text("")]];
+    let expected = [row(1, 2, "a\tb\\cAAN"), vec![Value::Null; 3], vec![int(3), int(4), text("")]];
     assert_eq!(db.all(&table), expected);
 }
 
@@ -160,7 +164,13 @@ fn check_error(format: CopyFormat, input: &str, state: SqlState, message: &str, 
 fn malformed_input_names_its_place() {
     let bad = SqlState::BadCopyFileFormat;
     let (text, csv) = (CopyFormat::Text, CopyFormat::Csv);
-    check_error(text, "1\t2\tx\n3\t4\n", bad, "missing data for column \"c\"", "COPY t, line 2: \"3\t4\"");
+    check_error(
+        text,
+        "1\t2\tx\n3\t4\n",
+        bad,
+        "missing data for column \"c\"",
+        "COPY t, line 2: \"3\t4\"",
+    );
     check_error(
         text,
         "1\t2\tx\ty\n",

@@ -117,10 +117,7 @@ fn violations_are_reported_in_postgres_words() {
     statement.checks = positive_b();
     let error = db.run(&PhysicalStatement::Insert(statement.clone())).unwrap_err();
     assert_eq!(error.state, SqlState::CheckViolation);
-    assert_eq!(
-        error.message,
-        "new row for relation \"t\" violates check constraint \"t_b_check\""
-    );
+    assert_eq!(error.message, "new row for relation \"t\" violates check constraint \"t_b_check\"");
     assert_eq!(error.detail.as_deref(), Some("Failing row contains (1, 0, x)."));
     assert_eq!(error.constraint.as_deref(), Some("t_b_check"));
     // NULL violates no check.
@@ -135,12 +132,13 @@ fn violations_are_reported_in_postgres_words() {
     assert_eq!(error.detail.as_deref(), Some("Key (a)=(1) already exists."));
 }
 
-fn upsert(table: &Arc<Table>, rows: &[Row], update: Option<Vec<(usize, Expr)>>) -> PhysicalStatement {
+fn upsert(
+    table: &Arc<Table>,
+    rows: &[Row],
+    update: Option<Vec<(usize, Expr)>>,
+) -> PhysicalStatement {
     let conflict = PhysicalConflict { target: ConflictTarget::Any, update, filter: None };
-    PhysicalStatement::Insert(PhysicalInsert {
-        on_conflict: Some(conflict),
-        ..insert(table, rows)
-    })
+    PhysicalStatement::Insert(PhysicalInsert { on_conflict: Some(conflict), ..insert(table, rows) })
 }
 
 #[test]
@@ -162,10 +160,7 @@ fn on_conflict() {
     for rows in [[row(1, 1, ""), row(1, 1, "")], [row(8, 1, ""), row(8, 1, "")]] {
         let error = db.run(&upsert(&table, &rows, sum())).unwrap_err();
         assert_eq!(error.state, SqlState::CardinalityViolation);
-        assert_eq!(
-            error.message,
-            "ON CONFLICT DO UPDATE command cannot affect row a second time"
-        );
+        assert_eq!(error.message, "ON CONFLICT DO UPDATE command cannot affect row a second time");
     }
 }
 
@@ -180,10 +175,8 @@ fn on_conflict_filter_and_target() {
         update: Some(vec![(1, number(9))]),
         filter: Some(never),
     };
-    let filtered = PhysicalInsert {
-        on_conflict: Some(conflict.clone()),
-        ..insert(&table, &[row(1, 2, "")])
-    };
+    let filtered =
+        PhysicalInsert { on_conflict: Some(conflict.clone()), ..insert(&table, &[row(1, 2, "")]) };
     let answer = db.run(&PhysicalStatement::Insert(filtered.clone())).unwrap();
     assert_eq!(answer.tag.rows, Some(0));
     let elsewhere = PhysicalConflict { target: ConflictTarget::Indexes(Vec::new()), ..conflict };
@@ -221,10 +214,18 @@ fn a_changed_row_is_updated_from_its_newest_version() {
     let plus = |n| vec![(1, binary("+", islot(2), number(n)))];
     // The statement's snapshot is taken here; READ COMMITTED goes on from what came after.
     let mut txn = db.begin();
-    db.run(&PhysicalStatement::Update(update(&table, Some(binary("=", islot(1), number(1))), plus(5))))
-        .unwrap();
-    db.run(&PhysicalStatement::Update(update(&table, Some(binary("=", islot(1), number(2))), plus(50))))
-        .unwrap();
+    db.run(&PhysicalStatement::Update(update(
+        &table,
+        Some(binary("=", islot(1), number(1))),
+        plus(5),
+    )))
+    .unwrap();
+    db.run(&PhysicalStatement::Update(update(
+        &table,
+        Some(binary("=", islot(1), number(2))),
+        plus(50),
+    )))
+    .unwrap();
     db.run(&PhysicalStatement::Delete(delete(&table, Some(binary("=", islot(1), number(3))))))
         .unwrap();
     let small = binary("<", islot(2), number(20));
@@ -248,7 +249,11 @@ fn a_statement_does_not_see_its_own_rows() {
     assert_eq!(db.all(&table).len(), 4);
 }
 
-fn alter(table: &Arc<Table>, action: AlterAction, violation: Option<PhysicalPlan>) -> PhysicalStatement {
+fn alter(
+    table: &Arc<Table>,
+    action: AlterAction,
+    violation: Option<PhysicalPlan>,
+) -> PhysicalStatement {
     PhysicalStatement::AlterTable { table: Arc::clone(table), actions: vec![(action, violation)] }
 }
 
@@ -261,7 +266,8 @@ fn alter_table_looks_at_the_rows() {
         let is_null = Expr::IsNull(Box::new(islot(index)));
         PhysicalPlan::Filter { input: boxed(scan(&table)), predicate: is_null }
     };
-    let error = db.run(&alter(&table, AlterAction::SetNotNull(1, true), Some(null_b(1)))).unwrap_err();
+    let error =
+        db.run(&alter(&table, AlterAction::SetNotNull(1, true), Some(null_b(1)))).unwrap_err();
     assert_eq!(error.message, "column \"b\" of relation \"t\" contains null values");
     let check = ConstraintSpec::Check { name: "c1".into(), condition: "a > 1".into() };
     let violation = PhysicalPlan::Filter {
@@ -293,8 +299,9 @@ fn a_definition_that_changed_makes_a_statement_stale() {
     let mut txn = db.begin();
     let drop_b = alter(&table, AlterAction::DropColumn(1), None);
     db.run(&drop_b).unwrap();
-    let error =
-        db.run_in(&mut *txn, &PhysicalStatement::Insert(insert(&table, &[row(1, 1, "")]))).unwrap_err();
+    let error = db
+        .run_in(&mut *txn, &PhysicalStatement::Insert(insert(&table, &[row(1, 1, "")])))
+        .unwrap_err();
     assert!(is_stale(&error), "{error:?}");
 }
 
@@ -361,7 +368,8 @@ fn text_columns_can_be_assigned() {
     db.fill(&table, &[row(1, 1, "x")]);
     let doubled = binary("||", slot(3, DataType::Text), slot(3, DataType::Text));
     let mut txn: Box<dyn Transaction> = db.begin();
-    db.run_in(&mut *txn, &PhysicalStatement::Update(update(&table, None, vec![(2, doubled)]))).unwrap();
+    db.run_in(&mut *txn, &PhysicalStatement::Update(update(&table, None, vec![(2, doubled)])))
+        .unwrap();
     txn.commit().unwrap();
     assert_eq!(db.all(&table), [row(1, 1, "xx")]);
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use driftdb_query::{Expr, PhysicalPlan, SubqueryKind, Subplan};
+use driftdb_query::{Expr, PhysicalPlan, Subplan, SubqueryKind};
 use driftdb_types::{DataType, FunctionId, SqlState, Value, resolve_operator};
 use proptest::prelude::*;
 
@@ -111,10 +111,7 @@ fn a_scalar_is_one_value_null_or_an_error() {
     assert_eq!(answers, [Value::Null, int(2), Value::Null]);
     let error = project(&db, &input, scalar(&[int(2), int(2)])).unwrap_err();
     assert_eq!(error.state, SqlState::CardinalityViolation);
-    assert_eq!(
-        error.message,
-        "more than one row returned by a subquery used as an expression"
-    );
+    assert_eq!(error.message, "more than one row returned by a subquery used as an expression");
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! EXPLAIN (FORMAT JSON).
 
-use std::fmt::Write;
-
 use super::millis;
 use super::node::Node;
 
@@ -10,7 +8,7 @@ pub(super) fn write(node: &Node, micros: Option<i64>) -> String {
     let mut out = String::from("[\n  {\n    \"Plan\": ");
     write_node(node, None, 4, &mut out);
     if let Some(micros) = micros {
-        let _ = write!(out, ",\n    \"Execution Time\": {}", millis(micros));
+        out.push_str(&format!(",\n    \"Execution Time\": {}", millis(micros)));
     }
     out.push_str("\n  }\n]");
     out
@@ -19,33 +17,33 @@ pub(super) fn write(node: &Node, micros: Option<i64>) -> String {
 fn write_node(node: &Node, section: Option<&str>, indent: usize, out: &mut String) {
     let inner = " ".repeat(indent + 2);
     out.push_str("{\n");
-    let _ = write!(out, "{inner}\"Node Type\": {}", quoted(&node.kind));
+    out.push_str(&format!("{inner}\"Node Type\": {}", quoted(&node.kind)));
     let facts = node.facts.iter().map(|(label, text)| (*label, text.as_str()));
     let named = section.map(|name| ("Subplan Name", name));
     let properties = node.properties.iter().map(|(label, text)| (*label, text.as_str()));
     for (label, text) in named.into_iter().chain(facts).chain(properties) {
-        let _ = write!(out, ",\n{inner}{}: {}", quoted(label), quoted(text));
+        out.push_str(&format!(",\n{inner}{}: {}", quoted(label), quoted(text)));
     }
     if let Some(meter) = &node.meter {
         let loops = meter.loops();
         let rows = (meter.rows() + loops / 2).checked_div(loops).unwrap_or(0);
-        let _ = write!(out, ",\n{inner}\"Actual Total Time\": {}", millis(meter.micros()));
-        let _ = write!(out, ",\n{inner}\"Actual Rows\": {rows}");
-        let _ = write!(out, ",\n{inner}\"Actual Loops\": {loops}");
+        out.push_str(&format!(",\n{inner}\"Actual Total Time\": {}", millis(meter.micros())));
+        out.push_str(&format!(",\n{inner}\"Actual Rows\": {rows}"));
+        out.push_str(&format!(",\n{inner}\"Actual Loops\": {loops}"));
     }
     let sections = node.sections.iter().map(|(name, node)| (Some(name.as_str()), node));
     let plans: Vec<_> = sections.chain(node.children.iter().map(|node| (None, node))).collect();
     if !plans.is_empty() {
-        let _ = write!(out, ",\n{inner}\"Plans\": [\n{inner}  ");
+        out.push_str(&format!(",\n{inner}\"Plans\": [\n{inner}  "));
         for (index, (section, plan)) in plans.into_iter().enumerate() {
             if index > 0 {
-                let _ = write!(out, ",\n{inner}  ");
+                out.push_str(&format!(",\n{inner}  "));
             }
             crate::context::on_deep_stack(|| write_node(plan, section, indent + 4, out));
         }
-        let _ = write!(out, "\n{inner}]");
+        out.push_str(&format!("\n{inner}]"));
     }
-    let _ = write!(out, "\n{}}}", " ".repeat(indent));
+    out.push_str(&format!("\n{}}}", " ".repeat(indent)));
 }
 
 fn quoted(text: &str) -> String {
@@ -56,7 +54,7 @@ fn quoted(text: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             c if c < ' ' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
+                out.push_str(&format!("\\u{:04x}", u32::from(c)));
             }
             c => out.push(c),
         }

@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 
-use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    AccessPath, ConflictTarget, Expr, JoinKind, KeyBound, KeyBounds, PhysicalPlan, PhysicalSortKey,
-    PhysicalStatement, SetFunction, SetOpKind, Subplan, Table, TableAccess,
+    ConflictTarget, Expr, JoinKind, PhysicalPlan, PhysicalSortKey, PhysicalStatement, SetFunction,
+    SetOpKind, Subplan, Table,
 };
-use driftdb_types::{EvalContext, Value, aggregate, write_text};
+use driftdb_types::{EvalContext, aggregate};
 
 use super::expr::{Names, show};
 use super::node::Node;
@@ -55,18 +54,18 @@ fn table_count(plan: &PhysicalPlan) -> usize {
     })
 }
 
-fn on_table(kind: &str, table: &Table) -> Node {
+pub(super) fn on_table(kind: &str, table: &Table) -> Node {
     let mut node = Node::new(kind);
     node.suffix = format!(" on {}", table.name);
     node.facts.push(("Relation Name", table.name.clone()));
     node
 }
 
-struct Explainer<'a> {
-    ctx: &'a EvalContext,
+pub(super) struct Explainer<'a> {
+    pub(super) ctx: &'a EvalContext,
     meters: VecDeque<Meter>,
     metered: bool,
-    qualify: bool,
+    pub(super) qualify: bool,
     subplans: usize,
     /// What is handed down here.
     outer: Vec<String>,
@@ -86,7 +85,7 @@ impl Explainer<'_> {
     }
 
     /// An expression of a node, whose subqueries become sections of it.
-    fn expr(&mut self, expr: &Expr, slots: &[String], node: &mut Node) -> String {
+    pub(super) fn expr(&mut self, expr: &Expr, slots: &[String], node: &mut Node) -> String {
         let mut found: Vec<(String, Subplan)> = Vec::new();
         let mut count = self.subplans;
         let text = {
@@ -321,86 +320,9 @@ impl Explainer<'_> {
         let names = if matches!(kind, JoinKind::Semi | JoinKind::Anti) { left_names } else { both };
         (node, names)
     }
-
-    fn access(&mut self, access: &TableAccess) -> (Node, Vec<String>) {
-        let table = &access.table;
-        let column = |position: usize| {
-            let name = &table.columns[position].name;
-            if self.qualify { format!("{}.{name}", table.name) } else { name.clone() }
-        };
-        let key = access.with_key.then(|| "ctid".to_owned());
-        let names: Vec<String> = key
-            .into_iter()
-            .chain(access.columns.iter().map(|&position| column(position)))
-            .collect();
-        let (index, bounds) = match &access.path {
-            AccessPath::Table { bounds } => {
-                let bounded = *bounds != KeyBounds::ALL;
-                (if bounded { table.primary_key() } else { None }, bounds.clone())
-            }
-            AccessPath::Point { key } => {
-                (table.primary_key(), KeyBounds { equal: key.clone(), ..KeyBounds::ALL })
-            }
-            AccessPath::Index { index, bounds } => (table.index(*index), bounds.clone()),
-        };
-        let direction = if access.reverse { " Backward" } else { "" };
-        let mut node;
-        if let Some(index) = index {
-            node = on_table(&format!("Index Scan{direction}"), table);
-            node.suffix = format!(" using {} on {}", index.name, table.name);
-            node.facts.push(("Index Name", index.name.clone()));
-            let keys: Vec<String> = index
-                .columns
-                .iter()
-                .filter_map(|key| table.position(key.column))
-                .map(column)
-                .collect();
-            let condition = self.bounds(&bounds, &keys, &mut node);
-            if !condition.is_empty() {
-                node.property("Index Cond", conjunction(condition));
-            }
-        } else {
-            node = on_table(&format!("Seq Scan{direction}"), table);
-        }
-        if let ReadAt::AsOf(ts) = access.at {
-            // Timestamps count from 1970, values from 2000.
-            let micros = (ts.0 / 1000) as i64 - 946_684_800_000_000;
-            let mut text = Vec::new();
-            let value = Value::Timestamptz(micros);
-            write_text(&value, value.data_type(), self.ctx, &mut text);
-            node.property("As Of", String::from_utf8_lossy(&text));
-        }
-        if let Some(filter) = &access.filter {
-            let text = self.expr(filter, &names, &mut node);
-            node.property("Filter", text);
-        }
-        (node, names)
-    }
-
-    fn bounds(&mut self, bounds: &KeyBounds, keys: &[String], node: &mut Node) -> Vec<String> {
-        let mut terms = Vec::new();
-        for (expr, key) in bounds.equal.iter().zip(keys) {
-            terms.push(format!("({key} = {})", self.expr(expr, &[], node)));
-        }
-        let ends = [(&bounds.lower, ">=", ">"), (&bounds.upper, "<=", "<")];
-        if let Some(key) = keys.get(bounds.equal.len()) {
-            for (bound, including, excluding) in ends {
-                match bound {
-                    KeyBound::Unbounded => {}
-                    KeyBound::Included(expr) => {
-                        terms.push(format!("({key} {including} {})", self.expr(expr, &[], node)));
-                    }
-                    KeyBound::Excluded(expr) => {
-                        terms.push(format!("({key} {excluding} {})", self.expr(expr, &[], node)));
-                    }
-                }
-            }
-        }
-        terms
-    }
 }
 
-fn conjunction(mut terms: Vec<String>) -> String {
+pub(super) fn conjunction(mut terms: Vec<String>) -> String {
     if terms.len() == 1 { terms.remove(0) } else { format!("({})", terms.join(" AND ")) }
 }
 
