@@ -1,1 +1,12 @@
 //! Text to a bound statement.
+//!
+//! [`parse`] cuts a string into [`ParsedStatement`]s; [`bind`] resolves the names of one against a
+//! catalog and yields a [`driftdb_query::Statement`]: typed, columns by identity, every coercion
+//! explicit. Neither the parser's tree nor a name leaves this crate.
+
+mod bind;
+mod front;
+mod parsed;
+
+pub use bind::{BindContext, bind, bind_check, bind_default};
+pub use parsed::{ParsedStatement, StatementKind, parse};

@@ -1,0 +1,173 @@
+//! Binding: names to identities, types to every expression.
+//!
+//! A [`Binder`] walks one statement's tree with a stack of [`scope::Scope`]s; a name is looked up from the
+//! innermost outwards, so that a correlated column is simply a column of an outer scope. Columns get
+//! identities that are unique in the statement. Undecided literals and parameters take the type that
+//! their use asks for (`coerce`).
+//!
+//! Sources: PostgreSQL 15, src/backend/parser (parse_expr.c, parse_clause.c, parse_agg.c,
+//! parse_relation.c, parse_coerce.c, analyze.c), whose rules and texts these are.
+
+mod aggregate;
+mod alter;
+mod as_of;
+mod call;
+mod case;
+mod coerce;
+mod compare;
+mod conflict;
+mod copy;
+mod create;
+mod delete;
+mod expr;
+mod from;
+mod insert;
+mod join;
+mod literal;
+pub(crate) mod names;
+mod order;
+mod position;
+mod predicate;
+mod returning;
+mod scope;
+mod select;
+mod setop;
+mod special;
+mod stored;
+mod subquery;
+mod target;
+mod type_name;
+mod update;
+mod utility;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use driftdb_query::{Catalog, ColId, CteId, Result, Statement};
+use driftdb_types::{DataType, EvalContext, Value};
+
+pub use stored::{bind_check, bind_default};
+
+use crate::ParsedStatement;
+use crate::front::limits::{MAX_DEPTH, too_deep, with_room};
+use crate::parsed::Content;
+use scope::{Cte, Scope};
+
+/// What binding needs besides the statement.
+pub struct BindContext<'a> {
+    /// Where names are looked up.
+    pub catalog: &'a mut dyn Catalog,
+    /// Session and time: literals are read and AS OF is evaluated in it.
+    pub eval: &'a EvalContext,
+    /// The parameters' types: as declared, `Unknown` where not. Binding fills in what it infers, and
+    /// makes the list as long as the statement asks for.
+    pub param_types: &'a mut Vec<DataType>,
+    /// The parameters' values, once known: `AS OF $1` needs them. Without them it is bound with the
+    /// schema of now.
+    pub params: Option<&'a [Value]>,
+}
+
+/// Binds a statement.
+///
+/// # Errors
+/// Whatever PostgreSQL's parse analysis raises, with position; 0A000 for what this build lacks.
+pub fn bind(statement: &ParsedStatement, cx: &mut BindContext<'_>) -> Result<Statement> {
+    let count = statement.parameter_count();
+    if cx.param_types.len() < count {
+        cx.param_types.resize(count, DataType::Unknown);
+    }
+    with_room(statement.depth(), || {
+        let content = statement.content();
+        let mut binder =
+            Binder::new(&mut *cx.catalog, cx.eval, &mut *cx.param_types, cx.params, Some(content));
+        let bound = binder.statement(&content.body, statement)?;
+        binder.check_times_used()?;
+        binder.check_parameters(count)?;
+        Ok(bound)
+    })
+}
+
+/// What is known of a column besides its type.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Meta {
+    pub(crate) typmod: i32,
+    pub(crate) origin: (u32, u16),
+}
+
+/// The state of binding one statement.
+pub(crate) struct Binder<'a> {
+    catalog: &'a mut dyn Catalog,
+    eval: &'a EvalContext,
+    param_types: &'a mut Vec<DataType>,
+    params: Option<&'a [Value]>,
+    /// What was lifted out of the statement; `None` for stored expressions.
+    content: Option<&'a Content>,
+    next_column: u32,
+    next_cte: u32,
+    scopes: Vec<Scope>,
+    ctes: Vec<Cte>,
+    depth: u32,
+    meta: BTreeMap<ColId, Meta>,
+    used_times: Vec<u32>,
+    used_ctes: BTreeSet<CteId>,
+}
+
+impl<'a> Binder<'a> {
+    fn new(
+        catalog: &'a mut dyn Catalog,
+        eval: &'a EvalContext,
+        param_types: &'a mut Vec<DataType>,
+        params: Option<&'a [Value]>,
+        content: Option<&'a Content>,
+    ) -> Self {
+        Self {
+            catalog,
+            eval,
+            param_types,
+            params,
+            content,
+            next_column: 0,
+            next_cte: 0,
+            scopes: Vec::new(),
+            ctes: Vec::new(),
+            depth: 0,
+            meta: BTreeMap::new(),
+            used_times: Vec::new(),
+            used_ctes: BTreeSet::new(),
+        }
+    }
+
+    /// A new identity.
+    fn column_id(&mut self) -> ColId {
+        self.next_column += 1;
+        ColId(self.next_column)
+    }
+
+    fn cte_id(&mut self) -> CteId {
+        self.next_cte += 1;
+        CteId(self.next_cte)
+    }
+
+    /// Runs `work` so many levels deeper in the tree; beyond the limit it is an error.
+    fn deeper<T>(&mut self, levels: u32, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.depth + levels > MAX_DEPTH {
+            return Err(too_deep());
+        }
+        self.depth += levels;
+        let result = work(self);
+        self.depth -= levels;
+        result
+    }
+
+    /// A parameter that nothing gave a type to cannot be sent.
+    fn check_parameters(&mut self, count: usize) -> Result<()> {
+        for index in 0..count {
+            if self.param_types[index] == DataType::Unknown {
+                return Err(driftdb_query::SqlError::new(
+                    driftdb_types::SqlState::IndeterminateDatatype,
+                    format!("could not determine data type of parameter ${}", index + 1),
+                ));
+            }
+        }
+        Ok(())
+    }
+}

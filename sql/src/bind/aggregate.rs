@@ -1,0 +1,236 @@
+//! Aggregate calls: where they may stand, and what becomes of the expressions around them.
+
+use std::collections::BTreeSet;
+
+use driftdb_query::{AggregateCall, ColId, Expr, Result, SqlError};
+use driftdb_types::{CastContext, DataType, SqlState, resolve_aggregate};
+use sqlparser::ast;
+
+use super::Binder;
+use super::call::arguments;
+use super::position::Placed;
+use super::scope::{Scope, column_of};
+
+impl Binder<'_> {
+    /// Binds a call; the result is the column that the grouping yields for it.
+    pub(crate) fn aggregate(
+        &mut self,
+        name: &str,
+        function: &ast::Function,
+        list: &ast::FunctionArgumentList,
+        position: u32,
+    ) -> Result<Expr> {
+        let scope = self.scope();
+        if scope.in_aggregate {
+            return Err(SqlError::new(
+                SqlState::GroupingError,
+                "aggregate function calls cannot be nested",
+            ));
+        }
+        if !scope.clause.is_grouped() {
+            return Err(SqlError::new(
+                SqlState::GroupingError,
+                format!("aggregate functions are not allowed in {}", scope.clause.name()),
+            ));
+        }
+        scope.in_aggregate = true;
+        let call = self.aggregate_call(name, function, list);
+        let level = self.scopes.len() - 1;
+        self.scope().in_aggregate = false;
+        let mut call = call?;
+        if let Some(other) = self.only_outer_columns(&call, level) {
+            return Err(other.at(position));
+        }
+        // The same aggregate twice is computed once.
+        let same = self.scopes[level].aggregates.iter().find(|known| {
+            (known.aggregate, &known.args, known.distinct, &known.filter, &known.order_by)
+                == (call.aggregate, &call.args, call.distinct, &call.filter, &call.order_by)
+        });
+        if let Some(known) = same {
+            return Ok(Expr::Column { id: known.output, ty: known.ty });
+        }
+        let output = self.column_id();
+        call.output = output;
+        let ty = call.ty;
+        self.scope().aggregates.push(call);
+        Ok(Expr::Column { id: output, ty })
+    }
+
+    fn aggregate_call(
+        &mut self,
+        name: &str,
+        function: &ast::Function,
+        list: &ast::FunctionArgumentList,
+    ) -> Result<AggregateCall> {
+        let star =
+            matches!(list.args[..], [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard)]);
+        let exprs = if star { Vec::new() } else { arguments(list)? };
+        let bound = exprs.iter().map(|expr| self.expr(expr)).collect::<Result<Vec<_>>>()?;
+        let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
+        let resolved = resolve_aggregate(name, &types, star)
+            .ok_or_else(|| SqlError::internal("an aggregate without a name"))??;
+        let mut args = Vec::with_capacity(bound.len());
+        for ((expr, bound), ty) in exprs.iter().zip(bound).zip(&resolved.arg_types) {
+            args.push(self.coerce(bound, *ty, -1, CastContext::Implicit).at_expr(expr)?);
+        }
+        let distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
+        let mut order_by = Vec::new();
+        for clause in &list.clauses {
+            match clause {
+                ast::FunctionArgumentClause::OrderBy(keys) => {
+                    for key in keys {
+                        let expr = self.decided_expr(&key.expr)?;
+                        order_by.push(super::order::sort_key(expr, &key.options)?);
+                    }
+                }
+                other => return Err(SqlError::unsupported(format!("{other} in an aggregate"))),
+            }
+        }
+        if distinct && order_by.iter().any(|key| !args.contains(&key.expr)) {
+            return Err(SqlError::new(
+                SqlState::InvalidColumnReference,
+                "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
+            ));
+        }
+        let filter = match &function.filter {
+            Some(filter) => Some(self.predicate(filter, "FILTER")?),
+            None => None,
+        };
+        Ok(AggregateCall {
+            output: ColId(0),
+            aggregate: resolved.id,
+            args,
+            distinct,
+            filter,
+            order_by,
+            ty: resolved.result,
+        })
+    }
+
+    /// PostgreSQL computes an aggregate over nothing but outer columns in the outer query.
+    fn only_outer_columns(&self, call: &AggregateCall, level: usize) -> Option<SqlError> {
+        if level == 0 {
+            return None;
+        }
+        let (mut inner, mut outer) = (false, false);
+        for arg in &call.args {
+            for_each_column(arg, &mut |id| {
+                if self.scopes[level].display(id).is_some() {
+                    inner = true;
+                } else if self.scopes[..level].iter().any(|scope| scope.display(id).is_some()) {
+                    outer = true;
+                }
+            });
+        }
+        (outer && !inner)
+            .then(|| SqlError::unsupported("an aggregate over columns of an outer query only"))
+    }
+}
+
+/// Calls `visit` for each column in an expression (not in its subqueries).
+pub(crate) fn for_each_column(expr: &Expr, visit: &mut dyn FnMut(ColId)) {
+    if let Some(id) = column_of(expr) {
+        visit(id);
+    }
+    expr.for_each_child(&mut |child| for_each_column(child, visit));
+}
+
+/// The columns that a grouping yields, and what the expressions above it may use.
+pub(crate) struct Grouping {
+    /// Expressions and the columns they become.
+    pub(crate) groups: Vec<(ColId, Expr)>,
+    /// All columns of the grouping's output.
+    known: BTreeSet<ColId>,
+}
+
+impl Grouping {
+    /// Groups, with the columns that depend on a whole primary key among them.
+    pub(crate) fn new(mut groups: Vec<(ColId, Expr)>, scope: &Scope) -> Self {
+        for relation in &scope.relations {
+            let Some(table) = &relation.table else { continue };
+            let Some(key) = table.primary_key() else { continue };
+            let grouped = |id: Option<ColId>| {
+                id.is_some_and(|id| groups.iter().any(|(_, expr)| column_of(expr) == Some(id)))
+            };
+            let whole = key.columns.iter().all(|column| {
+                let position = table.position(column.column);
+                let named = position.and_then(|position| relation.columns.get(position));
+                grouped(named.and_then(|named| column_of(&named.expr)))
+            });
+            if !whole {
+                continue;
+            }
+            // Only what is named: the grouping should not carry whole rows.
+            for column in &relation.columns {
+                let Some(id) = column_of(&column.expr) else { continue };
+                let present = groups.iter().any(|(_, expr)| column_of(expr) == Some(id));
+                if !present && scope.positions.contains_key(&id) {
+                    groups.push((id, column.expr.clone()));
+                }
+            }
+        }
+        let known = groups
+            .iter()
+            .map(|(id, _)| *id)
+            .chain(scope.aggregates.iter().map(|call| call.output))
+            .collect();
+        Self { groups, known }
+    }
+
+    /// Rewrites an expression over the input to one over the grouping.
+    ///
+    /// # Errors
+    /// 42803 for a column that is not grouped.
+    pub(crate) fn apply(&self, expr: &mut Expr, scope: &Scope) -> Result<()> {
+        if let Some((id, _)) = self.groups.iter().find(|(_, group)| group == expr) {
+            *expr = Expr::Column { id: *id, ty: expr.ty() };
+            return Ok(());
+        }
+        if let Some(id) = column_of(expr)
+            && !self.known.contains(&id)
+            && let Some(name) = scope.display(id)
+        {
+            return Err(ungrouped(&name, scope.positions.get(&id)));
+        }
+        let mut result = Ok(());
+        expr.for_each_child_mut(&mut |child| {
+            if result.is_ok() {
+                result = self.apply(child, scope);
+            }
+        });
+        result
+    }
+
+    /// Checks the columns that subqueries of the grouped clauses named.
+    ///
+    /// # Errors
+    /// 42803 for one that is not grouped.
+    pub(crate) fn check_outer(&self, scope: &Scope) -> Result<()> {
+        for (id, position) in &scope.outer_uses {
+            if self.known.contains(id) {
+                continue;
+            }
+            if let Some(name) = scope.display(*id) {
+                return Err(SqlError::new(
+                    SqlState::GroupingError,
+                    format!("subquery uses ungrouped column \"{name}\" from outer query"),
+                )
+                .at(*position));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ungrouped(name: &str, position: Option<&u32>) -> SqlError {
+    let error = SqlError::new(
+        SqlState::GroupingError,
+        format!(
+            "column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate function"
+        ),
+    );
+    match position {
+        Some(position) => error.at(*position),
+        None => error,
+    }
+}

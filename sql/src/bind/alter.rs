@@ -1,0 +1,267 @@
+//! ALTER TABLE: actions, each with a query for rows that would violate it.
+
+use std::sync::Arc;
+
+use driftdb_concurrency::ReadAt;
+use driftdb_query::{
+    AlterAction, CatalogAt, ColumnSpec, ConstraintSpec, DropObjects, Expr, LogicalPlan, Result,
+    ScanColumn, SqlError, Statement, Table,
+};
+use driftdb_types::{SqlState, Value};
+use sqlparser::ast;
+
+use super::Binder;
+use super::as_of::{no_such_table, qualified};
+use super::create::Definition;
+use super::names::{ident, ident_position, object_name};
+use super::predicate::any_of;
+use super::scope::Named;
+
+/// ALTER TABLE as it is collected.
+struct Alteration {
+    table: Arc<Table>,
+    definition: Definition,
+    /// What the columns that this statement adds hold in existing rows.
+    added: Vec<Named>,
+    actions: Vec<(AlterAction, Option<LogicalPlan>)>,
+}
+
+impl Binder<'_> {
+    pub(crate) fn alter_table(&mut self, alter: &ast::AlterTable) -> Result<Statement> {
+        let name = object_name(&alter.name)?;
+        let schema = name.schema.as_deref();
+        let Some(table) = self.catalog.table(schema, &name.name, CatalogAt::Statement)? else {
+            if alter.if_exists {
+                let relation = qualified(schema, &name.name);
+                let notice = format!("relation \"{relation}\" does not exist, skipping");
+                let (tables, indexes) = (Vec::new(), Vec::new());
+                let notices = vec![notice];
+                return Ok(Statement::Drop(DropObjects { tables, indexes, notices }));
+            }
+            return Err(no_such_table(schema, &name.name).at(name.position));
+        };
+        let taken = table.indexes.iter().map(|index| index.name.clone());
+        let taken = taken.chain(table.checks.iter().map(|check| check.name.clone())).collect();
+        let columns = table
+            .columns
+            .iter()
+            .map(|column| ColumnSpec {
+                name: column.name.clone(),
+                ty: column.ty,
+                typmod: column.typmod,
+                not_null: column.not_null,
+                default: column.default.clone(),
+            })
+            .collect();
+        let definition = Definition {
+            table: table.name.clone(),
+            columns,
+            constraints: Vec::new(),
+            taken,
+            has_primary: table.primary_key().is_some(),
+        };
+        let mut alteration =
+            Alteration { table, definition, added: Vec::new(), actions: Vec::new() };
+        for operation in &alter.operations {
+            self.alter_action(&mut alteration, operation)?;
+        }
+        Ok(Statement::AlterTable { table: alteration.table, actions: alteration.actions })
+    }
+
+    fn alter_action(
+        &mut self,
+        alteration: &mut Alteration,
+        operation: &ast::AlterTableOperation,
+    ) -> Result<()> {
+        use ast::AlterTableOperation as O;
+        let table = alteration.table.clone();
+        let column = |name: &ast::Ident| {
+            let text = ident(name);
+            table.column(&text).map(|(position, _)| position).ok_or_else(|| {
+                let message =
+                    format!("column \"{text}\" of relation \"{}\" does not exist", table.name);
+                SqlError::new(SqlState::UndefinedColumn, message).at(ident_position(name))
+            })
+        };
+        let action = match operation {
+            O::AddColumn { if_not_exists, column_def, .. } => {
+                return self.add_column(alteration, column_def, *if_not_exists);
+            }
+            O::AddConstraint { constraint, .. } => {
+                self.constraint(&mut alteration.definition, constraint)?;
+                return self.add_constraints(alteration);
+            }
+            O::DropColumn { column_names, if_exists, .. } => {
+                for name in column_names {
+                    match column(name) {
+                        Ok(position) => {
+                            alteration.actions.push((AlterAction::DropColumn(position), None));
+                        }
+                        Err(_) if *if_exists => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                return Ok(());
+            }
+            O::DropConstraint { if_exists, name, .. } => {
+                let text = ident(name);
+                if !alteration.definition.taken.contains(&text) {
+                    if *if_exists {
+                        return Ok(());
+                    }
+                    let message = format!(
+                        "constraint \"{text}\" of relation \"{}\" does not exist",
+                        table.name
+                    );
+                    return Err(
+                        SqlError::new(SqlState::UndefinedObject, message).at(ident_position(name))
+                    );
+                }
+                AlterAction::DropConstraint(text)
+            }
+            O::RenameColumn { old_column_name, new_column_name } => {
+                let new = ident(new_column_name);
+                if table.column(&new).is_some() {
+                    return Err(exists(&new, &table.name));
+                }
+                AlterAction::RenameColumn(column(old_column_name)?, new)
+            }
+            O::RenameTable { table_name: ast::RenameTableNameKind::To(name) } => {
+                AlterAction::RenameTable(object_name(name)?.name)
+            }
+            O::AlterColumn { column_name, op } => {
+                let position = column(column_name)?;
+                return self.alter_column(alteration, position, op);
+            }
+            O::OwnerTo { .. } => return Err(SqlError::unsupported("ALTER TABLE ... OWNER TO")),
+            other => {
+                let text = other.to_string();
+                let brief: String = text.chars().take(40).collect();
+                return Err(SqlError::unsupported(format!("ALTER TABLE ... {brief}")));
+            }
+        };
+        alteration.actions.push((action, None));
+        Ok(())
+    }
+
+    fn alter_column(
+        &mut self,
+        alteration: &mut Alteration,
+        position: usize,
+        operation: &ast::AlterColumnOperation,
+    ) -> Result<()> {
+        use ast::AlterColumnOperation as O;
+        let entry = match operation {
+            O::SetNotNull => {
+                let name = alteration.table.columns[position].name.clone();
+                let plan = self.null_rows(alteration, &[name]);
+                (AlterAction::SetNotNull(position, true), Some(plan))
+            }
+            O::DropNotNull => (AlterAction::SetNotNull(position, false), None),
+            O::SetDefault { value } => {
+                let spec = alteration.definition.columns[position].clone();
+                let text = self.default_expr(&spec, value)?;
+                (AlterAction::SetDefault(position, Some(text)), None)
+            }
+            O::DropDefault => (AlterAction::SetDefault(position, None), None),
+            O::SetDataType { .. } => {
+                return Err(SqlError::unsupported("ALTER COLUMN ... TYPE"));
+            }
+            O::AddGenerated { .. } => return Err(SqlError::unsupported("an identity column")),
+        };
+        alteration.actions.push(entry);
+        Ok(())
+    }
+
+    fn add_column(
+        &mut self,
+        alteration: &mut Alteration,
+        column: &ast::ColumnDef,
+        if_not_exists: bool,
+    ) -> Result<()> {
+        let name = ident(&column.name);
+        if alteration.definition.columns.iter().any(|spec| spec.name == name) {
+            if if_not_exists {
+                return Ok(());
+            }
+            return Err(exists(&name, &alteration.table.name).at(ident_position(&column.name)));
+        }
+        self.column(&mut alteration.definition, column)?;
+        let spec = alteration.definition.columns.last().expect("just added").clone();
+        let written = column.options.iter().find_map(|option| match &option.option {
+            ast::ColumnOption::Default(expr) => Some(expr),
+            _ => None,
+        });
+        let default = match written {
+            Some(expr) => Some(self.bound_default(&spec, expr)?),
+            None => None,
+        };
+        let held = default.clone().unwrap_or_else(|| Expr::constant(Value::Null, spec.ty));
+        alteration.added.push(Named { name: name.clone(), expr: held });
+        let violation =
+            if spec.not_null { Some(self.null_rows(alteration, &[name])) } else { None };
+        let action = AlterAction::AddColumn { column: spec, default, if_not_exists };
+        alteration.actions.push((action, violation));
+        self.column_constraints(&mut alteration.definition, column)?;
+        self.add_constraints(alteration)
+    }
+
+    /// Turns the constraints collected since last time into actions.
+    fn add_constraints(&mut self, alteration: &mut Alteration) -> Result<()> {
+        for constraint in std::mem::take(&mut alteration.definition.constraints) {
+            let violation = match &constraint {
+                ConstraintSpec::PrimaryKey { columns, .. } => {
+                    Some(self.null_rows(alteration, columns))
+                }
+                // The index's build finds them.
+                ConstraintSpec::Unique { .. } => None,
+                ConstraintSpec::Check { condition, .. } => {
+                    Some(self.failing_rows(alteration, condition)?)
+                }
+            };
+            alteration.actions.push((AlterAction::AddConstraint(constraint), violation));
+        }
+        Ok(())
+    }
+
+    /// A scan of the existing rows, and its columns, added ones included.
+    fn existing_rows(&mut self, alteration: &Alteration) -> (LogicalPlan, Vec<Named>) {
+        let ids = self.row_ids(&alteration.table);
+        let mut named = super::stored::named_row(&alteration.table, &ids);
+        named.extend(alteration.added.iter().cloned());
+        let columns =
+            ids.into_iter().enumerate().map(|(position, id)| ScanColumn { id, position }).collect();
+        let table = alteration.table.clone();
+        (LogicalPlan::Scan { table, at: ReadAt::Statement, columns, key: None }, named)
+    }
+
+    /// A row with NULL in one of the columns.
+    fn null_rows(&mut self, alteration: &Alteration, columns: &[String]) -> LogicalPlan {
+        let (scan, named) = self.existing_rows(alteration);
+        let tests = named
+            .into_iter()
+            .filter(|column| columns.contains(&column.name))
+            .map(|column| Expr::IsNull(Box::new(column.expr)))
+            .collect();
+        one_row(scan, any_of(tests))
+    }
+
+    /// A row for which a condition is false.
+    fn failing_rows(&mut self, alteration: &Alteration, condition: &str) -> Result<LogicalPlan> {
+        let (scan, named) = self.existing_rows(alteration);
+        let name = alteration.table.name.clone();
+        let condition = self.condition_text(condition, &name, named)?;
+        Ok(one_row(scan, Expr::Not(Box::new(condition))))
+    }
+}
+
+fn one_row(scan: LogicalPlan, predicate: Expr) -> LogicalPlan {
+    let filter = LogicalPlan::Filter { input: Box::new(scan), predicate };
+    let one = Expr::constant(Value::Int8(1), driftdb_types::DataType::Int8);
+    LogicalPlan::Limit { input: Box::new(filter), count: Some(one), offset: None }
+}
+
+fn exists(column: &str, table: &str) -> SqlError {
+    let message = format!("column \"{column}\" of relation \"{table}\" already exists");
+    SqlError::new(SqlState::DuplicateColumn, message)
+}

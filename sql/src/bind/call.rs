@@ -1,0 +1,164 @@
+//! Function calls: those of the table, aggregates, and those that are syntax in disguise.
+
+use driftdb_query::{Expr, Result, SqlError};
+use driftdb_types::{CastContext, DataType, SqlState, Value, aggregates, resolve_function};
+use sqlparser::ast;
+
+use super::Binder;
+use super::literal::unknown;
+use super::names::object_name;
+use super::position::Placed;
+
+/// The arguments of a call, all without names.
+pub(crate) fn arguments(list: &ast::FunctionArgumentList) -> Result<Vec<&ast::Expr>> {
+    list.args
+        .iter()
+        .map(|arg| match arg {
+            ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Ok(expr),
+            ast::FunctionArg::Unnamed(_) => {
+                Err(SqlError::new(SqlState::WrongObjectType, "* is an argument of count only"))
+            }
+            _ => Err(SqlError::unsupported("a named argument")),
+        })
+        .collect()
+}
+
+/// Whether an aggregate has this name.
+pub(crate) fn is_aggregate(name: &str) -> bool {
+    aggregates().any(|aggregate| aggregate.name == name)
+}
+
+impl Binder<'_> {
+    pub(crate) fn function(&mut self, function: &ast::Function) -> Result<Expr> {
+        let name = object_name(&function.name)?;
+        let place = |error: SqlError| error.at(name.position);
+        if function.over.is_some() {
+            return Err(place(SqlError::unsupported("a window function")));
+        }
+        if !function.within_group.is_empty() {
+            return Err(place(SqlError::unsupported("WITHIN GROUP")));
+        }
+        if let Some(schema) = &name.schema
+            && schema != "pg_catalog"
+        {
+            let message = format!("function {schema}.{}() does not exist", name.name);
+            return Err(place(SqlError::new(SqlState::UndefinedFunction, message)));
+        }
+        let list = match &function.args {
+            ast::FunctionArguments::None => return self.bare_function(&name.name).map_err(place),
+            ast::FunctionArguments::List(list) => list,
+            ast::FunctionArguments::Subquery(_) => {
+                return Err(place(SqlError::unsupported("a subquery without its own brackets")));
+            }
+        };
+        if is_aggregate(&name.name) {
+            return self.aggregate(&name.name, function, list, name.position).map_err(place);
+        }
+        self.plain_call(&name.name, function, list).map_err(place)
+    }
+
+    fn plain_call(
+        &mut self,
+        name: &str,
+        function: &ast::Function,
+        list: &ast::FunctionArgumentList,
+    ) -> Result<Expr> {
+        let only_aggregates = |what: &str| {
+            let message = format!("{what} specified, but {name} is not an aggregate function");
+            Err(SqlError::new(SqlState::WrongObjectType, message))
+        };
+        if function.filter.is_some() {
+            return only_aggregates("FILTER");
+        }
+        if list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct) {
+            return only_aggregates("DISTINCT");
+        }
+        if !list.clauses.is_empty() {
+            return only_aggregates("ORDER BY");
+        }
+        let args = arguments(list)?;
+        match name {
+            "coalesce" => self.coalesce(&args),
+            "nullif" => self.nullif(&args),
+            "greatest" => self.extreme(&args, true),
+            "least" => self.extreme(&args, false),
+            "row" => Err(SqlError::unsupported("a row value outside of a comparison")),
+            "pg_typeof" => {
+                let [arg] = args[..] else {
+                    return Err(SqlError::new(
+                        SqlState::UndefinedFunction,
+                        "pg_typeof takes one argument",
+                    ));
+                };
+                let ty = self.expr(arg)?.ty();
+                Ok(Expr::constant(Value::text(ty.sql_name()), DataType::Text))
+            }
+            "generate_series" | "unnest" | "generate_subscripts" => {
+                Err(SqlError::unsupported("a set-returning function outside of FROM"))
+            }
+            // A type's name called with one argument converts it.
+            _ => {
+                let (scopes, depth) = (self.scopes.len(), self.depth);
+                match self.named_call(name, &args) {
+                    Err(error) if error.state == SqlState::UndefinedFunction => {
+                        self.scopes.truncate(scopes);
+                        self.depth = depth;
+                        self.conversion_call(name, &args)?.map_or(Err(error), Ok)
+                    }
+                    other => other,
+                }
+            }
+        }
+    }
+
+    /// `float8(x)`, `text(x)`
+    fn conversion_call(&mut self, name: &str, args: &[&ast::Expr]) -> Result<Option<Expr>> {
+        let ty = DataType::all().find(|ty| ty.name() == name);
+        let (Some(ty), [arg]) = (ty, args) else { return Ok(None) };
+        let bound = self.expr(arg)?;
+        if !driftdb_types::can_cast(bound.ty(), ty, CastContext::Explicit) {
+            return Ok(None);
+        }
+        self.coerce(bound, ty, -1, CastContext::Explicit).at_expr(arg).map(Some)
+    }
+
+    /// CURRENT_DATE and the others that are called without brackets.
+    fn bare_function(&mut self, name: &str) -> Result<Expr> {
+        let context = self.eval;
+        match name {
+            "current_catalog" => self.named_call("current_database", &[]),
+            "user" | "current_role" => self.named_call("current_user", &[]),
+            "current_date" | "current_time" | "current_timestamp" | "localtime"
+            | "localtimestamp" => match self.named_call(name, &[]) {
+                Err(error) if error.state == SqlState::UndefinedFunction => {
+                    // They are conversions of the transaction's start.
+                    let ty = match name {
+                        "current_date" => DataType::Date,
+                        "localtime" => DataType::Time,
+                        "localtimestamp" => DataType::Timestamp,
+                        "current_timestamp" => DataType::Timestamptz,
+                        _ => return Err(SqlError::unsupported("time with time zone")),
+                    };
+                    let now = resolve_function("now", &[])?;
+                    let now = self.resolved_call(&now, Vec::new())?;
+                    self.coerce(now, ty, -1, CastContext::Explicit)
+                }
+                other => other,
+            },
+            "current_user" | "session_user" | "current_schema" => {
+                match self.named_call(name, &[]) {
+                    Err(error) if error.state == SqlState::UndefinedFunction => {
+                        let text = match name {
+                            "current_user" => &context.user,
+                            "session_user" => &context.session_user,
+                            _ => &context.schema,
+                        };
+                        self.coerce(unknown(&**text), DataType::Name, -1, CastContext::Implicit)
+                    }
+                    other => other,
+                }
+            }
+            _ => self.named_call(name, &[]),
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! CREATE TABLE and CREATE INDEX.
+
+use driftdb_query::{
+    CatalogAt, Column, ColumnId, ColumnSpec, ConstraintSpec, CreateIndex, CreateTable, Expr,
+    LogicalPlan, Query, Result, SqlError, Statement,
+};
+use driftdb_types::{DataType, SqlState, Value};
+use sqlparser::ast;
+
+use super::Binder;
+use super::names::{ident, ident_position, object_name, truncate};
+use super::position::{Placed, bare};
+use super::scope::{Clause, Named, Scope};
+use super::stored::relation;
+
+/// A table's definition as it is collected.
+pub(crate) struct Definition {
+    pub(crate) table: String,
+    pub(crate) columns: Vec<ColumnSpec>,
+    pub(crate) constraints: Vec<ConstraintSpec>,
+    /// Names of constraints and indexes that are taken.
+    pub(crate) taken: Vec<String>,
+    pub(crate) has_primary: bool,
+}
+
+impl Binder<'_> {
+    pub(crate) fn create_table(&mut self, create: &ast::CreateTable) -> Result<Statement> {
+        let unsupported = if create.temporary {
+            "a temporary table"
+        } else if create.unlogged {
+            "an unlogged table"
+        } else if create.inherits.is_some() {
+            "INHERITS"
+        } else if create.partition_by.is_some() || create.partition_of.is_some() {
+            "a partitioned table"
+        } else if create.like.is_some() {
+            "CREATE TABLE LIKE"
+        } else if create.on_commit.is_some() {
+            "ON COMMIT"
+        } else if create.or_replace || create.external || create.clone.is_some() {
+            "this form of CREATE TABLE"
+        } else {
+            ""
+        };
+        if !unsupported.is_empty() {
+            return Err(SqlError::unsupported(unsupported));
+        }
+        let name = object_name(&create.name)?;
+        let schema = name.schema.unwrap_or_else(|| "public".to_owned());
+        let mut definition = Definition {
+            table: name.name.clone(),
+            columns: Vec::new(),
+            constraints: Vec::new(),
+            taken: Vec::new(),
+            has_primary: false,
+        };
+        for column in &create.columns {
+            self.column(&mut definition, column)?;
+        }
+        for column in &create.columns {
+            self.column_constraints(&mut definition, column)?;
+        }
+        for constraint in &create.constraints {
+            self.constraint(&mut definition, constraint)?;
+        }
+        let mut table = CreateTable {
+            schema,
+            name: name.name,
+            if_not_exists: create.if_not_exists,
+            columns: definition.columns,
+            constraints: definition.constraints,
+        };
+        let Some(query) = &create.query else { return Ok(Statement::CreateTable(table)) };
+        if !table.columns.is_empty() {
+            return Err(SqlError::unsupported("CREATE TABLE AS with column definitions"));
+        }
+        let mut rows = self.query(query)?;
+        self.decide_columns(&mut rows)?;
+        for column in &rows.columns {
+            if table.columns.iter().any(|other| other.name == column.name) {
+                return Err(twice(&column.name));
+            }
+            table.columns.push(ColumnSpec {
+                name: column.name.clone(),
+                ty: column.ty,
+                typmod: column.meta.typmod,
+                not_null: false,
+                default: None,
+            });
+        }
+        let fields = rows.fields();
+        let mut plan = rows.plan;
+        if create.with_data.as_ref().is_some_and(|with| !with.data) {
+            let none = Expr::constant(Value::Int8(0), DataType::Int8);
+            plan = LogicalPlan::Limit { input: Box::new(plan), count: Some(none), offset: None };
+        }
+        Ok(Statement::CreateTableAs(table, Query { plan, fields }))
+    }
+
+    /// Adds a column without its constraints.
+    pub(crate) fn column(
+        &mut self,
+        definition: &mut Definition,
+        column: &ast::ColumnDef,
+    ) -> Result<()> {
+        let name = ident(&column.name);
+        let place = |error: SqlError| error.at(ident_position(&column.name));
+        if definition.columns.iter().any(|other| other.name == name) {
+            return Err(place(twice(&name)));
+        }
+        let (ty, typmod) = self.type_name(&column.data_type).map_err(place)?;
+        let mut spec = ColumnSpec { name, ty, typmod, not_null: false, default: None };
+        for option in &column.options {
+            match &option.option {
+                ast::ColumnOption::NotNull => spec.not_null = true,
+                ast::ColumnOption::Default(expr) => {
+                    spec.default = Some(self.default_expr(&spec, expr)?);
+                }
+                ast::ColumnOption::Null
+                | ast::ColumnOption::PrimaryKey(_)
+                | ast::ColumnOption::Unique(_)
+                | ast::ColumnOption::Check(_)
+                | ast::ColumnOption::Collation(_) => {}
+                ast::ColumnOption::ForeignKey(_) => {
+                    return Err(place(SqlError::unsupported("a foreign key")));
+                }
+                ast::ColumnOption::Generated { .. } | ast::ColumnOption::Identity(_) => {
+                    return Err(place(SqlError::unsupported("a generated or identity column")));
+                }
+                other => {
+                    return Err(place(SqlError::unsupported(format!("the column option {other}"))));
+                }
+            }
+        }
+        definition.columns.push(spec);
+        Ok(())
+    }
+
+    /// Checks a DEFAULT and gives its text.
+    pub(crate) fn default_expr(&mut self, spec: &ColumnSpec, expr: &ast::Expr) -> Result<String> {
+        self.bound_default(spec, expr)?;
+        Ok(expr.to_string())
+    }
+
+    /// A DEFAULT, bound.
+    pub(crate) fn bound_default(&mut self, spec: &ColumnSpec, expr: &ast::Expr) -> Result<Expr> {
+        self.scopes.push(Scope::new(Clause::Default));
+        let bound = self.expr(expr);
+        self.scopes.pop();
+        let bound = bound.map_err(|error| match error.state {
+            SqlState::UndefinedColumn => SqlError {
+                state: SqlState::FeatureNotSupported,
+                message: "cannot use column reference in DEFAULT expression".into(),
+                hint: None,
+                ..error
+            },
+            _ => error,
+        })?;
+        if has_subquery(&bound) {
+            let message = "cannot use subquery in DEFAULT expression";
+            return Err(SqlError::new(SqlState::FeatureNotSupported, message)).at_expr(expr);
+        }
+        let from = bound.ty();
+        self.assign(bound, &column_of_spec(spec))
+            .map_err(|error| match error.state {
+                SqlState::DatatypeMismatch => SqlError {
+                    message: format!(
+                        "column \"{}\" is of type {} but default expression is of type {from}",
+                        spec.name, spec.ty
+                    ),
+                    ..error
+                },
+                _ => error,
+            })
+            .at_expr(expr)
+    }
+
+    /// The constraints in a column's definition.
+    pub(crate) fn column_constraints(
+        &mut self,
+        definition: &mut Definition,
+        column: &ast::ColumnDef,
+    ) -> Result<()> {
+        let name = ident(&column.name);
+        for option in &column.options {
+            let given = option.name.as_ref();
+            match &option.option {
+                ast::ColumnOption::PrimaryKey(_) => {
+                    self.primary_key(definition, given, vec![name.clone()])?;
+                }
+                ast::ColumnOption::Unique(_) => {
+                    self.unique(definition, given, vec![name.clone()])?;
+                }
+                ast::ColumnOption::Check(check) => {
+                    self.check(
+                        definition,
+                        given.or(check.name.as_ref()),
+                        &check.expr,
+                        Some(&name),
+                    )?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A constraint of the table.
+    pub(crate) fn constraint(
+        &mut self,
+        definition: &mut Definition,
+        constraint: &ast::TableConstraint,
+    ) -> Result<()> {
+        match constraint {
+            ast::TableConstraint::PrimaryKey(key) => {
+                let columns = key_columns(&key.columns)?;
+                self.primary_key(definition, key.name.as_ref(), columns)
+            }
+            ast::TableConstraint::Unique(key) => {
+                if key.nulls_distinct == ast::NullsDistinctOption::NotDistinct {
+                    return Err(SqlError::unsupported("UNIQUE NULLS NOT DISTINCT"));
+                }
+                let columns = key_columns(&key.columns)?;
+                self.unique(definition, key.name.as_ref(), columns)
+            }
+            ast::TableConstraint::Check(check) => {
+                self.check(definition, check.name.as_ref(), &check.expr, None)
+            }
+            ast::TableConstraint::ForeignKey(_) => Err(SqlError::unsupported("a foreign key")),
+            ast::TableConstraint::Exclude(_) => Err(SqlError::unsupported("EXCLUDE")),
+            _ => Err(SqlError::unsupported("this kind of constraint")),
+        }
+    }
+
+    fn primary_key(
+        &mut self,
+        definition: &mut Definition,
+        name: Option<&ast::Ident>,
+        columns: Vec<String>,
+    ) -> Result<()> {
+        if definition.has_primary {
+            let message =
+                format!("multiple primary keys for table \"{}\" are not allowed", definition.table);
+            let error = SqlError::new(SqlState::InvalidTableDefinition, message);
+            return Err(error);
+        }
+        definition.has_primary = true;
+        check_key(definition, &columns, "primary key")?;
+        for column in &mut definition.columns {
+            column.not_null |= columns.contains(&column.name);
+        }
+        let name = self.constraint_name(definition, name, &[], "pkey")?;
+        definition.constraints.push(ConstraintSpec::PrimaryKey { name, columns });
+        Ok(())
+    }
+
+    fn unique(
+        &mut self,
+        definition: &mut Definition,
+        name: Option<&ast::Ident>,
+        columns: Vec<String>,
+    ) -> Result<()> {
+        check_key(definition, &columns, "unique")?;
+        let name = self.constraint_name(definition, name, &columns, "key")?;
+        definition.constraints.push(ConstraintSpec::Unique { name, columns });
+        Ok(())
+    }
+
+    fn check(
+        &mut self,
+        definition: &mut Definition,
+        name: Option<&ast::Ident>,
+        expr: &ast::Expr,
+        column: Option<&String>,
+    ) -> Result<()> {
+        let columns: Vec<Named> = definition
+            .columns
+            .iter()
+            .map(|spec| {
+                let id = self.column_id();
+                Named { name: spec.name.clone(), expr: Expr::Column { id, ty: spec.ty } }
+            })
+            .collect();
+        let bound = self.check_over(&definition.table, columns.clone(), expr)?;
+        // Named after the column, if there is but one.
+        let mut used: Vec<String> = Vec::new();
+        super::aggregate::for_each_column(&bound, &mut |id| {
+            let name = columns.iter().find(|c| super::scope::column_of(&c.expr) == Some(id));
+            if let Some(named) = name
+                && !used.contains(&named.name)
+            {
+                used.push(named.name.clone());
+            }
+        });
+        let about = match (column, &used[..]) {
+            (Some(column), _) | (None, [column]) => vec![column.clone()],
+            _ => Vec::new(),
+        };
+        let name = self.constraint_name(definition, name, &about, "check")?;
+        let condition = expr.to_string();
+        definition.constraints.push(ConstraintSpec::Check { name, condition });
+        Ok(())
+    }
+
+    /// A CHECK's condition, bound over some columns.
+    pub(crate) fn check_over(
+        &mut self,
+        table: &str,
+        columns: Vec<Named>,
+        expr: &ast::Expr,
+    ) -> Result<Expr> {
+        let relations = vec![relation(table, columns.clone())];
+        self.scopes.push(Scope::with(Clause::Check, relations, columns));
+        let bound = self.predicate(expr, "CHECK");
+        self.scopes.pop();
+        let bound = bound?;
+        if has_subquery(&bound) {
+            let message = "cannot use subquery in check constraint";
+            return Err(SqlError::new(SqlState::FeatureNotSupported, message)).at_expr(expr);
+        }
+        Ok(bound)
+    }
+
+    /// The name that was given, or the one that PostgreSQL would choose: table, columns and a label,
+    /// with a number if that is taken.
+    pub(crate) fn constraint_name(
+        &mut self,
+        definition: &mut Definition,
+        given: Option<&ast::Ident>,
+        columns: &[String],
+        label: &str,
+    ) -> Result<String> {
+        if let Some(given) = given {
+            let name = ident(given);
+            if definition.taken.contains(&name) {
+                let message = format!(
+                    "constraint \"{name}\" for relation \"{}\" already exists",
+                    definition.table
+                );
+                return Err(
+                    SqlError::new(SqlState::DuplicateObject, message).at(ident_position(given))
+                );
+            }
+            definition.taken.push(name.clone());
+            return Ok(name);
+        }
+        let name = self.free_name(&definition.table, columns, label, &definition.taken)?;
+        definition.taken.push(name.clone());
+        Ok(name)
+    }
+
+    pub(crate) fn free_name(
+        &mut self,
+        table: &str,
+        columns: &[String],
+        label: &str,
+        taken: &[String],
+    ) -> Result<String> {
+        let mut base = table.to_owned();
+        for column in columns {
+            base = format!("{base}_{column}");
+        }
+        for number in 0..10_000_u32 {
+            let suffix = if number == 0 { String::new() } else { number.to_string() };
+            let tail = format!("_{label}{suffix}");
+            let mut head = base.clone();
+            while head.len() + tail.len() > super::names::MAX_NAME_BYTES {
+                head.pop();
+            }
+            let name = truncate(format!("{head}{tail}"));
+            let clash = taken.contains(&name)
+                || label != "check"
+                    && (self.catalog.table(None, &name, CatalogAt::Statement)?.is_some()
+                        || self.catalog.index(None, &name)?.is_some());
+            if !clash {
+                return Ok(name);
+            }
+        }
+        Err(SqlError::new(SqlState::ProgramLimitExceeded, format!("no free name for \"{base}\"")))
+    }
+
+    pub(crate) fn create_index(&mut self, create: &ast::CreateIndex) -> Result<Statement> {
+        if create.predicate.is_some() {
+            return Err(SqlError::unsupported("a partial index"));
+        }
+        if !create.include.is_empty() {
+            return Err(SqlError::unsupported("INCLUDE"));
+        }
+        if create.nulls_distinct == Some(false) {
+            return Err(SqlError::unsupported("NULLS NOT DISTINCT"));
+        }
+        match &create.using {
+            None | Some(ast::IndexType::BTree) => {}
+            Some(other) => {
+                let method = other.to_string().to_lowercase();
+                return Err(SqlError::unsupported(format!("access method \"{method}\"")));
+            }
+        }
+        let table = self.table_now(&object_name(&create.table_name)?)?;
+        let mut columns = Vec::with_capacity(create.columns.len());
+        let mut names = Vec::with_capacity(create.columns.len());
+        for column in &create.columns {
+            let key = &column.column;
+            let ast::Expr::Identifier(name) = bare(&key.expr) else {
+                return Err(SqlError::unsupported("an index on an expression")).at_expr(&key.expr);
+            };
+            let text = ident(name);
+            let Some((position, _)) = table.column(&text) else {
+                let message = format!("column \"{text}\" does not exist");
+                return Err(
+                    SqlError::new(SqlState::UndefinedColumn, message).at(ident_position(name))
+                );
+            };
+            let descending = matches!(key.options.sort, Some(ast::OrderBySort::Desc));
+            if key.options.nulls_first.is_some_and(|first| first != descending) {
+                return Err(SqlError::unsupported("NULLS FIRST or LAST against the index's order"))
+                    .at_expr(&key.expr);
+            }
+            columns.push((position, descending));
+            names.push(text);
+        }
+        let name = match &create.name {
+            Some(name) => object_name(name)?.name,
+            None => self.free_name(&table.name, &names, "idx", &[])?,
+        };
+        Ok(Statement::CreateIndex(CreateIndex {
+            table,
+            name,
+            if_not_exists: create.if_not_exists,
+            unique: create.unique,
+            columns,
+        }))
+    }
+}
+
+fn twice(name: &str) -> SqlError {
+    let message = format!("column \"{name}\" specified more than once");
+    SqlError::new(SqlState::DuplicateColumn, message)
+}
+
+/// The names of a key's columns.
+fn key_columns(columns: &[ast::IndexColumn]) -> Result<Vec<String>> {
+    columns
+        .iter()
+        .map(|column| match bare(&column.column.expr) {
+            ast::Expr::Identifier(name) => Ok(ident(name)),
+            other => Err(SqlError::unsupported("a key on an expression")).at_expr(other),
+        })
+        .collect()
+}
+
+fn check_key(definition: &Definition, columns: &[String], kind: &str) -> Result<()> {
+    for (index, column) in columns.iter().enumerate() {
+        if !definition.columns.iter().any(|spec| spec.name == *column) {
+            let message = format!("column \"{column}\" named in key does not exist");
+            return Err(SqlError::new(SqlState::UndefinedColumn, message));
+        }
+        if columns[..index].contains(column) {
+            let message = format!("column \"{column}\" appears twice in {kind} constraint");
+            return Err(SqlError::new(SqlState::DuplicateColumn, message));
+        }
+    }
+    Ok(())
+}
+
+/// A column that is not in the catalog yet.
+fn column_of_spec(spec: &ColumnSpec) -> Column {
+    Column {
+        id: ColumnId(0),
+        name: spec.name.clone(),
+        ty: spec.ty,
+        typmod: spec.typmod,
+        not_null: spec.not_null,
+        default: None,
+        missing: Value::Null,
+    }
+}
+
+fn has_subquery(expr: &Expr) -> bool {
+    let mut found = matches!(expr, Expr::Subquery(_));
+    expr.for_each_child(&mut |child| found |= has_subquery(child));
+    found
+}

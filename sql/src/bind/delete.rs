@@ -1,0 +1,38 @@
+//! DELETE.
+
+use driftdb_query::{Delete, Result, SqlError};
+use driftdb_types::SqlState;
+use sqlparser::ast;
+
+use super::Binder;
+use super::scope::Clause;
+use super::stored::{named_row, relation};
+
+impl Binder<'_> {
+    pub(crate) fn delete(&mut self, delete: &ast::Delete) -> Result<Delete> {
+        let (ast::FromTable::WithFromKeyword(tables) | ast::FromTable::WithoutKeyword(tables)) =
+            &delete.from;
+        let [target] = &tables[..] else {
+            return Err(SqlError::new(SqlState::SyntaxError, "DELETE needs one table"));
+        };
+        if !delete.tables.is_empty()
+            || delete.output.is_some()
+            || delete.limit.is_some()
+            || !delete.order_by.is_empty()
+        {
+            return Err(SqlError::new(
+                SqlState::SyntaxError,
+                "this form of DELETE is not PostgreSQL's",
+            ));
+        }
+        let others = delete.using.as_deref().unwrap_or(&[]);
+        let changed = self.changed(target, others, Clause::Where)?;
+        let (source, recheck) = self.changed_where(changed.plan, delete.selection.as_ref())?;
+        self.scopes.pop();
+        let table = changed.table;
+        let mut relations = vec![relation(&changed.name, named_row(&table, &changed.old))];
+        relations.extend(changed.others);
+        let (returning, fields) = self.returning(delete.returning.as_deref(), relations)?;
+        Ok(Delete { table, source, key: changed.key, old: changed.old, recheck, returning, fields })
+    }
+}

@@ -1,0 +1,418 @@
+//! FROM items: tables, subqueries, functions, common table expressions.
+
+use driftdb_query::{
+    ColId, Expr, JoinKind, LogicalPlan, OutputColumn, Result, ScanColumn, SetFunction, SqlError,
+};
+use driftdb_types::{CastContext, DataType, SqlState, common_type, resolve_operator};
+use sqlparser::ast;
+
+use super::call::is_aggregate;
+use super::names::{ident, ident_position, object_name};
+use super::scope::{Clause, FromItem, Named, Relation, Scope, column_of};
+use super::target::{NO_META, Rows, RowsColumn};
+use super::{Binder, Meta};
+
+/// Which items beside it an item uses.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lateral {
+    /// Those before it in FROM.
+    before: bool,
+    /// The left side of its join.
+    left: bool,
+}
+
+/// What may be in front of an alias list.
+struct Aliased<'e> {
+    alias: Option<&'e ast::TableAlias>,
+    /// The name without an alias.
+    own: String,
+    schema: Option<String>,
+}
+
+impl Binder<'_> {
+    /// The whole of FROM: items separated by commas are joined; LATERAL ones see those before them.
+    pub(crate) fn from_clause(&mut self, tables: &[ast::TableWithJoins]) -> Result<FromItem> {
+        let mut whole: Option<FromItem> = None;
+        for table in tables {
+            let item = self.deeper(1, |binder| binder.from_tree(table, whole.as_ref()))?;
+            whole = Some(match whole {
+                None => item.0,
+                Some(left) => cross(left, item.0, item.1.before)?,
+            });
+        }
+        Ok(whole.unwrap_or_else(|| FromItem {
+            plan: LogicalPlan::one_row(),
+            relations: Vec::new(),
+            visible: Vec::new(),
+        }))
+    }
+
+    /// An item with the joins after it; also whether it uses columns of `before`.
+    fn from_tree(
+        &mut self,
+        table: &ast::TableWithJoins,
+        before: Option<&FromItem>,
+    ) -> Result<(FromItem, Lateral)> {
+        let (mut item, mut lateral) = self.from_item(&table.relation, before, None)?;
+        let levels = table.joins.len() as u32;
+        self.deeper(levels, |binder| {
+            for join in &table.joins {
+                let (right, uses) = binder.from_item(&join.relation, before, Some(&item))?;
+                lateral.before |= uses.before;
+                item = binder.join(item_take(&mut item), right, uses.left, &join.join_operator)?;
+            }
+            Ok(())
+        })?;
+        Ok((item, lateral))
+    }
+
+    /// One item. If it is lateral, it sees `before` and `left`.
+    fn from_item(
+        &mut self,
+        factor: &ast::TableFactor,
+        before: Option<&FromItem>,
+        left: Option<&FromItem>,
+    ) -> Result<(FromItem, Lateral)> {
+        use ast::TableFactor as F;
+        match factor {
+            F::Table { name, alias, args: None, with_ordinality: false, sample: None, .. } => {
+                Ok((self.table_item(name, alias.as_ref())?, Lateral::default()))
+            }
+            F::Table { name, alias, args: Some(args), with_ordinality, .. } => {
+                self.beside(before, left, |binder| {
+                    binder.function_item(name, &args.args, *with_ordinality, alias.as_ref())
+                })
+            }
+            F::Function { name, args, with_ordinality, alias, .. } => {
+                self.beside(before, left, |binder| {
+                    binder.function_item(name, args, *with_ordinality, alias.as_ref())
+                })
+            }
+            F::Derived { lateral, subquery, alias, sample: None } => {
+                let (rows, uses) = if *lateral {
+                    self.beside(before, left, |binder| binder.query(subquery))?
+                } else {
+                    (self.query(subquery)?, Lateral::default())
+                };
+                Ok((self.derived(rows, alias.as_ref(), subquery)?, uses))
+            }
+            F::NestedJoin { table_with_joins, alias } => {
+                let (mut item, lateral) =
+                    self.deeper(1, |binder| binder.from_tree(table_with_joins, before))?;
+                if let Some(alias) = alias {
+                    let columns = std::mem::take(&mut item.visible);
+                    let relation = Relation {
+                        name: ident(&alias.name),
+                        schema: None,
+                        columns: renamed(columns, alias)?,
+                        table: None,
+                        lockable: None,
+                    };
+                    item.visible = relation.columns.clone();
+                    item.relations = vec![relation];
+                }
+                Ok((item, lateral))
+            }
+            F::Table { sample: Some(_), .. } | F::Derived { .. } => {
+                Err(SqlError::unsupported("TABLESAMPLE"))
+            }
+            F::Table { .. } => Err(SqlError::unsupported("WITH ORDINALITY")),
+            F::UNNEST { .. } => Err(SqlError::unsupported("unnest")),
+            other => Err(SqlError::unsupported(format!("the FROM item {other}"))),
+        }
+    }
+
+    /// Binds something that sees the items beside it as an outer query's; also which of them it used.
+    fn beside<T>(
+        &mut self,
+        before: Option<&FromItem>,
+        left: Option<&FromItem>,
+        work: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<(T, Lateral)> {
+        self.scopes.push(lateral_scope(before, left));
+        let result = work(self);
+        let scope = self.scopes.pop();
+        let used = |item: Option<&FromItem>| {
+            let Some((scope, item)) = scope.as_ref().zip(item) else { return false };
+            item.relations.iter().flat_map(|relation| &relation.columns).any(|column| {
+                column_of(&column.expr).is_some_and(|id| scope.positions.contains_key(&id))
+            })
+        };
+        Ok((result?, Lateral { before: used(before), left: used(left) }))
+    }
+
+    /// A table or common table expression.
+    fn table_item(
+        &mut self,
+        name: &ast::ObjectName,
+        alias: Option<&ast::TableAlias>,
+    ) -> Result<FromItem> {
+        let parsed = object_name(name)?;
+        let clause = self.take_time(parsed.last, alias)?;
+        if parsed.schema.is_none()
+            && let Some(cte) = self.ctes.iter().rev().find(|cte| cte.name == parsed.name).cloned()
+        {
+            if clause.is_some() {
+                return Err(SqlError::unsupported(
+                    "FOR SYSTEM_TIME AS OF on a common table expression",
+                )
+                .with_hint("Put it on the tables inside.")
+                .at(parsed.position));
+            }
+            let mut outputs = Vec::with_capacity(cte.columns.len());
+            let mut named = Vec::with_capacity(cte.columns.len());
+            for (name, ty, meta) in &cte.columns {
+                let id = self.column_id();
+                self.meta.insert(id, *meta);
+                outputs.push(OutputColumn { id, ty: *ty });
+                named.push(Named { name: name.clone(), expr: Expr::Column { id, ty: *ty } });
+            }
+            let plan = LogicalPlan::CteScan { cte: cte.id, columns: outputs };
+            let own = Aliased { alias, own: parsed.name, schema: None };
+            self.used_ctes.insert(cte.id);
+            return item(plan, named, own, None, None);
+        }
+        let (table, at) = self.table_at(&parsed, clause)?;
+        let mut columns = Vec::with_capacity(table.columns.len());
+        let mut named = Vec::with_capacity(table.columns.len());
+        for (position, column) in table.columns.iter().enumerate() {
+            let id = self.column_id();
+            let origin = (table.id.0, column.id.0);
+            self.meta.insert(id, Meta { typmod: column.typmod, origin });
+            columns.push(ScanColumn { id, position });
+            let expr = Expr::Column { id, ty: column.ty };
+            named.push(Named { name: column.name.clone(), expr });
+        }
+        // A locking query asks for the key; it fills in this identity.
+        let lockable = self.column_id();
+        let own = Aliased { alias, own: table.name.clone(), schema: Some(table.schema.clone()) };
+        let plan = LogicalPlan::Scan { table: table.clone(), at, columns, key: None };
+        item(plan, named, own, Some(table), Some(lockable))
+    }
+
+    /// A subquery under its alias.
+    fn derived(
+        &mut self,
+        mut rows: Rows,
+        alias: Option<&ast::TableAlias>,
+        query: &ast::Query,
+    ) -> Result<FromItem> {
+        let Some(alias) = alias else {
+            let error = SqlError::new(SqlState::SyntaxError, "subquery in FROM must have an alias")
+                .with_hint("For example, FROM (SELECT ...) [AS] foo.");
+            return Err(match super::position::query_position(query) {
+                Some(position) => error.at(position.saturating_sub(1).max(1)),
+                None => error,
+            });
+        };
+        self.decide_columns(&mut rows)?;
+        let named = rows.columns.iter().map(named_column).collect();
+        let own = Aliased { alias: Some(alias), own: String::new(), schema: None };
+        item(rows.plan, named, own, None, None)
+    }
+
+    /// A function: `generate_series`, or a scalar one as a row of one column.
+    fn function_item(
+        &mut self,
+        name: &ast::ObjectName,
+        args: &[ast::FunctionArg],
+        ordinality: bool,
+        alias: Option<&ast::TableAlias>,
+    ) -> Result<FromItem> {
+        let parsed = object_name(name)?;
+        if ordinality {
+            return Err(SqlError::unsupported("WITH ORDINALITY").at(parsed.position));
+        }
+        let list = ast::FunctionArgumentList {
+            duplicate_treatment: None,
+            args: args.to_vec(),
+            clauses: Vec::new(),
+        };
+        let column_name = alias.map_or(parsed.name.clone(), |alias| ident(&alias.name));
+        if is_aggregate(&parsed.name) {
+            return Err(SqlError::new(
+                SqlState::GroupingError,
+                "aggregate functions are not allowed in functions in FROM",
+            )
+            .at(parsed.position));
+        }
+        let (plan, id, ty) = if parsed.name == "generate_series" {
+            self.generate_series(&list).map_err(|error| error.at(parsed.position))?
+        } else {
+            let function = ast::Function {
+                name: name.clone(),
+                uses_odbc_syntax: false,
+                parameters: ast::FunctionArguments::None,
+                args: ast::FunctionArguments::List(list),
+                within_group: Vec::new(),
+                filter: None,
+                null_treatment: None,
+                over: None,
+            };
+            let value = self.function(&function)?;
+            let value = self.decided(value)?;
+            let (id, ty) = (self.column_id(), value.ty());
+            let plan = LogicalPlan::Project {
+                input: Box::new(LogicalPlan::one_row()),
+                exprs: vec![(id, value)],
+            };
+            (plan, id, ty)
+        };
+        self.meta.insert(id, NO_META);
+        let named = vec![Named { name: column_name, expr: Expr::Column { id, ty } }];
+        item(plan, named, Aliased { alias, own: parsed.name, schema: None }, None, None)
+    }
+
+    fn generate_series(
+        &mut self,
+        list: &ast::FunctionArgumentList,
+    ) -> Result<(LogicalPlan, ColId, DataType)> {
+        let exprs = super::call::arguments(list)?;
+        let bound = exprs.iter().map(|expr| self.expr(expr)).collect::<Result<Vec<_>>>()?;
+        let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
+        let undefined = || {
+            let names: Vec<&str> = types.iter().map(|ty| ty.sql_name()).collect();
+            SqlError::new(
+                SqlState::UndefinedFunction,
+                format!("function generate_series({}) does not exist", names.join(", ")),
+            )
+            .with_hint(
+                "No function matches the given name and argument types. \
+                 You might need to add explicit type casts.",
+            )
+        };
+        if !(2..=3).contains(&bound.len()) {
+            return Err(undefined());
+        }
+        let mut element = common_type(&types[..2]).map_err(|_| undefined())?;
+        if types[..2] == [DataType::Unknown; 2] {
+            element = types.get(2).copied().unwrap_or(DataType::Int4);
+        }
+        let step = match element {
+            DataType::Int2 | DataType::Int4 => {
+                element = DataType::Int4;
+                if types.get(2) == Some(&DataType::Int8) {
+                    element = DataType::Int8;
+                }
+                if types.get(2) == Some(&DataType::Numeric) {
+                    element = DataType::Numeric;
+                }
+                element
+            }
+            DataType::Int8 if types.get(2) == Some(&DataType::Numeric) => {
+                element = DataType::Numeric;
+                element
+            }
+            DataType::Int8 | DataType::Numeric => element,
+            DataType::Date | DataType::Timestamp | DataType::Timestamptz if bound.len() == 3 => {
+                if element == DataType::Date {
+                    element = DataType::Timestamptz;
+                }
+                DataType::Interval
+            }
+            _ => return Err(undefined()),
+        };
+        let mut args = Vec::with_capacity(3);
+        for (index, arg) in bound.into_iter().enumerate() {
+            let ty = if index == 2 { step } else { element };
+            args.push(self.coerce(arg, ty, -1, CastContext::Implicit)?);
+        }
+        let add = resolve_operator("+", Some(element), Some(step))?.id;
+        let id = self.column_id();
+        let plan = LogicalPlan::FunctionScan {
+            function: SetFunction::GenerateSeries { element, add },
+            args,
+            columns: vec![OutputColumn { id, ty: element }],
+        };
+        Ok((plan, id, element))
+    }
+}
+
+fn item_take(item: &mut FromItem) -> FromItem {
+    let empty =
+        FromItem { plan: LogicalPlan::one_row(), relations: Vec::new(), visible: Vec::new() };
+    std::mem::replace(item, empty)
+}
+
+/// The names that a lateral item sees: those of the items before it.
+fn lateral_scope(before: Option<&FromItem>, left: Option<&FromItem>) -> Scope {
+    let mut scope = Scope::new(Clause::FunctionInFrom);
+    for item in [before, left].into_iter().flatten() {
+        scope.relations.extend(item.relations.iter().cloned());
+        scope.visible.extend(item.visible.iter().cloned());
+    }
+    scope
+}
+
+/// A query's column under its name.
+pub(crate) fn named_column(column: &RowsColumn) -> Named {
+    Named { name: column.name.clone(), expr: Expr::Column { id: column.id, ty: column.ty } }
+}
+
+fn item(
+    plan: LogicalPlan,
+    columns: Vec<Named>,
+    aliased: Aliased<'_>,
+    table: Option<std::sync::Arc<driftdb_query::Table>>,
+    lockable: Option<ColId>,
+) -> Result<FromItem> {
+    let (name, schema, columns) = match aliased.alias {
+        Some(alias) => (ident(&alias.name), None, renamed(columns, alias)?),
+        None => (aliased.own, aliased.schema, columns),
+    };
+    let relation = Relation { name, schema, columns: columns.clone(), table, lockable };
+    Ok(FromItem { plan, relations: vec![relation], visible: columns })
+}
+
+/// Columns under the names of an alias's list, as far as it goes.
+fn renamed(mut columns: Vec<Named>, alias: &ast::TableAlias) -> Result<Vec<Named>> {
+    if alias.columns.len() > columns.len() {
+        let message = format!(
+            "table \"{}\" has {} columns available but {} columns specified",
+            ident(&alias.name),
+            columns.len(),
+            alias.columns.len()
+        );
+        return Err(SqlError::new(SqlState::InvalidColumnReference, message)
+            .at(ident_position(&alias.name)));
+    }
+    for (column, new) in columns.iter_mut().zip(&alias.columns) {
+        column.name = ident(&new.name);
+    }
+    Ok(columns)
+}
+
+/// Puts two items side by side.
+pub(crate) fn cross(left: FromItem, right: FromItem, lateral: bool) -> Result<FromItem> {
+    let mut relations = left.relations;
+    check_names(&relations, &right.relations)?;
+    relations.extend(right.relations);
+    let mut visible = left.visible;
+    visible.extend(right.visible);
+    let plan = LogicalPlan::Join {
+        kind: JoinKind::Inner,
+        left: Box::new(left.plan),
+        right: Box::new(right.plan),
+        on: Expr::truth(),
+        lateral,
+    };
+    Ok(FromItem { plan, relations, visible })
+}
+
+/// Two relations may not have one name.
+pub(crate) fn check_names(left: &[Relation], right: &[Relation]) -> Result<()> {
+    for relation in right {
+        let same = left.iter().any(|other| {
+            // Tables of different schemas may share a name as long as neither has an alias.
+            other.name == relation.name
+                && (other.schema.is_none()
+                    || relation.schema.is_none()
+                    || other.schema == relation.schema)
+        });
+        if same {
+            let message = format!("table name \"{}\" specified more than once", relation.name);
+            return Err(SqlError::new(SqlState::DuplicateAlias, message));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! INSERT.
+
+use std::sync::Arc;
+
+use driftdb_query::{Expr, Insert, LogicalPlan, OutputColumn, Result, SqlError, Table};
+use driftdb_types::{CastContext, DataType, SqlState};
+use sqlparser::ast;
+
+use super::Binder;
+use super::names::{ident, object_name};
+use super::position::{Placed, position};
+use super::returning::is_default;
+use super::scope::{Clause, Scope};
+use super::stored::{named_row, relation};
+use super::target::{NO_META, Target};
+
+impl Binder<'_> {
+    pub(crate) fn insert(&mut self, insert: &ast::Insert) -> Result<Insert> {
+        let foreign = insert.or.is_some()
+            || insert.ignore
+            || insert.overwrite
+            || insert.replace_into
+            || insert.partitioned.is_some()
+            || insert.output.is_some()
+            || !insert.assignments.is_empty()
+            || insert.insert_alias.is_some();
+        if foreign {
+            return Err(SqlError::new(
+                SqlState::SyntaxError,
+                "this form of INSERT is not PostgreSQL's",
+            ));
+        }
+        let ast::TableObject::TableName(name) = &insert.table else {
+            return Err(SqlError::new(SqlState::SyntaxError, "INSERT needs the name of a table"));
+        };
+        let alias = insert.table_alias.as_ref().map(|alias| &alias.alias);
+        let table = self.changed_table(name, alias)?;
+        let columns = self.insert_columns(&table, &insert.columns)?;
+        let explicit = !insert.columns.is_empty();
+        let source = match insert.source.as_deref() {
+            None => self.value_source(&table, &[], &[])?,
+            Some(query) => match value_list(query) {
+                Some(values) => {
+                    let rows: Vec<&[ast::Expr]> =
+                        values.rows.iter().map(|row| &row.content[..]).collect();
+                    check_widths(&rows, columns.len(), explicit)?;
+                    self.value_source(&table, &columns, &rows)?
+                }
+                None => self.query_source(&table, &columns, query, explicit)?,
+            },
+        };
+        let row = self.row_ids(&table);
+        let checks = self.checks(&table, &row)?;
+        let name = alias.map_or_else(|| table.name.clone(), ident);
+        let on_conflict = match &insert.on {
+            None => None,
+            Some(ast::OnInsert::OnConflict(conflict)) => {
+                Some(self.on_conflict(&table, &name, &row, conflict)?)
+            }
+            Some(_) => {
+                return Err(SqlError::new(
+                    SqlState::SyntaxError,
+                    "syntax error at or near \"DUPLICATE\"",
+                ));
+            }
+        };
+        let relations = vec![relation(&name, named_row(&table, &row))];
+        let (returning, fields) = self.returning(insert.returning.as_deref(), relations)?;
+        Ok(Insert { table, source, row, checks, on_conflict, returning, fields })
+    }
+
+    /// The positions of the columns that are given; all, if none is named.
+    fn insert_columns(&self, table: &Table, names: &[ast::ObjectName]) -> Result<Vec<usize>> {
+        if names.is_empty() {
+            return Ok((0..table.columns.len()).collect());
+        }
+        let mut columns = Vec::with_capacity(names.len());
+        for name in names {
+            let name = object_name(name)?;
+            let index = self.table_column(table, &name.name, name.position)?;
+            if columns.contains(&index) {
+                let message = format!("column \"{}\" specified more than once", name.name);
+                return Err(SqlError::new(SqlState::DuplicateColumn, message).at(name.position));
+            }
+            columns.push(index);
+        }
+        Ok(columns)
+    }
+
+    /// VALUES, or one row of defaults: whole rows at once.
+    fn value_source(
+        &mut self,
+        table: &Arc<Table>,
+        columns: &[usize],
+        rows: &[&[ast::Expr]],
+    ) -> Result<LogicalPlan> {
+        // A default is bound once and used in every row.
+        let mut defaults: Vec<Option<Expr>> = vec![None; table.columns.len()];
+        let mut whole = Vec::with_capacity(rows.len().max(1));
+        self.scopes.push(Scope::new(Clause::Values));
+        let one: [&[ast::Expr]; 1] = [&[]];
+        let rows: &[&[ast::Expr]] = if columns.is_empty() && rows.is_empty() { &one } else { rows };
+        for row in rows {
+            let mut cells: Vec<Option<Expr>> = vec![None; table.columns.len()];
+            for (cell, index) in row.iter().zip(columns) {
+                if !is_default(cell) {
+                    let bound = self.expr(cell)?;
+                    let assigned = self.assign(bound, &table.columns[*index]).at_expr(cell)?;
+                    cells[*index] = Some(assigned);
+                }
+            }
+            let mut full = Vec::with_capacity(cells.len());
+            for (index, cell) in cells.into_iter().enumerate() {
+                full.push(match (cell, &defaults[index]) {
+                    (Some(cell), _) => cell,
+                    (None, Some(default)) => default.clone(),
+                    (None, None) => {
+                        let default = self.default_of(&table.columns[index])?;
+                        defaults[index] = Some(default.clone());
+                        default
+                    }
+                });
+            }
+            whole.push(full);
+        }
+        self.scopes.pop();
+        let outputs = table
+            .columns
+            .iter()
+            .map(|column| OutputColumn { id: self.column_id(), ty: column.ty })
+            .collect();
+        Ok(LogicalPlan::Values { columns: outputs, rows: whole })
+    }
+
+    /// INSERT … SELECT.
+    fn query_source(
+        &mut self,
+        table: &Arc<Table>,
+        columns: &[usize],
+        query: &ast::Query,
+        explicit: bool,
+    ) -> Result<LogicalPlan> {
+        let mut rows = self.query(query)?;
+        let place = |index: usize| projected(query, index).and_then(position);
+        if rows.columns.len() > columns.len() {
+            let message = "INSERT has more expressions than target columns";
+            let error = SqlError::new(SqlState::SyntaxError, message);
+            return Err(match place(columns.len()) {
+                Some(position) => error.at(position),
+                None => error,
+            });
+        }
+        if explicit && rows.columns.len() < columns.len() {
+            let message = "INSERT has more target columns than expressions";
+            return Err(SqlError::new(SqlState::SyntaxError, message));
+        }
+        let at = |error: SqlError, index: usize| match place(index) {
+            Some(position) => error.at(position),
+            None => error,
+        };
+        let mut given: Vec<Option<usize>> = vec![None; table.columns.len()];
+        for (index, position) in columns.iter().take(rows.columns.len()).enumerate() {
+            let column = &table.columns[*position];
+            if rows.columns[index].ty == DataType::Unknown {
+                let (ty, typmod) = (column.ty, column.typmod);
+                self.coerce_column(&mut rows, index, ty, typmod, CastContext::Assignment)
+                    .map_err(|error| at(error, index))?;
+            }
+            given[*position] = Some(index);
+        }
+        let mut targets = Vec::with_capacity(table.columns.len());
+        for (position, given) in given.into_iter().enumerate() {
+            let column = &table.columns[position];
+            let expr = match given {
+                None => self.default_of(column)?,
+                Some(index) => {
+                    let source = &rows.columns[index];
+                    let bare = Expr::Column { id: source.id, ty: source.ty };
+                    self.assign(bare, column).map_err(|error| at(error, index))?
+                }
+            };
+            targets.push(Target { name: column.name.clone(), expr, meta: NO_META });
+        }
+        Ok(self.project(rows.plan, targets).plan)
+    }
+}
+
+/// The rows of a query that is nothing but VALUES.
+fn value_list(query: &ast::Query) -> Option<&ast::Values> {
+    let bare = query.with.is_none()
+        && query.order_by.is_none()
+        && query.limit_clause.is_none()
+        && query.fetch.is_none();
+    match &*query.body {
+        ast::SetExpr::Values(values) if bare => Some(values),
+        _ => None,
+    }
+}
+
+/// The expression of a query's select list.
+fn projected(query: &ast::Query, index: usize) -> Option<&ast::Expr> {
+    let ast::SetExpr::Select(select) = &*query.body else { return None };
+    match select.projection.get(index)? {
+        ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. } => {
+            Some(expr)
+        }
+        _ => None,
+    }
+}
+
+fn check_widths(rows: &[&[ast::Expr]], count: usize, explicit: bool) -> Result<()> {
+    let width = rows.first().map_or(0, |row| row.len());
+    for row in rows {
+        let fail = |message: &str, at: Option<&ast::Expr>| {
+            let error = Err(SqlError::new(SqlState::SyntaxError, message));
+            match at {
+                Some(expr) => error.at_expr(expr),
+                None => error,
+            }
+        };
+        if row.len() != width {
+            return fail("VALUES lists must all be the same length", row.first());
+        }
+        if row.len() > count {
+            return fail("INSERT has more expressions than target columns", row.get(count));
+        }
+        if explicit && row.len() < count {
+            return fail("INSERT has more target columns than expressions", None);
+        }
+    }
+    Ok(())
+}

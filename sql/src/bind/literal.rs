@@ -1,0 +1,100 @@
+//! Literals, typed literals, intervals and parameters.
+
+use driftdb_query::{Expr, Result, SqlError};
+use driftdb_types::{CastContext, DataType, Numeric, SqlState, Value, parse_text};
+use sqlparser::ast;
+
+use super::Binder;
+use crate::parsed::parameter_index;
+
+/// An undecided literal.
+pub(crate) fn unknown(text: impl Into<Box<str>>) -> Expr {
+    Expr::constant(Value::Text(text.into()), DataType::Unknown)
+}
+
+/// NULL of no decided type.
+pub(crate) fn null() -> Expr {
+    Expr::constant(Value::Null, DataType::Unknown)
+}
+
+impl Binder<'_> {
+    pub(crate) fn literal(&mut self, value: &ast::ValueWithSpan) -> Result<Expr> {
+        let position = value.span.start.column as u32;
+        let place = |error: SqlError| if position > 0 { error.at(position) } else { error };
+        match &value.value {
+            ast::Value::Number(digits, _) => self.number(digits).map_err(place),
+            ast::Value::SingleQuotedString(text)
+            | ast::Value::EscapedStringLiteral(text)
+            | ast::Value::UnicodeStringLiteral(text)
+            | ast::Value::NationalStringLiteral(text) => Ok(unknown(text.as_str())),
+            ast::Value::DollarQuotedString(text) => Ok(unknown(text.value.as_str())),
+            ast::Value::Boolean(truth) => Ok(Expr::constant(Value::Bool(*truth), DataType::Bool)),
+            ast::Value::Null => Ok(null()),
+            ast::Value::Placeholder(name) => {
+                let index = parameter_index(name).map_err(place)?;
+                if self.content.is_none() {
+                    let message = format!("there is no parameter {name}");
+                    return Err(place(SqlError::new(SqlState::UndefinedParameter, message)));
+                }
+                if self.param_types.len() <= index {
+                    self.param_types.resize(index + 1, DataType::Unknown);
+                }
+                Ok(Expr::Param { index, ty: self.param_types[index] })
+            }
+            other => Err(place(SqlError::unsupported(format!("the literal {other}")))),
+        }
+    }
+
+    /// A number without sign, or with a minus in front: int4, int8 or numeric, whichever holds it first.
+    pub(crate) fn number(&self, digits: &str) -> Result<Expr> {
+        if let Ok(v) = digits.parse::<i32>() {
+            return Ok(Expr::constant(Value::Int4(v), DataType::Int4));
+        }
+        if let Ok(v) = digits.parse::<i64>() {
+            return Ok(Expr::constant(Value::Int8(v), DataType::Int8));
+        }
+        let value: Numeric = match parse_text(DataType::Numeric, -1, digits, self.eval)? {
+            Value::Numeric(value) => value,
+            _ => return Err(SqlError::internal("a number was read as something else")),
+        };
+        Ok(Expr::constant(Value::Numeric(value), DataType::Numeric))
+    }
+
+    /// `date '2020-01-01'`
+    pub(crate) fn typed_literal(&mut self, typed: &ast::TypedString) -> Result<Expr> {
+        let (ty, typmod) = self.type_name(&typed.data_type)?;
+        let literal = self.literal(&typed.value)?;
+        let position = typed.value.span.start.column as u32;
+        self.coerce(literal, ty, typmod, CastContext::Explicit)
+            .map_err(|error| if position > 0 { error.at(position) } else { error })
+    }
+
+    /// `interval '1' day`, `interval '1 day'`
+    pub(crate) fn interval(&mut self, interval: &ast::Interval) -> Result<Expr> {
+        let ast::Expr::Value(value) = &*interval.value else {
+            return Err(SqlError::new(SqlState::SyntaxError, "INTERVAL needs a string literal"));
+        };
+        let mut text = match self.literal(value)? {
+            Expr::Const { value: Value::Text(text), .. } => text.into_string(),
+            Expr::Const { value: Value::Null, .. } => {
+                return Ok(Expr::constant(Value::Null, DataType::Interval));
+            }
+            _ => {
+                return Err(SqlError::new(SqlState::SyntaxError, "INTERVAL needs a string literal"));
+            }
+        };
+        // A bare number counts the (last) field that is named.
+        let field = interval.last_field.as_ref().or(interval.leading_field.as_ref());
+        if let Some(field) = field
+            && text.trim().parse::<f64>().is_ok()
+        {
+            text = format!("{} {}", text.trim(), field.to_string().to_lowercase());
+        }
+        let precision = interval.fractional_seconds_precision.or(interval.leading_precision);
+        let modifiers: Vec<i64> = precision.into_iter().map(|p| p as i64).collect();
+        let typmod = driftdb_types::make_typmod(DataType::Interval, &modifiers)?;
+        let position = value.span.start.column as u32;
+        self.coerce(unknown(text), DataType::Interval, typmod, CastContext::Explicit)
+            .map_err(|error| if position > 0 { error.at(position) } else { error })
+    }
+}

@@ -1,0 +1,315 @@
+//! What names mean at one level of query, and how they are looked up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use driftdb_query::{AggregateCall, ColId, CteId, Expr, LogicalPlan, Result, SqlError, Table};
+use driftdb_types::{DataType, SqlState};
+use sqlparser::ast;
+
+use super::names::{ident, ident_position};
+use super::{Binder, Meta};
+
+/// A column under a name.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    /// Usually a column; `coalesce(l, r)` for a column merged by a full join.
+    pub(crate) expr: Expr,
+}
+
+/// A table, subquery or function under its alias.
+#[derive(Debug, Clone)]
+pub(crate) struct Relation {
+    pub(crate) name: String,
+    /// The schema, if the name is a table's own.
+    pub(crate) schema: Option<String>,
+    pub(crate) columns: Vec<Named>,
+    pub(crate) table: Option<Arc<Table>>,
+    /// The scan's identity for its first column decides which scan a lock clause means.
+    pub(crate) lockable: Option<ColId>,
+}
+
+/// A FROM item: its plan and the names it gives.
+#[derive(Debug)]
+pub(crate) struct FromItem {
+    pub(crate) plan: LogicalPlan,
+    /// For qualified names.
+    pub(crate) relations: Vec<Relation>,
+    /// For bare names and `*`.
+    pub(crate) visible: Vec<Named>,
+}
+
+/// Where in a query an expression stands; decides what aggregates may do there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clause {
+    JoinCondition,
+    FunctionInFrom,
+    Where,
+    Select,
+    GroupBy,
+    Having,
+    OrderBy,
+    DistinctOn,
+    Limit,
+    Values,
+    Update,
+    Returning,
+    Check,
+    Default,
+    AsOf,
+    Other,
+}
+
+impl Clause {
+    /// How messages name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::FunctionInFrom => "functions in FROM",
+            Self::JoinCondition => "JOIN conditions",
+            Self::Where => "WHERE",
+            Self::Select => "SELECT",
+            Self::GroupBy => "GROUP BY",
+            Self::Having => "HAVING",
+            Self::OrderBy => "ORDER BY",
+            Self::DistinctOn => "DISTINCT ON",
+            Self::Limit => "LIMIT",
+            Self::Values => "VALUES",
+            Self::Update => "UPDATE",
+            Self::Returning => "RETURNING",
+            Self::Check => "check constraints",
+            Self::Default => "DEFAULT expressions",
+            Self::AsOf => "FOR SYSTEM_TIME AS OF",
+            Self::Other => "this context",
+        }
+    }
+
+    /// Whether it is evaluated after grouping.
+    pub(crate) fn is_grouped(self) -> bool {
+        matches!(self, Self::Select | Self::Having | Self::OrderBy | Self::DistinctOn)
+    }
+}
+
+/// One level of query.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    pub(crate) relations: Vec<Relation>,
+    pub(crate) visible: Vec<Named>,
+    pub(crate) clause: Clause,
+    /// Inside an aggregate's arguments.
+    pub(crate) in_aggregate: bool,
+    /// The aggregates met so far.
+    pub(crate) aggregates: Vec<AggregateCall>,
+    /// Where each column was last named.
+    pub(crate) positions: BTreeMap<ColId, u32>,
+    /// Columns that subqueries in grouped clauses named.
+    pub(crate) outer_uses: Vec<(ColId, u32)>,
+}
+
+impl Scope {
+    pub(crate) fn new(clause: Clause) -> Self {
+        Self {
+            relations: Vec::new(),
+            visible: Vec::new(),
+            clause,
+            in_aggregate: false,
+            aggregates: Vec::new(),
+            positions: BTreeMap::new(),
+            outer_uses: Vec::new(),
+        }
+    }
+
+    pub(crate) fn with(clause: Clause, relations: Vec<Relation>, visible: Vec<Named>) -> Self {
+        Self { relations, visible, ..Self::new(clause) }
+    }
+
+    /// `t.a` for a column of this level.
+    pub(crate) fn display(&self, id: ColId) -> Option<String> {
+        self.relations.iter().find_map(|relation| {
+            let column = relation.columns.iter().find(|c| column_of(&c.expr) == Some(id))?;
+            Some(format!("{}.{}", relation.name, column.name))
+        })
+    }
+}
+
+/// The column that an expression is.
+pub(crate) fn column_of(expr: &Expr) -> Option<ColId> {
+    if let Expr::Column { id, .. } = expr { Some(*id) } else { None }
+}
+
+/// A common table expression in sight.
+#[derive(Debug, Clone)]
+pub(crate) struct Cte {
+    pub(crate) name: String,
+    pub(crate) id: CteId,
+    /// Name, type and modifier of each column.
+    pub(crate) columns: Vec<(String, DataType, Meta)>,
+}
+
+impl Binder<'_> {
+    /// The innermost scope.
+    pub(crate) fn scope(&mut self) -> &mut Scope {
+        self.scopes.last_mut().expect("an expression is bound within a scope")
+    }
+
+    /// Runs `work` with a clause set in the innermost scope.
+    pub(crate) fn in_clause<T>(
+        &mut self,
+        clause: Clause,
+        work: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let before = std::mem::replace(&mut self.scope().clause, clause);
+        let result = work(self);
+        self.scope().clause = before;
+        result
+    }
+
+    /// A bare name.
+    pub(crate) fn bare_column(&mut self, name: &ast::Ident) -> Result<Expr> {
+        let position = ident_position(name);
+        let text = ident(name);
+        match self.find_bare(&text, position)? {
+            Some(expr) => Ok(expr),
+            None => Err(self.no_such_bare_column(&text).at(position)),
+        }
+    }
+
+    /// A bare name, if any scope has it.
+    pub(crate) fn find_bare(&mut self, name: &str, position: u32) -> Result<Option<Expr>> {
+        for level in (0..self.scopes.len()).rev() {
+            let mut found = self.scopes[level].visible.iter().filter(|column| column.name == name);
+            let Some(first) = found.next() else { continue };
+            if found.next().is_some() {
+                return Err(SqlError::new(
+                    SqlState::AmbiguousColumn,
+                    format!("column reference \"{name}\" is ambiguous"),
+                )
+                .at(position));
+            }
+            let expr = first.expr.clone();
+            self.note(level, &expr, position);
+            return Ok(Some(expr));
+        }
+        Ok(None)
+    }
+
+    fn no_such_bare_column(&self, name: &str) -> SqlError {
+        let error =
+            SqlError::new(SqlState::UndefinedColumn, format!("column \"{name}\" does not exist"));
+        match self.scopes.last().and_then(|scope| similar(&scope.relations, name)) {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+
+    /// Remembers that a column was named.
+    fn note(&mut self, level: usize, expr: &Expr, position: u32) {
+        let outer = level + 1 < self.scopes.len();
+        let scope = &mut self.scopes[level];
+        let mut note = |expr: &Expr| {
+            let Some(id) = column_of(expr) else { return };
+            scope.positions.insert(id, position);
+            if outer && scope.clause.is_grouped() && !scope.in_aggregate {
+                scope.outer_uses.push((id, position));
+            }
+        };
+        note(expr);
+        expr.for_each_child(&mut |child| note(child));
+    }
+
+    /// `a.b`, `schema.a.b`.
+    pub(crate) fn qualified_column(&mut self, parts: &[ast::Ident]) -> Result<Expr> {
+        let position = parts.first().map_or(0, ident_position);
+        let names: Vec<String> = parts.iter().map(ident).collect();
+        let (schema, relation, column) = match &names[..] {
+            [relation, column] => (None, relation, column),
+            [schema, relation, column] | [_, schema, relation, column] => {
+                (Some(schema.as_str()), relation, column)
+            }
+            _ => {
+                return Err(SqlError::new(
+                    SqlState::SyntaxError,
+                    format!("improper qualified name (too many dotted names): {}", names.join(".")),
+                )
+                .at(position));
+            }
+        };
+        let (level, index) = self.find_relation(schema, relation, position)?;
+        let relation = &self.scopes[level].relations[index];
+        let mut found = relation.columns.iter().filter(|c| c.name == *column);
+        let Some(first) = found.next() else {
+            return Err(SqlError::new(
+                SqlState::UndefinedColumn,
+                format!("column {}.{column} does not exist", relation.name),
+            )
+            .at(position));
+        };
+        if found.next().is_some() {
+            return Err(SqlError::new(
+                SqlState::AmbiguousColumn,
+                format!("column reference \"{column}\" is ambiguous"),
+            )
+            .at(position));
+        }
+        let expr = first.expr.clone();
+        self.note(level, &expr, position);
+        Ok(expr)
+    }
+
+    /// The scope and place of a relation.
+    pub(crate) fn find_relation(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+        position: u32,
+    ) -> Result<(usize, usize)> {
+        for (level, scope) in self.scopes.iter().enumerate().rev() {
+            let found = scope.relations.iter().position(|relation| {
+                relation.name == name && (schema.is_none() || relation.schema.as_deref() == schema)
+            });
+            if let Some(index) = found {
+                return Ok((level, index));
+            }
+        }
+        let error = SqlError::new(
+            SqlState::UndefinedTable,
+            format!("missing FROM-clause entry for table \"{name}\""),
+        );
+        Err(error.at(position))
+    }
+}
+
+/// PostgreSQL's hint for a mistyped column: one that differs in a letter or two.
+fn similar(relations: &[Relation], name: &str) -> Option<String> {
+    let mut best: Option<(usize, String)> = None;
+    for relation in relations {
+        for column in &relation.columns {
+            let distance = edit_distance(name, &column.name);
+            let close = distance <= 3 && distance * 2 <= name.chars().count();
+            if close && best.as_ref().is_none_or(|(least, _)| distance < *least) {
+                let text = format!(
+                    "Perhaps you meant to reference the column \"{}.{}\".",
+                    relation.name, column.name
+                );
+                best = Some((distance, text));
+            }
+        }
+    }
+    best.map(|(_, hint)| hint)
+}
+
+/// Levenshtein's distance.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,137 @@
+//! Expressions that the catalog keeps as text: DEFAULT and CHECK.
+
+use driftdb_query::{ColId, Column, Expr, Result, SqlError, Table};
+use sqlparser::parser::Parser;
+
+use super::scope::{Clause, Named, Relation, Scope};
+use super::target::NO_META;
+use super::{BindContext, Binder, Meta};
+use crate::front::limits::{depth, with_room};
+use crate::front::tokens::{Source, tokenize};
+use crate::front::tree::parse_all;
+
+/// Binds the DEFAULT of a column, converted to its type.
+///
+/// # Errors
+/// The text does not parse or bind.
+pub fn bind_default(sql: &str, column: &Column, cx: &mut BindContext<'_>) -> Result<Expr> {
+    let mut types = Vec::new();
+    let mut binder = Binder::new(&mut *cx.catalog, cx.eval, &mut types, None, None);
+    binder.default_text(sql, column)
+}
+
+/// Binds a CHECK condition over a row of a table, its columns named by `row`.
+///
+/// # Errors
+/// The text does not parse or bind.
+pub fn bind_check(
+    sql: &str,
+    table: &Table,
+    row: &[ColId],
+    cx: &mut BindContext<'_>,
+) -> Result<Expr> {
+    let mut types = Vec::new();
+    let mut binder = Binder::new(&mut *cx.catalog, cx.eval, &mut types, None, None);
+    binder.check_text(sql, table, row)
+}
+
+/// A table's columns under identities.
+pub(crate) fn named_row(table: &Table, row: &[ColId]) -> Vec<Named> {
+    let columns = table.columns.iter().zip(row);
+    columns
+        .map(|(column, id)| Named {
+            name: column.name.clone(),
+            expr: Expr::Column { id: *id, ty: column.ty },
+        })
+        .collect()
+}
+
+/// A relation of a table's columns.
+pub(crate) fn relation(name: &str, columns: Vec<Named>) -> Relation {
+    Relation { name: name.to_owned(), schema: None, columns, table: None, lockable: None }
+}
+
+impl Binder<'_> {
+    /// Parses and binds a stored text in a scope of its own.
+    fn stored(
+        &mut self,
+        sql: &str,
+        scope: Scope,
+        work: impl FnOnce(&mut Self, &sqlparser::ast::Expr) -> Result<Expr>,
+    ) -> Result<Expr> {
+        let source = Source::new(sql);
+        let tokens = tokenize(&source)?;
+        let depth = depth(&tokens)?;
+        // Its names and positions are not the statement's.
+        let outside = std::mem::replace(&mut self.scopes, vec![scope]);
+        let content = self.content.take();
+        let result = with_room(depth, || {
+            let tree = parse_all(&source, tokens, None, Parser::parse_expr)?;
+            work(self, &tree)
+        });
+        self.scopes = outside;
+        self.content = content;
+        result.map_err(|error| SqlError { position: None, ..error })
+    }
+
+    /// The DEFAULT of a column, or NULL.
+    pub(crate) fn default_of(&mut self, column: &Column) -> Result<Expr> {
+        match &column.default {
+            Some(sql) => self.default_text(sql, column),
+            None => Ok(Expr::constant(driftdb_types::Value::Null, column.ty)),
+        }
+    }
+
+    fn default_text(&mut self, sql: &str, column: &Column) -> Result<Expr> {
+        self.stored(sql, Scope::new(Clause::Default), |binder, tree| {
+            let bound = binder.expr(tree)?;
+            binder.assign(bound, column)
+        })
+    }
+
+    fn check_text(&mut self, sql: &str, table: &Table, row: &[ColId]) -> Result<Expr> {
+        self.condition_text(sql, &table.name, named_row(table, row))
+    }
+
+    /// A stored condition over some columns.
+    pub(crate) fn condition_text(
+        &mut self,
+        sql: &str,
+        table: &str,
+        columns: Vec<Named>,
+    ) -> Result<Expr> {
+        let relations = vec![relation(table, columns.clone())];
+        let scope = Scope::with(Clause::Check, relations, columns);
+        self.stored(sql, scope, |binder, tree| binder.predicate(tree, "CHECK"))
+    }
+
+    /// A table's CHECKs over a row.
+    pub(crate) fn checks(&mut self, table: &Table, row: &[ColId]) -> Result<Vec<(String, Expr)>> {
+        table
+            .checks
+            .iter()
+            .map(|check| Ok((check.name.clone(), self.check_text(&check.condition, table, row)?)))
+            .collect()
+    }
+
+    /// New identities for the columns of a table's row.
+    pub(crate) fn row_ids(&mut self, table: &Table) -> Vec<ColId> {
+        table
+            .columns
+            .iter()
+            .map(|column| {
+                let id = self.column_id();
+                let origin = (table.id.0, column.id.0);
+                self.meta.insert(id, Meta { typmod: column.typmod, origin });
+                id
+            })
+            .collect()
+    }
+
+    /// An identity for a storage key.
+    pub(crate) fn key_id(&mut self) -> ColId {
+        let id = self.column_id();
+        self.meta.insert(id, NO_META);
+        id
+    }
+}

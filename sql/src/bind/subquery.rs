@@ -1,0 +1,94 @@
+//! Subqueries inside expressions.
+
+use driftdb_query::{Expr, Result, SqlError, Subquery, SubqueryKind};
+use driftdb_types::{CastContext, DataType, SqlState, resolve_operator};
+use sqlparser::ast;
+
+use super::Binder;
+use super::position::Placed;
+use super::predicate::row_fields;
+use super::target::Rows;
+
+impl Binder<'_> {
+    pub(crate) fn scalar_subquery(&mut self, query: &ast::Query) -> Result<Expr> {
+        let mut rows = self.query(query)?;
+        if rows.columns.len() != 1 {
+            return Err(SqlError::new(
+                SqlState::SyntaxError,
+                "subquery must return only one column",
+            ));
+        }
+        self.decide_columns(&mut rows)?;
+        let ty = rows.columns[0].ty;
+        Ok(subquery(SubqueryKind::Scalar, rows, ty))
+    }
+
+    pub(crate) fn exists(&mut self, query: &ast::Query, negated: bool) -> Result<Expr> {
+        let mut rows = self.query(query)?;
+        self.decide_columns(&mut rows)?;
+        let exists = subquery(SubqueryKind::Exists, rows, DataType::Bool);
+        Ok(if negated { Expr::Not(Box::new(exists)) } else { exists })
+    }
+
+    pub(crate) fn in_subquery(
+        &mut self,
+        left: &ast::Expr,
+        query: &ast::Query,
+        negated: bool,
+    ) -> Result<Expr> {
+        let any = self.compare_subquery(left, "=", query, false)?;
+        Ok(if negated { Expr::Not(Box::new(any)) } else { any })
+    }
+
+    /// `left op ANY (query)`, `left op ALL (query)`
+    pub(crate) fn compare_subquery(
+        &mut self,
+        left: &ast::Expr,
+        symbol: &str,
+        query: &ast::Query,
+        all: bool,
+    ) -> Result<Expr> {
+        let fields = row_fields(left).unwrap_or_else(|| vec![left]);
+        let mut rows = self.query(query)?;
+        let unequal = |what: &str| {
+            Err(SqlError::new(SqlState::SyntaxError, format!("subquery has too {what} columns")))
+                .at_expr(left)
+        };
+        if rows.columns.len() > fields.len() {
+            return unequal("many");
+        }
+        if rows.columns.len() < fields.len() {
+            return unequal("few");
+        }
+        if fields.len() > 1 && !(symbol == "=" && !all) {
+            return Err(SqlError::unsupported("a row compared by other than = ANY or IN"));
+        }
+        let mut operands = Vec::with_capacity(fields.len());
+        let mut operators = Vec::with_capacity(fields.len());
+        for (index, field) in fields.into_iter().enumerate() {
+            let bound = self.expr(field)?;
+            let column = rows.columns[index].ty;
+            let resolved = resolve_operator(symbol, Some(bound.ty()), Some(column))
+                .map_err(SqlError::from)
+                .at_expr(field)?;
+            if resolved.result != DataType::Bool {
+                return Err(SqlError::new(
+                    SqlState::WrongObjectType,
+                    "op ANY/ALL requires operator to yield boolean",
+                ));
+            }
+            let [left_ty, right_ty] = resolved.arg_types[..] else {
+                return Err(SqlError::internal("a comparison of two sides"));
+            };
+            operands.push(self.coerce(bound, left_ty, -1, CastContext::Implicit).at_expr(field)?);
+            self.coerce_column(&mut rows, index, right_ty, -1, CastContext::Implicit)?;
+            operators.push(resolved.id);
+        }
+        let kind = SubqueryKind::Compare { left: operands, operators, all };
+        Ok(subquery(kind, rows, DataType::Bool))
+    }
+}
+
+fn subquery(kind: SubqueryKind, rows: Rows, ty: DataType) -> Expr {
+    Expr::Subquery(Box::new(Subquery { kind, plan: rows.plan, ty }))
+}

@@ -1,0 +1,184 @@
+//! UPDATE.
+
+use std::sync::Arc;
+
+use driftdb_concurrency::ReadAt;
+use driftdb_query::{
+    ColId, Expr, JoinKind, LogicalPlan, Result, ScanColumn, SqlError, Table, Update,
+};
+use driftdb_types::SqlState;
+use sqlparser::ast;
+
+use super::Binder;
+use super::from::check_names;
+use super::names::{ident, object_name};
+use super::position::Placed;
+use super::predicate::row_fields;
+use super::returning::is_default;
+use super::scope::{Clause, Relation, Scope};
+use super::stored::{named_row, relation};
+
+/// The rows that UPDATE or DELETE changes, before its WHERE.
+pub(crate) struct Changed {
+    pub(crate) table: Arc<Table>,
+    pub(crate) name: String,
+    pub(crate) plan: LogicalPlan,
+    pub(crate) key: ColId,
+    pub(crate) old: Vec<ColId>,
+    /// The other FROM items.
+    pub(crate) others: Vec<Relation>,
+}
+
+impl Binder<'_> {
+    /// The target's scan, joined to the other items; leaves the scope of all of them pushed.
+    pub(crate) fn changed(
+        &mut self,
+        target: &ast::TableWithJoins,
+        others: &[ast::TableWithJoins],
+        clause: Clause,
+    ) -> Result<Changed> {
+        let ast::TableFactor::Table { name, alias, args: None, .. } = &target.relation else {
+            return Err(SqlError::new(SqlState::SyntaxError, "the target must be a table"));
+        };
+        if !target.joins.is_empty() {
+            return Err(SqlError::new(SqlState::SyntaxError, "the target cannot be a join"));
+        }
+        let alias = alias.as_ref().map(|alias| &alias.name);
+        let table = self.changed_table(name, alias)?;
+        let name = alias.map_or_else(|| table.name.clone(), ident);
+        let key = self.key_id();
+        let old = self.row_ids(&table);
+        let columns =
+            old.iter().enumerate().map(|(position, id)| ScanColumn { id: *id, position }).collect();
+        let mut plan = LogicalPlan::Scan {
+            table: table.clone(),
+            at: ReadAt::Statement,
+            columns,
+            key: Some(key),
+        };
+        let named = named_row(&table, &old);
+        let mut relations = vec![relation(&name, named.clone())];
+        let mut visible = named;
+        if !others.is_empty() {
+            let item = self.from_clause(others)?;
+            check_names(&relations, &item.relations)?;
+            relations.extend(item.relations);
+            visible.extend(item.visible);
+            plan = LogicalPlan::Join {
+                kind: JoinKind::Inner,
+                left: Box::new(plan),
+                right: Box::new(item.plan),
+                on: Expr::truth(),
+                lateral: false,
+            };
+        }
+        let others = relations[1..].to_vec();
+        self.scopes.push(Scope::with(clause, relations, visible));
+        Ok(Changed { table, name, plan, key, old, others })
+    }
+
+    /// WHERE over what is changed.
+    pub(crate) fn changed_where(
+        &mut self,
+        plan: LogicalPlan,
+        condition: Option<&ast::Expr>,
+    ) -> Result<(LogicalPlan, Option<Expr>)> {
+        let Some(condition) = condition else { return Ok((plan, None)) };
+        let predicate = self.in_clause(Clause::Where, |b| b.predicate(condition, "WHERE"))?;
+        let plan = LogicalPlan::Filter { input: Box::new(plan), predicate: predicate.clone() };
+        Ok((plan, Some(predicate)))
+    }
+
+    pub(crate) fn update(&mut self, update: &ast::Update) -> Result<Update> {
+        if update.or.is_some()
+            || update.output.is_some()
+            || update.limit.is_some()
+            || !update.order_by.is_empty()
+        {
+            return Err(SqlError::new(
+                SqlState::SyntaxError,
+                "this form of UPDATE is not PostgreSQL's",
+            ));
+        }
+        let others: &[ast::TableWithJoins] = match &update.from {
+            None => &[],
+            Some(ast::UpdateTableFromKind::AfterSet(tables)) => tables,
+            Some(ast::UpdateTableFromKind::BeforeSet(_)) => {
+                return Err(SqlError::new(SqlState::SyntaxError, "FROM belongs after SET"));
+            }
+        };
+        let changed = self.changed(&update.table, others, Clause::Update)?;
+        let assignments = self.assignments(&changed.table, &update.assignments)?;
+        let (source, recheck) = self.changed_where(changed.plan, update.selection.as_ref())?;
+        self.scopes.pop();
+        let table = changed.table;
+        let row = self.row_ids(&table);
+        let checks = self.checks(&table, &row)?;
+        let mut relations = vec![relation(&changed.name, named_row(&table, &row))];
+        relations.extend(changed.others);
+        let (returning, fields) = self.returning(update.returning.as_deref(), relations)?;
+        Ok(Update {
+            table,
+            source,
+            key: changed.key,
+            old: changed.old,
+            assignments,
+            recheck,
+            row,
+            checks,
+            returning,
+            fields,
+        })
+    }
+
+    /// SET: (position, value) pairs over the innermost scope.
+    pub(crate) fn assignments(
+        &mut self,
+        table: &Arc<Table>,
+        assignments: &[ast::Assignment],
+    ) -> Result<Vec<(usize, Expr)>> {
+        let mut bound: Vec<(usize, Expr)> = Vec::with_capacity(assignments.len());
+        for assignment in assignments {
+            let pairs: Vec<(&ast::ObjectName, &ast::Expr)> = match &assignment.target {
+                ast::AssignmentTarget::ColumnName(name) => vec![(name, &assignment.value)],
+                ast::AssignmentTarget::Tuple(names) => {
+                    let values = match row_fields(&assignment.value) {
+                        Some(values) => values,
+                        None if names.len() == 1 => vec![&assignment.value],
+                        None => {
+                            let what = "assigning a subquery's row to several columns";
+                            return Err(SqlError::unsupported(what)).at_expr(&assignment.value);
+                        }
+                    };
+                    if values.len() != names.len() {
+                        let message = "number of columns does not match number of values";
+                        return Err(SqlError::new(SqlState::SyntaxError, message))
+                            .at_expr(&assignment.value);
+                    }
+                    names.iter().zip(values).collect()
+                }
+            };
+            for (name, value) in pairs {
+                let name = object_name(name)?;
+                let wanted = if let Some(first) = &name.schema { first } else { &name.name };
+                let index = self.table_column(table, wanted, name.position)?;
+                if name.schema.is_some() {
+                    return Err(SqlError::unsupported("assigning to a field").at(name.position));
+                }
+                if bound.iter().any(|(other, _)| *other == index) {
+                    let message = format!("multiple assignments to same column \"{}\"", name.name);
+                    return Err(SqlError::new(SqlState::SyntaxError, message).at(name.position));
+                }
+                let column = &table.columns[index];
+                let value = if is_default(value) {
+                    self.default_of(column)?
+                } else {
+                    let expr = self.expr(value)?;
+                    self.assign(expr, column).at_expr(value)?
+                };
+                bound.push((index, value));
+            }
+        }
+        Ok(bound)
+    }
+}

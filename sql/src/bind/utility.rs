@@ -1,0 +1,199 @@
+//! Statements by kind, and those that need little binding.
+
+use std::sync::Arc;
+
+use driftdb_query::{
+    CatalogAt, DropObjects, Explain, LogicalPlan, Query, Result, SqlError, Statement, Table,
+};
+use driftdb_types::SqlState;
+use sqlparser::ast;
+
+use super::Binder;
+use super::as_of::{no_such_table, qualified};
+use super::names::ObjectName;
+use super::scope::{Clause, Scope};
+use crate::ParsedStatement;
+use crate::front::cursor::QualifiedName;
+use crate::front::dispatch::{Body, DropKind, unsupported};
+
+impl Binder<'_> {
+    pub(crate) fn statement(&mut self, body: &Body, parsed: &ParsedStatement) -> Result<Statement> {
+        Ok(match body {
+            Body::Empty => Statement::Empty,
+            Body::Tree(tree) => self.tree(tree)?,
+            Body::Transaction(statement) => Statement::Transaction(statement.clone()),
+            Body::Set { name, value, scope } => {
+                Statement::Set { name: name.clone(), value: value.clone(), scope: *scope }
+            }
+            Body::Reset(name) => Statement::Reset(name.clone()),
+            Body::Show(name) => Statement::Show(name.clone()),
+            Body::Prepare { name, types, text } => {
+                let types = types
+                    .iter()
+                    .map(|(ty, position)| {
+                        self.type_name(ty).map(|(ty, _)| ty).map_err(|e| e.at(*position))
+                    })
+                    .collect::<Result<_>>()?;
+                // What $n means in its text is the prepared statement's own affair.
+                self.param_types.clear();
+                self.param_types.resize(parsed.parameter_count(), driftdb_types::DataType::Text);
+                Statement::Prepare { name: name.clone(), types, text: text.clone() }
+            }
+            Body::Execute { name, args } => self.execute(name, args)?,
+            Body::Deallocate(name) => Statement::Deallocate(name.clone()),
+            Body::DiscardAll => Statement::DiscardAll,
+            Body::Checkpoint => Statement::Checkpoint,
+            Body::Vacuum { tables, analyze } => {
+                Statement::Vacuum { tables: self.tables(tables)?, analyze: *analyze }
+            }
+            Body::Analyze(tables) => Statement::Analyze(self.tables(tables)?),
+            Body::Truncate(tables) => Statement::Truncate(self.tables(tables)?),
+            Body::Drop { kind, if_exists, names } => {
+                Statement::Drop(self.drop(*kind, *if_exists, names)?)
+            }
+            Body::Explain { statement, analyze, format } => Statement::Explain(Explain {
+                statement: Box::new(self.statement(statement, parsed)?),
+                analyze: *analyze,
+                format: *format,
+            }),
+            Body::Copy(copy) => Statement::Copy(self.copy(copy)?),
+            Body::Unsupported(what) => return Err(unsupported(what)),
+        })
+    }
+
+    fn tree(&mut self, tree: &ast::Statement) -> Result<Statement> {
+        match tree {
+            ast::Statement::Query(query) => match &*query.body {
+                // WITH before INSERT, UPDATE and DELETE.
+                ast::SetExpr::Insert(inner)
+                | ast::SetExpr::Update(inner)
+                | ast::SetExpr::Delete(inner) => self.with_change(query.with.as_ref(), inner),
+                _ => {
+                    let mut rows = self.query(query)?;
+                    self.decide_columns(&mut rows)?;
+                    let fields = rows.fields();
+                    Ok(Statement::Query(Query { plan: rows.plan, fields }))
+                }
+            },
+            ast::Statement::Insert(insert) => self.insert(insert).map(Statement::Insert),
+            ast::Statement::Update(update) => self.update(update).map(Statement::Update),
+            ast::Statement::Delete(delete) => self.delete(delete).map(Statement::Delete),
+            ast::Statement::CreateTable(create) => self.create_table(create),
+            ast::Statement::CreateIndex(create) => self.create_index(create),
+            ast::Statement::AlterTable(alter) => self.alter_table(alter),
+            other => {
+                let text = other.to_string();
+                let words: Vec<&str> = text.split_whitespace().take(2).collect();
+                Err(unsupported(&words.join(" ")))
+            }
+        }
+    }
+
+    /// A change whose source may read common table expressions.
+    fn with_change(
+        &mut self,
+        with: Option<&ast::With>,
+        change: &ast::Statement,
+    ) -> Result<Statement> {
+        let ctes = match with {
+            Some(with) => self.with(with)?,
+            None => Vec::new(),
+        };
+        let mut statement = self.tree(change)?;
+        let ctes: Vec<_> = ctes.into_iter().filter(|(id, _)| self.used_ctes.contains(id)).collect();
+        if ctes.is_empty() {
+            return Ok(statement);
+        }
+        let source = match &mut statement {
+            Statement::Insert(insert) => &mut insert.source,
+            Statement::Update(update) => &mut update.source,
+            Statement::Delete(delete) => &mut delete.source,
+            _ => return Err(SqlError::internal("a change that is none")),
+        };
+        let body = Box::new(std::mem::replace(source, LogicalPlan::one_row()));
+        *source = LogicalPlan::With { ctes, body };
+        Ok(statement)
+    }
+
+    fn execute(&mut self, name: &str, args: &[ast::Expr]) -> Result<Statement> {
+        self.scopes.push(Scope::new(Clause::Other));
+        let args = args.iter().map(|arg| self.expr(arg)).collect::<Result<Vec<_>>>()?;
+        self.scopes.pop();
+        Ok(Statement::Execute { name: name.to_owned(), args })
+    }
+
+    fn tables(&mut self, names: &[QualifiedName]) -> Result<Vec<Arc<Table>>> {
+        names
+            .iter()
+            .map(|name| {
+                self.table_now(&ObjectName {
+                    schema: name.schema.clone(),
+                    name: name.name.clone(),
+                    position: name.position,
+                    last: name.position,
+                })
+            })
+            .collect()
+    }
+
+    fn drop(
+        &mut self,
+        kind: DropKind,
+        if_exists: bool,
+        names: &[QualifiedName],
+    ) -> Result<DropObjects> {
+        let mut objects =
+            DropObjects { tables: Vec::new(), indexes: Vec::new(), notices: Vec::new() };
+        for name in names {
+            let schema = name.schema.as_deref();
+            let table = self.catalog.table(schema, &name.name, CatalogAt::Statement)?;
+            let index = self.catalog.index(schema, &name.name)?;
+            let wrong = |message: String| Err(SqlError::new(SqlState::WrongObjectType, message));
+            match (kind, table, index) {
+                (DropKind::Table, Some(table), _) => {
+                    if !objects.tables.iter().any(|other| other.id == table.id) {
+                        objects.tables.push(table);
+                    }
+                }
+                (DropKind::Index, _, Some((table, id))) => {
+                    if table.index(id).is_some_and(|index| index.constraint) {
+                        let message = format!(
+                            "cannot drop index {} because constraint {} on table {} requires it",
+                            name.name, name.name, table.name
+                        );
+                        let hint = format!(
+                            "You can drop constraint {} on table {} instead.",
+                            name.name, table.name
+                        );
+                        return Err(SqlError::new(SqlState::DependentObjectsStillExist, message)
+                            .with_hint(hint));
+                    }
+                    if !objects.indexes.iter().any(|(_, other)| *other == id) {
+                        objects.indexes.push((table, id));
+                    }
+                }
+                (DropKind::Table, None, Some(_)) => {
+                    return wrong(format!("\"{}\" is not a table", name.name));
+                }
+                (DropKind::Index, Some(_), None) => {
+                    return wrong(format!("\"{}\" is not an index", name.name));
+                }
+                (_, None, None) => {
+                    let what = if kind == DropKind::Table { "table" } else { "index" };
+                    let shown = qualified(schema, &name.name);
+                    if !if_exists {
+                        let message = format!("{what} \"{shown}\" does not exist");
+                        let state = if kind == DropKind::Table {
+                            no_such_table(schema, &name.name).state
+                        } else {
+                            SqlState::UndefinedObject
+                        };
+                        return Err(SqlError::new(state, message));
+                    }
+                    objects.notices.push(format!("{what} \"{shown}\" does not exist, skipping"));
+                }
+            }
+        }
+        Ok(objects)
+    }
+}

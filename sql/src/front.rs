@@ -1,0 +1,15 @@
+//! The front door: a string of statements to [`crate::ParsedStatement`]s.
+//!
+//! Four steps, each in a file: `tokens` cuts the text, `limits` refuses what would grow too deep a tree,
+//! `rewrite` lifts out what the parser does not know (time travel, row locks), and `dispatch` hands a
+//! statement either to our own grammar (`utility`, `transaction`, `copy`) or to `sqlparser`.
+
+pub(crate) mod copy;
+pub(crate) mod cursor;
+pub(crate) mod dispatch;
+pub(crate) mod limits;
+pub(crate) mod rewrite;
+pub(crate) mod tokens;
+pub(crate) mod transaction;
+pub(crate) mod tree;
+pub(crate) mod utility;

@@ -1,0 +1,217 @@
+//! One statement's tokens to its body: by the first word, ours or the parser's.
+
+use driftdb_query::{ExplainFormat, Result, SetScope, SqlError, TransactionStatement};
+use driftdb_types::SqlState;
+use sqlparser::ast;
+use sqlparser::tokenizer::Token;
+
+use super::copy::CopyBody;
+use super::cursor::{Cursor, QualifiedName};
+use super::rewrite::{Lifted, parse_statement};
+use super::{copy, transaction, utility};
+
+/// What DROP drops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DropKind {
+    Table,
+    Index,
+}
+
+/// A statement as written, before any name is looked up.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Empty,
+    /// What `sqlparser` parsed.
+    Tree(Box<ast::Statement>),
+    Transaction(TransactionStatement),
+    Set {
+        name: String,
+        value: Option<String>,
+        scope: SetScope,
+    },
+    Reset(Option<String>),
+    Show(Option<String>),
+    Prepare {
+        name: String,
+        types: Vec<(ast::DataType, u32)>,
+        text: String,
+    },
+    Execute {
+        name: String,
+        args: Vec<ast::Expr>,
+    },
+    Deallocate(Option<String>),
+    DiscardAll,
+    Checkpoint,
+    Vacuum {
+        tables: Vec<QualifiedName>,
+        analyze: bool,
+    },
+    Analyze(Vec<QualifiedName>),
+    Truncate(Vec<QualifiedName>),
+    Drop {
+        kind: DropKind,
+        if_exists: bool,
+        names: Vec<QualifiedName>,
+    },
+    Explain {
+        statement: Box<Self>,
+        analyze: bool,
+        format: ExplainFormat,
+    },
+    Copy(CopyBody),
+    /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
+    /// statements before it run.
+    Unsupported(String),
+}
+
+/// The first words of statements that are PostgreSQL's and not ours.
+const UNSUPPORTED: [&str; 26] = [
+    "grant", "revoke", "comment", "merge", "declare", "fetch", "move", "close", "listen",
+    "unlisten", "notify", "lock", "call", "do", "reindex", "cluster", "refresh", "load", "import",
+    "security", "reassign", "label", "alter", "create", "copy", "set",
+];
+
+/// Parses one statement from the cursor to its end.
+pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
+    let Some(first) = cursor.peek() else { return Ok(Body::Empty) };
+    let Some(word) = cursor.peek_word(0) else {
+        // A query in brackets; anything else cannot begin a statement.
+        if first.token == Token::LParen {
+            return Ok(Body::Tree(Box::new(parse_statement(cursor, lifted)?)));
+        }
+        return Err(cursor.error());
+    };
+    match word.as_str() {
+        "select" | "with" | "values" | "table" | "insert" | "update" | "delete" => {
+            Ok(Body::Tree(Box::new(parse_statement(cursor, lifted)?)))
+        }
+        "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" => {
+            transaction::parse(cursor)
+        }
+        "create" | "alter" => definition(cursor, lifted),
+        _ => {
+            cursor.at += 1;
+            utility_statement(&word, cursor, lifted)
+        }
+    }
+}
+
+fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
+    match word {
+        "set" => utility::set(cursor),
+        "reset" => utility::reset(cursor),
+        "show" => utility::show(cursor),
+        "prepare" => utility::prepare(cursor),
+        "execute" => utility::execute(cursor),
+        "deallocate" => utility::deallocate(cursor),
+        "discard" => utility::discard(cursor),
+        "vacuum" => utility::vacuum(cursor),
+        "analyze" | "analyse" => utility::analyze(cursor),
+        "explain" => utility::explain(cursor, lifted),
+        "truncate" => utility::truncate(cursor),
+        "drop" => utility::drop(cursor),
+        "copy" => copy::parse(cursor, lifted),
+        "checkpoint" => {
+            cursor.expect_end()?;
+            Ok(Body::Checkpoint)
+        }
+        _ if UNSUPPORTED.contains(&word) => Ok(Body::Unsupported(word.to_uppercase())),
+        _ => {
+            cursor.at -= 1;
+            Err(cursor.error())
+        }
+    }
+}
+
+/// CREATE and ALTER: tables and indexes are parsed, all else is named.
+fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
+    let create = cursor.peek_word(0).as_deref() == Some("create");
+    let second = cursor.peek_word(1).unwrap_or_default();
+    let third = cursor.peek_word(2).unwrap_or_default();
+    let ours = matches!(
+        (create, second.as_str(), third.as_str()),
+        (_, "table", _) | (true, "index", _) | (true, "unique", "index")
+    );
+    if ours {
+        let statement = parse_statement(cursor, lifted)?;
+        return Ok(Body::Tree(Box::new(statement)));
+    }
+    let kind = if create { "CREATE" } else { "ALTER" };
+    match (second.as_str(), third.as_str()) {
+        ("", _) => {
+            cursor.at += 1;
+            Err(cursor.error())
+        }
+        ("temp" | "temporary" | "local" | "global", _) => {
+            Ok(Body::Unsupported("a temporary table".into()))
+        }
+        ("unlogged", _) => Ok(Body::Unsupported("an unlogged table".into())),
+        ("or", "replace") => {
+            let what = cursor.peek_word(3).unwrap_or_default().to_uppercase();
+            Ok(Body::Unsupported(format!("{kind} OR REPLACE {what}")))
+        }
+        ("materialized" | "foreign" | "event", third) => {
+            let what = format!("{second} {third}").to_uppercase();
+            Ok(Body::Unsupported(format!("{kind} {what}")))
+        }
+        (second, _) => Ok(Body::Unsupported(format!("{kind} {}", second.to_uppercase()))),
+    }
+}
+
+impl Body {
+    /// The command tag, without counts.
+    pub(crate) fn tag(&self) -> &'static str {
+        match self {
+            Self::Empty | Self::Unsupported(_) => "",
+            Self::Tree(tree) => tree_tag(tree),
+            Self::Transaction(statement) => match statement {
+                TransactionStatement::Begin(_) => "BEGIN",
+                TransactionStatement::Commit { .. } => "COMMIT",
+                TransactionStatement::Rollback { .. } | TransactionStatement::RollbackTo(_) => {
+                    "ROLLBACK"
+                }
+                TransactionStatement::Savepoint(_) => "SAVEPOINT",
+                TransactionStatement::Release(_) => "RELEASE",
+                TransactionStatement::SetTransaction(_) | TransactionStatement::SetSession(_) => {
+                    "SET"
+                }
+            },
+            Self::Set { .. } => "SET",
+            Self::Reset(_) => "RESET",
+            Self::Show(_) => "SHOW",
+            Self::Prepare { .. } => "PREPARE",
+            Self::Execute { .. } => "EXECUTE",
+            Self::Deallocate(None) => "DEALLOCATE ALL",
+            Self::Deallocate(_) => "DEALLOCATE",
+            Self::DiscardAll => "DISCARD ALL",
+            Self::Checkpoint => "CHECKPOINT",
+            Self::Vacuum { .. } => "VACUUM",
+            Self::Analyze(_) => "ANALYZE",
+            Self::Truncate(_) => "TRUNCATE TABLE",
+            Self::Drop { kind: DropKind::Table, .. } => "DROP TABLE",
+            Self::Drop { kind: DropKind::Index, .. } => "DROP INDEX",
+            Self::Explain { .. } => "EXPLAIN",
+            Self::Copy(_) => "COPY",
+        }
+    }
+}
+
+fn tree_tag(tree: &ast::Statement) -> &'static str {
+    match tree {
+        ast::Statement::Insert(_) => "INSERT",
+        ast::Statement::Update(_) => "UPDATE",
+        ast::Statement::Delete(_) => "DELETE",
+        // CREATE TABLE AS reports the rows it wrote, as SELECT does.
+        ast::Statement::CreateTable(create) if create.query.is_some() => "SELECT",
+        ast::Statement::CreateTable(_) => "CREATE TABLE",
+        ast::Statement::CreateIndex(_) => "CREATE INDEX",
+        ast::Statement::AlterTable(_) => "ALTER TABLE",
+        _ => "SELECT",
+    }
+}
+
+/// The error for a statement that is not of this build.
+pub(crate) fn unsupported(what: &str) -> SqlError {
+    SqlError::new(SqlState::FeatureNotSupported, format!("{what} is not supported"))
+}

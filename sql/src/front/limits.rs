@@ -1,0 +1,149 @@
+//! How deep a statement's tree can become, told from its tokens; and room for it.
+//!
+//! `sqlparser` guards its own recursion but not the clone and drop of its trees: five thousand chained
+//! operators overflow a 2 MiB stack and end the process. The tokens bound the depth before there is a
+//! tree: within a pair of brackets each operator, cast or set operation may add one level, and a comma
+//! starts again. Beyond [`MAX_CHAIN`] a statement is refused; above [`SHALLOW`] its tree is built, bound and
+//! dropped on a stack of its own.
+
+use driftdb_query::{Result, SqlError};
+use driftdb_types::SqlState;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::tokens;
+
+/// Trees at most this deep fit on any stack.
+const SHALLOW: u32 = 24;
+/// Deeper trees are refused outright.
+const MAX_CHAIN: u32 = 12_000;
+/// The deepest bound expression or plan: other crates recurse over those on ordinary stacks.
+pub(crate) const MAX_DEPTH: u32 = 500;
+/// How deep the parser itself may recurse.
+pub(crate) const PARSER_DEPTH: usize = 400;
+/// Stack per level of tree, generous for unoptimized builds.
+const BYTES_PER_LEVEL: usize = 24 << 10;
+/// Stack besides.
+const BASE_BYTES: usize = 24 << 20;
+
+/// The error for what is nested too deeply.
+pub(crate) fn too_deep() -> SqlError {
+    SqlError::new(SqlState::StatementTooComplex, "stack depth limit exceeded").with_hint(
+        "Split the statement, or write the chain as a list: IN (...), VALUES, or a temporary table.",
+    )
+}
+
+/// A bound on the depth of the tree of a statement.
+pub(crate) fn depth(tokens: &[TokenWithSpan]) -> Result<u32> {
+    // For each open bracket, the depth that the chain inside it reached since the last comma.
+    let mut open: Vec<u32> = vec![0];
+    let (mut sum, mut deepest) = (0_u32, 0_u32);
+    for token in tokens {
+        match &token.token {
+            Token::LParen | Token::LBracket | Token::LBrace => {
+                open.push(1);
+                sum += 1;
+            }
+            Token::RParen | Token::RBracket | Token::RBrace => {
+                if open.len() > 1 {
+                    sum -= open.pop().unwrap_or(0);
+                }
+                // A subscript or a call after a value is a level in the chain around it.
+                add(&mut open, &mut sum);
+            }
+            Token::Comma | Token::SemiColon => {
+                if let Some(last) = open.last_mut() {
+                    sum -= *last;
+                    *last = 0;
+                }
+            }
+            Token::Word(word) if word.quote_style.is_none() && deepens(&word.value) => {
+                add(&mut open, &mut sum);
+            }
+            token if is_operator(token) => add(&mut open, &mut sum),
+            _ => {}
+        }
+        deepest = deepest.max(sum);
+        if sum > MAX_CHAIN || open.len() > MAX_CHAIN as usize {
+            return Err(too_deep().at(tokens::start(token)));
+        }
+    }
+    Ok(deepest)
+}
+
+fn add(open: &mut [u32], sum: &mut u32) {
+    if let Some(last) = open.last_mut() {
+        *last += 1;
+        *sum += 1;
+    }
+}
+
+fn deepens(word: &str) -> bool {
+    const WORDS: [&str; 24] = [
+        "and",
+        "or",
+        "not",
+        "is",
+        "in",
+        "between",
+        "like",
+        "ilike",
+        "similar",
+        "at",
+        "collate",
+        "case",
+        "when",
+        "else",
+        "union",
+        "except",
+        "intersect",
+        "join",
+        "isnull",
+        "notnull",
+        "operator",
+        "interval",
+        "select",
+        "array",
+    ];
+    WORDS.iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
+}
+
+fn is_operator(token: &Token) -> bool {
+    !matches!(
+        token,
+        Token::Word(_)
+            | Token::Number(..)
+            | Token::SingleQuotedString(_)
+            | Token::EscapedStringLiteral(_)
+            | Token::Placeholder(_)
+            | Token::Period
+            | Token::EOF
+    )
+}
+
+/// Runs `work` where a tree of some depth fits.
+pub(crate) fn with_room<T>(depth: u32, work: impl FnOnce() -> T) -> T {
+    if depth <= SHALLOW {
+        return work();
+    }
+    stacker::grow(BASE_BYTES + depth as usize * BYTES_PER_LEVEL, work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tokens::{Source, tokenize};
+    use super::*;
+
+    fn depth_of(text: &str) -> Result<u32> {
+        depth(&tokenize(&Source::new(text)).unwrap())
+    }
+
+    #[test]
+    fn lists_are_flat_and_chains_are_deep() {
+        let list = format!("values {}", vec!["(1, -2)"; 10_000].join(","));
+        assert!(depth_of(&list).unwrap() < 8);
+        assert!(depth_of(&vec!["1"; 5_000].join("+")).unwrap() >= 4_999);
+        assert!(depth_of(&vec!["1"; 50_000].join("+")).is_err());
+        assert!(depth_of(&"(".repeat(50_000)).is_err());
+        assert!(depth_of(&vec!["select 1"; 50_000].join(" union ")).is_err());
+    }
+}

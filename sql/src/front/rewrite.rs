@@ -1,0 +1,262 @@
+//! What the parser does not know, lifted out of its way.
+//!
+//! * `FOR SYSTEM_TIME AS OF expr` and `AS OF @SEQ:N` are cut out and kept under the position of the word
+//!   before them, which is the table's name or its alias: the binder asks for both.
+//! * A row lock becomes `FOR UPDATE OF "#n"`, where *n* is its place in a list that keeps the whole of it.
+//! * `BETWEEN SYMMETRIC` becomes BETWEEN with the marker `@-@` before the lower bound; PostgreSQL has
+//!   that operator for paths only.
+//! * `TABLE t` becomes `SELECT * FROM t`; `ISNULL` and `NOTNULL` are spelt out.
+
+use std::collections::BTreeMap;
+
+use driftdb_concurrency::LockStrength;
+use driftdb_query::{Result, SqlError};
+use driftdb_types::SqlState;
+use sqlparser::ast;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::cursor::{Cursor, QualifiedName};
+use super::tokens::{Source, end, is_word, start, syntax_error, token_at};
+use super::tree;
+
+/// At most so many time clauses and lock clauses in a statement: each is parsed by itself.
+const MAX_CLAUSES: usize = 500;
+
+/// The instant that a table is read at.
+#[derive(Debug)]
+pub(crate) enum TimePoint {
+    /// A timestamp.
+    Expression(ast::Expr),
+    /// The commit with this number.
+    Sequence(u64),
+}
+
+/// A time clause.
+#[derive(Debug)]
+pub(crate) struct TimeClause {
+    pub(crate) position: u32,
+    pub(crate) at: TimePoint,
+}
+
+/// A row-lock clause.
+#[derive(Debug)]
+pub(crate) struct LockRequest {
+    pub(crate) strength: LockStrength,
+    pub(crate) of: Vec<QualifiedName>,
+    pub(crate) no_wait: bool,
+    pub(crate) skip_locked: bool,
+}
+
+/// What was lifted out of a statement.
+#[derive(Debug, Default)]
+pub(crate) struct Lifted {
+    /// By the position of the word before the clause.
+    pub(crate) times: BTreeMap<u32, TimeClause>,
+    /// In order.
+    pub(crate) locks: Vec<LockRequest>,
+}
+
+/// Rewrites the tokens of a query or of a statement that contains one.
+pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Vec<TokenWithSpan>> {
+    let mut out: Vec<TokenWithSpan> = Vec::with_capacity(cursor.tokens.len() + 8);
+    while let Some(token) = cursor.peek() {
+        if let Token::Word(word) = &token.token
+            && word.quote_style.is_none()
+            && interesting(&word.value)
+            && one(cursor, token, &mut out, lifted)?
+        {
+            continue;
+        }
+        out.push(token.clone());
+        cursor.at += 1;
+    }
+    Ok(out)
+}
+
+fn interesting(word: &str) -> bool {
+    ["for", "as", "between", "table", "isnull", "notnull"]
+        .iter()
+        .any(|keyword| word.eq_ignore_ascii_case(keyword))
+}
+
+/// Handles the construct at the cursor, if it is one.
+fn one(
+    cursor: &mut Cursor<'_>,
+    token: &TokenWithSpan,
+    out: &mut Vec<TokenWithSpan>,
+    lifted: &mut Lifted,
+) -> Result<bool> {
+    let position = start(token);
+    if cursor.accept(&["for", "system_time"]) {
+        if !cursor.accept(&["as", "of"]) {
+            return Err(cursor.error());
+        }
+        time(cursor, position, out, lifted)?;
+    } else if is_word(token, "as") && is_sequence(cursor, 2) && cursor.accept(&["as", "of"]) {
+        time(cursor, position, out, lifted)?;
+    } else if is_word(token, "for") {
+        return lock(cursor, position, out, lifted);
+    } else if cursor.accept(&["between", "symmetric"]) {
+        out.push(token.clone());
+        out.push(token_at(Token::AtDashAt, position, end(token)));
+    } else if cursor.accept(&["between", "asymmetric"]) {
+        out.push(token.clone());
+    } else if is_word(token, "table") && starts_query(out.last()) {
+        cursor.at += 1;
+        let keyword = |word: &str| token_at(Token::make_keyword(word), position, end(token));
+        let star = token_at(Token::Mul, position, end(token));
+        out.extend([keyword("SELECT"), star, keyword("FROM")]);
+    } else if is_word(token, "isnull") || is_word(token, "notnull") {
+        cursor.at += 1;
+        let words: &[&str] =
+            if is_word(token, "isnull") { &["IS", "NULL"] } else { &["IS", "NOT", "NULL"] };
+        let keywords = words.iter().map(|w| token_at(Token::make_keyword(w), position, end(token)));
+        out.extend(keywords);
+    } else {
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+/// Whether a query may start after a token.
+fn starts_query(before: Option<&TokenWithSpan>) -> bool {
+    match before {
+        None => true,
+        Some(token) => {
+            token.token == Token::LParen
+                || ["union", "all", "except", "intersect", "as"].iter().any(|w| is_word(token, w))
+        }
+    }
+}
+
+/// Whether `@SEQ:` stands so many tokens ahead.
+fn is_sequence(cursor: &Cursor<'_>, ahead: usize) -> bool {
+    let at = |offset: usize| cursor.tokens.get(cursor.at + ahead + offset);
+    at(0).is_some_and(|token| token.token == Token::AtSign)
+        && at(1).is_some_and(|token| is_word(token, "seq"))
+        && at(2).is_some_and(|token| token.token == Token::Colon)
+}
+
+fn time(
+    cursor: &mut Cursor<'_>,
+    position: u32,
+    out: &[TokenWithSpan],
+    lifted: &mut Lifted,
+) -> Result<()> {
+    let at = if is_sequence(cursor, 0) {
+        cursor.at += 3;
+        match cursor.peek().map(|token| &token.token) {
+            Some(Token::Number(digits, _)) => {
+                let sequence = digits.parse().map_err(|_| cursor.error())?;
+                cursor.at += 1;
+                TimePoint::Sequence(sequence)
+            }
+            _ => return Err(cursor.error()),
+        }
+    } else {
+        TimePoint::Expression(cursor.parse(Parser::parse_expr)?)
+    };
+    let Some(key) = table_word(out) else {
+        return Err(syntax_error_for(cursor.source, position));
+    };
+    if lifted.times.len() >= MAX_CLAUSES {
+        return Err(too_many());
+    }
+    if lifted.times.insert(key, TimeClause { position, at }).is_some() {
+        return Err(syntax_error_for(cursor.source, position));
+    }
+    Ok(())
+}
+
+fn syntax_error_for(source: &Source<'_>, position: u32) -> SqlError {
+    let rest = source.slice(position, source.end);
+    let word: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    super::tokens::syntax_error_at(&word, position)
+}
+
+fn too_many() -> SqlError {
+    SqlError::new(
+        SqlState::StatementTooComplex,
+        format!("more than {MAX_CLAUSES} clauses of one kind"),
+    )
+}
+
+/// The position of the table's name or alias that ends here: a word, perhaps with a list in brackets.
+fn table_word(out: &[TokenWithSpan]) -> Option<u32> {
+    let mut index = out.len().checked_sub(1)?;
+    if out[index].token == Token::RParen {
+        while out[index].token != Token::LParen {
+            index = index.checked_sub(1)?;
+        }
+        index = index.checked_sub(1)?;
+    }
+    if out[index].token == Token::Mul {
+        index = index.checked_sub(1)?;
+    }
+    matches!(out[index].token, Token::Word(_)).then(|| start(&out[index]))
+}
+
+fn lock(
+    cursor: &mut Cursor<'_>,
+    position: u32,
+    out: &mut Vec<TokenWithSpan>,
+    lifted: &mut Lifted,
+) -> Result<bool> {
+    let strength = if cursor.accept(&["for", "update"]) {
+        LockStrength::Update
+    } else if cursor.accept(&["for", "no", "key", "update"]) {
+        LockStrength::NoKeyUpdate
+    } else if cursor.accept(&["for", "share"]) {
+        LockStrength::Share
+    } else if cursor.accept(&["for", "key", "share"]) {
+        LockStrength::KeyShare
+    } else {
+        return Ok(false);
+    };
+    let mut of = Vec::new();
+    if cursor.accept(&["of"]) {
+        of.push(cursor.qualified_name()?);
+        while cursor.accept_token(&Token::Comma) {
+            of.push(cursor.qualified_name()?);
+        }
+    }
+    let no_wait = cursor.accept(&["nowait"]);
+    let skip_locked = !no_wait && cursor.accept(&["skip", "locked"]);
+    if lifted.locks.len() >= MAX_CLAUSES {
+        return Err(too_many());
+    }
+    let index = lifted.locks.len();
+    lifted.locks.push(LockRequest { strength, of, no_wait, skip_locked });
+    let words = [
+        Token::make_keyword("FOR"),
+        Token::make_keyword("UPDATE"),
+        Token::make_keyword("OF"),
+        Token::make_word(&format!("#{index}"), Some('"')),
+    ];
+    out.extend(words.into_iter().map(|token| token_at(token, position, position + 3)));
+    Ok(true)
+}
+
+/// The lock clause that a rewritten name stands for.
+pub(crate) fn lock_index(name: &ast::ObjectName) -> Option<usize> {
+    let ident = name.0.first()?.as_ident()?;
+    ident.value.strip_prefix('#')?.parse().ok()
+}
+
+/// Rewrites and parses a whole statement.
+pub(crate) fn parse_statement(
+    cursor: &mut Cursor<'_>,
+    lifted: &mut Lifted,
+) -> Result<ast::Statement> {
+    if let Some(last) = cursor.tokens.last()
+        && cursor.is_at_end()
+    {
+        return Err(match cursor.terminator {
+            Some(token) => syntax_error(cursor.source, Some(token)),
+            None => super::tokens::syntax_error_at_end(end(last)),
+        });
+    }
+    let tokens = rewrite(cursor, lifted)?;
+    tree::parse_all(cursor.source, tokens, cursor.terminator, Parser::parse_statement)
+}

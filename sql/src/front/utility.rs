@@ -1,0 +1,370 @@
+//! The statements without a query in them: settings, prepared statements, maintenance, DROP.
+
+use driftdb_query::{ExplainFormat, Result, SetScope, SqlError};
+use driftdb_types::SqlState;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::Token;
+
+use super::cursor::{Cursor, QualifiedName};
+use super::dispatch::{Body, DropKind, body};
+use super::rewrite::Lifted;
+
+/// SET, after the word.
+pub(crate) fn set(cursor: &mut Cursor<'_>) -> Result<Body> {
+    if let Some(body) = super::transaction::set(cursor)? {
+        return Ok(body);
+    }
+    let mut scope = SetScope::Session;
+    if cursor.peek_word(1).is_some_and(|word| word != "to") {
+        if cursor.accept(&["local"]) {
+            scope = SetScope::Local;
+        } else {
+            cursor.accept(&["session"]);
+        }
+    }
+    if cursor.accept(&["time", "zone"]) {
+        let value = match cursor.peek_word(0).as_deref() {
+            Some("local" | "default") => {
+                cursor.at += 1;
+                None
+            }
+            Some("interval") => {
+                cursor.at += 1;
+                let text = cursor.string()?;
+                cursor.accept(&["hour", "to", "minute"]);
+                Some(text)
+            }
+            _ => Some(value(cursor)?),
+        };
+        cursor.expect_end()?;
+        return Ok(Body::Set { name: "timezone".into(), value, scope });
+    }
+    if cursor.accept(&["names"]) {
+        let value = if cursor.is_at_end() || cursor.accept(&["default"]) {
+            None
+        } else {
+            Some(value(cursor)?)
+        };
+        cursor.expect_end()?;
+        return Ok(Body::Set { name: "client_encoding".into(), value, scope });
+    }
+    for unsupported in [["session", "authorization"], ["role", ""]] {
+        let words: Vec<&str> = unsupported.into_iter().filter(|w| !w.is_empty()).collect();
+        let assigned = cursor.tokens.get(cursor.at + 1).is_some_and(|t| t.token == Token::Eq);
+        if !assigned && cursor.accept(&words) {
+            return Ok(Body::Unsupported(format!("SET {}", words.join(" ").to_uppercase())));
+        }
+    }
+    let name = setting(cursor)?;
+    if !cursor.accept_token(&Token::Eq) {
+        cursor.expect(&["to"])?;
+    }
+    if cursor.accept(&["default"]) {
+        cursor.expect_end()?;
+        return Ok(Body::Set { name, value: None, scope });
+    }
+    let mut values = vec![value(cursor)?];
+    while cursor.accept_token(&Token::Comma) {
+        values.push(value(cursor)?);
+    }
+    cursor.expect_end()?;
+    Ok(Body::Set { name, value: Some(values.join(", ")), scope })
+}
+
+/// The name of a setting: lower case, perhaps with dots.
+fn setting(cursor: &mut Cursor<'_>) -> Result<String> {
+    let name = cursor.qualified_name()?;
+    let name = match name.schema {
+        Some(schema) => format!("{schema}.{}", name.name),
+        None => name.name,
+    };
+    Ok(name.to_ascii_lowercase())
+}
+
+/// A value of a setting as text.
+fn value(cursor: &mut Cursor<'_>) -> Result<String> {
+    let negative = cursor.accept_token(&Token::Minus);
+    let positive = !negative && cursor.accept_token(&Token::Plus);
+    match cursor.peek().map(|token| &token.token) {
+        Some(Token::Number(digits, _)) => {
+            cursor.at += 1;
+            Ok(format!("{}{digits}", if negative { "-" } else { "" }))
+        }
+        Some(Token::Word(_)) if !negative && !positive => cursor.name(),
+        _ if !negative && !positive => cursor.string(),
+        _ => Err(cursor.error()),
+    }
+}
+
+/// RESET, after the word.
+pub(crate) fn reset(cursor: &mut Cursor<'_>) -> Result<Body> {
+    let name = named_setting(cursor)?;
+    Ok(Body::Reset(name))
+}
+
+/// SHOW, after the word.
+pub(crate) fn show(cursor: &mut Cursor<'_>) -> Result<Body> {
+    let name = named_setting(cursor)?;
+    Ok(Body::Show(name))
+}
+
+fn named_setting(cursor: &mut Cursor<'_>) -> Result<Option<String>> {
+    let name = if cursor.accept(&["all"]) {
+        None
+    } else if cursor.accept(&["time", "zone"]) {
+        Some("timezone".to_owned())
+    } else if cursor.accept(&["transaction", "isolation", "level"]) {
+        Some("transaction_isolation".to_owned())
+    } else if cursor.accept(&["session", "authorization"]) {
+        Some("session_authorization".to_owned())
+    } else {
+        Some(setting(cursor)?)
+    };
+    cursor.expect_end()?;
+    Ok(name)
+}
+
+/// PREPARE, after the word.
+pub(crate) fn prepare(cursor: &mut Cursor<'_>) -> Result<Body> {
+    if cursor.accept(&["transaction"]) {
+        return Ok(Body::Unsupported("PREPARE TRANSACTION".into()));
+    }
+    let name = cursor.name()?;
+    let mut types = Vec::new();
+    if cursor.accept_token(&Token::LParen) {
+        loop {
+            let position = cursor.position();
+            types.push((cursor.parse(Parser::parse_data_type)?, position));
+            if !cursor.accept_token(&Token::Comma) {
+                break;
+            }
+        }
+        cursor.expect_token(&Token::RParen)?;
+    }
+    cursor.expect(&["as"])?;
+    let text = cursor.rest_text().to_owned();
+    // Only to find syntax errors now, where the positions are the user's.
+    match body(cursor, &mut Lifted::default())? {
+        Body::Tree(_) => Ok(Body::Prepare { name, types, text }),
+        Body::Unsupported(what) => Err(SqlError::unsupported(what)),
+        _ => Err(SqlError::new(SqlState::SyntaxError, "this statement cannot be prepared")),
+    }
+}
+
+/// EXECUTE, after the word.
+pub(crate) fn execute(cursor: &mut Cursor<'_>) -> Result<Body> {
+    let name = cursor.name()?;
+    let mut args = Vec::new();
+    if cursor.accept_token(&Token::LParen) {
+        loop {
+            args.push(cursor.expression()?);
+            if !cursor.accept_token(&Token::Comma) {
+                break;
+            }
+        }
+        cursor.expect_token(&Token::RParen)?;
+    }
+    cursor.expect_end()?;
+    Ok(Body::Execute { name, args })
+}
+
+/// DEALLOCATE, after the word.
+pub(crate) fn deallocate(cursor: &mut Cursor<'_>) -> Result<Body> {
+    if cursor.peek_word(1).is_some() {
+        cursor.accept(&["prepare"]);
+    }
+    let name = if cursor.accept(&["all"]) { None } else { Some(cursor.name()?) };
+    cursor.expect_end()?;
+    Ok(Body::Deallocate(name))
+}
+
+/// DISCARD, after the word.
+pub(crate) fn discard(cursor: &mut Cursor<'_>) -> Result<Body> {
+    let body = if cursor.accept(&["all"]) {
+        Body::DiscardAll
+    } else {
+        let what = cursor.name()?.to_uppercase();
+        Body::Unsupported(format!("DISCARD {what}"))
+    };
+    cursor.expect_end()?;
+    Ok(body)
+}
+
+/// VACUUM, after the word.
+pub(crate) fn vacuum(cursor: &mut Cursor<'_>) -> Result<Body> {
+    let mut analyze = false;
+    if cursor.accept_token(&Token::LParen) {
+        for (name, value) in options(cursor)? {
+            match name.as_str() {
+                "analyze" | "analyse" => analyze = flag(&value),
+                "full"
+                | "freeze"
+                | "verbose"
+                | "disable_page_skipping"
+                | "skip_locked"
+                | "index_cleanup"
+                | "process_toast"
+                | "truncate"
+                | "parallel" => {}
+                _ => return Err(unknown_option("VACUUM", &name)),
+            }
+        }
+    } else {
+        while let Some(word) = cursor.peek_word(0) {
+            match word.as_str() {
+                "full" | "freeze" | "verbose" => {}
+                "analyze" | "analyse" => analyze = true,
+                _ => break,
+            }
+            cursor.at += 1;
+        }
+    }
+    let tables = maintained(cursor)?;
+    Ok(Body::Vacuum { tables, analyze })
+}
+
+/// ANALYZE, after the word.
+pub(crate) fn analyze(cursor: &mut Cursor<'_>) -> Result<Body> {
+    if cursor.accept_token(&Token::LParen) {
+        for (name, _) in options(cursor)? {
+            if !matches!(name.as_str(), "verbose" | "skip_locked") {
+                return Err(unknown_option("ANALYZE", &name));
+            }
+        }
+    } else {
+        cursor.accept(&["verbose"]);
+    }
+    Ok(Body::Analyze(maintained(cursor)?))
+}
+
+fn unknown_option(statement: &str, name: &str) -> SqlError {
+    let message = format!("unrecognized {statement} option \"{name}\"");
+    SqlError::new(SqlState::SyntaxError, message)
+}
+
+/// `t, t (a, b)`: the columns are read and not needed.
+fn maintained(cursor: &mut Cursor<'_>) -> Result<Vec<QualifiedName>> {
+    let mut tables = Vec::new();
+    if cursor.is_at_end() {
+        return Ok(tables);
+    }
+    loop {
+        tables.push(cursor.qualified_name()?);
+        if cursor.accept_token(&Token::LParen) {
+            cursor.name()?;
+            while cursor.accept_token(&Token::Comma) {
+                cursor.name()?;
+            }
+            cursor.expect_token(&Token::RParen)?;
+        }
+        if !cursor.accept_token(&Token::Comma) {
+            break;
+        }
+    }
+    cursor.expect_end()?;
+    Ok(tables)
+}
+
+/// `(name [value], …)`, after the opening bracket.
+fn options(cursor: &mut Cursor<'_>) -> Result<Vec<(String, Option<String>)>> {
+    let mut options = Vec::new();
+    loop {
+        let name = cursor.name()?;
+        let value = match cursor.peek().map(|token| &token.token) {
+            Some(Token::Comma | Token::RParen) => None,
+            _ => Some(value(cursor)?),
+        };
+        options.push((name, value));
+        if !cursor.accept_token(&Token::Comma) {
+            cursor.expect_token(&Token::RParen)?;
+            return Ok(options);
+        }
+    }
+}
+
+fn flag(value: &Option<String>) -> bool {
+    !matches!(value.as_deref(), Some("off" | "false" | "0"))
+}
+
+/// EXPLAIN, after the word.
+pub(crate) fn explain(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
+    let (mut analyze, mut format) = (false, ExplainFormat::Text);
+    let bracket = cursor.peek().is_some_and(|token| token.token == Token::LParen);
+    let query =
+        matches!(cursor.peek_word(1).as_deref(), Some("select" | "values" | "with" | "table"));
+    if bracket && !query && cursor.accept_token(&Token::LParen) {
+        for (name, value) in options(cursor)? {
+            match (name.as_str(), value.as_deref()) {
+                ("analyze" | "analyse", _) => analyze = flag(&value),
+                ("format", Some("json")) => format = ExplainFormat::Json,
+                ("format", Some("text")) => format = ExplainFormat::Text,
+                ("format", other) => {
+                    let other = other.unwrap_or_default().to_uppercase();
+                    return Err(SqlError::unsupported(format!("EXPLAIN (FORMAT {other})")));
+                }
+                (
+                    "verbose" | "costs" | "buffers" | "timing" | "summary" | "settings" | "wal"
+                    | "generic_plan",
+                    _,
+                ) => {}
+                _ => return Err(unknown_option("EXPLAIN", &name)),
+            }
+        }
+    } else {
+        analyze = cursor.accept(&["analyze"]) || cursor.accept(&["analyse"]);
+        cursor.accept(&["verbose"]);
+    }
+    let inner = body(cursor, lifted)?;
+    match &inner {
+        Body::Tree(_) | Body::Execute { .. } | Body::Unsupported(_) => {}
+        _ => return Err(cursor.error()),
+    }
+    Ok(Body::Explain { statement: Box::new(inner), analyze, format })
+}
+
+/// TRUNCATE, after the word.
+pub(crate) fn truncate(cursor: &mut Cursor<'_>) -> Result<Body> {
+    cursor.accept(&["table"]);
+    let mut tables = Vec::new();
+    loop {
+        cursor.accept(&["only"]);
+        tables.push(cursor.qualified_name()?);
+        cursor.accept_token(&Token::Mul);
+        if !cursor.accept_token(&Token::Comma) {
+            break;
+        }
+    }
+    if cursor.accept(&["restart", "identity"]) {
+        return Ok(Body::Unsupported("TRUNCATE ... RESTART IDENTITY".into()));
+    }
+    cursor.accept(&["continue", "identity"]);
+    // There are no references between tables yet, so that CASCADE reaches nothing further.
+    if !cursor.accept(&["cascade"]) {
+        cursor.accept(&["restrict"]);
+    }
+    cursor.expect_end()?;
+    Ok(Body::Truncate(tables))
+}
+
+/// DROP, after the word.
+pub(crate) fn drop(cursor: &mut Cursor<'_>) -> Result<Body> {
+    let kind = if cursor.accept(&["table"]) {
+        DropKind::Table
+    } else if cursor.accept(&["index"]) {
+        cursor.accept(&["concurrently"]);
+        DropKind::Index
+    } else {
+        let what = cursor.peek_word(0).ok_or_else(|| cursor.error())?.to_uppercase();
+        return Ok(Body::Unsupported(format!("DROP {what}")));
+    };
+    let if_exists = cursor.accept(&["if", "exists"]);
+    let mut names = vec![cursor.qualified_name()?];
+    while cursor.accept_token(&Token::Comma) {
+        names.push(cursor.qualified_name()?);
+    }
+    if !cursor.accept(&["cascade"]) {
+        cursor.accept(&["restrict"]);
+    }
+    cursor.expect_end()?;
+    Ok(Body::Drop { kind, if_exists, names })
+}

@@ -1,0 +1,221 @@
+//! Our own statement: what parsing yields and binding takes.
+
+use std::fmt;
+use std::sync::Arc;
+
+use driftdb_query::{Result, SqlError, TransactionStatement};
+use driftdb_types::SqlState;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use crate::front::cursor::Cursor;
+use crate::front::dispatch::{Body, body};
+use crate::front::limits::{depth, with_room};
+use crate::front::rewrite::Lifted;
+use crate::front::tokens::{Source, end, start, tokenize};
+
+/// One statement of a string: syntactically right, no name looked up. Cheap to clone.
+#[derive(Clone)]
+pub struct ParsedStatement {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    text: Box<str>,
+    position: u32,
+    depth: u32,
+    parameters: usize,
+    /// Always there until it is dropped, which needs room.
+    content: Option<Box<Content>>,
+}
+
+/// The tree, and what was lifted out of it.
+pub(crate) struct Content {
+    pub(crate) body: Body,
+    pub(crate) lifted: Lifted,
+}
+
+/// What kind of statement it is, as far as sessions care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatementKind {
+    /// Nothing between two semicolons.
+    Empty,
+    /// SELECT, VALUES, TABLE, WITH.
+    Query,
+    /// INSERT, UPDATE, DELETE.
+    Change,
+    /// CREATE, ALTER, DROP, TRUNCATE.
+    Definition,
+    /// BEGIN and its kin.
+    Transaction,
+    /// COPY.
+    Copy,
+    /// Everything else.
+    Utility,
+}
+
+/// Parses a string of statements separated by semicolons. Empty statements between semicolons are left
+/// out; a string without any statement yields none.
+///
+/// # Errors
+/// 42601 with a position; 54000 and 54001 for texts that are too long or nested too deeply.
+pub fn parse(text: &str) -> Result<Vec<ParsedStatement>> {
+    let source = Source::new(text);
+    let tokens = tokenize(&source)?;
+    let mut statements = Vec::new();
+    let mut from = 0;
+    while from < tokens.len() {
+        let length = tokens[from..].iter().position(|token| token.token == Token::SemiColon);
+        let to = length.map_or(tokens.len(), |length| from + length);
+        if to > from {
+            let terminator = tokens.get(to);
+            statements.push(parse_one(&source, &tokens[from..to], terminator)?);
+        }
+        from = to + 1;
+    }
+    Ok(statements)
+}
+
+fn parse_one(
+    source: &Source<'_>,
+    tokens: &[TokenWithSpan],
+    terminator: Option<&TokenWithSpan>,
+) -> Result<ParsedStatement> {
+    let depth = depth(tokens)?;
+    let content = with_room(depth, || {
+        let mut lifted = Lifted::default();
+        let mut cursor = Cursor { source, tokens, terminator, at: 0 };
+        let body = body(&mut cursor, &mut lifted)?;
+        Ok::<_, SqlError>(Box::new(Content { body, lifted }))
+    })?;
+    let position = tokens.first().map_or(1, start);
+    let last = tokens.last().map_or(position, end);
+    Ok(ParsedStatement {
+        inner: Arc::new(Inner {
+            text: source.slice(position, last).into(),
+            position,
+            depth,
+            parameters: parameters(tokens)?,
+            content: Some(content),
+        }),
+    })
+}
+
+/// The highest `$n`.
+fn parameters(tokens: &[TokenWithSpan]) -> Result<usize> {
+    let mut highest = 0;
+    for token in tokens {
+        if let Token::Placeholder(name) = &token.token {
+            highest = highest.max(parameter_index(name).map_err(|e| e.at(start(token)))? + 1);
+        }
+    }
+    Ok(highest)
+}
+
+/// The index of `$n`, from 0.
+pub(crate) fn parameter_index(name: &str) -> Result<usize> {
+    match name.strip_prefix('$').map(str::parse::<usize>) {
+        Some(Ok(number @ 1..=65_535)) => Ok(number - 1),
+        Some(_) => Err(SqlError::new(
+            SqlState::UndefinedParameter,
+            format!("there is no parameter {name}"),
+        )),
+        None => {
+            Err(SqlError::new(SqlState::SyntaxError, format!("syntax error at or near \"{name}\"")))
+        }
+    }
+}
+
+impl ParsedStatement {
+    /// The statement's text, without blanks around it and without its semicolon.
+    pub fn text(&self) -> &str {
+        &self.inner.text
+    }
+
+    /// Where it begins in the whole string: characters from 1. Error positions count in the whole
+    /// string, too.
+    pub fn position(&self) -> u32 {
+        self.inner.position
+    }
+
+    /// How many parameters it names: the highest `$n`.
+    pub fn parameter_count(&self) -> usize {
+        self.inner.parameters
+    }
+
+    /// The command tag without counts: `SELECT`, `CREATE TABLE`.
+    pub fn tag(&self) -> &'static str {
+        self.body().tag()
+    }
+
+    /// What kind of statement it is.
+    pub fn kind(&self) -> StatementKind {
+        match self.body() {
+            Body::Empty => StatementKind::Empty,
+            Body::Tree(_) => match self.tag() {
+                "SELECT" if self.is_definition() => StatementKind::Definition,
+                "SELECT" => StatementKind::Query,
+                "INSERT" | "UPDATE" | "DELETE" => StatementKind::Change,
+                _ => StatementKind::Definition,
+            },
+            Body::Transaction(_) => StatementKind::Transaction,
+            Body::Copy(_) => StatementKind::Copy,
+            Body::Truncate(_) | Body::Drop { .. } => StatementKind::Definition,
+            _ => StatementKind::Utility,
+        }
+    }
+
+    fn is_definition(&self) -> bool {
+        matches!(self.body(), Body::Tree(tree)
+            if matches!(**tree, sqlparser::ast::Statement::CreateTable(_)))
+    }
+
+    /// BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK TO, SET TRANSACTION.
+    pub fn is_transaction_control(&self) -> bool {
+        matches!(self.body(), Body::Transaction(_))
+    }
+
+    /// Whether it may run in a transaction that has failed; all others are refused with 25P02.
+    pub fn is_allowed_in_failed_transaction(&self) -> bool {
+        matches!(
+            self.body(),
+            Body::Empty
+                | Body::Transaction(
+                    TransactionStatement::Commit { .. }
+                        | TransactionStatement::Rollback { .. }
+                        | TransactionStatement::RollbackTo(_)
+                )
+        )
+    }
+
+    /// Whether it reads the past (AS OF), so that it must be bound again at each execution: the time may
+    /// be a parameter or relative to now, and the schema is that of the time.
+    pub fn depends_on_time(&self) -> bool {
+        !self.content().lifted.times.is_empty()
+    }
+
+    pub(crate) fn body(&self) -> &Body {
+        &self.content().body
+    }
+
+    pub(crate) fn content(&self) -> &Content {
+        self.inner.content.as_deref().expect("only dropping takes it")
+    }
+
+    pub(crate) fn depth(&self) -> u32 {
+        self.inner.depth
+    }
+}
+
+impl fmt::Debug for ParsedStatement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ParsedStatement").field(&self.text()).finish()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Dropping a tree recurses as deep as the tree is.
+        let content = self.content.take();
+        with_room(self.depth, || drop(content));
+    }
+}
