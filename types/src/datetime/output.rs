@@ -149,14 +149,14 @@ fn write_civil_time(
         DateFormat::Postgres => {
             let weekday = WEEKDAYS[time.date.day_of_week() as usize];
             let month = MONTHS[time.date.month as usize - 1];
-            out.extend(weekday[..3].as_bytes());
+            out.extend(&weekday.as_bytes()[..3]);
             out.push(b' ');
             if ctx.date_order == DateOrder::Dmy {
                 pad(time.date.day, 2, out);
                 out.push(b' ');
-                out.extend(month[..3].as_bytes());
+                out.extend(&month.as_bytes()[..3]);
             } else {
-                out.extend(month[..3].as_bytes());
+                out.extend(&month.as_bytes()[..3]);
                 out.push(b' ');
                 pad(time.date.day, 2, out);
             }

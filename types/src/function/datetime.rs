@@ -527,7 +527,11 @@ fn constructors(t: &mut Builder) {
             }
             let micros = ((seconds - 946_684_800.0) * 1e6).round_ties_even();
             if micros.abs() > 9.3e18 || !dt::valid_timestamp(micros as i64) {
-                let message = format!("timestamp out of range: \"{seconds}\"");
+                let mut shown = Vec::new();
+                // Six significant digits, as %g prints.
+                crate::io::write_float8(seconds, -9, &mut shown);
+                let shown = String::from_utf8_lossy(&shown).into_owned();
+                let message = format!("timestamp out of range: \"{shown}\"");
                 return Err(dt::timestamp_out_of_range().with_message(message));
             }
             Ok(Value::Timestamptz(micros as i64))

@@ -10,8 +10,10 @@ enum Node {
     Zero,
     Point,
     Group,
-    /// `S`, `SG`: a sign always.
+    /// `S`: a sign always, beside the number.
     Sign,
+    /// `SG`: a sign always, in its place.
+    FixedSign,
     /// `MI`: a minus or a blank.
     Minus,
     /// `PL`: a plus or a blank.
@@ -133,6 +135,7 @@ impl Pattern {
                 self.nodes.push(match word {
                     "MI" => Node::Minus,
                     "PL" => Node::Plus,
+                    "SG" => Node::FixedSign,
                     _ => Node::Sign,
                 });
             }
@@ -168,8 +171,8 @@ impl Pattern {
     }
 }
 
-fn roman(number: &Numeric, lower: bool, fill: bool) -> String {
-    const PARTS: [(i64, &str); 13] = [
+fn roman(number: i32, lower: bool, fill: bool) -> String {
+    const PARTS: [(i32, &str); 13] = [
         (1000, "M"),
         (900, "CM"),
         (500, "D"),
@@ -184,8 +187,8 @@ fn roman(number: &Numeric, lower: bool, fill: bool) -> String {
         (4, "IV"),
         (1, "I"),
     ];
-    let text = match number.to_i64() {
-        Some(mut v @ 1..=3999) => {
+    let text = match number {
+        mut v @ 1..=3999 => {
             let mut out = String::new();
             for (value, digits) in PARTS {
                 while v >= value {
@@ -256,9 +259,16 @@ fn ordinal(digits: &str, lower: bool) -> &'static str {
 /// # Errors
 /// 42601 for patterns that contradict themselves.
 pub(crate) fn format_number(number: &Numeric, text: &str) -> Result<String, ValueError> {
+    // More digits than any number has would only cost time and memory.
+    if text.len() > 20_000 {
+        let message = "number format pattern is too long";
+        return Err(ValueError::new(SqlState::ProgramLimitExceeded, message));
+    }
     let pattern = Pattern::parse(text)?;
     if let Some(lower) = pattern.roman {
-        return Ok(roman(number, lower, pattern.fill));
+        let v = number.to_i64().and_then(|v| i32::try_from(v).ok());
+        let v = v.ok_or_else(|| ValueError::out_of_range("integer"))?;
+        return Ok(roman(v, lower, pattern.fill));
     }
     if pattern.exponent {
         return Ok(scientific(number, pattern.after));
@@ -275,7 +285,7 @@ pub(crate) fn format_number(number: &Numeric, text: &str) -> Result<String, Valu
     let places = pattern.before + shift;
     let plain = rounded.abs().to_string();
     let (whole, fraction) = plain.split_once('.').unwrap_or((&plain, ""));
-    let overflow = !number.is_finite() || (whole.len() > places && whole != "0");
+    let overflow = !number.is_finite() || whole.len() > places;
     let whole: String = if overflow { "#".repeat(places) } else { whole.to_owned() };
     let fraction: String = if overflow { "#".repeat(pattern.after) } else { fraction.to_owned() };
     Ok(Layout { pattern: &pattern, negative, places, whole, fraction }.write())
@@ -294,10 +304,49 @@ impl Layout<'_> {
     /// The place before the point where output begins: the first digit, or the first forced zero.
     fn first_place(&self) -> usize {
         // A zero before the point is shown only where nothing else is.
-        let hidden_zero = self.whole == "0" && self.pattern.after > 0;
+        let bare = self.pattern.fill
+            && self.pattern.last_zero_after == 0
+            && self.fraction.bytes().all(|byte| byte == b'0');
+        let hidden_zero = self.whole == "0" && self.pattern.after > 0 && !bare;
         let digits = if hidden_zero { 0 } else { self.whole.len() };
         let by_digits = self.places - digits.min(self.places) + 1;
         self.pattern.first_zero.map_or(by_digits, |zero| by_digits.min(zero))
+    }
+
+    /// A character, or the blank that holds its place unless there is no padding.
+    fn or_blank(&self, shown: bool, c: char) -> Option<char> {
+        if shown {
+            Some(c)
+        } else if self.pattern.fill {
+            None
+        } else {
+            Some(' ')
+        }
+    }
+
+    /// What stands directly before the number.
+    fn leading_sign(&self, floating: bool) -> Option<char> {
+        // A plus in its place does not replace the sign of the number.
+        let replaces = |node: &Node| matches!(node, Node::Sign | Node::FixedSign | Node::Minus);
+        if self.pattern.brackets {
+            self.or_blank(self.negative, '<')
+        } else if !self.pattern.nodes.iter().any(replaces) {
+            self.or_blank(self.negative, '-')
+        } else if floating {
+            Some(self.sign())
+        } else {
+            None
+        }
+    }
+
+    fn sign(&self) -> char {
+        if self.negative { '-' } else { '+' }
+    }
+
+    /// The digit at a place before the point.
+    fn whole_digit(&self, place: usize) -> char {
+        let index = self.whole.len().checked_sub(self.places - place + 1);
+        index.map_or('0', |index| char::from(self.whole.as_bytes()[index]))
     }
 
     fn write(&self) -> String {
@@ -308,92 +357,44 @@ impl Layout<'_> {
         } else {
             self.fraction.len()
         };
-        let implicit_sign = !pattern.sign_seen;
-        let anchored = pattern.nodes.iter().position(|node| *node == Node::Sign);
-        let first_digit_node =
+        let sign_at = pattern.nodes.iter().position(|node| *node == Node::Sign);
+        let digit_at =
             pattern.nodes.iter().position(|node| matches!(node, Node::Nine | Node::Zero));
         // S before the digits moves to the number; behind them it stays.
-        let floating = matches!((anchored, first_digit_node), (Some(s), Some(d)) if s < d);
+        let floating = matches!((sign_at, digit_at), (Some(sign), Some(digit)) if sign < digit);
         let mut out = String::new();
-        let mut place = 0;
-        let mut decimal = 0;
+        let (mut place, mut decimal) = (0, 0);
         let mut after_point = false;
-        let mut signed = false;
-        let sign_text = |out: &mut String| {
-            if pattern.brackets {
-                if self.negative {
-                    out.push('<');
-                } else if !pattern.fill {
-                    out.push(' ');
-                }
-            } else if implicit_sign {
-                if self.negative {
-                    out.push('-');
-                } else if !pattern.fill {
-                    out.push(' ');
-                }
-            } else if floating {
-                out.push(if self.negative { '-' } else { '+' });
-            }
-        };
+        let mut sign = self.leading_sign(floating);
         for node in &pattern.nodes {
             match node {
                 Node::Nine | Node::Zero if !after_point => {
                     place += 1;
                     if place < first {
-                        if !pattern.fill {
-                            out.push(' ');
-                        }
-                        continue;
+                        out.extend(self.or_blank(false, ' '));
+                    } else {
+                        out.extend(sign.take());
+                        out.push(self.whole_digit(place));
                     }
-                    if !signed {
-                        sign_text(&mut out);
-                        signed = true;
-                    }
-                    let from_right = self.places - place;
-                    let index = self.whole.len().checked_sub(from_right + 1);
-                    out.push(index.map_or('0', |index| char::from(self.whole.as_bytes()[index])));
                 }
                 Node::Nine | Node::Zero => {
-                    if decimal < kept {
-                        out.push(char::from(self.fraction.as_bytes()[decimal]));
-                    }
+                    let digit = self.fraction.as_bytes().get(decimal).filter(|_| decimal < kept);
+                    out.extend(digit.map(|digit| char::from(*digit)));
                     decimal += 1;
                 }
                 Node::Point => {
-                    if !signed {
-                        sign_text(&mut out);
-                        signed = true;
-                    }
+                    out.extend(sign.take());
                     after_point = true;
                     out.push('.');
                 }
-                Node::Group => {
-                    if place >= first || after_point {
-                        out.push(',');
-                    } else if !pattern.fill {
-                        out.push(' ');
-                    }
-                }
+                Node::Group => out.extend(self.or_blank(place >= first || after_point, ',')),
                 Node::Sign if floating => {}
-                Node::Sign => out.push(if self.negative { '-' } else { '+' }),
-                Node::Minus => {
-                    if self.negative {
-                        out.push('-');
-                    } else if !pattern.fill {
-                        out.push(' ');
-                    }
-                }
-                Node::Plus => {
-                    if !self.negative {
-                        out.push('+');
-                    } else if !pattern.fill {
-                        out.push(' ');
-                    }
-                }
+                Node::Sign | Node::FixedSign => out.push(self.sign()),
+                Node::Minus => out.extend(self.or_blank(self.negative, '-')),
+                Node::Plus => out.extend(self.or_blank(!self.negative, '+')),
                 Node::Currency => out.push(' '),
                 Node::Ordinal(lower) => {
-                    if !self.negative && pattern.after == 0 {
+                    if !self.negative && pattern.after == 0 && !self.whole.starts_with('#') {
                         out.push_str(ordinal(&self.whole, *lower));
                     }
                 }
@@ -401,11 +402,7 @@ impl Layout<'_> {
             }
         }
         if pattern.brackets {
-            if self.negative {
-                out.push('>');
-            } else if !pattern.fill {
-                out.push(' ');
-            }
+            out.extend(self.or_blank(self.negative, '>'));
         }
         out
     }

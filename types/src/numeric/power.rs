@@ -70,7 +70,7 @@ impl Numeric {
             }
             return Ok(Self::Small { digits: 0, scale: MAX_DISPLAY_SCALE as u16 });
         }
-        let weight = estimate * 0.434_294_481_903_252;
+        let weight = estimate * std::f64::consts::LOG10_E;
         let wanted = MIN_SIGNIFICANT - weight as i64;
         let scale = display_scale(wanted, &[self.scale(), exponent.scale()]);
         // The error of the logarithm is multiplied by the exponent and by the result.

@@ -1,6 +1,8 @@
 //! Square roots, exponentials and logarithms, computed in fixed point with guard digits and rounded to
 //! the scale that PostgreSQL chooses.
 
+use std::f64::consts::LOG10_E;
+
 use num_bigint::{BigInt, Sign};
 
 use super::rounding::divide_rounding;
@@ -9,8 +11,6 @@ use crate::{SqlState, ValueError};
 
 /// The largest exponent worth computing (three times NUMERIC_MAX_RESULT_SCALE).
 const MAX_EXPONENT: f64 = 6000.0;
-/// log10(e)
-const LOG10_E: f64 = 0.434_294_481_903_252;
 
 /// A scale within what these functions give.
 pub(super) fn display_scale(wanted: i64, at_least: &[u16]) -> u32 {

@@ -1,0 +1,69 @@
+//! Golden bytes of cells and keys: what docs/formats/value.md shows, and one of every type.
+
+use driftdb_types::{
+    DataType, EvalContext, Value, decode_value, encode_key, encode_value, parse_text,
+};
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Type, text, cell, key.
+const GOLDEN: &[(DataType, &str, &str, &str)] = &[
+    (DataType::Bool, "true", "0201", "0101"),
+    (DataType::Int2, "-2", "02fe", "017ffe"),
+    (DataType::Int4, "0", "01", "0180000000"),
+    (DataType::Int4, "-1", "02ff", "017fffffff"),
+    (DataType::Int4, "128", "038000", "0180000080"),
+    (DataType::Int8, "300", "032c01", "01800000000000012c"),
+    (DataType::Oid, "4294967295", "06ffffffff00", "01ffffffff"),
+    (DataType::Float4, "1.5", "050000c03f", "01bfc00000"),
+    (DataType::Float8, "-1.5", "09000000000000f8bf", "014007ffffffffffff"),
+    (DataType::Numeric, "1.50", "060002009600", "014080000001023300"),
+    (DataType::Numeric, "1.0", "050001000a", "0140800000010200"),
+    (DataType::Numeric, "1", "0500000001", "0140800000010200"),
+    (DataType::Numeric, "0.01", "0500020001", "0140800000000200"),
+    (DataType::Numeric, "-12.5", "0500010083", "01207ffffffef2ccff"),
+    (DataType::Numeric, "0", "04000000", "0130"),
+    (DataType::Numeric, "NaN", "0201", "0160"),
+    (DataType::Text, "hi", "036869", "0168690001"),
+    (DataType::Bpchar, "a ", "036120", "01610001"),
+    (DataType::Bytea, "\\x00ff", "0300ff", "0100ffff0001"),
+    (DataType::Date, "2000-01-02", "0201", "0180000001"),
+    (DataType::Time, "00:00:00.000001", "0201", "018000000000000001"),
+    (DataType::Timestamp, "infinity", "09ffffffffffffff7f", "01ffffffffffffffff"),
+    (DataType::Timestamptz, "2000-01-01 00:00:00+00", "01", "018000000000000000"),
+    (
+        DataType::Interval,
+        "1 mon 2 days 00:00:03",
+        "11c0c62d00000000000200000001000000",
+        "01800000000000000000000283bb19c6c0",
+    ),
+    (
+        DataType::Uuid,
+        "00112233-4455-6677-8899-aabbccddeeff",
+        "1100112233445566778899aabbccddeeff",
+        "0100112233445566778899aabbccddeeff",
+    ),
+];
+
+#[test]
+fn the_bytes_are_as_documented() {
+    let ctx = EvalContext::default();
+    let mut wrong = Vec::new();
+    for (ty, text, cell, key) in GOLDEN {
+        let value = parse_text(*ty, -1, text, &ctx).unwrap();
+        let (mut cell_out, mut key_out) = (Vec::new(), Vec::new());
+        encode_value(&value, *ty, &mut cell_out);
+        encode_key(&value, *ty, &mut key_out);
+        if hex(&cell_out) != *cell || hex(&key_out) != *key {
+            wrong.push(format!("{ty} {text}: cell {} key {}", hex(&cell_out), hex(&key_out)));
+        }
+        assert_eq!(decode_value(*ty, &mut &cell_out[..]).unwrap(), value);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let mut null = Vec::new();
+    encode_value(&Value::Null, DataType::Int4, &mut null);
+    encode_key(&Value::Null, DataType::Int4, &mut null);
+    assert_eq!(hex(&null), "0002");
+}
