@@ -1,1 +1,15 @@
 //! The deterministic simulator: kernel, faults, workloads, oracles.
+
+mod bugs;
+pub mod cli;
+mod database;
+mod fault;
+pub mod kernel;
+mod node;
+mod plan;
+mod scenario;
+mod workload;
+
+pub use bugs::BUGS;
+pub use fault::FaultCounts;
+pub use scenario::{Scenario, SeedOptions, SeedReport, run_seed};

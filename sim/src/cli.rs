@@ -1,0 +1,188 @@
+//! `driftdb sim`: run seeds, count, and print how to replay what failed.
+
+use std::time::Duration;
+
+use driftdb_env::Env;
+
+use crate::bugs::BUGS;
+use crate::{FaultCounts, Scenario, SeedOptions, SeedReport, run_seed};
+
+const USAGE: &str = "\
+usage: driftdb sim [SCENARIO] [--seed N | --seeds COUNT] [--set KEY=VALUE]... [--bug NAME]
+
+  SCENARIO         one of them; all in turn if none is named
+  --seed N         run one seed and print its trace hash
+  --seeds COUNT    run seeds 0 to COUNT - 1 of each scenario (default 100)
+  --first N        begin at seed N instead of 0
+  --set KEY=VALUE  fix a setting that seeds otherwise draw, such as storage.engine=btree
+  --bug NAME       plant a bug (builds with debug assertions only)
+
+exit status: 0 all held, 1 a seed failed, 2 wrong usage";
+
+struct Request {
+    scenarios: Vec<Scenario>,
+    first: u64,
+    count: u64,
+    is_single: bool,
+    options: SeedOptions,
+}
+
+/// Runs the command line `driftdb sim ARGS…`; returns the exit status.
+pub fn run(args: &[String]) -> i32 {
+    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        println!("{USAGE}\n\nscenarios: {}\nbugs: {}", names().join(", "), BUGS.join(", "));
+        return 0;
+    }
+    match parse(args) {
+        Ok(request) => run_request(&request),
+        Err(what) => {
+            eprintln!("driftdb sim: {what}\n\n{USAGE}\n\nscenarios: {}", names().join(", "));
+            2
+        }
+    }
+}
+
+fn names() -> Vec<&'static str> {
+    Scenario::ALL.into_iter().map(Scenario::name).collect()
+}
+
+fn parse(args: &[String]) -> Result<Request, String> {
+    let mut request = Request {
+        scenarios: Scenario::ALL.to_vec(),
+        first: 0,
+        count: 100,
+        is_single: false,
+        options: SeedOptions::default(),
+    };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let (flag, inline) = match arg.split_once('=') {
+            Some((flag, value)) if arg.starts_with("--") => (flag, Some(value.to_owned())),
+            _ => (arg.as_str(), None),
+        };
+        let mut value = || {
+            let next = inline.clone().or_else(|| args.next().cloned());
+            next.ok_or_else(|| format!("{flag} needs a value"))
+        };
+        let number = |text: String| {
+            text.parse::<u64>().map_err(|_| format!("{flag} needs a number, not \"{text}\""))
+        };
+        match flag {
+            "--seed" => {
+                request.first = number(value()?)?;
+                request.count = 1;
+                request.is_single = true;
+            }
+            "--seeds" => request.count = number(value()?)?,
+            "--first" => request.first = number(value()?)?,
+            "--set" => {
+                let text = value()?;
+                let (key, value) = text
+                    .split_once('=')
+                    .ok_or_else(|| format!("\"{text}\" is not of the form KEY=VALUE"))?;
+                request.options.settings.push((key.trim().to_owned(), value.trim().to_owned()));
+            }
+            "--bug" => {
+                let name = value()?;
+                let bug = BUGS.iter().find(|bug| **bug == name);
+                request.options.bug = Some(bug.ok_or_else(|| format!("no bug \"{name}\""))?);
+                if !cfg!(debug_assertions) {
+                    return Err("--bug has no effect in a release build".into());
+                }
+            }
+            name if !name.starts_with('-') => {
+                let scenario = Scenario::of(name);
+                let scenario = scenario.ok_or_else(|| format!("no scenario \"{name}\""))?;
+                request.scenarios = vec![scenario];
+            }
+            flag => return Err(format!("no option \"{flag}\"")),
+        }
+    }
+    if request.is_single && request.scenarios.len() > 1 {
+        return Err("--seed needs a scenario".into());
+    }
+    // Before anything runs: a wrong setting is a wrong command line.
+    crate::scenario::check_settings(&request.options)?;
+    Ok(request)
+}
+
+/// What many seeds came to.
+#[derive(Default)]
+struct Totals {
+    seeds: u64,
+    committed: u64,
+    disk_ops: u64,
+    virtual_time: Duration,
+    faults: FaultCounts,
+}
+
+impl Totals {
+    fn add(&mut self, report: &SeedReport) {
+        self.seeds += 1;
+        self.committed += report.committed_count;
+        self.disk_ops += report.disk_op_count;
+        self.virtual_time += report.virtual_time;
+        self.faults.merge(&report.faults);
+    }
+
+    fn print(&self, scenario: Scenario, elapsed: Duration) {
+        println!(
+            "{}: {} seeds held, {:.0} seeds/s, {} commits, {} disk operations, {:.0} s virtual",
+            scenario.name(),
+            self.seeds,
+            self.seeds as f64 / elapsed.as_secs_f64().max(1e-9),
+            self.committed,
+            self.disk_ops,
+            self.virtual_time.as_secs_f64(),
+        );
+        println!("  faults: {}", self.faults);
+    }
+}
+
+fn run_request(request: &Request) -> i32 {
+    let clock = Env::os();
+    for &scenario in &request.scenarios {
+        let start = clock.now();
+        let mut said = start;
+        let mut totals = Totals::default();
+        for seed in request.first..request.first.saturating_add(request.count) {
+            let report = match run_seed(scenario, seed, &request.options) {
+                Ok(report) => report,
+                Err(what) => {
+                    eprintln!("driftdb sim: {what}");
+                    return 2;
+                }
+            };
+            if request.is_single {
+                println!("trace {:016x}, {} steps", report.trace_hash, report.step_count);
+            }
+            if let Some(failure) = &report.failure {
+                println!("{} seed {seed} FAILED: {failure}", scenario.name());
+                println!("replay: {}", replay_command(scenario, seed, &request.options));
+                return 1;
+            }
+            totals.add(&report);
+            let now = clock.now();
+            if now - said > Duration::from_secs(10) {
+                said = now;
+                totals.print(scenario, now - start);
+            }
+        }
+        totals.print(scenario, clock.now() - start);
+    }
+    0
+}
+
+/// The command that runs the same seed again.
+pub fn replay_command(scenario: Scenario, seed: u64, options: &SeedOptions) -> String {
+    let mut command = format!("driftdb sim {} --seed {seed}", scenario.name());
+    for (key, value) in &options.settings {
+        // Levels of isolation have a space in their names.
+        let quote = if value.contains(' ') { "'" } else { "" };
+        command.push_str(&format!(" --set {quote}{key}={value}{quote}"));
+    }
+    if let Some(bug) = options.bug {
+        command.push_str(&format!(" --bug {bug}"));
+    }
+    command
+}

@@ -1,0 +1,164 @@
+//! What the harness calls: start fibers, kill nodes, wait for something to happen, fail.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use driftdb_env::Env;
+use driftdb_env::kernel::{self, Kernel, Woken};
+use driftdb_sim_disk::SimDisk;
+
+use super::fiber::on_host_stack;
+use super::scheduler::{KillAt, NodeId, Scheduler};
+use super::settings::KernelSettings;
+use super::{SimNodeWorld, panics};
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Scheduler>>> = const { RefCell::new(None) };
+}
+
+/// The scheduler of this thread's simulation.
+pub(crate) fn current() -> Rc<Scheduler> {
+    CURRENT.with_borrow(Clone::clone).expect("called inside a simulation")
+}
+
+/// What came of a simulation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What went wrong first: a violation, a panic, a deadlock, a livelock.
+    pub failure: Option<String>,
+    /// The hash over all that happened.
+    pub trace_hash: u64,
+    /// How far virtual time went.
+    pub virtual_time: Duration,
+    /// Yield points passed.
+    pub step_count: u64,
+    /// Times that a fiber was resumed.
+    pub switch_count: u64,
+    /// Times that a fiber was held up at a yield point.
+    pub delay_count: u64,
+    /// Disk operations.
+    pub disk_op_count: u64,
+    /// Nodes killed.
+    pub kill_count: u64,
+}
+
+/// Runs `body` as the harness's fiber of a new simulation, until it returns or something fails.
+///
+/// # Panics
+/// Inside of another simulation.
+pub fn simulate(settings: KernelSettings, body: impl FnOnce(Sim) + 'static) -> Outcome {
+    on_host_stack(|| {
+        let scheduler = Rc::new(Scheduler::new(settings));
+        let before = CURRENT.replace(Some(Rc::clone(&scheduler)));
+        assert!(before.is_none(), "simulations do not nest");
+        kernel::install(Some(Rc::clone(&scheduler) as Rc<dyn Kernel>));
+        panics::listen();
+        let sim = Sim { scheduler: Rc::clone(&scheduler) };
+        scheduler.spawn(NodeId::HARNESS, "harness", Box::new(move || body(sim)));
+        scheduler.run();
+        panics::stop_listening();
+        kernel::install(None);
+        CURRENT.set(None);
+        let panicked = panics::first().map(|text| format!("panic: {text}"));
+        let counts = scheduler.counts();
+        Outcome {
+            failure: panicked.or_else(|| scheduler.failure()),
+            trace_hash: scheduler.trace_hash(),
+            virtual_time: scheduler.now(),
+            step_count: counts.steps,
+            switch_count: counts.switches,
+            delay_count: counts.delays,
+            disk_op_count: counts.disk_ops,
+            kill_count: counts.kills,
+        }
+    })
+}
+
+/// The harness's hold on its simulation. Cheap to clone.
+#[derive(Clone)]
+pub struct Sim {
+    scheduler: Rc<Scheduler>,
+}
+
+impl std::fmt::Debug for Sim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sim")
+    }
+}
+
+impl Sim {
+    /// Starts a fiber on a node.
+    pub fn spawn(&self, node: NodeId, name: &str, body: impl FnOnce() + 'static) {
+        self.scheduler.spawn(node, name, Box::new(body));
+    }
+
+    /// Gives life to a node that has none (or no longer), and returns the environment of this life.
+    /// The disk's operations take time and count for [`KillAt::DiskOp`].
+    ///
+    /// # Panics
+    /// If the node lives.
+    pub fn boot(&self, node: NodeId, disk: &SimDisk, seed: u64, ahead: Duration) -> Env {
+        self.scheduler.boot(node);
+        disk.set_pause(Some(Arc::new(|op, bytes| current().disk_op(op, bytes))));
+        Env::over(Arc::new(SimNodeWorld::new(node, disk.clone(), seed, ahead)))
+    }
+
+    /// Kills a node now; does not return if the caller is part of it.
+    pub fn kill(&self, node: NodeId) {
+        self.scheduler.kill(node);
+    }
+
+    /// Kills a node later, or no longer.
+    pub fn kill_at(&self, node: NodeId, at: Option<KillAt>) {
+        self.scheduler.kill_at(node, at);
+    }
+
+    /// Whether a node is dead.
+    pub fn is_dead(&self, node: NodeId) -> bool {
+        self.scheduler.is_dead(node)
+    }
+
+    /// Virtual time.
+    pub fn now(&self) -> Duration {
+        self.scheduler.now()
+    }
+
+    /// Rests.
+    pub fn sleep(&self, duration: Duration) {
+        self.scheduler.sleep(duration);
+    }
+
+    /// Waits until `done` says so, which is asked whenever a fiber ends, a node dies, or somebody
+    /// calls [`Sim::notify`]; at most for `timeout`. False if it never did.
+    pub fn wait_until(&self, timeout: Duration, mut done: impl FnMut() -> bool) -> bool {
+        let deadline = self.now().saturating_add(timeout);
+        loop {
+            if done() {
+                return true;
+            }
+            if self.scheduler.wait_for_event(deadline) == Woken::TimedOut {
+                return done();
+            }
+        }
+    }
+
+    /// Makes all [`Sim::wait_until`] look again.
+    pub fn notify(&self) {
+        self.scheduler.notify_harness();
+    }
+
+    /// Adds to the trace.
+    pub fn note(&self, what: &str) {
+        self.scheduler.note(what);
+    }
+
+    /// Fails the simulation and never returns.
+    pub fn fail(&self, what: &str) -> ! {
+        self.scheduler.fail(what);
+        loop {
+            self.scheduler.sleep(Duration::ZERO);
+        }
+    }
+}

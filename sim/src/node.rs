@@ -1,0 +1,224 @@
+//! The lives of the simulated node: open, check what recovery found, let clients work, die, again.
+//!
+//! The last life is without trouble: everybody must finish within a bound of virtual time, the store
+//! must verify clean, close, and open once more.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use driftdb_sim_disk::{CrashMode, SimDisk};
+
+use crate::database::{self, Database};
+use crate::fault::{FaultCounts, Trouble};
+use crate::kernel::{NodeId, Sim};
+use crate::plan::{Life, Plan};
+
+const NODE: NodeId = NodeId(1);
+
+/// Virtual time within which anything must be over: a thousand times what it takes.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What clients do and what is checked.
+pub(crate) trait Workload {
+    /// After each opening, before clients: makes what it needs, and checks what is there. Afterwards
+    /// no fate is open any more.
+    ///
+    /// # Errors
+    /// What is violated, or what the store refused.
+    fn recovered(&self, db: &dyn Database) -> Result<(), String>;
+
+    /// One client's work in one life. Ends early when the store refuses to go on.
+    ///
+    /// # Errors
+    /// What is violated.
+    fn client(&self, db: &dyn Database, client: usize, count: usize) -> Result<(), String>;
+
+    /// The node died: whatever was in flight has an unknown fate.
+    fn crashed(&self);
+
+    /// How many transactions were acknowledged.
+    fn committed_count(&self) -> u64;
+}
+
+/// What a node's fibers leave behind for the harness.
+enum Opened {
+    Not,
+    Open(Arc<dyn Database>),
+    Refused(String),
+}
+
+pub(crate) struct Machine {
+    sim: Sim,
+    plan: Plan,
+    disk: SimDisk,
+    workload: Rc<dyn Workload>,
+    faults: Rc<RefCell<FaultCounts>>,
+    boot_count: Cell<u64>,
+}
+
+impl Machine {
+    pub(crate) fn new(
+        sim: Sim,
+        plan: Plan,
+        disk: SimDisk,
+        workload: Rc<dyn Workload>,
+        faults: Rc<RefCell<FaultCounts>>,
+    ) -> Self {
+        Self { sim, plan, disk, workload, faults, boot_count: Cell::new(0) }
+    }
+
+    /// Lives all lives.
+    pub(crate) fn run(&self) {
+        for life in &self.plan.lives {
+            self.live(life);
+        }
+        self.last_life();
+    }
+
+    fn live(&self, life: &Life) {
+        let trouble = life.trouble;
+        let in_recovery = trouble.is_in_recovery().then_some(trouble);
+        if let Some(db) = self.open(life, in_recovery) {
+            if !trouble.is_in_recovery() {
+                trouble.arm(&self.disk);
+            }
+            self.sim.kill_at(NODE, trouble.kill_at());
+            self.work(&db);
+            if life.closes && !self.sim.is_dead(NODE) {
+                self.close(db, false);
+            }
+        }
+        self.crash(life.crash, trouble);
+    }
+
+    fn last_life(&self) {
+        let life = Life {
+            trouble: Trouble::DiskFull { slack_bytes: 0 },
+            crash: CrashMode::LoseAll,
+            closes: true,
+            wall_ahead: Duration::ZERO,
+        };
+        let db = self.open(&life, None).unwrap_or_else(|| self.sim.fail("a healthy node died"));
+        self.work(&db);
+        self.verify(&db);
+        self.close(db, true);
+        self.sim.kill(NODE);
+        self.disk.crash_with(life.crash);
+        self.workload.crashed();
+        let db = self.open(&life, None).unwrap_or_else(|| self.sim.fail("a healthy node died"));
+        self.close(db, true);
+        self.sim.kill(NODE);
+    }
+
+    /// Boots and opens; `None` if the node died of it.
+    fn open(&self, life: &Life, trouble: Option<Trouble>) -> Option<Arc<dyn Database>> {
+        let boot = self.boot_count.get();
+        self.boot_count.set(boot + 1);
+        let env = self.sim.boot(NODE, &self.disk, self.plan.seed ^ boot << 48, life.wall_ahead);
+        self.sim.kill_at(NODE, trouble.and_then(Trouble::kill_at));
+        let opened = Rc::new(RefCell::new(Opened::Not));
+        let (result, plan) = (Rc::clone(&opened), self.plan.clone());
+        let workload = Rc::clone(&self.workload);
+        self.sim.spawn(NODE, "open", move || {
+            let db = database::open(&env, &plan.engine, &plan.control, &plan.options);
+            let checked = match db {
+                Err(error) => Opened::Refused(format!("the database does not open: {error}")),
+                Ok(db) => match workload.recovered(&*db) {
+                    Ok(()) => Opened::Open(db),
+                    Err(violation) => Opened::Refused(violation),
+                },
+            };
+            *result.borrow_mut() = checked;
+        });
+        let done = || self.sim.is_dead(NODE) || !matches!(*opened.borrow(), Opened::Not);
+        if !self.sim.wait_until(PATIENCE, done) {
+            self.sim.fail("liveness: the database does not finish opening");
+        }
+        self.sim.kill_at(NODE, None);
+        if self.sim.is_dead(NODE) {
+            return None;
+        }
+        match opened.replace(Opened::Not) {
+            Opened::Open(db) => Some(db),
+            Opened::Refused(what) => self.sim.fail(&what),
+            Opened::Not => unreachable!("waited for"),
+        }
+    }
+
+    /// Lets all clients work until they are done or the node is dead.
+    fn work(&self, db: &Arc<dyn Database>) {
+        let running = Rc::new(Cell::new(self.plan.client_count));
+        for client in 0..self.plan.client_count {
+            let (db, sim) = (Arc::clone(db), self.sim.clone());
+            let (running, workload) = (Rc::clone(&running), Rc::clone(&self.workload));
+            let count = self.plan.txn_count;
+            self.sim.spawn(NODE, &format!("client {client}"), move || {
+                if let Err(violation) = workload.client(&*db, client, count) {
+                    sim.fail(&violation);
+                }
+                drop(db);
+                running.set(running.get() - 1);
+            });
+        }
+        if !self.sim.wait_until(PATIENCE, || self.sim.is_dead(NODE) || running.get() == 0) {
+            self.sim.fail("liveness: clients do not finish");
+        }
+        if !self.sim.is_dead(NODE) {
+            self.sim.kill_at(NODE, None);
+        }
+    }
+
+    fn verify(&self, db: &Arc<dyn Database>) {
+        let (db, sim) = (Arc::clone(db), self.sim.clone());
+        self.on_node("verify", move || {
+            let mut damages = Vec::new();
+            if let Err(error) = db.verify(&mut |damage| damages.push(damage.to_string())) {
+                sim.fail(&format!("verify fails: {error}"));
+            }
+            if let Some(first) = damages.first() {
+                sim.fail(&format!("verify finds {} damages, first: {first}", damages.len()));
+            }
+        });
+    }
+
+    fn close(&self, db: Arc<dyn Database>, must_succeed: bool) {
+        let sim = self.sim.clone();
+        self.on_node("close", move || {
+            if let Err(error) = db.close()
+                && must_succeed
+            {
+                sim.fail(&format!("a healthy database does not close: {error}"));
+            }
+        });
+    }
+
+    /// Runs something on the node and waits for it, or for the node's death.
+    fn on_node(&self, what: &'static str, body: impl FnOnce() + 'static) {
+        let done = Rc::new(Cell::new(false));
+        let theirs = Rc::clone(&done);
+        self.sim.spawn(NODE, what, move || {
+            body();
+            theirs.set(true);
+        });
+        if !self.sim.wait_until(PATIENCE, || done.get() || self.sim.is_dead(NODE)) {
+            self.sim.fail(&format!("liveness: {what} does not finish"));
+        }
+    }
+
+    fn crash(&self, mode: CrashMode, trouble: Trouble) {
+        let mut faults = self.faults.borrow_mut();
+        if self.sim.is_dead(NODE) {
+            faults.add(if trouble.is_in_recovery() { "kills-in-recovery" } else { "kills" }, 1);
+        } else {
+            self.sim.kill(NODE);
+            faults.add("kills-at-end", 1);
+        }
+        self.disk.clear_faults();
+        self.disk.set_capacity(None);
+        self.disk.crash_with(mode);
+        self.sim.note("crash");
+        self.workload.crashed();
+    }
+}

@@ -1,0 +1,146 @@
+//! The plan of one seed: every setting is drawn, so that each seed stresses something else (swarm
+//! testing, \[Groce12\]). Each draw has a random stream of its own: a new one shifts no other.
+
+use std::time::Duration;
+
+use driftdb_concurrency::IsolationLevel;
+use driftdb_env::Rng;
+use driftdb_mvcc::StoreOptions;
+use driftdb_sim_disk::CrashMode;
+use driftdb_storage::EngineOptions;
+use driftdb_wal::WalOptions;
+
+use crate::database::{CONTROLS, ENGINES};
+use crate::fault::{Trouble, draw_crash_mode};
+use crate::kernel::{Chance, KernelSettings};
+
+/// What happens between two openings of the node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Life {
+    pub(crate) trouble: Trouble,
+    pub(crate) crash: CrashMode,
+    /// Whether a node that survived is closed in order, or killed.
+    pub(crate) closes: bool,
+    /// How far ahead its wall clock is.
+    pub(crate) wall_ahead: Duration,
+}
+
+/// Everything that is decided before a seed runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) kernel: KernelSettings,
+    pub(crate) engine: String,
+    pub(crate) control: String,
+    pub(crate) options: StoreOptions,
+    pub(crate) isolation: IsolationLevel,
+    pub(crate) client_count: usize,
+    /// Transactions of each client in each life.
+    pub(crate) txn_count: usize,
+    pub(crate) lives: Vec<Life>,
+}
+
+/// Draws one setting.
+fn draw<T: Clone>(seed: u64, name: &str, choices: &[T]) -> T {
+    choices[Rng::stream(seed, name).index(choices.len())].clone()
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub(crate) fn of(seed: u64) -> Self {
+        let lives = 1 + Rng::stream(seed, "lives").below(3);
+        Self {
+            seed,
+            kernel: kernel_settings(seed),
+            engine: draw(seed, "engine", &ENGINES[..2]).to_owned(),
+            control: draw(seed, "control", &CONTROLS).to_owned(),
+            options: store_options(seed),
+            isolation: draw(seed, "isolation", &ISOLATION_LEVELS),
+            client_count: draw(seed, "clients", &[2, 3, 4]),
+            txn_count: draw(seed, "txns", &[3, 5, 8]),
+            lives: (0..lives).map(|life| draw_life(seed, life)).collect(),
+        }
+    }
+}
+
+const ISOLATION_LEVELS: [IsolationLevel; 3] =
+    [IsolationLevel::ReadCommitted, IsolationLevel::RepeatableRead, IsolationLevel::Serializable];
+
+fn draw_life(seed: u64, life: u64) -> Life {
+    let mut rng = Rng::stream(seed, &format!("life {life}"));
+    Life {
+        trouble: Trouble::draw(&mut rng),
+        crash: draw_crash_mode(&mut rng),
+        closes: rng.chance(1, 4),
+        // Also backwards from life to life: the clock of a node may jump.
+        wall_ahead: Duration::from_millis(rng.below(20_000)),
+    }
+}
+
+fn kernel_settings(seed: u64) -> KernelSettings {
+    let delays = [Chance::NEVER, Chance::one_in(4), Chance::one_in(16), Chance::one_in(64)];
+    let switches = [Chance::NEVER, Chance::one_in(2), Chance::one_in(8)];
+    KernelSettings {
+        seed,
+        delay: draw(seed, "delay", &delays),
+        max_delay_ns: 300_000,
+        switch: draw(seed, "switch", &switches),
+        max_disk_ns: draw(seed, "disk", &[5_000, 50_000]),
+        max_steps: 2_000_000,
+    }
+}
+
+fn store_options(seed: u64) -> StoreOptions {
+    StoreOptions {
+        engine: EngineOptions {
+            write_buffer_bytes: draw(seed, "write buffer", &[1 << 10, 2 << 10, 4 << 10, 16 << 10]),
+            cache_bytes: draw(seed, "cache", &[4 << 10, 64 << 10]),
+            block_size_bytes: draw(seed, "block", &[256, 512, 1024]),
+            filter_bits_per_key: draw(seed, "filter", &[0, 10]),
+        },
+        wal: WalOptions {
+            segment_bytes: draw(seed, "segment", &[1 << 10, 2 << 10, 4 << 10, 16 << 10]),
+            buffer_bytes: draw(seed, "log buffer", &[512, 2 << 10, 8 << 10]),
+            spare_segment_count: draw(seed, "spares", &[0, 1, 2]),
+        },
+        retention: None,
+        checkpoint_log_bytes: draw(seed, "checkpoint", &[1 << 10, 4 << 10, 16 << 10]),
+        maintain_log_bytes: draw(seed, "maintain", &[256, 1 << 10, 4 << 10]),
+        stall_log_bytes: draw(seed, "stall", &[2 << 10, 8 << 10, 64 << 10]),
+        background: true,
+    }
+}
+
+impl Plan {
+    /// Fixes a setting. Keys are those of the configuration, and `sim.…` for the harness.
+    ///
+    /// # Errors
+    /// No such key, or not a value of it.
+    pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let number = || {
+            let parsed: Result<usize, _> = value.parse();
+            parsed.map_err(|_| format!("{key} cannot be \"{value}\": it must be a number"))
+        };
+        let name_of = |names: &[&str]| match names.contains(&value) {
+            true => Ok(value.to_owned()),
+            false => {
+                Err(format!("{key} cannot be \"{value}\": it must be one of {}", names.join(", ")))
+            }
+        };
+        match key {
+            "storage.engine" => self.engine = name_of(&ENGINES)?,
+            "concurrency.control" => self.control = name_of(&CONTROLS)?,
+            "storage.write_buffer_bytes" => self.options.engine.write_buffer_bytes = number()?,
+            "wal.segment_bytes" => self.options.wal.segment_bytes = number()? as u64,
+            "sim.isolation" => {
+                let found = ISOLATION_LEVELS.into_iter().find(|level| level.to_string() == value);
+                self.isolation = found.ok_or_else(|| format!("no isolation level \"{value}\""))?;
+            }
+            "sim.clients" => self.client_count = number()?.clamp(1, 16),
+            "sim.transactions" => self.txn_count = number()?,
+            "sim.lives" => self.lives.truncate(number()?),
+            _ => return Err(format!("there is no setting \"{key}\" in a simulation")),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! Scenarios by name, and how one seed of one is run.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use driftdb_env::planted;
+use driftdb_sim_disk::SimDisk;
+
+use crate::fault::FaultCounts;
+use crate::kernel::simulate;
+use crate::node::{Machine, Workload};
+use crate::plan::Plan;
+use crate::workload::ledger::Ledger;
+
+/// What to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scenario {
+    /// Transfers straight on the transactional store: every commit accounted for.
+    Ledger,
+}
+
+impl Scenario {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Ledger];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ledger => "ledger",
+        }
+    }
+
+    /// The scenario of that name.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scenario| scenario.name() == name)
+    }
+
+    fn workload(self, plan: &Plan) -> Rc<dyn Workload> {
+        match self {
+            Self::Ledger => Rc::new(Ledger::new(plan)),
+        }
+    }
+}
+
+/// What to run a seed with.
+#[derive(Debug, Clone, Default)]
+pub struct SeedOptions {
+    /// Fixed settings, over what the seed draws.
+    pub settings: Vec<(String, String)>,
+    /// The planted bug.
+    pub bug: Option<&'static str>,
+}
+
+/// What came of a seed.
+#[derive(Debug, Clone)]
+pub struct SeedReport {
+    /// What was violated.
+    pub failure: Option<String>,
+    /// The hash over all that happened.
+    pub trace_hash: u64,
+    /// How far virtual time went.
+    pub virtual_time: Duration,
+    /// Acknowledged transactions.
+    pub committed_count: u64,
+    /// Disk operations.
+    pub disk_op_count: u64,
+    /// Yield points.
+    pub step_count: u64,
+    /// Faults that struck.
+    pub faults: FaultCounts,
+}
+
+/// Runs one seed.
+///
+/// # Errors
+/// A setting that there is not.
+pub fn run_seed(
+    scenario: Scenario,
+    seed: u64,
+    options: &SeedOptions,
+) -> Result<SeedReport, String> {
+    let mut plan = Plan::of(seed);
+    for (key, value) in &options.settings {
+        plan.set(key, value)?;
+    }
+    let workload = scenario.workload(&plan);
+    let disk = SimDisk::new(seed);
+    let faults = Rc::new(RefCell::new(FaultCounts::default()));
+    planted::activate(options.bug);
+    let outcome = {
+        let (disk, workload, faults) = (disk.clone(), Rc::clone(&workload), Rc::clone(&faults));
+        simulate(plan.kernel, move |sim| Machine::new(sim, plan, disk, workload, faults).run())
+    };
+    planted::activate(None);
+    let mut faults = faults.borrow().clone();
+    faults.add_disk(&disk);
+    faults.add("delays", outcome.delay_count);
+    Ok(SeedReport {
+        failure: outcome.failure,
+        trace_hash: outcome.trace_hash ^ disk.trace_hash(),
+        virtual_time: outcome.virtual_time,
+        committed_count: workload.committed_count(),
+        disk_op_count: outcome.disk_op_count,
+        step_count: outcome.step_count,
+        faults,
+    })
+}
+
+/// Whether the settings exist.
+///
+/// # Errors
+/// One does not.
+pub(crate) fn check_settings(options: &SeedOptions) -> Result<(), String> {
+    let mut plan = Plan::of(0);
+    options.settings.iter().try_for_each(|(key, value)| plan.set(key, value))
+}

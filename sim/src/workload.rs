@@ -1,0 +1,3 @@
+//! What clients do, and what must hold for them.
+
+pub(crate) mod ledger;

@@ -1,0 +1,304 @@
+//! Transfers between accounts, straight on the transactional store; the book knows every one.
+//!
+//! Each transfer also inserts an *entry*, so that every state explains itself: each balance is what
+//! the entries present in the same snapshot make of it. The [`Book`] judges snapshots.
+
+mod book;
+
+use std::cell::RefCell;
+use std::ops::Bound;
+
+use driftdb_concurrency::{
+    BeginOptions, IsolationLevel, LockIntent, LockStrength, Locked, ReadAt, RowBatch, ScanRequest,
+    ScanState, Store, Transaction, TxnError, WaitPolicy,
+};
+use driftdb_env::Rng;
+use driftdb_storage::{ErrorKind, KeyRange, KeyspaceId, StorageError};
+
+use crate::database::Database;
+use crate::node::Workload;
+use crate::plan::Plan;
+use book::{Book, Entry, Fate, View};
+
+/// The keyspace of accounts and entries.
+const SPACE: KeyspaceId = KeyspaceId(1024);
+
+pub(crate) struct Ledger {
+    isolation: IsolationLevel,
+    book: RefCell<Book>,
+    rng: RefCell<Rng>,
+}
+
+/// Why a client's transaction did not commit.
+enum Failed {
+    /// Refused; nothing of it is there.
+    Absent(TxnError),
+    /// Maybe it is there.
+    Unknown(TxnError),
+    /// Something is violated.
+    Violation(String),
+}
+
+impl From<TxnError> for Failed {
+    fn from(error: TxnError) -> Self {
+        Self::Absent(error)
+    }
+}
+
+/// Errors that mere crashes, full disks and failing disks can never explain.
+fn must_not_happen(error: &TxnError) -> Option<String> {
+    match error.kind() {
+        ErrorKind::Corruption | ErrorKind::Internal => Some(format!("unexpected error: {error}")),
+        ErrorKind::Retry | ErrorKind::Invalid | ErrorKind::Unavailable => None,
+    }
+}
+
+pub(crate) fn account_key(account: u64) -> Vec<u8> {
+    format!("account {account:02}").into_bytes()
+}
+
+pub(crate) fn entry_key(id: u64) -> Vec<u8> {
+    format!("entry {id:06}").into_bytes()
+}
+
+impl Ledger {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let mut rng = Rng::stream(plan.seed, "ledger");
+        let accounts = 2 + rng.below(6);
+        Self {
+            isolation: plan.isolation,
+            book: RefCell::new(Book::new(accounts)),
+            rng: RefCell::new(rng),
+        }
+    }
+
+    fn draw(&self, below: u64) -> u64 {
+        self.rng.borrow_mut().below(below)
+    }
+
+    /// Makes the accounts, unless they are there.
+    fn prepare(&self, store: &dyn Store) -> Result<(), String> {
+        let mut txn = store.begin(BeginOptions::default()).map_err(|error| error.to_string())?;
+        let is_there = match txn.get(SPACE, &account_key(0), ReadAt::Statement, &mut Vec::new()) {
+            Ok(found) => found,
+            Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => false,
+            Err(error) => return Err(format!("the accounts cannot be read: {error}")),
+        };
+        if is_there {
+            self.book.borrow_mut().prepared = true;
+            return Ok(());
+        }
+        if self.book.borrow().prepared {
+            return Err("durability: the accounts were acknowledged and are gone".into());
+        }
+        let make = |txn: &mut dyn Transaction| -> Result<(), TxnError> {
+            txn.create_keyspace(SPACE)?;
+            for account in 0..self.book.borrow().account_count {
+                txn.put(SPACE, &account_key(account), &book::INITIAL.to_le_bytes())?;
+            }
+            Ok(())
+        };
+        make(&mut *txn).map_err(|error| format!("the accounts cannot be made: {error}"))?;
+        txn.commit().map_err(|error| format!("the accounts cannot be made: {error}"))?;
+        self.book.borrow_mut().prepared = true;
+        Ok(())
+    }
+
+    /// Moves money and commits.
+    fn transfer(&self, store: &dyn Store, id: u64, entry: Entry) -> Result<(), Failed> {
+        let newest_ack = self.book.borrow().newest_ack;
+        let options = BeginOptions { isolation: self.isolation, ..BeginOptions::default() };
+        let mut txn = store.begin(options)?;
+        if txn.snapshot_ts() < newest_ack {
+            return Err(Failed::Violation(format!(
+                "real time: acknowledged at {newest_ack}, but a later transaction reads at {}",
+                txn.snapshot_ts()
+            )));
+        }
+        change(&mut *txn, entry.from, -entry.amount)?;
+        change(&mut *txn, entry.to, entry.amount)?;
+        txn.begin_statement()?;
+        lock(&mut *txn, &entry_key(id), LockIntent::Insert)?;
+        txn.put(SPACE, &entry_key(id), &entry.to_bytes())?;
+        if self.draw(16) == 0 {
+            txn.rollback();
+            return Err(Failed::Absent(TxnError::Canceled));
+        }
+        match txn.commit() {
+            Ok(committed) => {
+                let Some(commit) = committed.commit else {
+                    return Err(Failed::Violation("a commit with writes has no place".into()));
+                };
+                let mut book = self.book.borrow_mut();
+                book.acknowledge(id, commit.ts, committed.sequence).map_err(Failed::Violation)
+            }
+            Err(error @ TxnError::OutcomeUnknown { .. }) => Err(Failed::Unknown(error)),
+            Err(error) => Err(Failed::Absent(error)),
+        }
+    }
+
+    /// Transfers once; false if the store does not seem to go on.
+    fn try_transfer(&self, store: &dyn Store) -> Result<bool, String> {
+        let (id, entry) = self.book.borrow_mut().begin(&mut self.rng.borrow_mut());
+        let outcome = self.transfer(store, id, entry);
+        let mut book = self.book.borrow_mut();
+        let error = match outcome {
+            Ok(()) => return Ok(true),
+            Err(Failed::Violation(what)) => return Err(what),
+            Err(Failed::Absent(error)) => {
+                book.settle(id, Fate::Absent);
+                error
+            }
+            Err(Failed::Unknown(error)) => {
+                book.settle(id, Fate::Unknown);
+                error
+            }
+        };
+        match must_not_happen(&error) {
+            Some(what) => Err(what),
+            None => Ok(error.kind() != ErrorKind::Unavailable),
+        }
+    }
+
+    /// Reads everything as of some time and shows it to the book.
+    fn audit(&self, store: &dyn Store, is_recovered: bool) -> Result<bool, String> {
+        let newest_ack = self.book.borrow().newest_ack;
+        let options = BeginOptions {
+            isolation: IsolationLevel::RepeatableRead,
+            read_only: true,
+            ..BeginOptions::default()
+        };
+        match read_all(store, options) {
+            Ok(view) => {
+                let mut book = self.book.borrow_mut();
+                book.judge(&view, newest_ack)?;
+                if is_recovered {
+                    book.settle_after_recovery(&view)?;
+                }
+                book.remember(&view);
+                Ok(true)
+            }
+            Err(error) => match must_not_happen(&error) {
+                Some(what) => Err(what),
+                None if is_recovered => Err(format!("the recovered store cannot be read: {error}")),
+                None => Ok(false),
+            },
+        }
+    }
+
+    /// Reads the past again: it must not have changed.
+    fn look_back(&self, store: &dyn Store) -> Result<bool, String> {
+        let Some((ts, expected)) = self.book.borrow().draw_memory(&mut self.rng.borrow_mut())
+        else {
+            return Ok(true);
+        };
+        match read_all(store, BeginOptions { as_of: Some(ts), ..BeginOptions::default() }) {
+            Ok(view) if view.hash() == expected => {}
+            Ok(view) => return Err(format!("time travel: as of {ts} it is now {view:?}")),
+            Err(error) if error.kind() == ErrorKind::Unavailable => return Ok(false),
+            Err(error) => return Err(format!("time travel: as of {ts}: {error}")),
+        }
+        let Some((sequence, ts)) = self.book.borrow().draw_sequence(&mut self.rng.borrow_mut())
+        else {
+            return Ok(true);
+        };
+        match store.timestamp_of_sequence(sequence) {
+            Ok(found) if found == ts => Ok(true),
+            Ok(found) => {
+                Err(format!("sequence number {sequence} was at {ts} and is now at {found}"))
+            }
+            Err(error) if error.kind() == ErrorKind::Unavailable => Ok(false),
+            Err(error) => Err(format!("sequence number {sequence}: {error}")),
+        }
+    }
+}
+
+impl Workload for Ledger {
+    fn recovered(&self, db: &dyn Database) -> Result<(), String> {
+        self.prepare(db)?;
+        self.audit(db, true)?;
+        for _ in 0..2 {
+            self.look_back(db)?;
+        }
+        Ok(())
+    }
+
+    fn client(&self, db: &dyn Database, _client: usize, count: usize) -> Result<(), String> {
+        let mut refused_count = 0;
+        for _ in 0..count {
+            let goes_on = match self.draw(16) {
+                0..11 => self.try_transfer(db)?,
+                11..13 => self.audit(db, false)?,
+                13..15 => self.look_back(db)?,
+                _ => match db.checkpoint() {
+                    Ok(()) => true,
+                    Err(error) => match must_not_happen(&error) {
+                        Some(what) => return Err(what),
+                        None => false,
+                    },
+                },
+            };
+            refused_count += usize::from(!goes_on);
+            if refused_count > 2 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn crashed(&self) {
+        self.book.borrow_mut().crashed();
+    }
+
+    fn committed_count(&self) -> u64 {
+        self.book.borrow().acknowledged_count
+    }
+}
+
+fn lock(txn: &mut dyn Transaction, key: &[u8], intent: LockIntent) -> Result<Locked, TxnError> {
+    txn.lock(SPACE, key, LockStrength::Update, intent, WaitPolicy::Wait(None))
+}
+
+fn balance(txn: &mut dyn Transaction, key: &[u8], at: ReadAt) -> Result<i64, Failed> {
+    let mut bytes = Vec::new();
+    let found = txn.get(SPACE, key, at, &mut bytes)?;
+    match <[u8; 8]>::try_from(&bytes[..]) {
+        Ok(bytes) if found => Ok(i64::from_le_bytes(bytes)),
+        _ => Err(Failed::Violation(format!("an account reads as {found} {bytes:?}"))),
+    }
+}
+
+/// As `UPDATE … SET balance = balance + change WHERE account = …` does.
+fn change(txn: &mut dyn Transaction, account: u64, change: i64) -> Result<(), Failed> {
+    txn.begin_statement()?;
+    let key = account_key(account);
+    let mut old = balance(txn, &key, ReadAt::Statement)?;
+    if lock(txn, &key, LockIntent::Existing)? == Locked::Changed {
+        old = balance(txn, &key, ReadAt::Newest)?;
+    }
+    txn.put(SPACE, &key, &(old + change).to_le_bytes())?;
+    Ok(())
+}
+
+/// Everything as one snapshot shows it, read in small batches so that much can happen between them.
+fn read_all(store: &dyn Store, options: BeginOptions) -> Result<View, TxnError> {
+    let mut txn = store.begin(options)?;
+    txn.begin_statement()?;
+    let mut view = View { ts: txn.snapshot_ts(), rows: Vec::new() };
+    let mut batch = RowBatch::new();
+    loop {
+        let last: Option<Vec<u8>> = view.rows.last().map(|row: &book::Row| row.key.clone());
+        let start = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let range = KeyRange { start, end: Bound::Unbounded };
+        let request = ScanRequest { range, at: ReadAt::Statement, reverse: false, max_rows: 16 };
+        batch.clear();
+        let state = txn.scan(SPACE, &request, &mut batch)?;
+        for row in batch.rows() {
+            let value = row.value.unwrap_or_default().to_vec();
+            view.rows.push(book::Row { key: row.key.to_vec(), value, ts: row.ts });
+        }
+        if state == ScanState::Done {
+            return Ok(view);
+        }
+    }
+}
