@@ -88,6 +88,9 @@ impl Machine {
             self.work(&db);
             if life.closes && !self.sim.is_dead(NODE) {
                 self.close(db, false);
+            } else {
+                // The harness is no part of the node: its destructor must not run here.
+                std::mem::forget(db);
             }
         }
         self.crash(life.crash, trouble);
@@ -137,10 +140,12 @@ impl Machine {
             self.sim.fail("liveness: the database does not finish opening");
         }
         self.sim.kill_at(NODE, None);
-        if self.sim.is_dead(NODE) {
-            return None;
-        }
         match opened.replace(Opened::Not) {
+            dead if self.sim.is_dead(NODE) => {
+                // As in `live`: what a dead node leaves is not the harness's to destroy.
+                std::mem::forget(dead);
+                None
+            }
             Opened::Open(db) => Some(db),
             Opened::Refused(what) => self.sim.fail(&what),
             Opened::Not => unreachable!("waited for"),

@@ -1,0 +1,83 @@
+//! Every planted bug is found, and the clean build passes the seeds that find them.
+//!
+//! Prints, with `--nocapture`, how many seeds each bug took.
+
+use driftdb_sim::{BUGS, Scenario, SeedOptions, run_seed};
+
+/// Seeds tried before a bug counts as missed.
+const MOST_SEEDS: u64 = 2000;
+
+/// Seeds that the clean build must pass for each engine, beyond those that found a bug.
+const CLEAN_SEEDS: u64 = 150;
+
+fn failure(seed: u64, options: &SeedOptions) -> Option<String> {
+    run_seed(Scenario::Ledger, seed, options).expect("the settings exist").failure
+}
+
+/// Settings that let a bug's code run at all.
+fn settings(bug: &str) -> Vec<(String, String)> {
+    let engine = match bug.split_once('.') {
+        Some(("lsm", _)) => "lsm",
+        Some(("btree", _)) => "btree",
+        _ => return Vec::new(),
+    };
+    vec![("storage.engine".to_owned(), engine.to_owned())]
+}
+
+fn check(bug: &'static str) {
+    let clean = SeedOptions { settings: settings(bug), bug: None };
+    let planted = SeedOptions { bug: Some(bug), ..clean.clone() };
+    let found = (0..MOST_SEEDS).find_map(|seed| Some((seed, failure(seed, &planted)?)));
+    let (seed, what) = found.unwrap_or_else(|| panic!("{bug}: missed by {MOST_SEEDS} seeds"));
+    println!("{bug}: found by seed {seed}: {}", what.lines().next().unwrap_or_default());
+    assert_eq!(failure(seed, &clean), None, "seed {seed} fails without {bug}");
+}
+
+macro_rules! bugs {
+    ($($test:ident: $bug:literal,)*) => {
+        $(#[test] fn $test() { check($bug); })*
+
+        #[test]
+        fn no_bug_is_forgotten() {
+            assert_eq!(BUGS, [$($bug),*]);
+        }
+    };
+}
+
+bugs! {
+    acknowledge_before_sync: "wal.ack-before-sync",
+    swallow_a_sync_error: "wal.sync-error-swallowed",
+    ignore_checksums: "wal.checksum-not-checked",
+    append_after_a_torn_tail: "wal.append-after-torn-tail",
+    release_the_log_before_the_checkpoint: "mvcc.log-released-before-checkpoint",
+    replay_at_new_times: "mvcc.replay-not-idempotent",
+    let_the_last_updater_win: "mvcc.no-first-updater-check",
+    publish_before_durable: "mvcc.publish-before-durable",
+    name_a_table_before_its_sync: "lsm.manifest-before-table-sync",
+    drop_the_newest_version_in_a_merge: "lsm.compaction-drops-newest",
+    reuse_pages_too_early: "btree.freed-page-reused-early",
+    switch_roots_before_the_sync: "btree.root-switch-before-sync",
+}
+
+fn check_clean(engine: &str) {
+    let settings = vec![("storage.engine".to_owned(), engine.to_owned())];
+    let options = SeedOptions { settings, bug: None };
+    for seed in 0..CLEAN_SEEDS {
+        assert_eq!(failure(seed, &options), None, "seed {seed} on {engine}");
+    }
+}
+
+#[test]
+fn the_clean_build_passes_on_lsm() {
+    check_clean("lsm");
+}
+
+#[test]
+fn the_clean_build_passes_on_btree() {
+    check_clean("btree");
+}
+
+#[test]
+fn the_clean_build_passes_on_memory() {
+    check_clean("memory");
+}
