@@ -3,6 +3,7 @@
 //!
 //! `DRIFTDB_KILLS=20 cargo test -p driftdb --test kill -- --nocapture` runs more rounds. Skipped, with
 //! a message, where pgbench is not installed.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "the test drives real processes in real time")]
 
 use std::io::{BufRead, BufReader};
@@ -20,7 +21,8 @@ struct Server {
 
 impl Server {
     fn start(data: &Path, engine: &str) -> Self {
-        let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let port =
+            std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let mut process = Command::new(env!("CARGO_BIN_EXE_driftdb"))
             .arg("serve")
             .arg("--data")
@@ -48,7 +50,8 @@ impl Server {
     }
 
     fn ask(&self, sql: &str) -> Vec<i64> {
-        let output = self.client("psql").args(["-X", "-At", "-F", ",", "-c", sql]).output().unwrap();
+        let output =
+            self.client("psql").args(["-X", "-At", "-F", ",", "-c", sql]).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
         text.split(',').map(|word| word.parse().unwrap()).collect()
@@ -64,7 +67,9 @@ impl Drop for Server {
 
 fn run(engine: &str) {
     if Command::new("pgbench").arg("--version").output().is_err() {
-        eprintln!("skipped: pgbench is not installed (Debian: postgresql-client-common, postgresql-15)");
+        eprintln!(
+            "skipped: pgbench is not installed (Debian: postgresql-client-common, postgresql-15)"
+        );
         return;
     }
     let rounds = std::env::var("DRIFTDB_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);

@@ -1,5 +1,6 @@
 //! Plans a person can read: `tests/scripts/plans.txt` holds statements and the shapes they get.
 //! `DRIFTDB_GOLDEN=write cargo test -p driftdb-planner` rewrites it; the diff is the review.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "a golden file is a real file")]
 
 use std::fmt::Write as _;

@@ -1,4 +1,5 @@
 //! Tables, indexes, the catalog and DDL over a real transactional store.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -127,7 +128,8 @@ fn a_primary_key_is_the_rows_place_and_is_unique() {
     let Inserted::Conflict(conflict) = db.insert(&table, &row(1, "y")) else {
         panic!("the key is taken");
     };
-    let error = TableWriter::new(Arc::clone(&table)).conflict_error(&conflict, &row(1, "y"), &db.eval);
+    let error =
+        TableWriter::new(Arc::clone(&table)).conflict_error(&conflict, &row(1, "y"), &db.eval);
     assert_eq!(error.state, SqlState::UniqueViolation);
     assert_eq!(error.detail.as_deref(), Some("Key (a)=(1) already exists."));
 
@@ -150,13 +152,10 @@ fn index_entries_follow_their_rows() {
     let key = point_key(&table, &[Value::Int4(1)]).unwrap();
     let mut txn = db.begin();
     let mut writer = TableWriter::new(Arc::clone(&table));
-    let state = writer
-        .lock_row(&mut *txn, &key, LockStrength::Update, WaitPolicy::Wait(None))
-        .unwrap();
+    let state =
+        writer.lock_row(&mut *txn, &key, LockStrength::Update, WaitPolicy::Wait(None)).unwrap();
     assert_eq!(state, RowState::Unchanged);
-    writer
-        .update(&mut *txn, &*db.store, &key, &row(1, "x"), &row(3, "z"), &db.eval)
-        .unwrap();
+    writer.update(&mut *txn, &*db.store, &key, &row(1, "x"), &row(3, "z"), &db.eval).unwrap();
     txn.commit().unwrap();
 
     assert!(matches!(db.insert(&table, &row(2, "x")), Inserted::Done { .. }), "x is free again");
@@ -175,9 +174,8 @@ fn nulls_do_not_collide_but_may_be_forbidden() {
     }
     let mut txn = db.begin();
     let mut writer = TableWriter::new(Arc::clone(&table));
-    let error = writer
-        .insert(&mut *txn, &*db.store, &[Value::Null, Value::Null], &db.eval)
-        .unwrap_err();
+    let error =
+        writer.insert(&mut *txn, &*db.store, &[Value::Null, Value::Null], &db.eval).unwrap_err();
     assert_eq!(error.state, SqlState::NotNullViolation);
     assert_eq!(error.detail.as_deref(), Some("Failing row contains (null, null)."));
 }
