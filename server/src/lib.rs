@@ -1,1 +1,22 @@
 //! Protocol, sessions, operations; the composition root.
+//!
+//! ```text
+//! adapter (tokio, sockets) → protocol::Connection (bytes to bytes) → Session (SQL to rows) → Node
+//! ```
+//!
+//! [`Node`] composes store, catalog and planner from a [`Config`]. A [`Session`] is the one path from
+//! SQL to data: the wire, embedded use, the simulator and the benchmarks call it. A
+//! [`protocol::Connection`] turns a client's bytes into calls of a session and its answers into bytes,
+//! and knows no socket. Only [`adapter`] does.
+
+pub mod adapter;
+pub mod config;
+mod node;
+pub mod protocol;
+pub mod session;
+
+pub use config::{Config, ConfigError};
+pub use node::{
+    CONTROLS, CancelKey, DATABASE, ENGINES, Node, NodeError, PLANNERS, SERVER_VERSION, engine_of,
+};
+pub use session::{Session, SessionOptions};

@@ -1,0 +1,157 @@
+//! The table of settings.
+
+use super::Config;
+use super::value::{parse_bytes, parse_choice, parse_duration, write_bytes, write_duration};
+use crate::node::{CONTROLS, ENGINES, PLANNERS};
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its key, as in the file and in `--set`.
+    pub key: &'static str,
+    /// What its values are.
+    pub unit: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+    /// Sets it from text.
+    pub(super) set: fn(&mut Config, &str) -> Result<(), String>,
+    /// Its value as text.
+    pub(super) get: fn(&Config) -> String,
+}
+
+/// A setting that is a number of bytes.
+macro_rules! bytes {
+    ($key:literal, $field:ident: $ty:ty, at least $least:expr, $meaning:literal) => {
+        Setting {
+            key: $key,
+            unit: "bytes",
+            meaning: $meaning,
+            set: |config, text| {
+                let bytes = parse_bytes(text)?;
+                if bytes < $least {
+                    return Err(format!("it must be at least {}", write_bytes($least)));
+                }
+                config.$field = <$ty>::try_from(bytes).map_err(|_| "it is too large".to_owned())?;
+                Ok(())
+            },
+            get: |config| write_bytes(u64::try_from(config.$field).unwrap_or(u64::MAX)),
+        }
+    };
+}
+
+/// A setting that is a count.
+macro_rules! count {
+    ($key:literal, $field:ident, from $least:literal to $most:literal, $meaning:literal) => {
+        Setting {
+            key: $key,
+            unit: "count",
+            meaning: $meaning,
+            set: |config, text| {
+                let number: usize = text.parse().map_err(|_| "it must be a number".to_owned())?;
+                if !($least..=$most).contains(&number) {
+                    return Err(format!("it must be from {} to {}", $least, $most));
+                }
+                config.$field = number;
+                Ok(())
+            },
+            get: |config| config.$field.to_string(),
+        }
+    };
+}
+
+/// A setting that is one of some names.
+macro_rules! choice {
+    ($key:literal, $field:ident, $unit:literal, $names:expr, $meaning:literal) => {
+        Setting {
+            key: $key,
+            unit: $unit,
+            meaning: $meaning,
+            set: |config, text| {
+                config.$field = parse_choice(text, $names)?;
+                Ok(())
+            },
+            get: |config| config.$field.clone(),
+        }
+    };
+}
+
+/// Every setting, in the order in which `driftdb config` prints them.
+pub fn settings() -> &'static [Setting] {
+    const TABLE: &[Setting] = &[
+        Setting {
+            key: "data",
+            unit: "path",
+            meaning: "The data directory; made when it is not there.",
+            set: |config, text| {
+                config.data = text.into();
+                Ok(())
+            },
+            get: |config| config.data.display().to_string(),
+        },
+        Setting {
+            key: "listen",
+            unit: "address:port",
+            meaning: "Where to accept connections; loopback only until TLS and passwords come.",
+            set: |config, text| {
+                let text = text.replace("localhost", "127.0.0.1");
+                config.listen = text
+                    .parse()
+                    .map_err(|_| "it must be address:port, such as 127.0.0.1:5433".to_owned())?;
+                Ok(())
+            },
+            get: |config| config.listen.to_string(),
+        },
+        choice!(
+            "storage.engine",
+            engine,
+            "lsm | btree | memory",
+            ENGINES,
+            "The storage engine; a data directory keeps the one it was made with."
+        ),
+        bytes!("storage.write_buffer_bytes", write_buffer_bytes: usize, at least 4 << 10,
+            "Memory for data that is not yet on disk; more starts a flush or a checkpoint."),
+        bytes!("storage.cache_bytes", cache_bytes: usize, at least 1 << 10,
+            "Memory for cached blocks or pages."),
+        bytes!("storage.block_size_bytes", block_size_bytes: usize, at least 512,
+            "The size that blocks of tables aim at."),
+        count!("storage.filter_bits_per_key", filter_bits_per_key, from 0 to 64,
+            "Bits per key of membership filters; 0 turns them off."),
+        bytes!("storage.checkpoint_log_bytes", checkpoint_log_bytes: u64, at least 4 << 10,
+            "How much log may be left to replay before a checkpoint is made."),
+        bytes!("storage.maintain_log_bytes", maintain_log_bytes: u64, at least 1 << 10,
+            "How much log is written between two looks of the background task."),
+        choice!(
+            "concurrency.control",
+            control,
+            "ssi | locking",
+            CONTROLS,
+            "The concurrency control: MVCC snapshots, or strict two-phase locking."
+        ),
+        choice!("planner.kind", planner, "heuristic", PLANNERS, "The query planner."),
+        bytes!("wal.segment_bytes", wal_segment_bytes: u64, at least 64 << 10,
+            "The size of one file of the log."),
+        bytes!("wal.buffer_bytes", wal_buffer_bytes: usize, at least 4 << 10,
+            "How much log may gather in memory before writers must wait for a flush."),
+        count!("wal.spare_segments", wal_spare_segments, from 0 to 1024,
+            "How many files of the log are kept to be used again."),
+        Setting {
+            key: "retention.keep",
+            unit: "duration | forever",
+            meaning: "How far back every time stays readable with AS OF.",
+            set: |config, text| {
+                config.retention = parse_duration(text)?;
+                Ok(())
+            },
+            get: |config| write_duration(config.retention),
+        },
+        count!("server.max_connections", max_connections, from 1 to 100_000,
+            "Connections beyond this many are refused (53300)."),
+        count!("server.worker_threads", worker_threads, from 0 to 1024,
+            "Threads that run sessions; 0: one per core."),
+        bytes!("session.statement_memory_bytes", statement_memory_bytes: usize, at least 1 << 20,
+            "The most memory that sorts and hash tables of one statement may take (53200)."),
+        count!("session.plan_cache_entries", plan_cache_entries, from 0 to 100_000,
+            "How many plans of repeated texts a session keeps."),
+    ];
+    TABLE
+}

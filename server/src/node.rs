@@ -1,0 +1,290 @@
+//! The composition root: from names in the configuration to one running database.
+//!
+//! This is the only file in the system that names implementations. Adding an engine, a control or a
+//! planner is one line in a table and one arm below.
+
+mod directory;
+mod registry;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use driftdb_concurrency::{ConcurrencyControl, Store, TxnError};
+use driftdb_env::{Env, IoError};
+use driftdb_memory::MemoryEngine;
+use driftdb_mvcc::{LockingControl, MvccStore, SsiControl, StoreOptions};
+use driftdb_planner::HeuristicPlanner;
+use driftdb_query::{Planner, SqlError};
+use driftdb_storage::{Engine, EngineOptions, StorageError};
+use driftdb_storage_btree::BtreeEngine;
+use driftdb_storage_lsm::LsmEngine;
+use driftdb_tables::CatalogStore;
+use driftdb_wal::WalOptions;
+
+use crate::Config;
+use crate::session::Timeouts;
+use directory::DataDirectory;
+
+pub use directory::engine_of;
+pub use registry::CancelKey;
+pub(crate) use registry::{Registered, Registry};
+
+/// The names of `storage.engine`.
+pub const ENGINES: &[&str] = &["lsm", "btree", "memory"];
+/// The names of `concurrency.control`.
+pub const CONTROLS: &[&str] = &["ssi", "locking"];
+/// The names of `planner.kind`.
+pub const PLANNERS: &[&str] = &["heuristic"];
+
+/// The one database that a node has.
+pub const DATABASE: &str = "driftdb";
+
+/// What `server_version` says: the version whose behaviour is followed, then who follows it.
+pub const SERVER_VERSION: &str = concat!("15.0 (DriftDB ", env!("CARGO_PKG_VERSION"), ")");
+
+/// Why a node cannot open or close.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The disk.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// Engine or log.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Transactions.
+    #[error(transparent)]
+    Txn(#[from] TxnError),
+    /// The catalog.
+    #[error(transparent)]
+    Catalog(#[from] SqlError),
+    /// Another process has the directory.
+    #[error(
+        "the data directory \"{}\" is in use by another process; stop it, or choose another \
+         directory with --data",
+        dir.display()
+    )]
+    InUse {
+        /// Which.
+        dir: PathBuf,
+    },
+    /// Made by another version.
+    #[error("the data directory \"{}\" has format {found}, which this version cannot read", dir.display())]
+    Format {
+        /// Which.
+        dir: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// Made with another engine.
+    #[error(
+        "the data directory \"{}\" was made with storage.engine={made_with}, not {asked_for}; open \
+         it with --set storage.engine={made_with} (a later version will bring `driftdb convert` to \
+         change the engine)",
+        dir.display()
+    )]
+    OtherEngine {
+        /// Which.
+        dir: PathBuf,
+        /// With which engine it was made.
+        made_with: String,
+        /// Which engine was asked for.
+        asked_for: String,
+    },
+    /// Something else is in the directory.
+    #[error(
+        "\"{}\" is not a DriftDB data directory and not empty (it contains \"{entry}\"); choose \
+         another directory with --data",
+        dir.display()
+    )]
+    NotOurs {
+        /// Which.
+        dir: PathBuf,
+        /// Something in it.
+        entry: String,
+    },
+    /// The marker file is not ours.
+    #[error("\"{}\" is damaged: it does not name a format and an engine", path.display())]
+    Marker {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A name that no implementation has.
+    #[error("there is no {what} called \"{name}\"")]
+    Unknown {
+        /// Engine, control, planner.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+}
+
+/// A store that can be closed.
+trait NodeStore: Store {
+    fn close(&self) -> Result<(), TxnError>;
+}
+
+impl<E: Engine, C: ConcurrencyControl> NodeStore for MvccStore<E, C> {
+    fn close(&self) -> Result<(), TxnError> {
+        Self::close(self)
+    }
+}
+
+/// One running database: store, catalog, planner, and what its sessions share.
+pub struct Node {
+    env: Env,
+    config: Config,
+    store: Arc<dyn NodeStore>,
+    catalog: Arc<CatalogStore>,
+    planner: Arc<dyn Planner>,
+    registry: Arc<Registry>,
+    timeouts: Arc<Timeouts>,
+    panics: AtomicU64,
+    // Last: the directory is ours until everything else is gone.
+    _directory: DataDirectory,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("data", &self.config.data).finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// Opens the database that the configuration describes, creating it when there is none, and
+    /// recovers what a crash left.
+    ///
+    /// # Errors
+    /// The directory belongs to another process, another engine, or somebody else; I/O; damage.
+    pub fn open(env: &Env, config: &Config) -> Result<Arc<Self>, NodeError> {
+        let directory = DataDirectory::open(env, &config.data, &config.engine)?;
+        let store = open_store(env, &config.data, config)?;
+        let catalog = Arc::new(CatalogStore::open(&*store)?);
+        Ok(Arc::new(Self {
+            env: env.clone(),
+            config: config.clone(),
+            store,
+            catalog,
+            planner: planner(&config.planner)?,
+            registry: Arc::new(Registry::new(env.rng("cancel keys"))),
+            timeouts: Arc::default(),
+            panics: AtomicU64::new(0),
+            _directory: directory,
+        }))
+    }
+
+    /// Refuses new transactions and makes everything durable in the engine, so that the next start
+    /// replays nothing. Not needed for safety.
+    ///
+    /// # Errors
+    /// Storage; what was acknowledged is in the log all the same.
+    pub fn close(&self) -> Result<(), NodeError> {
+        Ok(self.store.close()?)
+    }
+
+    /// The outside world.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// The configuration it was opened with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The transactional store.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// The catalog.
+    pub fn catalog(&self) -> &Arc<CatalogStore> {
+        &self.catalog
+    }
+
+    /// The planner.
+    pub fn planner(&self) -> &dyn Planner {
+        &*self.planner
+    }
+
+    /// How many statements have panicked; each is a bug of ours.
+    pub fn panic_count(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// Cancels the statement that a session runs, if the secret is right.
+    pub fn cancel(&self, pid: i32, secret: &[u8]) {
+        self.registry.cancel(pid, secret);
+    }
+
+    /// Cancels what every session runs.
+    pub fn cancel_all(&self) {
+        self.registry.cancel_all();
+    }
+
+    /// How many sessions there are.
+    pub fn session_count(&self) -> usize {
+        self.registry.len()
+    }
+
+    pub(crate) fn count_panic(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    pub(crate) fn timeouts(&self) -> &Arc<Timeouts> {
+        &self.timeouts
+    }
+}
+
+fn open_store(env: &Env, dir: &Path, config: &Config) -> Result<Arc<dyn NodeStore>, NodeError> {
+    match config.engine.as_str() {
+        LsmEngine::NAME => open_with_engine::<LsmEngine>(env, dir, config),
+        BtreeEngine::NAME => open_with_engine::<BtreeEngine>(env, dir, config),
+        MemoryEngine::NAME => open_with_engine::<MemoryEngine>(env, dir, config),
+        name => Err(NodeError::Unknown { what: "storage engine", name: name.to_owned() }),
+    }
+}
+
+fn open_with_engine<E: Engine>(
+    env: &Env,
+    dir: &Path,
+    config: &Config,
+) -> Result<Arc<dyn NodeStore>, NodeError> {
+    let options = store_options(config);
+    match config.control.as_str() {
+        SsiControl::NAME => Ok(MvccStore::<E, SsiControl>::open(env, dir, &options)?),
+        LockingControl::NAME => Ok(MvccStore::<E, LockingControl>::open(env, dir, &options)?),
+        name => Err(NodeError::Unknown { what: "concurrency control", name: name.to_owned() }),
+    }
+}
+
+fn planner(name: &str) -> Result<Arc<dyn Planner>, NodeError> {
+    match name {
+        "heuristic" => Ok(Arc::new(HeuristicPlanner)),
+        name => Err(NodeError::Unknown { what: "planner", name: name.to_owned() }),
+    }
+}
+
+fn store_options(config: &Config) -> StoreOptions {
+    StoreOptions {
+        engine: EngineOptions {
+            write_buffer_bytes: config.write_buffer_bytes,
+            cache_bytes: config.cache_bytes,
+            block_size_bytes: config.block_size_bytes,
+            filter_bits_per_key: config.filter_bits_per_key,
+        },
+        wal: WalOptions {
+            segment_bytes: config.wal_segment_bytes,
+            buffer_bytes: config.wal_buffer_bytes,
+            spare_segment_count: config.wal_spare_segments,
+        },
+        retention: config.retention,
+        checkpoint_log_bytes: config.checkpoint_log_bytes,
+        maintain_log_bytes: config.maintain_log_bytes,
+        ..StoreOptions::default()
+    }
+}

@@ -1,0 +1,228 @@
+//! Sessions: the one path from SQL to data.
+//!
+//! A session is blocking code on its caller's thread. [`Session::simple_query`] runs a string of
+//! statements; `prepare`, `bind`, `execute`, `sync` are the extended protocol. Rows go to a
+//! [`ResponseSink`], which may block.
+//!
+//! ```text
+//! text → parsed (sql) → bound (sql, catalog) → planned (planner) → direct or operators (executor)
+//!        └──────────────── kept by text or by name, while the catalog is the same ─────────┘
+//! ```
+//!
+//! Invariants
+//! * A command is reported complete only after the commit that it stands for.
+//! * After an error the transaction is failed or gone; nothing of the statement stays.
+//! * A panic inside a statement ends the statement, not the process: the transaction is rolled back
+//!   and the client gets XX000.
+
+mod answer;
+mod copy;
+mod extended;
+mod message;
+mod plan;
+mod portal;
+mod prepared;
+mod run;
+mod settings;
+mod simple;
+mod sink;
+mod time;
+mod timeout;
+mod transaction;
+mod utility;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use driftdb_concurrency::CancelToken;
+use driftdb_env::HashMap;
+use driftdb_env::sync::Mutex;
+use driftdb_query::{Result, SqlError};
+use driftdb_types::{EvalContext, SqlState};
+
+use crate::node::{CancelKey, DATABASE, Node, Registered, SERVER_VERSION};
+use copy::Copying;
+use portal::Portal;
+use prepared::Prepared;
+use settings::Settings;
+use transaction::Block;
+
+pub use answer::{Answer, Answers};
+pub use sink::{CopyResponse, Format, Formats, ResponseSink, Severity};
+pub(crate) use timeout::Timeouts;
+
+/// Who connects, and with what.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// `session_user`
+    pub user: String,
+    /// Settings to begin with, and to go back to with RESET.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self { user: DATABASE.to_owned(), settings: Vec::new() }
+    }
+}
+
+/// What a session waits for after a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Nothing: the call is finished.
+    Done,
+    /// COPY's bytes: [`Session::copy_data`], then [`Session::copy_done`] or [`Session::copy_fail`].
+    CopyIn,
+}
+
+impl Progress {
+    /// Whether COPY's bytes are awaited.
+    pub fn is_copy_in(self) -> bool {
+        self == Self::CopyIn
+    }
+}
+
+/// The transaction state that the protocol reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionStatus {
+    /// `I`
+    Idle,
+    /// `T`
+    InBlock,
+    /// `E`
+    Failed,
+}
+
+/// One client's conversation with the database.
+pub struct Session {
+    node: Arc<Node>,
+    registered: Registered,
+    cancel: CancelToken,
+    settings: Settings,
+    eval: EvalContext,
+    block: Block,
+    statements: BTreeMap<String, Arc<Prepared>>,
+    portals: BTreeMap<String, Portal>,
+    /// Statements by their whole text.
+    repeated: HashMap<Box<str>, Arc<Prepared>>,
+    copying: Option<Copying>,
+    notices: Vec<SqlError>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("key", self.registered.key()).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// A session that begins.
+    ///
+    /// # Errors
+    /// A setting that does not exist, or not a value of it.
+    pub fn new(node: &Arc<Node>, options: &SessionOptions) -> Result<Self> {
+        let cancel = CancelToken::new();
+        let registered = node.registry().register(&cancel);
+        let mut settings = Settings::default();
+        for (name, value) in &options.settings {
+            settings.set_at_startup(name, value)?;
+        }
+        let user: Arc<str> = Arc::from(options.user.as_str());
+        let env = node.env().clone();
+        let pid = registered.key().pid;
+        let rng = Mutex::new(env.rng(&format!("session {pid}")));
+        let mut eval = EvalContext {
+            clock: Arc::new(move || time::wall_micros(&env)),
+            user: Arc::clone(&user),
+            session_user: user,
+            database: Arc::from(DATABASE),
+            backend_pid: pid,
+            version: Arc::from(format!("PostgreSQL {SERVER_VERSION}")),
+            random: Arc::new(move || rng.lock().next_u64()),
+            ..EvalContext::default()
+        };
+        settings.apply(&mut eval);
+        Ok(Self {
+            node: Arc::clone(node),
+            registered,
+            cancel,
+            settings,
+            eval,
+            block: Block::default(),
+            statements: BTreeMap::new(),
+            portals: BTreeMap::new(),
+            repeated: HashMap::default(),
+            copying: None,
+            notices: Vec::new(),
+        })
+    }
+
+    /// What a client needs to cancel this session's statement.
+    pub fn cancel_key(&self) -> &CancelKey {
+        self.registered.key()
+    }
+
+    /// Cancels this session's statement from anywhere.
+    pub fn cancel_token(&self) -> &CancelToken {
+        &self.cancel
+    }
+
+    /// The node it runs on.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// The transaction state.
+    pub fn transaction_status(&self) -> TransactionStatus {
+        self.block.status()
+    }
+
+    /// The settings that the client follows, with their values.
+    pub fn reported_settings(&self) -> Vec<(&'static str, String)> {
+        let user = self.eval.session_user.to_string();
+        self.settings
+            .reported()
+            .map(|(name, value)| match name {
+                "session_authorization" => (name, user.clone()),
+                _ => (name, value.to_owned()),
+            })
+            .collect()
+    }
+
+    /// Those of [`Session::reported_settings`] that changed since the last call.
+    pub fn changed_settings(&mut self) -> Vec<(&'static str, String)> {
+        self.settings.take_unreported()
+    }
+
+    /// Runs part of a statement so that an error fails the transaction, and a panic too.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        match catch_unwind(AssertUnwindSafe(|| work(self))) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                self.fail_block();
+                Err(error)
+            }
+            Err(panic) => {
+                self.node.count_panic();
+                self.abandon();
+                let text = panic
+                    .downcast_ref::<&str>()
+                    .map(|text| (*text).to_owned())
+                    .or_else(|| panic.downcast_ref::<String>().cloned())
+                    .unwrap_or_default();
+                let message = format!("internal error: the statement panicked: {text}");
+                Err(SqlError::new(SqlState::InternalError, message)
+                    .with_detail("The transaction was rolled back; other sessions go on."))
+            }
+        }
+    }
+
+    /// After a panic nothing that the statement may have touched is used again.
+    fn abandon(&mut self) {
+        self.copying = None;
+        self.repeated.clear();
+        self.forget_savepoints();
+        self.fail_block();
+    }
+}

@@ -1,0 +1,298 @@
+//! From a parsed statement to something that can run, and how long that holds.
+
+use std::sync::Arc;
+
+use driftdb_env::sync::Mutex;
+use driftdb_executor::Direct;
+use driftdb_query::{
+    AccessPath, Catalog, CatalogAt, Field, IndexId, PhysicalPlan, PhysicalStatement, PlanContext,
+    Result, SqlError, Statement, Table,
+};
+use driftdb_sql::{BindContext, StatementKind, bind};
+use driftdb_storage::Timestamp;
+use driftdb_types::{DataType, Value};
+
+use super::Session;
+use super::prepared::Prepared;
+
+/// A bound and planned statement.
+pub(super) struct Planned {
+    pub(super) work: Work,
+    /// The result columns.
+    pub(super) fields: Option<Vec<Field>>,
+    pub(super) param_types: Vec<DataType>,
+    /// Whether it may take long, so that other sessions of the thread must be moved elsewhere.
+    pub(super) is_long: bool,
+    /// The direct form; kept here because it owns buffers.
+    pub(super) direct: Mutex<Option<Direct>>,
+    /// The snapshot whose catalog it was bound to; none if it was not looked at.
+    bound_at: Option<Timestamp>,
+    settings_epoch: u64,
+}
+
+/// What runs a statement.
+pub(super) enum Work {
+    /// The executor.
+    Plan(Arc<PhysicalStatement>),
+    /// The session itself.
+    Session(Statement),
+}
+
+/// A catalog for statements that name nothing in it.
+struct NoCatalog;
+
+impl Catalog for NoCatalog {
+    fn table(
+        &mut self,
+        _schema: Option<&str>,
+        name: &str,
+        _at: CatalogAt,
+    ) -> Result<Option<Arc<Table>>> {
+        Err(SqlError::internal(format!("\"{name}\" was looked up without a transaction")))
+    }
+
+    fn index(
+        &mut self,
+        _schema: Option<&str>,
+        name: &str,
+    ) -> Result<Option<(Arc<Table>, IndexId)>> {
+        Err(SqlError::internal(format!("\"{name}\" was looked up without a transaction")))
+    }
+
+    fn time_of_sequence(&mut self, _sequence: u64) -> Result<Timestamp> {
+        Err(SqlError::internal("a time was looked up without a transaction"))
+    }
+}
+
+/// Whether a statement runs in the session, without a transaction of its own.
+pub(super) fn is_session_statement(prepared: &Prepared) -> bool {
+    match prepared.kind() {
+        StatementKind::Empty | StatementKind::Transaction => true,
+        StatementKind::Utility => {
+            !["EXPLAIN", "VACUUM", "ANALYZE", "EXECUTE"].contains(&prepared.tag())
+        }
+        StatementKind::Query
+        | StatementKind::Change
+        | StatementKind::Definition
+        | StatementKind::Copy => false,
+    }
+}
+
+impl Session {
+    /// Binds a statement that names nothing in the catalog.
+    pub(super) fn bind_session_statement(&self, prepared: &Prepared) -> Result<Statement> {
+        let Some(parsed) = &prepared.parsed else { return Ok(Statement::Empty) };
+        let mut types = prepared.known_types();
+        bind(
+            parsed,
+            &mut BindContext {
+                catalog: &mut NoCatalog,
+                eval: &self.eval,
+                param_types: &mut types,
+                params: None,
+            },
+        )
+    }
+
+    /// The plan of a statement, on the running transaction's snapshot: the one from before while it
+    /// holds, else a new one.
+    pub(super) fn planned(
+        &mut self,
+        prepared: &Prepared,
+        params: Option<&[Value]>,
+    ) -> Result<Arc<Planned>> {
+        if let Some(planned) = prepared.plan()
+            && self.still_holds(&planned)
+            && !prepared.depends_on_time()
+        {
+            return Ok(planned);
+        }
+        self.replan(prepared, params)
+    }
+
+    fn still_holds(&self, planned: &Planned) -> bool {
+        if planned.settings_epoch != self.settings.epoch() {
+            return false;
+        }
+        match (planned.bound_at, &self.block.txn) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(bound_at), Some(txn)) => {
+                !self.block.has_ddl() && self.node.catalog().is_same_at(bound_at, txn.snapshot_ts())
+            }
+        }
+    }
+
+    /// Binds and plans anew.
+    pub(super) fn replan(
+        &mut self,
+        prepared: &Prepared,
+        params: Option<&[Value]>,
+    ) -> Result<Arc<Planned>> {
+        let planned = Arc::new(self.bind_and_plan(prepared, params)?);
+        prepared.check_announced(planned.fields.as_deref())?;
+        prepared.keep_plan(&planned);
+        Ok(planned)
+    }
+
+    fn bind_and_plan(&mut self, prepared: &Prepared, params: Option<&[Value]>) -> Result<Planned> {
+        let settings_epoch = self.settings.epoch();
+        let mut param_types = prepared.known_types();
+        if is_session_statement(prepared) {
+            let statement = self.bind_session_statement(prepared)?;
+            return Ok(Planned {
+                fields: statement.fields(),
+                work: Work::Session(statement),
+                param_types,
+                is_long: false,
+                direct: Mutex::new(None),
+                bound_at: None,
+                settings_epoch,
+            });
+        }
+        let own_changes = self.block.has_ddl();
+        let (Some(txn), Some(parsed)) = (&mut self.block.txn, &prepared.parsed) else {
+            return Err(SqlError::internal("a statement is bound without a transaction"));
+        };
+        let bound_at = Some(txn.snapshot_ts());
+        let node = &self.node;
+        let mut catalog = node.catalog().reader(txn.as_mut(), node.store(), own_changes);
+        let statement = bind(
+            parsed,
+            &mut BindContext {
+                catalog: &mut catalog,
+                eval: &self.eval,
+                param_types: &mut param_types,
+                params,
+            },
+        )?;
+        let mut fields = statement.fields();
+        if let Statement::Execute { name, .. } = &statement {
+            let inner = self.statement(name)?;
+            fields = self.planned(&inner, None)?.fields.clone();
+        }
+        if is_session_work(&statement) {
+            let work = Work::Session(statement);
+            let direct = Mutex::new(None);
+            let is_long = false;
+            return Ok(Planned {
+                work,
+                fields,
+                param_types,
+                is_long,
+                direct,
+                bound_at,
+                settings_epoch,
+            });
+        }
+        let physical = Arc::new(node_plan(&self.node, statement)?);
+        let direct = Direct::prepare(&physical);
+        Ok(Planned {
+            is_long: direct.is_none() && may_take_long(&physical),
+            work: Work::Plan(physical),
+            fields,
+            param_types,
+            direct: Mutex::new(direct),
+            bound_at,
+            settings_epoch,
+        })
+    }
+}
+
+fn node_plan(node: &crate::Node, statement: Statement) -> Result<PhysicalStatement> {
+    node.planner().plan(statement, &PlanContext::default())
+}
+
+fn is_session_work(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::Transaction(_)
+            | Statement::Set { .. }
+            | Statement::Reset(_)
+            | Statement::Show(_)
+            | Statement::Prepare { .. }
+            | Statement::Execute { .. }
+            | Statement::Deallocate(_)
+            | Statement::DiscardAll
+            | Statement::Checkpoint
+            | Statement::Empty
+    )
+}
+
+/// Whether a statement changes the catalog.
+pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
+    match statement {
+        PhysicalStatement::CreateTable(..)
+        | PhysicalStatement::CreateIndex(_)
+        | PhysicalStatement::Drop(_)
+        | PhysicalStatement::AlterTable { .. }
+        | PhysicalStatement::Truncate(_)
+        | PhysicalStatement::Analyze(_)
+        | PhysicalStatement::Vacuum { analyze: true, .. } => true,
+        PhysicalStatement::Explain { statement, analyze: true, .. } => changes_catalog(statement),
+        PhysicalStatement::Explain { .. }
+        | PhysicalStatement::Vacuum { .. }
+        | PhysicalStatement::Query(_)
+        | PhysicalStatement::Insert(_)
+        | PhysicalStatement::Update(_)
+        | PhysicalStatement::Delete(_)
+        | PhysicalStatement::Copy(..) => false,
+    }
+}
+
+/// The command that a read-only transaction refuses, if a statement writes.
+pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static str> {
+    Some(match statement {
+        PhysicalStatement::Insert(_) => "INSERT",
+        PhysicalStatement::Update(_) => "UPDATE",
+        PhysicalStatement::Delete(_) => "DELETE",
+        PhysicalStatement::CreateTable(_, None) => "CREATE TABLE",
+        PhysicalStatement::CreateTable(_, Some(_)) => "CREATE TABLE AS",
+        PhysicalStatement::CreateIndex(_) => "CREATE INDEX",
+        PhysicalStatement::Drop(objects) if objects.tables.is_empty() => "DROP INDEX",
+        PhysicalStatement::Drop(_) => "DROP TABLE",
+        PhysicalStatement::AlterTable { .. } => "ALTER TABLE",
+        PhysicalStatement::Truncate(_) => "TRUNCATE TABLE",
+        PhysicalStatement::Copy(_, None) => "COPY FROM",
+        PhysicalStatement::Explain { statement, analyze: true, .. } => {
+            return writing_command(statement);
+        }
+        PhysicalStatement::Analyze(_) => "ANALYZE",
+        PhysicalStatement::Vacuum { analyze: true, .. } => "VACUUM",
+        PhysicalStatement::Explain { .. }
+        | PhysicalStatement::Vacuum { .. }
+        | PhysicalStatement::Query(_)
+        | PhysicalStatement::Copy(_, Some(_)) => return None,
+    })
+}
+
+/// Whether a statement does more than look at a few keys.
+fn may_take_long(statement: &PhysicalStatement) -> bool {
+    match statement {
+        PhysicalStatement::Query(query) => plan_may_take_long(&query.plan),
+        PhysicalStatement::Insert(insert) => plan_may_take_long(&insert.source),
+        PhysicalStatement::Update(update) => plan_may_take_long(&update.source),
+        PhysicalStatement::Delete(delete) => plan_may_take_long(&delete.source),
+        _ => true,
+    }
+}
+
+fn plan_may_take_long(plan: &PhysicalPlan) -> bool {
+    match plan {
+        PhysicalPlan::Values { rows, .. } => rows.len() > 100,
+        PhysicalPlan::Access(access) => match &access.path {
+            AccessPath::Point { .. } => false,
+            AccessPath::Index { bounds, .. } | AccessPath::Table { bounds } => {
+                bounds.equal.is_empty()
+            }
+        },
+        PhysicalPlan::Filter { input, .. }
+        | PhysicalPlan::Project { input, .. }
+        | PhysicalPlan::Aggregate { input, .. }
+        | PhysicalPlan::Sort { input, .. }
+        | PhysicalPlan::Limit { input, .. }
+        | PhysicalPlan::Distinct { input, .. }
+        | PhysicalPlan::Lock { input, .. } => plan_may_take_long(input),
+        _ => true,
+    }
+}

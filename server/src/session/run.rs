@@ -1,0 +1,260 @@
+//! Running one statement to its end, or until a limit of rows.
+
+use std::sync::Arc;
+
+use driftdb_env::blocking::blocking;
+use driftdb_executor::{Batch, CommandTag, Execution, is_stale, start};
+use driftdb_query::{Field, PhysicalStatement, Result, SqlError};
+use driftdb_types::{SqlState, Value};
+
+use super::plan::{Planned, Work, changes_catalog, is_session_statement, writing_command};
+use super::prepared::Prepared;
+use super::{Formats, ResponseSink, Session, time};
+
+/// What the executor is lent for one call.
+macro_rules! exec_context {
+    ($session:ident, $params:expr) => {
+        driftdb_executor::ExecContext {
+            txn: $session
+                .block
+                .txn
+                .as_deref_mut()
+                .ok_or_else(|| driftdb_query::SqlError::internal("there is no transaction"))?,
+            store: $session.node.store(),
+            eval: &$session.eval,
+            params: $params,
+            cancel: &$session.cancel,
+            notices: &mut $session.notices,
+            memory_limit_bytes: $session.node.config().statement_memory_bytes,
+        }
+    };
+}
+pub(super) use exec_context;
+
+/// How rows are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) formats: &'a Formats,
+    /// Whether the columns are described before the rows (simple protocol).
+    pub(super) describe: bool,
+    /// At most so many rows now; then the portal is suspended.
+    pub(super) limit: Option<u64>,
+}
+
+/// What became of a statement.
+pub(super) enum Ran {
+    /// It is finished; its commit, if it is on its own, is not.
+    Complete(CommandTag),
+    /// There was nothing to run.
+    Empty,
+    /// COPY's bytes are awaited.
+    CopyIn,
+    /// The limit of rows was reached.
+    Suspended(Running),
+}
+
+/// A query between two calls.
+pub(super) struct Running {
+    pub(super) execution: Execution,
+    /// The rest of a batch: from which row on.
+    pub(super) rest: Option<(Batch, usize)>,
+}
+
+/// How often a statement is bound again because a table's definition changed under it.
+const MOST_REBINDS: usize = 10;
+
+impl Session {
+    /// A message has arrived: the clock of its statements, and no request to cancel is pending.
+    pub(super) fn begin_message(&mut self) {
+        self.cancel.reset();
+        self.eval.statement_ts = time::wall_micros(self.node.env());
+    }
+
+    /// Runs a statement.
+    pub(super) fn run_statement(
+        &mut self,
+        prepared: &Prepared,
+        params: &[Value],
+        wanted: Wanted<'_>,
+        sink: &mut dyn ResponseSink,
+    ) -> Result<Ran> {
+        self.check_not_failed(prepared.is_allowed_in_failed_transaction())?;
+        if is_session_statement(prepared) {
+            let statement = self.bind_session_statement(prepared)?;
+            return self.run_session_statement(&statement, params, wanted, sink);
+        }
+        let limit = self.settings.statement_timeout();
+        let armed =
+            limit.map(|limit| self.node.timeouts().arm(self.node.env(), &self.cancel, limit));
+        let result = self.run_planned(prepared, params, wanted, sink);
+        result.map_err(|error| match armed {
+            Some(armed) if armed.has_fired() && error.state == SqlState::QueryCanceled => {
+                SqlError::new(error.state, "canceling statement due to statement timeout")
+            }
+            _ => error,
+        })
+    }
+
+    fn run_planned(
+        &mut self,
+        prepared: &Prepared,
+        params: &[Value],
+        wanted: Wanted<'_>,
+        sink: &mut dyn ResponseSink,
+    ) -> Result<Ran> {
+        self.begin_statement()?;
+        let mut planned = self.planned(prepared, Some(params))?;
+        for _ in 0..MOST_REBINDS {
+            match self.run_plan(&planned, params, wanted, sink) {
+                Err(error) if is_stale(&error) => {
+                    self.restart_statement()?;
+                    planned = self.replan(prepared, Some(params))?;
+                }
+                result => return result,
+            }
+        }
+        self.run_plan(&planned, params, wanted, sink)
+    }
+
+    fn run_plan(
+        &mut self,
+        planned: &Planned,
+        params: &[Value],
+        wanted: Wanted<'_>,
+        sink: &mut dyn ResponseSink,
+    ) -> Result<Ran> {
+        let physical = match &planned.work {
+            Work::Session(statement) => {
+                return self.run_session_statement(statement, params, wanted, sink);
+            }
+            Work::Plan(physical) => physical,
+        };
+        self.check_may_run(physical)?;
+        if changes_catalog(physical) {
+            self.begin_ddl();
+        }
+        if wanted.limit.is_none() && planned.direct.lock().is_some() {
+            return self.run_direct(planned, params, wanted, sink);
+        }
+        if planned.is_long {
+            return blocking(|| self.run_operators(physical, params, wanted, sink));
+        }
+        self.run_operators(physical, params, wanted, sink)
+    }
+
+    fn check_may_run(&self, physical: &PhysicalStatement) -> Result<()> {
+        if matches!(physical, PhysicalStatement::Vacuum { .. }) {
+            self.require_no_block("VACUUM")?;
+        }
+        if self.is_read_only()
+            && let Some(command) = writing_command(physical)
+        {
+            let message = format!("cannot execute {command} in a read-only transaction");
+            return Err(SqlError::new(SqlState::ReadOnlySqlTransaction, message));
+        }
+        Ok(())
+    }
+
+    fn run_direct(
+        &mut self,
+        planned: &Planned,
+        params: &[Value],
+        wanted: Wanted<'_>,
+        sink: &mut dyn ResponseSink,
+    ) -> Result<Ran> {
+        let mut rows = Vec::new();
+        let tag = {
+            let mut direct = planned.direct.lock();
+            let Some(direct) = direct.as_mut() else {
+                return Err(SqlError::internal("a direct statement lost its direct form"));
+            };
+            direct.run(&mut exec_context!(self, params), &mut rows)?
+        };
+        if let Some(fields) = &planned.fields {
+            if wanted.describe {
+                sink.row_description(fields, wanted.formats);
+            }
+            for row in rows.chunks_exact(fields.len().max(1)) {
+                sink.row(row, fields, wanted.formats, &self.eval)?;
+            }
+        }
+        Ok(Ran::Complete(tag))
+    }
+
+    fn run_operators(
+        &mut self,
+        physical: &Arc<PhysicalStatement>,
+        params: &[Value],
+        wanted: Wanted<'_>,
+        sink: &mut dyn ResponseSink,
+    ) -> Result<Ran> {
+        if let PhysicalStatement::Copy(copy, source) = &**physical {
+            return match source {
+                None => self.start_copy_in(copy, sink),
+                Some(_) => self.copy_out(physical, copy, params, sink),
+            };
+        }
+        let execution = start(physical, &mut exec_context!(self, params))?;
+        if wanted.describe
+            && let Some(fields) = execution.fields()
+        {
+            sink.row_description(fields, wanted.formats);
+        }
+        let running = Running { execution, rest: None };
+        self.give_rows(running, params, wanted, sink)
+    }
+
+    /// Gives the rows of a statement, up to the limit.
+    pub(super) fn give_rows(
+        &mut self,
+        mut running: Running,
+        params: &[Value],
+        wanted: Wanted<'_>,
+        sink: &mut dyn ResponseSink,
+    ) -> Result<Ran> {
+        let limit = wanted.limit.unwrap_or(u64::MAX);
+        let mut given = 0u64;
+        loop {
+            let (batch, from) = match running.rest.take() {
+                Some(rest) => rest,
+                None => match running.execution.next(&mut exec_context!(self, params))? {
+                    Some(batch) => (batch, 0),
+                    None => break,
+                },
+            };
+            let available = batch.len() - from;
+            let take = available.min(usize::try_from(limit - given).unwrap_or(usize::MAX));
+            if running.execution.fields().is_some() && take > 0 {
+                let slice = batch.slice(from, take);
+                sink.rows(&slice, wanted.formats, &self.eval)?;
+            }
+            given += take as u64;
+            if take < available {
+                running.rest = Some((batch, from + take));
+            }
+            if given == limit {
+                return Ok(Ran::Suspended(running));
+            }
+        }
+        let mut tag = running.execution.tag();
+        if wanted.limit.is_some() && tag.command == "SELECT" {
+            // A portal reports the rows of its last call.
+            tag.rows = Some(given);
+        }
+        Ok(Ran::Complete(tag))
+    }
+
+    /// Sends rows that the session itself made.
+    pub(super) fn give_values(
+        &mut self,
+        fields: &[Field],
+        rows: &[Vec<Value>],
+        wanted: Wanted<'_>,
+        sink: &mut dyn ResponseSink,
+    ) -> Result<()> {
+        if wanted.describe {
+            sink.row_description(fields, wanted.formats);
+        }
+        rows.iter().try_for_each(|row| sink.row(row, fields, wanted.formats, &self.eval))
+    }
+}

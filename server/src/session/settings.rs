@@ -1,0 +1,294 @@
+//! A session's settings: SET, SHOW, RESET, and how transactions undo them.
+//!
+//! Values are kept as the text that SHOW gives. A change inside a transaction is remembered, so that
+//! a rollback undoes it and a commit undoes what was LOCAL.
+
+mod parse;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use driftdb_concurrency::IsolationLevel;
+use driftdb_query::{Result, SetScope, SqlError};
+use driftdb_types::{EvalContext, SqlState, TimeZone};
+
+pub(crate) use parse::{isolation_level, parse_bool};
+use table::{Parameter, parameters};
+
+/// The settings of one session.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    /// Values other than the defaults.
+    values: BTreeMap<&'static str, String>,
+    /// What RESET goes back to, where the client's startup message said.
+    startup: BTreeMap<&'static str, String>,
+    /// Changes of the running transaction, oldest first.
+    changes: Vec<Change>,
+    /// Settings that the client follows and that have changed since it was told.
+    unreported: BTreeSet<&'static str>,
+    /// Counts changes: plans bound under other settings are not used again.
+    epoch: u64,
+}
+
+#[derive(Debug)]
+struct Change {
+    name: &'static str,
+    before: Option<String>,
+    after: Option<String>,
+    scope: SetScope,
+}
+
+fn find(name: &str) -> Result<&'static Parameter> {
+    parameters().iter().find(|p| p.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
+        let message = format!("unrecognized configuration parameter \"{name}\"");
+        SqlError::new(SqlState::UndefinedObject, message)
+    })
+}
+
+impl Settings {
+    /// Sets a value from the client's startup message: also what RESET goes back to.
+    ///
+    /// # Errors
+    /// No such setting, or not a value of it.
+    pub(crate) fn set_at_startup(&mut self, name: &str, value: &str) -> Result<()> {
+        let parameter = find(name)?;
+        let value = parameter.canonical(value)?;
+        self.startup.insert(parameter.name, value.clone());
+        self.values.insert(parameter.name, value);
+        self.epoch += 1;
+        Ok(())
+    }
+
+    /// SET; without a value, to the default.
+    ///
+    /// # Errors
+    /// No such setting (42704), not a value of it (22023), or it cannot be changed (55P02).
+    pub(crate) fn set(&mut self, name: &str, value: Option<&str>, scope: SetScope) -> Result<()> {
+        let parameter = find(name)?;
+        parameter.check_changeable()?;
+        let value = match value {
+            Some(value) => Some(parameter.canonical(value)?),
+            None => self.startup.get(parameter.name).cloned(),
+        };
+        self.change(parameter, value, scope);
+        Ok(())
+    }
+
+    fn change(&mut self, parameter: &'static Parameter, value: Option<String>, scope: SetScope) {
+        let before = self.values.get(parameter.name).cloned();
+        self.changes.push(Change { name: parameter.name, before, after: value.clone(), scope });
+        self.put(parameter.name, value);
+    }
+
+    fn put(&mut self, name: &'static str, value: Option<String>) {
+        let changed = self.values.get(name) != value.as_ref();
+        match value {
+            Some(value) => self.values.insert(name, value),
+            None => self.values.remove(name),
+        };
+        if changed {
+            self.epoch += 1;
+            if parameters().iter().any(|p| p.name == name && p.is_reported) {
+                self.unreported.insert(name);
+            }
+        }
+    }
+
+    /// RESET ALL.
+    pub(crate) fn reset_all(&mut self) {
+        for parameter in parameters().iter().filter(|p| p.check_changeable().is_ok()) {
+            let value = self.startup.get(parameter.name).cloned();
+            if self.values.get(parameter.name) != value.as_ref() {
+                self.change(parameter, value, SetScope::Session);
+            }
+        }
+    }
+
+    /// The value of a setting, as SHOW gives it.
+    ///
+    /// # Errors
+    /// No such setting (42704).
+    pub(crate) fn show(&self, name: &str) -> Result<String> {
+        Ok(self.value(find(name)?).to_owned())
+    }
+
+    /// A setting's name as SHOW heads its column.
+    pub(crate) fn proper_name(&self, name: &str) -> Option<&'static str> {
+        find(name).ok().map(|parameter| parameter.name)
+    }
+
+    fn value(&self, parameter: &Parameter) -> &str {
+        self.values.get(parameter.name).map_or(parameter.default, String::as_str)
+    }
+
+    /// The value of a setting that exists.
+    fn get(&self, name: &'static str) -> &str {
+        let parameter = parameters().iter().find(|p| p.name == name);
+        self.value(parameter.expect("only settings of the table are asked for"))
+    }
+
+    /// Name as users write it, value, description of every setting, by name.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, &str, &'static str)> {
+        parameters().iter().map(|p| (p.name, self.value(p), p.description))
+    }
+
+    /// What the client is told at startup.
+    pub(crate) fn reported(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        parameters().iter().filter(|p| p.is_reported).map(|p| (p.name, self.value(p)))
+    }
+
+    /// What the client must be told of since the last call.
+    pub(crate) fn take_unreported(&mut self) -> Vec<(&'static str, String)> {
+        let names = std::mem::take(&mut self.unreported);
+        names.into_iter().map(|name| (name, self.get(name).to_owned())).collect()
+    }
+
+    /// Counts changes.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Where the running transaction's changes stand, for [`Settings::rollback_to`].
+    pub(crate) fn mark(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Undoes the changes since a mark.
+    pub(crate) fn rollback_to(&mut self, mark: usize) {
+        while self.changes.len() > mark {
+            if let Some(change) = self.changes.pop() {
+                self.put(change.name, change.before);
+            }
+        }
+    }
+
+    /// The transaction was rolled back.
+    pub(crate) fn rollback(&mut self) {
+        if !self.changes.is_empty() {
+            self.rollback_to(0);
+        }
+    }
+
+    /// The transaction was committed: what was LOCAL ends.
+    pub(crate) fn commit(&mut self) {
+        if self.changes.is_empty() {
+            return;
+        }
+        let mut lasting: BTreeMap<&'static str, Option<String>> = BTreeMap::new();
+        for change in self.changes.drain(..) {
+            let value = lasting.entry(change.name).or_insert(change.before);
+            if change.scope == SetScope::Session {
+                *value = change.after;
+            }
+        }
+        for (name, value) in lasting {
+            self.put(name, value);
+        }
+    }
+
+    /// The level that new transactions ask for.
+    pub(crate) fn default_isolation(&self) -> IsolationLevel {
+        isolation_level(self.get("default_transaction_isolation"))
+            .unwrap_or(IsolationLevel::ReadCommitted)
+    }
+
+    /// Whether new transactions promise not to write.
+    pub(crate) fn default_read_only(&self) -> bool {
+        self.get("default_transaction_read_only") == "on"
+    }
+
+    /// `statement_timeout`; `None`: no limit.
+    pub(crate) fn statement_timeout(&self) -> Option<Duration> {
+        if self.values.is_empty() {
+            return None;
+        }
+        parse::millis(self.get("statement_timeout")).filter(|limit| !limit.is_zero())
+    }
+
+    /// Writes what expressions can see into their context.
+    pub(crate) fn apply(&self, eval: &mut EvalContext) {
+        // Stored values are canonical, so that none of these fails.
+        if let Ok(zone) = TimeZone::parse(self.get("TimeZone")) {
+            eval.time_zone = zone;
+        }
+        (eval.date_format, eval.date_order) = parse::date_style(self.get("DateStyle"));
+        eval.interval_style = parse::interval_style(self.get("IntervalStyle"));
+        eval.bytea_output = parse::bytea_output(self.get("bytea_output"));
+        eval.extra_float_digits = self.get("extra_float_digits").parse().unwrap_or(1);
+        eval.schema = Arc::from("public");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rollback_undoes_and_a_commit_ends_what_was_local() {
+        let mut settings = Settings::default();
+        settings.set("timezone", Some("Europe/Paris"), SetScope::Session).unwrap();
+        settings.commit();
+        settings.set("TimeZone", Some("Asia/Tokyo"), SetScope::Local).unwrap();
+        assert_eq!(settings.show("timezone").unwrap(), "Asia/Tokyo");
+        settings.commit();
+        assert_eq!(settings.show("timezone").unwrap(), "Europe/Paris");
+        let mark = settings.mark();
+        settings.set("TimeZone", None, SetScope::Session).unwrap();
+        assert_eq!(settings.show("timezone").unwrap(), "UTC");
+        settings.rollback_to(mark);
+        assert_eq!(settings.show("timezone").unwrap(), "Europe/Paris");
+        settings.set("TimeZone", Some("UTC"), SetScope::Session).unwrap();
+        settings.set("TimeZone", Some("Asia/Tokyo"), SetScope::Local).unwrap();
+        settings.commit();
+        assert_eq!(settings.show("timezone").unwrap(), "UTC");
+    }
+
+    #[test]
+    fn mistakes_have_postgres_words() {
+        let mut settings = Settings::default();
+        let mut error = |name: &str, value: &str| {
+            let error = settings.set(name, Some(value), SetScope::Session).unwrap_err();
+            format!("{} {}", error.state.code(), error.message)
+        };
+        assert_eq!(error("nope", "1"), "42704 unrecognized configuration parameter \"nope\"");
+        assert_eq!(
+            error("extra_float_digits", "9"),
+            "22023 9 is outside the valid range for parameter \"extra_float_digits\" (-15 .. 3)"
+        );
+        assert_eq!(
+            error("server_version", "9"),
+            "55P02 parameter \"server_version\" cannot be changed"
+        );
+        assert_eq!(
+            error("default_transaction_isolation", "strict"),
+            "22023 invalid value for parameter \"default_transaction_isolation\": \"strict\""
+        );
+        assert_eq!(
+            error("timezone", "Mars/Olympus"),
+            "22023 invalid value for parameter \"TimeZone\": \"Mars/Olympus\""
+        );
+        assert_eq!(error("client_encoding", "latin9").split(' ').next(), Some("22023"));
+        assert_eq!(
+            error("default_transaction_read_only", "maybe"),
+            "22023 parameter \"default_transaction_read_only\" requires a Boolean value"
+        );
+    }
+
+    #[test]
+    fn values_are_shown_in_one_form() {
+        let mut settings = Settings::default();
+        let mut shown = |name: &str, value: &str| {
+            settings.set(name, Some(value), SetScope::Session).unwrap();
+            settings.show(name).unwrap()
+        };
+        assert_eq!(shown("datestyle", "german"), "German, DMY");
+        assert_eq!(shown("datestyle", "iso, ymd"), "ISO, YMD");
+        assert_eq!(shown("statement_timeout", "1500"), "1500ms");
+        assert_eq!(shown("statement_timeout", "2min"), "2min");
+        assert_eq!(shown("statement_timeout", "0"), "0");
+        assert_eq!(shown("default_transaction_read_only", "TRUE"), "on");
+        assert_eq!(shown("client_encoding", "unicode"), "UTF8");
+    }
+}

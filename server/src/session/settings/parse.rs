@@ -1,0 +1,123 @@
+//! Reading the values of settings.
+
+use std::time::Duration;
+
+use driftdb_concurrency::IsolationLevel;
+use driftdb_types::{ByteaOutput, DateFormat, DateOrder, IntervalStyle};
+
+/// `on`, `off` and their like; unique beginnings of words, as in PostgreSQL.
+pub(crate) fn parse_bool(text: &str) -> Option<bool> {
+    let text = text.trim().to_ascii_lowercase();
+    if text.is_empty() {
+        return None;
+    }
+    match text.as_str() {
+        "1" | "on" => Some(true),
+        "0" | "of" | "off" => Some(false),
+        _ if "true".starts_with(&text) || "yes".starts_with(&text) => Some(true),
+        _ if "false".starts_with(&text) || "no".starts_with(&text) => Some(false),
+        _ => None,
+    }
+}
+
+/// A level by its name.
+pub(crate) fn isolation_level(text: &str) -> Option<IsolationLevel> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "read uncommitted" => Some(IsolationLevel::ReadUncommitted),
+        "read committed" => Some(IsolationLevel::ReadCommitted),
+        "repeatable read" => Some(IsolationLevel::RepeatableRead),
+        "serializable" => Some(IsolationLevel::Serializable),
+        _ => None,
+    }
+}
+
+const UNITS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1)];
+
+/// A duration; a bare number is in milliseconds.
+pub(super) fn millis(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().ok()?;
+    let unit = text[digits..].trim();
+    if unit == "us" {
+        return Some(Duration::from_millis(number.div_ceil(1000)));
+    }
+    let factor = match unit {
+        "" => 1,
+        unit => UNITS.iter().find(|(name, _)| *name == unit)?.1,
+    };
+    let total = number.checked_mul(factor)?;
+    // PostgreSQL keeps it in 32 bits.
+    (total <= i32::MAX as u64).then(|| Duration::from_millis(total))
+}
+
+/// In the largest unit that is exact.
+pub(super) fn canonical_millis(text: &str) -> Option<String> {
+    let millis = millis(text)?.as_millis() as u64;
+    if millis == 0 {
+        return Some("0".to_owned());
+    }
+    let (unit, factor) = UNITS.iter().find(|(_, factor)| millis.is_multiple_of(*factor))?;
+    Some(format!("{}{unit}", millis / factor))
+}
+
+fn order_name(order: DateOrder) -> &'static str {
+    match order {
+        DateOrder::Mdy => "MDY",
+        DateOrder::Dmy => "DMY",
+        DateOrder::Ymd => "YMD",
+    }
+}
+
+/// Both halves of a DateStyle, where given.
+fn date_style_parts(text: &str) -> Option<(Option<DateFormat>, Option<DateOrder>)> {
+    let (mut format, mut order) = (None, None);
+    for word in text.split(',').map(|word| word.trim().to_ascii_lowercase()) {
+        match word.as_str() {
+            "iso" => format = Some(DateFormat::Iso),
+            "sql" => format = Some(DateFormat::Sql),
+            "postgres" => format = Some(DateFormat::Postgres),
+            "german" => {
+                format = Some(DateFormat::German);
+                order.get_or_insert(DateOrder::Dmy);
+            }
+            "mdy" | "us" | "noneuropean" | "noneuro" => order = Some(DateOrder::Mdy),
+            "dmy" | "european" | "euro" => order = Some(DateOrder::Dmy),
+            "ymd" => order = Some(DateOrder::Ymd),
+            "default" => (format, order) = (Some(DateFormat::Iso), Some(DateOrder::Mdy)),
+            _ => return None,
+        }
+    }
+    Some((format, order))
+}
+
+/// A DateStyle in its one form. A half that is not given is the default's.
+pub(super) fn canonical_date_style(text: &str) -> Option<String> {
+    let (format, order) = date_style_parts(text)?;
+    let format = match format.unwrap_or_default() {
+        DateFormat::Iso => "ISO",
+        DateFormat::Sql => "SQL",
+        DateFormat::Postgres => "Postgres",
+        DateFormat::German => "German",
+    };
+    Some(format!("{format}, {}", order_name(order.unwrap_or_default())))
+}
+
+pub(super) fn date_style(text: &str) -> (DateFormat, DateOrder) {
+    let (format, order) = date_style_parts(text).unwrap_or_default();
+    (format.unwrap_or_default(), order.unwrap_or_default())
+}
+
+pub(super) fn interval_style(text: &str) -> IntervalStyle {
+    match text {
+        "postgres_verbose" => IntervalStyle::PostgresVerbose,
+        "sql_standard" => IntervalStyle::SqlStandard,
+        "iso_8601" => IntervalStyle::Iso8601,
+        _ => IntervalStyle::Postgres,
+    }
+}
+
+pub(super) fn bytea_output(text: &str) -> ByteaOutput {
+    if text == "escape" { ByteaOutput::Escape } else { ByteaOutput::Hex }
+}

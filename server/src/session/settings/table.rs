@@ -1,0 +1,197 @@
+//! The table of settings that SET and SHOW know.
+//!
+//! A setting is here only if the value it has is true: where there is no choice, only that value is
+//! accepted.
+
+use driftdb_query::{Result, SqlError};
+use driftdb_types::{SqlState, TimeZone};
+
+use super::parse;
+use crate::SERVER_VERSION;
+
+/// One setting.
+#[derive(Debug)]
+pub(super) struct Parameter {
+    /// As SHOW ALL prints it; found without regard to case.
+    pub(super) name: &'static str,
+    pub(super) default: &'static str,
+    pub(super) description: &'static str,
+    /// Whether the client is told of changes.
+    pub(super) is_reported: bool,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Bool,
+    Int {
+        least: i64,
+        most: i64,
+    },
+    /// Milliseconds, with a unit or without.
+    Duration,
+    Enum(&'static [&'static str]),
+    /// Only this value, which users may also write in other ways.
+    Only(&'static [&'static str]),
+    Text,
+    TimeZone,
+    DateStyle,
+    SearchPath,
+    /// Cannot be changed.
+    Fact,
+}
+
+macro_rules! parameter {
+    ($name:literal, $default:expr, $kind:expr, $description:literal) => {
+        Parameter {
+            name: $name,
+            default: $default,
+            description: $description,
+            is_reported: false,
+            kind: $kind,
+        }
+    };
+    (told $name:literal, $default:expr, $kind:expr, $description:literal) => {
+        Parameter {
+            name: $name,
+            default: $default,
+            description: $description,
+            is_reported: true,
+            kind: $kind,
+        }
+    };
+}
+
+/// Every setting, by name.
+#[rustfmt::skip]
+pub(super) fn parameters() -> &'static [Parameter] {
+    const LEVELS: &[&str] =
+        &["serializable", "repeatable read", "read committed", "read uncommitted"];
+    const TABLE: &[Parameter] = &[
+        parameter!(told "application_name", "", Kind::Text,
+            "Sets the application name to be reported in statistics and logs."),
+        parameter!("bytea_output", "hex", Kind::Enum(&["escape", "hex"]),
+            "Sets the output format for bytea."),
+        parameter!("check_function_bodies", "on", Kind::Bool,
+            "Check routine bodies during CREATE FUNCTION and CREATE PROCEDURE."),
+        parameter!(told "client_encoding", "UTF8", Kind::Only(&["utf8", "utf-8", "unicode"]),
+            "Sets the client's character set encoding."),
+        parameter!("client_min_messages", "notice",
+            Kind::Enum(&["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"]),
+            "Sets the message levels that are sent to the client."),
+        parameter!(told "DateStyle", "ISO, MDY", Kind::DateStyle,
+            "Sets the display format for date and time values."),
+        parameter!("default_transaction_deferrable", "off", Kind::Only(&["off", "false", "no", "0"]),
+            "Sets the default deferrable status of new transactions."),
+        parameter!("default_transaction_isolation", "read committed", Kind::Enum(LEVELS),
+            "Sets the transaction isolation level of each new transaction."),
+        parameter!(told "default_transaction_read_only", "off", Kind::Bool,
+            "Sets the default read-only status of new transactions."),
+        parameter!("extra_float_digits", "1", Kind::Int { least: -15, most: 3 },
+            "Sets the number of digits displayed for floating-point values."),
+        parameter!("idle_in_transaction_session_timeout", "0", Kind::Only(&["0"]),
+            "Sets the maximum allowed idle time between queries, when in a transaction."),
+        parameter!(told "in_hot_standby", "off", Kind::Fact,
+            "Shows whether hot standby is currently active."),
+        parameter!(told "integer_datetimes", "on", Kind::Fact,
+            "Shows whether datetimes are integer based."),
+        parameter!(told "IntervalStyle", "postgres",
+            Kind::Enum(&["postgres", "postgres_verbose", "sql_standard", "iso_8601"]),
+            "Sets the display format for interval values."),
+        parameter!(told "is_superuser", "on", Kind::Fact,
+            "Shows whether the current user is a superuser."),
+        parameter!("lock_timeout", "0", Kind::Only(&["0"]),
+            "Sets the maximum allowed duration of any wait for a lock."),
+        parameter!("max_identifier_length", "63", Kind::Fact,
+            "Shows the maximum identifier length."),
+        parameter!("row_security", "on", Kind::Bool, "Enable row security."),
+        parameter!("search_path", "\"$user\", public", Kind::SearchPath,
+            "Sets the schema search order for names that are not schema-qualified."),
+        parameter!("server_encoding", "UTF8", Kind::Fact,
+            "Shows the server (database) character set encoding."),
+        parameter!(told "server_version", SERVER_VERSION, Kind::Fact, "Shows the server version."),
+        parameter!("server_version_num", "150000", Kind::Fact,
+            "Shows the server version as an integer."),
+        parameter!(told "session_authorization", "driftdb", Kind::Fact,
+            "Shows the session user name."),
+        parameter!(told "standard_conforming_strings", "on", Kind::Only(&["on", "true", "yes", "1"]),
+            "Causes '...' strings to treat backslashes literally."),
+        parameter!("statement_timeout", "0", Kind::Duration,
+            "Sets the maximum allowed duration of any statement."),
+        parameter!("synchronous_commit", "on", Kind::Only(&["on", "true", "yes", "1", "local"]),
+            "Sets the current transaction's synchronization level."),
+        parameter!(told "TimeZone", "UTC", Kind::TimeZone,
+            "Sets the time zone for displaying and interpreting time stamps."),
+    ];
+    TABLE
+}
+
+impl Parameter {
+    /// Whether SET may touch it.
+    pub(super) fn check_changeable(&self) -> Result<()> {
+        if matches!(self.kind, Kind::Fact) {
+            let message = format!("parameter \"{}\" cannot be changed", self.name);
+            return Err(SqlError::new(SqlState::CantChangeRuntimeParam, message));
+        }
+        Ok(())
+    }
+
+    /// The one form of a value.
+    pub(super) fn canonical(&self, value: &str) -> Result<String> {
+        let invalid = || {
+            let message = format!("invalid value for parameter \"{}\": \"{value}\"", self.name);
+            SqlError::new(SqlState::InvalidParameterValue, message)
+        };
+        match &self.kind {
+            Kind::Bool => match parse::parse_bool(value) {
+                Some(truth) => Ok(if truth { "on" } else { "off" }.to_owned()),
+                None => {
+                    let message = format!("parameter \"{}\" requires a Boolean value", self.name);
+                    Err(SqlError::new(SqlState::InvalidParameterValue, message))
+                }
+            },
+            Kind::Int { least, most } => {
+                let number: i64 = value.trim().parse().map_err(|_| invalid())?;
+                if !(*least..=*most).contains(&number) {
+                    let message = format!(
+                        "{number} is outside the valid range for parameter \"{}\" ({least} .. {most})",
+                        self.name
+                    );
+                    return Err(SqlError::new(SqlState::InvalidParameterValue, message));
+                }
+                Ok(number.to_string())
+            }
+            Kind::Duration => parse::canonical_millis(value).ok_or_else(|| {
+                invalid().with_hint("Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".")
+            }),
+            Kind::Enum(names) => {
+                let found = names.iter().find(|name| name.eq_ignore_ascii_case(value.trim()));
+                found.map(|name| (*name).to_owned()).ok_or_else(|| {
+                    invalid().with_hint(format!("Available values: {}.", names.join(", ")))
+                })
+            }
+            Kind::Only(names) => {
+                if names.iter().any(|name| name.eq_ignore_ascii_case(value.trim())) {
+                    return Ok(self.default.to_owned());
+                }
+                Err(invalid().with_hint(format!("This build only has \"{}\".", self.default)))
+            }
+            Kind::Text => Ok(value.to_owned()),
+            Kind::TimeZone => {
+                let zone = TimeZone::parse(value).map_err(|_| invalid())?;
+                Ok(zone.name().to_owned())
+            }
+            Kind::DateStyle => parse::canonical_date_style(value).ok_or_else(invalid),
+            Kind::SearchPath => {
+                let has_public = value
+                    .split(',')
+                    .any(|schema| schema.trim().trim_matches('"').eq_ignore_ascii_case("public"));
+                if has_public {
+                    return Ok(value.to_owned());
+                }
+                Err(SqlError::unsupported("a search_path without \"public\""))
+            }
+            Kind::Fact => Ok(value.to_owned()),
+        }
+    }
+}
