@@ -2,7 +2,6 @@
 
 mod bugs;
 pub mod cli;
-mod database;
 mod fault;
 pub mod kernel;
 mod node;

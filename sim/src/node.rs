@@ -8,9 +8,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use driftdb_server::Node;
 use driftdb_sim_disk::{CrashMode, SimDisk};
 
-use crate::database::{self, Database};
 use crate::fault::{FaultCounts, Trouble};
 use crate::kernel::{NodeId, Sim};
 use crate::plan::{Life, Plan};
@@ -27,13 +27,13 @@ pub(crate) trait Workload {
     ///
     /// # Errors
     /// What is violated, or what the store refused.
-    fn recovered(&self, db: &dyn Database) -> Result<(), String>;
+    fn recovered(&self, node: &Arc<Node>) -> Result<(), String>;
 
     /// One client's work in one life. Ends early when the store refuses to go on.
     ///
     /// # Errors
     /// What is violated.
-    fn client(&self, db: &dyn Database, client: usize, count: usize) -> Result<(), String>;
+    fn client(&self, node: &Arc<Node>, client: usize, count: usize) -> Result<(), String>;
 
     /// The node died: whatever was in flight has an unknown fate.
     fn crashed(&self);
@@ -45,7 +45,7 @@ pub(crate) trait Workload {
 /// What a node's fibers leave behind for the harness.
 enum Opened {
     Not,
-    Open(Arc<dyn Database>),
+    Open(Arc<Node>),
     Refused(String),
 }
 
@@ -116,7 +116,7 @@ impl Machine {
     }
 
     /// Boots and opens; `None` if the node died of it.
-    fn open(&self, life: &Life, trouble: Option<Trouble>) -> Option<Arc<dyn Database>> {
+    fn open(&self, life: &Life, trouble: Option<Trouble>) -> Option<Arc<Node>> {
         let boot = self.boot_count.get();
         self.boot_count.set(boot + 1);
         let env = self.sim.boot(NODE, &self.disk, self.plan.seed ^ boot << 48, life.wall_ahead);
@@ -125,10 +125,10 @@ impl Machine {
         let (result, plan) = (Rc::clone(&opened), self.plan.clone());
         let workload = Rc::clone(&self.workload);
         self.sim.spawn(NODE, "open", move || {
-            let db = database::open(&env, &plan.engine, &plan.control, &plan.options);
+            let db = Node::open(&env, &plan.config);
             let checked = match db {
                 Err(error) => Opened::Refused(format!("the database does not open: {error}")),
-                Ok(db) => match workload.recovered(&*db) {
+                Ok(db) => match workload.recovered(&db) {
                     Ok(()) => Opened::Open(db),
                     Err(violation) => Opened::Refused(violation),
                 },
@@ -153,15 +153,18 @@ impl Machine {
     }
 
     /// Lets all clients work until they are done or the node is dead.
-    fn work(&self, db: &Arc<dyn Database>) {
+    fn work(&self, db: &Arc<Node>) {
         let running = Rc::new(Cell::new(self.plan.client_count));
         for client in 0..self.plan.client_count {
             let (db, sim) = (Arc::clone(db), self.sim.clone());
             let (running, workload) = (Rc::clone(&running), Rc::clone(&self.workload));
             let count = self.plan.txn_count;
             self.sim.spawn(NODE, &format!("client {client}"), move || {
-                if let Err(violation) = workload.client(&*db, client, count) {
+                if let Err(violation) = workload.client(&db, client, count) {
                     sim.fail(&violation);
+                }
+                if db.panic_count() > 0 {
+                    sim.fail("a statement panicked");
                 }
                 drop(db);
                 running.set(running.get() - 1);
@@ -175,11 +178,11 @@ impl Machine {
         }
     }
 
-    fn verify(&self, db: &Arc<dyn Database>) {
+    fn verify(&self, db: &Arc<Node>) {
         let (db, sim) = (Arc::clone(db), self.sim.clone());
         self.on_node("verify", move || {
             let mut damages = Vec::new();
-            if let Err(error) = db.verify(&mut |damage| damages.push(damage.to_string())) {
+            if let Err(error) = db.store().verify(&mut |damage| damages.push(damage.to_string())) {
                 sim.fail(&format!("verify fails: {error}"));
             }
             if let Some(first) = damages.first() {
@@ -188,7 +191,7 @@ impl Machine {
         });
     }
 
-    fn close(&self, db: Arc<dyn Database>, must_succeed: bool) {
+    fn close(&self, db: Arc<Node>, must_succeed: bool) {
         let sim = self.sim.clone();
         self.on_node("close", move || {
             if let Err(error) = db.close()

@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use driftdb_concurrency::IsolationLevel;
 use driftdb_env::Rng;
-use driftdb_mvcc::StoreOptions;
+use driftdb_server::{CONTROLS, Config, ENGINES};
 use driftdb_sim_disk::CrashMode;
-use driftdb_storage::EngineOptions;
-use driftdb_wal::WalOptions;
 
-use crate::database::{CONTROLS, ENGINES};
 use crate::fault::{Trouble, draw_crash_mode};
 use crate::kernel::{Chance, KernelSettings};
 
@@ -30,9 +27,7 @@ pub(crate) struct Life {
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) kernel: KernelSettings,
-    pub(crate) engine: String,
-    pub(crate) control: String,
-    pub(crate) options: StoreOptions,
+    pub(crate) config: Config,
     pub(crate) isolation: IsolationLevel,
     pub(crate) client_count: usize,
     /// Transactions of each client in each life.
@@ -52,12 +47,10 @@ impl Plan {
         Self {
             seed,
             kernel: kernel_settings(seed),
-            engine: draw(seed, "engine", &ENGINES[..2]).to_owned(),
-            control: draw(seed, "control", &CONTROLS).to_owned(),
-            options: store_options(seed),
+            config: config(seed),
             isolation: draw(seed, "isolation", &ISOLATION_LEVELS),
             client_count: draw(seed, "clients", &[2, 3, 4]),
-            txn_count: draw(seed, "txns", &[3, 5, 8]),
+            txn_count: draw(seed, "txns", &[4, 8, 16]),
             lives: (0..lives).map(|life| draw_life(seed, life)).collect(),
         }
     }
@@ -90,26 +83,31 @@ fn kernel_settings(seed: u64) -> KernelSettings {
     }
 }
 
-fn store_options(seed: u64) -> StoreOptions {
-    StoreOptions {
-        engine: EngineOptions {
-            write_buffer_bytes: draw(seed, "write buffer", &[1 << 10, 2 << 10, 4 << 10, 16 << 10]),
-            cache_bytes: draw(seed, "cache", &[4 << 10, 64 << 10]),
-            block_size_bytes: draw(seed, "block", &[256, 512, 1024]),
-            filter_bits_per_key: draw(seed, "filter", &[0, 10]),
-        },
-        wal: WalOptions {
-            segment_bytes: draw(seed, "segment", &[1 << 10, 2 << 10, 4 << 10, 16 << 10]),
-            buffer_bytes: draw(seed, "log buffer", &[512, 2 << 10, 8 << 10]),
-            spare_segment_count: draw(seed, "spares", &[0, 1, 2]),
-        },
-        retention: None,
+/// Sizes so small that a few dozen transactions reach every part.
+fn config(seed: u64) -> Config {
+    // The memory engine keeps nothing, so it has little to get wrong: only on request.
+    let durable: Vec<&str> = ENGINES.iter().copied().filter(|name| *name != "memory").collect();
+    Config {
+        data: "/node".into(),
+        engine: draw(seed, "engine", &durable).to_owned(),
+        control: draw(seed, "control", CONTROLS).to_owned(),
+        write_buffer_bytes: draw(seed, "write buffer", &[1 << 10, 2 << 10, 4 << 10, 16 << 10]),
+        cache_bytes: draw(seed, "cache", &[4 << 10, 64 << 10]),
+        block_size_bytes: draw(seed, "block", &[256, 512, 1024]),
+        filter_bits_per_key: draw(seed, "filter", &[0, 10]),
         checkpoint_log_bytes: draw(seed, "checkpoint", &[1 << 10, 4 << 10, 16 << 10]),
         maintain_log_bytes: draw(seed, "maintain", &[256, 1 << 10, 4 << 10]),
-        stall_log_bytes: draw(seed, "stall", &[2 << 10, 8 << 10, 64 << 10]),
-        background: true,
+        wal_segment_bytes: draw(seed, "segment", &[1 << 10, 2 << 10, 4 << 10, 16 << 10]),
+        wal_buffer_bytes: draw(seed, "log buffer", &[512, 2 << 10, 8 << 10]),
+        wal_spare_segments: draw(seed, "spares", &[0, 1, 2]),
+        retention: draw(seed, "retention", &RETENTION),
+        ..Config::default()
     }
 }
+
+/// Mostly for ever; sometimes about as long as a life lasts in virtual time.
+const RETENTION: [Option<Duration>; 4] =
+    [None, None, Some(Duration::from_millis(1)), Some(Duration::from_millis(10))];
 
 impl Plan {
     /// Fixes a setting. Keys are those of the configuration, and `sim.…` for the harness.
@@ -121,17 +119,7 @@ impl Plan {
             let parsed: Result<usize, _> = value.parse();
             parsed.map_err(|_| format!("{key} cannot be \"{value}\": it must be a number"))
         };
-        let name_of = |names: &[&str]| match names.contains(&value) {
-            true => Ok(value.to_owned()),
-            false => {
-                Err(format!("{key} cannot be \"{value}\": it must be one of {}", names.join(", ")))
-            }
-        };
         match key {
-            "storage.engine" => self.engine = name_of(&ENGINES)?,
-            "concurrency.control" => self.control = name_of(&CONTROLS)?,
-            "storage.write_buffer_bytes" => self.options.engine.write_buffer_bytes = number()?,
-            "wal.segment_bytes" => self.options.wal.segment_bytes = number()? as u64,
             "sim.isolation" => {
                 let found = ISOLATION_LEVELS.into_iter().find(|level| level.to_string() == value);
                 self.isolation = found.ok_or_else(|| format!("no isolation level \"{value}\""))?;
@@ -139,7 +127,7 @@ impl Plan {
             "sim.clients" => self.client_count = number()?.clamp(1, 16),
             "sim.transactions" => self.txn_count = number()?,
             "sim.lives" => self.lives.truncate(number()?),
-            _ => return Err(format!("there is no setting \"{key}\" in a simulation")),
+            _ => self.config.set(key, value).map_err(|error| error.to_string())?,
         }
         Ok(())
     }

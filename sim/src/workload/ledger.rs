@@ -7,15 +7,16 @@ mod book;
 
 use std::cell::RefCell;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use driftdb_concurrency::{
     BeginOptions, IsolationLevel, LockIntent, LockStrength, Locked, ReadAt, RowBatch, ScanRequest,
     ScanState, Store, Transaction, TxnError, WaitPolicy,
 };
 use driftdb_env::Rng;
+use driftdb_server::Node;
 use driftdb_storage::{ErrorKind, KeyRange, KeyspaceId, StorageError};
 
-use crate::database::Database;
 use crate::node::Workload;
 use crate::plan::Plan;
 use book::{Book, Entry, Fate, View};
@@ -25,6 +26,8 @@ const SPACE: KeyspaceId = KeyspaceId(1024);
 
 pub(crate) struct Ledger {
     isolation: IsolationLevel,
+    /// Whether history is promised for a while only.
+    forgets: bool,
     book: RefCell<Book>,
     rng: RefCell<Rng>,
 }
@@ -67,6 +70,7 @@ impl Ledger {
         let accounts = 2 + rng.below(6);
         Self {
             isolation: plan.isolation,
+            forgets: plan.config.retention.is_some(),
             book: RefCell::new(Book::new(accounts)),
             rng: RefCell::new(rng),
         }
@@ -195,6 +199,7 @@ impl Ledger {
         match read_all(store, BeginOptions { as_of: Some(ts), ..BeginOptions::default() }) {
             Ok(view) if view.hash() == expected => {}
             Ok(view) => return Err(format!("time travel: as of {ts} it is now {view:?}")),
+            Err(TxnError::Storage(StorageError::SnapshotTooOld { .. })) if self.forgets => {}
             Err(error) if error.kind() == ErrorKind::Unavailable => return Ok(false),
             Err(error) => return Err(format!("time travel: as of {ts}: {error}")),
         }
@@ -214,7 +219,8 @@ impl Ledger {
 }
 
 impl Workload for Ledger {
-    fn recovered(&self, db: &dyn Database) -> Result<(), String> {
+    fn recovered(&self, node: &Arc<Node>) -> Result<(), String> {
+        let db = node.store();
         self.prepare(db)?;
         self.audit(db, true)?;
         for _ in 0..2 {
@@ -223,7 +229,8 @@ impl Workload for Ledger {
         Ok(())
     }
 
-    fn client(&self, db: &dyn Database, _client: usize, count: usize) -> Result<(), String> {
+    fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), String> {
+        let db = node.store();
         let mut refused_count = 0;
         for _ in 0..count {
             let goes_on = match self.draw(16) {
