@@ -42,7 +42,7 @@ mod utility;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use driftdb_query::{Catalog, ColId, CteId, Result, Statement};
+use driftdb_query::{Catalog, ColId, CteId, Result, SqlError, Statement};
 use driftdb_types::{DataType, EvalContext, Value};
 
 pub use stored::{bind_check, bind_default};
@@ -79,10 +79,15 @@ pub fn bind(statement: &ParsedStatement, cx: &mut BindContext<'_>) -> Result<Sta
         let content = statement.content();
         let mut binder =
             Binder::new(&mut *cx.catalog, cx.eval, &mut *cx.param_types, cx.params, Some(content));
-        let bound = binder.statement(&content.body, statement)?;
+        let bound = binder.statement(&content.body)?;
         binder.check_times_used()?;
         binder.check_parameters(count)?;
         Ok(bound)
+    })
+    .map_err(|error: SqlError| {
+        // The parser forgets where some names stand.
+        let position = error.position.filter(|position| *position > 0);
+        SqlError { position, ..error }
     })
 }
 
@@ -162,7 +167,7 @@ impl<'a> Binder<'a> {
     fn check_parameters(&mut self, count: usize) -> Result<()> {
         for index in 0..count {
             if self.param_types[index] == DataType::Unknown {
-                return Err(driftdb_query::SqlError::new(
+                return Err(SqlError::new(
                     driftdb_types::SqlState::IndeterminateDatatype,
                     format!("could not determine data type of parameter ${}", index + 1),
                 ));

@@ -88,13 +88,16 @@ fn parse_one(
         Ok::<_, SqlError>(Box::new(Content { body, lifted }))
     })?;
     let position = tokens.first().map_or(1, start);
+    // PREPARE has no parameters itself: those in its text are the prepared statement's.
+    let own = !matches!(content.body, Body::Prepare { .. });
+    let parameters = if own { parameters(tokens)? } else { 0 };
     let last = tokens.last().map_or(position, end);
     Ok(ParsedStatement {
         inner: Arc::new(Inner {
             text: source.slice(position, last).into(),
             position,
             depth,
-            parameters: parameters(tokens)?,
+            parameters,
             content: Some(content),
         }),
     })

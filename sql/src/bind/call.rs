@@ -103,7 +103,7 @@ impl Binder<'_> {
                     Err(error) if error.state == SqlState::UndefinedFunction => {
                         self.scopes.truncate(scopes);
                         self.depth = depth;
-                        self.conversion_call(name, &args)?.map_or(Err(error), Ok)
+                        self.conversion_call(name, &args)?.ok_or(error)
                     }
                     other => other,
                 }

@@ -1,7 +1,7 @@
 //! Expressions: the parser's tree to typed [`Expr`]s.
 
 use driftdb_query::{BoolTest, Expr, Result, SqlError};
-use driftdb_types::{CastContext, DataType, SqlState, can_cast, resolve_operator};
+use driftdb_types::{CastContext, SqlState, can_cast, resolve_operator};
 use sqlparser::ast;
 
 use super::Binder;

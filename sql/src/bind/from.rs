@@ -31,10 +31,10 @@ struct Aliased<'e> {
 
 impl Binder<'_> {
     /// The whole of FROM: items separated by commas are joined; LATERAL ones see those before them.
-    pub(crate) fn from_clause(&mut self, tables: &[ast::TableWithJoins]) -> Result<FromItem> {
+    pub(crate) fn bind_from(&mut self, tables: &[ast::TableWithJoins]) -> Result<FromItem> {
         let mut whole: Option<FromItem> = None;
         for table in tables {
-            let item = self.deeper(1, |binder| binder.from_tree(table, whole.as_ref()))?;
+            let item = self.deeper(1, |binder| binder.joined_item(table, whole.as_ref()))?;
             whole = Some(match whole {
                 None => item.0,
                 Some(left) => cross(left, item.0, item.1.before)?,
@@ -48,16 +48,16 @@ impl Binder<'_> {
     }
 
     /// An item with the joins after it; also whether it uses columns of `before`.
-    fn from_tree(
+    fn joined_item(
         &mut self,
         table: &ast::TableWithJoins,
         before: Option<&FromItem>,
     ) -> Result<(FromItem, Lateral)> {
-        let (mut item, mut lateral) = self.from_item(&table.relation, before, None)?;
+        let (mut item, mut lateral) = self.single_item(&table.relation, before, None)?;
         let levels = table.joins.len() as u32;
         self.deeper(levels, |binder| {
             for join in &table.joins {
-                let (right, uses) = binder.from_item(&join.relation, before, Some(&item))?;
+                let (right, uses) = binder.single_item(&join.relation, before, Some(&item))?;
                 lateral.before |= uses.before;
                 item = binder.join(item_take(&mut item), right, uses.left, &join.join_operator)?;
             }
@@ -67,7 +67,7 @@ impl Binder<'_> {
     }
 
     /// One item. If it is lateral, it sees `before` and `left`.
-    fn from_item(
+    fn single_item(
         &mut self,
         factor: &ast::TableFactor,
         before: Option<&FromItem>,
@@ -98,7 +98,7 @@ impl Binder<'_> {
             }
             F::NestedJoin { table_with_joins, alias } => {
                 let (mut item, lateral) =
-                    self.deeper(1, |binder| binder.from_tree(table_with_joins, before))?;
+                    self.deeper(1, |binder| binder.joined_item(table_with_joins, before))?;
                 if let Some(alias) = alias {
                     let columns = std::mem::take(&mut item.visible);
                     let relation = Relation {

@@ -23,7 +23,8 @@ impl Binder<'_> {
             || insert.partitioned.is_some()
             || insert.output.is_some()
             || !insert.assignments.is_empty()
-            || insert.insert_alias.is_some();
+            || insert.insert_alias.is_some()
+            || !insert.into;
         if foreign {
             return Err(SqlError::new(
                 SqlState::SyntaxError,

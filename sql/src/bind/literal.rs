@@ -80,7 +80,10 @@ impl Binder<'_> {
                 return Ok(Expr::constant(Value::Null, DataType::Interval));
             }
             _ => {
-                return Err(SqlError::new(SqlState::SyntaxError, "INTERVAL needs a string literal"));
+                return Err(SqlError::new(
+                    SqlState::SyntaxError,
+                    "INTERVAL needs a string literal",
+                ));
             }
         };
         // A bare number counts the (last) field that is named.

@@ -49,10 +49,7 @@ pub(crate) fn position(expr: &ast::Expr) -> Option<u32> {
             | E::Collate { expr, .. } => expr,
             E::AtTimeZone { timestamp, .. } => timestamp,
             E::Interval(interval) => &interval.value,
-            E::Tuple(items) => match items.first() {
-                Some(first) => first,
-                None => return None,
-            },
+            E::Tuple(items) => items.first()?,
             E::Subquery(query) | E::Exists { subquery: query, .. } => {
                 return query_position(query);
             }

@@ -114,7 +114,7 @@ impl Binder<'_> {
         query: Option<&ast::Query>,
     ) -> Result<Rows> {
         check_supported(select)?;
-        let from = self.from_clause(&select.from)?;
+        let from = self.bind_from(&select.from)?;
         self.scopes.push(Scope::with(Clause::Select, from.relations, from.visible));
         let mut plan = from.plan;
         if let Some(condition) = &select.selection {

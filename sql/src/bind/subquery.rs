@@ -60,7 +60,7 @@ impl Binder<'_> {
         if rows.columns.len() < fields.len() {
             return unequal("few");
         }
-        if fields.len() > 1 && !(symbol == "=" && !all) {
+        if fields.len() > 1 && (all || symbol != "=") {
             return Err(SqlError::unsupported("a row compared by other than = ANY or IN"));
         }
         let mut operands = Vec::with_capacity(fields.len());

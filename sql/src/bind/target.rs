@@ -4,7 +4,7 @@ use driftdb_query::{ColId, Expr, Field, LogicalPlan, Result, SqlError};
 use driftdb_types::{CastContext, DataType, SqlState};
 use sqlparser::ast;
 
-use super::names::{ident, object_name};
+use super::names::{ident, ident_position, object_name};
 use super::position::{Placed, bare};
 use super::scope::column_of;
 use super::{Binder, Meta};
@@ -70,6 +70,12 @@ impl Binder<'_> {
                     targets.push(self.target(expr, name)?);
                 }
                 ast::SelectItem::ExprWithAlias { expr, alias } => {
+                    if alias.quote_style == Some('\'') {
+                        let message = format!("syntax error at or near \"'{}'\"", alias.value);
+                        return Err(
+                            SqlError::new(SqlState::SyntaxError, message).at(ident_position(alias))
+                        );
+                    }
                     targets.push(self.target(expr, ident(alias))?);
                 }
                 ast::SelectItem::Wildcard(options) => {
@@ -129,7 +135,11 @@ impl Binder<'_> {
         if bound.ty() == DataType::Void {
             return Ok(Target { name, expr: bound, meta: NO_META });
         }
-        let meta = self.meta_of(&bound);
+        let mut meta = self.meta_of(&bound);
+        // A literal that was converted when it was bound no longer says to which length.
+        if let (Expr::Const { .. }, ast::Expr::Cast { data_type, .. }) = (&bound, bare(expr)) {
+            meta.typmod = self.type_name(data_type)?.1;
+        }
         Ok(Target { name, expr: bound, meta })
     }
 

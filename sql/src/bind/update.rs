@@ -60,7 +60,7 @@ impl Binder<'_> {
         let mut relations = vec![relation(&name, named.clone())];
         let mut visible = named;
         if !others.is_empty() {
-            let item = self.from_clause(others)?;
+            let item = self.bind_from(others)?;
             check_names(&relations, &item.relations)?;
             relations.extend(item.relations);
             visible.extend(item.visible);

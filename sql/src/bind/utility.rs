@@ -12,12 +12,11 @@ use super::Binder;
 use super::as_of::{no_such_table, qualified};
 use super::names::ObjectName;
 use super::scope::{Clause, Scope};
-use crate::ParsedStatement;
 use crate::front::cursor::QualifiedName;
 use crate::front::dispatch::{Body, DropKind, unsupported};
 
 impl Binder<'_> {
-    pub(crate) fn statement(&mut self, body: &Body, parsed: &ParsedStatement) -> Result<Statement> {
+    pub(crate) fn statement(&mut self, body: &Body) -> Result<Statement> {
         Ok(match body {
             Body::Empty => Statement::Empty,
             Body::Tree(tree) => self.tree(tree)?,
@@ -34,9 +33,6 @@ impl Binder<'_> {
                         self.type_name(ty).map(|(ty, _)| ty).map_err(|e| e.at(*position))
                     })
                     .collect::<Result<_>>()?;
-                // What $n means in its text is the prepared statement's own affair.
-                self.param_types.clear();
-                self.param_types.resize(parsed.parameter_count(), driftdb_types::DataType::Text);
                 Statement::Prepare { name: name.clone(), types, text: text.clone() }
             }
             Body::Execute { name, args } => self.execute(name, args)?,
@@ -52,7 +48,7 @@ impl Binder<'_> {
                 Statement::Drop(self.drop(*kind, *if_exists, names)?)
             }
             Body::Explain { statement, analyze, format } => Statement::Explain(Explain {
-                statement: Box::new(self.statement(statement, parsed)?),
+                statement: Box::new(self.statement(statement)?),
                 analyze: *analyze,
                 format: *format,
             }),

@@ -8,6 +8,7 @@ use sqlparser::tokenizer::Token;
 use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
 use super::rewrite::{Lifted, parse_statement};
+use super::tokens::is_word;
 use super::{copy, transaction, utility};
 
 /// What DROP drops.
@@ -83,6 +84,9 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
         return Err(cursor.error());
     };
     match word.as_str() {
+        "update" | "delete" if has_words(cursor, &["current", "of"]) => {
+            Ok(Body::Unsupported("WHERE CURRENT OF".into()))
+        }
         "select" | "with" | "values" | "table" | "insert" | "update" | "delete" => {
             Ok(Body::Tree(Box::new(parse_statement(cursor, lifted)?)))
         }
@@ -134,8 +138,12 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
         (_, "table", _) | (true, "index", _) | (true, "unique", "index")
     );
     if ours {
-        let statement = parse_statement(cursor, lifted)?;
-        return Ok(Body::Tree(Box::new(statement)));
+        return match parse_statement(cursor, lifted) {
+            Ok(statement) => Ok(Body::Tree(Box::new(statement))),
+            Err(error) => {
+                foreign_form(cursor).map_or(Err(error), |what| Ok(Body::Unsupported(what)))
+            }
+        };
     }
     let kind = if create { "CREATE" } else { "ALTER" };
     match (second.as_str(), third.as_str()) {
@@ -157,6 +165,39 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
         }
         (second, _) => Ok(Body::Unsupported(format!("{kind} {}", second.to_uppercase()))),
     }
+}
+
+/// Whether words follow each other somewhere in a statement.
+fn has_words(cursor: &Cursor<'_>, words: &[&str]) -> bool {
+    cursor
+        .tokens
+        .windows(words.len())
+        .any(|window| window.iter().zip(words).all(|(token, expected)| is_word(token, expected)))
+}
+
+/// What PostgreSQL's CREATE TABLE and ALTER TABLE can do and the parser cannot.
+fn foreign_form(cursor: &Cursor<'_>) -> Option<String> {
+    const WORDS: [&str; 13] = [
+        "attach",
+        "detach",
+        "inherit",
+        "inherits",
+        "storage",
+        "statistics",
+        "schema",
+        "cluster",
+        "partition",
+        "tablespace",
+        "including",
+        "oids",
+        "compression",
+    ];
+    let alter = cursor.tokens.first().is_some_and(|token| is_word(token, "alter"));
+    let kind = if alter { "ALTER TABLE" } else { "CREATE TABLE" };
+    WORDS
+        .iter()
+        .find(|word| has_words(cursor, &[word]))
+        .map(|word| format!("{kind} ... {}", word.to_uppercase()))
 }
 
 impl Body {
@@ -207,6 +248,13 @@ fn tree_tag(tree: &ast::Statement) -> &'static str {
         ast::Statement::CreateTable(_) => "CREATE TABLE",
         ast::Statement::CreateIndex(_) => "CREATE INDEX",
         ast::Statement::AlterTable(_) => "ALTER TABLE",
+        // WITH before a change.
+        ast::Statement::Query(query) => match &*query.body {
+            ast::SetExpr::Insert(_) => "INSERT",
+            ast::SetExpr::Update(_) => "UPDATE",
+            ast::SetExpr::Delete(_) => "DELETE",
+            _ => "SELECT",
+        },
         _ => "SELECT",
     }
 }

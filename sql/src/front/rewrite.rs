@@ -5,7 +5,7 @@
 //! * A row lock becomes `FOR UPDATE OF "#n"`, where *n* is its place in a list that keeps the whole of it.
 //! * `BETWEEN SYMMETRIC` becomes BETWEEN with the marker `@-@` before the lower bound; PostgreSQL has
 //!   that operator for paths only.
-//! * `TABLE t` becomes `SELECT * FROM t`; `ISNULL` and `NOTNULL` are spelt out.
+//! * `TABLE t` becomes `SELECT * FROM t`; `ISNULL`, `NOTNULL` and `TRIM(LEADING FROM x)` are spelt out.
 
 use std::collections::BTreeMap;
 
@@ -75,7 +75,7 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    ["for", "as", "between", "table", "isnull", "notnull"]
+    ["for", "as", "between", "table", "isnull", "notnull", "leading", "trailing", "both"]
         .iter()
         .any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
@@ -113,10 +113,22 @@ fn one(
             if is_word(token, "isnull") { &["IS", "NULL"] } else { &["IS", "NOT", "NULL"] };
         let keywords = words.iter().map(|w| token_at(Token::make_keyword(w), position, end(token)));
         out.extend(keywords);
+    } else if is_trim(cursor, out.last()) {
+        cursor.at += 1;
+        out.push(token.clone());
+        let blank = Token::SingleQuotedString(" ".to_owned());
+        out.push(token_at(blank, position, end(token)));
     } else {
         return Ok(false);
     }
     Ok(true)
+}
+
+/// Whether `TRIM(LEADING FROM` and its kin stand here: the parser wants the characters named.
+fn is_trim(cursor: &Cursor<'_>, before: Option<&TokenWithSpan>) -> bool {
+    before.is_some_and(|token| token.token == Token::LParen)
+        && matches!(cursor.peek_word(0).as_deref(), Some("leading" | "trailing" | "both"))
+        && cursor.peek_word(1).as_deref() == Some("from")
 }
 
 /// Whether a query may start after a token.

@@ -161,12 +161,11 @@ fn split_operator(symbol: &str, from: u32, to: u32, out: &mut Vec<TokenWithSpan>
     };
     match known {
         Some(token) if !special && core.len() < symbol.len() => {
-            let mut at = from + core.len() as u32;
-            out.push(token_at(token, from, at));
-            for sign in symbol[core.len()..].chars() {
+            let signs = from + core.len() as u32;
+            out.push(token_at(token, from, signs));
+            for (at, sign) in (signs..).zip(symbol[core.len()..].chars()) {
                 let token = if sign == '+' { Token::Plus } else { Token::Minus };
                 out.push(token_at(token, at, at + 1));
-                at += 1;
             }
         }
         _ => out.push(token_at(Token::CustomBinaryOperator(symbol.to_owned()), from, to)),

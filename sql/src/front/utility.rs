@@ -14,6 +14,9 @@ pub(crate) fn set(cursor: &mut Cursor<'_>) -> Result<Body> {
     if let Some(body) = super::transaction::set(cursor)? {
         return Ok(body);
     }
+    if cursor.accept(&["session", "authorization"]) {
+        return Ok(Body::Unsupported("SET SESSION AUTHORIZATION".into()));
+    }
     let mut scope = SetScope::Session;
     if cursor.peek_word(1).is_some_and(|word| word != "to") {
         if cursor.accept(&["local"]) {
@@ -48,12 +51,9 @@ pub(crate) fn set(cursor: &mut Cursor<'_>) -> Result<Body> {
         cursor.expect_end()?;
         return Ok(Body::Set { name: "client_encoding".into(), value, scope });
     }
-    for unsupported in [["session", "authorization"], ["role", ""]] {
-        let words: Vec<&str> = unsupported.into_iter().filter(|w| !w.is_empty()).collect();
-        let assigned = cursor.tokens.get(cursor.at + 1).is_some_and(|t| t.token == Token::Eq);
-        if !assigned && cursor.accept(&words) {
-            return Ok(Body::Unsupported(format!("SET {}", words.join(" ").to_uppercase())));
-        }
+    let assigned = cursor.tokens.get(cursor.at + 1).is_some_and(|token| token.token == Token::Eq);
+    if !assigned && cursor.peek_word(1).as_deref() != Some("to") && cursor.accept(&["role"]) {
+        return Ok(Body::Unsupported("SET ROLE".into()));
     }
     let name = setting(cursor)?;
     if !cursor.accept_token(&Token::Eq) {
@@ -314,10 +314,11 @@ pub(crate) fn explain(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Bo
         analyze = cursor.accept(&["analyze"]) || cursor.accept(&["analyse"]);
         cursor.accept(&["verbose"]);
     }
+    let from = cursor.at;
     let inner = body(cursor, lifted)?;
-    match &inner {
-        Body::Tree(_) | Body::Execute { .. } | Body::Unsupported(_) => {}
-        _ => return Err(cursor.error()),
+    if !matches!(inner, Body::Tree(_) | Body::Execute { .. } | Body::Unsupported(_)) {
+        cursor.at = from;
+        return Err(cursor.error());
     }
     Ok(Body::Explain { statement: Box::new(inner), analyze, format })
 }

@@ -1,0 +1,133 @@
+//! A catalog in memory, with a past.
+
+use std::sync::Arc;
+
+use driftdb_query::{
+    Catalog, CatalogAt, Check, Column, ColumnId, Index, IndexColumn, IndexId, Result, RowKey,
+    SqlError, Statement, Table, TableId,
+};
+use driftdb_sql::{BindContext, ParsedStatement, bind, parse};
+use driftdb_storage::{KeyspaceId, Timestamp};
+use driftdb_types::{DataType, EvalContext, SqlState, Value};
+
+/// Tables by name; `old` existed only before 2024, `t` had no column `c` then.
+pub(crate) struct Fixture {
+    tables: Vec<Arc<Table>>,
+    past: Vec<Arc<Table>>,
+}
+
+/// 2024-01-01 00:00:00 UTC in nanoseconds.
+const TURN: u64 = 1_704_067_200_000_000_000;
+
+fn table(id: u32, name: &str, columns: &[(&str, DataType, i32)], key: &[u16]) -> Table {
+    let columns = columns.iter().enumerate().map(|(index, (name, ty, typmod))| Column {
+        id: ColumnId(index as u16 + 1),
+        name: (*name).into(),
+        ty: *ty,
+        typmod: *typmod,
+        not_null: key.contains(&(index as u16 + 1)),
+        default: None,
+        missing: Value::Null,
+    });
+    let index = Index {
+        id: IndexId(id + 1000),
+        name: format!("{name}_pkey"),
+        keyspace: None,
+        columns: key
+            .iter()
+            .map(|id| IndexColumn { column: ColumnId(*id), descending: false })
+            .collect(),
+        unique: true,
+        primary: true,
+        constraint: true,
+    };
+    Table {
+        id: TableId(id),
+        schema: "public".into(),
+        name: name.into(),
+        keyspace: KeyspaceId(id),
+        key: if key.is_empty() { RowKey::RowId } else { RowKey::Primary },
+        columns: columns.collect(),
+        indexes: if key.is_empty() { Vec::new() } else { vec![index] },
+        checks: Vec::new(),
+        row_count: None,
+        dropped_columns: 0,
+    }
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        use DataType as T;
+        let t = &[("a", T::Int4, -1), ("b", T::Text, -1), ("c", T::Numeric, 655_366)];
+        let t = table(1, "t", t, &[1]);
+        let mut u =
+            table(2, "u", &[("a", T::Int8, -1), ("d", T::Date, -1), ("v", T::Varchar, 9)], &[]);
+        u.columns[1].default = Some("CURRENT_DATE".into());
+        u.checks.push(Check { name: "u_a_check".into(), condition: "a > 0".into() });
+        let w = &[
+            ("ts", T::Timestamptz, -1),
+            ("f", T::Float8, -1),
+            ("ok", T::Bool, -1),
+            ("i", T::Interval, -1),
+            ("s", T::Int2, -1),
+        ];
+        let w = table(3, "w", w, &[]);
+        let then = table(1, "t", &[("a", T::Int4, -1), ("b", T::Text, -1)], &[1]);
+        let old = table(4, "old", &[("x", T::Int4, -1)], &[1]);
+        Self {
+            tables: vec![Arc::new(t), Arc::new(u), Arc::new(w)],
+            past: vec![Arc::new(then), Arc::new(old)],
+        }
+    }
+}
+
+impl Catalog for Fixture {
+    fn table(
+        &mut self,
+        schema: Option<&str>,
+        name: &str,
+        at: CatalogAt,
+    ) -> Result<Option<Arc<Table>>> {
+        let tables = match at {
+            CatalogAt::AsOf(time) if time.0 < TURN => &self.past,
+            _ => &self.tables,
+        };
+        let found = tables.iter().find(|table| table.name == name);
+        Ok(found.filter(|_| schema.is_none_or(|schema| schema == "public")).cloned())
+    }
+
+    fn index(&mut self, _: Option<&str>, name: &str) -> Result<Option<(Arc<Table>, IndexId)>> {
+        Ok(self.tables.iter().find_map(|table| {
+            let index = table.indexes.iter().find(|index| index.name == name)?;
+            Some((table.clone(), index.id))
+        }))
+    }
+
+    fn time_of_sequence(&mut self, sequence: u64) -> Result<Timestamp> {
+        if sequence > 100 {
+            let message = format!("there is no sequence number {sequence}");
+            return Err(SqlError::new(SqlState::InvalidParameterValue, message));
+        }
+        Ok(Timestamp(TURN + sequence))
+    }
+}
+
+/// Binds a statement; also yields the parameters' types.
+pub(crate) fn bind_one(
+    statement: &ParsedStatement,
+    params: Option<&[Value]>,
+) -> Result<(Statement, Vec<DataType>)> {
+    let mut catalog = Fixture::new();
+    let eval = EvalContext::default();
+    let mut param_types = Vec::new();
+    let mut cx =
+        BindContext { catalog: &mut catalog, eval: &eval, param_types: &mut param_types, params };
+    let bound = bind(statement, &mut cx)?;
+    Ok((bound, param_types))
+}
+
+/// Parses and binds the first statement of a text.
+pub(crate) fn bind_text(sql: &str) -> Result<(Statement, Vec<DataType>)> {
+    let statements = parse(sql)?;
+    bind_one(statements.first().expect("a statement"), None)
+}
