@@ -40,7 +40,14 @@ pub(crate) fn depth(tokens: &[TokenWithSpan]) -> Result<u32> {
     // For each open bracket, the depth that the chain inside it reached since the last comma.
     let mut open: Vec<u32> = vec![0];
     let (mut sum, mut deepest) = (0_u32, 0_u32);
+    // Prefix operators one after the other: the parser recurses for each, and would call the one at
+    // which it stops a syntax error.
+    let mut prefixes = 0_u32;
     for token in tokens {
+        prefixes = if is_prefix(&token.token) { prefixes + 1 } else { 0 };
+        if prefixes > MAX_DEPTH {
+            return Err(too_deep().at(tokens::start(token)));
+        }
         match &token.token {
             Token::LParen | Token::LBracket | Token::LBrace => {
                 open.push(1);
@@ -113,6 +120,14 @@ fn deepens(word: &str) -> bool {
         "array",
     ];
     WORDS.iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
+}
+
+fn is_prefix(token: &Token) -> bool {
+    match token {
+        Token::Minus | Token::Plus | Token::Tilde | Token::AtSign => true,
+        Token::Word(word) => word.quote_style.is_none() && word.value.eq_ignore_ascii_case("not"),
+        _ => false,
+    }
 }
 
 fn is_operator(token: &Token) -> bool {
