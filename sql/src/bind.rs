@@ -16,14 +16,17 @@ mod case;
 mod coerce;
 mod compare;
 mod conflict;
+mod constraint;
 mod copy;
 mod create;
 mod delete;
 mod expr;
 mod from;
+mod function_scan;
 mod insert;
 mod join;
 mod literal;
+mod lock;
 pub(crate) mod names;
 mod order;
 mod position;
@@ -79,6 +82,7 @@ pub fn bind(statement: &ParsedStatement, cx: &mut BindContext<'_>) -> Result<Sta
         let content = statement.content();
         let mut binder =
             Binder::new(&mut *cx.catalog, cx.eval, &mut *cx.param_types, cx.params, Some(content));
+        binder.text = Some((statement.text(), statement.position()));
         let bound = binder.statement(&content.body)?;
         binder.check_times_used()?;
         binder.check_parameters(count)?;
@@ -106,6 +110,8 @@ pub(crate) struct Binder<'a> {
     params: Option<&'a [Value]>,
     /// What was lifted out of the statement; `None` for stored expressions.
     content: Option<&'a Content>,
+    /// The statement's text and where it begins.
+    text: Option<(&'a str, u32)>,
     next_column: u32,
     next_cte: u32,
     scopes: Vec<Scope>,
@@ -130,6 +136,7 @@ impl<'a> Binder<'a> {
             param_types,
             params,
             content,
+            text: None,
             next_column: 0,
             next_cte: 0,
             scopes: Vec::new(),

@@ -1,17 +1,16 @@
 //! CREATE TABLE and CREATE INDEX.
 
 use driftdb_query::{
-    CatalogAt, Column, ColumnId, ColumnSpec, ConstraintSpec, CreateIndex, CreateTable, Expr,
-    LogicalPlan, Query, Result, SqlError, Statement,
+    Column, ColumnId, ColumnSpec, ConstraintSpec, CreateIndex, CreateTable, Expr, LogicalPlan,
+    Query, Result, SqlError, Statement,
 };
 use driftdb_types::{DataType, SqlState, Value};
 use sqlparser::ast;
 
 use super::Binder;
-use super::names::{ident, ident_position, object_name, truncate};
+use super::names::{ident, ident_position, object_name};
 use super::position::{Placed, bare};
-use super::scope::{Clause, Named, Scope};
-use super::stored::relation;
+use super::scope::{Clause, Scope};
 
 /// A table's definition as it is collected.
 pub(crate) struct Definition {
@@ -175,210 +174,6 @@ impl Binder<'_> {
             .at_expr(expr)
     }
 
-    /// The constraints in a column's definition.
-    pub(crate) fn column_constraints(
-        &mut self,
-        definition: &mut Definition,
-        column: &ast::ColumnDef,
-    ) -> Result<()> {
-        let name = ident(&column.name);
-        for option in &column.options {
-            let given = option.name.as_ref();
-            match &option.option {
-                ast::ColumnOption::PrimaryKey(_) => {
-                    self.primary_key(definition, given, vec![name.clone()])?;
-                }
-                ast::ColumnOption::Unique(_) => {
-                    self.unique(definition, given, vec![name.clone()])?;
-                }
-                ast::ColumnOption::Check(check) => {
-                    self.check(
-                        definition,
-                        given.or(check.name.as_ref()),
-                        &check.expr,
-                        Some(&name),
-                    )?;
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// A constraint of the table.
-    pub(crate) fn constraint(
-        &mut self,
-        definition: &mut Definition,
-        constraint: &ast::TableConstraint,
-    ) -> Result<()> {
-        match constraint {
-            ast::TableConstraint::PrimaryKey(key) => {
-                let columns = key_columns(&key.columns)?;
-                self.primary_key(definition, key.name.as_ref(), columns)
-            }
-            ast::TableConstraint::Unique(key) => {
-                if key.nulls_distinct == ast::NullsDistinctOption::NotDistinct {
-                    return Err(SqlError::unsupported("UNIQUE NULLS NOT DISTINCT"));
-                }
-                let columns = key_columns(&key.columns)?;
-                self.unique(definition, key.name.as_ref(), columns)
-            }
-            ast::TableConstraint::Check(check) => {
-                self.check(definition, check.name.as_ref(), &check.expr, None)
-            }
-            ast::TableConstraint::ForeignKey(_) => Err(SqlError::unsupported("a foreign key")),
-            ast::TableConstraint::Exclude(_) => Err(SqlError::unsupported("EXCLUDE")),
-            _ => Err(SqlError::unsupported("this kind of constraint")),
-        }
-    }
-
-    fn primary_key(
-        &mut self,
-        definition: &mut Definition,
-        name: Option<&ast::Ident>,
-        columns: Vec<String>,
-    ) -> Result<()> {
-        if definition.has_primary {
-            let message =
-                format!("multiple primary keys for table \"{}\" are not allowed", definition.table);
-            let error = SqlError::new(SqlState::InvalidTableDefinition, message);
-            return Err(error);
-        }
-        definition.has_primary = true;
-        check_key(definition, &columns, "primary key")?;
-        for column in &mut definition.columns {
-            column.not_null |= columns.contains(&column.name);
-        }
-        let name = self.constraint_name(definition, name, &[], "pkey")?;
-        definition.constraints.push(ConstraintSpec::PrimaryKey { name, columns });
-        Ok(())
-    }
-
-    fn unique(
-        &mut self,
-        definition: &mut Definition,
-        name: Option<&ast::Ident>,
-        columns: Vec<String>,
-    ) -> Result<()> {
-        check_key(definition, &columns, "unique")?;
-        let name = self.constraint_name(definition, name, &columns, "key")?;
-        definition.constraints.push(ConstraintSpec::Unique { name, columns });
-        Ok(())
-    }
-
-    fn check(
-        &mut self,
-        definition: &mut Definition,
-        name: Option<&ast::Ident>,
-        expr: &ast::Expr,
-        column: Option<&String>,
-    ) -> Result<()> {
-        let columns: Vec<Named> = definition
-            .columns
-            .iter()
-            .map(|spec| {
-                let id = self.column_id();
-                Named { name: spec.name.clone(), expr: Expr::Column { id, ty: spec.ty } }
-            })
-            .collect();
-        let bound = self.check_over(&definition.table, columns.clone(), expr)?;
-        // Named after the column, if there is but one.
-        let mut used: Vec<String> = Vec::new();
-        super::aggregate::for_each_column(&bound, &mut |id| {
-            let name = columns.iter().find(|c| super::scope::column_of(&c.expr) == Some(id));
-            if let Some(named) = name
-                && !used.contains(&named.name)
-            {
-                used.push(named.name.clone());
-            }
-        });
-        let about = match (column, &used[..]) {
-            (Some(column), _) | (None, [column]) => vec![column.clone()],
-            _ => Vec::new(),
-        };
-        let name = self.constraint_name(definition, name, &about, "check")?;
-        let condition = expr.to_string();
-        definition.constraints.push(ConstraintSpec::Check { name, condition });
-        Ok(())
-    }
-
-    /// A CHECK's condition, bound over some columns.
-    pub(crate) fn check_over(
-        &mut self,
-        table: &str,
-        columns: Vec<Named>,
-        expr: &ast::Expr,
-    ) -> Result<Expr> {
-        let relations = vec![relation(table, columns.clone())];
-        self.scopes.push(Scope::with(Clause::Check, relations, columns));
-        let bound = self.predicate(expr, "CHECK");
-        self.scopes.pop();
-        let bound = bound?;
-        if has_subquery(&bound) {
-            let message = "cannot use subquery in check constraint";
-            return Err(SqlError::new(SqlState::FeatureNotSupported, message)).at_expr(expr);
-        }
-        Ok(bound)
-    }
-
-    /// The name that was given, or the one that PostgreSQL would choose: table, columns and a label,
-    /// with a number if that is taken.
-    pub(crate) fn constraint_name(
-        &mut self,
-        definition: &mut Definition,
-        given: Option<&ast::Ident>,
-        columns: &[String],
-        label: &str,
-    ) -> Result<String> {
-        if let Some(given) = given {
-            let name = ident(given);
-            if definition.taken.contains(&name) {
-                let message = format!(
-                    "constraint \"{name}\" for relation \"{}\" already exists",
-                    definition.table
-                );
-                return Err(
-                    SqlError::new(SqlState::DuplicateObject, message).at(ident_position(given))
-                );
-            }
-            definition.taken.push(name.clone());
-            return Ok(name);
-        }
-        let name = self.free_name(&definition.table, columns, label, &definition.taken)?;
-        definition.taken.push(name.clone());
-        Ok(name)
-    }
-
-    pub(crate) fn free_name(
-        &mut self,
-        table: &str,
-        columns: &[String],
-        label: &str,
-        taken: &[String],
-    ) -> Result<String> {
-        let mut base = table.to_owned();
-        for column in columns {
-            base = format!("{base}_{column}");
-        }
-        for number in 0..10_000_u32 {
-            let suffix = if number == 0 { String::new() } else { number.to_string() };
-            let tail = format!("_{label}{suffix}");
-            let mut head = base.clone();
-            while head.len() + tail.len() > super::names::MAX_NAME_BYTES {
-                head.pop();
-            }
-            let name = truncate(format!("{head}{tail}"));
-            let clash = taken.contains(&name)
-                || label != "check"
-                    && (self.catalog.table(None, &name, CatalogAt::Statement)?.is_some()
-                        || self.catalog.index(None, &name)?.is_some());
-            if !clash {
-                return Ok(name);
-            }
-        }
-        Err(SqlError::new(SqlState::ProgramLimitExceeded, format!("no free name for \"{base}\"")))
-    }
-
     pub(crate) fn create_index(&mut self, create: &ast::CreateIndex) -> Result<Statement> {
         if create.predicate.is_some() {
             return Err(SqlError::unsupported("a partial index"));
@@ -438,31 +233,6 @@ fn twice(name: &str) -> SqlError {
     SqlError::new(SqlState::DuplicateColumn, message)
 }
 
-/// The names of a key's columns.
-fn key_columns(columns: &[ast::IndexColumn]) -> Result<Vec<String>> {
-    columns
-        .iter()
-        .map(|column| match bare(&column.column.expr) {
-            ast::Expr::Identifier(name) => Ok(ident(name)),
-            other => Err(SqlError::unsupported("a key on an expression")).at_expr(other),
-        })
-        .collect()
-}
-
-fn check_key(definition: &Definition, columns: &[String], kind: &str) -> Result<()> {
-    for (index, column) in columns.iter().enumerate() {
-        if !definition.columns.iter().any(|spec| spec.name == *column) {
-            let message = format!("column \"{column}\" named in key does not exist");
-            return Err(SqlError::new(SqlState::UndefinedColumn, message));
-        }
-        if columns[..index].contains(column) {
-            let message = format!("column \"{column}\" appears twice in {kind} constraint");
-            return Err(SqlError::new(SqlState::DuplicateColumn, message));
-        }
-    }
-    Ok(())
-}
-
 /// A column that is not in the catalog yet.
 fn column_of_spec(spec: &ColumnSpec) -> Column {
     Column {
@@ -476,7 +246,7 @@ fn column_of_spec(spec: &ColumnSpec) -> Column {
     }
 }
 
-fn has_subquery(expr: &Expr) -> bool {
+pub(crate) fn has_subquery(expr: &Expr) -> bool {
     let mut found = matches!(expr, Expr::Subquery(_));
     expr.for_each_child(&mut |child| found |= has_subquery(child));
     found

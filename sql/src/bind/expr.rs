@@ -180,10 +180,10 @@ impl Binder<'_> {
         left: Option<(&ast::Expr, Expr)>,
         right: (&ast::Expr, Expr),
     ) -> Result<Expr> {
-        let place = match &left {
+        let place = self.operator_position(symbol, right.0).or_else(|| match &left {
             Some((left, _)) => position(left),
             None => position(right.0),
-        };
+        });
         let resolved = resolve_operator(
             symbol,
             left.as_ref().map(|(_, bound)| bound.ty()),
@@ -201,6 +201,19 @@ impl Binder<'_> {
             args.push(self.coerce(bound, *ty, -1, CastContext::Implicit).at_expr(expr)?);
         }
         Ok(Expr::Call { function: resolved.id, args, ty: resolved.result })
+    }
+
+    /// Where an operator's symbol stands: before its right operand. The tree does not remember it.
+    fn operator_position(&self, symbol: &str, right: &ast::Expr) -> Option<u32> {
+        let (text, from) = self.text.filter(|_| self.content.is_some())?;
+        let count = position(right)?.checked_sub(from)? as usize;
+        let end = text.char_indices().nth(count)?.0;
+        let before = text[..end].trim_end_matches(|c: char| c.is_whitespace() || c == '(');
+        let left = before.strip_suffix(symbol).or_else(|| match symbol {
+            "<>" => before.strip_suffix("!="),
+            _ => None,
+        })?;
+        Some(from + left.chars().count() as u32)
     }
 
     /// An operator between bound operands.

@@ -1,6 +1,5 @@
 //! Queries: WITH, SELECT with all its clauses, row locks.
 
-use driftdb_concurrency::WaitPolicy;
 use driftdb_query::{ColId, Expr, LockClause, LogicalPlan, Result, SortKey, SqlError};
 use driftdb_types::{DataType, SqlState};
 use sqlparser::ast;
@@ -12,7 +11,6 @@ use super::order::{order_keys, sort_key};
 use super::position::{Placed, bare};
 use super::scope::{Clause, Cte, Scope, column_of};
 use super::target::{NO_META, Rows, Target};
-use crate::front::rewrite::lock_index;
 
 /// The clauses around a SELECT that it must know of.
 struct Around<'e> {
@@ -266,76 +264,6 @@ impl Binder<'_> {
         }
         Ok(Some(on))
     }
-
-    /// Row locks: the scans concerned yield their keys.
-    fn locks(
-        &mut self,
-        clauses: &[ast::LockClause],
-        plan: &mut LogicalPlan,
-        select: &ast::Select,
-        grouped: bool,
-    ) -> Result<Vec<LockClause>> {
-        let Some(content) = self.content else { return Ok(Vec::new()) };
-        let mut locks: Vec<LockClause> = Vec::new();
-        for clause in clauses {
-            let request = clause.of.as_ref().and_then(lock_index);
-            let Some(request) = request.and_then(|index| content.lifted.locks.get(index)) else {
-                return Err(SqlError::internal("a lock clause that was not lifted"));
-            };
-            let conflict = if select.distinct.is_some() {
-                Some("DISTINCT clause")
-            } else if grouped {
-                Some("GROUP BY clause")
-            } else if select.having.is_some() {
-                Some("HAVING clause")
-            } else if !self.scope().aggregates.is_empty() {
-                Some("aggregate functions")
-            } else {
-                None
-            };
-            if let Some(conflict) = conflict {
-                let message = format!("FOR UPDATE is not allowed with {conflict}");
-                return Err(SqlError::new(SqlState::FeatureNotSupported, message));
-            }
-            let relations = self.scope().relations.clone();
-            for name in &request.of {
-                if !relations.iter().any(|relation| relation.name == name.name) {
-                    let message = format!(
-                        "relation \"{}\" in FOR UPDATE clause not found in FROM clause",
-                        name.name
-                    );
-                    return Err(SqlError::new(SqlState::UndefinedTable, message).at(name.position));
-                }
-            }
-            for relation in relations {
-                let named = request.of.iter().any(|name| name.name == relation.name);
-                let (Some(table), Some(key)) = (relation.table, relation.lockable) else {
-                    continue;
-                };
-                if !(request.of.is_empty() || named) || locks.iter().any(|lock| lock.key == key) {
-                    continue;
-                }
-                let first = relation.columns.first().and_then(|column| column_of(&column.expr));
-                if !first.is_some_and(|first| yield_key(plan, first, key)) {
-                    let message = "FOR UPDATE cannot be applied to a table read in the past";
-                    return Err(SqlError::new(SqlState::FeatureNotSupported, message));
-                }
-                let wait = if request.no_wait || request.skip_locked {
-                    WaitPolicy::NoWait
-                } else {
-                    WaitPolicy::Wait(None)
-                };
-                locks.push(LockClause {
-                    table,
-                    key,
-                    strength: request.strength,
-                    wait,
-                    skip_locked: request.skip_locked,
-                });
-            }
-        }
-        Ok(locks)
-    }
 }
 
 /// DISTINCT limits what may be sorted by.
@@ -400,25 +328,6 @@ fn trim(mut rows: Rows, visible: usize) -> Rows {
         rows.plan = LogicalPlan::Project { input: Box::new(rows.plan), exprs };
     }
     rows
-}
-
-/// Makes the scan with a certain first column yield its key; not one of the past.
-fn yield_key(plan: &mut LogicalPlan, first: ColId, wanted: ColId) -> bool {
-    match plan {
-        LogicalPlan::Scan { columns, key, at, .. } => {
-            let found = columns.first().is_some_and(|column| column.id == first)
-                && !matches!(at, driftdb_concurrency::ReadAt::AsOf(_));
-            if found {
-                *key = Some(wanted);
-            }
-            found
-        }
-        LogicalPlan::Filter { input, .. } => yield_key(input, first, wanted),
-        LogicalPlan::Join { left, right, .. } => {
-            yield_key(left, first, wanted) || yield_key(right, first, wanted)
-        }
-        _ => false,
-    }
 }
 
 fn check_supported(select: &ast::Select) -> Result<()> {
