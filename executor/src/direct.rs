@@ -15,6 +15,7 @@ use driftdb_types::Value;
 
 use crate::context::{ExecContext, Run, State};
 use crate::evaluate::row::{evaluate_free, evaluate_row, holds};
+use crate::operator::bounds::fit_key;
 use crate::statement::delete::delete_row;
 use crate::statement::insert::Inserter;
 use crate::statement::row::hold_definition;
@@ -120,6 +121,10 @@ impl Direct {
         self.key.clear();
         for expr in point.key {
             self.key.push(evaluate_free(expr, run)?);
+        }
+        let primary = access.table.primary_key();
+        if !primary.is_some_and(|index| fit_key(&access.table, index, &mut self.key)) {
+            return Ok(false);
         }
         let Some(key) = point_key(&access.table, &self.key) else { return Ok(false) };
         self.bytes.clear();

@@ -6,6 +6,7 @@
 pub(crate) mod access;
 pub(crate) mod aggregate;
 pub(crate) mod apply;
+pub(crate) mod bounds;
 pub(crate) mod cte;
 pub(crate) mod distinct;
 pub(crate) mod filter;

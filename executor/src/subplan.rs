@@ -14,7 +14,7 @@ use crate::context::Run;
 use crate::evaluate::{Rows, evaluate as evaluate_expr};
 use crate::operator::group_table::GroupTable;
 use crate::operator::{BoxOperator, build, outer, pull, rebind};
-use crate::vector::{Vector, VectorBuilder};
+use crate::vector::{Vector, VectorBuilder, hashes_agree};
 
 /// A subplan that was met.
 pub(crate) struct SubplanState {
@@ -203,14 +203,8 @@ fn exists(operator: &mut BoxOperator, run: &mut Run<'_, '_>) -> Result<Value> {
 
 /// Whether the comparison is equality on columns whose hashes agree between both sides.
 fn is_equality(left: &[Expr], operators: &[FunctionId], right: &[DataType]) -> bool {
-    let same_family = |a: DataType, b: DataType| {
-        use DataType as T;
-        let integer = |ty| matches!(ty, T::Int2 | T::Int4 | T::Int8);
-        let string = |ty| matches!(ty, T::Text | T::Varchar | T::Name);
-        a == b || (integer(a) && integer(b)) || (string(a) && string(b))
-    };
     operators.iter().all(|id| function(*id).comparison() == Some(Comparison::Eq))
-        && left.iter().zip(right).all(|(left, right)| same_family(left.ty(), *right))
+        && left.iter().zip(right).all(|(left, right)| hashes_agree(left.ty(), *right))
 }
 
 /// `left[i] op[i] right[i]` for all *i*, three-valued.

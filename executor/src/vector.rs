@@ -19,7 +19,7 @@ use driftdb_types::{DataType, Value};
 
 pub use bitmap::Bitmap;
 pub use builder::VectorBuilder;
-pub(crate) use compare::hash_rows;
+pub(crate) use compare::{hash_rows, hashes_agree};
 pub(crate) use gather::NO_ROW;
 pub(crate) use text::TextData;
 pub(crate) use write::{write_binary, write_text};

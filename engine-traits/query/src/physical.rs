@@ -24,7 +24,7 @@ pub enum KeyBound {
 
 /// Which entries of a key or index to visit: equality on a prefix of its columns, then at most one
 /// range on the next. Expressions are free of columns (constants, parameters, outer values) and have
-/// their column's type; if one is NULL, nothing matches.
+/// their column's type, or a string's or integer's of another width; if one is NULL, nothing matches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeyBounds {
     /// Values of the leading columns.

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use driftdb_query::{Expr, Result};
-use driftdb_types::{DataType, FunctionId};
+use driftdb_types::{Comparison, DataType, FunctionId, Value};
 
 use super::{Rows, call, evaluate};
 use crate::context::Run;
-use crate::vector::{Bitmap, Vector};
+use crate::operator::group_table::GroupTable;
+use crate::vector::{Bitmap, Vector, hashes_agree};
 
 /// A vector of truth values computed from row numbers.
 pub(super) fn from_truth(len: usize, truth: impl Fn(usize) -> Option<bool>) -> Vector {
@@ -72,6 +73,14 @@ pub(super) fn in_list(
 ) -> Result<Vector> {
     let input = evaluate(input, rows, run)?;
     let equal = driftdb_types::function(equal);
+    if list.len() >= LOOKED_UP
+        && rows.len() >= LOOKED_UP
+        && equal.comparison() == Some(Comparison::Eq)
+        && let Some(constants) = constants(list, run)
+        && list.iter().all(|candidate| hashes_agree(input.ty(), candidate.ty()))
+    {
+        return look_up(&input, list[0].ty(), constants, negated);
+    }
     let mut result = vec![Some(negated); rows.len()];
     let mut open = Vec::with_capacity(rows.len());
     for (row, result) in result.iter_mut().enumerate() {
@@ -113,4 +122,44 @@ pub(super) fn in_list(
         });
     }
     Ok(from_truth(rows.len(), |row| result[row]))
+}
+
+/// From so many rows and candidates on, candidates that are constants go into a hash table.
+const LOOKED_UP: usize = 8;
+
+/// The values of candidates, if they are known.
+fn constants(list: &[Expr], run: &Run<'_, '_>) -> Option<Vec<Value>> {
+    list.iter()
+        .map(|candidate| match candidate {
+            Expr::Const { value, .. } => Some(value.clone()),
+            Expr::Param { index, .. } => run.cx.params.get(*index).cloned(),
+            _ => None,
+        })
+        .collect()
+}
+
+fn look_up(
+    input: &Arc<Vector>,
+    ty: DataType,
+    candidates: Vec<Value>,
+    negated: bool,
+) -> Result<Vector> {
+    let has_null = candidates.iter().any(Value::is_null);
+    let known = candidates.into_iter().filter(|value| !value.is_null());
+    let keys = [Arc::new(Vector::from_values(ty, known)?)];
+    let mut table = GroupTable::new(&[ty]);
+    for (row, hash) in GroupTable::hash(&keys, keys[0].len()).into_iter().enumerate() {
+        table.insert(&keys, row, hash);
+    }
+    let input = std::slice::from_ref(input);
+    let hashes = GroupTable::hash(input, input[0].len());
+    Ok(from_truth(hashes.len(), |row| {
+        if input[0].is_null(row) {
+            None
+        } else if table.find(input, row, hashes[row]).is_some() {
+            Some(!negated)
+        } else {
+            (!has_null).then_some(negated)
+        }
+    }))
 }

@@ -3,14 +3,13 @@
 use std::ops::Bound;
 
 use driftdb_concurrency::{ReadAt, RowBatch, ScanRequest, ScanState};
-use driftdb_query::{AccessPath, Expr, KeyBound, KeyBounds, Result, SqlError, TableAccess};
+use driftdb_query::{AccessPath, Expr, Result, SqlError, TableAccess};
 use driftdb_storage::KeyspaceId;
-use driftdb_tables::{
-    ByteRange, Cell, RowReader, ValueBound, index_range, point_key, primary_range,
-};
+use driftdb_tables::{ByteRange, Cell, RowReader, point_key};
 use driftdb_types::{SqlState, Value, decode_value};
 
 use super::Operator;
+use super::bounds::{byte_range, fit_key, index_of};
 use super::filter::filtered;
 use crate::batch::{BATCH_ROWS, Batch, RowBuffer};
 use crate::context::Run;
@@ -38,42 +37,6 @@ enum State {
     Done,
 }
 
-/// The values of key bounds; `None` where one is NULL, which nothing matches.
-fn values(exprs: &[Expr], run: &mut Run<'_, '_>) -> Result<Vec<Value>> {
-    exprs.iter().map(|expr| evaluate_free(expr, run)).collect()
-}
-
-fn bound(bound: &KeyBound, run: &mut Run<'_, '_>) -> Result<ValueBound> {
-    Ok(match bound {
-        KeyBound::Unbounded => ValueBound::Unbounded,
-        KeyBound::Included(expr) => ValueBound::Included(evaluate_free(expr, run)?),
-        KeyBound::Excluded(expr) => ValueBound::Excluded(evaluate_free(expr, run)?),
-    })
-}
-
-/// The bytes of a range; `None` if nothing can match.
-pub(crate) fn byte_range(
-    access: &TableAccess,
-    bounds: &KeyBounds,
-    run: &mut Run<'_, '_>,
-) -> Result<Option<ByteRange>> {
-    let equal = values(&bounds.equal, run)?;
-    let (lower, upper) = (bound(&bounds.lower, run)?, bound(&bounds.upper, run)?);
-    match &access.path {
-        AccessPath::Index { index, .. } => {
-            let index = access.table.index(*index).ok_or_else(|| unknown_index(access))?;
-            Ok(index_range(&access.table, index, &equal, &lower, &upper))
-        }
-        AccessPath::Table { .. } | AccessPath::Point { .. } => {
-            Ok(primary_range(&access.table, &equal, &lower, &upper))
-        }
-    }
-}
-
-fn unknown_index(access: &TableAccess) -> SqlError {
-    SqlError::internal(format!("table {} has no such index", access.table.name))
-}
-
 /// Leaves out of a range what was read, up to and including `last`.
 pub(crate) fn go_on_after(range: &mut ByteRange, last: &[u8], reverse: bool) {
     let bound = Bound::Excluded(last.to_vec());
@@ -97,8 +60,13 @@ impl Access {
     /// The rows of a point, which is the whole result.
     fn point(&mut self, key: &[Expr], run: &mut Run<'_, '_>) -> Result<Option<Batch>> {
         self.state = State::Done;
-        let key = values(key, run)?;
-        let Some(key) = point_key(&self.access.table, &key) else { return Ok(None) };
+        let table = &self.access.table;
+        let mut values = Vec::with_capacity(key.len());
+        for expr in key {
+            values.push(evaluate_free(expr, run)?);
+        }
+        let fits = table.primary_key().is_some_and(|index| fit_key(table, index, &mut values));
+        let Some(key) = point_key(table, &values).filter(|_| fits) else { return Ok(None) };
         let mut row = Vec::new();
         if !run.cx.txn.get(self.access.table.keyspace, &key, self.access.at, &mut row)? {
             return Ok(None);
@@ -111,10 +79,9 @@ impl Access {
     /// The keyspace that is scanned.
     fn keyspace(&self) -> Result<KeyspaceId> {
         match &self.access.path {
-            AccessPath::Index { index, .. } => {
-                let index = self.access.table.index(*index);
-                index.and_then(|index| index.keyspace).ok_or_else(|| unknown_index(&self.access))
-            }
+            AccessPath::Index { index, .. } => index_of(&self.access, *index)?
+                .keyspace
+                .ok_or_else(|| SqlError::internal("the primary key is no index of its own")),
             AccessPath::Table { .. } | AccessPath::Point { .. } => Ok(self.access.table.keyspace),
         }
     }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use driftdb_concurrency::{IsolationLevel, ReadAt, TxnError, WaitPolicy};
-use driftdb_query::{ConflictTarget, IndexId, PhysicalConflict, PhysicalInsert, Result, SqlError};
-use driftdb_tables::{Inserted, RowState, TableWriter, point_key};
+use driftdb_query::{
+    ConflictTarget, PhysicalConflict, PhysicalInsert, Result, RowKey, SqlError, Table,
+};
+use driftdb_tables::{Conflict, Inserted, RowState, TableWriter, index_entry, point_key};
 use driftdb_types::{SqlState, Value};
 
 use super::output::Output;
@@ -77,15 +79,17 @@ impl<'a> Inserter<'a> {
                 }
                 Inserted::Conflict(conflict) => conflict,
             };
-            let handled =
-                insert.on_conflict.as_ref().filter(|action| covers(action, conflict.index));
-            let Some(action) = handled else {
+            let handled = match &insert.on_conflict {
+                Some(action) => self.arbiter(action, &conflict, &row, run)?,
+                None => None,
+            };
+            let (Some(action), Some(existing_key)) = (&insert.on_conflict, handled) else {
                 return Err(self.writer.conflict_error(&conflict, &row, run.cx.eval));
             };
             let done = if action.update.is_some() {
-                self.update_existing(action, &conflict.existing_key, &row, run)?
+                self.update_existing(action, &existing_key, &row, run)?
             } else {
-                self.check_visible(&conflict.existing_key, run)?;
+                self.check_visible(&existing_key, run)?;
                 true
             };
             if done {
@@ -93,6 +97,43 @@ impl<'a> Inserter<'a> {
             }
         }
         Err(TxnError::ConcurrentUpdate.into())
+    }
+
+    /// The key of the row that ON CONFLICT is about. A conflict in another index does not matter if
+    /// one of those that it names has one, too: these are asked first.
+    fn arbiter(
+        &self,
+        action: &PhysicalConflict,
+        conflict: &Conflict,
+        row: &[Value],
+        run: &mut Run<'_, '_>,
+    ) -> Result<Option<Vec<u8>>> {
+        let table = &self.insert.table;
+        let ConflictTarget::Indexes(targets) = &action.target else {
+            return Ok(Some(conflict.existing_key.clone()));
+        };
+        if targets.contains(&conflict.index) {
+            return Ok(Some(conflict.existing_key.clone()));
+        }
+        for index in targets.iter().filter_map(|id| table.index(*id)) {
+            let mut existing_key = Vec::new();
+            match index.keyspace {
+                Some(space) => {
+                    let (entry, exclusive) = index_entry(table, index, row, &[]);
+                    let at = ReadAt::Newest;
+                    if exclusive && run.cx.txn.get(space, &entry, at, &mut existing_key)? {
+                        return Ok(Some(existing_key));
+                    }
+                }
+                None => {
+                    let Some(key) = primary_key(table, row) else { continue };
+                    if self.writer.newest(run.cx.txn, &key)?.is_some() {
+                        return Ok(Some(key));
+                    }
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Above READ COMMITTED, a row that the snapshot does not show must not decide what happens.
@@ -142,16 +183,9 @@ impl<'a> Inserter<'a> {
         let cx = &mut *run.cx;
         self.writer.update(cx.txn, cx.store, key, &existing, &new, cx.eval)?;
         self.touched.add(key, run)?;
-        if let Some(primary) = table.primary_key() {
-            // The key may have changed with the row.
-            let values: Option<Vec<Value>> = primary
-                .columns
-                .iter()
-                .map(|column| table.position(column.column).map(|at| new[at].clone()))
-                .collect();
-            if let Some(moved) = values.and_then(|values| point_key(table, &values)) {
-                self.touched.add(&moved, run)?;
-            }
+        // The key may have changed with the row.
+        if let Some(moved) = primary_key(table, &new) {
+            self.touched.add(&moved, run)?;
         }
         self.rows += 1;
         self.output.add(&new, run)?;
@@ -159,11 +193,15 @@ impl<'a> Inserter<'a> {
     }
 }
 
-fn covers(action: &PhysicalConflict, index: IndexId) -> bool {
-    match &action.target {
-        ConflictTarget::Any => true,
-        ConflictTarget::Indexes(indexes) => indexes.contains(&index),
+/// The storage key of a row, if it is the primary key.
+fn primary_key(table: &Table, row: &[Value]) -> Option<Vec<u8>> {
+    if table.key != RowKey::Primary {
+        return None;
     }
+    let columns = &table.primary_key()?.columns;
+    let values: Option<Vec<Value>> =
+        columns.iter().map(|key| table.position(key.column).map(|at| row[at].clone())).collect();
+    point_key(table, &values?)
 }
 
 fn second_time() -> SqlError {

@@ -64,6 +64,14 @@ fn fold(seed: u64, hash: u64) -> u64 {
     (seed.rotate_left(23) ^ hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
+/// Whether rows of two types can be looked up by hash: equal values hash alike, and are compared alike.
+pub(crate) fn hashes_agree(a: DataType, b: DataType) -> bool {
+    use DataType as T;
+    let integer = |ty| matches!(ty, T::Int2 | T::Int4 | T::Int8);
+    let string = |ty| matches!(ty, T::Text | T::Varchar | T::Name);
+    a == b || (integer(a) && integer(b)) || (string(a) && string(b))
+}
+
 /// The hashes of rows over several columns.
 pub(crate) fn hash_rows<'a>(columns: impl IntoIterator<Item = &'a Vector>, len: usize) -> Vec<u64> {
     let mut hashes = vec![0x51_7c_c1_b7; len];

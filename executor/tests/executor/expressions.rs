@@ -123,12 +123,18 @@ fn comparison(depth: u32) -> BoxedStrategy<Expr> {
         .boxed()
 }
 
-fn in_list(depth: u32) -> BoxedStrategy<Expr> {
-    (
-        expr(DataType::Int4, depth),
+/// A few expressions, or so many constants that they are looked up.
+fn in_candidates(depth: u32) -> BoxedStrategy<Vec<Expr>> {
+    let constant = value(DataType::Int4).prop_map(|value| Expr::constant(value, DataType::Int4));
+    prop_oneof![
         prop::collection::vec(expr(DataType::Int4, depth), 1..4),
-        any::<bool>(),
-    )
+        prop::collection::vec(constant, 8..10),
+    ]
+    .boxed()
+}
+
+fn in_list(depth: u32) -> BoxedStrategy<Expr> {
+    (expr(DataType::Int4, depth), in_candidates(depth), any::<bool>())
         .prop_map(|(input, list, negated)| {
             let equal =
                 resolve_operator("=", Some(DataType::Int4), Some(DataType::Int4)).unwrap().id;
@@ -234,7 +240,7 @@ proptest! {
     #[test]
     fn vectors_agree_with_the_definition(
         expr in any_expr(),
-        rows in prop::collection::vec(row(), 0..12),
+        rows in prop::collection::vec(row(), 0..20),
     ) {
         let db = Database::new();
         let selected: Vec<&Row> = rows.iter().filter(|row| !row[2].is_null()).collect();

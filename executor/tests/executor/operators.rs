@@ -110,6 +110,31 @@ fn an_index_is_joined_by_applying_it() {
 }
 
 #[test]
+fn integer_bounds_may_have_another_width() {
+    let db = Database::new();
+    let table = db.create("t", &["a"]);
+    db.fill(&table, &[row(1, 1, ""), row(2, 2, ""), vec![int(3), Value::Null, Value::Null]]);
+    let (table, index) = index_b(&db, &table);
+    let keys = |bounds: KeyBounds| {
+        let path = AccessPath::Index { index, bounds };
+        let access = TableAccess { columns: vec![0], ..access(&table, path) };
+        first_column(&db.rows(PhysicalPlan::Access(access)).unwrap())
+    };
+    let equal = |v| KeyBounds { equal: vec![bigint(v)], ..KeyBounds::ALL };
+    assert_eq!(keys(equal(2)), [2]);
+    assert_eq!(keys(equal(1 << 40)), [0i64; 0]);
+    let none = || KeyBound::Unbounded;
+    // NULL is within no bounds.
+    assert_eq!(keys(bounds(none(), KeyBound::Excluded(bigint(1 << 40)))), [1, 2]);
+    assert_eq!(keys(bounds(KeyBound::Included(bigint(-1 << 40)), none())), [1, 2]);
+    assert_eq!(keys(bounds(KeyBound::Excluded(bigint(1)), none())), [2]);
+    assert_eq!(keys(bounds(KeyBound::Included(bigint(1 << 40)), none())), [0i64; 0]);
+    assert_eq!(keys(bounds(none(), KeyBound::Included(bigint(-1 << 40)))), [0i64; 0]);
+    let point = access(&table, AccessPath::Point { key: vec![bigint(1 << 40)] });
+    assert!(db.rows(PhysicalPlan::Access(point)).unwrap().is_empty());
+}
+
+#[test]
 fn the_past_is_read_as_of_its_time() {
     let db = Database::new();
     let table = db.create("t", &["a"]);

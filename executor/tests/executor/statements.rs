@@ -186,6 +186,36 @@ fn on_conflict_filter_and_target() {
 }
 
 #[test]
+fn on_conflict_asks_its_own_index_first() {
+    let db = Database::new();
+    let table = db.create("t", &["a"]);
+    let spec = CreateIndex {
+        table: Arc::clone(&table),
+        name: "t_b_key".into(),
+        if_not_exists: false,
+        unique: true,
+        columns: vec![(1, false)],
+    };
+    db.run(&PhysicalStatement::CreateIndex(spec)).unwrap();
+    let mut txn = db.begin();
+    let at = driftdb_concurrency::ReadAt::Statement;
+    let table = driftdb_tables::table_by_id(&mut *txn, table.id, at).unwrap().unwrap();
+    let index = table.indexes.iter().find(|index| !index.primary).unwrap().id;
+    db.fill(&table, &[row(1, 10, ""), row(2, 20, "")]);
+    // The primary key of one row, and the other's b.
+    let statement = |update| {
+        let target = ConflictTarget::Indexes(vec![index]);
+        PhysicalStatement::Insert(PhysicalInsert {
+            on_conflict: Some(PhysicalConflict { target, update, filter: None }),
+            ..insert(&table, &[row(1, 20, "new")])
+        })
+    };
+    db.run(&statement(None)).unwrap();
+    db.run(&statement(Some(vec![(2, slot(5, DataType::Text))]))).unwrap();
+    assert_eq!(db.all(&table), [row(1, 10, ""), row(2, 20, "new")]);
+}
+
+#[test]
 fn a_row_is_updated_once_even_if_joined_twice() {
     let db = Database::new();
     let table = db.create("t", &["a"]);
