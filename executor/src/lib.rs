@@ -11,7 +11,7 @@
 //!
 //! Invariants
 //! * An expression means what `driftdb_query::eval::eval` says; `evaluate` is faster and agrees
-//!   (tests/expressions.rs).
+//!   (tests/executor/expressions.rs).
 //! * Memory that grows with the data (hash tables, sorts, kept rows) is accounted for; beyond
 //!   [`ExecContext::memory_limit_bytes`] a statement fails with 53200.
 //! * Every loop over batches looks for a request to cancel.
