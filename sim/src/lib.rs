@@ -7,6 +7,7 @@ pub mod kernel;
 mod node;
 mod plan;
 mod scenario;
+mod sql;
 mod workload;
 
 pub use bugs::BUGS;

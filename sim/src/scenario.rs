@@ -11,23 +11,31 @@ use crate::fault::FaultCounts;
 use crate::kernel::simulate;
 use crate::node::{Machine, Workload};
 use crate::plan::Plan;
+use crate::workload::bank::Bank;
 use crate::workload::ledger::Ledger;
+use crate::workload::list_append::ListAppend;
 
 /// What to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
     /// Transfers straight on the transactional store: every commit accounted for.
     Ledger,
+    /// Transfers through SQL sessions: balances, time travel, indexes.
+    Bank,
+    /// Appending to lists through SQL sessions: which anomalies occur.
+    ListAppend,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Ledger];
+    pub const ALL: [Self; 3] = [Self::Ledger, Self::Bank, Self::ListAppend];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ledger => "ledger",
+            Self::Bank => "bank",
+            Self::ListAppend => "list-append",
         }
     }
 
@@ -39,6 +47,8 @@ impl Scenario {
     fn workload(self, plan: &Plan) -> Rc<dyn Workload> {
         match self {
             Self::Ledger => Rc::new(Ledger::new(plan)),
+            Self::Bank => Rc::new(Bank::new(plan)),
+            Self::ListAppend => Rc::new(ListAppend::new(plan)),
         }
     }
 }

@@ -1,3 +1,5 @@
 //! What clients do, and what must hold for them.
 
+pub(crate) mod bank;
 pub(crate) mod ledger;
+pub(crate) mod list_append;
