@@ -5,12 +5,13 @@ use std::time::Duration;
 use driftdb_env::Env;
 
 use crate::bugs::BUGS;
+use crate::memory;
 use crate::{FaultCounts, Scenario, SeedOptions, SeedReport, run_seed};
 
 const USAGE: &str = "\
 usage: driftdb sim [SCENARIO] [--seed N | --seeds COUNT] [--set KEY=VALUE]... [--bug NAME]
 
-  SCENARIO         one of them; all in turn if none is named
+  SCENARIO         one of them, or several with commas between; all in turn if none is named
   --seed N         run one seed and print its trace hash
   --seeds COUNT    run seeds 0 to COUNT - 1 of each scenario (default 100)
   --first N        begin at seed N instead of 0
@@ -24,6 +25,8 @@ struct Request {
     first: u64,
     count: u64,
     is_single: bool,
+    /// Where a fresh process takes the first scenario over.
+    resume_at: Option<u64>,
     options: SeedOptions,
 }
 
@@ -34,7 +37,7 @@ pub fn run(args: &[String]) -> i32 {
         return 0;
     }
     match parse(args) {
-        Ok(request) => run_request(&request),
+        Ok(request) => run_request(&request, args),
         Err(what) => {
             eprintln!("driftdb sim: {what}\n\n{USAGE}\n\nscenarios: {}", names().join(", "));
             2
@@ -52,6 +55,7 @@ fn parse(args: &[String]) -> Result<Request, String> {
         first: 0,
         count: 100,
         is_single: false,
+        resume_at: None,
         options: SeedOptions::default(),
     };
     let mut args = args.iter();
@@ -90,10 +94,13 @@ fn parse(args: &[String]) -> Result<Request, String> {
                     return Err("--bug has no effect in a release build".into());
                 }
             }
+            // Not in the usage: how a fresh process is told where to go on.
+            "--resume-at" => request.resume_at = Some(number(value()?)?),
             name if !name.starts_with('-') => {
-                let scenario = Scenario::of(name);
-                let scenario = scenario.ok_or_else(|| format!("no scenario \"{name}\""))?;
-                request.scenarios = vec![scenario];
+                let scenario = |name: &str| {
+                    Scenario::of(name).ok_or_else(|| format!("no scenario \"{name}\""))
+                };
+                request.scenarios = name.split(',').map(scenario).collect::<Result<_, _>>()?;
             }
             flag => return Err(format!("no option \"{flag}\"")),
         }
@@ -104,6 +111,25 @@ fn parse(args: &[String]) -> Result<Request, String> {
     // Before anything runs: a wrong setting is a wrong command line.
     crate::scenario::check_settings(&request.options)?;
     Ok(request)
+}
+
+impl Request {
+    /// The arguments for a process that does the rest: from `seed` of `scenario` on.
+    fn rest(&self, scenario: Scenario, seed: u64, end: u64) -> Vec<String> {
+        let left = self.scenarios.iter().skip_while(|other| **other != scenario);
+        let names: Vec<&str> = left.map(|scenario| scenario.name()).collect();
+        let mut args = vec![
+            names.join(","),
+            format!("--first={}", self.first),
+            format!("--seeds={}", end - self.first),
+            format!("--resume-at={seed}"),
+        ];
+        args.extend(
+            self.options.settings.iter().map(|(key, value)| format!("--set={key}={value}")),
+        );
+        args.extend(self.options.bug.map(|bug| format!("--bug={bug}")));
+        args
+    }
 }
 
 /// What many seeds came to.
@@ -139,13 +165,16 @@ impl Totals {
     }
 }
 
-fn run_request(request: &Request) -> i32 {
+fn run_request(request: &Request, args: &[String]) -> i32 {
     let clock = Env::os();
-    for &scenario in &request.scenarios {
+    for (index, &scenario) in request.scenarios.iter().enumerate() {
         let start = clock.now();
         let mut said = start;
         let mut totals = Totals::default();
-        for seed in request.first..request.first.saturating_add(request.count) {
+        // Only the first scenario may begin later: a fresh process takes over in its middle.
+        let first = request.resume_at.filter(|_| index == 0).unwrap_or(request.first);
+        let end = request.first.saturating_add(request.count);
+        for seed in first..end {
             let report = match run_seed(scenario, seed, &request.options) {
                 Ok(report) => report,
                 Err(what) => {
@@ -162,6 +191,13 @@ fn run_request(request: &Request) -> i32 {
                 return 1;
             }
             totals.add(&report);
+            if memory::is_large() && seed + 1 < end {
+                totals.print(scenario, clock.now() - start);
+                println!("  (goes on in a fresh process)");
+                let rest = request.rest(scenario, seed + 1, end);
+                eprintln!("driftdb sim: {}", memory::start_afresh(args, &rest));
+                return 2;
+            }
             let now = clock.now();
             if now - said > Duration::from_secs(10) {
                 said = now;

@@ -4,6 +4,7 @@ mod bugs;
 pub mod cli;
 mod fault;
 pub mod kernel;
+mod memory;
 mod node;
 mod plan;
 mod scenario;

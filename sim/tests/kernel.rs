@@ -30,13 +30,13 @@ fn busy(settings: KernelSettings) -> (Outcome, Vec<u32>) {
             sim.spawn(NODE, "worker", move || {
                 let path = format!("/file-{number}");
                 let file = env.disk().open(path.as_ref(), OpenHow::CreateNew, FileKind::Log);
-                let file = file.unwrap();
+                let file = file.expect("a new name");
                 for round in 0..5 {
                     let mut guard = latch.lock();
                     *guard += 1;
                     yield_now("holding the latch");
                     order.borrow_mut().push(number);
-                    file.write_at(round, b"x").unwrap();
+                    file.write_at(round, b"x").expect("no faults are set");
                     drop(guard);
                     env.sleep(Duration::from_micros(10));
                 }

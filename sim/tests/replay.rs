@@ -9,7 +9,8 @@ const CHILD: &str = "DRIFTDB_SIM_REPLAY_CHILD";
 
 fn traces() -> Vec<String> {
     let run = |scenario: Scenario, seed| {
-        let report = run_seed(scenario, seed, &SeedOptions::default()).unwrap();
+        let report =
+            run_seed(scenario, seed, &SeedOptions::default()).expect("no settings are fixed");
         assert_eq!(report.failure, None);
         format!("trace {} {seed} {:016x}", scenario.name(), report.trace_hash)
     };
