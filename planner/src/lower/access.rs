@@ -123,7 +123,8 @@ fn usable(scan: &Scan, predicates: &[Expr]) -> Vec<Usable> {
         for (column, value, comparison) in sides {
             let Some(position) = scanned_position(scan, column) else { continue };
             let free = !uses_any(value, &own) && !is_volatile(value) && !has_subquery(value);
-            if free && comparison != Comparison::Ne {
+            let same_keys = keys_alike(scan.table.columns[position].ty, value.ty());
+            if free && same_keys && comparison != Comparison::Ne {
                 found.push(Usable { predicate, position, comparison, value: value.clone() });
                 break;
             }
@@ -150,6 +151,15 @@ fn scanned_position(scan: &Scan, expr: &Expr) -> Option<usize> {
 /// String types whose keys are encoded alike. Blank-padded ones are not among them.
 fn same_encoding(ty: DataType) -> bool {
     matches!(ty, DataType::Text | DataType::Varchar)
+}
+
+/// Whether the values of a type can stand in a key of another: the executor converts widths of
+/// integers; anything else would compare the encodings of different things.
+fn keys_alike(column: DataType, value: DataType) -> bool {
+    let is_integer = |ty| matches!(ty, DataType::Int2 | DataType::Int4 | DataType::Int8);
+    column == value
+        || same_encoding(column) && same_encoding(value)
+        || is_integer(column) && is_integer(value)
 }
 
 fn candidate(scan: &Scan, index: &Index, usable: &[Usable]) -> Candidate {
