@@ -50,7 +50,7 @@ impl Plan {
             config: config(seed),
             isolation: draw(seed, "isolation", &ISOLATION_LEVELS),
             client_count: draw(seed, "clients", &[2, 3, 4]),
-            txn_count: draw(seed, "txns", &[4, 8, 16]),
+            txn_count: draw(seed, "txns", &[2, 5, 10]),
             lives: (0..lives).map(|life| draw_life(seed, life)).collect(),
         }
     }

@@ -1,9 +1,11 @@
 //! A client of the simulated node: a session, its answers as numbers and text, and its errors sorted
 //! by what they leave of the transaction.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driftdb_query::SqlError;
+use driftdb_server::session::Answers;
 use driftdb_server::{Node, Session, SessionOptions};
 use driftdb_types::{SqlState, Value};
 
@@ -37,16 +39,59 @@ impl From<SqlError> for Refusal {
 /// A client's connection.
 pub(crate) struct Client {
     session: Session,
+    /// The names of prepared statements by their text; `None` if every statement is sent anew.
+    prepared: Option<BTreeMap<String, String>>,
 }
 
 impl Client {
-    pub(crate) fn new(node: &Arc<Node>) -> Result<Self, Refusal> {
-        Ok(Self { session: Session::new(node, &SessionOptions::default())? })
+    /// A connection that prepares each statement once, or sends each anew.
+    pub(crate) fn new(node: &Arc<Node>, prepares: bool) -> Result<Self, Refusal> {
+        let session = Session::new(node, &SessionOptions::default())?;
+        Ok(Self { session, prepared: prepares.then(BTreeMap::new) })
     }
 
     /// Runs one statement with parameters; its rows.
     pub(crate) fn run(&mut self, text: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, Refusal> {
-        Ok(self.session.execute_with(text, params)?.rows)
+        if self.prepared.is_none() {
+            return Ok(self.session.execute_with(text, params)?.rows);
+        }
+        let mut answers = Answers::default();
+        let ran = self.run_prepared(text, params, &mut answers);
+        // As a driver does: Sync also after an error.
+        let synced = self.session.sync(&mut answers);
+        ran?;
+        synced?;
+        match (answers.error, answers.finished.pop()) {
+            (Some(error), _) => Err(error.into()),
+            (None, Some(answer)) => Ok(answer.rows),
+            (None, None) => Err(Refusal::Violation(format!("\"{text}\" gave no answer"))),
+        }
+    }
+
+    fn run_prepared(
+        &mut self,
+        text: &str,
+        params: &[Value],
+        answers: &mut Answers,
+    ) -> Result<(), SqlError> {
+        let Self { session, prepared: Some(prepared) } = self else {
+            return Err(SqlError::internal("asked only if statements are prepared"));
+        };
+        let name = match prepared.get(text) {
+            Some(name) => name.clone(),
+            None => {
+                let name = format!("s{}", prepared.len());
+                let oids: Vec<u32> = params.iter().map(|value| value.data_type().oid()).collect();
+                session.prepare(&name, text, &oids)?;
+                prepared.insert(text.to_owned(), name.clone());
+                name
+            }
+        };
+        let texts: Vec<String> = params.iter().map(wire_text).collect();
+        let raw: Vec<Option<&[u8]>> = texts.iter().map(|text| Some(text.as_bytes())).collect();
+        session.bind("", &name, &raw, &[], &[])?;
+        session.execute("", 0, answers)?;
+        Ok(())
     }
 
     /// Whether a query names a table that there is not.
@@ -81,6 +126,16 @@ impl Client {
                 Err(refusal)
             }
         }
+    }
+}
+
+/// A parameter as the wire has it in text format.
+fn wire_text(value: &Value) -> String {
+    match value {
+        Value::Int4(number) => number.to_string(),
+        Value::Int8(number) => number.to_string(),
+        Value::Text(text) => text.to_string(),
+        other => unreachable!("workloads pass numbers and text, not {other:?}"),
     }
 }
 

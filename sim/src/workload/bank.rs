@@ -209,7 +209,7 @@ fn read_as_of(client: &mut Client, sequence: u64) -> Result<View, Refusal> {
 impl Workload for Bank {
     fn recovered(&self, node: &Arc<Node>) -> Result<(), String> {
         let describe = |refusal| format!("the recovered database refuses: {refusal:?}");
-        let mut client = Client::new(node).map_err(describe)?;
+        let mut client = Client::new(node, false).map_err(describe)?;
         if client.is_missing(TRANSFERS).map_err(describe)? {
             if self.book.borrow().prepared {
                 return Err("durability: the tables were acknowledged and are gone".into());
@@ -224,7 +224,7 @@ impl Workload for Bank {
     }
 
     fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), String> {
-        let mut client = match Client::new(node) {
+        let mut client = match Client::new(node, self.draw(4) > 0) {
             Ok(client) => client,
             Err(refusal) => return go_on(refusal).map(|_| ()),
         };

@@ -131,7 +131,7 @@ fn values(list: &str) -> Result<Vec<u64>, Refusal> {
 impl Workload for ListAppend {
     fn recovered(&self, node: &Arc<Node>) -> Result<(), String> {
         let describe = |refusal| format!("the recovered database refuses: {refusal:?}");
-        let mut client = Client::new(node).map_err(describe)?;
+        let mut client = Client::new(node, false).map_err(describe)?;
         let all = "SELECT key, list FROM lists ORDER BY key";
         if client.is_missing(all).map_err(describe)? {
             if self.history.borrow().prepared {
@@ -152,7 +152,7 @@ impl Workload for ListAppend {
     }
 
     fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), String> {
-        let mut client = match Client::new(node) {
+        let mut client = match Client::new(node, self.draw(4) > 0) {
             Ok(client) => client,
             Err(refusal) => return go_on(refusal).map(|_| ()),
         };
