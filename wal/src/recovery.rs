@@ -186,12 +186,18 @@ fn check_unbegun(
     tail: Tail,
     report: Report<'_>,
 ) -> Result<()> {
+    let first = begun.first().expect("not empty").header;
     let last = begun.last().expect("not empty").header;
+    let mut before = last.number;
     for (segment, header) in unbegun {
+        if before.checked_add(1) != Some(segment.number) {
+            report(segment.damage(0, format!("the segment after {before:08x} is missing")))?;
+        }
+        before = segment.number;
         if let Some(header) = header
-            && (header.log_id != last.log_id || header.number > segment.number)
+            && (header.log_id != last.log_id || header.number >= first.number)
         {
-            // What an earlier use leaves is of this log and of a lower number.
+            // What an earlier use leaves is of this log, and of a segment that was released.
             report(segment.damage(0, "the file holds a segment that does not belong here"))?;
         }
     }
@@ -215,8 +221,10 @@ fn check_unbegun(
 /// Every step may be cut short by a crash and is then done again by the next open.
 pub(crate) fn repair(env: &Env, dir: &Path, inspected: &Inspected) -> Result<Lsn> {
     // Records of a segment that was not begun would be valid there: their files must go.
-    for segment in &inspected.unbegun {
+    // The last first, each for good: a gap in the numbers means that a segment was lost.
+    for segment in inspected.unbegun.iter().rev() {
         env.disk().remove(&segment.path)?;
+        env.disk().sync_dir(dir)?;
     }
     let last = inspected.begun.last().expect("not empty");
     let Begun { segment, header } = last;

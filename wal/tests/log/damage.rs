@@ -156,6 +156,22 @@ fn a_missing_or_foreign_segment_is_refused() {
         assert!(!bad.verify().is_empty(), "{what}");
         assert_eq!(bad.try_open().unwrap_err().kind(), ErrorKind::Corruption, "{what}");
     };
+    check("missing before a prepared one", &|bad| {
+        let last = bad.files(".wal").pop().unwrap();
+        let number = u32::from_str_radix(last.file_stem().unwrap().to_str().unwrap(), 16).unwrap();
+        let next = last.with_file_name(format!("{:08x}.wal", number + 1));
+        let prepared = last.with_file_name(format!("{:08x}.wal", number + 2));
+        assert!(bad.disk.write_file(&next, &[0; 4096]));
+        assert!(bad.disk.write_file(&prepared, &[0; 4096]));
+        assert_eq!(bad.verify(), []);
+        assert!(bad.disk.remove_file(&next));
+    });
+    check("a copy of one before in place of the last", &|bad| {
+        let begun = |file: &&PathBuf| bad.disk.read_file(file).unwrap().starts_with(b"DriftWAL");
+        let last = files.iter().rfind(begun).unwrap();
+        let other = bad.disk.read_file(&files[0]).unwrap();
+        assert!(bad.disk.write_file(last, &other));
+    });
     check("missing in the middle", &|bad| assert!(bad.disk.remove_file(&files[1])));
     check("the third in place of the second", &|bad| {
         let other = bad.disk.read_file(&files[2]).unwrap();
