@@ -43,14 +43,14 @@ fn draw<T: Clone>(seed: u64, name: &str, choices: &[T]) -> T {
 impl Plan {
     /// The plan of a seed.
     pub(crate) fn of(seed: u64) -> Self {
-        let lives = 1 + Rng::stream(seed, "lives").below(3);
+        let lives = draw(seed, "lives", &[1, 1, 2, 3]);
         Self {
             seed,
             kernel: kernel_settings(seed),
             config: config(seed),
             isolation: draw(seed, "isolation", &ISOLATION_LEVELS),
-            client_count: draw(seed, "clients", &[2, 3, 4]),
-            txn_count: draw(seed, "txns", &[2, 5, 10]),
+            client_count: draw(seed, "clients", &[2, 2, 3, 4]),
+            txn_count: draw(seed, "txns", &[3, 6, 12]),
             lives: (0..lives).map(|life| draw_life(seed, life)).collect(),
         }
     }
