@@ -25,9 +25,20 @@ pub(super) struct Planned {
     pub(super) is_long: bool,
     /// The direct form; kept here because it owns buffers.
     pub(super) direct: Mutex<Option<Direct>>,
-    /// The snapshot whose catalog it was bound to; none if it was not looked at.
-    bound_at: Option<Timestamp>,
+    /// What it was bound to.
+    bound_to: BoundTo,
     settings_epoch: u64,
+}
+
+/// The catalog that a plan was bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BoundTo {
+    /// It was not looked at.
+    Nothing,
+    /// As committed at a snapshot.
+    Snapshot(Timestamp),
+    /// With changes of the transaction itself, which may be rolled back.
+    OwnChanges,
 }
 
 /// What runs a statement.
@@ -114,12 +125,12 @@ impl Session {
         if planned.settings_epoch != self.settings.epoch() {
             return false;
         }
-        match (planned.bound_at, &self.block.txn) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(bound_at), Some(txn)) => {
+        match (planned.bound_to, &self.block.txn) {
+            (BoundTo::Nothing, _) => true,
+            (BoundTo::Snapshot(bound_at), Some(txn)) => {
                 !self.block.has_ddl() && self.node.catalog().is_same_at(bound_at, txn.snapshot_ts())
             }
+            (BoundTo::Snapshot(_), None) | (BoundTo::OwnChanges, _) => false,
         }
     }
 
@@ -146,7 +157,7 @@ impl Session {
                 param_types,
                 is_long: false,
                 direct: Mutex::new(None),
-                bound_at: None,
+                bound_to: BoundTo::Nothing,
                 settings_epoch,
             });
         }
@@ -154,7 +165,8 @@ impl Session {
         let (Some(txn), Some(parsed)) = (&mut self.block.txn, &prepared.parsed) else {
             return Err(SqlError::internal("a statement is bound without a transaction"));
         };
-        let bound_at = Some(txn.snapshot_ts());
+        let bound_to =
+            if own_changes { BoundTo::OwnChanges } else { BoundTo::Snapshot(txn.snapshot_ts()) };
         let node = &self.node;
         let mut catalog = node.catalog().reader(txn.as_mut(), node.store(), own_changes);
         let statement = bind(
@@ -181,7 +193,7 @@ impl Session {
                 param_types,
                 is_long,
                 direct,
-                bound_at,
+                bound_to,
                 settings_epoch,
             });
         }
@@ -193,7 +205,7 @@ impl Session {
             fields,
             param_types,
             direct: Mutex::new(direct),
-            bound_at,
+            bound_to,
             settings_epoch,
         })
     }

@@ -1,0 +1,12 @@
+//! The server as clients see it: in this process, on a free port, on every engine and control.
+#![expect(clippy::disallowed_methods, reason = "tests are clients, with sockets of their own")]
+
+mod bad_input;
+mod copy;
+mod harness;
+mod lifecycle;
+mod pipeline;
+mod raw;
+mod scripts;
+mod time_travel;
+mod wire;
