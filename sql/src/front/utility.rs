@@ -143,11 +143,21 @@ pub(crate) fn prepare(cursor: &mut Cursor<'_>) -> Result<Body> {
     }
     cursor.expect(&["as"])?;
     let text = cursor.rest_text().to_owned();
+    refuse_nesting(cursor)?;
     // Only to find syntax errors now, where the positions are the user's.
     match body(cursor, &mut Lifted::default())? {
         Body::Tree(_) => Ok(Body::Prepare { name, types, text }),
         Body::Unsupported(what) => Err(SqlError::unsupported(what)),
         _ => Err(SqlError::new(SqlState::SyntaxError, "this statement cannot be prepared")),
+    }
+}
+
+/// EXPLAIN and PREPARE take a query, not another of their kind; said before the parser follows a chain
+/// of them to the end of the stack.
+fn refuse_nesting(cursor: &Cursor<'_>) -> Result<()> {
+    match cursor.peek_word(0).as_deref() {
+        Some("explain" | "prepare") => Err(cursor.error()),
+        _ => Ok(()),
     }
 }
 
@@ -314,6 +324,7 @@ pub(crate) fn explain(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Bo
         analyze = cursor.accept(&["analyze"]) || cursor.accept(&["analyse"]);
         cursor.accept(&["verbose"]);
     }
+    refuse_nesting(cursor)?;
     let from = cursor.at;
     let inner = body(cursor, lifted)?;
     if !matches!(inner, Body::Tree(_) | Body::Execute { .. } | Body::Unsupported(_)) {

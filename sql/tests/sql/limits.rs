@@ -80,3 +80,13 @@ fn texts_have_a_longest_length() {
     let error = parse(&" ".repeat((16 << 20) + 1)).unwrap_err();
     assert_eq!(error.state, SqlState::ProgramLimitExceeded);
 }
+
+#[test]
+fn explain_and_prepare_do_not_nest() {
+    for word in ["explain ", "prepare a as ", "explain prepare a as "] {
+        let error = parse(&format!("{}select 1", word.repeat(5_000))).unwrap_err();
+        assert_eq!(error.state, driftdb_types::SqlState::SyntaxError, "{word}");
+    }
+    parse("prepare a as select 1").unwrap();
+    parse("explain select 1").unwrap();
+}
