@@ -5,6 +5,7 @@ use std::time::Duration;
 use driftdb_env::Env;
 
 use crate::bugs::BUGS;
+use crate::kernel::on_host_stack;
 use crate::memory;
 use crate::{FaultCounts, Scenario, SeedOptions, SeedReport, run_seed};
 
@@ -37,7 +38,8 @@ pub fn run(args: &[String]) -> i32 {
         return 0;
     }
     match parse(args) {
-        Ok(request) => run_request(&request, args),
+        // Once for all seeds: each would map and unmap the host's stack anew.
+        Ok(request) => on_host_stack(|| run_request(&request, args)),
         Err(what) => {
             eprintln!("driftdb sim: {what}\n\n{USAGE}\n\nscenarios: {}", names().join(", "));
             2
@@ -104,9 +106,6 @@ fn parse(args: &[String]) -> Result<Request, String> {
             }
             flag => return Err(format!("no option \"{flag}\"")),
         }
-    }
-    if request.is_single && request.scenarios.len() > 1 {
-        return Err("--seed needs a scenario".into());
     }
     // Before anything runs: a wrong setting is a wrong command line.
     crate::scenario::check_settings(&request.options)?;
@@ -183,7 +182,8 @@ fn run_request(request: &Request, args: &[String]) -> i32 {
                 }
             };
             if request.is_single {
-                println!("trace {:016x}, {} steps", report.trace_hash, report.step_count);
+                let (name, hash) = (scenario.name(), report.trace_hash);
+                println!("{name} seed {seed}: trace {hash:016x}, {} steps", report.step_count);
             }
             if let Some(failure) = &report.failure {
                 println!("{} seed {seed} FAILED: {failure}", scenario.name());

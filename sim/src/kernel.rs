@@ -10,7 +10,7 @@
 //! * Choosing the next fiber is O(1); a timer is O(log timers).
 //! * Nobody runnable and no timer means deadlock, exactly: every wait goes through the kernel.
 //!
-//! Sources: research/sim.md 2 (why fibers, and what they cost), \[FDB21\].
+//! Sources: research/sim.md 2 (why fibers, and what they cost), [FDB21].
 
 mod fiber;
 mod panics;
@@ -20,6 +20,7 @@ mod sim;
 mod trace;
 mod world;
 
+pub(crate) use fiber::on_host_stack;
 pub use scheduler::{KillAt, NodeId};
 pub use settings::{Chance, KernelSettings};
 pub use sim::{Outcome, Sim, simulate};

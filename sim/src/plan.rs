@@ -1,5 +1,5 @@
 //! The plan of one seed: every setting is drawn, so that each seed stresses something else (swarm
-//! testing, \[Groce12\]). Each draw has a random stream of its own: a new one shifts no other.
+//! testing, [Groce12]). Each draw has a random stream of its own: a new one shifts no other.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl Plan {
             kernel: kernel_settings(seed),
             config: config(seed),
             isolation: draw(seed, "isolation", &ISOLATION_LEVELS),
-            client_count: draw(seed, "clients", &[2, 2, 3, 4]),
+            client_count: draw(seed, "clients", &[2, 2, 2, 3, 4]),
             txn_count: draw(seed, "txns", &[3, 6, 12]),
             lives: (0..lives).map(|life| draw_life(seed, life)).collect(),
         }

@@ -75,6 +75,11 @@ impl Bank {
             let update = "UPDATE accounts SET balance = balance + $1 WHERE id = $2";
             let Transfer { source, target, amount } = transfer;
             client.run(update, &[number(-amount), Value::Int4(source as i32)])?;
+            if self.draw(4) == 0 {
+                client.run("SAVEPOINT mistake", &[])?;
+                client.run(update, &[number(77), Value::Int4(target as i32)])?;
+                client.run("ROLLBACK TO SAVEPOINT mistake", &[])?;
+            }
             client.run(update, &[number(amount), Value::Int4(target as i32)])?;
             client.run(
                 "INSERT INTO transfers VALUES ($1, $2, $3, $4)",
@@ -229,8 +234,10 @@ impl Workload for Bank {
             Err(refusal) => return go_on(refusal).map(|_| ()),
         };
         let mut refused_count = 0;
+        // Transfers only, transfers and audits, or everything.
+        let choices = [1, 12, 16][self.draw(3) as usize];
         for _ in 0..count {
-            let goes_on = match self.draw(16) {
+            let goes_on = match self.draw(choices) {
                 0..10 => self.try_transfer(&mut client)?,
                 10 | 11 => self.audit(&mut client, false)?,
                 12 => self.memorize(node, &mut client)?,

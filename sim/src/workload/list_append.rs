@@ -2,7 +2,7 @@
 //!
 //! Each value is appended once in the whole run, so a read of a list shows which versions of it came
 //! before, and in which order. From that alone [`history`] derives who depends on whom, without
-//! trusting a timestamp of the store: the idea of Elle \[Kingsbury20\].
+//! trusting a timestamp of the store: the idea of Elle [Kingsbury20].
 
 mod cycles;
 mod history;

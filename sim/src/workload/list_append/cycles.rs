@@ -1,4 +1,4 @@
-//! Cycles of dependencies, and which of them a level forbids \[Adya99\].
+//! Cycles of dependencies, and which of them a level forbids [Adya99].
 //!
 //! | Cycle of | is | forbidden from |
 //! | --- | --- | --- |

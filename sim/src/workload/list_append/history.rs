@@ -7,7 +7,7 @@
 //!   never committed: G1a), ends where a transaction ended (G1b), and shows own appends.
 //! * Dependencies have no cycle that the level forbids ([`super::cycles`]).
 //!
-//! Sources: \[Adya99\] for the phenomena, \[Kingsbury20\] for deriving them from lists.
+//! Sources: [Adya99] for the phenomena, [Kingsbury20] for deriving them from lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
