@@ -78,10 +78,22 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("driftdb: {error:#}");
+            eprintln!("driftdb: {}", explain(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and what is behind it; a cause that the message already tells is not told twice.
+fn explain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 fn exit_code(code: i32) -> ExitCode {

@@ -27,7 +27,7 @@ pub(crate) fn run(options: &NodeOptions) -> ExitCode {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("driftdb: {error:#}");
+            eprintln!("driftdb: {}", crate::explain(&error));
             ExitCode::from(UNCHECKED)
         }
     }

@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(url.database, "db");
         let url = Url::parse("postgres://[::1]:7").unwrap();
         assert_eq!((url.user.as_str(), url.host.as_str(), url.port), ("driftdb", "::1", 7));
-        assert!(Url::parse("mysql://x").is_err());
-        assert!(Url::parse("postgresql://h:port").is_err());
+        Url::parse("mysql://x").unwrap_err();
+        Url::parse("postgresql://h:port").unwrap_err();
     }
 }

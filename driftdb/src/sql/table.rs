@@ -97,7 +97,7 @@ fn caret(text: &str, position: usize) -> String {
     let number = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
     let line: Vec<char> = text.lines().nth(number - 1).unwrap_or_default().chars().collect();
-    let from = if column > SHOWN_CHARS - 10 { column - (SHOWN_CHARS - 10) } else { 0 };
+    let from = column.saturating_sub(SHOWN_CHARS - 10);
     let shown: String = line.iter().skip(from).take(SHOWN_CHARS).collect();
     let head = format!("LINE {number}: {}", if from > 0 { "..." } else { "" });
     let indent = head.chars().count() + column - from;

@@ -1,4 +1,5 @@
 //! The server as clients see it: in this process, on a free port, on every engine and control.
+#![expect(clippy::unwrap_used, reason = "a test fails where it is wrong")]
 #![expect(clippy::disallowed_methods, reason = "tests are clients, with sockets of their own")]
 
 mod bad_input;
