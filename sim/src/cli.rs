@@ -222,3 +222,57 @@ pub fn replay_command(scenario: Scenario, seed: u64, options: &SeedOptions) -> S
     }
     command
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(args: &str) -> i32 {
+        run(&args.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_exit_status_says_how_it_went() {
+        assert_eq!(status("ledger --seeds 3"), 0);
+        assert_eq!(status("bank,list-append --seed=1 --set storage.engine=btree"), 0);
+        assert_eq!(status("ledger --seeds 20 --bug wal.ack-before-sync"), 1);
+        for wrong in [
+            "nothing-of-that-name",
+            "--sed 1",
+            "--seed",
+            "--seed x",
+            "--seeds -1",
+            "--set storage.engine",
+            "--set storage.engine=floppy",
+            "--set sim.clients=many",
+            "--bug none",
+        ] {
+            assert_eq!(status(wrong), 2, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_failure_names_the_command_that_replays_it() {
+        let settings = vec![
+            ("storage.engine".to_owned(), "lsm".to_owned()),
+            ("sim.isolation".to_owned(), "read committed".to_owned()),
+        ];
+        let options = SeedOptions { settings, bug: None };
+        assert_eq!(
+            replay_command(Scenario::Bank, 17, &options),
+            "driftdb sim bank --seed 17 --set storage.engine=lsm --set 'sim.isolation=read committed'"
+        );
+    }
+
+    #[test]
+    fn a_fresh_process_is_asked_for_the_rest() {
+        let args = "bank,list-append --first 5 --seeds 10 --set storage.engine=lsm";
+        let parsed = |args: &[String]| parse(args).expect("a right command line");
+        let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
+        let request = parsed(&args);
+        let rest = parsed(&request.rest(Scenario::ListAppend, 9, 15));
+        assert_eq!(rest.scenarios, [Scenario::ListAppend]);
+        assert_eq!((rest.first, rest.count, rest.resume_at), (5, 10, Some(9)));
+        assert_eq!(rest.options.settings, request.options.settings);
+    }
+}
