@@ -16,12 +16,16 @@ pub(crate) fn conjuncts(expr: Expr, out: &mut Vec<Expr>) {
     }
 }
 
-/// Puts a conjunction together; `None` if there is nothing to hold.
+/// Puts a conjunction together; `None` if there is nothing to hold. Subqueries come last: they cost
+/// most, and are asked only for rows that pass the rest.
 pub(crate) fn conjoin(mut parts: Vec<Expr>) -> Option<Expr> {
     match parts.len() {
         0 => None,
         1 => parts.pop(),
-        _ => Some(Expr::And(parts)),
+        _ => {
+            parts.sort_by_key(has_subquery);
+            Some(Expr::And(parts))
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod join_order;
 pub(crate) mod prune;
 pub(crate) mod pushdown;
+pub(crate) mod simplify;
 pub(crate) mod unnest;
 
 use std::collections::BTreeSet;

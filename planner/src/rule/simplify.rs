@@ -1,0 +1,91 @@
+//! Simpler expressions that mean the same, for the rules that follow to see more.
+//!
+//! * A strict function of a NULL constant is NULL, its other arguments unasked (PostgreSQL folds it in
+//!   the planner, so that an overflow in them is not an error).
+//! * What every branch of a disjunction demands is demanded above it: `(a AND b) OR (a AND c)` is
+//!   `a AND (b OR c)`. A join condition written in each branch becomes one to join by.
+
+use driftdb_query::{Expr, LogicalPlan};
+use driftdb_types::{Value, function};
+
+use super::in_subqueries;
+use crate::expr::{conjoin, conjuncts, has_subquery, is_volatile};
+use crate::walk;
+
+/// Simplifies every expression of a plan, its subqueries' included.
+pub(crate) fn simplify(mut plan: LogicalPlan) -> LogicalPlan {
+    simplify_plan(&mut plan);
+    plan
+}
+
+fn simplify_plan(plan: &mut LogicalPlan) {
+    walk::for_each_expr_mut(plan, &mut |expr| {
+        in_subqueries(expr, &simplify);
+        simplify_expr(expr);
+    });
+    walk::for_each_input_mut(plan, &mut simplify_plan);
+}
+
+fn simplify_expr(expr: &mut Expr) {
+    expr.for_each_child_mut(&mut simplify_expr);
+    match expr {
+        Expr::Call { function: id, args, ty }
+            if function(*id).strict && args.iter().any(is_null) =>
+        {
+            *expr = Expr::constant(Value::Null, *ty);
+        }
+        Expr::Or(branches) => {
+            *expr = factored(std::mem::take(branches));
+        }
+        _ => {}
+    }
+}
+
+fn is_null(expr: &Expr) -> bool {
+    matches!(expr, Expr::Const { value: Value::Null, .. })
+}
+
+/// The disjunction of branches, what is common to all of them taken out.
+fn factored(branches: Vec<Expr>) -> Expr {
+    let branches = flattened(branches);
+    let mut rest: Vec<Vec<Expr>> = Vec::with_capacity(branches.len());
+    for branch in branches {
+        let mut parts = Vec::new();
+        conjuncts(branch, &mut parts);
+        rest.push(parts);
+    }
+    let (first, others) = rest.split_first().expect("a disjunction has branches");
+    let common: Vec<Expr> = first
+        .iter()
+        .filter(|part| others.iter().all(|branch| branch.contains(part)))
+        .filter(|part| !is_volatile(part) && !has_subquery(part))
+        .cloned()
+        .collect();
+    for branch in &mut rest {
+        branch.retain(|part| !common.contains(part));
+    }
+    let mut demanded = common;
+    // A branch that demands nothing more holds whenever the common part does.
+    if demanded.is_empty() || rest.iter().all(|branch| !branch.is_empty()) {
+        let branches = rest.into_iter().map(|branch| conjoin(branch).unwrap_or_else(Expr::truth));
+        demanded.push(Expr::Or(branches.collect()));
+    }
+    conjoin(demanded).unwrap_or_else(Expr::truth)
+}
+
+/// Branches that are disjunctions themselves, dissolved; the first one's list is reused, since chains
+/// nest on the left.
+fn flattened(branches: Vec<Expr>) -> Vec<Expr> {
+    let mut branches = branches.into_iter();
+    let mut flat = match branches.next() {
+        Some(Expr::Or(inner)) => inner,
+        first => Vec::from_iter(first),
+    };
+    for branch in branches {
+        match branch {
+            Expr::Or(inner) => flat.extend(inner),
+            other => flat.push(other),
+        }
+    }
+    flat
+}
