@@ -120,6 +120,8 @@ pub(crate) struct Binder<'a> {
     meta: BTreeMap<ColId, Meta>,
     used_times: Vec<u32>,
     used_ctes: BTreeSet<CteId>,
+    /// While a stored text is renamed: the names met in it.
+    named_parts: Option<Vec<stored::NamedPart>>,
 }
 
 impl<'a> Binder<'a> {
@@ -145,6 +147,7 @@ impl<'a> Binder<'a> {
             meta: BTreeMap::new(),
             used_times: Vec::new(),
             used_ctes: BTreeSet::new(),
+            named_parts: None,
         }
     }
 

@@ -113,8 +113,8 @@ impl Binder<'_> {
             return None;
         }
         let (mut inner, mut outer) = (false, false);
-        for arg in &call.args {
-            for_each_column(arg, &mut |id| {
+        for part in call.args.iter().chain(&call.filter) {
+            for_each_column(part, &mut |id| {
                 if self.scopes[level].display(id).is_some() {
                     inner = true;
                 } else if self.scopes[..level].iter().any(|scope| scope.display(id).is_some()) {

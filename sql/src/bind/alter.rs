@@ -16,6 +16,7 @@ use super::create::Definition;
 use super::names::{ident, ident_position, object_name};
 use super::predicate::any_of;
 use super::scope::Named;
+use super::stored::Renaming;
 
 /// ALTER TABLE as it is collected.
 struct Alteration {
@@ -124,10 +125,14 @@ impl Binder<'_> {
                 if table.column(&new).is_some() {
                     return Err(exists(&new, &table.name));
                 }
-                AlterAction::RenameColumn(column(old_column_name)?, new)
+                let position = column(old_column_name)?;
+                let rename = AlterAction::RenameColumn(position, new.clone());
+                return self.rename(alteration, rename, Renaming::Column(position), &new);
             }
             O::RenameTable { table_name: ast::RenameTableNameKind::To(name) } => {
-                AlterAction::RenameTable(object_name(name)?.name)
+                let new = object_name(name)?.name;
+                let rename = AlterAction::RenameTable(new.clone());
+                return self.rename(alteration, rename, Renaming::Table, &new);
             }
             O::AlterColumn { column_name, op } => {
                 let position = column(column_name)?;
@@ -141,6 +146,34 @@ impl Binder<'_> {
             }
         };
         alteration.actions.push((action, None));
+        Ok(())
+    }
+
+    /// A renaming, and the CHECKs that name what is renamed anew: they are kept as text.
+    fn rename(
+        &mut self,
+        alteration: &mut Alteration,
+        action: AlterAction,
+        renaming: Renaming,
+        new: &str,
+    ) -> Result<()> {
+        let table = alteration.table.clone();
+        let mut changed = Vec::new();
+        for check in &table.checks {
+            let condition = self.renamed_in(&check.condition, &table, renaming, new)?;
+            if condition != check.condition {
+                changed.push((check.name.clone(), condition));
+            }
+        }
+        for (name, _) in &changed {
+            alteration.actions.push((AlterAction::DropConstraint(name.clone()), None));
+        }
+        alteration.actions.push((action, None));
+        for (name, condition) in changed {
+            // It means what it meant: the rows need no check.
+            let check = ConstraintSpec::Check { name, condition };
+            alteration.actions.push((AlterAction::AddConstraint(check), None));
+        }
         Ok(())
     }
 

@@ -123,7 +123,7 @@ impl Binder<'_> {
     }
 
     /// CURRENT_DATE and the others that are called without brackets.
-    fn bare_function(&mut self, name: &str) -> Result<Expr> {
+    pub(crate) fn bare_function(&mut self, name: &str) -> Result<Expr> {
         let context = self.eval;
         match name {
             "current_catalog" => self.named_call("current_database", &[]),

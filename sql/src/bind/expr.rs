@@ -13,6 +13,13 @@ impl Binder<'_> {
         let expr = bare(expr);
         // Names and literals are most of what there is, and have no depth.
         match expr {
+            // The parser takes this reserved word for a name.
+            ast::Expr::Identifier(name)
+                if name.quote_style.is_none()
+                    && name.value.eq_ignore_ascii_case("current_schema") =>
+            {
+                return self.bare_function("current_schema");
+            }
             ast::Expr::Identifier(name) => return self.bare_column(name),
             ast::Expr::CompoundIdentifier(parts) => return self.qualified_column(parts),
             ast::Expr::Value(value) => return self.literal(value),

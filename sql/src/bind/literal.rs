@@ -1,7 +1,7 @@
 //! Literals, typed literals, intervals and parameters.
 
 use driftdb_query::{Expr, Result, SqlError};
-use driftdb_types::{CastContext, DataType, Numeric, SqlState, Value, parse_text};
+use driftdb_types::{CastContext, DataType, Interval, Numeric, SqlState, Value, parse_text};
 use sqlparser::ast;
 
 use super::Binder;
@@ -93,11 +93,50 @@ impl Binder<'_> {
         {
             text = format!("{} {}", text.trim(), field.to_string().to_lowercase());
         }
+        if interval.leading_field == Some(ast::DateTimeField::Minute)
+            && interval.last_field == Some(ast::DateTimeField::Second)
+        {
+            text = minutes_to_seconds(&text);
+        }
         let precision = interval.fractional_seconds_precision.or(interval.leading_precision);
         let modifiers: Vec<i64> = precision.into_iter().map(|p| p as i64).collect();
         let typmod = driftdb_types::make_typmod(DataType::Interval, &modifiers)?;
         let position = value.span.start.column as u32;
-        self.coerce(unknown(text), DataType::Interval, typmod, CastContext::Explicit)
-            .map_err(|error| if position > 0 { error.at(position) } else { error })
+        let bound = self
+            .coerce(unknown(text), DataType::Interval, typmod, CastContext::Explicit)
+            .map_err(|error| if position > 0 { error.at(position) } else { error })?;
+        Ok(match bound {
+            Expr::Const { value: Value::Interval(value), ty } => {
+                Expr::constant(Value::Interval(within_fields(value, field)), ty)
+            }
+            other => other,
+        })
     }
+}
+
+/// What is left of an interval when the fields after the last one named are cut off; days go with
+/// years and months.
+fn within_fields(value: Interval, last: Option<&ast::DateTimeField>) -> Interval {
+    use ast::DateTimeField as F;
+    const MINUTE_MICROS: i64 = 60_000_000;
+    let to = |unit: i64| value.micros / unit * unit;
+    match last {
+        Some(F::Year) => Interval { months: value.months / 12 * 12, days: 0, micros: 0 },
+        Some(F::Month) => Interval { days: 0, micros: 0, ..value },
+        Some(F::Day) => Interval { micros: 0, ..value },
+        Some(F::Hour) => Interval { micros: to(60 * MINUTE_MICROS), ..value },
+        Some(F::Minute) => Interval { micros: to(MINUTE_MICROS), ..value },
+        _ => value,
+    }
+}
+
+/// In MINUTE TO SECOND, `2:03` has no hours.
+fn minutes_to_seconds(text: &str) -> String {
+    let words = text.split_whitespace().map(|word| {
+        let digits = word.trim_start_matches(['+', '-']);
+        let sign = &word[..word.len() - digits.len()];
+        let is_short = digits.bytes().filter(|byte| *byte == b':').count() == 1;
+        if is_short { format!("{sign}0:{digits}") } else { word.to_owned() }
+    });
+    words.collect::<Vec<_>>().join(" ")
 }

@@ -8,6 +8,7 @@ use driftdb_types::{DataType, SqlState};
 use sqlparser::ast;
 
 use super::names::{ident, ident_position};
+use super::stored::NamedPart;
 use super::{Binder, Meta};
 
 /// A column under a name.
@@ -169,7 +170,10 @@ impl Binder<'_> {
         let position = ident_position(name);
         let text = ident(name);
         match self.find_bare(&text, position)? {
-            Some(expr) => Ok(expr),
+            Some(expr) => {
+                self.note_parts(std::slice::from_ref(name), &expr);
+                Ok(expr)
+            }
             None => Err(self.no_such_bare_column(&text).at(position)),
         }
     }
@@ -253,7 +257,19 @@ impl Binder<'_> {
         }
         let expr = first.expr.clone();
         self.note(level, &expr, position);
+        self.note_parts(parts, &expr);
         Ok(expr)
+    }
+
+    /// Remembers where a column and its table stand, for a renaming.
+    fn note_parts(&mut self, parts: &[ast::Ident], expr: &Expr) {
+        let Some(named) = &mut self.named_parts else { return };
+        if let [.., column] = parts {
+            named.push(NamedPart::new(column, column_of(expr)));
+        }
+        if let [.., table, _] = parts {
+            named.push(NamedPart::new(table, None));
+        }
     }
 
     /// The scope and place of a relation.

@@ -1,6 +1,7 @@
 //! Expressions that the catalog keeps as text: DEFAULT and CHECK.
 
 use driftdb_query::{ColId, Column, Expr, Result, SqlError, Table};
+use sqlparser::ast;
 use sqlparser::parser::Parser;
 
 use super::scope::{Clause, Named, Relation, Scope};
@@ -51,13 +52,43 @@ pub(crate) fn relation(name: &str, columns: Vec<Named>) -> Relation {
     Relation { name: name.to_owned(), schema: None, columns, table: None, lockable: None }
 }
 
+/// What gets a new name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Renaming {
+    /// The column at a position.
+    Column(usize),
+    /// The table.
+    Table,
+}
+
+/// A name in a stored text and what it names.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NamedPart {
+    from: u32,
+    to: u32,
+    /// The column; `None` for a table.
+    column: Option<ColId>,
+}
+
+impl NamedPart {
+    pub(crate) fn new(ident: &ast::Ident, column: Option<ColId>) -> Self {
+        let span = ident.span;
+        Self { from: span.start.column as u32, to: span.end.column as u32, column }
+    }
+}
+
+/// A name as a text says it: in quotes, where only so it is read back.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 impl Binder<'_> {
     /// Parses and binds a stored text in a scope of its own.
     fn stored(
         &mut self,
         sql: &str,
         scope: Scope,
-        work: impl FnOnce(&mut Self, &sqlparser::ast::Expr) -> Result<Expr>,
+        work: impl FnOnce(&mut Self, &ast::Expr) -> Result<Expr>,
     ) -> Result<Expr> {
         let source = Source::new(sql);
         let tokens = tokenize(&source)?;
@@ -91,6 +122,38 @@ impl Binder<'_> {
 
     fn check_text(&mut self, sql: &str, table: &Table, row: &[ColId]) -> Result<Expr> {
         self.condition_text(sql, &table.name, named_row(table, row))
+    }
+
+    /// A CHECK's text after a column or the table got a new name.
+    pub(crate) fn renamed_in(
+        &mut self,
+        sql: &str,
+        table: &Table,
+        renaming: Renaming,
+        new: &str,
+    ) -> Result<String> {
+        let row = self.row_ids(table);
+        self.named_parts = Some(Vec::new());
+        let bound = self.check_text(sql, table, &row);
+        let mut parts = self.named_parts.take().unwrap_or_default();
+        bound?;
+        parts.sort_by_key(|part| part.from);
+        let source = Source::new(sql);
+        let (mut out, mut end) = (String::new(), 1);
+        for part in parts {
+            let is_meant = match renaming {
+                Renaming::Column(position) => part.column == Some(row[position]),
+                Renaming::Table => part.column.is_none(),
+            };
+            // A subexpression may be bound more than once.
+            if is_meant && part.from >= end {
+                out.push_str(source.slice(end, part.from));
+                out.push_str(&quoted(new));
+                end = part.to;
+            }
+        }
+        out.push_str(source.slice(end, source.end));
+        Ok(out)
     }
 
     /// A stored condition over some columns.

@@ -1,13 +1,14 @@
 //! Subqueries inside expressions.
 
-use driftdb_query::{Expr, Result, SqlError, Subquery, SubqueryKind};
+use driftdb_query::{Expr, LogicalPlan, Result, SqlError, Subquery, SubqueryKind};
 use driftdb_types::{CastContext, DataType, SqlState, resolve_operator};
 use sqlparser::ast;
 
 use super::Binder;
 use super::position::Placed;
 use super::predicate::row_fields;
-use super::target::Rows;
+use super::target::{Rows, RowsColumn};
+use super::update::unequal_assignment;
 
 impl Binder<'_> {
     pub(crate) fn scalar_subquery(&mut self, query: &ast::Query) -> Result<Expr> {
@@ -20,6 +21,24 @@ impl Binder<'_> {
         }
         self.decide_columns(&mut rows)?;
         let ty = rows.columns[0].ty;
+        Ok(subquery(SubqueryKind::Scalar, rows, ty))
+    }
+
+    /// One of the `count` columns of a subquery's one row. The subquery is bound, and run, for each.
+    pub(crate) fn row_field(
+        &mut self,
+        query: &ast::Query,
+        index: usize,
+        count: usize,
+    ) -> Result<Expr> {
+        let mut rows = self.query(query)?;
+        if rows.columns.len() != count {
+            return Err(unequal_assignment());
+        }
+        self.decide_columns(&mut rows)?;
+        let RowsColumn { id, ty, .. } = rows.columns[index];
+        let exprs = vec![(id, Expr::Column { id, ty })];
+        rows.plan = LogicalPlan::Project { input: Box::new(rows.plan), exprs };
         Ok(subquery(SubqueryKind::Scalar, rows, ty))
     }
 

@@ -257,6 +257,21 @@ pub(crate) fn column_name(expr: &ast::Expr) -> String {
     figure(expr).unwrap_or_else(|| "?column?".to_owned())
 }
 
+/// The name that an expression gives to a cast of it.
+fn strong_name(mut expr: &ast::Expr) -> Option<String> {
+    loop {
+        expr = match bare(expr) {
+            ast::Expr::Cast { expr, .. } | ast::Expr::Collate { expr, .. } => expr,
+            ast::Expr::Case { else_result, .. } => else_result.as_deref()?,
+            ast::Expr::TypedString(_) | ast::Expr::Interval(_) => return None,
+            ast::Expr::Value(value) if matches!(value.value, ast::Value::Boolean(_)) => {
+                return None;
+            }
+            other => return figure(other),
+        };
+    }
+}
+
 fn figure(expr: &ast::Expr) -> Option<String> {
     use ast::Expr as E;
     let fixed = match bare(expr) {
@@ -264,12 +279,14 @@ fn figure(expr: &ast::Expr) -> Option<String> {
         E::CompoundIdentifier(parts) => return parts.last().map(ident),
         E::Function(function) => return object_name(&function.name).ok().map(|name| name.name),
         E::Cast { expr, data_type, .. } => {
-            return figure(expr).or_else(|| Some(super::type_name::short_name(data_type)));
+            // A type is a weak name: it gives way to any other, and to the type of an outer cast.
+            let inner = strong_name(expr);
+            return inner.or_else(|| Some(super::type_name::short_name(data_type)));
         }
         E::TypedString(typed) => return Some(super::type_name::short_name(&typed.data_type)),
         E::Collate { expr, .. } => return figure(expr),
         E::Case { else_result, .. } => {
-            let inner = else_result.as_deref().and_then(figure);
+            let inner = else_result.as_deref().and_then(strong_name);
             return Some(inner.unwrap_or_else(|| "case".to_owned()));
         }
         E::Subquery(query) => return query_column(&query.body),
@@ -280,6 +297,7 @@ fn figure(expr: &ast::Expr) -> Option<String> {
         E::Ceil { .. } => "ceil",
         E::Floor { .. } => "floor",
         E::Position { .. } => "position",
+        E::Substring { shorthand: true, .. } => "substr",
         E::Substring { .. } => "substring",
         E::Overlay { .. } => "overlay",
         E::AtTimeZone { .. } => "timezone",

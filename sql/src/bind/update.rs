@@ -12,7 +12,7 @@ use sqlparser::ast;
 use super::Binder;
 use super::from::check_names;
 use super::names::{ident, object_name};
-use super::position::Placed;
+use super::position::{Placed, bare};
 use super::predicate::row_fields;
 use super::returning::is_default;
 use super::scope::{Clause, Relation, Scope};
@@ -139,23 +139,12 @@ impl Binder<'_> {
     ) -> Result<Vec<(usize, Expr)>> {
         let mut bound: Vec<(usize, Expr)> = Vec::with_capacity(assignments.len());
         for assignment in assignments {
-            let pairs: Vec<(&ast::ObjectName, &ast::Expr)> = match &assignment.target {
-                ast::AssignmentTarget::ColumnName(name) => vec![(name, &assignment.value)],
+            let pairs: Vec<(&ast::ObjectName, Assigned<'_>)> = match &assignment.target {
+                ast::AssignmentTarget::ColumnName(name) => {
+                    vec![(name, Assigned::Value(&assignment.value))]
+                }
                 ast::AssignmentTarget::Tuple(names) => {
-                    let values = match row_fields(&assignment.value) {
-                        Some(values) => values,
-                        None if names.len() == 1 => vec![&assignment.value],
-                        None => {
-                            let what = "assigning a subquery's row to several columns";
-                            return Err(SqlError::unsupported(what)).at_expr(&assignment.value);
-                        }
-                    };
-                    if values.len() != names.len() {
-                        let message = "number of columns does not match number of values";
-                        return Err(SqlError::new(SqlState::SyntaxError, message))
-                            .at_expr(&assignment.value);
-                    }
-                    names.iter().zip(values).collect()
+                    names.iter().zip(assigned(&assignment.value, names.len())?).collect()
                 }
             };
             for (name, value) in pairs {
@@ -170,15 +159,56 @@ impl Binder<'_> {
                     return Err(SqlError::new(SqlState::SyntaxError, message).at(name.position));
                 }
                 let column = &table.columns[index];
-                let value = if is_default(value) {
-                    self.default_of(column)?
-                } else {
-                    let expr = self.expr(value)?;
-                    self.assign(expr, column).at_expr(value)?
+                let value = match value {
+                    Assigned::Value(value) if is_default(value) => self.default_of(column)?,
+                    Assigned::Value(value) => {
+                        let expr = self.expr(value)?;
+                        self.assign(expr, column).at_expr(value)?
+                    }
+                    Assigned::Field { row, query, index, count } => {
+                        let expr = self.row_field(query, index, count).at_expr(row)?;
+                        self.assign(expr, column).at_expr(row)?
+                    }
                 };
                 bound.push((index, value));
             }
         }
         Ok(bound)
     }
+}
+
+/// What a column is set to.
+enum Assigned<'a> {
+    /// An expression.
+    Value(&'a ast::Expr),
+    /// One of the columns of a subquery's one row.
+    Field { row: &'a ast::Expr, query: &'a ast::Query, index: usize, count: usize },
+}
+
+/// `SET (a, b, …) = …`: a value for each of so many columns.
+fn assigned(row: &ast::Expr, count: usize) -> Result<Vec<Assigned<'_>>> {
+    if let Some(values) = row_fields(row) {
+        if values.len() != count {
+            return Err(unequal_assignment()).at_expr(row);
+        }
+        return Ok(values.into_iter().map(Assigned::Value).collect());
+    }
+    match bare(row) {
+        ast::Expr::Subquery(query) => {
+            let field = |index| Assigned::Field { row, query, index, count };
+            Ok((0..count).map(field).collect())
+        }
+        _ if count == 1 => Ok(vec![Assigned::Value(row)]),
+        _ => {
+            let message =
+                "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression";
+            Err(SqlError::new(SqlState::FeatureNotSupported, message)).at_expr(row)
+        }
+    }
+}
+
+/// 42601
+pub(crate) fn unequal_assignment() -> SqlError {
+    let message = "number of columns does not match number of values";
+    SqlError::new(SqlState::SyntaxError, message)
 }

@@ -47,6 +47,9 @@ impl Binder<'_> {
             Body::Drop { kind, if_exists, names } => {
                 Statement::Drop(self.drop(*kind, *if_exists, names)?)
             }
+            Body::Explain { statement, .. } if matches!(**statement, Body::Execute { .. }) => {
+                return Err(unsupported("EXPLAIN EXECUTE"));
+            }
             Body::Explain { statement, analyze, format } => Statement::Explain(Explain {
                 statement: Box::new(self.statement(statement)?),
                 analyze: *analyze,

@@ -64,6 +64,10 @@ impl Fixture {
             table(2, "u", &[("a", T::Int8, -1), ("d", T::Date, -1), ("v", T::Varchar, 9)], &[]);
         u.columns[1].default = Some("CURRENT_DATE".into());
         u.checks.push(Check { name: "u_a_check".into(), condition: "a > 0".into() });
+        u.checks.push(Check {
+            name: "u_check".into(),
+            condition: "d::date > date '2000-01-01' or u.a < length('u.a'||V)".into(),
+        });
         let w = &[
             ("ts", T::Timestamptz, -1),
             ("f", T::Float8, -1),
