@@ -29,6 +29,9 @@ pub(crate) struct Plan {
     pub(crate) kernel: KernelSettings,
     pub(crate) config: Config,
     pub(crate) isolation: IsolationLevel,
+    /// Judge by another level than the granted one: proves that the checker and the workload would
+    /// see what that level forbids.
+    pub(crate) judged_as: Option<IsolationLevel>,
     pub(crate) client_count: usize,
     /// Transactions of each client in each life.
     pub(crate) txn_count: usize,
@@ -49,6 +52,7 @@ impl Plan {
             kernel: kernel_settings(seed),
             config: config(seed),
             isolation: draw(seed, "isolation", &ISOLATION_LEVELS),
+            judged_as: None,
             client_count: draw(seed, "clients", &[2, 2, 2, 3, 4]),
             txn_count: draw(seed, "txns", &[3, 6, 12]),
             lives: (0..lives).map(|life| draw_life(seed, life)).collect(),
@@ -58,6 +62,11 @@ impl Plan {
 
 const ISOLATION_LEVELS: [IsolationLevel; 3] =
     [IsolationLevel::ReadCommitted, IsolationLevel::RepeatableRead, IsolationLevel::Serializable];
+
+fn level_of(name: &str) -> Result<IsolationLevel, String> {
+    let found = ISOLATION_LEVELS.into_iter().find(|level| level.to_string() == name);
+    found.ok_or_else(|| format!("no isolation level \"{name}\""))
+}
 
 fn draw_life(seed: u64, life: u64) -> Life {
     let mut rng = Rng::stream(seed, &format!("life {life}"));
@@ -120,10 +129,8 @@ impl Plan {
             parsed.map_err(|_| format!("{key} cannot be \"{value}\": it must be a number"))
         };
         match key {
-            "sim.isolation" => {
-                let found = ISOLATION_LEVELS.into_iter().find(|level| level.to_string() == value);
-                self.isolation = found.ok_or_else(|| format!("no isolation level \"{value}\""))?;
-            }
+            "sim.isolation" => self.isolation = level_of(value)?,
+            "sim.judge" => self.judged_as = Some(level_of(value)?),
             "sim.clients" => self.client_count = number()?.clamp(1, 16),
             "sim.transactions" => self.txn_count = number()?,
             "sim.lives" => self.lives.truncate(number()?),

@@ -39,11 +39,30 @@ fn list_append_holds_on_btree() {
     check_clean(Scenario::ListAppend, "btree");
 }
 
-/// The first failure of a planted bug within a few hundred seeds.
+/// The first failure within a few hundred seeds.
+fn first_failure(scenario: Scenario, options: &SeedOptions) -> String {
+    let found = (0..300).find_map(|seed| failure(scenario, seed, options));
+    found.unwrap_or_else(|| panic!("{options:?} is missed by {}", scenario.name()))
+}
+
 fn found(scenario: Scenario, settings: &[(&str, &str)], bug: &'static str) -> String {
-    let options = options(settings, Some(bug));
-    let found = (0..300).find_map(|seed| failure(scenario, seed, &options));
-    found.unwrap_or_else(|| panic!("{bug} is missed by {}", scenario.name()))
+    first_failure(scenario, &options(settings, Some(bug)))
+}
+
+#[test]
+fn lists_show_what_weaker_levels_allow() {
+    let anomaly = |isolation: &str, judged_as: &str| {
+        let settings = [
+            ("concurrency.control", "ssi"),
+            ("sim.isolation", isolation),
+            ("sim.judge", judged_as),
+        ];
+        first_failure(Scenario::ListAppend, &options(&settings, None))
+    };
+    let skew = anomaly("repeatable read", "serializable");
+    assert!(skew.starts_with("G2"), "{skew}");
+    let single = anomaly("read committed", "repeatable read");
+    assert!(single.starts_with("G-single"), "{single}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ use history::{Fate, History, Op};
 
 pub(crate) struct ListAppend {
     isolation: IsolationLevel,
+    judged_as: Option<IsolationLevel>,
     key_count: u64,
     /// Whether lists come into being by the first append to them.
     upserts: bool,
@@ -36,6 +37,7 @@ impl ListAppend {
         let key_count = 2 + rng.below(4);
         Self {
             isolation: plan.isolation,
+            judged_as: plan.judged_as,
             key_count,
             upserts: rng.chance(1, 2),
             history: RefCell::new(History::new(key_count)),
@@ -147,8 +149,8 @@ impl Workload for ListAppend {
             let key = integer(&row[0]).map_err(describe)?;
             lists[key as usize] = values(text(&row[1]).map_err(describe)?).map_err(describe)?;
         }
-        let granted = node.store().granted(self.isolation);
-        self.history.borrow_mut().judge(&lists, granted)
+        let level = self.judged_as.unwrap_or_else(|| node.store().granted(self.isolation));
+        self.history.borrow_mut().judge(&lists, level)
     }
 
     fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), String> {
