@@ -11,10 +11,8 @@ use crate::kernel::KillAt;
 /// One trouble of one life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// Killed while its clients work.
+    /// Killed.
     Kill(KillAt),
-    /// Killed while it recovers.
-    KillInRecovery(KillAt),
     /// The n-th sync of a kind of file fails, and the pages are marked clean all the same.
     SyncLost { nth: u64, kind: Option<FileKind> },
     /// The n-th write fails, perhaps done in part.
@@ -42,26 +40,21 @@ impl Trouble {
             Some(FileKind::Meta),
         ];
         match rng.below(16) {
-            0..4 => Self::Kill(KillAt::Yield(spread(rng, 11))),
-            4..8 => Self::Kill(KillAt::DiskOp(spread(rng, 8))),
-            8..10 => Self::KillInRecovery(KillAt::DiskOp(spread(rng, 6))),
-            10 => Self::KillInRecovery(KillAt::Yield(spread(rng, 6))),
-            11 | 12 => Self::SyncLost { nth: spread(rng, 5), kind: kinds[rng.index(kinds.len())] },
-            13 => Self::WriteError { nth: spread(rng, 6), kind: kinds[rng.index(kinds.len())] },
+            0..5 => Self::Kill(KillAt::Yield(spread(rng, 11))),
+            5..10 => Self::Kill(KillAt::DiskOp(spread(rng, 8))),
+            10..12 => Self::SyncLost { nth: spread(rng, 5), kind: kinds[rng.index(kinds.len())] },
+            12 | 13 => {
+                Self::WriteError { nth: spread(rng, 6), kind: kinds[rng.index(kinds.len())] }
+            }
             14 => Self::ReadError { nth: spread(rng, 5) },
             _ => Self::DiskFull { slack_bytes: spread(rng, 15) },
         }
     }
 
-    /// Whether it is there before the node opens its files.
-    pub(crate) fn is_in_recovery(self) -> bool {
-        matches!(self, Self::KillInRecovery(_))
-    }
-
     /// When it kills, if it does.
     pub(crate) fn kill_at(self) -> Option<KillAt> {
         match self {
-            Self::Kill(at) | Self::KillInRecovery(at) => Some(at),
+            Self::Kill(at) => Some(at),
             _ => None,
         }
     }
@@ -73,7 +66,7 @@ impl Trouble {
             None => fault,
         };
         match self {
-            Self::Kill(_) | Self::KillInRecovery(_) => {}
+            Self::Kill(_) => {}
             Self::SyncLost { nth, kind } => {
                 let fault = Fault::at(nth).on(&[IoOp::Sync]).effect(Effect::LoseDirty);
                 disk.inject(of(fault, kind));

@@ -8,12 +8,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use driftdb_server::Node;
+use driftdb_server::{Node, NodeError};
 use driftdb_sim_disk::{CrashMode, SimDisk};
+use driftdb_storage::ErrorKind;
 
 use crate::fault::{FaultCounts, Trouble};
 use crate::kernel::{NodeId, Sim};
 use crate::plan::{Life, Plan};
+use crate::sql::Refusal;
 
 const NODE: NodeId = NodeId(1);
 
@@ -23,11 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// What clients do and what is checked.
 pub(crate) trait Workload {
     /// After each opening, before clients: makes what it needs, and checks what is there. Afterwards
-    /// no fate is open any more.
+    /// no fate is open any more. False if the store refused, which only a fault excuses.
     ///
     /// # Errors
-    /// What is violated, or what the store refused.
-    fn recovered(&self, node: &Arc<Node>) -> Result<(), String>;
+    /// What is violated.
+    fn recovered(&self, node: &Arc<Node>) -> Result<bool, String>;
 
     /// One client's work in one life. Ends early when the store refuses to go on.
     ///
@@ -46,7 +48,26 @@ pub(crate) trait Workload {
 enum Opened {
     Not,
     Open(Arc<Node>),
+    /// It refused, as it may while the disk fails.
     Refused(String),
+    /// Nothing excuses this.
+    Violation(String),
+}
+
+impl Opened {
+    fn refused_by(error: NodeError) -> Self {
+        let is_excusable = match &error {
+            NodeError::Io(_) => true,
+            NodeError::Storage(error) => error.kind() == ErrorKind::Unavailable,
+            NodeError::Txn(error) => error.kind() == ErrorKind::Unavailable,
+            NodeError::Catalog(error) => {
+                !matches!(Refusal::from(error.clone()), Refusal::Violation(_))
+            }
+            _ => false,
+        };
+        let what = format!("the database does not open: {error}");
+        if is_excusable { Self::Refused(what) } else { Self::Violation(what) }
+    }
 }
 
 pub(crate) struct Machine {
@@ -79,12 +100,11 @@ impl Machine {
 
     fn live(&self, life: &Life) {
         let trouble = life.trouble;
-        let in_recovery = trouble.is_in_recovery().then_some(trouble);
-        if let Some(db) = self.open(life, in_recovery) {
-            if !trouble.is_in_recovery() {
+        if let Some(db) = self.open(life, life.in_recovery.then_some(trouble)) {
+            if !life.in_recovery {
                 trouble.arm(&self.disk);
+                self.sim.kill_at(NODE, trouble.kill_at());
             }
-            self.sim.kill_at(NODE, trouble.kill_at());
             self.work(&db);
             if life.closes && !self.sim.is_dead(NODE) {
                 self.close(db, false);
@@ -93,12 +113,14 @@ impl Machine {
                 std::mem::forget(db);
             }
         }
-        self.crash(life.crash, trouble);
+        self.crash(life);
     }
 
     fn last_life(&self) {
         let life = Life {
-            trouble: Trouble::DiskFull { slack_bytes: 0 },
+            // None of it is armed.
+            trouble: Trouble::ReadError { nth: 1 },
+            in_recovery: false,
             crash: CrashMode::LoseAll,
             closes: true,
             wall_ahead: Duration::ZERO,
@@ -121,16 +143,20 @@ impl Machine {
         self.boot_count.set(boot + 1);
         let env = self.sim.boot(NODE, &self.disk, self.plan.seed ^ boot << 48, life.wall_ahead);
         self.sim.kill_at(NODE, trouble.and_then(Trouble::kill_at));
+        if let Some(trouble) = trouble {
+            trouble.arm(&self.disk);
+        }
         let opened = Rc::new(RefCell::new(Opened::Not));
         let (result, plan) = (Rc::clone(&opened), self.plan.clone());
         let workload = Rc::clone(&self.workload);
         self.sim.spawn(NODE, "open", move || {
             let db = Node::open(&env, &plan.config);
             let checked = match db {
-                Err(error) => Opened::Refused(format!("the database does not open: {error}")),
+                Err(error) => Opened::refused_by(error),
                 Ok(db) => match workload.recovered(&db) {
-                    Ok(()) => Opened::Open(db),
-                    Err(violation) => Opened::Refused(violation),
+                    Ok(true) => Opened::Open(db),
+                    Ok(false) => Opened::Refused("the recovered database refuses".into()),
+                    Err(violation) => Opened::Violation(violation),
                 },
             };
             *result.borrow_mut() = checked;
@@ -147,7 +173,11 @@ impl Machine {
                 None
             }
             Opened::Open(db) => Some(db),
-            Opened::Refused(what) => self.sim.fail(&what),
+            Opened::Refused(_) if trouble.is_some() => {
+                self.faults.borrow_mut().add("refusals-to-open", 1);
+                None
+            }
+            Opened::Refused(what) | Opened::Violation(what) => self.sim.fail(&what),
             Opened::Not => unreachable!("waited for"),
         }
     }
@@ -215,17 +245,17 @@ impl Machine {
         }
     }
 
-    fn crash(&self, mode: CrashMode, trouble: Trouble) {
+    fn crash(&self, life: &Life) {
         let mut faults = self.faults.borrow_mut();
         if self.sim.is_dead(NODE) {
-            faults.add(if trouble.is_in_recovery() { "kills-in-recovery" } else { "kills" }, 1);
+            faults.add(if life.in_recovery { "kills-in-recovery" } else { "kills" }, 1);
         } else {
             self.sim.kill(NODE);
             faults.add("kills-at-end", 1);
         }
         self.disk.clear_faults();
         self.disk.set_capacity(None);
-        self.disk.crash_with(mode);
+        self.disk.crash_with(life.crash);
         self.sim.note("crash");
         self.workload.crashed();
     }

@@ -15,6 +15,8 @@ use crate::kernel::{Chance, KernelSettings};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Life {
     pub(crate) trouble: Trouble,
+    /// Whether trouble begins before the node opens, or when its clients begin.
+    pub(crate) in_recovery: bool,
     pub(crate) crash: CrashMode,
     /// Whether a node that survived is closed in order, or killed.
     pub(crate) closes: bool,
@@ -76,6 +78,7 @@ fn draw_life(seed: u64, life: u64) -> Life {
         closes: rng.chance(1, 4),
         // Also backwards from life to life: the clock of a node may jump.
         wall_ahead: Duration::from_millis(rng.below(20_000)),
+        in_recovery: rng.chance(3, 8),
     }
 }
 

@@ -212,20 +212,27 @@ fn read_as_of(client: &mut Client, sequence: u64) -> Result<View, Refusal> {
 }
 
 impl Workload for Bank {
-    fn recovered(&self, node: &Arc<Node>) -> Result<(), String> {
-        let describe = |refusal| format!("the recovered database refuses: {refusal:?}");
-        let mut client = Client::new(node, false).map_err(describe)?;
-        if client.is_missing(TRANSFERS).map_err(describe)? {
-            if self.book.borrow().prepared {
+    fn recovered(&self, node: &Arc<Node>) -> Result<bool, String> {
+        let mut client = match Client::new(node, false) {
+            Ok(client) => client,
+            Err(refusal) => return go_on(refusal),
+        };
+        match client.is_missing(TRANSFERS) {
+            Ok(false) => {}
+            Ok(true) if self.book.borrow().prepared => {
                 return Err("durability: the tables were acknowledged and are gone".into());
             }
-            self.prepare(&mut client).map_err(describe)?;
+            Ok(true) => {
+                if let Err(refusal) = self.prepare(&mut client) {
+                    return go_on(refusal);
+                }
+            }
+            Err(refusal) => return go_on(refusal),
         }
         self.book.borrow_mut().prepared = true;
-        let reads = self.audit(&mut client, true)?
+        Ok(self.audit(&mut client, true)?
             && self.look_back(&mut client)?
-            && (self.draw(2) > 0 || self.compare_paths(&mut client)?);
-        if reads { Ok(()) } else { Err("the recovered database cannot be read".into()) }
+            && (self.draw(2) > 0 || self.compare_paths(&mut client)?))
     }
 
     fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), String> {

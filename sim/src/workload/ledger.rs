@@ -80,32 +80,36 @@ impl Ledger {
         self.rng.borrow_mut().below(below)
     }
 
-    /// Makes the accounts, unless they are there.
-    fn prepare(&self, store: &dyn Store) -> Result<(), String> {
-        let mut txn = store.begin(BeginOptions::default()).map_err(|error| error.to_string())?;
+    /// Makes the accounts, unless they are there; false if the store refuses.
+    fn prepare(&self, store: &dyn Store) -> Result<bool, String> {
+        let refused = |error: TxnError| match must_not_happen(&error) {
+            Some(what) => Err(what),
+            None => Ok(false),
+        };
+        let mut txn = match store.begin(BeginOptions::default()) {
+            Ok(txn) => txn,
+            Err(error) => return refused(error),
+        };
         let is_there = match txn.get(SPACE, &account_key(0), ReadAt::Statement, &mut Vec::new()) {
             Ok(found) => found,
             Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => false,
-            Err(error) => return Err(format!("the accounts cannot be read: {error}")),
+            Err(error) => return refused(error),
         };
-        if is_there {
-            self.book.borrow_mut().prepared = true;
-            return Ok(());
-        }
-        if self.book.borrow().prepared {
+        if !is_there && self.book.borrow().prepared {
             return Err("durability: the accounts were acknowledged and are gone".into());
         }
-        let make = |txn: &mut dyn Transaction| -> Result<(), TxnError> {
+        let make = |mut txn: Box<dyn Transaction>| -> Result<(), TxnError> {
             txn.create_keyspace(SPACE)?;
             for account in 0..self.book.borrow().account_count {
                 txn.put(SPACE, &account_key(account), &book::INITIAL.to_le_bytes())?;
             }
-            Ok(())
+            txn.commit().map(|_| ())
         };
-        make(&mut *txn).map_err(|error| format!("the accounts cannot be made: {error}"))?;
-        txn.commit().map_err(|error| format!("the accounts cannot be made: {error}"))?;
+        if !is_there && let Err(error) = make(txn) {
+            return refused(error);
+        }
         self.book.borrow_mut().prepared = true;
-        Ok(())
+        Ok(true)
     }
 
     /// Moves money and commits.
@@ -184,7 +188,6 @@ impl Ledger {
             }
             Err(error) => match must_not_happen(&error) {
                 Some(what) => Err(what),
-                None if is_recovered => Err(format!("the recovered store cannot be read: {error}")),
                 None => Ok(false),
             },
         }
@@ -219,14 +222,12 @@ impl Ledger {
 }
 
 impl Workload for Ledger {
-    fn recovered(&self, node: &Arc<Node>) -> Result<(), String> {
+    fn recovered(&self, node: &Arc<Node>) -> Result<bool, String> {
         let db = node.store();
-        self.prepare(db)?;
-        self.audit(db, true)?;
-        for _ in 0..2 {
-            self.look_back(db)?;
-        }
-        Ok(())
+        Ok(self.prepare(db)?
+            && self.audit(db, true)?
+            && self.look_back(db)?
+            && self.look_back(db)?)
     }
 
     fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), String> {

@@ -122,6 +122,26 @@ impl ListAppend {
     }
 }
 
+impl ListAppend {
+    /// All lists; makes the table if there is none yet.
+    fn read_all(&self, client: &mut Client) -> Result<Vec<Vec<u64>>, Refusal> {
+        let all = "SELECT key, list FROM lists ORDER BY key";
+        if client.is_missing(all)? {
+            if self.history.borrow().prepared {
+                let what = "durability: the table was acknowledged and is gone";
+                return Err(Refusal::Violation(what.into()));
+            }
+            self.prepare(client)?;
+        }
+        self.history.borrow_mut().prepared = true;
+        let mut lists = vec![Vec::new(); self.key_count as usize];
+        for row in client.run(all, &[])? {
+            lists[integer(&row[0])? as usize] = values(text(&row[1])?)?;
+        }
+        Ok(lists)
+    }
+}
+
 fn values(list: &str) -> Result<Vec<u64>, Refusal> {
     let parse = |value: &str| {
         value.parse().map_err(|_| Refusal::Violation(format!("a list reads as \"{list}\"")))
@@ -131,26 +151,16 @@ fn values(list: &str) -> Result<Vec<u64>, Refusal> {
 }
 
 impl Workload for ListAppend {
-    fn recovered(&self, node: &Arc<Node>) -> Result<(), String> {
-        let describe = |refusal| format!("the recovered database refuses: {refusal:?}");
-        let mut client = Client::new(node, false).map_err(describe)?;
-        let all = "SELECT key, list FROM lists ORDER BY key";
-        if client.is_missing(all).map_err(describe)? {
-            if self.history.borrow().prepared {
-                return Err("durability: the table was acknowledged and is gone".into());
+    fn recovered(&self, node: &Arc<Node>) -> Result<bool, String> {
+        match Client::new(node, false).and_then(|mut client| self.read_all(&mut client)) {
+            Ok(lists) => {
+                let granted = node.store().granted(self.isolation);
+                let level = self.judged_as.unwrap_or(granted);
+                self.history.borrow_mut().judge(&lists, level)?;
+                Ok(true)
             }
-            self.prepare(&mut client).map_err(describe)?;
+            Err(refusal) => go_on(refusal),
         }
-        let mut history = self.history.borrow_mut();
-        history.prepared = true;
-        drop(history);
-        let mut lists = vec![Vec::new(); self.key_count as usize];
-        for row in client.run(all, &[]).map_err(describe)? {
-            let key = integer(&row[0]).map_err(describe)?;
-            lists[key as usize] = values(text(&row[1]).map_err(describe)?).map_err(describe)?;
-        }
-        let level = self.judged_as.unwrap_or_else(|| node.store().granted(self.isolation));
-        self.history.borrow_mut().judge(&lists, level)
     }
 
     fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), String> {
