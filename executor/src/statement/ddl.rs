@@ -76,7 +76,13 @@ pub(crate) fn drop_objects(objects: &DropObjects, run: &mut Run<'_, '_>) -> Resu
     // A statement drops objects of one kind; if IF EXISTS found none, the notice says which.
     let of_indexes = !objects.indexes.is_empty()
         || objects.tables.is_empty() && objects.notices.iter().any(|n| n.starts_with("index"));
-    let command = if of_indexes { "DROP INDEX" } else { "DROP TABLE" };
+    // ALTER TABLE IF EXISTS of no table comes as a drop of nothing.
+    let of_alter = objects.notices.iter().any(|n| n.starts_with("relation"));
+    let command = match (of_indexes, of_alter) {
+        (true, _) => "DROP INDEX",
+        (false, true) => "ALTER TABLE",
+        (false, false) => "DROP TABLE",
+    };
     Ok(Outcome::tag(CommandTag::plain(command)))
 }
 

@@ -364,6 +364,10 @@ fn definitions_report_tags_and_notices() {
     let dropped = db.run(&PhysicalStatement::Drop(objects)).unwrap();
     assert_eq!(dropped.tag.to_string(), "DROP TABLE");
     assert_eq!(dropped.notices[0].message, "gone");
+    let notices = vec!["relation \"nope\" does not exist, skipping".into()];
+    let nothing = DropObjects { tables: Vec::new(), indexes: Vec::new(), notices };
+    let altered = db.run(&PhysicalStatement::Drop(nothing)).unwrap();
+    assert_eq!(altered.tag.to_string(), "ALTER TABLE");
 }
 
 #[test]

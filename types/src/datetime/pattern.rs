@@ -328,7 +328,8 @@ fn roman_month(moment: &Moment, case: Case, fill: bool) -> String {
                 0
             }
         }
-        month if month < 0 => 11 + month,
+        // Back from the year's end: -1 is XII.
+        month if month < 0 => 12 + month,
         month => month - 1,
     };
     let name = cased(ROMAN[index.clamp(0, 11) as usize], case);
