@@ -85,7 +85,7 @@ fn texts_have_a_longest_length() {
 fn explain_and_prepare_do_not_nest() {
     for word in ["explain ", "prepare a as ", "explain prepare a as "] {
         let error = parse(&format!("{}select 1", word.repeat(5_000))).unwrap_err();
-        assert_eq!(error.state, driftdb_types::SqlState::SyntaxError, "{word}");
+        assert_eq!(error.state, SqlState::SyntaxError, "{word}");
     }
     parse("prepare a as select 1").unwrap();
     parse("explain select 1").unwrap();
