@@ -64,6 +64,11 @@ impl Binder<'_> {
     ) -> Result<AggregateCall> {
         let star =
             matches!(list.args[..], [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard)]);
+        let distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
+        if star && distinct {
+            let message = format!("DISTINCT specified, but {name}(*) has no argument");
+            return Err(SqlError::new(SqlState::SyntaxError, message));
+        }
         let exprs = if star { Vec::new() } else { arguments(list)? };
         let bound = exprs.iter().map(|expr| self.expr(expr)).collect::<Result<Vec<_>>>()?;
         let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
@@ -73,7 +78,6 @@ impl Binder<'_> {
         for ((expr, bound), ty) in exprs.iter().zip(bound).zip(&resolved.arg_types) {
             args.push(self.coerce(bound, *ty, -1, CastContext::Implicit).at_expr(expr)?);
         }
-        let distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
         let mut order_by = Vec::new();
         for clause in &list.clauses {
             match clause {

@@ -253,11 +253,8 @@ pub fn resolve_operator(
         Choice::None => Err(undefined_operator(name, left, &args)),
         Choice::Ambiguous => {
             let text = format!("operator is not unique: {}", operation(name, &args));
-            let hint = if args.len() == 2 {
-                "Could not choose a best candidate operator. You might need to add explicit type casts."
-            } else {
-                "Could not choose a best candidate operator. You might need to add an explicit type cast."
-            };
+            let hint = "Could not choose a best candidate operator. \
+                        You might need to add explicit type casts.";
             Err(ValueError::new(SqlState::AmbiguousFunction, text).with_hint(hint))
         }
     }
