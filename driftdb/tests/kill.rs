@@ -24,6 +24,8 @@ impl Server {
         let port =
             std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let mut process = Command::new(env!("CARGO_BIN_EXE_driftdb"))
+            // The server refuses variables that name no setting.
+            .env_remove("DRIFTDB_KILLS")
             .arg("serve")
             .arg("--data")
             .arg(data)

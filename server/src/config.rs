@@ -120,7 +120,8 @@ impl Config {
         Ok(())
     }
 
-    /// Applies those of the process's variables that are called `DRIFTDB_…`.
+    /// Applies those of the process's variables that are called `DRIFTDB_…`. `DRIFTDB_TEST_…` is for
+    /// tests, and left alone.
     ///
     /// # Errors
     /// As for [`Config::set`].
@@ -129,7 +130,7 @@ impl Config {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<(), ConfigError> {
         for (name, value) in variables {
-            if !name.starts_with("DRIFTDB_") {
+            if !name.starts_with("DRIFTDB_") || name.starts_with("DRIFTDB_TEST_") {
                 continue;
             }
             let Some(setting) = settings().iter().find(|s| variable_name(s.key) == name) else {

@@ -106,6 +106,8 @@ pub struct Session {
     portals: BTreeMap<String, Portal>,
     /// Statements by their whole text.
     repeated: HashMap<Box<str>, Arc<Prepared>>,
+    /// Hashes of texts that came once.
+    seen: Vec<u64>,
     copying: Option<Copying>,
     notices: Vec<SqlError>,
 }
@@ -153,6 +155,7 @@ impl Session {
             statements: BTreeMap::new(),
             portals: BTreeMap::new(),
             repeated: HashMap::default(),
+            seen: Vec::new(),
             copying: None,
             notices: Vec::new(),
         })
@@ -224,5 +227,35 @@ impl Session {
         self.repeated.clear();
         self.forget_savepoints();
         self.fail_block();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use driftdb_env::Env;
+    use driftdb_types::Value;
+
+    use super::*;
+    use crate::Config;
+
+    #[test]
+    fn a_panic_ends_the_statement_and_not_the_session() {
+        let dir = tempfile::tempdir().unwrap();
+        let config =
+            Config { data: dir.path().into(), engine: "memory".into(), ..Config::default() };
+        let node = Node::open(&Env::os(), &config).unwrap();
+        let mut session = Session::new(&node, &SessionOptions::default()).unwrap();
+        session.query("CREATE TABLE t (a int)").unwrap();
+        session.query("BEGIN; SAVEPOINT s; INSERT INTO t VALUES (1)").unwrap();
+        let error = session.guarded::<()>(|_| panic!("on purpose")).unwrap_err();
+        assert_eq!(error.state.code(), "XX000");
+        assert!(error.message.ends_with("on purpose"));
+        assert_eq!(session.transaction_status(), TransactionStatus::Failed);
+        assert_eq!(node.panic_count(), 1);
+        // Nothing that the statement touched can come back.
+        assert_eq!(session.query("ROLLBACK TO s").unwrap_err().state.code(), "3B001");
+        session.query("ROLLBACK").unwrap();
+        let answers = session.query("SELECT count(*) FROM t").unwrap();
+        assert_eq!(answers[0].rows, [[Value::Int8(0)]]);
     }
 }

@@ -260,6 +260,9 @@ impl Session {
         if self.copying.take().is_some() {
             self.fail_block();
         }
+        if !self.is_in_explicit_block() {
+            self.portals.clear();
+        }
         let result = self.guarded(Self::commit_implicit_block);
         self.send_notices(sink);
         result

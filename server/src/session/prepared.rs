@@ -1,7 +1,9 @@
 //! Prepared statements: a parsed statement with its types, and the plan while it holds.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use driftdb_env::FixedState;
 use driftdb_env::sync::Mutex;
 use driftdb_query::{Field, Result, SqlError};
 use driftdb_sql::{ParsedStatement, StatementKind};
@@ -124,10 +126,17 @@ impl Session {
         self.repeated.get(text).cloned()
     }
 
-    /// Keeps a statement by its whole text.
+    /// Keeps a statement by its whole text, once the text comes a second time: to keep what never comes
+    /// again, and let it go later, costs as much as half of its parsing.
     pub(super) fn remember(&mut self, text: &str, statement: &Arc<Prepared>) {
         let most = self.node.config().plan_cache_entries;
         if most == 0 || text.len() > LONGEST_REMEMBERED_BYTES {
+            return;
+        }
+        let hash = FixedState.hash_one(text);
+        let slot = hash as usize % SEEN_SLOTS;
+        self.seen.resize(SEEN_SLOTS, 0);
+        if std::mem::replace(&mut self.seen[slot], hash) != hash {
             return;
         }
         if self.repeated.len() >= most {
@@ -138,6 +147,10 @@ impl Session {
         self.repeated.insert(text.into(), Arc::clone(statement));
     }
 }
+
+/// How many texts are remembered as seen once, by their hash: another text in the same slot displaces
+/// one, which costs a parse and no more.
+const SEEN_SLOTS: usize = 512;
 
 /// Longer texts are hardly repeated, and would make the cache large.
 const LONGEST_REMEMBERED_BYTES: usize = 16 << 10;
