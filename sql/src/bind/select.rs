@@ -234,8 +234,10 @@ impl Binder<'_> {
                 None => self.in_clause(Clause::GroupBy, |b| b.decided_expr(expr))?,
             };
             if !groups.iter().any(|(_, group)| *group == bound) {
-                // A bare column keeps its identity, so that subqueries above the grouping find it.
-                let id = column_of(&bound).unwrap_or_else(|| self.column_id());
+                // A bare column keeps its identity, so that subqueries above the grouping find it; an
+                // outer query's column has that identity there.
+                let own = column_of(&bound).filter(|id| self.scope().display(*id).is_some());
+                let id = own.unwrap_or_else(|| self.column_id());
                 groups.push((id, bound));
             }
         }

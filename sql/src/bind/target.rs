@@ -1,5 +1,7 @@
 //! Select lists: what a query yields, under which names.
 
+use std::collections::BTreeSet;
+
 use driftdb_query::{ColId, Expr, Field, LogicalPlan, Result, SqlError};
 use driftdb_types::{CastContext, DataType, SqlState};
 use sqlparser::ast;
@@ -147,9 +149,11 @@ impl Binder<'_> {
     pub(crate) fn project(&mut self, input: LogicalPlan, targets: Vec<Target>) -> Rows {
         let mut exprs: Vec<(ColId, Expr)> = Vec::with_capacity(targets.len());
         let mut columns = Vec::with_capacity(targets.len());
+        // An outer query's column keeps its identity there: here it is a value like any other.
+        let own: BTreeSet<ColId> = input.columns().iter().map(|column| column.id).collect();
         for target in targets {
             let id = match column_of(&target.expr) {
-                Some(id) if !exprs.iter().any(|(known, _)| *known == id) => id,
+                Some(id) if own.contains(&id) && !exprs.iter().any(|(known, _)| *known == id) => id,
                 _ => self.column_id(),
             };
             let ty = target.expr.ty();
