@@ -100,6 +100,10 @@ impl Binder<'_> {
                     let schema = name.schema.as_deref();
                     let (level, index) = self.find_relation(schema, &name.name, name.position)?;
                     let columns = self.scopes[level].relations[index].columns.clone();
+                    let position = options.wildcard_token.0.span.start.column as u32;
+                    for id in columns.iter().filter_map(|column| column_of(&column.expr)) {
+                        self.scopes[level].positions.entry(id).or_insert(position);
+                    }
                     self.expand(columns, options, &mut targets);
                 }
                 ast::SelectItem::QualifiedWildcard(..) => {
