@@ -24,7 +24,9 @@ fn the_tour_shows_what_it_says() {
             let output = Command::new(env!("CARGO_BIN_EXE_driftdb"))
                 .args(["sql", "--data"])
                 .arg(dir.path().join("data"))
-                .args(["--set", &format!("storage.engine={engine}"), "-c", sql])
+                .args(["--set", &format!("storage.engine={engine}")])
+                // Joined, because a statement may begin with a comment's dashes.
+                .arg(format!("--command={sql}"))
                 .output()
                 .unwrap();
             let error = String::from_utf8_lossy(&output.stderr).into_owned();
