@@ -27,7 +27,11 @@ impl Session {
     pub(super) fn send_notices(&mut self, sink: &mut dyn ResponseSink) {
         for notice in std::mem::take(&mut self.notices) {
             let severity = match notice.state {
-                SqlState::SuccessfulCompletion => Severity::Notice,
+                // What IF EXISTS and IF NOT EXISTS pass over is no cause for worry.
+                SqlState::SuccessfulCompletion
+                | SqlState::DuplicateTable
+                | SqlState::DuplicateColumn
+                | SqlState::DuplicateObject => Severity::Notice,
                 _ => Severity::Warning,
             };
             self.notify(severity, &notice, sink);

@@ -103,6 +103,7 @@ impl Session {
         sink: &mut dyn ResponseSink,
     ) -> Result<Ran> {
         self.begin_statement()?;
+        self.count_statement();
         let mut planned = self.planned(prepared, Some(params))?;
         for _ in 0..MOST_REBINDS {
             match self.run_plan(&planned, params, wanted, sink) {

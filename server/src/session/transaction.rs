@@ -91,12 +91,16 @@ impl Session {
         }
     }
 
+    /// A statement of the block runs; that it was prepared in it does not count.
+    pub(super) fn count_statement(&mut self) {
+        self.block.statement_count += 1;
+    }
+
     /// Begins a statement on the transaction, which is begun first if need be.
     pub(super) fn begin_statement(&mut self) -> Result<()> {
         self.open_implicit_block();
         self.keep_suspended_rows()?;
         self.begin_transaction()?;
-        self.block.statement_count += 1;
         if self.block.is_fresh {
             self.block.is_fresh = false;
             return Ok(());

@@ -302,3 +302,17 @@ fn settings_reach_the_client() {
         assert_eq!(code(refused.map(|_| ())), "3D000");
     });
 }
+
+#[test]
+fn maintenance_runs_over_the_extended_protocol_but_not_in_a_block() {
+    let fixture = Fixture::new();
+    block_on(async {
+        let client = fixture.connect().await;
+        client.batch_execute("CREATE TABLE t (a int)").await.unwrap();
+        // Parse, Describe, Bind, Execute: preparing it must not count as a statement of a block.
+        client.execute("VACUUM t", &[]).await.unwrap();
+        client.execute("ANALYZE t", &[]).await.unwrap();
+        client.batch_execute("BEGIN").await.unwrap();
+        assert_eq!(code(client.execute("VACUUM t", &[]).await), "25001");
+    });
+}
