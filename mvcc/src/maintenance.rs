@@ -185,6 +185,14 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     pub(crate) fn maintain_round(&self) -> Result<()> {
         let mut checkpoints = self.maintenance.maintaining.lock();
         self.refresh_retention();
+        let worked = self.work_off(&mut checkpoints);
+        self.note_lag(self.wal.tail());
+        // Also after a failure: what was made durable before it may be all that frees a full disk.
+        let released = self.release_log(&mut checkpoints);
+        worked.and(released)
+    }
+
+    fn work_off(&self, checkpoints: &mut Checkpoints) -> Result<()> {
         while !self.maintenance.must_stop()
             && self.engine.maintain(&self.wal)? == Maintained::Worked
         {
@@ -197,8 +205,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             self.engine.checkpoint(&self.wal)?;
             checkpoints.last_tail = tail;
         }
-        self.note_lag(self.wal.tail());
-        self.release_log(&mut checkpoints)
+        Ok(())
     }
 
     /// Makes everything committed durable in the engine and lets the log go.

@@ -61,9 +61,22 @@ impl<E: Engine> Replay<'_, E> {
         self.unflushed_bytes += payload.len() as u64;
         if self.unflushed_bytes >= MAINTAIN_EVERY_BYTES {
             self.unflushed_bytes = 0;
-            while self.engine.maintain(self.wal)? == Maintained::Worked {}
+            self.maintain()?;
         }
         Ok(())
+    }
+
+    /// Lets the engine flush. A full disk must not keep the database shut: what is in the log is safe
+    /// there, and the background task tries again.
+    fn maintain(&self) -> Result<()> {
+        loop {
+            match self.engine.maintain(self.wal) {
+                Ok(Maintained::Worked) => {}
+                Ok(Maintained::Idle) => return Ok(()),
+                Err(StorageError::Io(error)) if error.is_disk_full() => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn check_order(&self, end: Lsn, record: &CommitRecord) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::health::Failure;
 use crate::history;
 use crate::manifest::Manifest;
 use crate::merge::{self, MergeJob, MergeProgress};
-use crate::table::{Table, path_of};
+use crate::table::{Table, TableMeta, path_of};
 use crate::version::Version;
 
 /// Tables beyond which merges go before flushes.
@@ -51,11 +51,23 @@ impl LsmEngine {
             let tables: Vec<_> = present.version.tables.iter().map(|table| *table.meta()).collect();
             let window = merge::choose(&tables, merge::horizon(&present.policy));
             let Some(window) = window else { return Ok(false) };
+            if !self.has_room_for(&tables[window.clone()])? {
+                return Ok(false);
+            }
             let started = self.start_merge(state, window);
             self.health.settle(started)?;
         }
         self.run_merge(state)?;
         Ok(true)
+    }
+
+    /// Whether the inputs fit on the disk a second time, with a flush beside them. A merge that fills
+    /// the disk and then fails takes what the log and the flushes need meanwhile.
+    fn has_room_for(&self, inputs: &[TableMeta]) -> Result<bool> {
+        let free_bytes = self.env.disk().free_bytes(&self.dir)?;
+        let sizes = inputs.iter().map(|input| input.size_bytes);
+        let need_bytes = sizes.fold(self.options.write_buffer_bytes as u64, u64::saturating_add);
+        Ok(need_bytes <= free_bytes)
     }
 
     fn start_merge(

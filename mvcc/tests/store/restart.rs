@@ -1,13 +1,20 @@
 //! What is there after a restart, a crash, a failed disk.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use driftdb_concurrency::{ConcurrencyControl, Counter, Store, TxnError};
-use driftdb_env::{FileKind, IoOp};
-use driftdb_mvcc::{SsiControl, StoreOptions};
-use driftdb_sim_disk::{Fault, SimDisk, sim_env};
-use driftdb_storage::{StorageError, Timestamp};
+use driftdb_env::{Env, FileKind, IoOp};
+use driftdb_mvcc::{MvccStore, SsiControl, StoreOptions};
+use driftdb_sim_disk::{Effect, Fault, SimDisk, sim_env};
+use driftdb_storage::{Commit, Engine, StorageError, Timestamp};
+use driftdb_storage_btree::BtreeEngine;
+use driftdb_storage_lsm::LsmEngine;
 use driftdb_wal::{Wal, WalOptions};
 
 use crate::support::*;
+
+const NO_SPACE: Effect = Effect::Error(std::io::ErrorKind::StorageFull);
 
 for_each_control!(
     a_crash_loses_nothing_acknowledged,
@@ -161,4 +168,64 @@ fn a_record_of_another_version_is_damage() {
         assert!(matches!(error, StorageError::Corruption(_)), "{error}");
     }
     open::<SsiControl>(&env, &options()).unwrap();
+}
+
+/// A store with some MiB of log that the engine does not have yet.
+fn filled<E: Engine>(env: &Env) -> Arc<MvccStore<E, SsiControl>> {
+    let store = MvccStore::open(env, Path::new("/db"), &options()).unwrap();
+    let mut txn = begin(&*store, ReadCommitted);
+    txn.create_keyspace(TABLE).unwrap();
+    txn.commit().unwrap();
+    for n in 0..160u32 {
+        let mut txn = begin(&*store, ReadCommitted);
+        put(&mut txn, &n.to_string(), &"v".repeat(16 << 10)).unwrap();
+        txn.commit().unwrap();
+    }
+    store
+}
+
+fn a_full_disk_does_not_keep_it_shut<E: Engine>() {
+    let disk = SimDisk::new(1);
+    let env = sim_env(&disk, 1);
+    drop(filled::<E>(&env));
+    let files = disk.files();
+    let used: usize = files.iter().map(|path| disk.read_file(path).unwrap().len()).sum();
+    disk.set_capacity(Some(used as u64));
+    let store = MvccStore::<E, SsiControl>::open(&env, Path::new("/db"), &options()).unwrap();
+    let value = get(&mut begin(&*store, ReadCommitted), "159");
+    assert_eq!(value.map(|value| value.len()), Some(16 << 10));
+    let error = store.maintain().unwrap_err();
+    assert!(matches!(error, TxnError::Storage(StorageError::Io(_))), "{error}");
+    disk.set_capacity(None);
+    store.maintain().unwrap();
+}
+
+#[test]
+fn a_full_disk_does_not_keep_lsm_shut() {
+    a_full_disk_does_not_keep_it_shut::<LsmEngine>();
+}
+
+#[test]
+fn a_full_disk_does_not_keep_btree_shut() {
+    a_full_disk_does_not_keep_it_shut::<BtreeEngine>();
+}
+
+#[test]
+fn the_log_is_released_although_later_steps_fail() {
+    let disk = SimDisk::new(1);
+    let env = sim_env(&disk, 1);
+    let store = filled::<LsmEngine>(&env);
+    let segments = || {
+        let files = disk.files();
+        files.iter().filter(|path| path.extension().is_some_and(|end| end == "wal")).count()
+    };
+    let before = segments();
+    // The first tables are written, a later one is not.
+    disk.inject(Fault::from(20).on(&[IoOp::Open]).kind(FileKind::Table).effect(NO_SPACE));
+    let error = store.maintain().unwrap_err();
+    let TxnError::Storage(StorageError::Io(error)) = error else { panic!("{error}") };
+    assert!(error.is_disk_full(), "{error}");
+    let durable = store.engine().durable();
+    assert!(durable != Commit::default() && durable < store.engine().applied());
+    assert!(segments() < before, "{} of {before} segments are left", segments());
 }

@@ -92,6 +92,27 @@ fn a_full_disk_passes() {
     check(&store);
 }
 
+#[test]
+fn a_merge_that_would_fill_the_disk_waits_for_space() {
+    let mut store = full();
+    let files = store.disk.files();
+    let used: usize = files.iter().map(|path| store.disk.read_file(path).unwrap().len()).sum();
+    // Each memtable flushed, and not much more.
+    let frozen = store.stat("memtable_bytes_now");
+    store.disk.set_capacity(Some(used as u64 + frozen * 5 / 4));
+    store.maintain();
+    assert_eq!(store.stat("frozen_memtable_count"), 0);
+    assert_eq!(store.stat("merges"), 0);
+    check(&store);
+    store.disk.set_capacity(None);
+    for n in 0..50u8 {
+        store.write(&[n], Some(&[n; 100]));
+    }
+    store.maintain();
+    assert!(store.stat("merges") > 0);
+    check(&store);
+}
+
 /// One writer, one maintainer, readers: every snapshot shows whole batches, and the same twice.
 #[test]
 fn threads_see_whole_batches() {
