@@ -112,6 +112,10 @@ impl BtreeEngine {
                 maintenance.free.take_back(&allocated, page_count);
                 self.put_back(picture);
                 let Failure { error, poisons } = failure;
+                if !poisons {
+                    // The log needs what the attempt took of a full disk.
+                    self.pager.cut_to_pages();
+                }
                 Err(if poisons { self.health.poison(error) } else { error })
             }
         }

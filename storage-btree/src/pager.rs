@@ -54,6 +54,12 @@ impl Pager {
         self.page_count.store(page_count, Ordering::Release);
     }
 
+    /// Gives back what lies beyond the durable tree's pages. Best effort: a longer file does no harm.
+    pub(crate) fn cut_to_pages(&self) {
+        let len = self.file_len(self.page_count.load(Ordering::Acquire));
+        drop(self.file.set_len(len));
+    }
+
     /// Reports each figure under its name.
     pub(crate) fn report(&self, out: &mut dyn FnMut(&'static str, u64)) {
         let Counters { pages_written, bytes_written, bytes_read, checkpoints } = &self.counters;
