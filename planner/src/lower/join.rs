@@ -173,9 +173,7 @@ fn finish_apply(
     cx: &PlanContext,
 ) -> Result<Lowered> {
     let outer = inner.into_exprs(&left.columns, frame, cx)?;
-    let both = [left.columns.as_slice(), &right.columns].concat();
-    let on = conjoin(conditions).map(|on| resolve(on, &both, frame, cx)).transpose()?;
-    let columns = joined_columns(kind, &left.columns, both);
+    let (on, columns) = joined(kind, &left, &right, conditions, frame, cx)?;
     let plan = PhysicalPlan::Apply {
         kind,
         left: Box::new(left.plan),
@@ -196,9 +194,7 @@ fn loop_over(
 ) -> Result<Lowered> {
     let left = lower(left, frame, cx)?;
     let right = lower(right, frame, cx)?;
-    let both = [left.columns.as_slice(), &right.columns].concat();
-    let on = conjoin(conditions).map(|on| resolve(on, &both, frame, cx)).transpose()?;
-    let columns = joined_columns(kind, &left.columns, both);
+    let (on, columns) = joined(kind, &left, &right, conditions, frame, cx)?;
     let (left_plan, right_plan) = (Box::new(left.plan), Box::new(right.plan));
     let plan = PhysicalPlan::NestedLoopJoin { kind, left: left_plan, right: right_plan, on };
     let order = if keeps_left_order(kind) { left.order } else { Vec::new() };
@@ -218,9 +214,7 @@ fn hash(
     let right = lower(right, frame, cx)?;
     let left_keys = resolve_all(keys.left, &left.columns, frame, cx)?;
     let right_keys = resolve_all(keys.right, &right.columns, frame, cx)?;
-    let both = [left.columns.as_slice(), &right.columns].concat();
-    let residual = conjoin(conditions).map(|on| resolve(on, &both, frame, cx)).transpose()?;
-    let columns = joined_columns(kind, &left.columns, both);
+    let (residual, columns) = joined(kind, &left, &right, conditions, frame, cx)?;
     let plan = PhysicalPlan::HashJoin {
         kind,
         left: Box::new(left.plan),
@@ -233,10 +227,17 @@ fn hash(
     Ok(Lowered { plan, columns, order })
 }
 
-fn joined_columns(
+/// The condition over both rows, and the columns that the join yields.
+fn joined(
     kind: JoinKind,
-    left: &[OutputColumn],
-    both: Vec<OutputColumn>,
-) -> Vec<OutputColumn> {
-    if matches!(kind, JoinKind::Semi | JoinKind::Anti) { left.to_vec() } else { both }
+    left: &Lowered,
+    right: &Lowered,
+    conditions: Vec<Expr>,
+    frame: &mut Frame,
+    cx: &PlanContext,
+) -> Result<(Option<Expr>, Vec<OutputColumn>)> {
+    let both = [left.columns.as_slice(), &right.columns].concat();
+    let on = conjoin(conditions).map(|on| resolve(on, &both, frame, cx)).transpose()?;
+    let is_left_only = matches!(kind, JoinKind::Semi | JoinKind::Anti);
+    Ok((on, if is_left_only { left.columns.clone() } else { both }))
 }
