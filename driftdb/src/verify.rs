@@ -6,7 +6,7 @@ use anyhow::ensure;
 use driftdb_env::Env;
 use driftdb_server::Node;
 use driftdb_server::NodeError;
-use driftdb_storage::StorageError;
+use driftdb_storage::{Damage, StorageError, VerifyDepth};
 
 use crate::options::NodeOptions;
 
@@ -48,7 +48,9 @@ fn verify(options: &NodeOptions) -> anyhow::Result<u64> {
         println!("{damage}");
     };
     match Node::open(&env, &config) {
-        Ok(node) => node.store().verify(&mut |damage| report(&damage))?,
+        Ok(node) => {
+            node.store().verify(VerifyDepth::Full, &mut |damage: Damage| report(&damage))?;
+        }
         // So damaged that it cannot be opened.
         Err(NodeError::Storage(StorageError::Corruption(damage))) => report(&damage),
         Err(error @ NodeError::Marker { .. }) => report(&error),

@@ -11,7 +11,7 @@ use driftdb_concurrency::{
 use driftdb_env::Env;
 use driftdb_env::sync::Mutex;
 use driftdb_storage::{
-    Commit, Damage, Engine, ErrorKind, RetentionPolicy, StorageError, Timestamp,
+    Commit, Engine, ErrorKind, RetentionPolicy, StorageError, Timestamp, VerifyDepth, VerifyReport,
 };
 use driftdb_wal::Wal;
 
@@ -236,8 +236,12 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
         Ok(self.shared.checkpoint()?)
     }
 
-    fn verify(&self, found: &mut dyn FnMut(Damage)) -> driftdb_storage::Result<()> {
-        self.shared.verify(found)
+    fn verify(
+        &self,
+        depth: VerifyDepth,
+        report: &mut dyn VerifyReport,
+    ) -> driftdb_storage::Result<()> {
+        self.shared.verify(depth, report)
     }
 
     fn stats(&self, out: &mut dyn FnMut(&'static str, u64)) {

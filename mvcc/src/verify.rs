@@ -2,7 +2,8 @@
 
 use driftdb_concurrency::ConcurrencyControl;
 use driftdb_storage::{
-    Cursor, Damage, Engine, KeyRange, Result, ScanSpec, Snapshot, StorageError, Timestamp, Visible,
+    Cursor, Engine, KeyRange, Result, ScanSpec, Snapshot, StorageError, Timestamp, VerifyDepth,
+    VerifyReport, Visible,
 };
 
 use crate::record::CommitRecord;
@@ -10,8 +11,11 @@ use crate::store::Shared;
 use crate::system::{self, COMMITS};
 
 impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
-    pub(crate) fn verify(&self, found: &mut dyn FnMut(Damage)) -> Result<()> {
-        self.engine.verify(found)?;
+    pub(crate) fn verify(&self, depth: VerifyDepth, found: &mut dyn VerifyReport) -> Result<()> {
+        self.engine.verify(depth, found)?;
+        if depth < VerifyDepth::Full {
+            return Ok(());
+        }
         report(self.verify_log(), found)?;
         report(self.verify_commits(), found)
     }
@@ -52,10 +56,10 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
 }
 
 /// Damage is a finding; other errors end the check.
-fn report(result: Result<()>, found: &mut dyn FnMut(Damage)) -> Result<()> {
+fn report(result: Result<()>, found: &mut dyn VerifyReport) -> Result<()> {
     match result {
         Err(StorageError::Corruption(damage)) => {
-            found(damage);
+            found.damage(damage);
             Ok(())
         }
         other => other,

@@ -12,6 +12,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use driftdb_storage::{Compaction, Compression, FilterKind};
+
 pub use source::{flatten_toml, variable_name};
 pub use table::{Setting, settings};
 
@@ -37,6 +39,12 @@ pub struct Config {
     pub block_size_bytes: usize,
     /// `storage.filter_bits_per_key`
     pub filter_bits_per_key: usize,
+    /// `storage.filter`
+    pub filter: FilterKind,
+    /// `storage.compression`
+    pub compression: Compression,
+    /// `storage.compaction`
+    pub compaction: Compaction,
     /// `storage.checkpoint_log_bytes`
     pub checkpoint_log_bytes: u64,
     /// `storage.maintain_log_bytes`
@@ -73,6 +81,9 @@ impl Default for Config {
             cache_bytes: 256 << 20,
             block_size_bytes: 8 << 10,
             filter_bits_per_key: 10,
+            filter: FilterKind::Bloom,
+            compression: Compression::Lz4,
+            compaction: Compaction::Tiered,
             checkpoint_log_bytes: 256 << 20,
             maintain_log_bytes: 1 << 20,
             control: "ssi".into(),

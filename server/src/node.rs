@@ -276,6 +276,10 @@ fn store_options(config: &Config) -> StoreOptions {
             cache_bytes: config.cache_bytes,
             block_size_bytes: config.block_size_bytes,
             filter_bits_per_key: config.filter_bits_per_key,
+            filter: config.filter,
+            compression: config.compression,
+            compaction: config.compaction,
+            ..EngineOptions::default()
         },
         wal: WalOptions {
             segment_bytes: config.wal_segment_bytes,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use driftdb_server::{Node, NodeError};
 use driftdb_sim_disk::{CrashMode, SimDisk};
-use driftdb_storage::ErrorKind;
+use driftdb_storage::{Damage, ErrorKind, VerifyDepth};
 
 use crate::fault::{FaultCounts, Trouble};
 use crate::kernel::{NodeId, Sim};
@@ -212,7 +212,10 @@ impl Machine {
         let (db, sim) = (Arc::clone(db), self.sim.clone());
         self.on_node("verify", move || {
             let mut damages = Vec::new();
-            if let Err(error) = db.store().verify(&mut |damage| damages.push(damage.to_string())) {
+            if let Err(error) = db
+                .store()
+                .verify(VerifyDepth::Full, &mut |damage: Damage| damages.push(damage.to_string()))
+            {
                 sim.fail(&format!("verify fails: {error}"));
             }
             if let Some(first) = damages.first() {

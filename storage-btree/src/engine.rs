@@ -13,8 +13,8 @@ use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::Mutex;
 use driftdb_env::{DiskLock, Env};
 use driftdb_storage::{
-    Commit, Damage, Engine, EngineOptions, LogBarrier, Maintained, Operation, Result,
-    RetentionPolicy, StorageError, WriteBatch,
+    BackupReport, Commit, Damage, Engine, EngineOptions, LogBarrier, Maintained, Operation, Result,
+    RetentionPolicy, StorageError, VerifyDepth, VerifyReport, WriteBatch, expand_range_deletes,
 };
 
 use crate::checkpoint::Maintenance;
@@ -103,6 +103,7 @@ impl State {
             match operation {
                 Operation::Put { space, .. }
                 | Operation::Delete { space, .. }
+                | Operation::DeleteRange { space, .. }
                 | Operation::DropKeyspace(space)
                     if !facts.is_live(space) =>
                 {
@@ -118,7 +119,9 @@ impl State {
                 Operation::DropKeyspace(space) => {
                     scratch.get_or_insert_with(|| (*self.facts).clone()).drop_at(space, at.ts);
                 }
-                Operation::Put { .. } | Operation::Delete { .. } => {}
+                Operation::Put { .. }
+                | Operation::Delete { .. }
+                | Operation::DeleteRange { .. } => {}
             }
         }
         Ok(())
@@ -151,6 +154,8 @@ impl BtreeEngine {
         let (space, key, value) = match operation {
             Operation::Put { space, key, value } => (space, key, Some(value)),
             Operation::Delete { space, key } => (space, key, None),
+            // They have been spelled out.
+            Operation::DeleteRange { .. } => return Ok(()),
             Operation::CreateKeyspace(space) => {
                 self.change_facts(|facts| facts.create(space, at.ts));
                 return Ok(());
@@ -207,7 +212,8 @@ impl Engine for BtreeEngine {
             }
             state.check(batch, at)?;
         }
-        for operation in batch.operations() {
+        let expanded = expand_range_deletes(batch, &self.snapshot())?;
+        for operation in expanded.as_ref().unwrap_or(batch).operations() {
             // Until the whole batch is there, no view reaches its time. If it fails half-way, none
             // ever will, and no checkpoint comes after a failure.
             self.apply_one(operation, at).map_err(|error| self.health.poison(error))?;
@@ -256,8 +262,13 @@ impl Engine for BtreeEngine {
         Ok(self.durable())
     }
 
-    fn verify(&self, found: &mut dyn FnMut(Damage)) -> Result<()> {
+    fn verify(&self, _depth: VerifyDepth, report: &mut dyn VerifyReport) -> Result<()> {
+        let found: &mut dyn FnMut(Damage) = &mut |damage| report.damage(damage);
         verify::verify(self, found)
+    }
+
+    fn backup(&self, _dir: &Path, _base: Option<&Path>) -> Result<BackupReport> {
+        Err(StorageError::Internal("interim".to_owned()))
     }
 
     fn stats(&self, out: &mut dyn FnMut(&'static str, u64)) {

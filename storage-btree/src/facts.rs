@@ -63,6 +63,22 @@ impl Keyspace {
 }
 
 impl Facts {
+    /// What a view that ends at `end` can see of them.
+    pub(crate) fn list(&self, end: Timestamp) -> Vec<driftdb_storage::Keyspace> {
+        let seen = self.keyspaces.iter().filter(|(_, known)| known.created <= end);
+        seen.map(|(&id, known)| driftdb_storage::Keyspace {
+            id,
+            created: known.created,
+            dropped: Some(known.dropped).filter(|&dropped| dropped <= end),
+            kept: Retention {
+                keep_since: known.history.floor,
+                pins: known.history.pins.clone(),
+                min_versions: 0,
+            },
+        })
+        .collect()
+    }
+
     /// Whether the keyspace can be written now.
     pub(crate) fn is_live(&self, space: KeyspaceId) -> bool {
         self.keyspaces.get(&space).is_some_and(|known| known.dropped == Timestamp::MAX)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driftdb_storage::{
-    Commit, KeyspaceId, Result, RetentionPolicy, ScanSpec, Snapshot, Timestamp, Visible,
+    Commit, Keyspace, KeyspaceId, Result, RetentionPolicy, ScanSpec, Snapshot, Timestamp, Visible,
 };
 
 use crate::codec::Overflow;
@@ -66,6 +66,10 @@ impl Snapshot for BtreeSnapshot {
 
     fn at(&self) -> Commit {
         self.view.at
+    }
+
+    fn keyspaces(&self) -> Vec<Keyspace> {
+        self.view.facts.list(self.view.at.ts)
     }
 
     fn get(

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use driftdb_env::sync::Mutex;
 use driftdb_env::{Env, kernel};
 use driftdb_storage::{
-    Commit, Damage, Engine, EngineOptions, LogBarrier, Maintained, Result, RetentionPolicy,
-    StorageError, WriteBatch,
+    BackupReport, Commit, Damage, Engine, EngineOptions, LogBarrier, Maintained, Result,
+    RetentionPolicy, StorageError, VerifyDepth, VerifyReport, WriteBatch, expand_range_deletes,
 };
 
 use crate::cache::BlockCache;
@@ -123,7 +123,8 @@ impl Engine for LsmEngine {
         }
         let version = self.present.version();
         let keyspaces = keyspaces::check_batch(&version.keyspaces, batch, at.ts)?.map(Arc::new);
-        version.active.insert(batch, at);
+        let expanded = expand_range_deletes(batch, &LsmSnapshot::new(self.present.get()))?;
+        version.active.insert(expanded.as_ref().unwrap_or(batch), at);
         let is_full = version.active.bytes() >= self.options.write_buffer_bytes;
         kernel::preemption_point("lsm.apply-before-publish");
         self.present.update(|present| {
@@ -163,16 +164,21 @@ impl Engine for LsmEngine {
         Ok(self.durable())
     }
 
-    fn verify(&self, found: &mut dyn FnMut(Damage)) -> Result<()> {
+    fn backup(&self, _dir: &Path, _base: Option<&Path>) -> Result<BackupReport> {
+        Err(StorageError::Internal("interim".to_owned()))
+    }
+
+    fn verify(&self, _depth: VerifyDepth, report: &mut dyn VerifyReport) -> Result<()> {
+        let found: &mut dyn FnMut(Damage) = &mut |damage| report.damage(damage);
         // No step may replace the manifest between reading it and comparing.
         let state = self.maintenance.lock();
         match manifest::load(&self.env, &self.dir) {
             Ok(Some(on_disk)) if on_disk.generation == state.manifest.generation => {}
-            Ok(_) => found(Damage {
-                file: self.dir.join(manifest::NAME).display().to_string(),
-                offset_bytes: 0,
-                what: "the manifest is not the one that was written last".to_owned(),
-            }),
+            Ok(_) => {
+                let file = self.dir.join(manifest::NAME).display().to_string();
+                let what = "the manifest is not the one that was written last";
+                found(Damage::new(file, 0, what));
+            }
             Err(StorageError::Corruption(damage)) => found(damage),
             Err(other) => return Err(other),
         }

@@ -57,7 +57,9 @@ pub(crate) fn check_batch(
         let now = changed.as_ref().unwrap_or(keyspaces);
         let lives = |space| now.get(&space).is_some_and(|life| life.dropped.is_none());
         match operation {
-            Operation::Put { space, .. } | Operation::Delete { space, .. } => {
+            Operation::Put { space, .. }
+            | Operation::Delete { space, .. }
+            | Operation::DeleteRange { space, .. } => {
                 if known != Some(space) && !lives(space) {
                     return Err(StorageError::UnknownKeyspace { space, at: ts });
                 }
@@ -89,6 +91,7 @@ fn check_size(operation: &Operation<'_>) -> Result<()> {
     let size = match operation {
         Operation::Put { key, value, .. } => key.len().saturating_add(value.len()),
         Operation::Delete { key, .. } => key.len(),
+        Operation::DeleteRange { start, end, .. } => start.len().saturating_add(end.len()),
         Operation::CreateKeyspace(_) | Operation::DropKeyspace(_) => 0,
     };
     if size > MAX_ENTRY_BYTES {

@@ -167,7 +167,10 @@ impl Contents {
         let (space, key, value) = match operation {
             Operation::Put { space, key, value } => (space, key, Some(value)),
             Operation::Delete { space, key } => (space, key, None),
-            Operation::CreateKeyspace(_) | Operation::DropKeyspace(_) => return 0,
+            // Range deletes have been spelled out.
+            Operation::DeleteRange { .. }
+            | Operation::CreateKeyspace(_)
+            | Operation::DropKeyspace(_) => return 0,
         };
         let version = Version { ts, value: value.map(Box::from) };
         let size = value.map_or(0, <[u8]>::len) + ENTRY_OVERHEAD_BYTES;

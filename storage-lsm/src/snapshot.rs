@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use driftdb_storage::{
-    Commit, KeyspaceId, Result, RetentionPolicy, ScanSpec, Snapshot, StorageError, Timestamp,
-    Visible,
+    Commit, Keyspace, KeyspaceId, Result, Retention, RetentionPolicy, ScanSpec, Snapshot,
+    StorageError, Timestamp, Visible,
 };
 
 use crate::cursor::LsmCursor;
 use crate::history;
+use crate::keyspaces::{Life, known_at};
 use crate::memtable::Found;
 use crate::span::Span;
 use crate::version::{Present, Version};
@@ -60,6 +61,16 @@ impl Snapshot for LsmSnapshot {
 
     fn at(&self) -> Commit {
         self.at
+    }
+
+    fn keyspaces(&self) -> Vec<Keyspace> {
+        let seen = known_at(&self.version.keyspaces, self.at.ts);
+        seen.into_iter()
+            .map(|(id, Life { created, dropped })| {
+                let kept = self.version.floors.get(&id).unwrap_or(&Retention::FOREVER).clone();
+                Keyspace { id, created, dropped, kept }
+            })
+            .collect()
     }
 
     fn get(

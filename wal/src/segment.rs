@@ -40,7 +40,7 @@ impl Segment {
 
     /// Damage at an offset of this file.
     pub(crate) fn damage(&self, offset: u64, what: impl Into<String>) -> Damage {
-        Damage { file: self.path.display().to_string(), offset_bytes: offset, what: what.into() }
+        Damage::new(self.path.display().to_string(), offset, what)
     }
 
     /// Writes zeroes from `from` to the end; not synced.

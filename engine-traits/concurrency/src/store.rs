@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use driftdb_storage::{
-    Commit, Damage, KeyRange, KeyspaceId, RetentionPolicy, StorageError, Timestamp,
+    Commit, KeyRange, KeyspaceId, RetentionPolicy, StorageError, Timestamp, VerifyDepth,
+    VerifyReport,
 };
 
 use crate::{CancelToken, IsolationLevel, LockStrength, Result, RowBatch, WaitPolicy};
@@ -93,7 +94,11 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// Storage, other than damage.
-    fn verify(&self, found: &mut dyn FnMut(Damage)) -> std::result::Result<(), StorageError>;
+    fn verify(
+        &self,
+        depth: VerifyDepth,
+        report: &mut dyn VerifyReport,
+    ) -> std::result::Result<(), StorageError>;
 
     /// Figures of engine, log and transactions by name.
     fn stats(&self, out: &mut dyn FnMut(&'static str, u64));

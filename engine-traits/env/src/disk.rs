@@ -48,6 +48,17 @@ pub struct DirEntry {
     pub is_dir: bool,
 }
 
+/// One read of many.
+#[derive(Debug)]
+pub struct ReadRequest<'a> {
+    /// Where, in bytes.
+    pub offset: u64,
+    /// Where to; how many bytes to read.
+    pub buf: &'a mut [u8],
+    /// How many bytes were read; fewer than asked for only at the end of the file.
+    pub read: usize,
+}
+
 /// An open file. Offsets are in bytes from the start; there is no shared position.
 pub trait File: Send + Sync {
     /// Reads up to `buf.len()` bytes at `offset`; fewer only at the end of the file.
@@ -55,6 +66,17 @@ pub trait File: Send + Sync {
     /// # Errors
     /// The read failed; nothing is known about `buf`.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, IoError>;
+
+    /// Does several reads, in any order and perhaps all at once.
+    ///
+    /// # Errors
+    /// One of the reads failed; nothing is known about any of the buffers.
+    fn read_many(&self, requests: &mut [ReadRequest<'_>]) -> Result<(), IoError> {
+        for request in requests {
+            request.read = self.read_at(request.offset, request.buf)?;
+        }
+        Ok(())
+    }
 
     /// Writes all of `data` at `offset`, growing the file if needed. Not durable until synced.
     ///
@@ -106,6 +128,14 @@ pub trait Disk: Send + Sync {
     /// `from` is not there, or the directory refuses.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), IoError>;
 
+    /// Gives a file a second name, in the same file system; durable after [`Disk::sync_dir`]. Both
+    /// names are the same file from then on: only for files that never change.
+    ///
+    /// # Errors
+    /// `from` is not there, `to` is, or the file system cannot (kind `CrossesDevices` or
+    /// `Unsupported`): copy instead.
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<(), IoError>;
+
     /// Removes a file; durable after [`Disk::sync_dir`]. Open handles stay usable.
     ///
     /// # Errors
@@ -123,6 +153,12 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// The parent refuses.
     fn create_dir_all(&self, dir: &Path) -> Result<(), IoError>;
+
+    /// Removes an empty directory, and makes that durable.
+    ///
+    /// # Errors
+    /// Not there, not empty, or the parent refuses.
+    fn remove_dir(&self, dir: &Path) -> Result<(), IoError>;
 
     /// Makes creations, renames and removals in `dir` durable.
     ///

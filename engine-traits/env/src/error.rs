@@ -21,6 +21,8 @@ pub enum IoOp {
     Stat,
     /// Renaming.
     Rename,
+    /// Giving a second name.
+    Link,
     /// Removing.
     Remove,
     /// Listing a directory.
@@ -43,6 +45,7 @@ impl fmt::Display for IoOp {
             Self::SetLen => "resize",
             Self::Stat => "stat",
             Self::Rename => "rename",
+            Self::Link => "link",
             Self::Remove => "remove",
             Self::List => "list",
             Self::CreateDir => "create directory",

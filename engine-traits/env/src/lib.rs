@@ -26,7 +26,7 @@ pub mod sync;
 mod world;
 
 pub use collections::{FixedState, HashMap, HashSet};
-pub use disk::{DirEntry, Disk, DiskLock, File, FileKind, OpenHow};
+pub use disk::{DirEntry, Disk, DiskLock, File, FileKind, OpenHow, ReadRequest};
 pub use entropy::Rng;
 pub use error::{IoError, IoOp};
 pub use kernel::yield_now;

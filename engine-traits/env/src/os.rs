@@ -88,6 +88,10 @@ impl Disk for OsDisk {
         fs::rename(from, to).map_err(|source| IoError::new(IoOp::Rename, from, source))
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<(), IoError> {
+        fs::hard_link(from, to).map_err(|source| IoError::new(IoOp::Link, to, source))
+    }
+
     fn remove(&self, path: &Path) -> Result<(), IoError> {
         fs::remove_file(path).map_err(|source| IoError::new(IoOp::Remove, path, source))
     }
@@ -110,6 +114,14 @@ impl Disk for OsDisk {
             return Ok(());
         }
         fs::create_dir_all(dir).map_err(|source| IoError::new(IoOp::CreateDir, dir, source))?;
+        match dir.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => self.sync_dir(parent),
+            _ => Ok(()),
+        }
+    }
+
+    fn remove_dir(&self, dir: &Path) -> Result<(), IoError> {
+        fs::remove_dir(dir).map_err(|source| IoError::new(IoOp::Remove, dir, source))?;
         match dir.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => self.sync_dir(parent),
             _ => Ok(()),

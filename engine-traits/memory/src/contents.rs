@@ -106,6 +106,7 @@ impl Contents {
                 }
                 Operation::Put { space, .. }
                 | Operation::Delete { space, .. }
+                | Operation::DeleteRange { space, .. }
                 | Operation::DropKeyspace(space) => {
                     if !lives(&changed, space) {
                         return Err(StorageError::UnknownKeyspace { space, at });
@@ -139,6 +140,9 @@ impl Contents {
                 Operation::Delete { space, key } => {
                     self.write(space, key, Version { ts: at, value: None });
                 }
+                Operation::DeleteRange { space, start, end } => {
+                    self.delete_range(space, start, end, at);
+                }
             }
         }
     }
@@ -160,6 +164,22 @@ impl Contents {
             *newest = version;
         } else {
             versions.push(version);
+        }
+    }
+
+    fn delete_range(&mut self, space: KeyspaceId, start: &[u8], end: &[u8], at: Timestamp) {
+        if start >= end {
+            return;
+        }
+        let range = (Bound::Included(start), Bound::Excluded(end));
+        let keys = self.space_mut(space).keys.range::<[u8], _>(range);
+        let has_value = |versions: &Versions| versions.last().is_some_and(|v| v.value.is_some());
+        let doomed: Vec<Arc<[u8]>> = keys
+            .filter(|(_, versions)| has_value(versions))
+            .map(|(key, _)| Arc::clone(key))
+            .collect();
+        for key in doomed {
+            self.write(space, &key, Version { ts: at, value: None });
         }
     }
 

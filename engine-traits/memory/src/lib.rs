@@ -24,8 +24,8 @@ use std::sync::Arc;
 use driftdb_env::Env;
 use driftdb_env::sync::{Mutex, RwLock};
 use driftdb_storage::{
-    Commit, Damage, Engine, EngineOptions, LogBarrier, Maintained, Result, RetentionPolicy,
-    WriteBatch,
+    BackupReport, Commit, Damage, Engine, EngineOptions, LogBarrier, Maintained, Result,
+    RetentionPolicy, VerifyDepth, VerifyReport, WriteBatch,
 };
 
 use contents::Contents;
@@ -133,12 +133,17 @@ impl Engine for MemoryEngine {
         Ok(self.durable())
     }
 
-    fn verify(&self, found: &mut dyn FnMut(Damage)) -> Result<()> {
+    fn verify(&self, _depth: VerifyDepth, report: &mut dyn VerifyReport) -> Result<()> {
         let contents = Arc::clone(&self.state.read().contents);
         if let Some(what) = contents.read().check_order() {
-            found(Damage { file: "memory".to_owned(), offset_bytes: 0, what });
+            report.damage(Damage::new("memory", 0, what));
         }
         Ok(())
+    }
+
+    fn backup(&self, _dir: &Path, _base: Option<&Path>) -> Result<BackupReport> {
+        // Nothing of it is ever on disk: the log alone is complete.
+        Ok(BackupReport { at: self.durable(), ..BackupReport::default() })
     }
 
     fn stats(&self, out: &mut dyn FnMut(&'static str, u64)) {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use driftdb_env::sync::RwLock;
 use driftdb_storage::{
-    Commit, Cursor, Entry, KeyRange, KeyspaceId, Result, RetentionPolicy, ScanSpec, Snapshot,
-    StorageError, Timestamp, Visible,
+    Commit, Cursor, Entry, KeyRange, Keyspace, KeyspaceId, Result, Retention, RetentionPolicy,
+    ScanSpec, Snapshot, StorageError, Timestamp, Visible,
 };
 
 use crate::contents::{Contents, OwnedBound, Space, Version, Versions, borrowed, both};
@@ -101,6 +101,18 @@ impl Snapshot for MemorySnapshot {
 
     fn at(&self) -> Commit {
         self.at
+    }
+
+    fn keyspaces(&self) -> Vec<Keyspace> {
+        let contents = self.contents.read();
+        let seen = contents.spaces.iter().filter(|(_, space)| space.created <= self.at.ts);
+        seen.map(|(&id, space)| Keyspace {
+            id,
+            created: space.created,
+            dropped: space.dropped.filter(|&dropped| dropped <= self.at.ts),
+            kept: Retention { min_versions: 0, ..space.left.clone() },
+        })
+        .collect()
     }
 
     fn get(

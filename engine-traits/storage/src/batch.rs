@@ -11,6 +11,7 @@ const TAG_PUT: u8 = 1;
 const TAG_DELETE: u8 = 2;
 const TAG_CREATE_KEYSPACE: u8 = 3;
 const TAG_DROP_KEYSPACE: u8 = 4;
+const TAG_DELETE_RANGE: u8 = 5;
 
 /// One operation of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,16 @@ pub enum Operation<'a> {
         space: KeyspaceId,
         /// The key.
         key: &'a [u8],
+    },
+    /// A tombstone for every key from `start` (included) to `end` (excluded) that has a value just
+    /// before this operation, earlier operations of the batch included. An inverted range is empty.
+    DeleteRange {
+        /// Where.
+        space: KeyspaceId,
+        /// The first key that goes.
+        start: &'a [u8],
+        /// The first key after it that stays.
+        end: &'a [u8],
     },
     /// The keyspace exists from this commit on.
     CreateKeyspace(KeyspaceId),
@@ -85,6 +96,14 @@ impl WriteBatch {
     pub fn delete(&mut self, space: KeyspaceId, key: &[u8]) {
         self.head(TAG_DELETE, space);
         self.field(key);
+    }
+
+    /// Deletes every key from `start` (included) to `end` (excluded); see
+    /// [`Operation::DeleteRange`].
+    pub fn delete_range(&mut self, space: KeyspaceId, start: &[u8], end: &[u8]) {
+        self.head(TAG_DELETE_RANGE, space);
+        self.field(start);
+        self.field(end);
     }
 
     /// Brings a keyspace into being. Must come before the writes into it.
@@ -159,6 +178,9 @@ fn decode<'a>(rest: &mut &'a [u8]) -> Option<Operation<'a>> {
     Some(match tag {
         TAG_PUT => Operation::Put { space, key: field(rest)?, value: field(rest)? },
         TAG_DELETE => Operation::Delete { space, key: field(rest)? },
+        TAG_DELETE_RANGE => {
+            Operation::DeleteRange { space, start: field(rest)?, end: field(rest)? }
+        }
         TAG_CREATE_KEYSPACE => Operation::CreateKeyspace(space),
         TAG_DROP_KEYSPACE => Operation::DropKeyspace(space),
         _ => return None,
@@ -211,6 +233,7 @@ mod tests {
         batch.create_keyspace(space);
         batch.put(space, b"k", b"v");
         batch.delete(space, b"");
+        batch.delete_range(space, b"a", b"b");
         batch.drop_keyspace(space);
         let again = WriteBatch::from_bytes(batch.as_bytes()).unwrap();
         assert_eq!(again, batch);
@@ -221,6 +244,7 @@ mod tests {
                 Operation::CreateKeyspace(space),
                 Operation::Put { space, key: b"k", value: b"v" },
                 Operation::Delete { space, key: b"" },
+                Operation::DeleteRange { space, start: b"a", end: b"b" },
                 Operation::DropKeyspace(space),
             ]
         );

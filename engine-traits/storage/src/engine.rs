@@ -7,7 +7,8 @@ use std::sync::Arc;
 use driftdb_env::Env;
 
 use crate::{
-    Commit, Damage, EngineOptions, KeyspaceId, Lsn, Result, RetentionPolicy, Timestamp, WriteBatch,
+    Commit, EngineOptions, KeyspaceId, Lsn, Result, Retention, RetentionPolicy, Timestamp,
+    VerifyDepth, VerifyReport, WriteBatch,
 };
 
 /// A storage engine.
@@ -70,16 +71,61 @@ pub trait Engine: Send + Sync + Sized + 'static {
     /// As [`Engine::maintain`].
     fn checkpoint(&self, log: &dyn LogBarrier) -> Result<Commit>;
 
-    /// Reads everything on disk and checks it: checksums, order, structure. Calls `found` for each
-    /// damage and goes on as far as it can.
+    /// Checks what is on disk, as thoroughly as `depth` says. Tells `report` of each damage, with the
+    /// keys that lie there where it knows them, and goes on as far as it can. Readers and writers go
+    /// on meanwhile.
     ///
     /// # Errors
     /// I/O errors other than damage.
-    fn verify(&self, found: &mut dyn FnMut(Damage)) -> Result<()>;
+    fn verify(&self, depth: VerifyDepth, report: &mut dyn VerifyReport) -> Result<()>;
 
-    /// Reports figures by name (`bytes_written`, `table_count`, …); cumulative since open unless
-    /// the name ends in `_count` or `_bytes_now`.
+    /// Copies what is durable into `dir`, which is made and must be empty or absent: opened there,
+    /// the engine is complete up to the commit that the report names. Files that never change are
+    /// hard links where the file system can; else, if `base` (an earlier copy of the same database)
+    /// has the same file, a hard link to that. Durable on return. Readers, writers and maintenance go
+    /// on meanwhile. If it fails, `dir` is removed as far as possible and the engine is as before.
+    ///
+    /// # Errors
+    /// I/O; damage met while copying; `dir` is not empty.
+    fn backup(&self, dir: &Path, base: Option<&Path>) -> Result<BackupReport>;
+
+    /// Reports figures by name; cumulative since open unless the name ends in `_count` or
+    /// `_bytes_now`. Every engine with files reports at least
+    ///
+    /// | Name | What |
+    /// | --- | --- |
+    /// | `user_bytes_written` | keys and values applied |
+    /// | `bytes_written`, `bytes_read` | to and from files |
+    /// | `disk_bytes_now` | length of all files |
+    /// | `cache_hits`, `cache_misses`, `cache_bytes_now` | of blocks or pages |
+    ///
+    /// so that write amplification is `bytes_written / user_bytes_written`. Others by the part they
+    /// speak of: `filter_…`, `compaction_…`, `flush_…`, `checkpoint_…`.
     fn stats(&self, out: &mut dyn FnMut(&'static str, u64));
+}
+
+/// What a backup did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BackupReport {
+    /// The copy is complete up to here.
+    pub at: Commit,
+    /// Bytes of files that were copied.
+    pub copied_bytes: u64,
+    /// Bytes of files that are hard links.
+    pub linked_bytes: u64,
+}
+
+/// What an engine knows of a keyspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keyspace {
+    /// Its id.
+    pub id: KeyspaceId,
+    /// The commit that created it.
+    pub created: Timestamp,
+    /// The commit that dropped it.
+    pub dropped: Option<Timestamp>,
+    /// Which times folds have left readable, whatever the policy of now. `min_versions` is 0.
+    pub kept: Retention,
 }
 
 /// What a step of maintenance did.
@@ -109,6 +155,9 @@ pub trait Snapshot: Clone + Send + Sync + 'static {
 
     /// The newest commit it can see.
     fn at(&self) -> Commit;
+
+    /// Every keyspace it knows of, ascending by id; dropped ones as long as the engine remembers them.
+    fn keyspaces(&self) -> Vec<Keyspace>;
 
     /// Appends to `out` the value of the newest version of `key` at or below `ts`, and returns that
     /// version's timestamp. `None`, with `out` untouched, if there is no such version or it is a

@@ -105,6 +105,6 @@ impl StorageError {
 
     /// Damage at a place.
     pub fn corruption(file: impl Into<String>, offset_bytes: u64, what: impl Into<String>) -> Self {
-        Self::Corruption(Damage { file: file.into(), offset_bytes, what: what.into() })
+        Self::Corruption(Damage::new(file, offset_bytes, what))
     }
 }

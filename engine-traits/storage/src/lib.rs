@@ -22,16 +22,21 @@ mod batch;
 mod damage;
 mod engine;
 mod error;
+mod files;
 mod ids;
 mod options;
+mod range_delete;
 mod retention;
 
 pub use batch::{BatchError, Operation, Operations, WriteBatch, read_varint, write_varint};
-pub use damage::Damage;
+pub use damage::{Damage, DamagedKeys, VerifyDepth, VerifyReport};
 pub use engine::{
-    Cursor, Engine, Entry, KeyRange, LogBarrier, Maintained, ScanSpec, Snapshot, Visible,
+    BackupReport, Cursor, Engine, Entry, KeyRange, Keyspace, LogBarrier, Maintained, ScanSpec,
+    Snapshot, Visible,
 };
 pub use error::{ErrorKind, Result, StorageError};
+pub use files::{FileEngine, Loader, SalvageSink};
 pub use ids::{Commit, KeyspaceId, Lsn, Timestamp};
-pub use options::EngineOptions;
+pub use options::{Compaction, Compression, EngineOptions, FilterKind};
+pub use range_delete::expand_range_deletes;
 pub use retention::{Fold, Retention, RetentionPolicy, Verdict};

@@ -4,6 +4,7 @@ use driftdb_concurrency::{ReadAt, Store};
 use driftdb_env::{FileKind, IoOp, planted};
 use driftdb_mvcc::SsiControl;
 use driftdb_sim_disk::Fault;
+use driftdb_storage::{Damage, VerifyDepth};
 
 use crate::support::*;
 
@@ -55,6 +56,6 @@ fn replay_with_fresh_timestamps_rewrites_history() {
     let db = db.crash();
     get_at(&mut db.begin_as_of(first).unwrap(), "a", ReadAt::Statement).unwrap_err();
     let mut damage_count = 0;
-    db.store.verify(&mut |_| damage_count += 1).unwrap();
+    db.store.verify(VerifyDepth::Full, &mut |_: Damage| damage_count += 1).unwrap();
     assert!(damage_count > 0);
 }

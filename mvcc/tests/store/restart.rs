@@ -7,7 +7,7 @@ use driftdb_concurrency::{ConcurrencyControl, Counter, Store, TxnError};
 use driftdb_env::{Env, FileKind, IoOp};
 use driftdb_mvcc::{MvccStore, SsiControl, StoreOptions};
 use driftdb_sim_disk::{Effect, Fault, SimDisk, sim_env};
-use driftdb_storage::{Commit, Engine, StorageError, Timestamp};
+use driftdb_storage::{Commit, Engine, StorageError, Timestamp, VerifyDepth};
 use driftdb_storage_btree::BtreeEngine;
 use driftdb_storage_lsm::LsmEngine;
 use driftdb_wal::{Wal, WalOptions};
@@ -42,7 +42,7 @@ fn a_crash_loses_nothing_acknowledged<C: ConcurrencyControl>() {
         }
     }
     let mut damages = Vec::new();
-    db.store.verify(&mut |damage| damages.push(damage)).unwrap();
+    db.store.verify(VerifyDepth::Full, &mut |damage| damages.push(damage)).unwrap();
     assert_eq!(damages, []);
 }
 

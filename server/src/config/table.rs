@@ -1,5 +1,7 @@
 //! The table of settings.
 
+use driftdb_storage::{Compaction, Compression, FilterKind};
+
 use super::Config;
 use super::value::{parse_bytes, parse_choice, parse_duration, write_bytes, write_duration};
 use crate::node::{CONTROLS, ENGINES, PLANNERS};
@@ -75,6 +77,23 @@ macro_rules! choice {
     };
 }
 
+/// A setting that is one of the values of a type.
+macro_rules! named {
+    ($key:literal, $field:ident: $ty:ty, $unit:literal, $meaning:literal) => {
+        Setting {
+            key: $key,
+            unit: $unit,
+            meaning: $meaning,
+            set: |config, text| {
+                let name = parse_choice(text, <$ty>::NAMES)?;
+                config.$field = <$ty>::from_name(&name).expect("one of its names");
+                Ok(())
+            },
+            get: |config| config.$field.name().to_owned(),
+        }
+    };
+}
+
 /// Every setting, in the order in which `driftdb config` prints them.
 pub fn settings() -> &'static [Setting] {
     const TABLE: &[Setting] = &[
@@ -116,6 +135,12 @@ pub fn settings() -> &'static [Setting] {
             "The size that blocks of tables aim at."),
         count!("storage.filter_bits_per_key", filter_bits_per_key, from 0 to 64,
             "Bits per key of membership filters; 0 turns them off."),
+        named!("storage.filter", filter: FilterKind, "bloom | fuse",
+            "The kind of membership filters: blocked Bloom, or binary fuse (smaller, dearer to build)."),
+        named!("storage.compression", compression: Compression, "none | lz4 | zstd",
+            "How blocks of tables, and pages of history, are compressed."),
+        named!("storage.compaction", compaction: Compaction, "leveled | tiered",
+            "How sorted runs are merged: few runs to read, or little rewriting."),
         bytes!("storage.checkpoint_log_bytes", checkpoint_log_bytes: u64, at least 4 << 10,
             "How much log may be left to replay before a checkpoint is made."),
         bytes!("storage.maintain_log_bytes", maintain_log_bytes: u64, at least 1 << 10,

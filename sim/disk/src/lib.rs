@@ -233,6 +233,24 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<(), IoError> {
+        self.shared.pause(IoOp::Link, 0);
+        let mut state = self.shared.state.lock();
+        let kind = state.kind_of(from);
+        state.begin(IoOp::Link, to, kind)?;
+        let (dir, name) = split(IoOp::Link, to)?;
+        let Some(inode) = state.lookup(from) else {
+            return Err(fail(IoOp::Link, from, io::ErrorKind::NotFound, "no such file"));
+        };
+        if state.lookup(to).is_some() {
+            return Err(fail(IoOp::Link, to, io::ErrorKind::AlreadyExists, "file exists"));
+        }
+        state.note(&[inode], to.as_os_str().as_encoded_bytes());
+        let seq = state.take_seq();
+        state.directory(IoOp::Link, &dir)?.change(seq, NameOp::Link { name, inode });
+        Ok(())
+    }
+
     fn remove(&self, path: &Path) -> Result<(), IoError> {
         self.shared.pause(IoOp::Remove, 0);
         let mut state = self.shared.state.lock();
@@ -275,6 +293,20 @@ impl Disk for SimDisk {
         for ancestor in dir.ancestors() {
             state.directories.entry(ancestor.to_owned()).or_default();
         }
+        Ok(())
+    }
+
+    fn remove_dir(&self, dir: &Path) -> Result<(), IoError> {
+        self.shared.pause(IoOp::Remove, 0);
+        let mut state = self.shared.state.lock();
+        state.begin(IoOp::Remove, dir, None)?;
+        let has_files = !state.directory(IoOp::Remove, dir)?.seen.is_empty();
+        if has_files || state.directories.keys().any(|path| path.parent() == Some(dir)) {
+            let kind = io::ErrorKind::DirectoryNotEmpty;
+            return Err(fail(IoOp::Remove, dir, kind, "directory not empty"));
+        }
+        state.directories.remove(dir);
+        state.collect();
         Ok(())
     }
 

@@ -131,7 +131,13 @@ fn a_flipped_byte_anywhere_is_found_or_harmless() {
                     }
                     Err(StorageError::Corruption(_)) => {
                         let mut damages = 0;
-                        world.engine().verify(&mut |_| damages += 1).unwrap();
+                        world
+                            .engine()
+                            .verify(
+                                driftdb_storage::VerifyDepth::Full,
+                                &mut |_: driftdb_storage::Damage| damages += 1,
+                            )
+                            .unwrap();
                         assert!(damages > 0, "byte {offset}: verify finds nothing");
                     }
                     Err(other) => panic!("byte {offset}: {other}"),

@@ -170,7 +170,9 @@ impl World {
     /// No damage, no leaked page.
     pub(crate) fn verify(&self) {
         self.engine()
-            .verify(&mut |damage| panic!("verify finds {damage}"))
+            .verify(driftdb_storage::VerifyDepth::Full, &mut |damage: driftdb_storage::Damage| {
+                panic!("verify finds {damage}")
+            })
             .expect("verify reads everything");
     }
 

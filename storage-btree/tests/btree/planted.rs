@@ -27,7 +27,12 @@ fn crash_and_recover(seed: u64) -> Result<(), String> {
         world.engine().apply(batch, *at).map_err(|error| error.to_string())?;
     }
     let mut damages = Vec::new();
-    let verified = world.engine().verify(&mut |damage| damages.push(damage.to_string()));
+    let verified = world.engine().verify(
+        driftdb_storage::VerifyDepth::Full,
+        &mut |damage: driftdb_storage::Damage| {
+            damages.push(damage.to_string());
+        },
+    );
     verified.map_err(|error| error.to_string())?;
     if let Some(damage) = damages.pop() {
         return Err(damage);

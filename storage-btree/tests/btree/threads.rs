@@ -77,7 +77,12 @@ fn totals_hold_in_every_snapshot() {
         tasks.push(env.spawn("maintainer", move || {
             while !done.load(Ordering::Relaxed) {
                 engine.maintain(&Ready).expect("maintenance succeeds");
-                engine.verify(&mut |damage| panic!("verify finds {damage}")).expect("verifies");
+                engine
+                    .verify(
+                        driftdb_storage::VerifyDepth::Full,
+                        &mut |damage: driftdb_storage::Damage| panic!("verify finds {damage}"),
+                    )
+                    .expect("verifies");
             }
             content.fetch_add(1, Ordering::Relaxed);
         }));

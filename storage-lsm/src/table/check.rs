@@ -33,11 +33,7 @@ pub(crate) fn check_table(table: &Table, found: &mut dyn FnMut(Damage)) -> Resul
             continue;
         };
         let mut wrong = |what: &str| {
-            found(Damage {
-                file: table.name.clone(),
-                offset_bytes: place.offset,
-                what: what.to_owned(),
-            });
+            found(Damage::new(&table.name, place.offset, what));
         };
         for slot in 0..block.len() {
             let entry = block.entry(slot);
@@ -67,7 +63,7 @@ pub(crate) fn check_table(table: &Table, found: &mut dyn FnMut(Damage)) -> Resul
     };
     if is_whole && totals != expected {
         let what = format!("the table holds {totals:?} instead of {expected:?}");
-        found(Damage { file: table.name.clone(), offset_bytes: 0, what });
+        found(Damage::new(&table.name, 0, what));
     }
     Ok(())
 }
@@ -97,8 +93,7 @@ fn check_filter(
     let filter = Filter::new(&frame);
     let hash_of = |slot| filter::hash(block.space(), block.entry(slot).key);
     if !(0..block.len()).all(|slot| filter.may_contain(hash_of(slot))) {
-        let what = "the filter denies a key that is there".to_owned();
-        found(Damage { file: table.name.clone(), offset_bytes: offset, what });
+        found(Damage::new(&table.name, offset, "the filter denies a key that is there"));
     }
     Ok(())
 }

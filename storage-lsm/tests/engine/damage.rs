@@ -60,7 +60,9 @@ fn is_noticed(store: &Store, disk: &SimDisk, context: &str) -> bool {
         }
     }
     let mut damages = 0;
-    engine.verify(&mut |_| damages += 1).unwrap();
+    engine
+        .verify(driftdb_storage::VerifyDepth::Full, &mut |_: driftdb_storage::Damage| damages += 1)
+        .unwrap();
     assert!(!noticed || damages > 0, "{context}: verify misses it");
     damages > 0
 }
@@ -112,7 +114,11 @@ fn a_damaged_filter_never_hides_a_key() {
         assert_eq!(found, store.model.get(key, Timestamp::MAX));
     }
     let mut damages = Vec::new();
-    engine.verify(&mut |damage| damages.push(damage)).unwrap();
+    engine
+        .verify(driftdb_storage::VerifyDepth::Full, &mut |damage: driftdb_storage::Damage| {
+            damages.push(damage);
+        })
+        .unwrap();
     assert!(damages.iter().all(|damage| damage.offset_bytes == at as u64), "{damages:?}");
     assert!(!damages.is_empty());
 }

@@ -177,7 +177,9 @@ fn threads_see_whole_batches() {
     assert_eq!(ended.load(Ordering::Relaxed), 3);
     assert!(checked.load(Ordering::Relaxed) > 0);
     let mut damages = 0;
-    engine.verify(&mut |_| damages += 1).unwrap();
+    engine
+        .verify(driftdb_storage::VerifyDepth::Full, &mut |_: driftdb_storage::Damage| damages += 1)
+        .unwrap();
     assert_eq!(damages, 0);
     drop(engine);
     for entry in env.disk().list(&dir).unwrap() {

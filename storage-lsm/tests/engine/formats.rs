@@ -85,7 +85,9 @@ fn files_of_version_1_open() {
         }
     }
     let mut damages = 0;
-    engine.verify(&mut |_| damages += 1).unwrap();
+    engine
+        .verify(driftdb_storage::VerifyDepth::Full, &mut |_: driftdb_storage::Damage| damages += 1)
+        .unwrap();
     assert_eq!(damages, 0);
 }
 

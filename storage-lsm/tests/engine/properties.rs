@@ -86,6 +86,7 @@ fn options() -> impl Strategy<Value = EngineOptions> {
             cache_bytes,
             block_size_bytes,
             filter_bits_per_key: bits,
+            ..EngineOptions::tiny()
         }
     })
 }
@@ -164,7 +165,7 @@ proptest! {
         }
         check(&store, keep_since, &last)?;
         let mut damages = Vec::new();
-        store.engine.verify(&mut |damage| damages.push(damage)).unwrap();
+        store.engine.verify(driftdb_storage::VerifyDepth::Full, &mut |damage: driftdb_storage::Damage| damages.push(damage)).unwrap();
         prop_assert!(damages.is_empty(), "{:?}", damages);
     }
 }

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use driftdb_env::{FileKind, Rng};
-use driftdb_storage::{Commit, Engine, ErrorKind, StorageError};
+use driftdb_storage::{Commit, Damage, Engine, ErrorKind, StorageError, VerifyDepth};
 
 use super::compare::{Tolerance, compare};
 use super::harness::{Harness, Upkeep};
@@ -97,7 +97,7 @@ fn look_at<E: Engine>(harness: &mut Harness<E>, durable: Commit) -> Result<Notic
     }
     let errors = read_all(harness)?;
     let mut damages = 0u32;
-    match harness.engine().verify(&mut |_| damages += 1) {
+    match harness.engine().verify(VerifyDepth::Full, &mut |_: Damage| damages += 1) {
         Err(error) if !clear(&error) => return Err(format!("verify gives up: {error}")),
         Err(_) => damages += 1,
         Ok(()) => {}

@@ -8,7 +8,7 @@ use driftdb_env::Rng;
 use driftdb_sim_disk::{CrashMode, SimDisk, sim_env};
 use driftdb_storage::{
     Commit, Engine, EngineOptions, KeyspaceId, LogBarrier, Lsn, Maintained, Result,
-    RetentionPolicy, StorageError, Timestamp, WriteBatch,
+    RetentionPolicy, StorageError, Timestamp, VerifyDepth, WriteBatch,
 };
 
 use super::compare::{Tolerance, compare};
@@ -336,7 +336,7 @@ impl<E: Engine> Harness<E> {
         assert_eq!(self.engine().applied(), self.last(), "{context}: applied() lags the log");
         self.check(context);
         let mut damages = Vec::new();
-        let verified = self.engine().verify(&mut |damage| damages.push(damage));
+        let verified = self.engine().verify(VerifyDepth::Full, &mut |damage| damages.push(damage));
         assert!(verified.is_ok(), "{context}: verify fails: {verified:?}");
         assert!(damages.is_empty(), "{context}: verify finds {damages:?}");
     }

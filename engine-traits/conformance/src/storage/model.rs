@@ -58,6 +58,15 @@ impl Model {
                     let versions = self.space(space).keys.entry(key.to_vec()).or_default();
                     versions.insert(at.ts, None);
                 }
+                Operation::DeleteRange { space, start, end } => {
+                    for (key, versions) in &mut self.space(space).keys {
+                        let is_inside = start <= &key[..] && &key[..] < end;
+                        let newest = versions.last_key_value();
+                        if is_inside && newest.is_some_and(|(_, value)| value.is_some()) {
+                            versions.insert(at.ts, None);
+                        }
+                    }
+                }
             }
         }
     }
