@@ -1,6 +1,6 @@
 //! The parts below SQL: log append, put, point get and scan on each engine.
 //!
-//! `cargo bench -p driftdb-bench`. Ratios between engines within one run are what counts; the numbers
+//! `cargo bench -p bench`. Ratios between engines within one run are what counts; the numbers
 //! are kept in docs/performance.md with the machine they were taken on.
 
 use std::hint::black_box;

@@ -47,7 +47,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     // Drivers: they run the whole, and compare its parts.
     ("driftdb-sim", ANY),
-    ("driftdb-bench", ANY),
+    ("bench", ANY),
     ("driftdb", ANY),
 ];
 
