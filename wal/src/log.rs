@@ -19,8 +19,8 @@ use driftdb_storage::{Lsn, Result, StorageError};
 
 use crate::WalOptions;
 use crate::format::{
-    FIRST_LSN, MAX_PAYLOAD_BYTES, RECORD_HEAD_BYTES, RecordHead, SEGMENT_HEADER_BYTES,
-    SegmentHeader, payload_crc,
+    MAX_PAYLOAD_BYTES, RECORD_HEAD_BYTES, RecordHead, SEGMENT_HEADER_BYTES, SegmentHeader,
+    payload_crc,
 };
 use crate::recovery::{self, Begun};
 use crate::segment::{PrepareError, Segment, SegmentStore};
@@ -142,7 +142,13 @@ impl State {
 }
 
 impl Log {
-    pub(crate) fn open(env: &Env, dir: &Path, options: &WalOptions) -> Result<Self> {
+    /// Opens the log in `dir`, or makes one whose first record begins at `first_lsn`.
+    pub(crate) fn open(
+        env: &Env,
+        dir: &Path,
+        options: &WalOptions,
+        first_lsn: Lsn,
+    ) -> Result<Self> {
         let mut options = options.clone();
         options.segment_bytes = options.segment_bytes.max(SEGMENT_BYTES_MIN);
         env.disk().create_dir_all(dir)?;
@@ -157,9 +163,9 @@ impl Log {
             None => {
                 store.remove_spares()?;
                 let log_id = env.rng("wal").next_u64();
-                let header = SegmentHeader { log_id, number: 1, first_lsn: FIRST_LSN };
+                let header = SegmentHeader { log_id, number: 1, first_lsn };
                 let segment = Arc::new(store.create_first(&header)?);
-                (vec![Begun { segment, header }], FIRST_LSN)
+                (vec![Begun { segment, header }], first_lsn)
             }
         };
         let last = begun.last().expect("a log has a segment").header;

@@ -84,7 +84,7 @@ pub(crate) fn inspect(
     Ok(Some(Inspected { begun, unbegun, tail }))
 }
 
-fn read_header(segment: &Segment) -> Result<Option<SegmentHeader>> {
+pub(crate) fn read_header(segment: &Segment) -> Result<Option<SegmentHeader>> {
     let read = || {
         // A file that is too short leaves zeroes, which are no header.
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
