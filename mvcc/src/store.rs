@@ -11,7 +11,8 @@ use driftdb_concurrency::{
 use driftdb_env::Env;
 use driftdb_env::sync::Mutex;
 use driftdb_storage::{
-    Commit, Engine, ErrorKind, RetentionPolicy, StorageError, Timestamp, VerifyDepth, VerifyReport,
+    BackupReport, Commit, Engine, ErrorKind, RetentionPolicy, StorageError, Timestamp, VerifyDepth,
+    VerifyReport,
 };
 use driftdb_wal::Wal;
 
@@ -242,6 +243,10 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
         report: &mut dyn VerifyReport,
     ) -> driftdb_storage::Result<()> {
         self.shared.verify(depth, report)
+    }
+
+    fn backup(&self, dir: &Path, base: Option<&Path>) -> driftdb_storage::Result<BackupReport> {
+        self.shared.back_up(dir, base)
     }
 
     fn stats(&self, out: &mut dyn FnMut(&'static str, u64)) {

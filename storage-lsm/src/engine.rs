@@ -7,8 +7,8 @@ use std::sync::Arc;
 use driftdb_env::sync::Mutex;
 use driftdb_env::{Env, kernel};
 use driftdb_storage::{
-    BackupReport, Commit, Damage, Engine, EngineOptions, LogBarrier, Maintained, Result,
-    RetentionPolicy, StorageError, VerifyDepth, VerifyReport, WriteBatch, expand_range_deletes,
+    BackupReport, Commit, Engine, EngineOptions, LogBarrier, Maintained, Result, RetentionPolicy,
+    StorageError, VerifyDepth, VerifyReport, WriteBatch, expand_range_deletes,
 };
 
 use crate::cache::BlockCache;
@@ -37,7 +37,7 @@ pub struct LsmEngine {
     /// Held while a batch goes in and while a memtable is frozen.
     writer: Mutex<()>,
     /// Held during a step. Taken before `writer`.
-    maintenance: Mutex<Maintenance>,
+    pub(crate) maintenance: Mutex<Maintenance>,
 }
 
 impl std::fmt::Debug for LsmEngine {
@@ -164,27 +164,12 @@ impl Engine for LsmEngine {
         Ok(self.durable())
     }
 
-    fn backup(&self, _dir: &Path, _base: Option<&Path>) -> Result<BackupReport> {
-        Err(StorageError::Internal("interim".to_owned()))
+    fn backup(&self, dir: &Path, base: Option<&Path>) -> Result<BackupReport> {
+        self.back_up(dir, base)
     }
 
-    fn verify(&self, _depth: VerifyDepth, report: &mut dyn VerifyReport) -> Result<()> {
-        let found: &mut dyn FnMut(Damage) = &mut |damage| report.damage(damage);
-        // No step may replace the manifest between reading it and comparing.
-        let state = self.maintenance.lock();
-        match manifest::load(&self.env, &self.dir) {
-            Ok(Some(on_disk)) if on_disk.generation == state.manifest.generation => {}
-            Ok(_) => {
-                let file = self.dir.join(manifest::NAME).display().to_string();
-                let what = "the manifest is not the one that was written last";
-                found(Damage::new(file, 0, what));
-            }
-            Err(StorageError::Corruption(damage)) => found(damage),
-            Err(other) => return Err(other),
-        }
-        drop(state);
-        let version = self.present.version();
-        version.tables.iter().try_for_each(|table| table::check_table(table, found))
+    fn verify(&self, depth: VerifyDepth, report: &mut dyn VerifyReport) -> Result<()> {
+        self.check(depth, report)
     }
 
     fn stats(&self, out: &mut dyn FnMut(&'static str, u64)) {
@@ -198,7 +183,7 @@ impl Engine for LsmEngine {
     }
 }
 
-fn names_in(env: &Env, dir: &Path) -> Result<Vec<String>> {
+pub(crate) fn names_in(env: &Env, dir: &Path) -> Result<Vec<String>> {
     let entries = env.disk().list(dir)?;
     Ok(entries.into_iter().filter(|entry| !entry.is_dir).map(|entry| entry.name).collect())
 }
@@ -219,10 +204,8 @@ fn create(env: &Env, dir: &Path) -> Result<Manifest> {
         });
     }
     let manifest = Manifest { next_file_id: 1, ..Manifest::default() };
-    match manifest::save(env, dir, &manifest) {
-        Ok(_) => Ok(manifest),
-        Err(Failure::Undone(error) | Failure::Unknown(error)) => Err(error),
-    }
+    manifest::save(env, dir, &manifest).map_err(Failure::into_error)?;
+    Ok(manifest)
 }
 
 /// Removes what a crash left: tables that the manifest does not name, and a manifest not yet

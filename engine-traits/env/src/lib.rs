@@ -16,6 +16,7 @@
 
 pub mod blocking;
 mod collections;
+pub mod directory;
 mod disk;
 mod entropy;
 mod error;
