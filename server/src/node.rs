@@ -4,6 +4,7 @@
 //! planner is one line in a table and one arm below.
 
 mod directory;
+mod offline;
 mod registry;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use crate::session::Timeouts;
 use directory::DataDirectory;
 
 pub use directory::engine_of;
+pub use offline::{backup, convert, salvage};
 pub use registry::CancelKey;
 pub(crate) use registry::{Registered, Registry};
 
@@ -78,10 +80,10 @@ pub enum NodeError {
     },
     /// Made with another engine.
     #[error(
-        "the data directory \"{}\" was made with storage.engine={made_with}, not {asked_for}; open \
-         it with --set storage.engine={made_with} (a later version will bring `driftdb convert` to \
-         change the engine)",
-        dir.display()
+        "the data directory \"{dir}\" was made with storage.engine={made_with}, not {asked_for}; open \
+         it with --set storage.engine={made_with}, or change its engine with \
+         `driftdb convert --data {dir} --engine {asked_for}`",
+        dir = dir.display()
     )]
     OtherEngine {
         /// Which.
@@ -108,6 +110,14 @@ pub enum NodeError {
     Marker {
         /// Which.
         path: PathBuf,
+    },
+    /// An engine that cannot be converted to, or salvaged.
+    #[error("storage engine \"{engine}\" keeps no files: {what}")]
+    NoFiles {
+        /// Which.
+        engine: String,
+        /// What cannot be done.
+        what: &'static str,
     },
     /// A name that no implementation has.
     #[error("there is no {what} called \"{name}\"")]
@@ -158,7 +168,7 @@ impl Node {
     /// The directory belongs to another process, another engine, or somebody else; I/O; damage.
     pub fn open(env: &Env, config: &Config) -> Result<Arc<Self>, NodeError> {
         let directory = DataDirectory::open(env, &config.data, &config.engine)?;
-        let store = open_store(env, &config.data, config)?;
+        let store = open_store(env, &directory.store_dir(), config)?;
         let catalog = Arc::new(CatalogStore::open(&*store)?);
         Ok(Arc::new(Self {
             env: env.clone(),
