@@ -34,6 +34,8 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         let pin = self.pin_log()?;
         let base = base.map(|base| base.join("engine"));
         let mut report = self.engine.backup(&dir.join("engine"), base.as_deref())?;
+        // An engine without files made none.
+        self.env.disk().create_dir_all(&dir.join("engine"))?;
         let mut reader = self.wal.reader(report.at.lsn)?;
         drop(pin);
         let options = WalOptions { spare_segment_count: 0, ..WalOptions::default() };

@@ -26,8 +26,12 @@ pub fn backup(
 ) -> Result<BackupReport, NodeError> {
     let node = Node::open(env, config)?;
     let report = node.store().backup(to, base)?;
-    node.close()?;
-    mark(env, to, &config.engine)?;
+    let marked = node.close().and_then(|()| mark(env, to, &config.engine));
+    if let Err(error) = marked {
+        // Best effort: the error that the caller gets is the first.
+        drop(files::remove_dir_all(env.disk(), to));
+        return Err(error);
+    }
     Ok(report)
 }
 

@@ -6,6 +6,7 @@ mod bad_input;
 mod copy;
 mod harness;
 mod lifecycle;
+mod offline;
 mod pipeline;
 mod raw;
 mod scripts;
