@@ -1,12 +1,13 @@
 //! `driftdb salvage`
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use driftdb_env::Env;
-use driftdb_server::SalvageReport;
-use driftdb_storage::Damage;
+use driftdb_server::{Config, Node, SalvageReport};
+use driftdb_storage::{Damage, KeyspaceId};
 
 use crate::options::NodeOptions;
 use crate::progress::{Progress, ProgressOptions};
@@ -56,14 +57,13 @@ pub(crate) fn run(options: &SalvageOptions) -> ExitCode {
 
 struct Printer {
     progress: Progress,
-    lost_count: u64,
+    lost: Vec<Damage>,
 }
 
 impl SalvageReport for Printer {
     fn lost(&mut self, damage: Damage) {
-        self.lost_count += 1;
         self.progress.end();
-        println!("lost: {damage}");
+        self.lost.push(damage);
     }
 
     fn progress(&mut self, done_bytes: u64, total_bytes: u64) {
@@ -80,10 +80,16 @@ fn salvage(options: &SalvageOptions) -> anyhow::Result<u64> {
         "\"{}\" does not exist",
         config.data.display()
     );
-    let mut printer = Printer { progress: Progress::new(&env, options.progress), lost_count: 0 };
+    let mut printer = Printer { progress: Progress::new(&env, options.progress), lost: Vec::new() };
     let engine = options.engine.as_deref();
     let saved = driftdb_server::salvage(&env, &config, engine, &options.to, &mut printer)?;
     printer.progress.end();
+    let names = names_in(&env, &config, &options.to);
+    for damage in &printer.lost {
+        let name = damage.keys.as_ref().and_then(|keys| names.get(&keys.space));
+        println!("lost: {damage}{}", name.map(|name| format!(", {name}")).unwrap_or_default());
+    }
+    let lost_count = printer.lost.len() as u64;
     println!(
         "saved {} versions in {} keyspaces and {} records of the log into \"{}\", as of {}; {} lost",
         saved.versions,
@@ -91,7 +97,7 @@ fn salvage(options: &SalvageOptions) -> anyhow::Result<u64> {
         saved.log_records,
         options.to.display(),
         saved.at,
-        match printer.lost_count {
+        match lost_count {
             0 => "nothing".to_owned(),
             1 => "1 place".to_owned(),
             count => format!("{count} places"),
@@ -103,5 +109,12 @@ fn salvage(options: &SalvageOptions) -> anyhow::Result<u64> {
             saved.filled_commits
         );
     }
-    Ok(printer.lost_count)
+    Ok(lost_count)
+}
+
+/// What is in which keyspace of the new database.
+fn names_in(env: &Env, config: &Config, to: &Path) -> BTreeMap<KeyspaceId, String> {
+    let Ok(Some(engine)) = driftdb_server::engine_of(env, to) else { return BTreeMap::new() };
+    let config = Config { data: to.to_owned(), engine, ..config.clone() };
+    Node::open(env, &config).map(|node| node.keyspace_names()).unwrap_or_default()
 }

@@ -1,5 +1,6 @@
 //! `driftdb verify`
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::ensure;
@@ -7,7 +8,7 @@ use clap::{Args, ValueEnum};
 use driftdb_env::Env;
 use driftdb_server::Node;
 use driftdb_server::NodeError;
-use driftdb_storage::{Damage, StorageError, VerifyDepth, VerifyReport};
+use driftdb_storage::{Damage, KeyspaceId, StorageError, VerifyDepth, VerifyReport};
 
 use crate::options::NodeOptions;
 use crate::progress::{Progress, ProgressOptions, bytes_text};
@@ -77,6 +78,8 @@ pub(crate) fn run(options: &VerifyOptions) -> ExitCode {
 
 /// Prints what is found.
 struct Printer {
+    /// What is in which keyspace.
+    names: BTreeMap<KeyspaceId, String>,
     is_json: bool,
     progress: Progress,
     damage_count: u64,
@@ -87,8 +90,10 @@ impl VerifyReport for Printer {
     fn damage(&mut self, damage: Damage) {
         self.damage_count += 1;
         self.progress.end();
+        let name = damage.keys.as_ref().and_then(|keys| self.names.get(&keys.space));
         if !self.is_json {
-            println!("{damage}");
+            let name = name.map(|name| format!(", {name}")).unwrap_or_default();
+            println!("{damage}{name}");
             return;
         }
         let hex = |key: &Option<Box<[u8]>>| {
@@ -96,7 +101,7 @@ impl VerifyReport for Printer {
         };
         let keys = damage.keys.as_ref().map(|keys| {
             serde_json::json!({
-                "keyspace": keys.space.0, "first": hex(&keys.first), "last": hex(&keys.last),
+                "keyspace": keys.space.0, "name": name, "first": hex(&keys.first), "last": hex(&keys.last),
             })
         });
         let line = serde_json::json!({
@@ -118,6 +123,7 @@ fn verify(options: &VerifyOptions) -> anyhow::Result<u64> {
     let mut printer = Printer {
         is_json: options.json,
         progress: Progress::new(&env, options.progress),
+        names: BTreeMap::new(),
         damage_count: 0,
         checked_bytes: 0,
     };
@@ -160,7 +166,10 @@ fn check(env: &Env, options: &VerifyOptions, printer: &mut Printer) -> anyhow::R
     ensure!(engine.is_some(), "\"{}\" is not a DriftDB data directory", dir.display());
     let config = options.node.config_of_existing(env)?;
     match Node::open(env, &config) {
-        Ok(node) => node.store().verify(options.depth.get(), printer)?,
+        Ok(node) => {
+            printer.names = node.keyspace_names();
+            node.store().verify(options.depth.get(), printer)?;
+        }
         // So damaged that it cannot be opened.
         Err(NodeError::Storage(StorageError::Corruption(damage))) => printer.damage(damage),
         Err(error) => return Err(error.into()),

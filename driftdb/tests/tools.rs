@@ -239,6 +239,8 @@ fn damage_is_named_and_the_rest_is_saved() {
             let (from, to) = (database.path(&damaged), database.path(&saved));
             let said = expect(1, &["salvage", "--data", &from, "--to", &to]);
             assert!(said.contains("lost: "), "{said}");
+            let has_rows = bytes.len() > 30_000;
+            assert!(!has_rows || said.contains("public.t"), "{engine}: which table?\n{said}");
             expect(0, &["verify", "--data", &to]);
             let answer = database.answer(&saved, rows);
             assert!(answer.contains("rows"), "{engine}, {file_name}: {answer}\n{said}");
@@ -290,5 +292,16 @@ fn a_lost_log_and_a_lost_manifest_cost_what_only_they_held() {
         assert!(said.contains("lost: "), "{said}");
         expect(0, &["verify", "--data", &to]);
         assert_eq!(database.answer("without", rows), before, "{said}");
+    }
+}
+
+#[test]
+fn the_figures_can_be_asked_for_in_sql() {
+    for engine in ENGINES {
+        let database = Database::new(engine);
+        let said = database.sql("SHOW driftdb.stats");
+        for name in ["bytes_written", "bytes_read", "cache_hits", "syncs", "commits"] {
+            assert!(said.contains(name), "{engine}: {name} is missing in\n{said}");
+        }
     }
 }

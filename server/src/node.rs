@@ -7,17 +7,18 @@ mod directory;
 mod offline;
 mod registry;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use driftdb_concurrency::{ConcurrencyControl, Store, TxnError};
+use driftdb_concurrency::{BeginOptions, ConcurrencyControl, ReadAt, Store, TxnError};
 use driftdb_env::{Env, IoError};
 use driftdb_memory::MemoryEngine;
 use driftdb_mvcc::{LockingControl, MvccStore, SsiControl, StoreOptions};
 use driftdb_planner::HeuristicPlanner;
 use driftdb_query::{Planner, SqlError};
-use driftdb_storage::{Engine, EngineOptions, StorageError};
+use driftdb_storage::{Engine, EngineOptions, KeyspaceId, StorageError};
 use driftdb_storage_btree::BtreeEngine;
 use driftdb_storage_lsm::LsmEngine;
 use driftdb_tables::CatalogStore;
@@ -230,6 +231,26 @@ impl Node {
     /// Cancels what every session runs.
     pub fn cancel_all(&self) {
         self.registry.cancel_all();
+    }
+
+    /// What is kept in which keyspace, as far as the catalog can be read: `table public.t`,
+    /// `index public.t_pkey`.
+    pub fn keyspace_names(&self) -> BTreeMap<KeyspaceId, String> {
+        let mut names = BTreeMap::new();
+        let begun = self.store.begin(BeginOptions { read_only: true, ..BeginOptions::default() });
+        let tables = begun.map_err(SqlError::from).and_then(|mut txn| {
+            txn.begin_statement()?;
+            driftdb_tables::tables(&mut *txn, ReadAt::Statement)
+        });
+        for table in tables.unwrap_or_default() {
+            names.insert(table.keyspace, format!("table {}.{}", table.schema, table.name));
+            for index in &table.indexes {
+                if let Some(space) = index.keyspace {
+                    names.insert(space, format!("index {}.{}", table.schema, index.name));
+                }
+            }
+        }
+        names
     }
 
     /// How many sessions there are.
