@@ -1,5 +1,6 @@
 //! The engine: opening, applying, and the contract's calls.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,7 +52,9 @@ impl LsmEngine {
     pub(crate) fn freeze(&self) {
         let _writer = self.writer.lock();
         if self.present.version().active.last().is_some() {
-            self.present.update(|present| present.version = Arc::new(present.version.freeze()));
+            self.present.update(|present| {
+                present.version = Arc::new(present.version.freeze(self.options.write_buffer_bytes));
+            });
         }
     }
 
@@ -80,7 +83,7 @@ impl Engine for LsmEngine {
         let tables = manifest.tables.iter();
         let tables = tables.map(|&meta| Table::open(env, dir, meta, &context).map(Arc::new));
         let version = Version {
-            active: Arc::new(Memtable::default()),
+            active: Arc::new(Memtable::new(options.write_buffer_bytes)),
             frozen: Vec::new(),
             tables: tables.collect::<Result<_>>()?,
             keyspaces: Arc::new(manifest.keyspaces.clone()),
@@ -124,16 +127,30 @@ impl Engine for LsmEngine {
         let version = self.present.version();
         let keyspaces = keyspaces::check_batch(&version.keyspaces, batch, at.ts)?.map(Arc::new);
         let expanded = expand_range_deletes(batch, &LsmSnapshot::new(self.present.get()))?;
-        version.active.insert(expanded.as_ref().unwrap_or(batch), at);
-        let is_full = version.active.bytes() >= self.options.write_buffer_bytes;
+        let batch = expanded.map_or(Cow::Borrowed(batch), Cow::Owned);
+        let buffer_bytes = self.options.write_buffer_bytes;
+        let large = if Memtable::is_large(&batch, buffer_bytes) {
+            Some(Arc::new(Memtable::of_batch(batch.into_owned(), at)))
+        } else {
+            version.active.insert(&batch, at);
+            None
+        };
+        let freezes = large.is_some() || version.active.is_full();
         kernel::preemption_point("lsm.apply-before-publish");
         self.present.update(|present| {
             present.applied = at;
-            if keyspaces.is_none() && !is_full {
+            if keyspaces.is_none() && !freezes {
                 return;
             }
-            let mut next =
-                if is_full { present.version.freeze() } else { Version::clone(&present.version) };
+            let mut next = if freezes {
+                present.version.freeze(buffer_bytes)
+            } else {
+                Version::clone(&present.version)
+            };
+            if let Some(large) = large {
+                // Newer than all that was there, older than all that comes.
+                next.frozen.insert(0, large);
+            }
             if let Some(keyspaces) = keyspaces {
                 next.keyspaces = keyspaces;
             }
