@@ -18,6 +18,7 @@
 //! Format: `docs/formats/wal.md`. Sources: research/storage.md D10, D11, 3.3-3.5; [Mohan92] for the
 //! rule that the log comes first, [DeWitt84] for group commit, [Rebello20] for failed syncs.
 
+mod begun;
 mod cursor;
 mod flush;
 mod format;

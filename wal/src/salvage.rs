@@ -7,9 +7,10 @@ use driftdb_env::{Env, OpenHow};
 use driftdb_storage::{Damage, Lsn, Result, StorageError};
 
 use crate::Wal;
+use crate::begun;
 use crate::cursor::{Found, SegmentCursor};
 use crate::format::SegmentHeader;
-use crate::recovery::read_header;
+use crate::recovery::{missing_end, read_header};
 use crate::segment::{Segment, segment_numbers};
 
 impl Wal {
@@ -26,6 +27,13 @@ impl Wal {
         lost: &mut dyn FnMut(Damage),
     ) -> Result<()> {
         let segments = readable(env, dir, lost)?;
+        let end = segments.last().map(|(segment, header)| (header.log_id, segment.number));
+        if let (Some(vouched), Some((log_id, number))) = (begun::read(env, dir)?, end)
+            && vouched.log_id == log_id
+            && vouched.number > number
+        {
+            lost(missing_end(dir, vouched.number));
+        }
         if segments.is_empty() {
             lost(Damage::new(
                 dir.display().to_string(),
