@@ -18,6 +18,7 @@
 //! 1.3 and 1.5.
 
 mod backup;
+mod ballast;
 mod clock;
 mod commit;
 pub mod control;

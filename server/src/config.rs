@@ -48,6 +48,8 @@ pub struct Config {
     pub compaction: Compaction,
     /// `storage.read_path`
     pub read_path: ReadPath,
+    /// `storage.ballast_bytes`
+    pub ballast_bytes: u64,
     /// `storage.checkpoint_log_bytes`
     pub checkpoint_log_bytes: u64,
     /// `storage.maintain_log_bytes`
@@ -90,6 +92,7 @@ impl Default for Config {
             compression: Compression::Lz4,
             compaction: Compaction::Tiered,
             read_path: ReadPath::Pread,
+            ballast_bytes: 64 << 20,
             checkpoint_log_bytes: 256 << 20,
             maintain_log_bytes: 1 << 20,
             control: "ssi".into(),

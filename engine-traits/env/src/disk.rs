@@ -101,6 +101,22 @@ pub trait File: Send + Sync {
         self.sync_data()
     }
 
+    /// Makes the file at least `len` bytes long, with real blocks of the disk behind all of them. What is
+    /// new reads as zeroes.
+    ///
+    /// # Errors
+    /// The disk is too full, or the write failed.
+    fn reserve(&self, len: u64) -> Result<(), IoError> {
+        const ZEROES: &[u8] = &[0; 64 << 10];
+        let mut end = self.len()?;
+        while end < len {
+            let piece = (len - end).min(ZEROES.len() as u64);
+            self.write_at(end, &ZEROES[..piece as usize])?;
+            end += piece;
+        }
+        Ok(())
+    }
+
     /// Cuts or extends (with zeroes) to `len` bytes.
     ///
     /// # Errors

@@ -144,6 +144,16 @@ pub fn settings() -> &'static [Setting] {
             "How sorted runs are merged: few runs to read, or little rewriting."),
         named!("storage.read_path", read_path: ReadPath, "pread | mmap | io_uring",
             "How immutable tables are read."),
+        Setting {
+            key: "storage.ballast_bytes",
+            unit: "bytes",
+            meaning: "Space kept aside, so that maintenance can make room when the disk is full; 0: none.",
+            set: |config, text| {
+                config.ballast_bytes = parse_bytes(text)?;
+                Ok(())
+            },
+            get: |config| write_bytes(config.ballast_bytes),
+        },
         bytes!("storage.checkpoint_log_bytes", checkpoint_log_bytes: u64, at least 4 << 10,
             "How much log may be left to replay before a checkpoint is made."),
         bytes!("storage.maintain_log_bytes", maintain_log_bytes: u64, at least 1 << 10,

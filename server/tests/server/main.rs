@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod copy;
+mod full_disk;
 mod harness;
 mod lifecycle;
 mod offline;

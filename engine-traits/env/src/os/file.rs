@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::FallocateFlags;
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::map::Map;
@@ -140,6 +141,13 @@ impl File for OsFile {
                     Ok(_) => synced.map(drop).map_err(self.fail(IoOp::Sync)),
                 }
             }
+        }
+    }
+
+    fn reserve(&self, len: u64) -> Result<(), IoError> {
+        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, len) {
+            Ok(()) => Ok(()),
+            Err(errno) => Err(self.fail(IoOp::Write)(errno.into())),
         }
     }
 
