@@ -1,8 +1,9 @@
 //! The skip list: ordered versions in an arena, one writer, readers without latch.
 //!
 //! ```text
-//!   node:  prefix │ keyspace, key length, height │ timestamp │ value: position, length │ links │ key …
-//!   links: back │ level 0 │ level 1 │ …      two to a word, one word for three nodes of four
+//!   node:  prefix │ keyspace, key length, height │ links │ timestamp │ value: position, length │
+//!          more links │ key …
+//!   links: back, level 0 │ level 1, level 2 │ …      three nodes of four need only the first word
 //! ```
 //!
 //! A node is filled first and then published by one `Release` store per level, from level 0 up; a
@@ -35,7 +36,7 @@ use driftdb_storage::{KeyspaceId, Timestamp};
 
 use super::arena::{Arena, Front, WORD_BYTES, words_for};
 use super::order::{Probe, compare_tails};
-use super::sync::Ordering;
+use super::sync::{AtomicU64, Ordering};
 
 /// A fourth of the nodes of a level reach the next one: enough levels for millions of entries.
 const MAX_HEIGHT: usize = if cfg!(loom) { 2 } else { 12 };
@@ -44,8 +45,10 @@ const MAX_HEIGHT: usize = if cfg!(loom) { 2 } else { 12 };
 const FIXED_WORDS: usize = 4;
 const PREFIX: usize = 0;
 const SHAPE: usize = 1;
-const TIME: usize = 2;
-const VALUE: usize = 3;
+/// The first word of links stands beside what is compared: mostly in the same cache line.
+const LINKS: usize = 2;
+const TIME: usize = 3;
+const VALUE: usize = 4;
 
 /// The head, before every node: it has links and nothing else. As a link its position means "none".
 const HEAD: usize = 0;
@@ -297,14 +300,21 @@ impl List {
         self.link_at(node, level + 1)
     }
 
+    /// The word in which a link lies.
+    #[inline]
+    fn link_word(&self, node: usize, index: usize) -> &AtomicU64 {
+        let word = index / 2;
+        self.arena.word(node + if word == 0 { LINKS } else { VALUE + word })
+    }
+
     #[inline]
     fn link_at(&self, node: usize, index: usize) -> usize {
-        let both = self.arena.word(node + FIXED_WORDS + index / 2).load(Ordering::Acquire);
+        let both = self.link_word(node, index).load(Ordering::Acquire);
         (both >> (32 * (index % 2))) as u32 as usize
     }
 
     fn set_link(&self, node: usize, index: usize, to: usize) {
-        let word = self.arena.word(node + FIXED_WORDS + index / 2);
+        let word = self.link_word(node, index);
         let shift = 32 * (index % 2);
         // Two steps suffice, since only the one writer stores.
         let other = word.load(Ordering::Relaxed) & !(u64::from(u32::MAX) << shift);
@@ -329,7 +339,7 @@ mod loom_tests {
 
     fn explore(test: impl Fn() + Sync + Send + 'static) {
         let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(3);
+        builder.preemption_bound = Some(2);
         builder.max_branches = 10_000;
         builder.check(test);
     }
