@@ -5,11 +5,13 @@
 //! A reader never sees a batch in part, because it ignores versions newer than its snapshot, and a
 //! snapshot is made only between batches.
 //!
-//! Cost: a point read is one search, no latch, no allocation, one copy of the value. A scan
+//! Cost: a point read is a look-up in a hash index (`index.rs`), no latch, no allocation, one copy of the
+//! value. A scan
 //! (`source.rs`) lends keys and values where they lie. Adding a version costs a search and two
 //! copies into the arena. Memory: the arena in use, to the word.
 
 mod arena;
+mod index;
 mod list;
 mod order;
 mod sorted;
@@ -23,6 +25,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use driftdb_env::sync::Mutex;
 use driftdb_storage::{Commit, Entry, KeyspaceId, Lsn, Operation, Timestamp, WriteBatch};
 
+use index::{Index, Lookup};
 use list::{EMPTY_BYTES, List, MAX_OVERHEAD_BYTES, Version, Writer};
 use order::Probe;
 use sorted::SortedBatch;
@@ -55,11 +58,12 @@ enum Contents {
     Batch(SortedBatch),
 }
 
-/// A list and its writer.
+/// A list with its index of keys, and the writer of both: the list's, and the keys in the index.
 #[derive(Debug)]
 struct Growing {
     list: List,
-    writer: Mutex<Writer>,
+    index: Index,
+    writer: Mutex<(Writer, usize)>,
     /// The writer's count, for everyone.
     bytes: AtomicUsize,
     last_lsn: AtomicU64,
@@ -91,7 +95,8 @@ impl Memtable {
         let (list, writer) = List::new(capacity_bytes);
         let growing = Growing {
             list,
-            writer: Mutex::new(writer),
+            index: Index::new(capacity_bytes),
+            writer: Mutex::new((writer, 0)),
             bytes: AtomicUsize::new(0),
             last_lsn: AtomicU64::new(0),
             last_ts: AtomicU64::new(0),
@@ -121,7 +126,9 @@ impl Memtable {
     /// Whether it is to be frozen.
     pub(crate) fn is_full(&self) -> bool {
         match &self.contents {
-            Contents::Growing(growing) => self.bytes() >= growing.limit_bytes,
+            Contents::Growing(growing) => {
+                growing.bytes.load(Ordering::Relaxed) >= growing.limit_bytes
+            }
             Contents::Batch(_) => true,
         }
     }
@@ -162,7 +169,9 @@ impl Memtable {
     pub(crate) fn bytes(&self) -> usize {
         match &self.contents {
             // Relaxed: only the writer decides by it; others report it.
-            Contents::Growing(growing) => growing.bytes.load(Ordering::Relaxed),
+            Contents::Growing(growing) => {
+                growing.bytes.load(Ordering::Relaxed) + growing.index.size_bytes()
+            }
             Contents::Batch(batch) => batch.used_bytes(),
         }
     }
@@ -178,8 +187,16 @@ impl Memtable {
 
     #[inline]
     fn version_at(&self, space: KeyspaceId, key: &[u8], ts: Timestamp) -> Option<Version<'_>> {
-        let version = self.version(self.first_at(Probe::new(space, key, ts))?);
-        (version.space == space && version.key == key).then_some(version)
+        let probe = Probe::new(space, key, ts);
+        match &self.contents {
+            Contents::Growing(growing) => {
+                growing.newest_at(probe).map(|node| growing.list.version(node))
+            }
+            Contents::Batch(batch) => {
+                let version = batch.version(batch.first_at(probe)?);
+                (version.space == space && version.key == key).then_some(version)
+            }
+        }
     }
 
     /// The first version at or after `probe`.
@@ -244,9 +261,33 @@ impl Memtable {
     }
 }
 
+/// Versions of a key passed one by one before a search takes over.
+const MAX_WALK: usize = 8;
+
 impl Growing {
+    /// The version of `probe`'s key that is the newest at or below its time.
+    #[inline]
+    fn newest_at(&self, probe: Probe<'_>) -> Option<usize> {
+        let is_same_key = |node| self.list.is_of_key(node, probe);
+        let space = KeyspaceId(probe.space as u32);
+        match self.index.get(index::hash(space, probe.key), is_same_key) {
+            Lookup::Absent => return None,
+            Lookup::Newest(mut node) => {
+                // Older versions follow it, newest first.
+                for _ in 0..MAX_WALK {
+                    if self.list.time(node) <= probe.ts {
+                        return Some(node);
+                    }
+                    node = self.list.next(node).filter(|next| is_same_key(*next))?;
+                }
+            }
+            Lookup::Unknown => {}
+        }
+        self.list.first_at(probe).filter(|node| is_same_key(*node))
+    }
+
     fn insert(&self, batch: &WriteBatch, at: Commit) {
-        let mut writer = self.writer.lock();
+        let (writer, key_count) = &mut *self.writer.lock();
         for operation in batch.operations() {
             let (space, key, value) = match operation {
                 Operation::Put { space, key, value } => (space, key, Some(value)),
@@ -256,7 +297,10 @@ impl Growing {
                 | Operation::CreateKeyspace(_)
                 | Operation::DropKeyspace(_) => continue,
             };
-            self.list.insert(&mut writer, Probe::new(space, key, at.ts), value);
+            let probe = Probe::new(space, key, at.ts);
+            let node = self.list.insert(writer, probe, value);
+            let is_same_key = |other| self.list.is_of_key(other, probe);
+            self.index.put(key_count, index::hash(space, key), node, is_same_key);
         }
         // Relaxed: readers of these come by the memtable through a latch, after it is frozen.
         self.last_lsn.store(at.lsn.0, Ordering::Relaxed);

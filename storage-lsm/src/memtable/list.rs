@@ -127,17 +127,22 @@ impl List {
         )
     }
 
-    /// Adds a version; one of the same key and timestamp gets the new value.
+    /// Adds a version, and gives its node; one of the same key and timestamp gets the new value.
     ///
     /// # Panics
     /// The list has no room left, or the key is longer than [`MAX_KEY_BYTES`].
-    pub(super) fn insert(&self, writer: &mut Writer, probe: Probe<'_>, value: Option<&[u8]>) {
+    pub(super) fn insert(
+        &self,
+        writer: &mut Writer,
+        probe: Probe<'_>,
+        value: Option<&[u8]>,
+    ) -> usize {
         self.locate(writer, probe);
         let after = self.next_at(writer.finger[0], 0);
         if after != NONE && self.compare(after, probe).is_eq() {
             let reference = self.store_value(writer, value);
             self.arena.word(after + VALUE).store(reference, Ordering::Release);
-            return;
+            return after;
         }
         assert!(probe.key.len() <= MAX_KEY_BYTES, "a key this long bypasses the list");
         let height = writer.next_height();
@@ -152,6 +157,7 @@ impl List {
         set(TIME, probe.ts.0);
         set(VALUE, reference);
         self.link(writer, node, height, after);
+        node
     }
 
     /// Puts a filled node behind the finger, and the finger on it.
@@ -247,6 +253,20 @@ impl List {
 
     pub(super) fn previous(&self, node: usize) -> Option<usize> {
         some(self.link_at(node, 0))
+    }
+
+    /// Whether a node is a version of the key that `probe` names.
+    #[inline]
+    pub(super) fn is_of_key(&self, node: usize, probe: Probe<'_>) -> bool {
+        let shape = self.load(node, SHAPE);
+        (shape >> 32, self.load(node, PREFIX)) == (probe.space, probe.prefix)
+            && self.key(node, shape) == probe.key
+    }
+
+    /// When the version of a node was made.
+    #[inline]
+    pub(super) fn time(&self, node: usize) -> Timestamp {
+        Timestamp(self.load(node, TIME))
     }
 
     /// Where a version stands against `probe`.
