@@ -25,7 +25,8 @@ fn a_large_batch_bypasses_the_memtable() {
         Store::new(EngineOptions { write_buffer_bytes: 64 << 10, ..EngineOptions::tiny() });
     store.write(b"k", Some(b"before"));
     let growing_bytes = store.stat("memtable_bytes_now");
-    assert!(growing_bytes < 1 << 10);
+    // With the index of its keys.
+    assert!(growing_bytes < 8 << 10, "{growing_bytes}");
     assert_eq!(store.stat("frozen_memtable_count"), 0);
     store.write(b"k", Some(&[1; 20 << 10]));
     // What came before is frozen below it.
