@@ -88,6 +88,11 @@ impl TableWriter {
         self.footer.entry_count
     }
 
+    /// How long the file would be without its index, were it to end here.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.pending_offset + (self.pending.len() + self.block.size_bytes()) as u64
+    }
+
     /// Adds the next entry in the order of tables.
     ///
     /// # Errors
