@@ -12,14 +12,12 @@ use driftdb_storage::{
     StorageError, VerifyDepth, VerifyReport, WriteBatch, expand_range_deletes,
 };
 
-use crate::cache::BlockCache;
 use crate::health::{Failure, Health};
 use crate::keyspaces;
 use crate::maintenance::Maintenance;
 use crate::manifest::{self, Manifest};
 use crate::memtable::Memtable;
 use crate::snapshot::LsmSnapshot;
-use crate::stats::Stats;
 use crate::table::{self, Table, TableContext};
 use crate::version::{Present, PresentCell, Version};
 
@@ -78,8 +76,7 @@ impl Engine for LsmEngine {
         remove_leftovers(env, dir, &names, &manifest)?;
         let highest = names.iter().filter_map(|name| table::id_of(name)).max().unwrap_or(0);
         manifest.next_file_id = manifest.next_file_id.max(highest.saturating_add(1));
-        let cache = BlockCache::new(options.cache_bytes);
-        let context = Arc::new(TableContext { cache, stats: Stats::default() });
+        let context = Arc::new(TableContext::new(options.cache_bytes));
         let tables = manifest.tables.iter();
         let tables = tables.map(|&meta| Table::open(env, dir, meta, &context).map(Arc::new));
         let version = Version {

@@ -8,10 +8,10 @@
 use driftdb_env::File;
 use driftdb_storage::{Result, StorageError};
 
+use crate::table::Codec;
+
 const MAGIC: [u8; 8] = *b"DriftDB\0";
 const ENGINE: [u8; 8] = *b"lsm\0\0\0\0\0";
-/// The version this program writes, and the only one it reads.
-pub(crate) const FORMAT_VERSION: u32 = 1;
 
 /// Bytes of a preamble.
 pub(crate) const PREAMBLE_BYTES: usize = 36;
@@ -24,6 +24,16 @@ pub(crate) const FRAME_HEADER_BYTES: usize = 12;
 pub(crate) enum FileType {
     Table = 1,
     Manifest = 2,
+}
+
+impl FileType {
+    /// The version this program writes. It reads every one from 1 to that.
+    pub(crate) fn version(self) -> u32 {
+        match self {
+            Self::Table => 2,
+            Self::Manifest => 1,
+        }
+    }
 }
 
 /// What a frame holds.
@@ -42,7 +52,7 @@ pub(crate) fn preamble(file_type: FileType, file_id: u64) -> [u8; PREAMBLE_BYTES
     let mut out = [0; PREAMBLE_BYTES];
     out[..8].copy_from_slice(&MAGIC);
     out[8..16].copy_from_slice(&ENGINE);
-    out[16..20].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+    out[16..20].copy_from_slice(&file_type.version().to_le_bytes());
     out[20] = file_type as u8;
     out[24..32].copy_from_slice(&file_id.to_le_bytes());
     let crc = crc32c::crc32c(&out[..32]);
@@ -50,13 +60,13 @@ pub(crate) fn preamble(file_type: FileType, file_id: u64) -> [u8; PREAMBLE_BYTES
     out
 }
 
-/// Checks that `bytes` begin a file of that type and number.
+/// Checks that `bytes` begin a file of that type and number. Returns its version.
 pub(crate) fn check_preamble(
     bytes: &[u8],
     file_type: FileType,
     file_id: u64,
     file: &str,
-) -> Result<()> {
+) -> Result<u32> {
     let damage = |what: &str| Err(StorageError::corruption(file, 0, what));
     let Some(bytes) = bytes.get(..PREAMBLE_BYTES) else {
         return damage("the file is shorter than its preamble");
@@ -74,10 +84,10 @@ pub(crate) fn check_preamble(
             expected: "engine \"lsm\"".to_owned(),
         });
     }
-    let found = u32_at(bytes, 16);
-    if found != FORMAT_VERSION {
+    let (found, supported) = (u32_at(bytes, 16), file_type.version());
+    if found == 0 || found > supported {
         let file = file.to_owned();
-        return Err(StorageError::FormatVersion { file, found, supported: FORMAT_VERSION });
+        return Err(StorageError::FormatVersion { file, found, supported });
     }
     if bytes[20] != file_type as u8 {
         return damage("the file is of another type");
@@ -85,7 +95,7 @@ pub(crate) fn check_preamble(
     if u64_at(bytes, 24) != file_id {
         return damage("the file has another number than its name");
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Appends a frame that will lie at `offset` of file `file_id`.
@@ -99,9 +109,25 @@ pub(crate) fn write_frame(
     offset: u64,
     payload: &[u8],
 ) {
+    write_coded_frame(out, kind, Codec::Raw, file_id, offset, payload);
+}
+
+/// The same, for a payload in its stored form.
+///
+/// # Panics
+/// As [`write_frame`].
+pub(crate) fn write_coded_frame(
+    out: &mut Vec<u8>,
+    kind: FrameKind,
+    codec: Codec,
+    file_id: u64,
+    offset: u64,
+    payload: &[u8],
+) {
     let len = u32::try_from(payload.len()).expect("a frame is below 4 GiB");
     let mut head = [0; 8];
     head[0] = kind as u8;
+    head[1] = codec as u8;
     head[4..].copy_from_slice(&len.to_le_bytes());
     out.extend_from_slice(&head);
     out.extend_from_slice(&frame_checksum(file_id, offset, &head, payload).to_le_bytes());
@@ -116,13 +142,26 @@ fn frame_checksum(file_id: u64, offset: u64, head: &[u8], payload: &[u8]) -> u32
     crc32c::crc32c_append(crc32c::crc32c_append(crc, head), payload)
 }
 
-/// Checks a whole frame, header included; says what is wrong.
+/// Checks a whole frame, header included, whose payload is not compressed; says what is wrong.
 pub(crate) fn check_frame(
     frame: &[u8],
     kind: FrameKind,
     file_id: u64,
     offset: u64,
 ) -> std::result::Result<(), &'static str> {
+    match check_coded_frame(frame, kind, file_id, offset)? {
+        Codec::Raw => Ok(()),
+        Codec::Lz4 | Codec::Zstd => Err("the block is compressed"),
+    }
+}
+
+/// Checks a whole frame, header included. Returns how its payload is stored.
+pub(crate) fn check_coded_frame(
+    frame: &[u8],
+    kind: FrameKind,
+    file_id: u64,
+    offset: u64,
+) -> std::result::Result<Codec, &'static str> {
     let Some((head, payload)) = frame.split_at_checked(FRAME_HEADER_BYTES) else {
         return Err("the block is shorter than its header");
     };
@@ -132,10 +171,10 @@ pub(crate) fn check_frame(
     if frame_checksum(file_id, offset, &head[..8], payload) != u32_at(head, 8) {
         return Err("the block fails its checksum");
     }
-    if head[0] != kind as u8 || head[1..4] != [0; 3] {
+    if head[0] != kind as u8 || head[2..4] != [0; 2] {
         return Err("the block is of another kind");
     }
-    Ok(())
+    Codec::from_byte(head[1]).ok_or("the block is compressed in an unknown way")
 }
 
 /// Reads exactly `len` bytes at `offset`. The caller has checked both against the file's length,

@@ -12,12 +12,10 @@ use driftdb_storage::{
 };
 
 use crate::LsmEngine;
-use crate::cache::BlockCache;
 use crate::health::Failure;
 use crate::keyspaces::Life;
 use crate::manifest::{self, Manifest};
 use crate::salvage;
-use crate::stats::Stats;
 use crate::table::{TableContext, TableWriter};
 
 /// Fills a new LSM engine.
@@ -37,12 +35,11 @@ impl FileEngine for LsmEngine {
 
     fn loader(env: &Env, dir: &Path, options: &EngineOptions) -> Result<LsmLoader> {
         directory::create_empty_dir(env.disk(), dir)?;
-        let cache = BlockCache::new(options.cache_bytes);
         Ok(LsmLoader {
             env: env.clone(),
             dir: dir.to_owned(),
             options: options.clone(),
-            context: Arc::new(TableContext { cache, stats: Stats::default() }),
+            context: Arc::new(TableContext::new(options.cache_bytes)),
             manifest: Manifest { next_file_id: 1, ..Manifest::default() },
             space: KeyspaceId::default(),
             writer: None,

@@ -15,12 +15,10 @@ use driftdb_storage::{
     StorageError, Timestamp,
 };
 
-use crate::cache::BlockCache;
 use crate::engine::names_in;
 use crate::keyspaces::Life;
 use crate::manifest::{self, Manifest};
-use crate::stats::Stats;
-use crate::table::{self, Table, TableContext, TableMeta, TableScan};
+use crate::table::{self, ReadableScan, Table, TableContext, TableMeta};
 
 /// See [`driftdb_storage::FileEngine::salvage`].
 pub(crate) fn salvage(
@@ -29,8 +27,7 @@ pub(crate) fn salvage(
     options: &EngineOptions,
     sink: &mut dyn SalvageSink,
 ) -> Result<()> {
-    let cache = BlockCache::new(options.cache_bytes);
-    let context = Arc::new(TableContext { cache, stats: Stats::default() });
+    let context = Arc::new(TableContext::new(options.cache_bytes));
     let manifest = match manifest::load(env, dir) {
         Ok(Some(manifest)) => manifest,
         Ok(None) => {
@@ -54,8 +51,8 @@ pub(crate) fn salvage(
     };
     for &meta in &manifest.tables {
         let opened = Table::open(env, dir, meta, &context).map(Arc::new);
-        let scan = opened.and_then(TableScan::unread);
-        if let Some(mut scan) = salvage.tell_damage(scan)? {
+        let scans = opened.and_then(|table| ReadableScan::of_table(&table));
+        for mut scan in salvage.tell_damage(scans)?.unwrap_or_default() {
             salvage.next_block(&mut scan)?;
             salvage.scans.push(scan);
         }
@@ -89,7 +86,7 @@ fn without_manifest(
 
 /// A merge of all tables that leaves out what cannot be read.
 struct Salvage<'a> {
-    scans: Vec<TableScan>,
+    scans: Vec<ReadableScan>,
     keyspaces: BTreeMap<KeyspaceId, Life>,
     floors: BTreeMap<KeyspaceId, Retention>,
     total_bytes: u64,
@@ -145,15 +142,15 @@ impl Salvage<'_> {
         let mut scan = self.scans.swap_remove(at);
         self.next_block(&mut scan)?;
         self.scans.push(scan);
-        let done: u64 = self.scans.iter().map(TableScan::passed_bytes).sum();
+        let done: u64 = self.scans.iter().map(ReadableScan::passed_bytes).sum();
         self.sink.progress(done.min(self.total_bytes), self.total_bytes);
         Ok(())
     }
 
     /// To the start of the next block that can be read.
-    fn next_block(&mut self, scan: &mut TableScan) -> Result<()> {
+    fn next_block(&mut self, scan: &mut ReadableScan) -> Result<()> {
         loop {
-            let read = scan.next_readable_block();
+            let read = scan.next_block();
             if self.tell_damage(read)?.is_some() {
                 return Ok(());
             }

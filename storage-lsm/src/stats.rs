@@ -27,6 +27,7 @@ pub(crate) struct Stats {
     pub(crate) cache_hits: Counter,
     pub(crate) cache_misses: Counter,
     pub(crate) filter_negatives: Counter,
+    pub(crate) filter_false_positives: Counter,
     pub(crate) filters_damaged: Counter,
     pub(crate) versions_dropped: Counter,
 }
@@ -40,6 +41,7 @@ impl Stats {
         out("cache_hits", self.cache_hits.get());
         out("cache_misses", self.cache_misses.get());
         out("filter_negatives", self.filter_negatives.get());
+        out("filter_false_positives", self.filter_false_positives.get());
         out("filters_damaged", self.filters_damaged.get());
         out("versions_dropped", self.versions_dropped.get());
     }

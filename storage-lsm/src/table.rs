@@ -1,46 +1,68 @@
-//! A table: an immutable file of sorted versions.
+//! A table: an immutable file of sorted versions, the newest of each key apart from the older ones.
 //!
 //! ```text
-//!   preamble │ data │ data │ … │ filter │ data │ … │ filter │ index │ footer
+//!   preamble │ data, history and filters… │ index of history │ index │ footer
 //! ```
 //!
-//! Order is by keyspace, key, and timestamp descending. A *data block* holds versions of one
-//! keyspace. The *index* has the last entry of each data block and names the *filter* that covers
-//! it. The footer, of fixed length, finds the index. A point read searches the index (in memory
-//! once used), asks the filter whether the bare key may be there, and reads one block, however many
-//! versions the key has.
+//! The *newest section* has, in the order of keys, the newest version of each key that the table has;
+//! the *history section* all older ones, by key and timestamp descending. A bit on the newest version
+//! says whether there are older ones. So reads of the present touch dense blocks only, however long
+//! the history; and a read of the past needs one more search and one more block.
+//!
+//! Each section has an *index*, with the last entry of each of its data blocks; that of the newest
+//! section names the *filter* that covers a block. The footer, of fixed length, finds the indexes. A
+//! point read searches the index (in memory once used), asks the filter whether the bare key may be
+//! there, and reads one block.
+//!
+//! Tables of version 1 have one section with all versions (`v1.rs`), which takes both places.
 //!
 //! What is read is checked first (`format.rs`), then parsed with every length bounded by what is
-//! there; after that, accessors cannot fail.
+//! there; after that, accessors cannot fail. Bytes: `docs/formats/lsm.md`. Sources: \[ONeil96\];
+//! Pebble's value blocks and columnar blocks for the layout (research/storage.md 1.4, 2.4).
 
-pub(crate) mod block;
+mod block;
 mod check;
-pub(crate) mod filter;
+mod column;
+mod compress;
+mod cursor;
+mod filter;
 mod footer;
-pub(crate) mod index;
+mod index;
+mod readable;
 mod scan;
 mod source;
+mod v1;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use driftdb_env::{Env, File, FileKind, OpenHow};
-use driftdb_storage::{KeyspaceId, Result, StorageError, Timestamp};
+use driftdb_env::{Env, File, FileKind, OpenHow, ReadRequest};
+use driftdb_storage::{Damage, KeyspaceId, Result, StorageError, Timestamp};
 
-use crate::cache::{BlockCache, BlockKey, Frame};
-use crate::format::{self, FileType, FrameKind, PREAMBLE_BYTES};
+use crate::cache::{BlockCache, BlockKey, Cached};
+use crate::format::{self, FRAME_HEADER_BYTES, FileType, FrameKind, PREAMBLE_BYTES};
 use crate::memtable::Found;
 use crate::stats::Stats;
 use block::DataBlock;
-use filter::Filter;
-use footer::{FOOTER_FRAME_BYTES, Footer};
-use index::{BlockRef, Index};
+use compress::Decompressor;
+use footer::{Footer, IndexPlace};
+use index::{BlockRef, FilterRef, Index};
 
+pub(crate) use block::Block;
 pub(crate) use check::check_table;
+pub(crate) use compress::Codec;
+pub(crate) use filter::Filter;
+#[cfg(test)]
+pub(crate) use filter::build as build_filter;
+pub(crate) use readable::ReadableScan;
 pub(crate) use scan::TableScan;
 pub(crate) use source::TableSource;
 pub(crate) use writer::TableWriter;
+
+/// The part of the cache's budget that filters may take beside it, pinned.
+const PINNED_SHARE: usize = 4;
 
 /// What the manifest knows of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +85,69 @@ pub(crate) struct TableMeta {
 pub(crate) struct TableContext {
     pub(crate) cache: BlockCache,
     pub(crate) stats: Stats,
+    decompressor: Decompressor,
+    /// Bytes of filters that tables keep, and how many they may be.
+    pinned_bytes: AtomicUsize,
+    max_pinned_bytes: usize,
+}
+
+impl TableContext {
+    pub(crate) fn new(cache_bytes: usize) -> Self {
+        Self {
+            cache: BlockCache::new(cache_bytes),
+            stats: Stats::default(),
+            decompressor: Decompressor::default(),
+            pinned_bytes: AtomicUsize::new(0),
+            max_pinned_bytes: cache_bytes / PINNED_SHARE,
+        }
+    }
+
+    /// Whether `size_bytes` more may be pinned. If so, they count from now on.
+    fn try_pin(&self, size_bytes: usize) -> bool {
+        // Relaxed: a budget, which orders nothing.
+        let before = self.pinned_bytes.fetch_add(size_bytes, Ordering::Relaxed);
+        let has_room = before + size_bytes <= self.max_pinned_bytes;
+        if !has_room {
+            self.unpin(size_bytes);
+        }
+        has_room
+    }
+
+    fn unpin(&self, size_bytes: usize) {
+        self.pinned_bytes.fetch_sub(size_bytes, Ordering::Relaxed);
+    }
+}
+
+/// What a table consists of, as its indexes say.
+#[derive(Debug)]
+pub(crate) struct Sections {
+    version: u32,
+    newest: Arc<Index>,
+    /// In version 1 the same index as `newest`.
+    history: Arc<Index>,
+    /// Where the frames of the indexes begin.
+    data_end: u64,
+}
+
+impl Sections {
+    /// Whether one section has all versions.
+    fn is_mixed(&self) -> bool {
+        self.version == 1
+    }
+
+    fn index(&self, section: Section) -> &Index {
+        match section {
+            Section::Newest => &self.newest,
+            Section::History => &self.history,
+        }
+    }
+}
+
+/// One of the two sections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Section {
+    Newest,
+    History,
 }
 
 pub(crate) struct Table {
@@ -70,7 +155,7 @@ pub(crate) struct Table {
     name: String,
     file: Arc<dyn File>,
     context: Arc<TableContext>,
-    index: OnceLock<Arc<Index>>,
+    sections: OnceLock<Arc<Sections>>,
 }
 
 impl std::fmt::Debug for Table {
@@ -124,8 +209,8 @@ impl Table {
             let what = format!("the file has {found} bytes instead of {}", meta.size_bytes);
             return Err(StorageError::corruption(name, found.min(meta.size_bytes), what));
         }
-        let index = OnceLock::new();
-        Ok(Self { meta, name, file, context: Arc::clone(context), index })
+        let sections = OnceLock::new();
+        Ok(Self { meta, name, file, context: Arc::clone(context), sections })
     }
 
     /// What a table says of itself, for a salvage that has no manifest.
@@ -151,7 +236,7 @@ impl Table {
             folded_to: Timestamp::MIN,
         };
         let table = Self::open(env, dir, meta, context)?;
-        let footer = table.read_footer()?;
+        let (_, _, footer) = table.read_footer()?;
         Ok(TableMeta {
             entry_count: footer.entry_count,
             key_count: footer.key_count,
@@ -182,13 +267,13 @@ impl Table {
         out: &mut Vec<u8>,
     ) -> Result<Option<Found>> {
         let Some((block, slot)) = self.find(space, key, ts)? else { return Ok(None) };
-        let entry = block.entry(slot);
-        Ok(Some(match entry.value {
+        let found = block.ts(slot);
+        Ok(Some(match block.value(slot) {
             Some(value) => {
                 out.extend_from_slice(value);
-                Found::Value(entry.ts)
+                Found::Value(found)
             }
-            None => Found::Tombstone(entry.ts),
+            None => Found::Tombstone(found),
         }))
     }
 
@@ -203,7 +288,7 @@ impl Table {
         ts: Timestamp,
     ) -> Result<Option<Timestamp>> {
         let found = self.find(space, key, ts)?;
-        Ok(found.map(|(block, slot)| block.entry(slot).ts))
+        Ok(found.map(|(block, slot)| block.ts(slot)))
     }
 
     /// Where the newest version of `key` at or below `ts` is.
@@ -216,34 +301,78 @@ impl Table {
         if self.meta.min_ts > ts {
             return Ok(None);
         }
-        let index = self.index()?;
-        let position = index.partition_point(|last| last.is_before(space, key, ts));
-        if position == index.len() || index.block(position).space != space {
+        let sections = self.sections()?;
+        let index = &sections.newest;
+        let position = if sections.is_mixed() {
+            index.first_version(space, key, ts)
+        } else {
+            index.first_at(space, key)
+        };
+        let Some(position) = position else { return Ok(None) };
+        let place = index.block(position);
+        if place.min_ts > ts {
             return Ok(None);
         }
-        let place = index.block(position);
-        if !self.may_contain(index, &place, space, key) {
+        if !self.may_contain(sections, place, space, key) {
             self.context.stats.filter_negatives.add(1);
             return Ok(None);
         }
-        let block = self.block(&place, Fill::Cache)?;
-        let slot = block.lower_bound(key, ts);
-        let is_hit = slot < block.len() && block.entry(slot).key == key;
-        Ok(is_hit.then_some((block, slot)))
+        let block = self.block(sections, Section::Newest, position, Fill::Cache)?;
+        let (found, is_there) = block.find_key(key);
+        if !is_there {
+            if place.filter != index::NO_FILTER {
+                self.context.stats.filter_false_positives.add(1);
+            }
+            return Ok(None);
+        }
+        let slot = block.find_version(found, ts);
+        if slot < block.end(found) {
+            return Ok(Some((block, slot)));
+        }
+        if !block.has_older(slot - 1) {
+            return Ok(None);
+        }
+        self.find_older(sections, space, key, ts)
+    }
+
+    /// Where the newest version of `key` at or below `ts` is in the history section.
+    fn find_older(
+        &self,
+        sections: &Sections,
+        space: KeyspaceId,
+        key: &[u8],
+        ts: Timestamp,
+    ) -> Result<Option<(DataBlock, usize)>> {
+        let Some(position) = sections.history.first_version(space, key, ts) else {
+            return Ok(None);
+        };
+        let block = self.block(sections, Section::History, position, Fill::Cache)?;
+        let (found, is_there) = block.find_key(key);
+        if !is_there {
+            return Ok(None);
+        }
+        let slot = block.find_version(found, ts);
+        Ok((slot < block.end(found)).then_some((block, slot)))
     }
 
     /// Asks the filter. A filter that cannot be read or is damaged excludes nothing: the block
     /// itself is checked anyway. `verify` reports it.
     fn may_contain(
         &self,
-        index: &Index,
-        place: &BlockRef<'_>,
+        sections: &Sections,
+        place: &BlockRef,
         space: KeyspaceId,
         key: &[u8],
     ) -> bool {
-        let Some((offset, len)) = index.filter(place.filter) else { return true };
-        match self.frame(FrameKind::Filter, offset, len, Fill::Cache, Filter::check) {
-            Ok(frame) => Filter::new(&frame).may_contain(filter::hash(space, key)),
+        let Some(filter) = sections.newest.filters().get(place.filter as usize) else {
+            return true;
+        };
+        let hash = filter::hash(space, key);
+        if let Some(pinned) = filter.pinned.get() {
+            return pinned.may_contain(hash);
+        }
+        match self.load_filter(sections, filter) {
+            Ok(filter) => filter.may_contain(hash),
             Err(_) => {
                 self.context.stats.filters_damaged.add(1);
                 true
@@ -251,103 +380,226 @@ impl Table {
         }
     }
 
-    /// The index, read at the first use.
+    /// A filter that is not pinned: from the cache, or from the disk, and then pinned if there is
+    /// room.
+    fn load_filter(&self, sections: &Sections, place: &FilterRef) -> Result<Arc<Filter>> {
+        let key = BlockKey { file_id: self.meta.file_id, offset: place.offset };
+        if let Some(Cached::Filter(filter)) = self.context.cache.get(key) {
+            self.context.stats.cache_hits.add(1);
+            return Ok(filter);
+        }
+        self.context.stats.cache_misses.add(1);
+        let filter = Arc::new(self.read_filter(sections, place)?);
+        if self.context.try_pin(filter.size_bytes()) {
+            if place.pinned.set(Arc::clone(&filter)).is_err() {
+                // Another reader was first.
+                self.context.unpin(filter.size_bytes());
+            }
+        } else {
+            self.context.cache.insert(key, Cached::Filter(Arc::clone(&filter)));
+        }
+        Ok(filter)
+    }
+
+    fn read_filter(&self, sections: &Sections, place: &FilterRef) -> Result<Filter> {
+        let frame = self.read_frame(FrameKind::Filter, place.offset, place.len as usize)?;
+        let payload = &frame[FRAME_HEADER_BYTES..];
+        let filter =
+            if sections.version == 1 { Filter::parse_v1(payload) } else { Filter::parse(payload) };
+        filter.map_err(|what| self.damage(place.offset, what))
+    }
+
+    /// The indexes, read at the first use.
     ///
     /// # Errors
     /// I/O; damage. The next call tries again.
-    pub(crate) fn index(&self) -> Result<&Arc<Index>> {
-        if let Some(index) = self.index.get() {
-            return Ok(index);
+    pub(crate) fn sections(&self) -> Result<&Arc<Sections>> {
+        if let Some(sections) = self.sections.get() {
+            return Ok(sections);
         }
-        let index = Arc::new(self.read_index()?);
-        // Two readers may both have read it; either copy will do.
-        Ok(self.index.get_or_init(|| index))
+        let sections = Arc::new(self.read_sections()?);
+        // Two readers may both have read them; either copy will do.
+        Ok(self.sections.get_or_init(|| sections))
     }
 
-    fn read_index(&self) -> Result<Index> {
-        let footer_offset = self.footer_offset()?;
-        let footer = self.read_footer()?;
+    fn read_sections(&self) -> Result<Sections> {
+        let (version, footer_offset, footer) = self.read_footer()?;
         if !footer.agrees_with(&self.meta) {
             return Err(self.damage(footer_offset, "the footer disagrees with the manifest"));
         }
-        let end = footer.index_offset.checked_add(u64::from(footer.index_len));
-        if footer.index_offset < PREAMBLE_BYTES as u64 || end != Some(footer_offset) {
+        let newest = Arc::new(self.read_index(footer.index, footer_offset, footer_offset)?);
+        let mut data_end = footer.index.offset;
+        let history = if version == 1 {
+            Arc::clone(&newest)
+        } else if footer.history.len == 0 {
+            Arc::default()
+        } else {
+            data_end = footer.history.offset;
+            Arc::new(self.read_index(footer.history, footer.index.offset, footer_offset)?)
+        };
+        Ok(Sections { version, newest, history, data_end })
+    }
+
+    /// Reads an index that should end at `end`.
+    fn read_index(&self, place: IndexPlace, end: u64, footer_offset: u64) -> Result<Index> {
+        let IndexPlace { offset, len } = place;
+        let found_end = offset.checked_add(u64::from(len));
+        if offset < PREAMBLE_BYTES as u64 || end > footer_offset || found_end != Some(end) {
             return Err(self.damage(footer_offset, "the footer refers to no index"));
         }
-        let (offset, len) = (footer.index_offset, footer.index_len);
-        let frame = self.read_frame(FrameKind::Index, offset, len, |_| Ok(()))?;
-        Index::parse(frame, footer.index_offset).map_err(|what| self.damage(offset, what))
+        let frame = self.read_frame(FrameKind::Index, offset, len as usize)?;
+        Index::parse(frame, offset).map_err(|what| self.damage(offset, what))
     }
 
-    /// Where the footer is, if the file is long enough for one.
-    fn footer_offset(&self) -> Result<u64> {
-        let fixed = (PREAMBLE_BYTES + FOOTER_FRAME_BYTES) as u64;
-        if self.meta.size_bytes < fixed {
-            return Err(self.damage(0, "the file is too short for a table"));
+    /// The footer, where it is, and the version of the format.
+    fn read_footer(&self) -> Result<(u32, u64, Footer)> {
+        let short = || self.damage(0, "the file is too short for a table");
+        if self.meta.size_bytes < PREAMBLE_BYTES as u64 {
+            return Err(short());
         }
-        Ok(self.meta.size_bytes - FOOTER_FRAME_BYTES as u64)
-    }
-
-    fn read_footer(&self) -> Result<Footer> {
-        let footer_offset = self.footer_offset()?;
         let head = format::read_exact(&*self.file, &self.name, 0, PREAMBLE_BYTES)?;
-        format::check_preamble(&head, FileType::Table, self.meta.file_id, &self.name)?;
-        let len = FOOTER_FRAME_BYTES as u32;
-        let frame = self.read_frame(FrameKind::Footer, footer_offset, len, Footer::check)?;
-        Ok(Footer::decode(&frame))
+        let version =
+            format::check_preamble(&head, FileType::Table, self.meta.file_id, &self.name)?;
+        let footer_len = Footer::frame_bytes(version);
+        let footer_offset = self.meta.size_bytes.checked_sub(footer_len as u64);
+        let footer_offset =
+            footer_offset.filter(|&at| at >= PREAMBLE_BYTES as u64).ok_or_else(short)?;
+        let frame = self.read_frame(FrameKind::Footer, footer_offset, footer_len)?;
+        Ok((version, footer_offset, Footer::decode(&frame, version)))
     }
 
     /// A data block, from the cache or the disk.
     ///
     /// # Errors
-    /// I/O; damage.
-    pub(crate) fn block(&self, place: &BlockRef<'_>, fill: Fill) -> Result<DataBlock> {
-        let (offset, len) = (place.offset, place.len);
-        let frame = self.frame(FrameKind::Data, offset, len, fill, DataBlock::check)?;
-        let block = DataBlock::new(frame);
-        if block.space() != place.space {
-            return Err(self.damage(offset, "the block belongs to another keyspace"));
+    /// I/O; damage, which names the keys that lie there.
+    fn block(
+        &self,
+        sections: &Sections,
+        section: Section,
+        position: usize,
+        fill: Fill,
+    ) -> Result<DataBlock> {
+        let place = sections.index(section).block(position);
+        if fill == Fill::Cache {
+            if let Some(block) = self.cached_block(place) {
+                return Ok(block);
+            }
+        }
+        self.read_block(sections, section, position, fill)
+    }
+
+    /// A data block, from the disk.
+    ///
+    /// # Errors
+    /// I/O; damage, which names the keys that lie there.
+    fn read_block(
+        &self,
+        sections: &Sections,
+        section: Section,
+        position: usize,
+        fill: Fill,
+    ) -> Result<DataBlock> {
+        let place = sections.index(section).block(position);
+        let (offset, len) = (place.offset, place.len as usize);
+        let frame = format::read_exact(&*self.file, &self.name, offset, len)?;
+        self.context.stats.bytes_read.add(len as u64);
+        self.take_block(sections, section, position, frame, fill)
+    }
+
+    /// A data block, if it is in the cache.
+    fn cached_block(&self, place: &BlockRef) -> Option<DataBlock> {
+        let key = BlockKey { file_id: self.meta.file_id, offset: place.offset };
+        match self.context.cache.get(key) {
+            Some(Cached::Block(block)) => {
+                self.context.stats.cache_hits.add(1);
+                Some(block)
+            }
+            _ => {
+                self.context.stats.cache_misses.add(1);
+                None
+            }
+        }
+    }
+
+    /// Checks and parses the frame of a data block.
+    ///
+    /// # Errors
+    /// Damage, which names the keys that lie there.
+    fn take_block(
+        &self,
+        sections: &Sections,
+        section: Section,
+        position: usize,
+        frame: Vec<u8>,
+        fill: Fill,
+    ) -> Result<DataBlock> {
+        let index = sections.index(section);
+        let &BlockRef { offset, space, .. } = index.block(position);
+        let block = self.parse_block(sections.version, offset, frame).and_then(|block| {
+            let is_of_space = block.space() == space;
+            is_of_space.then_some(block).ok_or("the block belongs to another keyspace")
+        });
+        let block = block.map_err(|what| {
+            let (first, last) = (index.lower_bound(position), index.last_key(position));
+            let damage = Damage::new(self.name.clone(), offset, what);
+            StorageError::Corruption(damage.with_keys(space, first, Some(last)))
+        })?;
+        let block = Arc::new(block);
+        if fill == Fill::Cache {
+            let key = BlockKey { file_id: self.meta.file_id, offset };
+            self.context.cache.insert(key, Cached::Block(Arc::clone(&block)));
         }
         Ok(block)
     }
 
-    /// A checked frame, from the cache or the disk.
-    fn frame(
+    fn parse_block(
         &self,
-        kind: FrameKind,
+        version: u32,
         offset: u64,
-        len: u32,
-        fill: Fill,
-        check: impl FnOnce(&[u8]) -> std::result::Result<(), &'static str>,
-    ) -> Result<Frame> {
-        let key = BlockKey { file_id: self.meta.file_id, offset };
-        if fill == Fill::Cache {
-            if let Some(frame) = self.context.cache.get(key) {
-                self.context.stats.cache_hits.add(1);
-                return Ok(frame);
+        frame: Vec<u8>,
+    ) -> std::result::Result<Block, &'static str> {
+        let file_id = self.meta.file_id;
+        if version == 1 {
+            format::check_frame(&frame, FrameKind::Data, file_id, offset)?;
+            return v1::parse(&frame[FRAME_HEADER_BYTES..]);
+        }
+        match format::check_coded_frame(&frame, FrameKind::Data, file_id, offset)? {
+            Codec::Raw => Block::parse(frame, FRAME_HEADER_BYTES),
+            codec => {
+                let stored = &frame[FRAME_HEADER_BYTES..];
+                Block::parse(self.context.decompressor.decompress(codec, stored)?, 0)
             }
-            self.context.stats.cache_misses.add(1);
         }
-        let frame = Arc::new(self.read_frame(kind, offset, len, check)?);
-        if fill == Fill::Cache {
-            self.context.cache.insert(key, Arc::clone(&frame));
-        }
-        Ok(frame)
     }
 
-    /// Reads a frame from the disk and checks it. `offset` and `len` have been checked against the
-    /// length of the file.
-    fn read_frame(
-        &self,
-        kind: FrameKind,
-        offset: u64,
-        len: u32,
-        check: impl FnOnce(&[u8]) -> std::result::Result<(), &'static str>,
-    ) -> Result<Vec<u8>> {
-        let bytes = format::read_exact(&*self.file, &self.name, offset, len as usize)?;
-        self.context.stats.bytes_read.add(u64::from(len));
+    /// Reads the frames of several data blocks at once, unchecked: damage is reported when a block's
+    /// turn comes.
+    ///
+    /// # Errors
+    /// I/O.
+    fn read_frames(&self, places: &[BlockRef]) -> Result<Vec<Vec<u8>>> {
+        let mut frames: Vec<Vec<u8>> =
+            places.iter().map(|place| vec![0; place.len as usize]).collect();
+        let requests = places.iter().zip(&mut frames);
+        let mut requests: Vec<_> = requests
+            .map(|(place, buf)| ReadRequest { offset: place.offset, buf, read: 0 })
+            .collect();
+        self.file.read_many(&mut requests)?;
+        let read: Vec<usize> = requests.iter().map(|request| request.read).collect();
+        for (frame, read) in frames.iter_mut().zip(read) {
+            // A file that ends early gives a frame that fails its check.
+            frame.truncate(read);
+            self.context.stats.bytes_read.add(read as u64);
+        }
+        Ok(frames)
+    }
+
+    /// Reads a frame that is not compressed from the disk and checks it. `offset` and `len` have
+    /// been checked against the length of the file.
+    fn read_frame(&self, kind: FrameKind, offset: u64, len: usize) -> Result<Vec<u8>> {
+        let bytes = format::read_exact(&*self.file, &self.name, offset, len)?;
+        self.context.stats.bytes_read.add(len as u64);
         format::check_frame(&bytes, kind, self.meta.file_id, offset)
-            .and_then(|()| check(&bytes))
             .map_err(|what| self.damage(offset, what))?;
         Ok(bytes)
     }
@@ -358,12 +610,21 @@ impl Table {
 
     /// Takes the blocks out of the cache: the file goes away.
     pub(crate) fn forget(&self) {
-        let Some(index) = self.index.get() else { return };
+        let Some(sections) = self.sections.get() else { return };
         let file_id = self.meta.file_id;
-        let blocks = (0..index.len()).map(|position| index.block(position).offset);
-        let filters = (0..index.filter_count()).filter_map(|n| index.filter(n as u32));
-        for offset in blocks.chain(filters.map(|(offset, _)| offset)) {
-            self.context.cache.remove(BlockKey { file_id, offset });
+        for index in [&sections.newest, &sections.history] {
+            let blocks = (0..index.len()).map(|position| index.block(position).offset);
+            for offset in blocks.chain(index.filters().iter().map(|filter| filter.offset)) {
+                self.context.cache.remove(BlockKey { file_id, offset });
+            }
         }
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        let filters = self.sections.get().into_iter().flat_map(|all| all.newest.filters());
+        let pinned = filters.filter_map(|filter| filter.pinned.get());
+        self.context.unpin(pinned.map(|filter| filter.size_bytes()).sum());
     }
 }

@@ -1,64 +1,160 @@
-//! Data blocks: versions of one keyspace, in order.
+//! Data blocks: versions of one keyspace, in order, column by column.
 //!
 //! ```text
-//!   keyspace u32 │ entry… │ offset of each entry u32… │ count u32
-//!   entry: tag u8 (0 tombstone, 1 value) │ timestamp u64 │ key length varint │ key │ value
+//!   keyspace u32 │ entries u32 │ keys u32 │ prefix length u32 │ least timestamp u64
+//!   │ width of: starts u8, timestamps u8, key ends u8, value ends u8 │ flags u8 │ zeroes u8 × 3
+//!   │ key length u32 │ value length u32
+//!   │ prefix │ starts │ timestamps │ tombstones │ older │ key ends │ keys │ value ends │ values
 //! ```
 //!
-//! Offsets count from the start of the payload; an entry ends where the next begins. Keys are whole,
-//! not prefix-compressed: any entry is reached in one step, so binary search and reverse scans need
-//! no restart points.
+//! A key is the *prefix* that all share and a rest of its own, which is there once however many
+//! versions the key has: its versions are the entries from its *start* to the next key's. So a search
+//! goes over distinct keys first and then over numbers. Where every key has one version there are no
+//! starts; where rests or values are equally long, no ends. Timestamps are counted from the least.
+//!
+//! [`Block::parse`] checks it all, order included, so that accessors cannot fail and searches may
+//! rely on order. Cost of a check: O(entries); of a search: O(log entries), in which keys are compared
+//! eight bytes at a time first.
 
-use driftdb_storage::{Entry, KeyspaceId, Timestamp, read_varint, write_varint};
+mod builder;
 
-use crate::cache::Frame;
-use crate::format::{FRAME_HEADER_BYTES, u32_at, u64_at};
+use std::sync::Arc;
 
-const TAG_TOMBSTONE: u8 = 0;
-const TAG_VALUE: u8 = 1;
-/// Keyspace and count.
-const FIXED_BYTES: usize = 8;
+use driftdb_storage::{KeyspaceId, Timestamp};
 
-/// A checked block. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct DataBlock {
-    frame: Frame,
+use super::column::{Ints, Strings};
+use crate::format::{u32_at, u64_at};
+
+pub(crate) use builder::BlockBuilder;
+
+const HEADER_BYTES: usize = 40;
+const HAS_TOMBSTONES: u8 = 1;
+const HAS_OLDER: u8 = 2;
+
+/// A checked block.
+#[derive(Debug)]
+pub(crate) struct Block {
+    bytes: Vec<u8>,
+    space: KeyspaceId,
     count: usize,
+    key_count: usize,
+    min_ts: u64,
+    prefix: (usize, usize),
+    /// `None` if every key has one version.
+    starts: Option<Ints>,
+    times: Ints,
+    /// Where the bitmap is.
+    tombstones: Option<usize>,
+    older: Option<usize>,
+    keys: Strings,
+    values: Strings,
 }
 
-impl DataBlock {
-    /// Checks the structure of a frame, so that accessors cannot fail.
-    pub(crate) fn check(frame: &[u8]) -> Result<(), &'static str> {
-        let payload = &frame[FRAME_HEADER_BYTES..];
-        if payload.len() < FIXED_BYTES {
-            return Err("the data block is too short");
+/// A checked block, shared with the cache.
+pub(crate) type DataBlock = Arc<Block>;
+
+impl Block {
+    /// Checks and takes the payload that begins at `at`.
+    pub(crate) fn parse(bytes: Vec<u8>, at: usize) -> Result<Self, &'static str> {
+        let end = bytes.len();
+        let head = bytes
+            .get(at..)
+            .and_then(|payload| payload.get(..HEADER_BYTES))
+            .ok_or("the data block is too short")?;
+        let (count, key_count) = (u32_at(head, 4) as usize, u32_at(head, 8) as usize);
+        if key_count == 0 || key_count > count {
+            return Err("the data block has another number of keys than of entries");
         }
-        let count = u32_at(payload, payload.len() - 4) as usize;
-        let entries_end = count
-            .checked_mul(4)
-            .and_then(|offsets| (payload.len() - 4).checked_sub(offsets))
-            .filter(|&end| end >= 4 && count > 0)
-            .ok_or("the data block counts more entries than it holds")?;
-        let mut end = entries_end;
-        for slot in (0..count).rev() {
-            let start = u32_at(payload, entries_end + 4 * slot) as usize;
-            if start >= end || start < 4 || (slot == 0 && start != 4) {
-                return Err("the entries of a data block overlap");
+        let prefix_len = u32_at(head, 12) as usize;
+        let [start_width, ts_width, key_width, value_width, flags, 0, 0, 0] = head[24..32] else {
+            return Err("the data block has an unknown field");
+        };
+        if flags & !(HAS_TOMBSTONES | HAS_OLDER) != 0 {
+            return Err("the data block has an unknown flag");
+        }
+        let key_shape = (key_width, u32_at(head, 32) as usize);
+        let value_shape = (value_width, u32_at(head, 36) as usize);
+        let (space, min_ts) = (KeyspaceId(u32_at(head, 0)), u64_at(head, 16));
+        let lay_out = || {
+            let mut next = at + HEADER_BYTES;
+            let prefix = (next, next.checked_add(prefix_len).filter(|&to| to <= end)?);
+            next = prefix.1;
+            let mut starts = None;
+            if key_count < count {
+                starts = Some(Ints::take(&mut next, end, start_width, key_count)?);
             }
-            parse(&payload[start..end]).ok_or("a data block holds a malformed entry")?;
-            end = start;
+            let times = Ints::take(&mut next, end, ts_width, count)?;
+            let mut bitmap = |is_there: bool| -> Option<Option<usize>> {
+                let bits = next;
+                next = next.checked_add(count.div_ceil(8)).filter(|&to| !is_there || to <= end)?;
+                if !is_there {
+                    next = bits;
+                }
+                Some(is_there.then_some(bits))
+            };
+            let tombstones = bitmap(flags & HAS_TOMBSTONES != 0)?;
+            let older = bitmap(flags & HAS_OLDER != 0)?;
+            let keys = Strings::take(&mut next, end, &bytes, key_shape, key_count)?;
+            let values = Strings::take(&mut next, end, &bytes, value_shape, count)?;
+            (next == end).then_some((prefix, starts, times, tombstones, older, keys, values))
+        };
+        let (prefix, starts, times, tombstones, older, keys, values) =
+            lay_out().ok_or("the columns of a data block do not fit it")?;
+        let block = Self {
+            bytes,
+            space,
+            count,
+            key_count,
+            min_ts,
+            prefix,
+            starts,
+            times,
+            tombstones,
+            older,
+            keys,
+            values,
+        };
+        block.check()?;
+        Ok(block)
+    }
+
+    /// Checks what the columns hold.
+    fn check(&self) -> Result<(), &'static str> {
+        let mut start = 0;
+        for key in 0..self.key_count {
+            if self.start(key) != start {
+                return Err("the keys of a data block overlap");
+            }
+            start = self.end(key);
+            if start <= self.start(key) || start > self.count {
+                return Err("a key of a data block has no entry");
+            }
+            if key > 0 && self.suffix(key - 1) >= self.suffix(key) {
+                return Err("the keys of a data block are not in order");
+            }
+            let mut newer = None;
+            for slot in self.start(key)..start {
+                let delta = self.times.get(&self.bytes, slot);
+                if self.min_ts.checked_add(delta).is_none() {
+                    return Err("a timestamp of a data block is too large");
+                }
+                if newer.is_some_and(|newer| newer <= delta) {
+                    return Err("the versions of a data block are not in order");
+                }
+                newer = Some(delta);
+                if self.is_tombstone(slot) && !self.values.range(&self.bytes, slot).is_empty() {
+                    return Err("a tombstone of a data block has a value");
+                }
+            }
+        }
+        if start != self.count {
+            return Err("an entry of a data block has no key");
         }
         Ok(())
     }
 
-    /// Takes a frame that [`DataBlock::check`] accepted.
-    pub(crate) fn new(frame: Frame) -> Self {
-        let count = u32_at(&frame, frame.len() - 4) as usize;
-        Self { frame, count }
-    }
-
     pub(crate) fn space(&self) -> KeyspaceId {
-        KeyspaceId(u32_at(&self.frame, FRAME_HEADER_BYTES))
+        self.space
     }
 
     /// How many entries; never 0.
@@ -66,28 +162,121 @@ impl DataBlock {
         self.count
     }
 
-    /// # Panics
-    /// If there is no such slot.
+    /// How many distinct keys; never 0.
     #[inline]
-    pub(crate) fn entry(&self, slot: usize) -> Entry<'_> {
-        assert!(slot < self.count, "slot {slot} of {}", self.count);
-        let payload = &self.frame[FRAME_HEADER_BYTES..];
-        let offsets = payload.len() - 4 - 4 * self.count;
-        let start = u32_at(payload, offsets + 4 * slot) as usize;
-        let end = match slot + 1 {
-            next if next < self.count => u32_at(payload, offsets + 4 * next) as usize,
-            _ => offsets,
-        };
-        parse(&payload[start..end]).expect("checked when it was read")
+    pub(crate) fn key_count(&self) -> usize {
+        self.key_count
     }
 
-    /// The first slot for which `is_before` is false; entries for which it is true come first.
+    /// Memory, in bytes.
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.bytes.len() + size_of::<Self>()
+    }
+
+    /// The first entry of a key.
     #[inline]
-    pub(crate) fn partition_point(&self, is_before: impl Fn(Entry<'_>) -> bool) -> usize {
-        let (mut low, mut high) = (0, self.count);
+    pub(crate) fn start(&self, key: usize) -> usize {
+        match self.starts {
+            None => key,
+            Some(starts) => starts.get(&self.bytes, key) as usize,
+        }
+    }
+
+    /// The entry after a key's last.
+    #[inline]
+    pub(crate) fn end(&self, key: usize) -> usize {
+        if key + 1 < self.key_count { self.start(key + 1) } else { self.count }
+    }
+
+    #[inline]
+    fn prefix(&self) -> &[u8] {
+        &self.bytes[self.prefix.0..self.prefix.1]
+    }
+
+    #[inline]
+    fn suffix(&self, key: usize) -> &[u8] {
+        self.keys.get(&self.bytes, key)
+    }
+
+    /// Replaces what is in `out` by a key.
+    #[inline]
+    pub(crate) fn copy_key(&self, key: usize, out: &mut Vec<u8>) {
+        out.clear();
+        out.extend_from_slice(self.prefix());
+        out.extend_from_slice(self.suffix(key));
+    }
+
+    /// Replaces a key of this block that is in `out` by another.
+    #[inline]
+    pub(crate) fn replace_key(&self, key: usize, out: &mut Vec<u8>) {
+        out.truncate(self.prefix.1 - self.prefix.0);
+        out.extend_from_slice(self.suffix(key));
+    }
+
+    #[inline]
+    pub(crate) fn ts(&self, slot: usize) -> Timestamp {
+        Timestamp(self.min_ts + self.times.get(&self.bytes, slot))
+    }
+
+    #[inline]
+    fn is_tombstone(&self, slot: usize) -> bool {
+        self.tombstones.is_some_and(|bits| self.bit(bits, slot))
+    }
+
+    /// Whether the history section has older versions of the key of that entry.
+    #[inline]
+    pub(crate) fn has_older(&self, slot: usize) -> bool {
+        self.older.is_some_and(|bits| self.bit(bits, slot))
+    }
+
+    #[inline]
+    fn bit(&self, bits: usize, slot: usize) -> bool {
+        self.bytes[bits + slot / 8] & (1 << (slot % 8)) != 0
+    }
+
+    /// The value of an entry; `None` for a tombstone.
+    #[inline]
+    pub(crate) fn value(&self, slot: usize) -> Option<&[u8]> {
+        if self.is_tombstone(slot) {
+            return None;
+        }
+        Some(self.values.get(&self.bytes, slot))
+    }
+
+    /// The first key at or after `wanted`, and whether it is that.
+    pub(crate) fn find_key(&self, wanted: &[u8]) -> (usize, bool) {
+        let prefix = self.prefix();
+        let shared = prefix.len().min(wanted.len());
+        match wanted[..shared].cmp(&prefix[..shared]) {
+            std::cmp::Ordering::Less => return (0, false),
+            std::cmp::Ordering::Greater => return (self.key_count, false),
+            // A proper prefix of every key comes before all of them.
+            std::cmp::Ordering::Equal if wanted.len() < prefix.len() => return (0, false),
+            std::cmp::Ordering::Equal => {}
+        }
+        let wanted = &wanted[shared..];
+        let wanted_head = head_of(wanted);
+        let (mut low, mut high) = (0, self.key_count);
         while low < high {
             let middle = low.midpoint(high);
-            if is_before(self.entry(middle)) {
+            let suffix = self.suffix(middle);
+            // Heads are padded with zeroes: equal ones say nothing, unlike ones decide.
+            match head_of(suffix).cmp(&wanted_head).then_with(|| suffix.cmp(wanted)) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => return (middle, true),
+            }
+        }
+        (low, false)
+    }
+
+    /// The newest entry of a key at or below `ts`; [`Block::end`] if there is none here.
+    #[inline]
+    pub(crate) fn find_version(&self, key: usize, ts: Timestamp) -> usize {
+        let (mut low, mut high) = (self.start(key), self.end(key));
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.ts(middle) > ts {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -95,119 +284,18 @@ impl DataBlock {
         }
         low
     }
-
-    /// The first slot at or after (key, ts) in the order of the table.
-    #[inline]
-    pub(crate) fn lower_bound(&self, key: &[u8], ts: Timestamp) -> usize {
-        self.partition_point(|entry| precedes(entry.key, entry.ts, key, ts))
-    }
 }
 
-/// Whether (a, `a_ts`) comes before (b, `b_ts`): keys ascending, timestamps descending.
+/// The first eight bytes as a number that orders like them; zeroes where there are fewer.
 #[inline]
-pub(crate) fn precedes(a: &[u8], a_ts: Timestamp, b: &[u8], b_ts: Timestamp) -> bool {
-    a.cmp(b).then(b_ts.cmp(&a_ts)).is_lt()
-}
-
-#[inline]
-fn parse(bytes: &[u8]) -> Option<Entry<'_>> {
-    let (&tag, rest) = bytes.split_first()?;
-    let (ts, mut rest) = rest.split_at_checked(8)?;
-    let ts = Timestamp(u64_at(ts, 0));
-    let key_len = usize::try_from(read_varint(&mut rest)?).ok()?;
-    let (key, value) = rest.split_at_checked(key_len)?;
-    match tag {
-        TAG_VALUE => Some(Entry { key, ts, value: Some(value) }),
-        TAG_TOMBSTONE if value.is_empty() => Some(Entry { key, ts, value: None }),
-        _ => None,
+pub(crate) fn head_of(bytes: &[u8]) -> u64 {
+    if let Some(head) = bytes.first_chunk() {
+        return u64::from_be_bytes(*head);
     }
-}
-
-/// Collects entries into a payload.
-#[derive(Debug, Default)]
-pub(crate) struct BlockBuilder {
-    payload: Vec<u8>,
-    offsets: Vec<u32>,
-}
-
-impl BlockBuilder {
-    /// Adds an entry; all of a block are of one keyspace.
-    pub(crate) fn add(&mut self, space: KeyspaceId, entry: Entry<'_>) {
-        if self.payload.is_empty() {
-            self.payload.extend_from_slice(&space.0.to_le_bytes());
-        }
-        let offset = u32::try_from(self.payload.len()).expect("entries are below 1 GiB");
-        self.offsets.push(offset);
-        self.payload.push(if entry.value.is_some() { TAG_VALUE } else { TAG_TOMBSTONE });
-        self.payload.extend_from_slice(&entry.ts.0.to_le_bytes());
-        write_varint(&mut self.payload, entry.key.len() as u64);
-        self.payload.extend_from_slice(entry.key);
-        self.payload.extend_from_slice(entry.value.unwrap_or_default());
-    }
-
-    pub(crate) fn size_bytes(&self) -> usize {
-        self.payload.len() + 4 * self.offsets.len() + 4
-    }
-
-    /// The payload, complete. [`BlockBuilder::clear`] comes next.
-    pub(crate) fn finish(&mut self) -> &[u8] {
-        for offset in &self.offsets {
-            self.payload.extend_from_slice(&offset.to_le_bytes());
-        }
-        let count = u32::try_from(self.offsets.len()).expect("a block has few entries");
-        self.payload.extend_from_slice(&count.to_le_bytes());
-        &self.payload
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.payload.clear();
-        self.offsets.clear();
-    }
+    let mut head = [0; 8];
+    head[..bytes.len()].copy_from_slice(bytes);
+    u64::from_be_bytes(head)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn frame_of(payload: &[u8]) -> Vec<u8> {
-        [&[0; FRAME_HEADER_BYTES], payload].concat()
-    }
-
-    #[test]
-    fn entries_come_back_and_are_found() {
-        let entries: [(&[u8], u64, Option<&[u8]>); 4] =
-            [(b"", 9, Some(b"")), (b"a", 7, None), (b"a", 3, Some(b"x")), (b"b", 5, Some(b"yz"))];
-        let mut builder = BlockBuilder::default();
-        for (key, ts, value) in entries {
-            builder.add(KeyspaceId(5), Entry { key, ts: Timestamp(ts), value });
-        }
-        let frame = frame_of(builder.finish());
-        DataBlock::check(&frame).unwrap();
-        let block = DataBlock::new(Arc::new(frame));
-        assert_eq!((block.space(), block.len()), (KeyspaceId(5), 4));
-        for (slot, (key, ts, value)) in entries.into_iter().enumerate() {
-            assert_eq!(block.entry(slot), Entry { key, ts: Timestamp(ts), value });
-        }
-        assert_eq!(block.lower_bound(b"a", Timestamp::MAX), 1);
-        assert_eq!(block.lower_bound(b"a", Timestamp(6)), 2);
-        assert_eq!(block.lower_bound(b"a", Timestamp(2)), 3);
-        assert_eq!(block.lower_bound(b"c", Timestamp(2)), 4);
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_a_block_or_an_error(payload in prop::collection::vec(0u8..12, 0..64)) {
-            let frame = frame_of(&payload);
-            if DataBlock::check(&frame).is_ok() {
-                let block = DataBlock::new(Arc::new(frame));
-                for slot in 0..block.len() {
-                    let _ = block.entry(slot);
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -1,21 +1,26 @@
 //! Reads a whole table in order, for merges: every keyspace, every version, past the cache.
+//!
+//! Both sections are read front to back, side by side: after the newest version of a key come, if its
+//! bit says so, the older ones from the history section.
 
 use std::sync::Arc;
 
 use driftdb_storage::{Entry, KeyspaceId, Result, StorageError};
 
-use super::block::DataBlock;
-use super::index::Index;
-use super::{Fill, Table};
+use super::cursor::SectionCursor;
+use super::{Fill, Section, Table};
 
 #[derive(Debug)]
 pub(crate) struct TableScan {
     table: Arc<Table>,
-    index: Arc<Index>,
-    /// The next block to read.
-    next_block: usize,
-    block: Option<DataBlock>,
-    slot: usize,
+    newest: SectionCursor,
+    history: SectionCursor,
+    /// The newest versions, or all in a table of version 1, are at their end.
+    is_at_end: bool,
+    /// The history section has entries left.
+    has_history: bool,
+    /// It stands in the history section.
+    is_in_history: bool,
 }
 
 impl TableScan {
@@ -24,44 +29,15 @@ impl TableScan {
     /// # Errors
     /// I/O; damage.
     pub(crate) fn new(table: Arc<Table>) -> Result<Self> {
-        let index = Arc::clone(table.index()?);
-        let mut scan = Self { table, index, next_block: 0, block: None, slot: 0 };
-        scan.read_block()?;
-        Ok(scan)
-    }
-
-    /// Stands before the first block: [`TableScan::skip_block`] goes on.
-    ///
-    /// # Errors
-    /// I/O; damage to what leads to the blocks.
-    pub(crate) fn unread(table: Arc<Table>) -> Result<Self> {
-        let index = Arc::clone(table.index()?);
-        Ok(Self { table, index, next_block: 0, block: None, slot: 0 })
-    }
-
-    /// Goes to the start of the next block; called after one that could not be read, it leaves that out.
-    ///
-    /// # Errors
-    /// I/O; damage, told with the keys that lie there. The block counts as left out.
-    pub(crate) fn next_readable_block(&mut self) -> Result<()> {
-        let result = self.read_block();
-        if result.is_err() {
-            self.next_block += 1;
-        }
-        result.map_err(|error| match error {
-            StorageError::Corruption(damage) => {
-                StorageError::Corruption(self.index.name_keys(self.next_block - 1, damage))
-            }
-            other => other,
-        })
-    }
-
-    /// Bytes of the blocks passed so far.
-    pub(crate) fn passed_bytes(&self) -> u64 {
-        match self.next_block.checked_sub(1) {
-            Some(last) => self.index.block(last).offset + u64::from(self.index.block(last).len),
-            None => 0,
-        }
+        let sections = table.sections()?;
+        let is_mixed = sections.is_mixed();
+        let cursor = |section| {
+            SectionCursor::new(Arc::clone(&table), Arc::clone(sections), section, Fill::Bypass)
+        };
+        let (mut newest, mut history) = (cursor(Section::Newest), cursor(Section::History));
+        let is_at_end = !newest.seek_start()?;
+        let has_history = !is_mixed && history.seek_start()?;
+        Ok(Self { table, newest, history, is_at_end, has_history, is_in_history: false })
     }
 
     pub(crate) fn table(&self) -> &Arc<Table> {
@@ -69,39 +45,49 @@ impl TableScan {
     }
 
     /// The entry it stands on; `None` at the end.
+    #[inline]
     pub(crate) fn head(&self) -> Option<(KeyspaceId, Entry<'_>)> {
-        let block = self.block.as_ref()?;
-        Some((block.space(), block.entry(self.slot)))
-    }
-
-    /// To the next entry of the block; false if the block has ended.
-    pub(crate) fn step(&mut self) -> bool {
-        self.slot += 1;
-        let is_inside = self.block.as_ref().is_some_and(|block| self.slot < block.len());
-        if !is_inside {
-            self.block = None;
+        if self.is_at_end {
+            return None;
         }
-        is_inside
+        let cursor = if self.is_in_history { &self.history } else { &self.newest };
+        Some((cursor.space(), cursor.head()))
     }
 
     /// # Errors
     /// I/O; damage.
     pub(crate) fn advance(&mut self) -> Result<()> {
-        self.slot += 1;
-        if self.block.as_ref().is_some_and(|block| self.slot >= block.len()) {
-            self.read_block()?;
+        if self.is_at_end {
+            return Ok(());
+        }
+        if self.is_in_history {
+            self.has_history = self.history.next_entry()?;
+            if self.is_at_key() {
+                return Ok(());
+            }
+            self.is_in_history = false;
+        } else if self.newest.has_older() {
+            if !self.is_at_key() {
+                return Err(self.damage("the history of a key is missing"));
+            }
+            self.is_in_history = true;
+            return Ok(());
+        }
+        self.is_at_end = !self.newest.next_entry()?;
+        if self.is_at_end && self.has_history {
+            return Err(self.damage("the history of a key has no newest version"));
         }
         Ok(())
     }
 
-    fn read_block(&mut self) -> Result<()> {
-        self.slot = 0;
-        self.block = None;
-        if self.next_block < self.index.len() {
-            let place = self.index.block(self.next_block);
-            self.block = Some(self.table.block(&place, Fill::Bypass)?);
-            self.next_block += 1;
-        }
-        Ok(())
+    /// Whether the history section stands on an older version of the key.
+    fn is_at_key(&self) -> bool {
+        self.has_history
+            && self.history.key() == self.newest.key()
+            && self.history.space() == self.newest.space()
+    }
+
+    fn damage(&self, what: &str) -> StorageError {
+        StorageError::corruption(self.table.name(), 0, what)
     }
 }

@@ -103,10 +103,11 @@ fn a_damaged_filter_never_hides_a_key() {
     let store = small();
     let path = Path::new(DIR).join("000001.table");
     let bytes = store.disk.read_file(&path).unwrap();
-    // A filter frame: kind 2, three zeroes, a small length.
-    let is_filter =
-        |at: &usize| bytes[*at..*at + 4] == [2, 0, 0, 0] && bytes[at + 6..at + 8] == [0, 0];
-    let at = (36..bytes.len() - 20).rev().find(is_filter).unwrap();
+    // Frame by frame, to the one of kind 2, a filter.
+    let mut at = 36;
+    while bytes[at] != 2 {
+        at += 12 + u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
+    }
     store.disk.overwrite(&path, at as u64 + 12, &[0; 8]);
     let engine = open(&store.disk, &store.options).unwrap();
     for key in store.model.keys() {

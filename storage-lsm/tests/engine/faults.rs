@@ -7,15 +7,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use driftdb_env::{Env, FileKind, IoOp};
 use driftdb_sim_disk::{Effect, Fault};
 use driftdb_storage::{
-    Commit, Engine, EngineOptions, KeyspaceId, Lsn, Maintained, Retention, RetentionPolicy,
-    Snapshot, StorageError, Timestamp, Visible, WriteBatch,
+    Commit, Compression, Engine, EngineOptions, KeyspaceId, Lsn, Maintained, Retention,
+    RetentionPolicy, Snapshot, StorageError, Timestamp, Visible, WriteBatch,
 };
 use driftdb_storage_lsm::LsmEngine;
 
 use crate::store::{Always, SPACE, Store, everything, scan};
 
 fn full() -> Store {
-    let mut store = Store::new(EngineOptions::tiny());
+    // Tables as large as the memtables they come from.
+    let compression = Compression::None;
+    let mut store = Store::new(EngineOptions { compression, ..EngineOptions::tiny() });
     for n in 0..100u8 {
         store.write(&[n], Some(&[n; 100]));
     }

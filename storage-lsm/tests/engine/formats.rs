@@ -1,20 +1,23 @@
-//! Files written by version 1 of the format: they must open for ever, and while the version is the
+//! Files written by earlier versions of the format must open for ever, and while the version is the
 //! same, the same data must give the same bytes.
 //!
-//! To write them anew after a change of version: `DRIFTDB_GOLDEN=write cargo test`. Keep the old.
+//! To write them after a change of version: `DRIFTDB_GOLDEN=write cargo test`. Keep the old.
 
 use std::path::{Path, PathBuf};
 
 use driftdb_env::{Env, FileKind, OpenHow};
 use driftdb_sim_disk::SimDisk;
-use driftdb_storage::{Engine, EngineOptions, Retention, Timestamp, Visible};
+use driftdb_storage::{Damage, Engine, EngineOptions, Retention, Timestamp, VerifyDepth, Visible};
+use driftdb_storage_lsm::LsmEngine;
 
 use crate::store::{DIR, Store, everything, get, open, scan};
 
 const FILES: [&str; 3] = ["MANIFEST", "000001.table", "000002.table"];
+/// The version that is written.
+const PRESENT: &str = "v2";
 
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/v1")
+fn golden(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats").join(version)
 }
 
 /// Two tables: values, tombstones, several versions of a key, several blocks; and a floor.
@@ -31,9 +34,10 @@ fn written() -> Store {
     store
 }
 
-fn read_golden(name: &str) -> Vec<u8> {
+fn read_golden(version: &str, name: &str) -> Vec<u8> {
     let env = Env::os();
-    let file = env.disk().open(&golden().join(name), OpenHow::Read, FileKind::Meta).unwrap();
+    let path = golden(version).join(name);
+    let file = env.disk().open(&path, OpenHow::Read, FileKind::Meta).unwrap();
     let mut bytes = vec![0; file.len().unwrap() as usize];
     file.read_at(0, &mut bytes).unwrap();
     bytes
@@ -41,9 +45,9 @@ fn read_golden(name: &str) -> Vec<u8> {
 
 fn write_golden(store: &Store) {
     let env = Env::os();
-    env.disk().create_dir_all(&golden()).unwrap();
+    env.disk().create_dir_all(&golden(PRESENT)).unwrap();
     for name in FILES {
-        let path = golden().join(name);
+        let path = golden(PRESENT).join(name);
         let bytes = store.disk.read_file(&Path::new(DIR).join(name)).unwrap();
         let file = env.disk().open(&path, OpenHow::OpenOrCreate, FileKind::Meta).unwrap();
         file.set_len(0).unwrap();
@@ -59,36 +63,77 @@ fn the_same_data_gives_the_same_bytes() {
     }
     for name in FILES {
         let bytes = store.disk.read_file(&Path::new(DIR).join(name)).unwrap();
-        assert!(bytes == read_golden(name), "{name} differs from tests/formats/v1");
+        assert!(bytes == read_golden(PRESENT, name), "{name} differs from tests/formats/{PRESENT}");
     }
 }
 
-#[test]
-fn files_of_version_1_open() {
-    let expected = written();
+/// A disk with the files of a version.
+fn disk_of(version: &str) -> SimDisk {
     let disk = SimDisk::new(1);
     // A directory is there once something was opened in it.
     drop(open(&disk, &EngineOptions::tiny()).unwrap());
     for name in FILES {
-        disk.write_file(&Path::new(DIR).join(name), &read_golden(name));
+        disk.write_file(&Path::new(DIR).join(name), &read_golden(version, name));
     }
-    let engine = open(&disk, &EngineOptions::tiny()).unwrap();
+    disk
+}
+
+/// Whether the engine shows what was written, every way there is to ask.
+fn check(engine: &LsmEngine, expected: &Store) {
     assert_eq!(engine.durable(), expected.model.last());
     let snapshot = engine.snapshot();
+    let times: Vec<_> = (1..40).map(|n| Timestamp(10 * n)).collect();
     for reverse in [false, true] {
-        let spec = everything(Visible::All, reverse);
-        assert_eq!(scan(&snapshot, &spec).unwrap(), expected.model.scan(&spec));
+        let window = |&up_to: &Timestamp| Visible::Between {
+            after: Timestamp(up_to.0.saturating_sub(95)),
+            up_to,
+        };
+        let kinds = std::iter::once(Visible::All);
+        let kinds =
+            kinds.chain(times.iter().map(|&ts| Visible::AsOf(ts))).chain(times.iter().map(window));
+        for visible in kinds {
+            let spec = everything(visible, reverse);
+            assert_eq!(scan(&snapshot, &spec).unwrap(), expected.model.scan(&spec), "{spec:?}");
+        }
     }
     for key in expected.model.keys() {
-        for ts in (1..40).map(|n| Timestamp(10 * n)) {
+        for &ts in &times {
             assert_eq!(get(&snapshot, key, ts).unwrap(), expected.model.get(key, ts));
         }
     }
-    let mut damages = 0;
-    engine
-        .verify(driftdb_storage::VerifyDepth::Full, &mut |_: driftdb_storage::Damage| damages += 1)
-        .unwrap();
-    assert_eq!(damages, 0);
+    let mut damages = Vec::new();
+    engine.verify(VerifyDepth::Full, &mut |damage: Damage| damages.push(damage)).unwrap();
+    assert_eq!(damages, []);
+}
+
+#[test]
+fn files_of_every_version_open() {
+    let expected = written();
+    for version in ["v1", PRESENT] {
+        check(&open(&disk_of(version), &EngineOptions::tiny()).unwrap(), &expected);
+    }
+}
+
+#[test]
+fn a_merge_takes_tables_of_version_1_in() {
+    let mut store = written();
+    store.disk = disk_of("v1");
+    store.reopen();
+    let old = |store: &Store| {
+        let tables = store.disk.files().into_iter().filter(|path| {
+            path.extension().is_some_and(|ending| ending == "table")
+                && store.disk.read_file(path).unwrap()[16] == 1
+        });
+        tables.count()
+    };
+    assert_eq!(old(&store), 2);
+    // Something is past the promise, so everything is rewritten.
+    store.retain(Retention::since(Timestamp(100)));
+    store.checkpoint();
+    assert_eq!(old(&store), 0);
+    let spec = everything(Visible::AsOf(Timestamp(200)), false);
+    let snapshot = store.engine.snapshot();
+    assert_eq!(scan(&snapshot, &spec).unwrap(), store.model.scan(&spec));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What is forgotten stays forgotten, and is never answered wrongly.
 
 use driftdb_storage::{
-    Commit, Engine, EngineOptions, KeyspaceId, Lsn, Retention, Snapshot, StorageError, Timestamp,
-    Visible, WriteBatch,
+    Commit, Compression, Engine, EngineOptions, KeyspaceId, Lsn, Retention, Snapshot, StorageError,
+    Timestamp, Visible, WriteBatch,
 };
 
 use crate::store::{SPACE, Store, everything, get, scan};
@@ -49,7 +49,8 @@ fn tombstones_at_the_bottom_go() {
 
 #[test]
 fn a_dropped_keyspace_leaves_no_bytes() {
-    let mut store = Store::new(EngineOptions::tiny());
+    let mut store =
+        Store::new(EngineOptions { compression: Compression::None, ..EngineOptions::tiny() });
     let gone = KeyspaceId(9);
     let commit = |n: u64| Commit { lsn: Lsn(1000 + n), ts: Timestamp(1000 + n) };
     let mut batch = WriteBatch::new();

@@ -3,7 +3,8 @@
 use std::ops::Bound;
 
 use driftdb_storage::{
-    Cursor, Engine, EngineOptions, KeyRange, Retention, ScanSpec, Snapshot, Timestamp, Visible,
+    Compression, Cursor, Engine, EngineOptions, FilterKind, KeyRange, Retention, ScanSpec,
+    Snapshot, Timestamp, Visible,
 };
 use proptest::prelude::*;
 
@@ -80,15 +81,22 @@ fn step() -> impl Strategy<Value = Step> {
 fn options() -> impl Strategy<Value = EngineOptions> {
     let sizes = (prop_oneof![Just(64), Just(300)], prop_oneof![Just(100), Just(1500)]);
     let memory = (prop_oneof![Just(0), Just(2000)], prop_oneof![Just(0), Just(10)]);
-    (sizes, memory).prop_map(|((block_size_bytes, write_buffer_bytes), (cache_bytes, bits))| {
-        EngineOptions {
-            write_buffer_bytes,
-            cache_bytes,
-            block_size_bytes,
-            filter_bits_per_key: bits,
-            ..EngineOptions::tiny()
-        }
-    })
+    let filter = prop_oneof![Just(FilterKind::Bloom), Just(FilterKind::Fuse)];
+    let compression =
+        prop_oneof![Just(Compression::None), Just(Compression::Lz4), Just(Compression::Zstd),];
+    (sizes, memory, filter, compression).prop_map(
+        |((block_size_bytes, write_buffer_bytes), (cache_bytes, bits), filter, compression)| {
+            EngineOptions {
+                write_buffer_bytes,
+                cache_bytes,
+                block_size_bytes,
+                filter_bits_per_key: bits,
+                filter,
+                compression,
+                ..EngineOptions::tiny()
+            }
+        },
+    )
 }
 
 fn time(store: &Store, share: u8) -> Timestamp {

@@ -1,0 +1,137 @@
+//! What reads cost, in allocations and bytes.
+#![expect(unsafe_code, reason = "an allocator that counts is the only way to see allocations")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use driftdb_storage::{
+    Compression, Cursor, Engine, EngineOptions, FilterKind, Snapshot, Timestamp, Visible,
+};
+
+use crate::store::{SPACE, Store, everything};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    // A thread that ends may free after its counter is gone.
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise about `layout` is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: `block` came from `System.alloc` with that layout, as the caller promises.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as for `dealloc`; the caller's promise about `new_size` is passed on.
+        unsafe { System.realloc(block, layout, new_size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations of this thread during `work`.
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.with(Cell::get);
+    work();
+    ALLOCATIONS.with(Cell::get) - before
+}
+
+/// One table of 400 keys with that many versions each, all in the cache.
+fn store(versions: u32, options: EngineOptions) -> Store {
+    let mut store = Store::new(EngineOptions { write_buffer_bytes: 64 << 20, ..options });
+    for version in 0..versions {
+        for n in 0..400u32 {
+            store.write(&n.to_be_bytes(), Some(&[version as u8; 100]));
+        }
+    }
+    store.checkpoint();
+    store
+}
+
+fn cached() -> EngineOptions {
+    EngineOptions { cache_bytes: 64 << 20, ..EngineOptions::tiny() }
+}
+
+#[test]
+fn warm_reads_and_steps_allocate_nothing() {
+    assert!(allocations(|| drop(Box::new(1))) > 0, "the count works");
+    let store = store(5, EngineOptions { block_size_bytes: 64 << 10, ..cached() });
+    let snapshot = store.engine.snapshot();
+    let mut out = Vec::with_capacity(1000);
+    let middle = Timestamp(store.model.last().ts.0 / 2);
+    for ts in [Timestamp::MAX, middle] {
+        let mut get = |n: u32| {
+            out.clear();
+            assert!(snapshot.get(SPACE, &n.to_be_bytes(), ts, &mut out).unwrap().is_some());
+        };
+        (0..400).for_each(&mut get);
+        assert_eq!(allocations(|| (0..400).for_each(&mut get)), 0, "at {ts:?}");
+    }
+    for visible in [Visible::AsOf(Timestamp::MAX), Visible::AsOf(middle), Visible::All] {
+        for reverse in [false, true] {
+            let mut cursor = snapshot.cursor(SPACE, &everything(visible, reverse)).unwrap();
+            // The first steps make the key buffers.
+            for _ in 0..20 {
+                assert!(cursor.next().unwrap());
+            }
+            let steps = allocations(|| while cursor.next().unwrap() {});
+            assert_eq!(steps, 0, "{visible:?} {reverse}");
+        }
+    }
+}
+
+#[test]
+fn the_present_costs_the_same_however_long_the_history() {
+    let options = EngineOptions { cache_bytes: 0, compression: Compression::None, ..cached() };
+    let cost = |versions: u32| {
+        let store = store(versions, options.clone());
+        let snapshot = store.engine.snapshot();
+        // Loads the indexes.
+        snapshot.newest(SPACE, b"").unwrap();
+        let before = store.stat("bytes_read");
+        let mut cursor =
+            snapshot.cursor(SPACE, &everything(Visible::AsOf(Timestamp::MAX), false)).unwrap();
+        while cursor.next().unwrap() {}
+        store.stat("bytes_read") - before
+    };
+    let (one, many) = (cost(1), cost(50));
+    assert!(many * 100 < one * 115, "{many} bytes instead of {one}");
+}
+
+#[test]
+fn history_takes_little_room() {
+    let store = store(10, EngineOptions { block_size_bytes: 8 << 10, ..cached() });
+    let (user_bytes, disk_bytes) = (10 * 400 * 104, store.stat("table_bytes_now"));
+    assert!(disk_bytes * 10 < user_bytes * 6, "{disk_bytes} for {user_bytes}");
+}
+
+#[test]
+fn false_positives_are_counted() {
+    for filter in [FilterKind::Bloom, FilterKind::Fuse] {
+        let store = store(1, EngineOptions { filter, filter_bits_per_key: 8, ..cached() });
+        let snapshot = store.engine.snapshot();
+        let mut out = Vec::new();
+        for n in 0..20_000u32 {
+            let absent = [&(n % 399).to_be_bytes()[..], &n.to_be_bytes()].concat();
+            assert!(snapshot.get(SPACE, &absent, Timestamp::MAX, &mut out).unwrap().is_none());
+        }
+        let (right, wrong) = (store.stat("filter_negatives"), store.stat("filter_false_positives"));
+        assert_eq!(right + wrong, 20_000);
+        assert!((1..1000).contains(&wrong), "{filter:?}: {wrong}");
+    }
+}
