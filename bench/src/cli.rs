@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::kv;
 use crate::pgbench::{self, Mode, Plan, Workload};
+use crate::{counts, kv};
 
 const OVERVIEW: &str = "\
 Usage: driftdb bench COMMAND [OPTIONS]
 
 Commands:
   kv        the storage engines beside RocksDB, LMDB, redb and fjall
+  counts    instructions of the engines' hot paths against their baseline
   pgbench   the server beside PostgreSQL
 
 Each has --help.";
@@ -45,6 +46,7 @@ pub fn run(args: &[String]) -> i32 {
     let is_help = |arg: &String| matches!(arg.as_str(), "--help" | "-h" | "help");
     match args.first().map(String::as_str) {
         Some("kv") => command(&args[1..], kv::HELP, kv::parse, kv::run),
+        Some("counts") => command(&args[1..], counts::HELP, counts::parse, counts::run),
         Some("pgbench") => command(&args[1..], HELP, parse, pgbench::run),
         Some(other) if !is_help(&args[0]) => {
             eprintln!("driftdb bench: unknown benchmark \"{other}\"\n\n{OVERVIEW}");

@@ -6,7 +6,7 @@
 //! machine is not the store's. The driver's own cost, measured by the same workload on a store that does
 //! nothing, is taken off.
 
-mod data;
+pub(crate) mod data;
 mod driftdb;
 mod goals;
 mod history;

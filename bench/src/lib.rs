@@ -10,6 +10,7 @@
 #![expect(clippy::disallowed_methods, reason = "the harness drives real processes and real time")]
 
 pub mod cli;
+mod counts;
 mod kv;
 mod pgbench;
 mod report;
