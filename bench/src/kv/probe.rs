@@ -14,6 +14,8 @@ use super::measure::cpu_time;
 
 /// Above this a sync waits for other work than its own, and wall time says nothing of a store.
 const BUSY_SYNC_NS: u64 = 1_000_000;
+/// Slowest sync that is told apart.
+const LATENCY_MAX_NS: u64 = 60_000_000_000;
 /// Runnable threads per core above which the machine is busy.
 const BUSY_LOAD: f64 = 0.75;
 
@@ -45,8 +47,8 @@ impl Probe {
         })
     }
 
-    /// Whether wall time is to be distrusted. `own_threads` is how many the benchmark itself kept
-    /// running: the load average counts them.
+    /// Whether wall time is to be distrusted. The load average counts the benchmark itself, too: one
+    /// thread of it is allowed for.
     pub(crate) fn is_busy(&self) -> bool {
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
         self.sync_p50_ns > BUSY_SYNC_NS || self.load_average > cores * BUSY_LOAD + 1.0
@@ -69,7 +71,8 @@ fn sync(dir: &Path) -> Result<(u64, f64)> {
     file.write_all_at(&vec![0; PAGE * COUNT as usize], 0)?;
     file.sync_all()?;
     let page = [0x5a; PAGE];
-    let mut latencies = Histogram::<u64>::new(2)?;
+    // Bounds are given: a histogram that sizes itself clamps what is recorded "saturating" to nothing.
+    let mut latencies = Histogram::<u64>::new_with_bounds(1, LATENCY_MAX_NS, 2)?;
     let cpu = cpu_time();
     for index in 0..COUNT {
         let start = Instant::now();
@@ -111,4 +114,31 @@ fn dependent_load_ns() -> f64 {
 fn load_average() -> f64 {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().next().and_then(|load| load.parse().ok()).unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_and_sync_takes_at_least_a_system_call() {
+        let dir = tempfile::tempdir().unwrap();
+        let (p50_ns, cpu_ns) = sync(dir.path()).unwrap();
+        assert!(p50_ns > 200, "{p50_ns}");
+        assert!(cpu_ns > 200.0, "{cpu_ns}");
+    }
+
+    #[test]
+    fn a_slow_sync_or_a_long_queue_is_a_busy_machine() {
+        let idle = Probe {
+            sync_p50_ns: 100_000,
+            sync_cpu_ns: 1.0,
+            memcpy_gib_s: 1.0,
+            load_ns: 1.0,
+            load_average: 0.0,
+        };
+        assert!(!idle.is_busy());
+        assert!(Probe { sync_p50_ns: 1_000_001, ..idle }.is_busy());
+        assert!(Probe { load_average: 1e6, ..idle }.is_busy());
+    }
 }

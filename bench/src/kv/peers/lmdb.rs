@@ -78,8 +78,10 @@ impl Reader for View<'_> {
 
     fn scan(&mut self, from: &[u8], limit: usize) -> Result<usize> {
         use std::ops::Bound::{Included, Unbounded};
+        // LMDB refuses an empty key, also as a bound.
+        let start = if from.is_empty() { Unbounded } else { Included(from) };
         let mut count = 0;
-        for row in self.rows.range(&self.txn, &(Included(from), Unbounded))?.take(limit) {
+        for row in self.rows.range(&self.txn, &(start, Unbounded))?.take(limit) {
             std::hint::black_box(row?);
             count += 1;
         }
