@@ -5,6 +5,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::pgbench::{self, Mode, Plan, Workload};
+use crate::{counts, kv};
+
+const OVERVIEW: &str = "\
+Usage: driftdb bench COMMAND [OPTIONS]
+
+Commands:
+  kv        the storage engines beside RocksDB, LMDB, redb and fjall
+  counts    instructions of the engines' hot paths against their baseline
+  pgbench   the server beside PostgreSQL
+
+Each has --help.";
 
 const HELP: &str = "\
 Usage: driftdb bench pgbench [OPTIONS]
@@ -32,27 +43,44 @@ the unprivileged user postgres.";
 
 /// Runs the command; returns the exit code: 0 done, 1 failed, 2 wrong usage.
 pub fn run(args: &[String]) -> i32 {
+    let is_help = |arg: &String| matches!(arg.as_str(), "--help" | "-h" | "help");
     match args.first().map(String::as_str) {
-        None | Some("--help" | "-h" | "help") => {
-            println!("{HELP}");
+        Some("kv") => command(&args[1..], kv::HELP, kv::parse, kv::run),
+        Some("counts") => command(&args[1..], counts::HELP, counts::parse, counts::run),
+        Some("pgbench") => command(&args[1..], HELP, parse, pgbench::run),
+        Some(other) if !is_help(&args[0]) => {
+            eprintln!("driftdb bench: unknown benchmark \"{other}\"\n\n{OVERVIEW}");
+            2
+        }
+        _ => {
+            println!("{OVERVIEW}");
             0
         }
-        Some("pgbench") => match parse(&args[1..]) {
-            Err(error) => {
-                eprintln!("driftdb bench: {error:#}\n\n{HELP}");
-                2
-            }
-            Ok(plan) => match pgbench::run(&plan) {
-                Ok(()) => 0,
-                Err(error) => {
-                    eprintln!("driftdb bench: {error:#}");
-                    1
-                }
-            },
-        },
-        Some(other) => {
-            eprintln!("driftdb bench: unknown benchmark \"{other}\"\n\n{HELP}");
-            2
+    }
+}
+
+fn command<P>(
+    args: &[String],
+    help: &str,
+    parse: impl FnOnce(&[String]) -> Result<P>,
+    run: impl FnOnce(&P) -> Result<()>,
+) -> i32 {
+    if args.iter().any(|arg| matches!(arg.as_str(), "--help" | "-h")) {
+        println!("{help}");
+        return 0;
+    }
+    let plan = match parse(args) {
+        Ok(plan) => plan,
+        Err(error) => {
+            eprintln!("driftdb bench: {error:#}\n\n{help}");
+            return 2;
+        }
+    };
+    match run(&plan) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("driftdb bench: {error:#}");
+            1
         }
     }
 }
