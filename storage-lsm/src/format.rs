@@ -10,8 +10,6 @@ use driftdb_storage::{Result, StorageError};
 
 const MAGIC: [u8; 8] = *b"DriftDB\0";
 const ENGINE: [u8; 8] = *b"lsm\0\0\0\0\0";
-/// The version this program writes, and the only one it reads.
-pub(crate) const FORMAT_VERSION: u32 = 1;
 
 /// Bytes of a preamble.
 pub(crate) const PREAMBLE_BYTES: usize = 36;
@@ -24,6 +22,16 @@ pub(crate) const FRAME_HEADER_BYTES: usize = 12;
 pub(crate) enum FileType {
     Table = 1,
     Manifest = 2,
+}
+
+impl FileType {
+    /// The version this program writes. It reads that and all before it.
+    pub(crate) fn version(self) -> u32 {
+        match self {
+            Self::Table => 1,
+            Self::Manifest => 2,
+        }
+    }
 }
 
 /// What a frame holds.
@@ -42,7 +50,7 @@ pub(crate) fn preamble(file_type: FileType, file_id: u64) -> [u8; PREAMBLE_BYTES
     let mut out = [0; PREAMBLE_BYTES];
     out[..8].copy_from_slice(&MAGIC);
     out[8..16].copy_from_slice(&ENGINE);
-    out[16..20].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+    out[16..20].copy_from_slice(&file_type.version().to_le_bytes());
     out[20] = file_type as u8;
     out[24..32].copy_from_slice(&file_id.to_le_bytes());
     let crc = crc32c::crc32c(&out[..32]);
@@ -50,13 +58,13 @@ pub(crate) fn preamble(file_type: FileType, file_id: u64) -> [u8; PREAMBLE_BYTES
     out
 }
 
-/// Checks that `bytes` begin a file of that type and number.
+/// Checks that `bytes` begin a file of that type and number. Returns the version of its format.
 pub(crate) fn check_preamble(
     bytes: &[u8],
     file_type: FileType,
     file_id: u64,
     file: &str,
-) -> Result<()> {
+) -> Result<u32> {
     let damage = |what: &str| Err(StorageError::corruption(file, 0, what));
     let Some(bytes) = bytes.get(..PREAMBLE_BYTES) else {
         return damage("the file is shorter than its preamble");
@@ -75,9 +83,9 @@ pub(crate) fn check_preamble(
         });
     }
     let found = u32_at(bytes, 16);
-    if found != FORMAT_VERSION {
-        let file = file.to_owned();
-        return Err(StorageError::FormatVersion { file, found, supported: FORMAT_VERSION });
+    let supported = file_type.version();
+    if !(1..=supported).contains(&found) {
+        return Err(StorageError::FormatVersion { file: file.to_owned(), found, supported });
     }
     if bytes[20] != file_type as u8 {
         return damage("the file is of another type");
@@ -85,7 +93,7 @@ pub(crate) fn check_preamble(
     if u64_at(bytes, 24) != file_id {
         return damage("the file has another number than its name");
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Appends a frame that will lie at `offset` of file `file_id`.

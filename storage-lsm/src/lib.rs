@@ -24,6 +24,7 @@
 //! of adjacent runs (tiering), research/storage.md 1.4 and 3 for versions and faults.
 
 mod cache;
+mod compaction;
 mod cursor;
 mod engine;
 mod flush;
@@ -34,7 +35,8 @@ mod keyspaces;
 mod maintenance;
 mod manifest;
 mod memtable;
-mod merge;
+mod pressure;
+mod run;
 mod snapshot;
 mod span;
 mod stats;

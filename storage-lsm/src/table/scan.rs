@@ -7,6 +7,7 @@ use driftdb_storage::{Entry, KeyspaceId, Result};
 use super::block::DataBlock;
 use super::index::Index;
 use super::{Fill, Table};
+use crate::run::Place;
 
 #[derive(Debug)]
 pub(crate) struct TableScan {
@@ -30,8 +31,28 @@ impl TableScan {
         Ok(scan)
     }
 
-    pub(crate) fn table(&self) -> &Arc<Table> {
-        &self.table
+    /// Stands on the first entry at or after `first`.
+    ///
+    /// # Errors
+    /// I/O; damage.
+    pub(crate) fn starting_at(table: Arc<Table>, first: &Place) -> Result<Self> {
+        let index = Arc::clone(table.index()?);
+        let next_block =
+            index.partition_point(|block| first.cmp_key(block.space, block.last_key).is_gt());
+        let mut scan = Self { table, index, next_block, block: None, slot: 0 };
+        scan.read_block()?;
+        while scan.head().is_some_and(|(space, entry)| first.cmp_key(space, entry.key).is_gt()) {
+            scan.advance()?;
+        }
+        Ok(scan)
+    }
+
+    /// Where in the file the block begins in which it stands; the end of the blocks, at the end.
+    pub(crate) fn offset(&self) -> u64 {
+        match self.next_block.checked_sub(1) {
+            Some(current) if self.block.is_some() => self.index.block(current).offset,
+            _ => self.table.meta().size_bytes,
+        }
     }
 
     /// The entry it stands on; `None` at the end.

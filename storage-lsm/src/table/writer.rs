@@ -12,6 +12,7 @@ use super::footer::Footer;
 use super::index::{BlockRef, IndexBuilder, NO_FILTER};
 use super::{TableContext, TableMeta, path_of};
 use crate::format::{self, FileType, FrameKind, PREAMBLE_BYTES};
+use crate::run::{Bounds, Place};
 
 /// Bytes gathered before they are written.
 const WRITE_BYTES: usize = 256 << 10;
@@ -32,6 +33,8 @@ pub(crate) struct TableWriter {
     /// The last entry added.
     last: Option<(KeyspaceId, Timestamp)>,
     last_key: Vec<u8>,
+    /// The first entry added.
+    first: Place,
     hashes: Vec<u64>,
     index: IndexBuilder,
     footer: Footer,
@@ -70,6 +73,7 @@ impl TableWriter {
             bounds: None,
             last: None,
             last_key: Vec::new(),
+            first: Place::default(),
             hashes: Vec::new(),
             index: IndexBuilder::default(),
             footer: Footer {
@@ -84,8 +88,15 @@ impl TableWriter {
         })
     }
 
-    pub(crate) fn entry_count(&self) -> u64 {
-        self.footer.entry_count
+    /// How long the file would be without its index, were it to end here.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.pending_offset + (self.pending.len() + self.block.size_bytes()) as u64
+    }
+
+    /// The first and the last key added.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let space = self.last.map_or(self.first.space, |(space, _)| space);
+        Bounds::new(self.first.clone(), Place::new(space, &self.last_key))
     }
 
     /// Adds the next entry in the order of tables.
@@ -98,6 +109,9 @@ impl TableWriter {
             self.end_block()?;
         }
         let is_new_key = is_new_space || self.last.is_none() || self.last_key != entry.key;
+        if self.last.is_none() {
+            self.first = Place::new(space, entry.key);
+        }
         if let Some((last, last_ts)) = self.last {
             assert!(last <= space, "keyspaces ascend");
             assert!(is_new_space || *self.last_key <= *entry.key, "keys ascend");

@@ -3,17 +3,20 @@
 use std::ops::Bound;
 
 use driftdb_storage::{
-    Cursor, Engine, EngineOptions, KeyRange, Retention, ScanSpec, Snapshot, Timestamp, Visible,
+    Compaction, Cursor, Engine, EngineOptions, KeyRange, Retention, ScanSpec, Snapshot, Timestamp,
+    Visible,
 };
 use proptest::prelude::*;
 
-use crate::store::{SPACE, Store, get, scan};
+use crate::store::{Always, SPACE, Store, get, scan};
 
 #[derive(Debug, Clone)]
 enum Step {
     Put(u8, u8),
     Delete(u8),
     Maintain,
+    /// This many steps, which may end inside a compaction.
+    Steps(u8),
     Checkpoint,
     Reopen,
     /// Forget what is older than this share of all time, in 16ths.
@@ -69,7 +72,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (0u8..28, any::<u8>()).prop_map(|(key, value)| Step::Put(key, value)),
         4 => (0u8..28).prop_map(Step::Delete),
-        3 => Just(Step::Maintain),
+        2 => Just(Step::Maintain),
+        3 => (1u8..12).prop_map(Step::Steps),
         1 => Just(Step::Checkpoint),
         1 => Just(Step::Reopen),
         1 => (0u8..17).prop_map(Step::Retain),
@@ -80,8 +84,16 @@ fn step() -> impl Strategy<Value = Step> {
 fn options() -> impl Strategy<Value = EngineOptions> {
     let sizes = (prop_oneof![Just(64), Just(300)], prop_oneof![Just(100), Just(1500)]);
     let memory = (prop_oneof![Just(0), Just(2000)], prop_oneof![Just(0), Just(10)]);
-    (sizes, memory).prop_map(|((block_size_bytes, write_buffer_bytes), (cache_bytes, bits))| {
+    let work = (
+        prop_oneof![Just(Compaction::Leveled), Just(Compaction::Tiered)],
+        prop_oneof![Just(1), Just(100), Just(8 << 10)],
+    );
+    (sizes, memory, work).prop_map(|(sizes, memory, (compaction, step_bytes))| {
+        let (block_size_bytes, write_buffer_bytes) = sizes;
+        let (cache_bytes, bits) = memory;
         EngineOptions {
+            compaction,
+            step_bytes,
             write_buffer_bytes,
             cache_bytes,
             block_size_bytes,
@@ -154,6 +166,11 @@ proptest! {
                     store.write(&key(number), None);
                 }
                 Step::Maintain => store.maintain(),
+                Step::Steps(count) => {
+                    for _ in 0..count {
+                        store.engine.maintain(&Always).unwrap();
+                    }
+                }
                 Step::Checkpoint => store.checkpoint(),
                 Step::Reopen => store.reopen(),
                 Step::Retain(share) => {
