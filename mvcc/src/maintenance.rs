@@ -1,11 +1,14 @@
 //! The one background task: flush, merge, checkpoint, let history and log go.
 //!
 //! Commits count the bytes they log and wake the task once enough have gathered; between wake-ups it
-//! sleeps. The log is released only up to what the engine has *durably*. When the engine falls too
-//! far behind the log, commits wait for the task's next round, so that memory stays bounded.
+//! sleeps. The log is released only up to what the engine has *durably*.
+//!
+//! When the engine falls behind, commits are delayed: by the square of its pressure, so that they
+//! slow down long before they would have to stop. At the bound they wait for the task's next round,
+//! so that memory stays bounded. `stall_count` and `stall_nanos` tell how often and how long.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use driftdb_concurrency::ConcurrencyControl;
@@ -22,6 +25,22 @@ const STALL_MAX: Duration = Duration::from_secs(1);
 
 /// On a full disk the task looks this often whether there is room again.
 const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
+/// The delay of a commit just below the bound.
+const DELAY_MAX: Duration = Duration::from_millis(10);
+/// A shorter delay than this is none: the system could not keep it.
+const DELAY_MIN: Duration = Duration::from_micros(50);
+
+/// How long a commit is delayed at a pressure in thousandths.
+fn delay(pressure: u32) -> Duration {
+    let delay = DELAY_MAX * pressure * pressure / 1_000_000;
+    if delay < DELAY_MIN { Duration::ZERO } else { delay }
+}
+
+/// How far the log is beyond half of what the engine may lag, in thousandths of the other half.
+fn lag_pressure(lag_bytes: u64, stall_bytes: u64) -> u32 {
+    let half = (stall_bytes / 2).max(1);
+    (lag_bytes.saturating_sub(half).saturating_mul(1000) / half).min(1000) as u32
+}
 
 /// The task's side of a store.
 pub(crate) struct Maintenance {
@@ -29,6 +48,10 @@ pub(crate) struct Maintenance {
     stall_bytes: u64,
     /// Whether commits should wait for the next round.
     is_behind: AtomicBool,
+    /// How near the log's lag is to the bound, in thousandths.
+    lag_pressure: AtomicU32,
+    stall_count: AtomicU64,
+    stall_nanos: AtomicU64,
     log_bytes: AtomicU64,
     orders: Mutex<Orders>,
     woken: Condvar,
@@ -60,6 +83,9 @@ impl Maintenance {
             wake_bytes: wake_bytes.max(1),
             stall_bytes,
             is_behind: AtomicBool::new(false),
+            lag_pressure: AtomicU32::new(0),
+            stall_count: AtomicU64::new(0),
+            stall_nanos: AtomicU64::new(0),
             log_bytes: AtomicU64::new(0),
             orders: Mutex::default(),
             woken: Condvar::new(),
@@ -107,6 +133,23 @@ impl Maintenance {
     fn end_round(&self) {
         self.orders.lock().round_count += 1;
         self.rounded.notify_all();
+    }
+
+    /// Wakes the task. False if there is none, and so nothing to wait for.
+    fn hurry(&self) -> bool {
+        let mut orders = self.orders.lock();
+        if orders.task.is_none() || orders.must_stop {
+            return false;
+        }
+        orders.is_due = true;
+        self.woken.notify_all();
+        true
+    }
+
+    /// Reports how often and how long commits waited.
+    pub(crate) fn stats(&self, out: &mut dyn FnMut(&'static str, u64)) {
+        out("stall_count", self.stall_count.load(Ordering::Relaxed));
+        out("stall_nanos", self.stall_nanos.load(Ordering::Relaxed));
     }
 
     /// Waits until the engine has caught up, or the next round has ended.
@@ -202,7 +245,10 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         let durable = self.engine.durable();
         let lag_bytes = tail.0.saturating_sub(durable.lsn.0);
         // An engine that has never made anything durable may be one that never does.
-        let is_behind = durable != Commit::default() && lag_bytes > self.maintenance.stall_bytes;
+        let can_lag = durable != Commit::default();
+        let lag = if can_lag { lag_pressure(lag_bytes, self.maintenance.stall_bytes) } else { 0 };
+        self.maintenance.lag_pressure.store(lag, Ordering::Relaxed);
+        let is_behind = lag.max(self.engine.write_pressure()) >= 1000;
         if self.maintenance.is_behind.swap(is_behind, Ordering::Relaxed) && !is_behind {
             // Under the latch, so that no waiter is between its look and its wait.
             let _orders = self.maintenance.orders.lock();
@@ -212,9 +258,22 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
 
     /// Called before a commit, without latches.
     pub(crate) fn stall_if_behind(&self) {
-        if self.maintenance.is_behind.load(Ordering::Relaxed) {
-            self.maintenance.wait_for_round();
+        let maintenance = &self.maintenance;
+        let is_behind = maintenance.is_behind.load(Ordering::Relaxed);
+        let lag = maintenance.lag_pressure.load(Ordering::Relaxed);
+        let delay = delay(lag.max(self.engine.write_pressure()));
+        if !(is_behind || delay > Duration::ZERO) || !maintenance.hurry() {
+            return;
         }
+        let start = self.env.now();
+        if is_behind {
+            maintenance.wait_for_round();
+        } else {
+            self.env.sleep(delay);
+        }
+        let stalled = self.env.now().saturating_sub(start);
+        maintenance.stall_count.fetch_add(1, Ordering::Relaxed);
+        maintenance.stall_nanos.fetch_add(stalled.as_nanos() as u64, Ordering::Relaxed);
     }
 
     /// Everything that is due now.
@@ -285,5 +344,24 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             self.poison(&poisoned);
         }
         self.maintenance.orders.lock().first_error.get_or_insert(error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_slow_down_before_they_stop() {
+        assert_eq!(lag_pressure(0, 1000), 0);
+        assert_eq!(lag_pressure(500, 1000), 0);
+        assert_eq!(lag_pressure(750, 1000), 500);
+        assert_eq!(lag_pressure(u64::MAX, 1000), 1000);
+        assert_eq!(delay(0), Duration::ZERO);
+        assert_eq!(delay(50), Duration::ZERO);
+        assert_eq!(delay(500), Duration::from_micros(2500));
+        let delays: Vec<_> = (0..=1000).map(delay).collect();
+        assert!(delays.is_sorted());
+        assert_eq!(delays[1000], DELAY_MAX);
     }
 }

@@ -272,6 +272,7 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
         let shared = &self.shared;
         shared.engine.stats(out);
         shared.wal.stats(out);
+        shared.maintenance.stats(out);
         out("commits", shared.counts.commits.load(Ordering::Relaxed));
         out("rollbacks", shared.counts.rollbacks.load(Ordering::Relaxed));
         out("conflicts", shared.counts.conflicts.load(Ordering::Relaxed));

@@ -258,6 +258,14 @@ impl Engine for BtreeEngine {
         Ok(Maintained::Worked)
     }
 
+    fn write_pressure(&self) -> u32 {
+        // A checkpoint is due at one buffer of dirty nodes; from two on writers outrun it.
+        let dirty_bytes = self.state.lock().dirty_bytes as u64;
+        let buffer_bytes = (self.write_buffer_bytes as u64).max(1);
+        let over = dirty_bytes.saturating_sub(2 * buffer_bytes).saturating_mul(1000);
+        (over / (6 * buffer_bytes)).min(1000) as u32
+    }
+
     fn checkpoint(&self, log: &dyn LogBarrier) -> Result<Commit> {
         self.run_checkpoint(log, Reach::Everything)?;
         Ok(self.durable())

@@ -7,6 +7,7 @@ use driftdb_env::{FileKind, IoError, OpenHow, directory};
 use driftdb_storage::{BackupReport, Result};
 
 use crate::engine::LsmEngine;
+use crate::flush::record;
 use crate::health::Failure;
 use crate::keyspaces;
 use crate::manifest::{self, Manifest};
@@ -28,7 +29,7 @@ impl LsmEngine {
         // Tables stay on disk while a version that has them is held.
         let version = self.present.version();
         let mut report = BackupReport { at: version.durable, ..BackupReport::default() };
-        for table in &version.tables {
+        for table in version.tables() {
             self.copy_table(table.meta(), dir, base, &mut report)?;
         }
         self.env.disk().sync_dir(dir)?;
@@ -105,12 +106,12 @@ fn cannot_link(error: &IoError) -> bool {
 
 /// What a manifest says of a version.
 fn manifest_of(version: &Version) -> Manifest {
-    let tables: Vec<TableMeta> = version.tables.iter().map(|table| *table.meta()).collect();
+    let last_file_id = version.tables().map(|table| table.meta().file_id).max();
     Manifest {
         generation: 1,
         durable: version.durable,
-        next_file_id: tables.iter().map(|table| table.file_id).max().unwrap_or(0) + 1,
-        tables,
+        next_file_id: last_file_id.unwrap_or(0) + 1,
+        runs: version.runs.iter().map(|run| record(run)).collect(),
         keyspaces: keyspaces::known_at(&version.keyspaces, version.durable.ts),
         floors: (*version.floors).clone(),
     }

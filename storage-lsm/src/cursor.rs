@@ -10,8 +10,8 @@ use std::sync::Arc;
 use driftdb_storage::{Cursor, Entry, Result, StorageError};
 
 use crate::memtable::MemtableSource;
+use crate::run::{Part, RunSource};
 use crate::span::{Source, Span};
-use crate::table::TableSource;
 use crate::version::Version;
 
 /// Walks a range of one snapshot. It keeps what it reads alive by itself.
@@ -19,15 +19,15 @@ use crate::version::Version;
 pub struct LsmCursor {
     span: Arc<Span>,
     /// Newest run first.
-    sources: Vec<Run>,
+    sources: Vec<RunOf>,
     place: Place,
     failed: Option<StorageError>,
 }
 
 #[derive(Debug)]
-enum Run {
+enum RunOf {
     Memtable(MemtableSource),
-    Table(TableSource),
+    Sorted(RunSource),
 }
 
 #[derive(Debug)]
@@ -43,14 +43,15 @@ impl LsmCursor {
     pub(crate) fn new(version: &Version, span: Span) -> Self {
         let span = Arc::new(span);
         let memtables = version.memtables().map(|memtable| {
-            Run::Memtable(MemtableSource::new(Arc::clone(memtable), Arc::clone(&span)))
+            RunOf::Memtable(MemtableSource::new(Arc::clone(memtable), Arc::clone(&span)))
         });
-        let tables = version
-            .tables
+        let may_show = |part: &Part| span.overlaps(part.meta().min_ts, part.meta().max_ts);
+        let runs = version
+            .runs
             .iter()
-            .filter(|table| span.overlaps(table.meta().min_ts, table.meta().max_ts))
-            .map(|table| Run::Table(TableSource::new(Arc::clone(table), Arc::clone(&span))));
-        let sources = if span.is_empty() { Vec::new() } else { memtables.chain(tables).collect() };
+            .filter(|run| run.parts.iter().any(may_show))
+            .map(|run| RunOf::Sorted(RunSource::new(Arc::clone(run), Arc::clone(&span))));
+        let sources = if span.is_empty() { Vec::new() } else { memtables.chain(runs).collect() };
         let place = Place::Before(span.first().map(Box::from));
         Self { span, sources, place, failed: None }
     }
@@ -111,18 +112,18 @@ impl LsmCursor {
     }
 }
 
-impl Run {
+impl RunOf {
     fn seek(&mut self, from: Bound<&[u8]>) -> Result<()> {
         match self {
             Self::Memtable(source) => source.seek(from),
-            Self::Table(source) => source.seek(from),
+            Self::Sorted(source) => source.seek(from),
         }
     }
 
     fn advance(&mut self) -> Result<()> {
         match self {
             Self::Memtable(source) => source.advance(),
-            Self::Table(source) => source.advance(),
+            Self::Sorted(source) => source.advance(),
         }
     }
 
@@ -130,7 +131,7 @@ impl Run {
     fn head(&self) -> Option<Entry<'_>> {
         match self {
             Self::Memtable(source) => source.head(),
-            Self::Table(source) => source.head(),
+            Self::Sorted(source) => source.head(),
         }
     }
 }

@@ -15,8 +15,9 @@ use driftdb_storage::{
 use crate::health::{Failure, Health};
 use crate::keyspaces;
 use crate::maintenance::Maintenance;
-use crate::manifest::{self, Manifest};
+use crate::manifest::{self, Manifest, RunRecord};
 use crate::memtable::Memtable;
+use crate::run::{Part, SortedRun};
 use crate::snapshot::LsmSnapshot;
 use crate::table::{self, Table, TableContext};
 use crate::version::{Present, PresentCell, Version};
@@ -77,19 +78,20 @@ impl Engine for LsmEngine {
         let highest = names.iter().filter_map(|name| table::id_of(name)).max().unwrap_or(0);
         manifest.next_file_id = manifest.next_file_id.max(highest.saturating_add(1));
         let context = Arc::new(TableContext::new(options.cache_bytes));
-        let tables = manifest.tables.iter();
-        let tables = tables.map(|&meta| Table::open(env, dir, meta, &context).map(Arc::new));
+        let runs = manifest.runs.iter();
+        let runs = runs.map(|record| open_run(env, dir, record, &context).map(Arc::new));
         let version = Version {
             active: Arc::new(Memtable::new(options.write_buffer_bytes)),
             frozen: Vec::new(),
-            tables: tables.collect::<Result<_>>()?,
+            runs: runs.collect::<Result<_>>()?,
             keyspaces: Arc::new(manifest.keyspaces.clone()),
             floors: Arc::new(manifest.floors.clone()),
             durable: manifest.durable,
         };
         let applied = version.durable;
         let policy = Arc::new(RetentionPolicy::default());
-        Ok(Self {
+        context.stats.manifest_bytes.set(manifest::size_bytes(&manifest));
+        let engine = Self {
             env: env.clone(),
             dir: dir.to_owned(),
             options: options.clone(),
@@ -98,7 +100,9 @@ impl Engine for LsmEngine {
             health: Health::default(),
             writer: Mutex::new(()),
             maintenance: Mutex::new(Maintenance::new(manifest)),
-        })
+        };
+        engine.note_debt();
+        Ok(engine)
     }
 
     fn durable(&self) -> Commit {
@@ -122,7 +126,8 @@ impl Engine for LsmEngine {
             return Err(StorageError::Internal(text));
         }
         let version = self.present.version();
-        let keyspaces = keyspaces::check_batch(&version.keyspaces, batch, at.ts)?.map(Arc::new);
+        let checked = keyspaces::check_batch(&version.keyspaces, batch, at.ts)?;
+        let keyspaces = checked.keyspaces.map(Arc::new);
         let expanded = expand_range_deletes(batch, &LsmSnapshot::new(self.present.get()))?;
         let batch = expanded.map_or(Cow::Borrowed(batch), Cow::Owned);
         let buffer_bytes = self.options.write_buffer_bytes;
@@ -133,6 +138,7 @@ impl Engine for LsmEngine {
             None
         };
         let freezes = large.is_some() || version.active.is_full();
+        self.context.stats.user_bytes_written.add(checked.user_bytes);
         kernel::preemption_point("lsm.apply-before-publish");
         self.present.update(|present| {
             present.applied = at;
@@ -171,6 +177,10 @@ impl Engine for LsmEngine {
         Ok(if has_worked { Maintained::Worked } else { Maintained::Idle })
     }
 
+    fn write_pressure(&self) -> u32 {
+        self.pressure()
+    }
+
     fn checkpoint(&self, log: &dyn LogBarrier) -> Result<Commit> {
         self.health.check()?;
         let mut state = self.maintenance.lock();
@@ -189,12 +199,29 @@ impl Engine for LsmEngine {
     fn stats(&self, out: &mut dyn FnMut(&'static str, u64)) {
         self.context.stats.report(out);
         let version = self.present.version();
-        out("table_count", version.tables.len() as u64);
+        let sizes = || version.tables().map(|table| table.meta().size_bytes);
+        out("run_count", version.runs.len() as u64);
+        out("table_count", version.tables().count() as u64);
         out("frozen_memtable_count", version.frozen.len() as u64);
-        out("table_bytes_now", version.tables.iter().map(|table| table.meta().size_bytes).sum());
+        out("table_bytes_now", sizes().sum());
+        out("disk_bytes_now", sizes().sum::<u64>() + self.context.stats.manifest_bytes.get());
         out("memtable_bytes_now", self.memtable_bytes() as u64);
         out("cache_bytes_now", self.context.cache.used_bytes() as u64);
     }
+}
+
+fn open_run(
+    env: &Env,
+    dir: &Path,
+    record: &RunRecord,
+    context: &Arc<TableContext>,
+) -> Result<SortedRun> {
+    let parts = record.parts.iter().map(|(meta, bounds)| {
+        let table = Arc::new(Table::open(env, dir, *meta, context)?);
+        Ok(Part { table, bounds: bounds.clone() })
+    });
+    let (level, is_merging) = (record.level, record.is_merging);
+    Ok(SortedRun { level, is_merging, parts: parts.collect::<Result<_>>()? })
 }
 
 pub(crate) fn names_in(env: &Env, dir: &Path) -> Result<Vec<String>> {
@@ -225,7 +252,7 @@ fn create(env: &Env, dir: &Path) -> Result<Manifest> {
 /// Removes what a crash left: tables that the manifest does not name, and a manifest not yet
 /// renamed.
 fn remove_leftovers(env: &Env, dir: &Path, names: &[String], manifest: &Manifest) -> Result<()> {
-    let named: BTreeSet<u64> = manifest.tables.iter().map(|table| table.file_id).collect();
+    let named: BTreeSet<u64> = manifest.tables().map(|table| table.file_id).collect();
     for name in names {
         let is_orphan = table::id_of(name).is_some_and(|id| !named.contains(&id));
         if is_orphan || name == manifest::NEW_NAME {

@@ -13,8 +13,9 @@ use crate::health::Failure;
 use crate::history::Floors;
 use crate::keyspaces;
 use crate::maintenance::Maintenance;
-use crate::manifest;
+use crate::manifest::{self, RunRecord};
 use crate::memtable::Memtable;
+use crate::run::{Part, SortedRun};
 use crate::table::{Table, TableMeta, TableWriter};
 use crate::version::Version;
 
@@ -59,7 +60,8 @@ impl LsmEngine {
         let outcome = self.install(state, None, |version| {
             version.frozen.pop();
             version.durable = memtable.last().unwrap_or(version.durable);
-            version.tables.splice(0..0, table.iter().cloned());
+            let run = table.iter().map(|part| Arc::new(SortedRun::flushed(part.clone())));
+            version.runs.splice(0..0, run);
         });
         match (outcome, writer) {
             (Ok(()), Some(writer)) if planted!("lsm.manifest-before-table-sync") => {
@@ -73,15 +75,15 @@ impl LsmEngine {
         }
     }
 
-    fn write(&self, writer: &mut TableWriter, memtable: &Memtable) -> Step<Arc<Table>> {
+    fn write(&self, writer: &mut TableWriter, memtable: &Memtable) -> Step<Part> {
         for (space, entry) in memtable.entries() {
             writer.add(space, entry)?;
         }
         let meta = writer.finish(Timestamp::MIN)?;
         if planted!("lsm.manifest-before-table-sync") {
-            return self.open_table(meta);
+            return Ok(Part { table: self.open_table(meta)?, bounds: writer.bounds() });
         }
-        self.seal(writer, meta)
+        Ok(Part { table: self.seal(writer, meta)?, bounds: writer.bounds() })
     }
 
     /// A new table file with the next number.
@@ -120,13 +122,14 @@ impl LsmEngine {
             generation: state.manifest.generation + 1,
             durable: next.durable,
             next_file_id: state.manifest.next_file_id,
-            tables: next.tables.iter().map(|table| *table.meta()).collect(),
+            runs: next.runs.iter().map(|run| record(run)).collect(),
             // Later facts belong to commits that the log still has to replay.
             keyspaces: keyspaces::known_at(&next.keyspaces, next.durable.ts),
             floors: Floors::clone(&floors),
         };
         let bytes = manifest::save(&self.env, &self.dir, &manifest)?;
         self.context.stats.bytes_written.add(bytes);
+        self.context.stats.manifest_bytes.set(bytes);
         state.manifest = manifest;
         kernel::preemption_point("lsm.before-publish");
         self.present.update(|present| {
@@ -136,6 +139,13 @@ impl LsmEngine {
             next.floors = Arc::clone(&floors);
             present.version = Arc::new(next);
         });
+        self.note_debt();
         Ok(())
     }
+}
+
+/// What the manifest says of a run.
+pub(crate) fn record(run: &SortedRun) -> RunRecord {
+    let parts = run.parts.iter().map(|part| (*part.meta(), part.bounds.clone()));
+    RunRecord { level: run.level, is_merging: run.is_merging, parts: parts.collect() }
 }

@@ -27,11 +27,10 @@ pub(crate) enum FileType {
 }
 
 impl FileType {
-    /// The version this program writes. It reads every one from 1 to that.
+    /// The version this program writes. It reads that and all before it.
     pub(crate) fn version(self) -> u32 {
         match self {
-            Self::Table => 2,
-            Self::Manifest => 1,
+            Self::Table | Self::Manifest => 2,
         }
     }
 }
@@ -60,7 +59,7 @@ pub(crate) fn preamble(file_type: FileType, file_id: u64) -> [u8; PREAMBLE_BYTES
     out
 }
 
-/// Checks that `bytes` begin a file of that type and number. Returns its version.
+/// Checks that `bytes` begin a file of that type and number. Returns the version of its format.
 pub(crate) fn check_preamble(
     bytes: &[u8],
     file_type: FileType,
@@ -84,10 +83,10 @@ pub(crate) fn check_preamble(
             expected: "engine \"lsm\"".to_owned(),
         });
     }
-    let (found, supported) = (u32_at(bytes, 16), file_type.version());
-    if found == 0 || found > supported {
-        let file = file.to_owned();
-        return Err(StorageError::FormatVersion { file, found, supported });
+    let found = u32_at(bytes, 16);
+    let supported = file_type.version();
+    if !(1..=supported).contains(&found) {
+        return Err(StorageError::FormatVersion { file: file.to_owned(), found, supported });
     }
     if bytes[20] != file_type as u8 {
         return damage("the file is of another type");

@@ -25,6 +25,7 @@
 
 mod backup;
 mod cache;
+mod compaction;
 mod cursor;
 mod engine;
 mod flush;
@@ -36,7 +37,8 @@ mod loader;
 mod maintenance;
 mod manifest;
 mod memtable;
-mod merge;
+mod pressure;
+mod run;
 mod salvage;
 mod snapshot;
 mod span;

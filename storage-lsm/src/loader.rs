@@ -14,7 +14,7 @@ use driftdb_storage::{
 use crate::LsmEngine;
 use crate::health::Failure;
 use crate::keyspaces::Life;
-use crate::manifest::{self, Manifest};
+use crate::manifest::{self, Manifest, RunRecord};
 use crate::salvage;
 use crate::table::{TableContext, TableWriter};
 
@@ -82,7 +82,9 @@ impl Loader for LsmLoader {
 
     fn finish(mut self, at: Commit) -> Result<()> {
         if let Some(mut writer) = self.writer.take() {
-            self.manifest.tables.push(writer.finish(Timestamp::MIN)?);
+            let meta = writer.finish(Timestamp::MIN)?;
+            let parts = vec![(meta, writer.bounds())];
+            self.manifest.runs.push(RunRecord { parts, ..RunRecord::default() });
             writer.sync()?;
         }
         self.env.disk().sync_dir(&self.dir)?;

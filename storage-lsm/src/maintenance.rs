@@ -3,25 +3,30 @@
 use std::sync::Arc;
 
 use driftdb_env::kernel;
-use driftdb_storage::{LogBarrier, Result};
+use driftdb_storage::{LogBarrier, Result, RetentionPolicy};
 
+use crate::compaction::job::{Job, Order, Progress};
+use crate::compaction::piece::{Piece, Target};
+use crate::compaction::{self, Horizon, Plan, Sizes, keep_since, stale};
 use crate::engine::LsmEngine;
 use crate::health::Failure;
 use crate::history;
 use crate::manifest::Manifest;
-use crate::merge::{self, MergeJob, MergeProgress};
-use crate::table::{Table, TableMeta, path_of};
-use crate::version::Version;
+use crate::run::{Part, SortedRun};
+use crate::table::{Table, TableWriter, path_of};
+use crate::version::{Present, Version};
 
-/// Tables beyond which merges go before flushes.
+/// Runs beyond which compaction goes before flushes.
 const MAX_CROWD: usize = 24;
+
+type Step<T> = std::result::Result<T, Failure>;
 
 /// What only the maintaining thread uses.
 #[derive(Debug)]
 pub(crate) struct Maintenance {
     /// As it is on disk, but for `next_file_id`, which runs ahead.
     pub(crate) manifest: Manifest,
-    job: Option<MergeJob>,
+    job: Option<Job>,
     /// Tables that the manifest no longer names; a snapshot may still read them.
     obsolete: Vec<Arc<Table>>,
 }
@@ -33,123 +38,189 @@ impl Maintenance {
 }
 
 impl LsmEngine {
+    pub(crate) fn sizes(&self) -> Sizes {
+        Sizes { write_buffer_bytes: self.options.write_buffer_bytes as u64 }
+    }
+
     /// One step of what is due. False if nothing is.
     pub(crate) fn work(&self, state: &mut Maintenance, log: &dyn LogBarrier) -> Result<bool> {
-        // Flushes first: memory is what writers run out of. Unless tables pile up meanwhile.
-        let is_crowded = self.present.version().tables.len() > MAX_CROWD;
-        let has_worked = (is_crowded && self.merge_step(state)?)
+        // Flushes first: memory is what writers run out of. Unless runs pile up meanwhile.
+        let is_crowded = self.present.version().runs.len() > MAX_CROWD;
+        let has_worked = (is_crowded && self.compact(state)?)
             || self.flush_oldest(state, log)?
-            || self.merge_step(state)?;
+            || self.compact(state)?;
         let has_removed = self.remove_obsolete(state);
         Ok(has_worked || has_removed)
     }
 
-    /// Goes on with the merge under way, or starts the one that is due.
-    fn merge_step(&self, state: &mut Maintenance) -> Result<bool> {
+    /// Goes on with the compaction under way, or starts the one that is due.
+    fn compact(&self, state: &mut Maintenance) -> Result<bool> {
         if state.job.is_none() {
             let present = self.present.get();
-            let tables: Vec<_> = present.version.tables.iter().map(|table| *table.meta()).collect();
-            let window = merge::choose(&tables, merge::horizon(&present.policy));
-            let Some(window) = window else { return Ok(false) };
-            if !self.has_room_for(&tables[window.clone()])? {
+            let horizon = horizon(&present, &present.policy);
+            let shapes = compaction::shapes(&present.version.runs);
+            let kind = self.options.compaction;
+            let Some(plan) = compaction::choose(kind, &shapes, &horizon, self.sizes()) else {
+                return Ok(false);
+            };
+            let policy = Arc::clone(&present.policy);
+            if !self.start(state, &present.version, &plan, policy, horizon, false)? {
                 return Ok(false);
             }
-            let started = self.start_merge(state, window);
-            self.health.settle(started)?;
         }
-        self.run_merge(state)?;
+        self.run_job(state)?;
         Ok(true)
     }
 
-    /// Whether the inputs fit on the disk a second time, with a flush beside them. A merge that fills
-    /// the disk and then fails takes what the log and the flushes need meanwhile.
-    fn has_room_for(&self, inputs: &[TableMeta]) -> Result<bool> {
+    /// Starts what a plan says; what needs no reading is done at once. False if the disk has no room.
+    fn start(
+        &self,
+        state: &mut Maintenance,
+        version: &Version,
+        plan: &Plan,
+        policy: Arc<RetentionPolicy>,
+        horizon: Horizon,
+        is_thorough: bool,
+    ) -> Result<bool> {
+        let runs = &version.runs;
+        let target = |run: usize, level: u32, joins_runs: bool| Target {
+            older_count: runs.len() - 1 - run,
+            level,
+            joins_runs,
+        };
+        let at_once = |state: &mut Maintenance, run: usize, level: u32, mut piece: Piece| {
+            piece.is_last = true;
+            let outcome = self.install_piece(state, target(run, level, false), &piece, &policy);
+            self.health.settle(outcome).map(|()| true)
+        };
+        let (inputs, target) = match *plan {
+            Plan::Relabel { run, level } => return at_once(state, run, level, Piece::default()),
+            Plan::Drop { run, table } => {
+                let part = &runs[run].parts[table];
+                let piece = Piece {
+                    consumed: [part.meta().file_id].into(),
+                    dropped_in: [part.bounds.first.space].into(),
+                    dropped_count: part.meta().entry_count,
+                    ..Piece::default()
+                };
+                return at_once(state, run, runs[run].level, piece);
+            }
+            Plan::Rewrite { run, table } => {
+                (vec![vec![runs[run].parts[table].clone()]], target(run, runs[run].level, false))
+            }
+            Plan::Push { run, table } => {
+                let part = runs[run].parts[table].clone();
+                let next = overlapping(&runs[run + 1], std::slice::from_ref(&part));
+                (vec![vec![part], next], target(run + 1, runs[run + 1].level, false))
+            }
+            Plan::Merge { ref window, level } => {
+                let into = window.end - 1;
+                let mut inputs: Vec<Vec<Part>> =
+                    runs[window.start..into].iter().map(|run| run.parts.clone()).collect();
+                let sources: Vec<Part> = inputs.iter().flatten().cloned().collect();
+                inputs.push(if is_thorough {
+                    runs[into].parts.clone()
+                } else {
+                    overlapping(&runs[into], &sources)
+                });
+                (inputs, target(into, level, true))
+            }
+        };
+        if !is_thorough && !self.has_room_for(&inputs)? {
+            return Ok(false);
+        }
+        let older = runs[runs.len() - target.older_count..].to_vec();
+        let sizes = self.sizes();
+        let order = Order { inputs, target, older, policy, horizon, sizes, is_thorough };
+        let started = Job::start(order).map_err(Failure::Undone);
+        state.job = Some(self.health.settle(started)?);
+        Ok(true)
+    }
+
+    /// Whether the disk has room for a compaction, with a flush beside it. An input goes when its
+    /// last key has moved, so beside one output each run needs room for one table at a time. A
+    /// compaction that fills the disk and then fails takes what the log and the flushes need meanwhile.
+    fn has_room_for(&self, inputs: &[Vec<Part>]) -> Result<bool> {
         let free_bytes = self.env.disk().free_bytes(&self.dir)?;
-        let sizes = inputs.iter().map(|input| input.size_bytes);
-        let need_bytes = sizes.fold(self.options.write_buffer_bytes as u64, u64::saturating_add);
+        let largest = |parts: &Vec<Part>| parts.iter().map(|part| part.shape().bytes()).max();
+        let need_bytes = inputs
+            .iter()
+            .filter_map(largest)
+            .fold(self.sizes().table_bytes(), u64::saturating_add)
+            .saturating_add(self.options.write_buffer_bytes as u64);
         Ok(need_bytes <= free_bytes)
     }
 
-    fn start_merge(
-        &self,
-        state: &mut Maintenance,
-        window: std::ops::Range<usize>,
-    ) -> std::result::Result<(), Failure> {
-        let present = self.present.get();
-        let version = &present.version;
-        let durable = version.durable.ts;
-        let spaces = version.keyspaces.iter();
-        let gone = spaces
-            .filter(|(space, life)| history::is_gone(life, present.policy.of(**space), durable))
-            .map(|(&space, _)| space)
-            .collect();
-        let is_bottom = window.end == version.tables.len();
-        let writer = self.new_table(state)?;
-        let policy = Arc::clone(&present.policy);
-        match MergeJob::start(&version.tables[window], writer, policy, gone, is_bottom) {
-            Ok(job) => {
-                state.job = Some(job);
-                Ok(())
-            }
-            Err((error, writer)) => {
-                writer.discard();
-                Err(Failure::Undone(error))
-            }
-        }
-    }
-
-    /// One step of the merge under way, if there is one; its last step puts the result into force.
-    fn run_merge(&self, state: &mut Maintenance) -> Result<()> {
+    /// One step of the compaction under way, if there is one.
+    fn run_job(&self, state: &mut Maintenance) -> Result<()> {
         let Some(mut job) = state.job.take() else { return Ok(()) };
-        let outcome = match job.step() {
-            Ok(MergeProgress::More) => {
+        let is_last = match job.step(self.options.step_bytes, &mut || self.new_table(state)) {
+            Ok(Progress::More) => {
                 state.job = Some(job);
                 return Ok(());
             }
-            Ok(MergeProgress::Done) => self.finish_merge(state, &mut job),
-            Err(error) => Err(Failure::Undone(error)),
+            Ok(Progress::Piece) => false,
+            Ok(Progress::Done) => true,
+            Err(error) => {
+                job.discard();
+                return self.health.settle(Err(Failure::Undone(error)));
+            }
         };
-        // A merge that dropped everything puts no table into force.
-        let is_unnamed = match &outcome {
-            Ok(()) => job.writer().entry_count() == 0,
-            Err(Failure::Undone(_)) => true,
-            Err(Failure::Unknown(_)) => false,
-        };
-        if is_unnamed {
-            job.discard();
+        let mut writer = job.take_writer();
+        let outcome = self.finish_piece(state, &mut job, writer.as_mut(), is_last);
+        if let (Err(Failure::Undone(_)), Some(writer)) = (&outcome, writer) {
+            writer.discard();
         }
-        self.health.settle(outcome)
+        self.health.settle(outcome)?;
+        if is_last {
+            self.context.stats.compactions.add(1);
+        } else {
+            state.job = Some(job);
+        }
+        Ok(())
     }
 
-    fn finish_merge(
+    /// Puts what was done since the last piece into force.
+    fn finish_piece(
         &self,
         state: &mut Maintenance,
-        job: &mut MergeJob,
-    ) -> std::result::Result<(), Failure> {
-        let folded_to = merge::horizon(job.policy());
-        let output = if job.writer().entry_count() == 0 {
-            None
-        } else {
-            let meta = job.writer().finish(folded_to)?;
-            Some(self.seal(job.writer(), meta)?)
+        job: &mut Job,
+        writer: Option<&mut TableWriter>,
+        is_last: bool,
+    ) -> Step<()> {
+        let output = match writer {
+            Some(writer) => {
+                let meta = writer.finish(job.folded_to())?;
+                self.context.stats.compaction_bytes_written.add(meta.size_bytes);
+                Some(Part { table: self.seal(writer, meta)?, bounds: writer.bounds() })
+            }
+            None => None,
         };
         kernel::preemption_point("lsm.merge-before-manifest");
-        let mut floors = history::Floors::clone(&self.present.version().floors);
-        for &space in &job.dropped_in {
-            history::raise(&mut floors, space, job.policy().of(space));
+        let piece = job.take_piece(output, is_last);
+        self.install_piece(state, job.target, &piece, &job.policy)
+    }
+
+    fn install_piece(
+        &self,
+        state: &mut Maintenance,
+        target: Target,
+        piece: &Piece,
+        policy: &RetentionPolicy,
+    ) -> Step<()> {
+        let before = self.present.version();
+        let mut floors = history::Floors::clone(&before.floors);
+        for &space in &piece.dropped_in {
+            history::raise(&mut floors, space, policy.of(space));
         }
-        let inputs: Vec<_> = job.inputs().map(Arc::clone).collect();
-        let replace = |version: &mut Version| {
-            let is_input =
-                |table: &Arc<Table>| inputs.iter().any(|input| Arc::ptr_eq(input, table));
-            let start = version.tables.iter().position(is_input);
-            let start = start.expect("only this thread removes tables");
-            version.tables.splice(start..start + inputs.len(), output.clone());
-        };
-        self.install(state, Some(floors), replace)?;
-        self.context.stats.merges.add(1);
-        self.context.stats.versions_dropped.add(job.dropped_count);
-        state.obsolete.extend(inputs);
+        self.install(state, Some(floors), |version| {
+            version.runs = piece.apply(&version.runs, target);
+        })?;
+        self.context.stats.compaction_bytes_read.add(piece.read_bytes);
+        self.context.stats.versions_dropped.add(piece.dropped_count);
+        let removed: Vec<u64> = piece.removed().collect();
+        let is_removed = |table: &&Arc<Table>| removed.contains(&table.meta().file_id);
+        state.obsolete.extend(before.tables().filter(is_removed).cloned());
         Ok(())
     }
 
@@ -172,37 +243,61 @@ impl LsmEngine {
         for _ in 0..self.present.version().frozen.len() {
             self.flush_oldest(state, log)?;
         }
-        while state.job.is_some() {
-            self.run_merge(state)?;
-        }
-        if self.is_reclaim_due() {
-            let count = self.present.version().tables.len();
-            let started = self.start_merge(state, 0..count);
-            self.health.settle(started)?;
-            while state.job.is_some() {
-                self.run_merge(state)?;
-            }
+        self.finish_job(state)?;
+        // The promise of now: one that moves on while we work would keep us here.
+        let policy = self.present.get().policy;
+        loop {
+            let present = self.present.get();
+            let horizon = horizon(&present, &policy);
+            let Some(plan) = reclaim(&present.version.runs, &horizon) else { break };
+            self.start(state, &present.version, &plan, Arc::clone(&policy), horizon, true)?;
+            drop(present);
+            self.finish_job(state)?;
         }
         self.remove_obsolete(state);
         Ok(())
     }
 
-    /// Whether a merge of all tables may drop something.
-    fn is_reclaim_due(&self) -> bool {
-        let present = self.present.get();
-        let horizon = merge::horizon(&present.policy);
-        match &present.version.tables[..] {
-            [] => false,
-            [only] => {
-                let meta = only.meta();
-                let is_dropped_since = present.version.keyspaces.values().any(|life| {
-                    life.dropped.is_some_and(|ts| meta.folded_to < ts && ts <= horizon)
-                });
-                meta.min_ts < horizon
-                    && meta.folded_to < horizon
-                    && (merge::garbage_count(meta) > 0 || is_dropped_since)
-            }
-            tables => tables.iter().any(|table| table.meta().min_ts < horizon),
+    fn finish_job(&self, state: &mut Maintenance) -> Result<()> {
+        while state.job.is_some() {
+            self.run_job(state)?;
+            self.remove_obsolete(state);
+        }
+        Ok(())
+    }
+}
+
+/// What retention says of a version, under a policy.
+fn horizon(present: &Present, policy: &RetentionPolicy) -> Horizon {
+    let version = &present.version;
+    let spaces = version.keyspaces.iter();
+    let gone = spaces.filter_map(|(&space, life)| {
+        let is_gone = history::is_gone(life, policy.of(space), version.durable.ts);
+        is_gone.then_some((space, life.dropped?))
+    });
+    Horizon { keep_since: keep_since(policy), gone: gone.collect() }
+}
+
+/// What is left to do before everything that can go has gone: a join of all runs, since history
+/// may be spread over them, then table by table.
+fn reclaim(runs: &[Arc<SortedRun>], horizon: &Horizon) -> Option<Plan> {
+    let shapes = compaction::shapes(runs);
+    let mut tables = shapes.iter().flat_map(|run| &run.tables);
+    match &shapes[..] {
+        [] | [_] => stale::reclaimable(&shapes, horizon),
+        [.., oldest] => {
+            let has_old = tables.any(|table| table.meta.min_ts < horizon.keep_since);
+            let window = 0..shapes.len();
+            has_old.then_some(Plan::Merge { window, level: oldest.level })
         }
     }
+}
+
+/// The parts of a run that lie between the first and the last key of `sources`.
+fn overlapping(run: &SortedRun, sources: &[Part]) -> Vec<Part> {
+    let around = |bounds: Option<crate::run::Bounds>, part: &Part| {
+        Some(bounds.map_or_else(|| part.bounds.clone(), |bounds| bounds.around(&part.bounds)))
+    };
+    let Some(bounds) = sources.iter().fold(None, around) else { return Vec::new() };
+    run.parts.iter().filter(|part| part.bounds.overlaps(&bounds)).cloned().collect()
 }

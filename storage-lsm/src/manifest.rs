@@ -1,6 +1,6 @@
 //! The manifest: what is durable, and which tables hold it.
 //!
-//! It is small (about 72 bytes a table and 24 a keyspace), so every change writes all of it anew:
+//! It is small (about 90 bytes and two keys a table, 24 bytes a keyspace), so every change writes all of it anew:
 //! write `MANIFEST.new`, sync it, rename it over `MANIFEST`, sync the directory. The alternative, an
 //! appended log of edits, saves one sync per flush, but a damaged last edit then looks like one that
 //! was torn by a crash, and would be forgotten; here no damage is ever forgotten.
@@ -15,6 +15,7 @@ use crate::format::{self, FRAME_HEADER_BYTES, FileType, FrameKind, PREAMBLE_BYTE
 use crate::health::Failure;
 use crate::history::Floors;
 use crate::keyspaces::{Keyspaces, Life};
+use crate::run::{Bounds, Place};
 use crate::table::TableMeta;
 
 pub(crate) const NAME: &str = "MANIFEST";
@@ -32,10 +33,26 @@ pub(crate) struct Manifest {
     /// The number of the next file.
     pub(crate) next_file_id: u64,
     /// Newest first.
-    pub(crate) tables: Vec<TableMeta>,
+    pub(crate) runs: Vec<RunRecord>,
     /// As of `durable`.
     pub(crate) keyspaces: Keyspaces,
     pub(crate) floors: Floors,
+}
+
+/// What the manifest says of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct RunRecord {
+    pub(crate) level: u32,
+    pub(crate) is_merging: bool,
+    /// Ascending.
+    pub(crate) parts: Vec<(TableMeta, Bounds)>,
+}
+
+impl Manifest {
+    /// The tables of all runs, newest run first.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &TableMeta> {
+        self.runs.iter().flat_map(|run| &run.parts).map(|(meta, _)| meta)
+    }
 }
 
 /// Reads the manifest; `None` if there is none yet.
@@ -55,12 +72,12 @@ pub(crate) fn load(env: &Env, dir: &Path) -> Result<Option<Manifest>> {
         return Err(StorageError::corruption(name, 0, "the file is too long for a manifest"));
     }
     let bytes = format::read_exact(&*file, &name, 0, len as usize)?;
-    format::check_preamble(&bytes, FileType::Manifest, 0, &name)?;
+    let version = format::check_preamble(&bytes, FileType::Manifest, 0, &name)?;
     let offset = PREAMBLE_BYTES as u64;
     let frame = &bytes[PREAMBLE_BYTES..];
     let damage = |what: &str| StorageError::corruption(name.clone(), offset, what);
     format::check_frame(frame, FrameKind::Manifest, 0, offset).map_err(damage)?;
-    let manifest = decode(&mut Reader { rest: &frame[FRAME_HEADER_BYTES..] });
+    let manifest = decode(&mut Reader { rest: &frame[FRAME_HEADER_BYTES..] }, version);
     manifest.map(Some).ok_or_else(|| damage("the manifest is malformed"))
 }
 
@@ -88,6 +105,11 @@ pub(crate) fn save(
     Ok(bytes.len() as u64)
 }
 
+/// The length of its file.
+pub(crate) fn size_bytes(manifest: &Manifest) -> u64 {
+    encode(manifest).len() as u64
+}
+
 fn write_new(env: &Env, path: &Path, bytes: &[u8]) -> Result<()> {
     if env.disk().exists(path)? {
         env.disk().remove(path)?;
@@ -103,16 +125,19 @@ fn encode(manifest: &Manifest) -> Vec<u8> {
     out.u64(manifest.durable.lsn.0);
     out.u64(manifest.durable.ts.0);
     out.u64(manifest.next_file_id);
-    out.u32(manifest.tables.len() as u32);
+    out.u32(manifest.runs.len() as u32);
     out.u32(manifest.keyspaces.len() as u32);
     out.u32(manifest.floors.len() as u32);
-    for table in &manifest.tables {
-        for number in [table.file_id, table.size_bytes, table.entry_count, table.key_count] {
-            out.u64(number);
-        }
-        out.u64(table.tombstone_count);
-        for ts in [table.min_ts, table.max_ts, table.folded_to] {
-            out.u64(ts.0);
+    for run in &manifest.runs {
+        out.u32(run.level);
+        out.u32(u32::from(run.is_merging));
+        out.u32(run.parts.len() as u32);
+        for (table, bounds) in &run.parts {
+            encode_table(&mut out, table);
+            out.u64(bounds.skipped_bytes);
+            out.u32(u32::from(bounds.last.is_some()));
+            out.place(&bounds.first);
+            bounds.last.iter().for_each(|last| out.place(last));
         }
     }
     for (space, life) in &manifest.keyspaces {
@@ -133,24 +158,63 @@ fn encode(manifest: &Manifest) -> Vec<u8> {
     file
 }
 
-fn decode(reader: &mut Reader<'_>) -> Option<Manifest> {
+fn encode_table(out: &mut Writer, table: &TableMeta) {
+    for number in [table.file_id, table.size_bytes, table.entry_count, table.key_count] {
+        out.u64(number);
+    }
+    out.u64(table.tombstone_count);
+    for ts in [table.min_ts, table.max_ts, table.folded_to] {
+        out.u64(ts.0);
+    }
+}
+
+fn decode_table(reader: &mut Reader<'_>) -> Option<TableMeta> {
+    Some(TableMeta {
+        file_id: reader.u64()?,
+        size_bytes: reader.u64()?,
+        entry_count: reader.u64()?,
+        key_count: reader.u64()?,
+        tombstone_count: reader.u64()?,
+        min_ts: reader.ts()?,
+        max_ts: reader.ts()?,
+        folded_to: reader.ts()?,
+    })
+}
+
+/// A run. In version 1 there is a table in its place, which may have any keys.
+fn decode_run(reader: &mut Reader<'_>, version: u32) -> Option<RunRecord> {
+    if version == 1 {
+        let parts = vec![(decode_table(reader)?, Bounds::default())];
+        return Some(RunRecord { parts, ..RunRecord::default() });
+    }
+    let level = reader.u32()?;
+    let is_merging = reader.flag()?;
+    let count = reader.u32()?;
+    let mut parts: Vec<(TableMeta, Bounds)> = Vec::new();
+    for _ in 0..count {
+        let meta = decode_table(reader)?;
+        let skipped_bytes = reader.u64()?;
+        let has_last = reader.flag()?;
+        let first = reader.place()?;
+        let last = if has_last { Some(reader.place()?) } else { None };
+        let bounds = Bounds { first, last, skipped_bytes };
+        if parts.last().is_some_and(|(_, before)| !before.precedes(&bounds)) {
+            return None;
+        }
+        parts.push((meta, bounds));
+    }
+    Some(RunRecord { level, is_merging, parts })
+}
+
+fn decode(reader: &mut Reader<'_>, version: u32) -> Option<Manifest> {
     let generation = reader.u64()?;
     let durable = Commit { lsn: Lsn(reader.u64()?), ts: reader.ts()? };
     let next_file_id = reader.u64()?;
-    let (table_count, space_count, floor_count) = (reader.u32()?, reader.u32()?, reader.u32()?);
+    let (run_count, space_count, floor_count) = (reader.u32()?, reader.u32()?, reader.u32()?);
     // Grown entry by entry: a wrong count runs out of bytes before it runs out of memory.
-    let mut tables = Vec::new();
-    for _ in 0..table_count {
-        tables.push(TableMeta {
-            file_id: reader.u64()?,
-            size_bytes: reader.u64()?,
-            entry_count: reader.u64()?,
-            key_count: reader.u64()?,
-            tombstone_count: reader.u64()?,
-            min_ts: reader.ts()?,
-            max_ts: reader.ts()?,
-            folded_to: reader.ts()?,
-        });
+    let mut runs = Vec::new();
+    for _ in 0..run_count {
+        runs.push(decode_run(reader, version)?);
     }
     let mut keyspaces = BTreeMap::new();
     for _ in 0..space_count {
@@ -170,7 +234,7 @@ fn decode(reader: &mut Reader<'_>) -> Option<Manifest> {
         }
         floors.insert(space, Retention { keep_since, pins, min_versions: 0 });
     }
-    let manifest = Manifest { generation, durable, next_file_id, tables, keyspaces, floors };
+    let manifest = Manifest { generation, durable, next_file_id, runs, keyspaces, floors };
     reader.rest.is_empty().then_some(manifest)
 }
 
@@ -186,6 +250,12 @@ impl Writer {
 
     fn u64(&mut self, number: u64) {
         self.bytes.extend_from_slice(&number.to_le_bytes());
+    }
+
+    fn place(&mut self, place: &Place) {
+        self.u32(place.space.0);
+        self.u32(place.key.len() as u32);
+        self.bytes.extend_from_slice(&place.key);
     }
 }
 
@@ -205,6 +275,22 @@ impl Reader<'_> {
         let (number, rest) = self.rest.split_first_chunk()?;
         self.rest = rest;
         Some(u64::from_le_bytes(*number))
+    }
+
+    fn flag(&mut self) -> Option<bool> {
+        match self.u32()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
+    fn place(&mut self) -> Option<Place> {
+        let space = KeyspaceId(self.u32()?);
+        let len = self.u32()? as usize;
+        let (key, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(Place::new(space, key))
     }
 
     fn ts(&mut self) -> Option<Timestamp> {
@@ -228,6 +314,10 @@ mod tests {
             max_ts: Timestamp(9),
             folded_to: Timestamp(5),
         };
+        let part = |first: &[u8], last: &[u8], skipped_bytes| {
+            let place = |key: &[u8]| Place::new(KeyspaceId(1), key);
+            Bounds { skipped_bytes, ..Bounds::new(place(first), place(last)) }
+        };
         let life = |dropped| Life { created: Timestamp(1), dropped };
         let floor = Retention {
             keep_since: Timestamp(5),
@@ -238,16 +328,23 @@ mod tests {
             generation: 11,
             durable: Commit { lsn: Lsn(70), ts: Timestamp(9) },
             next_file_id: 8,
-            tables: vec![table],
+            runs: vec![
+                RunRecord {
+                    level: 0,
+                    is_merging: true,
+                    parts: vec![(table, part(b"a", b"f", 0)), (table, part(b"g", b"g", 99))],
+                },
+                RunRecord { level: 3, is_merging: false, parts: vec![(table, Bounds::default())] },
+            ],
             keyspaces: [(KeyspaceId(1), life(None)), (KeyspaceId(2), life(Some(Timestamp::MIN)))]
                 .into(),
             floors: [(KeyspaceId(2), floor)].into(),
         };
         let bytes = encode(&manifest);
         let payload = &bytes[PREAMBLE_BYTES + FRAME_HEADER_BYTES..];
-        assert_eq!(decode(&mut Reader { rest: payload }), Some(manifest));
+        assert_eq!(decode(&mut Reader { rest: payload }, 2), Some(manifest));
         for len in 0..payload.len() {
-            assert_eq!(decode(&mut Reader { rest: &payload[..len] }), None, "cut to {len}");
+            assert_eq!(decode(&mut Reader { rest: &payload[..len] }, 2), None, "cut to {len}");
         }
     }
 }

@@ -17,7 +17,8 @@ use driftdb_storage::{
 
 use crate::engine::names_in;
 use crate::keyspaces::Life;
-use crate::manifest::{self, Manifest};
+use crate::manifest::{self, Manifest, RunRecord};
+use crate::run::Bounds;
 use crate::table::{self, ReadableScan, Table, TableContext, TableMeta};
 
 /// See [`driftdb_storage::FileEngine::salvage`].
@@ -46,12 +47,14 @@ pub(crate) fn salvage(
         scans: Vec::new(),
         keyspaces: manifest.keyspaces.clone(),
         floors: manifest.floors.clone(),
-        total_bytes: manifest.tables.iter().map(|meta| meta.size_bytes).sum(),
+        total_bytes: manifest.tables().map(|meta| meta.size_bytes).sum(),
         sink,
     };
-    for &meta in &manifest.tables {
-        let opened = Table::open(env, dir, meta, &context).map(Arc::new);
-        let scans = opened.and_then(|table| ReadableScan::of_table(&table));
+    for (meta, bounds) in manifest.runs.iter().flat_map(|run| &run.parts) {
+        let opened = Table::open(env, dir, *meta, &context).map(Arc::new);
+        // Smaller keys were taken over by another table.
+        let first = &bounds.first;
+        let scans = opened.and_then(|table| ReadableScan::of_table(&table, first));
         for mut scan in salvage.tell_damage(scans)?.unwrap_or_default() {
             salvage.next_block(&mut scan)?;
             salvage.scans.push(scan);
@@ -81,7 +84,10 @@ fn without_manifest(
                 far back each was kept: dropped tables and forgotten rows may come back";
     sink.lost(Damage::new(file, 0, what));
     let newest = tables.iter().map(|meta| meta.max_ts).max().unwrap_or_default();
-    Ok(Manifest { durable: Commit { lsn: Lsn(0), ts: newest }, tables, ..Manifest::default() })
+    let record =
+        |meta| RunRecord { parts: vec![(meta, Bounds::default())], ..RunRecord::default() };
+    let runs = tables.into_iter().map(record).collect();
+    Ok(Manifest { durable: Commit { lsn: Lsn(0), ts: newest }, runs, ..Manifest::default() })
 }
 
 /// A merge of all tables that leaves out what cannot be read.

@@ -84,8 +84,9 @@ impl Snapshot for LsmSnapshot {
         // Runs are ordered by age, so the first that has a version has the newest.
         let mut found = self.version.memtables().find_map(|run| run.get(space, key, at, out));
         if found.is_none() {
-            for table in &self.version.tables {
-                found = table.get(space, key, at, out)?;
+            for run in &self.version.runs {
+                let Some(part) = run.find(space, key) else { continue };
+                found = part.table.get(space, key, at, out)?;
                 if found.is_some() {
                     break;
                 }
@@ -103,8 +104,9 @@ impl Snapshot for LsmSnapshot {
         if found.is_some() {
             return Ok(found);
         }
-        for table in &self.version.tables {
-            let found = table.newest(space, key, at)?;
+        for run in &self.version.runs {
+            let Some(part) = run.find(space, key) else { continue };
+            let found = part.table.newest(space, key, at)?;
             if found.is_some() {
                 return Ok(found);
             }

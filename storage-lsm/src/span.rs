@@ -42,6 +42,15 @@ impl Span {
         KeyRange { start: as_slice(&self.start), end: as_slice(&self.end) }
     }
 
+    /// Without the keys before `first`.
+    pub(crate) fn starting_at(&self, first: &[u8]) -> Self {
+        let mut span = self.clone();
+        if !self.range().is_before_start(first) {
+            span.start = Bound::Included(first.into());
+        }
+        span
+    }
+
     /// Whether no key can lie inside.
     pub(crate) fn is_empty(&self) -> bool {
         is_inverted(as_slice(&self.start), as_slice(&self.end))

@@ -17,11 +17,31 @@ impl Counter {
     }
 }
 
+/// A number as it is now.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge(AtomicU64);
+
+impl Gauge {
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// The counters of one engine.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     pub(crate) flushes: Counter,
-    pub(crate) merges: Counter,
+    pub(crate) compactions: Counter,
+    pub(crate) compaction_bytes_read: Counter,
+    pub(crate) compaction_bytes_written: Counter,
+    pub(crate) user_bytes_written: Counter,
+    /// Bytes that compactions due now have to read.
+    pub(crate) debt_bytes: Gauge,
+    pub(crate) manifest_bytes: Gauge,
     pub(crate) bytes_written: Counter,
     pub(crate) bytes_read: Counter,
     pub(crate) cache_hits: Counter,
@@ -35,7 +55,11 @@ pub(crate) struct Stats {
 impl Stats {
     pub(crate) fn report(&self, out: &mut dyn FnMut(&'static str, u64)) {
         out("flushes", self.flushes.get());
-        out("merges", self.merges.get());
+        out("compactions", self.compactions.get());
+        out("compaction_bytes_read", self.compaction_bytes_read.get());
+        out("compaction_bytes_written", self.compaction_bytes_written.get());
+        out("compaction_debt_bytes_now", self.debt_bytes.get());
+        out("user_bytes_written", self.user_bytes_written.get());
         out("bytes_written", self.bytes_written.get());
         out("bytes_read", self.bytes_read.get());
         out("cache_hits", self.cache_hits.get());

@@ -44,7 +44,7 @@ impl LsmEngine {
         let state = self.maintenance.lock();
         let on_disk = manifest::load(&self.env, &self.dir);
         let version = self.present.version();
-        let total_bytes = version.tables.iter().map(|table| table.meta().size_bytes).sum();
+        let total_bytes = version.tables().map(|table| table.meta().size_bytes).sum();
         let mut checking = Checking { depth, report, done_bytes: 0, total_bytes };
         match checking.whole(on_disk)? {
             Some(Some(on_disk)) if on_disk.generation == state.manifest.generation => {}
@@ -57,7 +57,7 @@ impl LsmEngine {
         }
         drop(state);
         let mut before_bytes = 0;
-        for table in &version.tables {
+        for table in version.tables() {
             table::check_table(table, &mut checking)?;
             before_bytes += table.meta().size_bytes;
             let rest_bytes = before_bytes.saturating_sub(checking.done_bytes);

@@ -11,17 +11,18 @@ use driftdb_storage::{Commit, RetentionPolicy};
 use crate::history::Floors;
 use crate::keyspaces::Keyspaces;
 use crate::memtable::Memtable;
+use crate::run::{Part, SortedRun};
 use crate::table::Table;
 
-/// The runs, newest first: the active memtable, the frozen ones, the tables.
+/// What holds versions, newest first: the active memtable, the frozen ones, the runs of tables.
 #[derive(Debug, Clone)]
 pub(crate) struct Version {
     pub(crate) active: Arc<Memtable>,
     pub(crate) frozen: Vec<Arc<Memtable>>,
-    pub(crate) tables: Vec<Arc<Table>>,
+    pub(crate) runs: Vec<Arc<SortedRun>>,
     pub(crate) keyspaces: Arc<Keyspaces>,
     pub(crate) floors: Arc<Floors>,
-    /// Up to here the tables hold everything.
+    /// Up to here the runs hold everything.
     pub(crate) durable: Commit,
 }
 
@@ -29,6 +30,16 @@ impl Version {
     /// The memtables, newest first.
     pub(crate) fn memtables(&self) -> impl Iterator<Item = &Arc<Memtable>> {
         std::iter::once(&self.active).chain(&self.frozen)
+    }
+
+    /// The parts of all runs, newest run first.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.runs.iter().flat_map(|run| &run.parts)
+    }
+
+    /// The tables of all runs, newest run first.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.parts().map(|part| &part.table)
     }
 
     /// With the active memtable, if it holds a commit, frozen and a new one in its place.

@@ -64,6 +64,12 @@ pub trait Engine: Send + Sync + Sized + 'static {
     /// I/O or damage; the engine is poisoned unless it could undo the step (see the trait).
     fn maintain(&self, log: &dyn LogBarrier) -> Result<Maintained>;
 
+    /// How far background work is behind the writers, in thousandths of what the engine bears: 0
+    /// when writers may go on at full speed, 1000 when they should wait for `maintain` to catch up.
+    /// Between, the caller delays commits the more the higher it is. `apply` itself never waits.
+    /// Cheap enough to be asked at each commit.
+    fn write_pressure(&self) -> u32;
+
     /// Makes everything applied so far durable, and drops history that retention no longer covers.
     /// Returns the new [`Engine::durable`].
     ///

@@ -107,6 +107,28 @@ impl SectionCursor {
         Ok(true)
     }
 
+    /// Goes to the first entry at or after a key, whatever its keyspace. False, and it stands nowhere, if
+    /// there is none.
+    pub(super) fn seek_entry(&mut self, space: KeyspaceId, key: &[u8]) -> Result<bool> {
+        let index = self.sections.index(self.section);
+        let position = index.first_at(space, key).unwrap_or_else(|| index.first_beyond(space));
+        if position == index.len() {
+            self.block = None;
+            return Ok(false);
+        }
+        self.load(position)?;
+        let block = self.current();
+        let key_index = if block.space() == space { block.find_key(key).0 } else { 0 };
+        self.stand_on(key_index);
+        Ok(true)
+    }
+
+    /// Where in the file the block begins in which it stands.
+    pub(super) fn block_offset(&self) -> Option<u64> {
+        let (position, _) = self.block.as_ref()?;
+        Some(self.sections.index(self.section).block(*position).offset)
+    }
+
     /// Goes to the next entry in the order of tables, whatever its key and keyspace. False, and it
     /// stands nowhere, if there is none.
     pub(super) fn next_entry(&mut self) -> Result<bool> {

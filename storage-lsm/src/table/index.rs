@@ -222,6 +222,11 @@ impl Index {
         self.first(space, key, |_| false)
     }
 
+    /// The first block of a later keyspace; their number if there is none.
+    pub(crate) fn first_beyond(&self, space: KeyspaceId) -> usize {
+        self.blocks.partition_point(|block| block.space <= space)
+    }
+
     /// The first block whose last key is after `key`.
     #[inline]
     pub(crate) fn first_after(&self, space: KeyspaceId, key: &[u8]) -> Option<usize> {

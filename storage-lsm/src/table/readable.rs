@@ -6,12 +6,14 @@ use driftdb_storage::{Entry, KeyspaceId, Result};
 
 use super::block::DataBlock;
 use super::{Fill, Section, Sections, Table};
+use crate::run::Place;
 
 #[derive(Debug)]
 pub(crate) struct ReadableScan {
     table: Arc<Table>,
     sections: Arc<Sections>,
     section: Section,
+    first: Place,
     next_block: usize,
     block: Option<DataBlock>,
     key_index: usize,
@@ -20,11 +22,11 @@ pub(crate) struct ReadableScan {
 }
 
 impl ReadableScan {
-    /// A scan for each section of a table, before its first block.
+    /// A scan for each section of a table, before its first block. Keys before `first` are left out.
     ///
     /// # Errors
     /// I/O; damage to what leads to the blocks.
-    pub(crate) fn of_table(table: &Arc<Table>) -> Result<Vec<Self>> {
+    pub(crate) fn of_table(table: &Arc<Table>, first: &Place) -> Result<Vec<Self>> {
         let sections = table.sections()?;
         let all = [Section::Newest, Section::History];
         let all = if sections.is_mixed() { &all[..1] } else { &all[..] };
@@ -32,6 +34,7 @@ impl ReadableScan {
             table: Arc::clone(table),
             sections: Arc::clone(sections),
             section,
+            first: first.clone(),
             next_block: 0,
             block: None,
             key_index: 0,
@@ -48,16 +51,21 @@ impl ReadableScan {
     /// I/O; damage, told with the keys that lie there. The block counts as passed.
     pub(crate) fn next_block(&mut self) -> Result<()> {
         self.block = None;
-        let index = self.sections.index(self.section);
-        let position = self.next_block;
-        if position == index.len() {
-            return Ok(());
+        let sections = Arc::clone(&self.sections);
+        let index = sections.index(self.section);
+        while self.block.is_none() && self.next_block < index.len() {
+            let position = self.next_block;
+            self.next_block += 1;
+            let block = self.table.block(&sections, self.section, position, Fill::Bypass);
+            self.stand_on(index.with_keys(position, block)?, 0);
+            while self.is_before_first() && self.step() {}
         }
-        self.next_block += 1;
-        let block = self.table.block(&self.sections, self.section, position, Fill::Bypass);
-        let block = index.with_keys(position, block)?;
-        self.stand_on(block, 0);
         Ok(())
+    }
+
+    fn is_before_first(&self) -> bool {
+        let first = &self.first;
+        self.head().is_some_and(|(space, entry)| first.cmp_key(space, entry.key).is_gt())
     }
 
     fn stand_on(&mut self, block: DataBlock, key_index: usize) {

@@ -9,6 +9,7 @@ use driftdb_storage::{Entry, KeyspaceId, Result, StorageError};
 
 use super::cursor::SectionCursor;
 use super::{Fill, Section, Table};
+use crate::run::Place;
 
 #[derive(Debug)]
 pub(crate) struct TableScan {
@@ -29,19 +30,33 @@ impl TableScan {
     /// # Errors
     /// I/O; damage.
     pub(crate) fn new(table: Arc<Table>) -> Result<Self> {
+        Self::open(table, SectionCursor::seek_start)
+    }
+
+    /// Stands on the first entry at or after `first`.
+    ///
+    /// # Errors
+    /// I/O; damage.
+    pub(crate) fn starting_at(table: Arc<Table>, first: &Place) -> Result<Self> {
+        Self::open(table, |cursor| cursor.seek_entry(first.space, &first.key))
+    }
+
+    fn open(table: Arc<Table>, seek: impl Fn(&mut SectionCursor) -> Result<bool>) -> Result<Self> {
         let sections = table.sections()?;
         let is_mixed = sections.is_mixed();
         let cursor = |section| {
             SectionCursor::new(Arc::clone(&table), Arc::clone(sections), section, Fill::Bypass)
         };
         let (mut newest, mut history) = (cursor(Section::Newest), cursor(Section::History));
-        let is_at_end = !newest.seek_start()?;
-        let has_history = !is_mixed && history.seek_start()?;
+        let is_at_end = !seek(&mut newest)?;
+        let has_history = !is_mixed && seek(&mut history)?;
         Ok(Self { table, newest, history, is_at_end, has_history, is_in_history: false })
     }
 
-    pub(crate) fn table(&self) -> &Arc<Table> {
-        &self.table
+    /// Where in the file the block of newest versions begins in which it stands; the end of the file, at
+    /// the end.
+    pub(crate) fn offset(&self) -> u64 {
+        self.newest.block_offset().unwrap_or(self.table.meta().size_bytes)
     }
 
     /// The entry it stands on; `None` at the end.

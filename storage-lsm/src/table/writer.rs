@@ -19,6 +19,7 @@ use super::footer::{Footer, IndexPlace};
 use super::index::{BlockRef, IndexBuilder, NO_FILTER};
 use super::{Section, TableContext, TableMeta, path_of};
 use crate::format::{self, FileType, FrameKind};
+use crate::run::{Bounds, Place};
 
 /// Bytes gathered before they are written.
 const WRITE_BYTES: usize = 256 << 10;
@@ -41,6 +42,8 @@ pub(crate) struct TableWriter {
     /// The last entry added; its key is the last of `newest`.
     last: Option<(KeyspaceId, Timestamp)>,
     last_key: Vec<u8>,
+    /// The first entry added.
+    first: Place,
     hashes: Vec<u64>,
     footer: Footer,
 }
@@ -120,6 +123,7 @@ impl TableWriter {
             history: SectionWriter::new(history_codec),
             last: None,
             last_key: Vec::new(),
+            first: Place::default(),
             hashes: Vec::new(),
             footer: Footer {
                 index: IndexPlace::default(),
@@ -133,13 +137,14 @@ impl TableWriter {
         })
     }
 
-    pub(crate) fn entry_count(&self) -> u64 {
-        self.footer.entry_count
+    /// The first and the last key added.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let space = self.last.map_or(self.first.space, |(space, _)| space);
+        Bounds::new(self.first.clone(), Place::new(space, &self.last_key))
     }
 
     /// How long the file would be without its indexes, were it to end here and blocks not to be
     /// compressed.
-    #[expect(dead_code, reason = "merges that split their output ask for it")]
     pub(crate) fn size_bytes(&self) -> u64 {
         let blocks = self.newest.block.size_bytes() + self.history.block.size_bytes();
         self.pending_offset + (self.pending.len() + blocks) as u64
@@ -156,6 +161,9 @@ impl TableWriter {
             self.end_block(Section::History)?;
         }
         let is_new_key = is_new_space || self.last.is_none() || self.last_key != entry.key;
+        if self.last.is_none() {
+            self.first = Place::new(space, entry.key);
+        }
         if let Some((last, last_ts)) = self.last {
             assert!(last <= space, "keyspaces ascend");
             assert!(is_new_space || *self.last_key <= *entry.key, "keys ascend");

@@ -104,14 +104,14 @@ fn a_merge_that_would_fill_the_disk_waits_for_space() {
     store.disk.set_capacity(Some(used as u64 + frozen * 5 / 4));
     store.maintain();
     assert_eq!(store.stat("frozen_memtable_count"), 0);
-    assert_eq!(store.stat("merges"), 0);
+    assert_eq!(store.stat("compactions"), 0);
     check(&store);
     store.disk.set_capacity(None);
     for n in 0..50u8 {
         store.write(&[n], Some(&[n; 100]));
     }
     store.maintain();
-    assert!(store.stat("merges") > 0);
+    assert!(store.stat("compactions") > 0);
     check(&store);
 }
 

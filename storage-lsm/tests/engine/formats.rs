@@ -107,10 +107,22 @@ fn check(engine: &LsmEngine, expected: &Store) {
 }
 
 #[test]
-fn files_of_every_version_open() {
-    let expected = written();
+fn files_of_every_version_open_and_go_on() {
     for version in ["v1", PRESENT] {
+        let expected = written();
         check(&open(&disk_of(version), &EngineOptions::tiny()).unwrap(), &expected);
+        // What was opened goes on: its tables are compacted with newer ones, and it is version 2 then.
+        let mut store = expected;
+        store.disk = disk_of(version);
+        store.reopen();
+        for n in 0..60u8 {
+            store.write(&[b'l', n], Some(&[n; 300]));
+            store.maintain();
+        }
+        assert!(store.stat("compactions") > 0);
+        store.reopen();
+        let spec = everything(Visible::All, false);
+        assert_eq!(scan(&store.engine.snapshot(), &spec).unwrap(), store.model.scan(&spec));
     }
 }
 

@@ -9,6 +9,7 @@ mod faults;
 mod formats;
 mod history;
 mod merges;
+mod pieces;
 mod planted;
 mod properties;
 mod store;

@@ -10,17 +10,17 @@ fn tables_on_disk(store: &Store) -> usize {
 }
 
 #[test]
-fn tables_stay_few() {
+fn runs_stay_few() {
     let mut store = Store::new(EngineOptions::tiny());
     for n in 0..3000u32 {
         store.write(&(n * 7919 % 1000).to_be_bytes(), Some(&[n as u8; 50]));
         if n % 10 == 0 {
             store.maintain();
-            assert!(store.stat("table_count") <= 12, "{} tables", store.stat("table_count"));
+            assert!(store.stat("run_count") <= 12, "{} runs", store.stat("run_count"));
         }
     }
     assert!(store.stat("flushes") > 50);
-    assert!(store.stat("merges") > 5);
+    assert!(store.stat("compactions") > 5);
     assert_eq!(store.stat("table_count"), tables_on_disk(&store) as u64);
     let spec = everything(Visible::All, false);
     assert_eq!(scan(&store.engine.snapshot(), &spec).unwrap(), store.model.scan(&spec));

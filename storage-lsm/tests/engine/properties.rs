@@ -3,18 +3,20 @@
 use std::ops::Bound;
 
 use driftdb_storage::{
-    Compression, Cursor, Engine, EngineOptions, FilterKind, KeyRange, Retention, ScanSpec,
-    Snapshot, Timestamp, Visible,
+    Compaction, Compression, Cursor, Engine, EngineOptions, FilterKind, KeyRange, Retention,
+    ScanSpec, Snapshot, Timestamp, Visible,
 };
 use proptest::prelude::*;
 
-use crate::store::{SPACE, Store, get, scan};
+use crate::store::{Always, SPACE, Store, get, scan};
 
 #[derive(Debug, Clone)]
 enum Step {
     Put(u8, u8),
     Delete(u8),
     Maintain,
+    /// This many steps, which may end inside a compaction.
+    Steps(u8),
     Checkpoint,
     Reopen,
     /// Forget what is older than this share of all time, in 16ths.
@@ -70,7 +72,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (0u8..28, any::<u8>()).prop_map(|(key, value)| Step::Put(key, value)),
         4 => (0u8..28).prop_map(Step::Delete),
-        3 => Just(Step::Maintain),
+        2 => Just(Step::Maintain),
+        3 => (1u8..12).prop_map(Step::Steps),
         1 => Just(Step::Checkpoint),
         1 => Just(Step::Reopen),
         1 => (0u8..17).prop_map(Step::Retain),
@@ -84,19 +87,25 @@ fn options() -> impl Strategy<Value = EngineOptions> {
     let filter = prop_oneof![Just(FilterKind::Bloom), Just(FilterKind::Fuse)];
     let compression =
         prop_oneof![Just(Compression::None), Just(Compression::Lz4), Just(Compression::Zstd),];
-    (sizes, memory, filter, compression).prop_map(
-        |((block_size_bytes, write_buffer_bytes), (cache_bytes, bits), filter, compression)| {
-            EngineOptions {
-                write_buffer_bytes,
-                cache_bytes,
-                block_size_bytes,
-                filter_bits_per_key: bits,
-                filter,
-                compression,
-                ..EngineOptions::tiny()
-            }
-        },
-    )
+    let work = (
+        prop_oneof![Just(Compaction::Leveled), Just(Compaction::Tiered)],
+        prop_oneof![Just(1), Just(100), Just(8 << 10)],
+    );
+    let all = (sizes, memory, filter, compression, work);
+    all.prop_map(|(sizes, memory, filter, compression, (compaction, step_bytes))| {
+        let (block_size_bytes, write_buffer_bytes) = sizes;
+        let (cache_bytes, bits) = memory;
+        EngineOptions {
+            write_buffer_bytes,
+            cache_bytes,
+            block_size_bytes,
+            filter_bits_per_key: bits,
+            filter,
+            compression,
+            compaction,
+            step_bytes,
+        }
+    })
 }
 
 fn time(store: &Store, share: u8) -> Timestamp {
@@ -162,6 +171,11 @@ proptest! {
                     store.write(&key(number), None);
                 }
                 Step::Maintain => store.maintain(),
+                Step::Steps(count) => {
+                    for _ in 0..count {
+                        store.engine.maintain(&Always).unwrap();
+                    }
+                }
                 Step::Checkpoint => store.checkpoint(),
                 Step::Reopen => store.reopen(),
                 Step::Retain(share) => {
