@@ -10,6 +10,7 @@ pub mod harness;
 pub mod keyspaces;
 pub mod model;
 pub mod random;
+pub mod range_deletes;
 pub mod recovery;
 pub mod retention;
 pub mod snapshots;
@@ -52,6 +53,10 @@ macro_rules! storage_suite {
             keyspaces::unknown_keyspaces_are_refused,
             random::any_history_agrees_with_the_model,
             random::same_operations_same_trace,
+            range_deletes::range_deletes_change_no_snapshot,
+            range_deletes::range_deletes_keep_their_place_in_a_batch,
+            range_deletes::ranges_delete_what_has_a_value,
+            range_deletes::replayed_range_deletes_change_nothing,
             recovery::a_reopened_engine_answers_the_same,
             recovery::replay_is_idempotent,
             retention::covered_times_stay_exact,
