@@ -13,6 +13,7 @@ pub mod random;
 pub mod range_deletes;
 pub mod recovery;
 pub mod retention;
+pub mod script;
 pub mod snapshots;
 pub mod values;
 pub mod workload;
@@ -63,6 +64,8 @@ macro_rules! storage_suite {
             retention::open_snapshots_outlive_their_promise,
             retention::pins_keep_single_times,
             retention::uncovered_times_are_refused,
+            script::any_script_agrees_with_the_model,
+            script::settings_change_no_answer,
             snapshots::snapshots_are_stable,
             values::keys_are_ordered_bytewise,
             values::large_values_come_back,
