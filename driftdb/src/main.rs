@@ -1,6 +1,10 @@
 //! The driftdb binary: one command line over server, sim and bench.
 
+mod backup;
+mod convert;
 mod options;
+mod progress;
+mod salvage;
 mod serve;
 mod settings;
 mod sql;
@@ -19,6 +23,7 @@ Examples:
   driftdb sql -c \"SELECT 1\"                                the same data, without a server
   driftdb serve --data /tmp/b --set storage.engine=btree   another storage engine
   driftdb verify --data /tmp/b                             check every byte of a stopped database
+  driftdb backup --data /tmp/b --to /tmp/copy              copy it; also convert and salvage
   driftdb sim --seeds 100                                  power cuts and failing disks, simulated
 
 Read the past in SQL:
@@ -27,7 +32,8 @@ Read the past in SQL:
 Settings come from --config FILE (TOML), then DRIFTDB_… variables, then --set KEY=VALUE; `driftdb config`
 lists them all.
 
-Exit codes: 0 done; 1 failed (for verify: damage was found); 2 wrong usage; 3 (verify) could not check.";
+Exit codes: 0 done; 1 failed (for verify and salvage: damage was found); 2 wrong usage; 3 (verify) could not check,
+(salvage) could save nothing.";
 
 /// A PostgreSQL-compatible database that keeps its history.
 #[derive(Debug, Parser)]
@@ -47,7 +53,16 @@ enum Command {
     Sql(sql::SqlOptions),
     /// Check every byte of a data directory that no server has open
     #[command(after_help = verify::EXAMPLES)]
-    Verify(NodeOptions),
+    Verify(verify::VerifyOptions),
+    /// Copy a data directory that no server has open
+    #[command(after_help = backup::EXAMPLES)]
+    Backup(backup::BackupOptions),
+    /// Change the storage engine of a data directory, keeping all history
+    #[command(after_help = convert::EXAMPLES)]
+    Convert(convert::ConvertOptions),
+    /// Save what verifies of a damaged data directory into a new one
+    #[command(after_help = salvage::EXAMPLES)]
+    Salvage(salvage::SalvageOptions),
     /// List every setting: value, default, unit, meaning
     Config(NodeOptions),
     /// Run the database in a deterministic simulation, with faults (`driftdb sim --help`)
@@ -71,6 +86,9 @@ fn main() -> ExitCode {
         Command::Serve(options) => serve::run(&options),
         Command::Sql(options) => sql::run(&options),
         Command::Verify(options) => return verify::run(&options),
+        Command::Backup(options) => backup::run(&options),
+        Command::Convert(options) => convert::run(&options),
+        Command::Salvage(options) => return salvage::run(&options),
         Command::Config(options) => settings::run(&options),
         Command::Sim { args } => return exit_code(driftdb_sim::cli::run(&args)),
         Command::Bench { args } => return exit_code(driftdb_bench::cli::run(&args)),

@@ -37,7 +37,7 @@ pub(crate) fn run(options: &ServeOptions) -> anyhow::Result<ExitCode> {
     if let Some(listen) = &options.listen {
         config.set("listen", listen)?;
     }
-    let node = Node::open(&env, &config)?;
+    let node = Node::open(&config.env(), &config)?;
     let server = Server::start(&node)?;
     let address = server.address();
     let mut out = std::io::stdout();

@@ -60,7 +60,7 @@ pub(crate) fn run(options: &SqlOptions) -> anyhow::Result<ExitCode> {
         return talk(Client::connect(Box::new(link), &url.user, &url.database)?, options, &env);
     }
     let config = options.node.config_of_existing(&env)?;
-    let node = Node::open(&env, &config)?;
+    let node = Node::open(&config.env(), &config)?;
     let link = LocalLink::new(&node);
     let client = Client::connect(Box::new(link), driftdb_server::DATABASE, "")?;
     let code = talk(client, options, &env)?;

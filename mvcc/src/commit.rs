@@ -8,13 +8,15 @@
 //! Between apply and publish a commit is in the engine but nobody reads at its timestamp. The log is
 //! durable in order, so publishing the newest of several publishes them all.
 
+use std::io;
 use std::sync::atomic::Ordering;
 
 use driftdb_concurrency::{ConcurrencyControl, Result, TxnError};
 use driftdb_env::kernel::preemption_point;
-use driftdb_env::{HashSet, planted};
+use driftdb_env::{HashSet, IoError, IoOp, planted};
 use driftdb_storage::{Commit, Engine, KeyspaceId, Snapshot, StorageError, Timestamp, WriteBatch};
 
+use crate::ballast;
 use crate::record::{self, RecordKind};
 use crate::store::Shared;
 use crate::system;
@@ -61,6 +63,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         control: Option<&mut C::Txn>,
     ) -> Result<Position> {
         let batch = writes.to_batch();
+        self.check_room(&batch)?;
         self.stall_if_behind();
         preemption_point("mvcc.commit.begin");
         let mut pipeline = self.pipeline.lock();
@@ -123,7 +126,11 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         let sequence = pipeline.last.sequence + u64::from(kind == RecordKind::Commit);
         let header = record::header(kind, sequence, ts);
         // The log refuses a record wholly or takes it wholly.
-        let lsn = self.wal.append(&[&header, batch.as_bytes()])?;
+        let appended = self.wal.append(&[&header, batch.as_bytes()]);
+        if appended.as_ref().is_err_and(ballast::is_full) {
+            self.note_full();
+        }
+        let lsn = appended?;
         preemption_point("mvcc.commit.appended");
         if kind == RecordKind::Commit {
             system::note_commit(&mut batch, sequence, ts);
@@ -163,6 +170,16 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             None => Ok(()),
             Some(first) => Err(StorageError::Poisoned { first: first.clone() }.into()),
         }
+    }
+
+    /// On a full disk only deletions go on.
+    fn check_room(&self, batch: &WriteBatch) -> Result<()> {
+        if self.is_disk_full.load(Ordering::Relaxed) && !ballast::only_deletes(batch) {
+            let full = io::Error::from(io::ErrorKind::StorageFull);
+            let error = IoError::new(IoOp::Write, self.ballast.path(), full);
+            return Err(StorageError::Io(error).into());
+        }
+        Ok(())
     }
 
     fn check_writable(&self) -> Result<()> {

@@ -17,9 +17,12 @@
 //! Sources: [Berenson95], [Adya99] for the levels, [Kulkarni14] for the clock, research/storage.md
 //! 1.3 and 1.5.
 
+mod backup;
+mod ballast;
 mod clock;
 mod commit;
 pub mod control;
+mod convert;
 mod counters;
 mod lock_table;
 mod maintenance;
@@ -29,6 +32,7 @@ mod readers;
 mod record;
 mod recovery;
 mod retention;
+mod salvage;
 mod sequence;
 mod store;
 mod system;
@@ -38,7 +42,9 @@ mod view;
 mod write_set;
 
 pub use control::{LockingControl, SsiControl};
+pub use convert::{ConvertProgress, convert};
 pub use options::StoreOptions;
 pub use record::{CommitRecord, RecordKind};
+pub use salvage::{SalvageReport, Salvaged, salvage};
 pub use store::MvccStore;
 pub use system::{COMMITS, COUNTERS};

@@ -14,10 +14,14 @@ use driftdb_env::sync::{Condvar, Mutex};
 use driftdb_env::{Task, planted};
 use driftdb_storage::{Commit, Engine, Lsn, Maintained, Result, StorageError};
 
+use crate::ballast;
 use crate::store::Shared;
 
 /// A commit that waits for the task gives up after this long: a slow task must not look like a hang.
 const STALL_MAX: Duration = Duration::from_secs(1);
+
+/// On a full disk the task looks this often whether there is room again.
+const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
 
 /// The task's side of a store.
 pub(crate) struct Maintenance {
@@ -80,8 +84,8 @@ impl Maintenance {
         self.orders.lock().first_error.clone()
     }
 
-    /// Waits for work; false when the task must end.
-    fn wait(&self) -> bool {
+    /// Waits for work, on a full disk only for a while; false when the task must end.
+    fn wait(&self, is_disk_full: bool) -> bool {
         let mut orders = self.orders.lock();
         loop {
             if orders.must_stop {
@@ -90,7 +94,13 @@ impl Maintenance {
             if std::mem::take(&mut orders.is_due) {
                 return true;
             }
-            self.woken.wait(&mut orders);
+            if is_disk_full {
+                if !self.woken.wait_for(&mut orders, FULL_DISK_RETRY) {
+                    return !orders.must_stop;
+                }
+            } else {
+                self.woken.wait(&mut orders);
+            }
         }
     }
 
@@ -139,10 +149,9 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     pub(crate) fn start_maintenance(self: &Arc<Self>) {
         let shared = Arc::clone(self);
         let task = self.env.spawn("driftdb-maintenance", move || {
-            while shared.maintenance.wait() {
-                if let Err(error) = shared.maintain_round() {
-                    shared.note_failure(error);
-                }
+            shared.ballast.fill();
+            while shared.maintenance.wait(shared.is_disk_full.load(Ordering::Relaxed)) {
+                shared.run_round();
                 shared.maintenance.end_round();
             }
         });
@@ -152,6 +161,33 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         orders.is_due = true;
         drop(orders);
         self.maintenance.woken.notify_all();
+    }
+
+    /// One round of the background task, and what follows from how it went.
+    fn run_round(&self) {
+        match self.maintain_round() {
+            Err(error) if ballast::is_full(&error) => {
+                self.note_full();
+                // What the ballast gives is for this.
+                drop(self.checkpoint());
+            }
+            Err(error) => self.note_failure(error),
+            Ok(()) if self.is_disk_full.load(Ordering::Relaxed) => {
+                drop(self.checkpoint());
+                if self.ballast.fill() {
+                    self.is_disk_full.store(false, Ordering::Relaxed);
+                }
+            }
+            Ok(()) => {}
+        }
+    }
+
+    /// The disk is full: gives up the ballast, refuses commits that need room, and lets the background task
+    /// look for room from now on.
+    pub(crate) fn note_full(&self) {
+        self.is_disk_full.store(true, Ordering::Relaxed);
+        self.ballast.release();
+        self.maintenance.wake();
     }
 
     /// Counts the bytes of a record that ends at `end`, and wakes the task when it is due.

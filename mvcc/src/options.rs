@@ -20,6 +20,8 @@ pub struct StoreOptions {
     pub maintain_log_bytes: u64,
     /// How far the engine may fall behind the log before commits wait for it, in bytes.
     pub stall_log_bytes: u64,
+    /// Space kept aside for a full disk, in bytes; 0: none.
+    pub ballast_bytes: u64,
     /// Whether to start the background task. Without it nothing is flushed or dropped but by
     /// [`driftdb_concurrency::Store::checkpoint`].
     pub background: bool,
@@ -34,6 +36,7 @@ impl Default for StoreOptions {
             checkpoint_log_bytes: 256 << 20,
             maintain_log_bytes: 1 << 20,
             stall_log_bytes: 512 << 20,
+            ballast_bytes: 64 << 20,
             background: true,
         }
     }
@@ -49,6 +52,7 @@ impl StoreOptions {
             checkpoint_log_bytes: 16 << 10,
             maintain_log_bytes: 1 << 10,
             stall_log_bytes: 64 << 10,
+            ballast_bytes: 0,
             background: true,
         }
     }

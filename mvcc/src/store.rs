@@ -11,10 +11,12 @@ use driftdb_concurrency::{
 use driftdb_env::Env;
 use driftdb_env::sync::Mutex;
 use driftdb_storage::{
-    Commit, Engine, ErrorKind, RetentionPolicy, StorageError, Timestamp, VerifyDepth, VerifyReport,
+    BackupReport, Commit, Engine, ErrorKind, RetentionPolicy, StorageError, Timestamp, VerifyDepth,
+    VerifyReport,
 };
 use driftdb_wal::Wal;
 
+use crate::ballast::{self, Ballast};
 use crate::clock::HybridClock;
 use crate::commit::{Pipeline, Position};
 use crate::counters::Counters;
@@ -48,6 +50,9 @@ pub(crate) struct Shared<E: Engine, C: ConcurrencyControl> {
     pub(crate) retention: RetentionState,
     pub(crate) counters: Counters,
     pub(crate) maintenance: Maintenance,
+    pub(crate) ballast: Ballast,
+    /// Whether the ballast is given up and commits that need room are refused.
+    pub(crate) is_disk_full: AtomicBool,
     pub(crate) checkpoint_log_bytes: u64,
     pub(crate) counts: Counts,
     next_txn: AtomicU64,
@@ -84,6 +89,19 @@ impl<E: Engine, C: ConcurrencyControl> MvccStore<E, C> {
         dir: &Path,
         options: &StoreOptions,
     ) -> driftdb_storage::Result<Arc<Self>> {
+        match Self::try_open(env, dir, options) {
+            Err(error) if ballast::is_full(&error) && Ballast::give_up(env, dir) => {
+                Self::try_open(env, dir, options)
+            }
+            opened => opened,
+        }
+    }
+
+    fn try_open(
+        env: &Env,
+        dir: &Path,
+        options: &StoreOptions,
+    ) -> driftdb_storage::Result<Arc<Self>> {
         let (engine_dir, wal_dir) = (dir.join("engine"), dir.join("wal"));
         env.disk().create_dir_all(&engine_dir)?;
         env.disk().create_dir_all(&wal_dir)?;
@@ -110,6 +128,8 @@ impl<E: Engine, C: ConcurrencyControl> MvccStore<E, C> {
             retention: RetentionState::new(options.retention),
             counters,
             maintenance: Maintenance::new(options.maintain_log_bytes, options.stall_log_bytes),
+            ballast: Ballast::new(env, dir, options.ballast_bytes),
+            is_disk_full: AtomicBool::new(false),
             checkpoint_log_bytes: options.checkpoint_log_bytes,
             counts: Counts::default(),
             next_txn: AtomicU64::new(1),
@@ -242,6 +262,10 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
         report: &mut dyn VerifyReport,
     ) -> driftdb_storage::Result<()> {
         self.shared.verify(depth, report)
+    }
+
+    fn backup(&self, dir: &Path, base: Option<&Path>) -> driftdb_storage::Result<BackupReport> {
+        self.shared.back_up(dir, base)
     }
 
     fn stats(&self, out: &mut dyn FnMut(&'static str, u64)) {

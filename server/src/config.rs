@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use driftdb_env::{Env, IoOptions, LogWriter, ReadPath};
 use driftdb_storage::{Compaction, Compression, FilterKind};
 
 pub use source::{flatten_toml, variable_name};
@@ -45,6 +46,10 @@ pub struct Config {
     pub compression: Compression,
     /// `storage.compaction`
     pub compaction: Compaction,
+    /// `storage.read_path`
+    pub read_path: ReadPath,
+    /// `storage.ballast_bytes`
+    pub ballast_bytes: u64,
     /// `storage.checkpoint_log_bytes`
     pub checkpoint_log_bytes: u64,
     /// `storage.maintain_log_bytes`
@@ -57,6 +62,8 @@ pub struct Config {
     pub wal_segment_bytes: u64,
     /// `wal.buffer_bytes`
     pub wal_buffer_bytes: usize,
+    /// `wal.writer`
+    pub wal_writer: LogWriter,
     /// `wal.spare_segments`
     pub wal_spare_segments: usize,
     /// `retention.keep`; `None`: for ever
@@ -84,12 +91,15 @@ impl Default for Config {
             filter: FilterKind::Bloom,
             compression: Compression::Lz4,
             compaction: Compaction::Tiered,
+            read_path: ReadPath::Pread,
+            ballast_bytes: 64 << 20,
             checkpoint_log_bytes: 256 << 20,
             maintain_log_bytes: 1 << 20,
             control: "ssi".into(),
             planner: "heuristic".into(),
             wal_segment_bytes: 16 << 20,
             wal_buffer_bytes: 4 << 20,
+            wal_writer: LogWriter::Plain,
             wal_spare_segments: 4,
             retention: None,
             max_connections: 500,
@@ -101,6 +111,12 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The operating system, its disk reached as the settings say.
+    pub fn env(&self) -> Env {
+        let (read_path, log_writer) = (self.read_path, self.wal_writer);
+        Env::os_with(IoOptions { read_path, log_writer })
+    }
+
     /// Sets one setting from text.
     ///
     /// # Errors

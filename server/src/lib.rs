@@ -16,7 +16,9 @@ pub mod protocol;
 pub mod session;
 
 pub use config::{Config, ConfigError};
+pub use driftdb_mvcc::{ConvertProgress, SalvageReport, Salvaged};
 pub use node::{
-    CONTROLS, CancelKey, DATABASE, ENGINES, Node, NodeError, PLANNERS, SERVER_VERSION, engine_of,
+    CONTROLS, CancelKey, DATABASE, ENGINES, Node, NodeError, PLANNERS, SERVER_VERSION, backup,
+    convert, engine_of, salvage,
 };
 pub use session::{Session, SessionOptions};

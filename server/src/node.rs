@@ -4,19 +4,21 @@
 //! planner is one line in a table and one arm below.
 
 mod directory;
+mod offline;
 mod registry;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use driftdb_concurrency::{ConcurrencyControl, Store, TxnError};
+use driftdb_concurrency::{BeginOptions, ConcurrencyControl, ReadAt, Store, TxnError};
 use driftdb_env::{Env, IoError};
 use driftdb_memory::MemoryEngine;
 use driftdb_mvcc::{LockingControl, MvccStore, SsiControl, StoreOptions};
 use driftdb_planner::HeuristicPlanner;
 use driftdb_query::{Planner, SqlError};
-use driftdb_storage::{Engine, EngineOptions, StorageError};
+use driftdb_storage::{Engine, EngineOptions, KeyspaceId, StorageError};
 use driftdb_storage_btree::BtreeEngine;
 use driftdb_storage_lsm::LsmEngine;
 use driftdb_tables::CatalogStore;
@@ -27,6 +29,7 @@ use crate::session::Timeouts;
 use directory::DataDirectory;
 
 pub use directory::engine_of;
+pub use offline::{backup, convert, salvage};
 pub use registry::CancelKey;
 pub(crate) use registry::{Registered, Registry};
 
@@ -78,10 +81,10 @@ pub enum NodeError {
     },
     /// Made with another engine.
     #[error(
-        "the data directory \"{}\" was made with storage.engine={made_with}, not {asked_for}; open \
-         it with --set storage.engine={made_with} (a later version will bring `driftdb convert` to \
-         change the engine)",
-        dir.display()
+        "the data directory \"{dir}\" was made with storage.engine={made_with}, not {asked_for}; open \
+         it with --set storage.engine={made_with}, or change its engine with \
+         `driftdb convert --data {dir} --engine {asked_for}`",
+        dir = dir.display()
     )]
     OtherEngine {
         /// Which.
@@ -108,6 +111,14 @@ pub enum NodeError {
     Marker {
         /// Which.
         path: PathBuf,
+    },
+    /// An engine that cannot be converted to, or salvaged.
+    #[error("storage engine \"{engine}\" keeps no files: {what}")]
+    NoFiles {
+        /// Which.
+        engine: String,
+        /// What cannot be done.
+        what: &'static str,
     },
     /// A name that no implementation has.
     #[error("there is no {what} called \"{name}\"")]
@@ -158,7 +169,7 @@ impl Node {
     /// The directory belongs to another process, another engine, or somebody else; I/O; damage.
     pub fn open(env: &Env, config: &Config) -> Result<Arc<Self>, NodeError> {
         let directory = DataDirectory::open(env, &config.data, &config.engine)?;
-        let store = open_store(env, &config.data, config)?;
+        let store = open_store(env, &directory.store_dir(), config)?;
         let catalog = Arc::new(CatalogStore::open(&*store)?);
         Ok(Arc::new(Self {
             env: env.clone(),
@@ -220,6 +231,26 @@ impl Node {
     /// Cancels what every session runs.
     pub fn cancel_all(&self) {
         self.registry.cancel_all();
+    }
+
+    /// What is kept in which keyspace, as far as the catalog can be read: `table public.t`,
+    /// `index public.t_pkey`.
+    pub fn keyspace_names(&self) -> BTreeMap<KeyspaceId, String> {
+        let mut names = BTreeMap::new();
+        let begun = self.store.begin(BeginOptions { read_only: true, ..BeginOptions::default() });
+        let tables = begun.map_err(SqlError::from).and_then(|mut txn| {
+            txn.begin_statement()?;
+            driftdb_tables::tables(&mut *txn, ReadAt::Statement)
+        });
+        for table in tables.unwrap_or_default() {
+            names.insert(table.keyspace, format!("table {}.{}", table.schema, table.name));
+            for index in &table.indexes {
+                if let Some(space) = index.keyspace {
+                    names.insert(space, format!("index {}.{}", table.schema, index.name));
+                }
+            }
+        }
+        names
     }
 
     /// How many sessions there are.
@@ -287,6 +318,7 @@ fn store_options(config: &Config) -> StoreOptions {
             spare_segment_count: config.wal_spare_segments,
         },
         retention: config.retention,
+        ballast_bytes: config.ballast_bytes,
         checkpoint_log_bytes: config.checkpoint_log_bytes,
         maintain_log_bytes: config.maintain_log_bytes,
         ..StoreOptions::default()

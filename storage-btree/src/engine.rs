@@ -13,7 +13,7 @@ use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::Mutex;
 use driftdb_env::{DiskLock, Env};
 use driftdb_storage::{
-    BackupReport, Commit, Damage, Engine, EngineOptions, LogBarrier, Maintained, Operation, Result,
+    BackupReport, Commit, Engine, EngineOptions, LogBarrier, Maintained, Operation, Result,
     RetentionPolicy, StorageError, VerifyDepth, VerifyReport, WriteBatch, expand_range_deletes,
 };
 
@@ -44,6 +44,7 @@ pub struct BtreeEngine {
     pub(crate) readers: Mutex<Readers>,
     pub(crate) health: Health,
     pub(crate) write_buffer_bytes: usize,
+    pub(crate) env: Env,
     /// Keeps a second process out.
     pub(crate) _lock: Box<dyn DiskLock>,
 }
@@ -262,13 +263,13 @@ impl Engine for BtreeEngine {
         Ok(self.durable())
     }
 
-    fn verify(&self, _depth: VerifyDepth, report: &mut dyn VerifyReport) -> Result<()> {
-        let found: &mut dyn FnMut(Damage) = &mut |damage| report.damage(damage);
-        verify::verify(self, found)
+    fn verify(&self, depth: VerifyDepth, report: &mut dyn VerifyReport) -> Result<()> {
+        verify::verify(self, depth, report)
     }
 
-    fn backup(&self, _dir: &Path, _base: Option<&Path>) -> Result<BackupReport> {
-        Err(StorageError::Internal("interim".to_owned()))
+    fn backup(&self, dir: &Path, _base: Option<&Path>) -> Result<BackupReport> {
+        // The one file changes: nothing of an earlier copy can be shared.
+        self.back_up(dir)
     }
 
     fn stats(&self, out: &mut dyn FnMut(&'static str, u64)) {

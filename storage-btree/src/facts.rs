@@ -89,6 +89,13 @@ impl Facts {
         self.keyspaces.insert(space, Keyspace { created: ts, dropped, history });
     }
 
+    /// Takes over a keyspace of another engine.
+    pub(crate) fn load(&mut self, space: &driftdb_storage::Keyspace) {
+        let history = History { floor: space.kept.keep_since, pins: space.kept.pins.clone() };
+        let dropped = space.dropped.unwrap_or(Timestamp::MAX);
+        self.keyspaces.insert(space.id, Keyspace { created: space.created, dropped, history });
+    }
+
     pub(crate) fn drop_at(&mut self, space: KeyspaceId, ts: Timestamp) {
         if let Some(known) = self.keyspaces.get_mut(&space) {
             known.dropped = ts;

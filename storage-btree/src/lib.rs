@@ -17,6 +17,7 @@
 //! Sources: [Comer79] and [Rodeh08] for the tree; LMDB and redb for two alternating roots and page
 //! checksums in the parent; WiredTiger for checkpoints under a log (research/storage.md 1.2, 3.3).
 
+mod backup;
 mod cache;
 mod checkpoint;
 mod codec;
@@ -26,11 +27,13 @@ mod fold;
 mod free;
 mod health;
 mod key;
+mod loader;
 mod node;
 mod open;
 mod page;
 mod pager;
 mod position;
+mod salvage;
 mod scan;
 mod slotted;
 mod snapshot;
@@ -39,5 +42,6 @@ mod tree;
 mod verify;
 
 pub use engine::BtreeEngine;
+pub use loader::BtreeLoader;
 pub use scan::BtreeCursor;
 pub use snapshot::BtreeSnapshot;

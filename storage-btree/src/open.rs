@@ -1,11 +1,11 @@
 //! Opening a directory: the newest superblock, and what it says.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use driftdb_env::sync::Mutex;
-use driftdb_env::{Disk, Env, File, FileKind, OpenHow};
+use driftdb_env::{Disk, DiskLock, Env, File, FileKind, OpenHow};
 use driftdb_storage::{Commit, EngineOptions, Result, RetentionPolicy, StorageError};
 
 use crate::checkpoint::Maintenance;
@@ -36,13 +36,44 @@ pub(crate) fn open(env: &Env, dir: &Path, options: &EngineOptions) -> Result<Btr
         refuse_foreign(disk, dir)?;
         create(env, dir, options)?;
     }
+    open_file(env, path, lock, options)
+}
+
+/// Begins an engine under the name of a file on its way: [`name_file`] makes it the page file.
+pub(crate) fn open_new(env: &Env, dir: &Path, options: &EngineOptions) -> Result<BtreeEngine> {
+    let lock = env.disk().lock(&dir.join(LOCK_NAME))?;
+    let path = new_path(dir);
+    write_empty(env, &path, options)?;
+    open_file(env, path, lock, options)
+}
+
+/// The path of a page file on its way.
+pub(crate) fn new_path(dir: &Path) -> PathBuf {
+    dir.join(NEW_FILE_NAME)
+}
+
+/// Gives the file of [`open_new`] its name, durably.
+pub(crate) fn name_file(env: &Env, dir: &Path) -> Result<()> {
+    env.disk().rename(&new_path(dir), &dir.join(FILE_NAME))?;
+    env.disk().sync_dir(dir)?;
+    Ok(())
+}
+
+fn open_file(
+    env: &Env,
+    path: PathBuf,
+    lock: Box<dyn DiskLock>,
+    options: &EngineOptions,
+) -> Result<BtreeEngine> {
+    let disk = env.disk();
+    let name = path.display().to_string();
     let file = disk.open(&path, OpenHow::ReadWrite, FileKind::Pages)?;
-    let slots = [read_slot(&*file, 0)?, read_slot(&*file, 1)?];
-    let superblock = newest(&slots)?;
-    let pager = Pager::new(file, &superblock, options.cache_bytes);
+    let slots = [read_slot(&*file, &name, 0)?, read_slot(&*file, &name, 1)?];
+    let superblock = newest(&slots, &name)?;
+    let pager = Pager::new(file, name, &superblock, options.cache_bytes);
     let (needed, found) = (pager.file_len(superblock.page_count), pager.file().len()?);
     if found < needed {
-        return Err(StorageError::corruption(FILE_NAME, found, "file shorter than its pages"));
+        return Err(StorageError::corruption(pager.name(), found, "file shorter than its pages"));
     }
     slots.iter().try_for_each(|slot| repair(&pager, slot))?;
     // The superblock may be one that a dying process wrote but did not sync, or whose sync failed:
@@ -81,6 +112,7 @@ pub(crate) fn open(env: &Env, dir: &Path, options: &EngineOptions) -> Result<Btr
         state: Mutex::new(state),
         health: Health::default(),
         write_buffer_bytes: options.write_buffer_bytes,
+        env: env.clone(),
         _lock: lock,
     })
 }
@@ -101,9 +133,14 @@ fn refuse_foreign(disk: &dyn Disk, dir: &Path) -> Result<()> {
 
 /// Makes a page file with an empty tree: whole, or not at all.
 fn create(env: &Env, dir: &Path, options: &EngineOptions) -> Result<()> {
-    let disk = env.disk();
     let path = dir.join(NEW_FILE_NAME);
-    let file = disk.open(&path, OpenHow::OpenOrCreate, FileKind::Pages)?;
+    write_empty(env, &path, options)?;
+    name_file(env, dir)
+}
+
+/// Writes an empty tree to a file, and syncs it.
+fn write_empty(env: &Env, path: &Path, options: &EngineOptions) -> Result<()> {
+    let file = env.disk().open(path, OpenHow::OpenOrCreate, FileKind::Pages)?;
     let page_size =
         options.block_size_bytes.clamp(MIN_PAGE_SIZE, MAX_PAGE_SIZE).next_power_of_two();
     let empty = Superblock {
@@ -119,17 +156,20 @@ fn create(env: &Env, dir: &Path, options: &EngineOptions) -> Result<()> {
         facts: PageRef::default(),
     };
     let second = Superblock { generation: 1, ..empty };
-    let mut head = vec![0; SUPERBLOCK_AREA as usize];
-    for (superblock, copy) in [(empty, 0), (empty, 1), (second, 0), (second, 1)] {
-        let at = superblock::offset(superblock.slot(), copy) as usize;
-        head[at..at + SUPERBLOCK].copy_from_slice(&superblock.encode());
-    }
     file.set_len(0)?;
-    file.write_at(0, &head)?;
+    file.write_at(0, &superblock_area(empty, second))?;
     file.sync_data()?;
-    disk.rename(&path, &dir.join(FILE_NAME))?;
-    disk.sync_dir(dir)?;
     Ok(())
+}
+
+/// The bytes before the first page: both copies of two superblocks.
+pub(crate) fn superblock_area(first: Superblock, second: Superblock) -> Vec<u8> {
+    let mut area = vec![0; SUPERBLOCK_AREA as usize];
+    for (superblock, copy) in [(first, 0), (first, 1), (second, 0), (second, 1)] {
+        let at = superblock::offset(superblock.slot(), copy) as usize;
+        area[at..at + SUPERBLOCK].copy_from_slice(&superblock.encode());
+    }
+    area
 }
 
 /// A slot as found.
@@ -142,8 +182,8 @@ struct SlotFound {
 
 /// Reads both copies of a slot. They differ only if the switch to the newer one was cut short, or if
 /// one was damaged since; either way the newer whole one is right: its pages were synced before.
-fn read_slot(file: &dyn File, slot: usize) -> Result<SlotFound> {
-    let copies = [0, 1].map(|copy| Pager::read_superblock(file, slot, copy));
+fn read_slot(file: &dyn File, name: &str, slot: usize) -> Result<SlotFound> {
+    let copies = [0, 1].map(|copy| Pager::read_superblock(file, name, slot, copy));
     let whole = copies.iter().flatten().max_by_key(|superblock| superblock.generation).copied();
     let is_best = [0, 1].map(|copy| copies[copy].as_ref().ok() == whole.as_ref());
     let mut worst = None;
@@ -171,7 +211,7 @@ fn repair(pager: &Pager, slot: &SlotFound) -> Result<()> {
 }
 
 /// The superblock of the last switch. Both slots must be good: a damaged one might be the newer.
-fn newest(slots: &[SlotFound; 2]) -> Result<Superblock> {
+fn newest(slots: &[SlotFound; 2], name: &str) -> Result<Superblock> {
     let [first, second] = [slots[0].best, slots[1].best];
     let (older, newer) =
         if first.generation < second.generation { (first, second) } else { (second, first) };
@@ -181,12 +221,12 @@ fn newest(slots: &[SlotFound; 2]) -> Result<Superblock> {
     if !belong {
         let at = superblock::offset(older.slot(), 0);
         let what = "superblocks that do not follow each other";
-        return Err(StorageError::corruption(FILE_NAME, at, what));
+        return Err(StorageError::corruption(name, at, what));
     }
     Ok(newer)
 }
 
-fn read_facts(pager: &Pager, at: PageRef) -> Result<(Facts, Vec<u64>)> {
+pub(crate) fn read_facts(pager: &Pager, at: PageRef) -> Result<(Facts, Vec<u64>)> {
     if at.is_none() {
         return Ok((Facts::default(), Vec::new()));
     }

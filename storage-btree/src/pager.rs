@@ -10,7 +10,7 @@ use crate::cache::Cache;
 use crate::codec::{Overflow, decode_node};
 use crate::node::{Location, Node, PageRef};
 use crate::page::{self, HEADER, Header, PageKind};
-use crate::superblock::{self, FILE_NAME, SUPERBLOCK, SUPERBLOCK_AREA, Superblock};
+use crate::superblock::{self, SUPERBLOCK, SUPERBLOCK_AREA, Superblock};
 
 /// Neighbouring pages are written together, up to this many bytes.
 const WRITE_BYTES: usize = 256 << 10;
@@ -27,6 +27,8 @@ pub(crate) struct Counters {
 /// The page file and its cache.
 pub(crate) struct Pager {
     file: Arc<dyn File>,
+    /// The path, as damage is reported.
+    name: String,
     pub(crate) page_size: usize,
     cache: Cache,
     /// Pages of the durable tree's file: no reference is beyond it.
@@ -42,11 +44,16 @@ pub(crate) struct Chain {
 }
 
 impl Pager {
-    pub(crate) fn new(file: Arc<dyn File>, superblock: &Superblock, cache_bytes: usize) -> Self {
+    pub(crate) fn new(
+        file: Arc<dyn File>,
+        name: String,
+        superblock: &Superblock,
+        cache_bytes: usize,
+    ) -> Self {
         let page_size = superblock.page_size;
         let cache = Cache::new(cache_bytes, page_size);
         let page_count = AtomicU64::new(superblock.page_count);
-        Self { file, page_size, cache, page_count, counters: Counters::default() }
+        Self { file, name, page_size, cache, page_count, counters: Counters::default() }
     }
 
     /// The file has grown.
@@ -102,7 +109,7 @@ impl Pager {
 
     /// Damage at a page.
     pub(crate) fn damage(&self, page: u64, what: impl Into<String>) -> StorageError {
-        StorageError::corruption(FILE_NAME, self.offset(page.max(1)), what)
+        StorageError::corruption(&self.name, self.offset(page.max(1)), what)
     }
 
     /// The node at `at`, which its parent says is of `level`.
@@ -189,13 +196,18 @@ impl Pager {
         page::open(image, at).map_err(|what| self.damage(at.page, what))
     }
 
-    /// Reads one copy of a superblock.
-    pub(crate) fn read_superblock(file: &dyn File, slot: usize, copy: usize) -> Result<Superblock> {
+    /// Reads one copy of a superblock from the file of that name.
+    pub(crate) fn read_superblock(
+        file: &dyn File,
+        name: &str,
+        slot: usize,
+        copy: usize,
+    ) -> Result<Superblock> {
         let (mut bytes, offset) = ([0; SUPERBLOCK], superblock::offset(slot, copy));
         if file.read_at(offset, &mut bytes)? < SUPERBLOCK {
-            return Err(StorageError::corruption(FILE_NAME, offset, "superblock cut short"));
+            return Err(StorageError::corruption(name, offset, "superblock cut short"));
         }
-        Superblock::decode(&bytes, slot, copy)
+        Superblock::decode(&bytes, name, slot, copy)
     }
 
     /// Writes both copies of a superblock; the switch is durable after [`Pager::sync`].
@@ -212,6 +224,11 @@ impl Pager {
 
     pub(crate) fn sync(&self) -> Result<()> {
         Ok(self.file.sync_data()?)
+    }
+
+    /// The path of the page file.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The page file itself.

@@ -24,7 +24,7 @@ pub(crate) fn offset(slot: usize, copy: usize) -> u64 {
     (slot * 2 + copy) as u64 * COPY_DISTANCE
 }
 
-/// The file name, as errors report it.
+/// The name of the page file.
 pub(crate) const FILE_NAME: &str = "pages.db";
 
 /// The format that this program writes and reads.
@@ -85,16 +85,17 @@ impl Superblock {
         out
     }
 
-    /// Decodes the superblock that was read from a copy of `slot`.
+    /// Decodes the superblock that was read from a copy of `slot` in the file `name`.
     ///
     /// # Errors
     /// Damage; another format version; another engine's file.
     pub(crate) fn decode(
         bytes: &[u8; SUPERBLOCK],
+        name: &str,
         slot: usize,
         copy: usize,
     ) -> Result<Self, StorageError> {
-        let damage = |what| StorageError::corruption(FILE_NAME, offset(slot, copy), what);
+        let damage = |what| StorageError::corruption(name, offset(slot, copy), what);
         let mut unsigned = *bytes;
         unsigned[12..16].fill(0);
         if crc32c::crc32c(&unsigned) != u32_at(bytes, 12) {
@@ -106,7 +107,7 @@ impl Superblock {
         let version = u32_at(bytes, 8);
         if version != FORMAT_VERSION {
             return Err(StorageError::FormatVersion {
-                file: FILE_NAME.into(),
+                file: name.to_owned(),
                 found: version,
                 supported: FORMAT_VERSION,
             });
@@ -173,7 +174,7 @@ mod tests {
 
     #[test]
     fn comes_back() {
-        assert_eq!(Superblock::decode(&sample().encode(), 0, 0).unwrap(), sample());
+        assert_eq!(Superblock::decode(&sample().encode(), FILE_NAME, 0, 0).unwrap(), sample());
     }
 
     #[test]
@@ -182,7 +183,7 @@ mod tests {
         for bit in 0..SUPERBLOCK * 8 {
             let mut damaged = bytes;
             damaged[bit / 8] ^= 1 << (bit % 8);
-            let found = Superblock::decode(&damaged, 0, 0);
+            let found = Superblock::decode(&damaged, FILE_NAME, 0, 0);
             assert!(matches!(found, Err(StorageError::Corruption(_))), "bit {bit}: {found:?}");
         }
     }
@@ -194,7 +195,7 @@ mod tests {
         bytes[12..16].fill(0);
         let crc = crc32c::crc32c(&bytes);
         bytes[12..16].copy_from_slice(&crc.to_le_bytes());
-        let found = Superblock::decode(&bytes, 0, 0);
+        let found = Superblock::decode(&bytes, FILE_NAME, 0, 0);
         assert!(matches!(found, Err(StorageError::FormatVersion { found: 9, .. })), "{found:?}");
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use driftdb_storage::{Damage, Result, StorageError};
+use driftdb_storage::{Damage, KeyspaceId, Result, StorageError, VerifyDepth, VerifyReport};
 
 use crate::codec::Overflow;
 use crate::engine::BtreeEngine;
-use crate::key::OwnedKey;
+use crate::key::{OwnedKey, VersionKey};
 use crate::node::{Body, Branch, Child, Leaf, PageRef};
 use crate::open::read_free_pages;
 use crate::page::PageKind;
@@ -17,16 +17,30 @@ use crate::superblock::{self, Superblock};
 
 /// Checks the superblocks, then all that the durable one reaches, then that every page is either
 /// reached or free.
-pub(crate) fn verify(engine: &BtreeEngine, found: &mut dyn FnMut(Damage)) -> Result<()> {
+/// At depth `Structure` leaves and overflow chains are not read; at `Checksums` what leaves hold is not
+/// compared with what leads to them.
+pub(crate) fn verify(
+    engine: &BtreeEngine,
+    depth: VerifyDepth,
+    report: &mut dyn VerifyReport,
+) -> Result<()> {
     // The pin keeps checkpoints from reusing what is read here.
     let (superblock, copies, _pin) = {
         let mut readers = engine.readers.lock();
-        let copies =
-            COPIES.map(|(slot, copy)| Pager::read_superblock(engine.pager.file(), slot, copy));
+        let (file, name) = (engine.pager.file(), engine.pager.name());
+        let copies = COPIES.map(|(slot, copy)| Pager::read_superblock(file, name, slot, copy));
         let (superblock, pin) = readers.pin_durable();
         (superblock, copies, pin)
     };
-    let mut check = Check { pager: &engine.pager, pages: BTreeMap::new(), complete: true, found };
+    let mut check = Check {
+        pager: &engine.pager,
+        pages: BTreeMap::new(),
+        complete: depth > VerifyDepth::Structure,
+        depth,
+        done_pages: 0,
+        used_pages: superblock.page_count - superblock.free_count,
+        report,
+    };
     check.superblocks(&superblock, copies)?;
     check.facts(&superblock)?;
     if !superblock.root.is_none() {
@@ -49,9 +63,41 @@ enum Use {
 
 /// The keys that a subtree may hold: from the first on, and below the second.
 #[derive(Debug, Clone, Default)]
-struct Bounds {
-    low: Option<OwnedKey>,
-    high: Option<OwnedKey>,
+pub(crate) struct Bounds {
+    pub(crate) low: Option<OwnedKey>,
+    pub(crate) high: Option<OwnedKey>,
+}
+
+impl Bounds {
+    /// Those of a single version.
+    pub(crate) fn around(key: VersionKey<'_>) -> Self {
+        Self { low: Some(key.to_owned()), high: Some(key.to_owned()) }
+    }
+
+    /// Those of the child at `index`, inside of these.
+    pub(crate) fn of_child(&self, branch: &Branch, index: usize) -> Self {
+        let low = match index {
+            0 => self.low.clone(),
+            _ => Some(branch.separators.key(index).to_owned()),
+        };
+        let high = match index + 1 {
+            next if next == branch.children.len() => self.high.clone(),
+            next => Some(branch.separators.key(next).to_owned()),
+        };
+        Self { low, high }
+    }
+
+    /// Adds these keys to damage. Where several keyspaces lie between the bounds, those of the first.
+    pub(crate) fn name_keys(&self, error: StorageError) -> StorageError {
+        let StorageError::Corruption(damage) = error else { return error };
+        let (low, high) = (self.low.as_ref(), self.high.as_ref());
+        let Some(space) = low.or(high).map(|key| key.space) else {
+            return StorageError::Corruption(damage);
+        };
+        let first = low.map(|low| &*low.key);
+        let last = high.filter(|high| high.space == space).map(|high| &*high.key);
+        StorageError::Corruption(damage.with_keys(KeyspaceId(space), first, last))
+    }
 }
 
 struct Check<'a> {
@@ -59,7 +105,10 @@ struct Check<'a> {
     pages: BTreeMap<u64, Use>,
     /// Whether everything that should be reached was.
     complete: bool,
-    found: &'a mut dyn FnMut(Damage),
+    depth: VerifyDepth,
+    done_pages: u64,
+    used_pages: u64,
+    report: &'a mut dyn VerifyReport,
 }
 
 impl Check<'_> {
@@ -69,7 +118,7 @@ impl Check<'_> {
             Ok(whole) => Ok(ControlFlow::Continue(whole)),
             Err(StorageError::Corruption(damage)) => {
                 self.complete = false;
-                (self.found)(damage);
+                self.report.damage(damage);
                 Ok(ControlFlow::Break(()))
             }
             Err(error) => Err(error),
@@ -78,7 +127,7 @@ impl Check<'_> {
 
     fn damage(&mut self, page: u64, what: &str) {
         if let StorageError::Corruption(damage) = self.pager.damage(page, what) {
-            (self.found)(damage);
+            self.report.damage(damage);
         }
     }
 
@@ -89,11 +138,7 @@ impl Check<'_> {
             {
                 let at = superblock::offset(slot, copy);
                 let what = "superblock older than the switch before the last";
-                if let StorageError::Corruption(damage) =
-                    StorageError::corruption(superblock::FILE_NAME, at, what)
-                {
-                    (self.found)(damage);
-                }
+                self.report.damage(Damage::new(self.pager.name(), at, what));
             }
         }
         Ok(())
@@ -126,10 +171,16 @@ impl Check<'_> {
     }
 
     fn node(&mut self, at: PageRef, level: u8, bounds: &Bounds) -> Result<()> {
-        let node = self.pager.read_node(at, level);
+        if level == 0 && self.depth == VerifyDepth::Structure {
+            return Ok(());
+        }
+        let node = self.pager.read_node(at, level).map_err(|error| bounds.name_keys(error));
         let ControlFlow::Continue(node) = self.whole(node)? else { return Ok(()) };
         let location = node.location.get().expect("a node that was read has a location");
         location.pages().for_each(|page| self.claim(page, Use::Reached));
+        self.done_pages = self.used_pages.min(self.done_pages + 1);
+        let page_size = self.pager.page_size as u64;
+        self.report.progress(self.done_pages * page_size, self.used_pages * page_size);
         match &node.body {
             Body::Leaf(leaf) => self.leaf(at, leaf, bounds),
             Body::Branch(branch) => self.branch(at, branch, level, bounds),
@@ -138,13 +189,16 @@ impl Check<'_> {
 
     fn leaf(&mut self, at: PageRef, leaf: &Leaf, bounds: &Bounds) -> Result<()> {
         for slot in leaf.entries.iter() {
+            let is_compared = self.depth == VerifyDepth::Full;
             let below = bounds.low.as_ref().is_some_and(|low| slot.key < low.borrow());
             let above = bounds.high.as_ref().is_some_and(|high| slot.key >= high.borrow());
-            if below || above {
+            if is_compared && (below || above) {
                 self.damage(at.page, "key outside of the range that its branches give the leaf");
             }
             if slot.tag == Tag::Overflow {
                 let chain = self.pager.read_overflow(Overflow::decode(slot.value));
+                let own = Bounds::around(slot.key);
+                let chain = chain.map_err(|error| own.name_keys(error));
                 if let ControlFlow::Continue(chain) = self.whole(chain)? {
                     chain.location.pages().for_each(|page| self.claim(page, Use::Reached));
                 }
@@ -155,14 +209,7 @@ impl Check<'_> {
 
     fn branch(&mut self, at: PageRef, branch: &Branch, level: u8, bounds: &Bounds) -> Result<()> {
         for (index, child) in branch.children.iter().enumerate() {
-            let low = match index {
-                0 => bounds.low.clone(),
-                _ => Some(branch.separators.key(index).to_owned()),
-            };
-            let high = match index + 1 {
-                next if next == branch.children.len() => bounds.high.clone(),
-                next => Some(branch.separators.key(next).to_owned()),
-            };
+            let Bounds { low, high } = bounds.of_child(branch, index);
             if low.is_some() && high.is_some() && low >= high {
                 self.damage(at.page, "separators outside of the range of the branch");
             }

@@ -1,5 +1,6 @@
 //! The engine: opening, applying, and the contract's calls.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,8 +8,8 @@ use std::sync::Arc;
 use driftdb_env::sync::Mutex;
 use driftdb_env::{Env, kernel};
 use driftdb_storage::{
-    BackupReport, Commit, Damage, Engine, EngineOptions, LogBarrier, Maintained, Result,
-    RetentionPolicy, StorageError, VerifyDepth, VerifyReport, WriteBatch, expand_range_deletes,
+    BackupReport, Commit, Engine, EngineOptions, LogBarrier, Maintained, Result, RetentionPolicy,
+    StorageError, VerifyDepth, VerifyReport, WriteBatch, expand_range_deletes,
 };
 
 use crate::cache::BlockCache;
@@ -37,7 +38,7 @@ pub struct LsmEngine {
     /// Held while a batch goes in and while a memtable is frozen.
     writer: Mutex<()>,
     /// Held during a step. Taken before `writer`.
-    maintenance: Mutex<Maintenance>,
+    pub(crate) maintenance: Mutex<Maintenance>,
 }
 
 impl std::fmt::Debug for LsmEngine {
@@ -51,7 +52,9 @@ impl LsmEngine {
     pub(crate) fn freeze(&self) {
         let _writer = self.writer.lock();
         if self.present.version().active.last().is_some() {
-            self.present.update(|present| present.version = Arc::new(present.version.freeze()));
+            self.present.update(|present| {
+                present.version = Arc::new(present.version.freeze(self.options.write_buffer_bytes));
+            });
         }
     }
 
@@ -80,7 +83,7 @@ impl Engine for LsmEngine {
         let tables = manifest.tables.iter();
         let tables = tables.map(|&meta| Table::open(env, dir, meta, &context).map(Arc::new));
         let version = Version {
-            active: Arc::new(Memtable::default()),
+            active: Arc::new(Memtable::new(options.write_buffer_bytes)),
             frozen: Vec::new(),
             tables: tables.collect::<Result<_>>()?,
             keyspaces: Arc::new(manifest.keyspaces.clone()),
@@ -124,16 +127,30 @@ impl Engine for LsmEngine {
         let version = self.present.version();
         let keyspaces = keyspaces::check_batch(&version.keyspaces, batch, at.ts)?.map(Arc::new);
         let expanded = expand_range_deletes(batch, &LsmSnapshot::new(self.present.get()))?;
-        version.active.insert(expanded.as_ref().unwrap_or(batch), at);
-        let is_full = version.active.bytes() >= self.options.write_buffer_bytes;
+        let batch = expanded.map_or(Cow::Borrowed(batch), Cow::Owned);
+        let buffer_bytes = self.options.write_buffer_bytes;
+        let large = if Memtable::is_large(&batch, buffer_bytes) {
+            Some(Arc::new(Memtable::of_batch(batch.into_owned(), at)))
+        } else {
+            version.active.insert(&batch, at);
+            None
+        };
+        let freezes = large.is_some() || version.active.is_full();
         kernel::preemption_point("lsm.apply-before-publish");
         self.present.update(|present| {
             present.applied = at;
-            if keyspaces.is_none() && !is_full {
+            if keyspaces.is_none() && !freezes {
                 return;
             }
-            let mut next =
-                if is_full { present.version.freeze() } else { Version::clone(&present.version) };
+            let mut next = if freezes {
+                present.version.freeze(buffer_bytes)
+            } else {
+                Version::clone(&present.version)
+            };
+            if let Some(large) = large {
+                // Newer than all that was there, older than all that comes.
+                next.frozen.insert(0, large);
+            }
             if let Some(keyspaces) = keyspaces {
                 next.keyspaces = keyspaces;
             }
@@ -164,27 +181,12 @@ impl Engine for LsmEngine {
         Ok(self.durable())
     }
 
-    fn backup(&self, _dir: &Path, _base: Option<&Path>) -> Result<BackupReport> {
-        Err(StorageError::Internal("interim".to_owned()))
+    fn backup(&self, dir: &Path, base: Option<&Path>) -> Result<BackupReport> {
+        self.back_up(dir, base)
     }
 
-    fn verify(&self, _depth: VerifyDepth, report: &mut dyn VerifyReport) -> Result<()> {
-        let found: &mut dyn FnMut(Damage) = &mut |damage| report.damage(damage);
-        // No step may replace the manifest between reading it and comparing.
-        let state = self.maintenance.lock();
-        match manifest::load(&self.env, &self.dir) {
-            Ok(Some(on_disk)) if on_disk.generation == state.manifest.generation => {}
-            Ok(_) => {
-                let file = self.dir.join(manifest::NAME).display().to_string();
-                let what = "the manifest is not the one that was written last";
-                found(Damage::new(file, 0, what));
-            }
-            Err(StorageError::Corruption(damage)) => found(damage),
-            Err(other) => return Err(other),
-        }
-        drop(state);
-        let version = self.present.version();
-        version.tables.iter().try_for_each(|table| table::check_table(table, found))
+    fn verify(&self, depth: VerifyDepth, report: &mut dyn VerifyReport) -> Result<()> {
+        self.check(depth, report)
     }
 
     fn stats(&self, out: &mut dyn FnMut(&'static str, u64)) {
@@ -198,7 +200,7 @@ impl Engine for LsmEngine {
     }
 }
 
-fn names_in(env: &Env, dir: &Path) -> Result<Vec<String>> {
+pub(crate) fn names_in(env: &Env, dir: &Path) -> Result<Vec<String>> {
     let entries = env.disk().list(dir)?;
     Ok(entries.into_iter().filter(|entry| !entry.is_dir).map(|entry| entry.name).collect())
 }
@@ -219,10 +221,8 @@ fn create(env: &Env, dir: &Path) -> Result<Manifest> {
         });
     }
     let manifest = Manifest { next_file_id: 1, ..Manifest::default() };
-    match manifest::save(env, dir, &manifest) {
-        Ok(_) => Ok(manifest),
-        Err(Failure::Undone(error) | Failure::Unknown(error)) => Err(error),
-    }
+    manifest::save(env, dir, &manifest).map_err(Failure::into_error)?;
+    Ok(manifest)
 }
 
 /// Removes what a crash left: tables that the manifest does not name, and a manifest not yet

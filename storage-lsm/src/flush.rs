@@ -42,7 +42,7 @@ impl LsmEngine {
 
     fn flush(&self, state: &mut Maintenance, memtable: &Memtable) -> Step<()> {
         kernel::preemption_point("lsm.flush-begin");
-        let table = if memtable.read().spaces.is_empty() {
+        let table = if memtable.entries().next().is_none() {
             None
         } else {
             let mut writer = self.new_table(state)?;
@@ -74,16 +74,8 @@ impl LsmEngine {
     }
 
     fn write(&self, writer: &mut TableWriter, memtable: &Memtable) -> Step<Arc<Table>> {
-        {
-            // The memtable is frozen: nobody waits to write.
-            let contents = memtable.read();
-            for (&space, keys) in &contents.spaces {
-                for (key, chain) in keys {
-                    for version in chain.versions() {
-                        writer.add(space, version.entry(key))?;
-                    }
-                }
-            }
+        for (space, entry) in memtable.entries() {
+            writer.add(space, entry)?;
         }
         let meta = writer.finish(Timestamp::MIN)?;
         if planted!("lsm.manifest-before-table-sync") {

@@ -21,6 +21,15 @@ pub(crate) enum Failure {
     Unknown(StorageError),
 }
 
+impl Failure {
+    /// What went wrong, for a caller to whom the state on disk makes no difference.
+    pub(crate) fn into_error(self) -> StorageError {
+        match self {
+            Self::Undone(error) | Self::Unknown(error) => error,
+        }
+    }
+}
+
 impl<E: Into<StorageError>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Undone(error.into())

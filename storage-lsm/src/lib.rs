@@ -23,6 +23,7 @@
 //! Files and bytes: `docs/formats/lsm.md`. Sources: \[ONeil96\] for the tree, \[Luo20\] for merges
 //! of adjacent runs (tiering), research/storage.md 1.4 and 3 for versions and faults.
 
+mod backup;
 mod cache;
 mod cursor;
 mod engine;
@@ -31,16 +32,20 @@ mod format;
 mod health;
 mod history;
 mod keyspaces;
+mod loader;
 mod maintenance;
 mod manifest;
 mod memtable;
 mod merge;
+mod salvage;
 mod snapshot;
 mod span;
 mod stats;
 mod table;
+mod verify;
 mod version;
 
 pub use cursor::LsmCursor;
 pub use engine::LsmEngine;
+pub use loader::LsmLoader;
 pub use snapshot::LsmSnapshot;

@@ -1,29 +1,44 @@
 //! The memtable: the newest commits, in memory, in order.
 //!
-//! Per keyspace an ordered map from key to its chain of versions, behind one reader-writer latch.
-//! One writer appends; any number of readers look in. A reader never sees a batch in part, because
-//! it ignores versions newer than its snapshot, and a snapshot is made only between batches.
+//! Usually a skip list in an arena (`list.rs`, `arena.rs`): one writer adds versions, any number of
+//! readers look in without a latch. A batch too large for that becomes a run by itself (`sorted.rs`).
+//! A reader never sees a batch in part, because it ignores versions newer than its snapshot, and a
+//! snapshot is made only between batches.
 //!
-//! Cost: a point read is one shared latch, one search, no allocation. A scan copies bounded
-//! stretches out (`source.rs`), so that it never holds the latch for long.
+//! Cost: a point read is a look-up in a hash index (`index.rs`), no latch, no allocation, one copy of the
+//! value. A scan
+//! (`source.rs`) lends keys and values where they lie. Adding a version costs a search and two
+//! copies into the arena. Memory: the arena in use, to the word.
 
-mod key;
+mod arena;
+mod index;
+mod list;
+mod order;
+mod sorted;
 mod source;
+mod sync;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use driftdb_env::sync::{RwLock, RwLockReadGuard};
-use driftdb_storage::{Commit, Entry, KeyspaceId, Operation, Timestamp, WriteBatch};
+use driftdb_env::sync::Mutex;
+use driftdb_storage::{Commit, Entry, KeyspaceId, Lsn, Operation, Timestamp, WriteBatch};
 
-use key::Key;
+use index::{Index, Lookup};
+use list::{EMPTY_BYTES, List, MAX_OVERHEAD_BYTES, Version, Writer};
+use order::Probe;
+use sorted::SortedBatch;
 pub(crate) use source::MemtableSource;
 
-/// What an entry costs beside its key and value: map node, chain, allocator headers.
-const ENTRY_OVERHEAD_BYTES: usize = 96;
-
-/// Operations inserted per latch, so that readers wait for a bounded time behind a large batch.
-const OPERATIONS_PER_LATCH: usize = 64;
+/// Of the write buffer, the part that one batch may take in a list.
+const BATCH_SHARE: usize = 4;
+/// A smaller batch never becomes a run of its own: tables are not worth their files.
+const MIN_LARGE_BATCH_BYTES: usize = 4 << 10;
+/// A larger one always does; keys and values in a list therefore fit its fields.
+const MAX_BATCH_BYTES: usize = 128 << 20;
+/// A list is frozen here at the latest: its positions count words in 32 bits.
+const MAX_LIST_BYTES: usize = 16 << 30;
 
 /// A version found for a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,92 +47,90 @@ pub(crate) enum Found {
     Tombstone(Timestamp),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Memtable {
-    contents: RwLock<Contents>,
+    contents: Contents,
+}
+
+#[derive(Debug)]
+enum Contents {
+    Growing(Growing),
+    Batch(SortedBatch),
+}
+
+/// A list with its index of keys, and the writer of both: the list's, and the keys in the index.
+#[derive(Debug)]
+struct Growing {
+    list: List,
+    index: Index,
+    writer: Mutex<(Writer, usize)>,
+    /// The writer's count, for everyone.
     bytes: AtomicUsize,
+    last_lsn: AtomicU64,
+    last_ts: AtomicU64,
+    /// What it is full at.
+    limit_bytes: usize,
 }
 
-/// What is under the latch.
-#[derive(Debug, Default)]
-pub(crate) struct Contents {
-    pub(crate) spaces: BTreeMap<KeyspaceId, Keys>,
-    last: Option<Commit>,
+/// A version in a memtable.
+#[derive(Debug, Clone, Copy)]
+struct Place(usize);
+
+/// What a batch takes in a list at most.
+fn footprint_bytes(batch: &WriteBatch) -> usize {
+    batch.as_bytes().len().saturating_add(batch.len().saturating_mul(MAX_OVERHEAD_BYTES))
 }
 
-pub(crate) type Keys = BTreeMap<Key, Chain>;
-
-/// The versions of one key. Most keys have one; it needs no allocation of its own.
-#[derive(Debug)]
-pub(crate) struct Chain {
-    newest: Version,
-    /// Ascending by timestamp, all older than `newest`.
-    older: Vec<Version>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Version {
-    pub(crate) ts: Timestamp,
-    pub(crate) value: Option<Box<[u8]>>,
-}
-
-impl Version {
-    /// As an entry of `key`.
-    pub(crate) fn entry<'a>(&'a self, key: &'a [u8]) -> Entry<'a> {
-        Entry { key, ts: self.ts, value: self.value.as_deref() }
-    }
-}
-
-impl Chain {
-    /// Adds a version at least as new as all others; one of the same time is replaced.
-    fn push(&mut self, version: Version) {
-        assert!(version.ts >= self.newest.ts, "commits are applied in order");
-        if version.ts == self.newest.ts {
-            self.newest = version;
-        } else {
-            self.older.push(std::mem::replace(&mut self.newest, version));
-        }
-    }
-
-    /// The newest version at or below `ts`.
-    fn at(&self, ts: Timestamp) -> Option<&Version> {
-        if self.newest.ts <= ts {
-            return Some(&self.newest);
-        }
-        let newer = self.older.partition_point(|version| version.ts <= ts);
-        self.older[..newer].last()
-    }
-
-    /// Newest first.
-    pub(crate) fn versions(&self) -> impl Iterator<Item = &Version> {
-        std::iter::once(&self.newest).chain(self.older.iter().rev())
-    }
-
-    /// Newest first, from the newest at or below `ts` on.
-    fn versions_at(&self, ts: Timestamp) -> impl Iterator<Item = &Version> {
-        let newest = (self.newest.ts <= ts).then_some(&self.newest);
-        let count = match newest {
-            Some(_) => self.older.len(),
-            None => self.older.partition_point(|version| version.ts <= ts),
-        };
-        newest.into_iter().chain(self.older[..count].iter().rev())
-    }
+/// What one batch may take in a list.
+fn batch_limit_bytes(write_buffer_bytes: usize) -> usize {
+    (write_buffer_bytes / BATCH_SHARE).clamp(MIN_LARGE_BATCH_BYTES, MAX_BATCH_BYTES)
 }
 
 impl Memtable {
-    /// Adds a batch whose operations have been checked.
+    /// An empty one, to be frozen when it holds `write_buffer_bytes`.
+    pub(crate) fn new(write_buffer_bytes: usize) -> Self {
+        let limit_bytes = write_buffer_bytes.min(MAX_LIST_BYTES);
+        // One batch may come when all but a byte is in use.
+        let capacity_bytes = limit_bytes + batch_limit_bytes(write_buffer_bytes) + EMPTY_BYTES;
+        let (list, writer) = List::new(capacity_bytes);
+        let growing = Growing {
+            list,
+            index: Index::new(capacity_bytes),
+            writer: Mutex::new((writer, 0)),
+            bytes: AtomicUsize::new(0),
+            last_lsn: AtomicU64::new(0),
+            last_ts: AtomicU64::new(0),
+            limit_bytes,
+        };
+        Self { contents: Contents::Growing(growing) }
+    }
+
+    /// A batch whose operations have been checked, as a memtable that is full.
+    pub(crate) fn of_batch(batch: WriteBatch, at: Commit) -> Self {
+        Self { contents: Contents::Batch(SortedBatch::new(batch, at)) }
+    }
+
+    /// Whether a batch should become a memtable by itself.
+    pub(crate) fn is_large(batch: &WriteBatch, write_buffer_bytes: usize) -> bool {
+        footprint_bytes(batch) > batch_limit_bytes(write_buffer_bytes)
+    }
+
+    /// Adds a batch whose operations have been checked, and which is not large.
     pub(crate) fn insert(&self, batch: &WriteBatch, at: Commit) {
-        let mut operations = batch.operations().peekable();
-        let mut added_bytes = 0;
-        while operations.peek().is_some() {
-            let mut contents = self.contents.write();
-            for operation in operations.by_ref().take(OPERATIONS_PER_LATCH) {
-                added_bytes += contents.insert(operation, at.ts);
-            }
+        match &self.contents {
+            Contents::Growing(growing) => growing.insert(batch, at),
+            Contents::Batch(_) => panic!("a batch of its own takes no other"),
         }
-        self.contents.write().last = Some(at);
-        // Relaxed: only the writer decides by it; others report it.
-        self.bytes.fetch_add(added_bytes, Ordering::Relaxed);
+    }
+
+    /// Whether it is to be frozen.
+    pub(crate) fn is_full(&self) -> bool {
+        match &self.contents {
+            Contents::Growing(growing) => {
+                growing.bytes.load(Ordering::Relaxed) >= growing.limit_bytes
+            }
+            Contents::Batch(_) => true,
+        }
     }
 
     /// The newest version at or below `ts`; a value is appended to `out`.
@@ -129,9 +142,8 @@ impl Memtable {
         ts: Timestamp,
         out: &mut Vec<u8>,
     ) -> Option<Found> {
-        let contents = self.contents.read();
-        let version = contents.spaces.get(&space)?.get(key)?.at(ts)?;
-        Some(match &version.value {
+        let version = self.version_at(space, key, ts)?;
+        Some(match version.value {
             Some(value) => {
                 out.extend_from_slice(value);
                 Found::Value(version.ts)
@@ -142,95 +154,164 @@ impl Memtable {
 
     /// The timestamp of the newest version at or below `ts`, tombstones included.
     pub(crate) fn newest(&self, space: KeyspaceId, key: &[u8], ts: Timestamp) -> Option<Timestamp> {
-        let contents = self.contents.read();
-        Some(contents.spaces.get(&space)?.get(key)?.at(ts)?.ts)
+        self.version_at(space, key, ts).map(|version| version.ts)
     }
 
-    /// The last commit it holds; `None` if no batch came yet.
+    /// The last commit it holds; `None` if no batch came yet. For the writer, and once frozen for all.
     pub(crate) fn last(&self) -> Option<Commit> {
-        self.contents.read().last
+        match &self.contents {
+            Contents::Growing(growing) => growing.last(),
+            Contents::Batch(batch) => Some(batch.commit()),
+        }
     }
 
+    /// The memory in use.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// Everything in it, while the guard lives. For frozen memtables: a writer would wait.
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Contents> {
-        self.contents.read()
-    }
-}
-
-impl Contents {
-    /// Returns the bytes that this cost.
-    fn insert(&mut self, operation: Operation<'_>, ts: Timestamp) -> usize {
-        let (space, key, value) = match operation {
-            Operation::Put { space, key, value } => (space, key, Some(value)),
-            Operation::Delete { space, key } => (space, key, None),
-            // Range deletes have been spelled out.
-            Operation::DeleteRange { .. }
-            | Operation::CreateKeyspace(_)
-            | Operation::DropKeyspace(_) => return 0,
-        };
-        let version = Version { ts, value: value.map(Box::from) };
-        let size = value.map_or(0, <[u8]>::len) + ENTRY_OVERHEAD_BYTES;
-        let keys = self.spaces.entry(space).or_default();
-        if let Some(chain) = keys.get_mut(key) {
-            chain.push(version);
-            size
-        } else {
-            keys.insert(Key::from(key), Chain { newest: version, older: Vec::new() });
-            size + key.len()
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use driftdb_storage::Lsn;
-
-    use super::*;
-
-    const A: KeyspaceId = KeyspaceId(1);
-
-    fn commit(n: u64) -> Commit {
-        Commit { lsn: Lsn(n), ts: Timestamp(n) }
-    }
-
-    #[test]
-    fn a_key_answers_at_every_time() {
-        let memtable = Memtable::default();
-        for (n, value) in [(2, Some(b"two")), (4, None), (6, Some(b"six"))] {
-            let mut batch = WriteBatch::new();
-            match value {
-                Some(value) => batch.put(A, b"k", value),
-                None => batch.delete(A, b"k"),
+        match &self.contents {
+            // Relaxed: only the writer decides by it; others report it.
+            Contents::Growing(growing) => {
+                growing.bytes.load(Ordering::Relaxed) + growing.index.size_bytes()
             }
-            memtable.insert(&batch, commit(n));
+            Contents::Batch(batch) => batch.used_bytes(),
         }
-        let get = |ts| {
-            let mut out = Vec::new();
-            (memtable.get(A, b"k", Timestamp(ts), &mut out), out)
-        };
-        assert_eq!(get(1), (None, vec![]));
-        assert_eq!(get(3), (Some(Found::Value(Timestamp(2))), b"two".to_vec()));
-        assert_eq!(get(5), (Some(Found::Tombstone(Timestamp(4))), vec![]));
-        assert_eq!(get(9), (Some(Found::Value(Timestamp(6))), b"six".to_vec()));
-        assert_eq!(memtable.newest(A, b"k", Timestamp(5)), Some(Timestamp(4)));
-        assert_eq!(memtable.last(), Some(commit(6)));
     }
 
-    #[test]
-    fn the_last_write_of_a_batch_counts() {
-        let memtable = Memtable::default();
-        let mut batch = WriteBatch::new();
-        batch.put(A, b"k", b"first");
-        batch.delete(A, b"k");
-        batch.put(A, b"k", b"last");
-        memtable.insert(&batch, commit(3));
-        let mut out = Vec::new();
-        assert_eq!(memtable.get(A, b"k", Timestamp(3), &mut out), Some(Found::Value(Timestamp(3))));
-        assert_eq!(out, b"last");
-        assert_eq!(memtable.read().spaces[&A][&b"k"[..]].versions().count(), 1);
+    /// All versions in order. For frozen memtables: others still grow.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (KeyspaceId, Entry<'_>)> {
+        let places = std::iter::successors(self.first(), |&place| self.next(place));
+        places.map(|place| {
+            let Version { space, key, ts, value } = self.version(place);
+            (space, Entry { key, ts, value })
+        })
+    }
+
+    #[inline]
+    fn version_at(&self, space: KeyspaceId, key: &[u8], ts: Timestamp) -> Option<Version<'_>> {
+        let probe = Probe::new(space, key, ts);
+        match &self.contents {
+            Contents::Growing(growing) => {
+                growing.newest_at(probe).map(|node| growing.list.version(node))
+            }
+            Contents::Batch(batch) => {
+                let version = batch.version(batch.first_at(probe)?);
+                (version.space == space && version.key == key).then_some(version)
+            }
+        }
+    }
+
+    /// The first version at or after `probe`.
+    #[inline]
+    fn first_at(&self, probe: Probe<'_>) -> Option<Place> {
+        match &self.contents {
+            Contents::Growing(growing) => growing.list.first_at(probe),
+            Contents::Batch(batch) => batch.first_at(probe),
+        }
+        .map(Place)
+    }
+
+    /// The last version before `probe`.
+    fn last_before(&self, probe: Probe<'_>) -> Option<Place> {
+        match &self.contents {
+            Contents::Growing(growing) => growing.list.last_before(probe),
+            Contents::Batch(batch) => batch.last_before(probe),
+        }
+        .map(Place)
+    }
+
+    fn first(&self) -> Option<Place> {
+        match &self.contents {
+            Contents::Growing(growing) => growing.list.first(),
+            Contents::Batch(batch) => batch.first(),
+        }
+        .map(Place)
+    }
+
+    #[inline]
+    fn next(&self, place: Place) -> Option<Place> {
+        match &self.contents {
+            Contents::Growing(growing) => growing.list.next(place.0),
+            Contents::Batch(batch) => batch.next(place.0),
+        }
+        .map(Place)
+    }
+
+    fn previous(&self, place: Place) -> Option<Place> {
+        match &self.contents {
+            Contents::Growing(growing) => growing.list.previous(place.0),
+            Contents::Batch(batch) => batch.previous(place.0),
+        }
+        .map(Place)
+    }
+
+    #[inline]
+    fn is_before(&self, place: Place, probe: Probe<'_>) -> bool {
+        match &self.contents {
+            Contents::Growing(growing) => growing.list.compare(place.0, probe),
+            Contents::Batch(batch) => batch.compare(place.0, probe),
+        }
+        .is_lt()
+    }
+
+    #[inline]
+    fn version(&self, place: Place) -> Version<'_> {
+        match &self.contents {
+            Contents::Growing(growing) => growing.list.version(place.0),
+            Contents::Batch(batch) => batch.version(place.0),
+        }
+    }
+}
+
+/// Versions of a key passed one by one before a search takes over.
+const MAX_WALK: usize = 8;
+
+impl Growing {
+    /// The version of `probe`'s key that is the newest at or below its time.
+    #[inline]
+    fn newest_at(&self, probe: Probe<'_>) -> Option<usize> {
+        let is_same_key = |node| self.list.is_of_key(node, probe);
+        let space = KeyspaceId(probe.space as u32);
+        match self.index.get(index::hash(space, probe.key), is_same_key) {
+            Lookup::Absent => return None,
+            Lookup::Newest(mut node) => {
+                // Older versions follow it, newest first.
+                for _ in 0..MAX_WALK {
+                    if self.list.time(node) <= probe.ts {
+                        return Some(node);
+                    }
+                    node = self.list.next(node).filter(|next| is_same_key(*next))?;
+                }
+            }
+            Lookup::Unknown => {}
+        }
+        self.list.first_at(probe).filter(|node| is_same_key(*node))
+    }
+
+    fn insert(&self, batch: &WriteBatch, at: Commit) {
+        let (writer, key_count) = &mut *self.writer.lock();
+        for operation in batch.operations() {
+            let (space, key, value) = match operation {
+                Operation::Put { space, key, value } => (space, key, Some(value)),
+                Operation::Delete { space, key } => (space, key, None),
+                // Range deletes have been spelled out.
+                Operation::DeleteRange { .. }
+                | Operation::CreateKeyspace(_)
+                | Operation::DropKeyspace(_) => continue,
+            };
+            let probe = Probe::new(space, key, at.ts);
+            let node = self.list.insert(writer, probe, value);
+            let is_same_key = |other| self.list.is_of_key(other, probe);
+            self.index.put(key_count, index::hash(space, key), node, is_same_key);
+        }
+        // Relaxed: readers of these come by the memtable through a latch, after it is frozen.
+        self.last_lsn.store(at.lsn.0, Ordering::Relaxed);
+        self.last_ts.store(at.ts.0, Ordering::Relaxed);
+        self.bytes.store(writer.used_bytes(), Ordering::Relaxed);
+    }
+
+    fn last(&self) -> Option<Commit> {
+        let ts = Timestamp(self.last_ts.load(Ordering::Relaxed));
+        let lsn = Lsn(self.last_lsn.load(Ordering::Relaxed));
+        // No commit has the smallest timestamp.
+        (ts > Timestamp::MIN).then_some(Commit { lsn, ts })
     }
 }

@@ -128,6 +128,40 @@ impl Table {
         Ok(Self { meta, name, file, context: Arc::clone(context), index })
     }
 
+    /// What a table says of itself, for a salvage that has no manifest.
+    ///
+    /// # Errors
+    /// I/O; damage to preamble, footer or index.
+    pub(crate) fn describe(
+        env: &Env,
+        dir: &Path,
+        file_id: u64,
+        context: &Arc<TableContext>,
+    ) -> Result<TableMeta> {
+        let path = path_of(dir, file_id);
+        let file = env.disk().open(&path, OpenHow::Read, FileKind::Table)?;
+        let meta = TableMeta {
+            file_id,
+            size_bytes: file.len()?,
+            entry_count: 0,
+            key_count: 0,
+            tombstone_count: 0,
+            min_ts: Timestamp::MIN,
+            max_ts: Timestamp::MIN,
+            folded_to: Timestamp::MIN,
+        };
+        let table = Self::open(env, dir, meta, context)?;
+        let footer = table.read_footer()?;
+        Ok(TableMeta {
+            entry_count: footer.entry_count,
+            key_count: footer.key_count,
+            tombstone_count: footer.tombstone_count,
+            min_ts: footer.min_ts,
+            max_ts: footer.max_ts,
+            ..meta
+        })
+    }
+
     pub(crate) fn meta(&self) -> &TableMeta {
         &self.meta
     }
@@ -231,19 +265,8 @@ impl Table {
     }
 
     fn read_index(&self) -> Result<Index> {
-        let fixed = (PREAMBLE_BYTES + FOOTER_FRAME_BYTES) as u64;
-        let Some(footer_offset) = self.meta.size_bytes.checked_sub(FOOTER_FRAME_BYTES as u64)
-        else {
-            return Err(self.damage(0, "the file is too short for a table"));
-        };
-        if self.meta.size_bytes < fixed {
-            return Err(self.damage(0, "the file is too short for a table"));
-        }
-        let head = format::read_exact(&*self.file, &self.name, 0, PREAMBLE_BYTES)?;
-        format::check_preamble(&head, FileType::Table, self.meta.file_id, &self.name)?;
-        let len = FOOTER_FRAME_BYTES as u32;
-        let frame = self.read_frame(FrameKind::Footer, footer_offset, len, Footer::check)?;
-        let footer = Footer::decode(&frame);
+        let footer_offset = self.footer_offset()?;
+        let footer = self.read_footer()?;
         if !footer.agrees_with(&self.meta) {
             return Err(self.damage(footer_offset, "the footer disagrees with the manifest"));
         }
@@ -254,6 +277,24 @@ impl Table {
         let (offset, len) = (footer.index_offset, footer.index_len);
         let frame = self.read_frame(FrameKind::Index, offset, len, |_| Ok(()))?;
         Index::parse(frame, footer.index_offset).map_err(|what| self.damage(offset, what))
+    }
+
+    /// Where the footer is, if the file is long enough for one.
+    fn footer_offset(&self) -> Result<u64> {
+        let fixed = (PREAMBLE_BYTES + FOOTER_FRAME_BYTES) as u64;
+        if self.meta.size_bytes < fixed {
+            return Err(self.damage(0, "the file is too short for a table"));
+        }
+        Ok(self.meta.size_bytes - FOOTER_FRAME_BYTES as u64)
+    }
+
+    fn read_footer(&self) -> Result<Footer> {
+        let footer_offset = self.footer_offset()?;
+        let head = format::read_exact(&*self.file, &self.name, 0, PREAMBLE_BYTES)?;
+        format::check_preamble(&head, FileType::Table, self.meta.file_id, &self.name)?;
+        let len = FOOTER_FRAME_BYTES as u32;
+        let frame = self.read_frame(FrameKind::Footer, footer_offset, len, Footer::check)?;
+        Ok(Footer::decode(&frame))
     }
 
     /// A data block, from the cache or the disk.

@@ -31,11 +31,13 @@ impl Version {
         std::iter::once(&self.active).chain(&self.frozen)
     }
 
-    /// With the active memtable frozen and a new one in its place.
-    pub(crate) fn freeze(&self) -> Self {
+    /// With the active memtable, if it holds a commit, frozen and a new one in its place.
+    pub(crate) fn freeze(&self, write_buffer_bytes: usize) -> Self {
         let mut next = self.clone();
-        let full = std::mem::take(&mut next.active);
-        next.frozen.insert(0, full);
+        if next.active.last().is_some() {
+            let empty = Arc::new(Memtable::new(write_buffer_bytes));
+            next.frozen.insert(0, std::mem::replace(&mut next.active, empty));
+        }
         next
     }
 }

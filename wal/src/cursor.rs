@@ -97,6 +97,15 @@ impl SegmentCursor {
     /// durable. If there is one, what stands at the cursor is damage and not the end of the log.
     pub(crate) fn find_promise(&self, limit: u64) -> Result<Option<u64>> {
         let Some(tail) = self.header.lsn_at(self.offset) else { return Ok(None) };
+        self.find_head(limit, |head| head.synced > tail)
+    }
+
+    /// The offset of the first record head past the cursor that is accepted.
+    pub(crate) fn find_head(
+        &self,
+        limit: u64,
+        accepts: impl Fn(&RecordHead) -> bool,
+    ) -> Result<Option<u64>> {
         let mut probe = Self::new(Arc::clone(&self.segment), self.header);
         probe.offset = self.offset + 1;
         while limit.saturating_sub(probe.offset) >= RECORD_HEAD_BYTES as u64 {
@@ -109,7 +118,7 @@ impl SegmentCursor {
                 let Some(start) = self.header.lsn_at(offset) else { return Ok(None) };
                 let head = head.first_chunk().expect("a window has this size");
                 let head = RecordHead::decode(head, &self.header, start);
-                if head.is_some_and(|head| head.synced > tail) {
+                if head.is_some_and(|head| accepts(&head)) {
                     return Ok(Some(offset));
                 }
             }

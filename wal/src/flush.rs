@@ -67,15 +67,18 @@ impl Log {
     /// Writes and syncs what goes to one segment; then it is acknowledged.
     fn write_chunk(&self, chunk: &Chunk) -> Result<()> {
         preemption_point("wal.before-write");
-        chunk.segment.file.write_at(chunk.offset, &chunk.bytes)?;
-        self.counts.bytes.fetch_add(chunk.bytes.len() as u64, Ordering::Relaxed);
-        preemption_point("wal.written-not-synced");
-        if !planted!("wal.ack-before-sync") {
-            let synced = chunk.segment.file.sync_data();
+        if planted!("wal.ack-before-sync") {
+            chunk.segment.file.write_at(chunk.offset, &chunk.bytes)?;
+        } else {
+            let written = chunk.segment.file.write_sync(chunk.offset, &chunk.bytes);
             self.counts.syncs.fetch_add(1, Ordering::Relaxed);
             if !planted!("wal.sync-error-swallowed") {
-                synced?;
+                written?;
             }
+        }
+        self.counts.bytes.fetch_add(chunk.bytes.len() as u64, Ordering::Relaxed);
+        if chunk.offset == 0 {
+            self.note_begun(&chunk.segment)?;
         }
         preemption_point("wal.synced-not-published");
         let mut state = self.state.lock();

@@ -18,6 +18,7 @@
 //! Format: `docs/formats/wal.md`. Sources: research/storage.md D10, D11, 3.3-3.5; [Mohan92] for the
 //! rule that the log comes first, [DeWitt84] for group commit, [Rebello20] for failed syncs.
 
+mod begun;
 mod cursor;
 mod flush;
 mod format;
@@ -25,6 +26,7 @@ mod log;
 mod options;
 mod reader;
 mod recovery;
+mod salvage;
 mod segment;
 mod verify;
 
@@ -35,9 +37,11 @@ use std::sync::atomic::Ordering;
 use driftdb_env::Env;
 use driftdb_storage::{LogBarrier, Lsn, Result, StorageError};
 
+use crate::format::FIRST_LSN;
 use crate::log::Log;
 pub use crate::options::WalOptions;
 pub use crate::reader::{WalReader, WalStep};
+use crate::segment::segment_numbers;
 
 /// An open log. Shared by reference between threads.
 pub struct Wal {
@@ -58,7 +62,24 @@ impl Wal {
     /// I/O, also while reading: an unreadable record is not the end of the log. Damage before the
     /// end. A newer format.
     pub fn open(env: &Env, dir: &Path, options: &WalOptions) -> Result<Self> {
-        Ok(Self { log: Arc::new(Log::open(env, dir, options)?) })
+        Ok(Self { log: Arc::new(Log::open(env, dir, options, FIRST_LSN)?) })
+    }
+
+    /// Makes a new, empty log in `dir` whose first record will begin at `lsn` (or at the first position
+    /// there is): for an engine that is complete up to there already, a copy or a converted one.
+    ///
+    /// # Errors
+    /// I/O; there is a log already.
+    pub fn create_at(env: &Env, dir: &Path, options: &WalOptions, lsn: Lsn) -> Result<Self> {
+        env.disk().create_dir_all(dir)?;
+        if let Some(number) = segment_numbers(env, dir)?.first() {
+            return Err(StorageError::WrongDirectory {
+                dir: dir.display().to_string(),
+                found: format!("log segment {number:08x}"),
+                expected: "no log yet".to_owned(),
+            });
+        }
+        Ok(Self { log: Arc::new(Log::open(env, dir, options, lsn.max(FIRST_LSN))?) })
     }
 
     /// Calls `visit` with each record whose end is after `after`, in order: its end and payload.

@@ -18,9 +18,10 @@ use driftdb_env::{Env, OpenHow};
 use driftdb_storage::{Lsn, Result, StorageError};
 
 use crate::WalOptions;
+use crate::begun::{Begins, BegunFile};
 use crate::format::{
-    FIRST_LSN, MAX_PAYLOAD_BYTES, RECORD_HEAD_BYTES, RecordHead, SEGMENT_HEADER_BYTES,
-    SegmentHeader, payload_crc,
+    MAX_PAYLOAD_BYTES, RECORD_HEAD_BYTES, RecordHead, SEGMENT_HEADER_BYTES, SegmentHeader,
+    payload_crc,
 };
 use crate::recovery::{self, Begun};
 use crate::segment::{PrepareError, Segment, SegmentStore};
@@ -37,6 +38,7 @@ pub(crate) struct Log {
     /// Something was flushed, or failed.
     pub(crate) progress: Condvar,
     store: Mutex<SegmentStore>,
+    begun_file: BegunFile,
     /// A copy of `State::durable` that is read without the latch.
     pub(crate) durable: AtomicU64,
     pub(crate) counts: Counts,
@@ -142,7 +144,13 @@ impl State {
 }
 
 impl Log {
-    pub(crate) fn open(env: &Env, dir: &Path, options: &WalOptions) -> Result<Self> {
+    /// Opens the log in `dir`, or makes one whose first record begins at `first_lsn`.
+    pub(crate) fn open(
+        env: &Env,
+        dir: &Path,
+        options: &WalOptions,
+        first_lsn: Lsn,
+    ) -> Result<Self> {
         let mut options = options.clone();
         options.segment_bytes = options.segment_bytes.max(SEGMENT_BYTES_MIN);
         env.disk().create_dir_all(dir)?;
@@ -157,12 +165,14 @@ impl Log {
             None => {
                 store.remove_spares()?;
                 let log_id = env.rng("wal").next_u64();
-                let header = SegmentHeader { log_id, number: 1, first_lsn: FIRST_LSN };
+                let header = SegmentHeader { log_id, number: 1, first_lsn };
                 let segment = Arc::new(store.create_first(&header)?);
-                (vec![Begun { segment, header }], FIRST_LSN)
+                (vec![Begun { segment, header }], first_lsn)
             }
         };
         let last = begun.last().expect("a log has a segment").header;
+        let now = Begins { number: last.number, log_id: last.log_id };
+        let begun_file = BegunFile::open(env, dir, now)?;
         let state = State {
             poisoned: None,
             durable: tail,
@@ -184,6 +194,7 @@ impl Log {
             state: Mutex::new(state),
             progress: Condvar::new(),
             store: Mutex::new(store),
+            begun_file,
             durable: AtomicU64::new(tail.0),
             counts: Counts::default(),
         })
@@ -256,6 +267,12 @@ impl Log {
         if let Some(mut store) = self.store.try_lock() {
             drop(self.prepare_next(&mut store, 0));
         }
+    }
+
+    /// Makes it durable that a segment has begun, before anything in it is acknowledged.
+    pub(crate) fn note_begun(&self, segment: &Segment) -> Result<()> {
+        self.counts.syncs.fetch_add(1, Ordering::Relaxed);
+        self.begun_file.write(Begins { number: segment.number, log_id: self.log_id })
     }
 
     /// Records the first failure and wakes everybody.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use driftdb_env::{Env, OpenHow, planted};
 use driftdb_storage::{Damage, Lsn, Result, StorageError};
 
+use crate::begun::{self, Begins};
 use crate::cursor::{Found, SegmentCursor};
 use crate::format::{FORMAT_VERSION, NotAHeader, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::segment::{Segment, segment_numbers};
@@ -60,7 +61,11 @@ pub(crate) fn inspect(
     report: Report<'_>,
 ) -> Result<Option<Inspected>> {
     let numbers = segment_numbers(env, dir)?;
+    let vouched = begun::read(env, dir)?;
     if numbers.is_empty() {
+        if let Some(Begins { number, .. }) = vouched {
+            report(missing_end(dir, number))?;
+        }
         return Ok(None);
     }
     let mut found = Vec::new();
@@ -78,13 +83,26 @@ pub(crate) fn inspect(
     };
     let unbegun = found.split_off(last + 1);
     let begun = check_chain_of_headers(&found, report)?;
+    let end = begun.last().map(|last| last.header);
+    if let (Some(vouched), Some(end)) = (vouched, end)
+        && vouched.log_id == end.log_id
+        && vouched.number > end.number
+    {
+        report(missing_end(dir, vouched.number))?;
+    }
     let tail = walk(&begun, report)?;
     check_unbegun(&begun, &unbegun, tail, report)?;
     let unbegun = unbegun.into_iter().filter_map(|(segment, _)| Arc::into_inner(segment)).collect();
     Ok(Some(Inspected { begun, unbegun, tail }))
 }
 
-fn read_header(segment: &Segment) -> Result<Option<SegmentHeader>> {
+/// The log was begun up to a segment that is not there.
+pub(crate) fn missing_end(dir: &Path, number: u32) -> Damage {
+    let what = format!("segment {number:08x} was begun, and is missing");
+    Damage::new(begun::path(dir).display().to_string(), 0, what)
+}
+
+pub(crate) fn read_header(segment: &Segment) -> Result<Option<SegmentHeader>> {
     let read = || {
         // A file that is too short leaves zeroes, which are no header.
         let mut bytes = [0; SEGMENT_HEADER_BYTES];

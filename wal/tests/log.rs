@@ -10,4 +10,5 @@ mod log {
     mod harness;
     mod properties;
     mod release;
+    mod salvage;
 }

@@ -1,10 +1,11 @@
 //! The object-safe boundary that the executor calls.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use driftdb_storage::{
-    Commit, KeyRange, KeyspaceId, RetentionPolicy, StorageError, Timestamp, VerifyDepth,
-    VerifyReport,
+    BackupReport, Commit, KeyRange, KeyspaceId, RetentionPolicy, StorageError, Timestamp,
+    VerifyDepth, VerifyReport,
 };
 
 use crate::{CancelToken, IsolationLevel, LockStrength, Result, RowBatch, WaitPolicy};
@@ -99,6 +100,17 @@ pub trait Store: Send + Sync {
         depth: VerifyDepth,
         report: &mut dyn VerifyReport,
     ) -> std::result::Result<(), StorageError>;
+
+    /// Copies the store into `dir`, which is made and must be empty or absent; every commit acknowledged
+    /// before the call is in the copy. See [`driftdb_storage::Engine::backup`] for `base`.
+    ///
+    /// # Errors
+    /// Storage; `dir` is then removed as far as possible.
+    fn backup(
+        &self,
+        dir: &Path,
+        base: Option<&Path>,
+    ) -> std::result::Result<BackupReport, StorageError>;
 
     /// Figures of engine, log and transactions by name.
     fn stats(&self, out: &mut dyn FnMut(&'static str, u64));

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::IoError;
+use crate::kernel::preemption_point;
 
 /// What a file is for: the simulator gives each kind its own faults, and statistics come for free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,6 +90,32 @@ pub trait File: Send + Sync {
     /// # Errors
     /// The sync failed: treat everything unsynced in this file as lost, and do not retry.
     fn sync_data(&self) -> Result<(), IoError>;
+
+    /// Writes all of `data` at `offset` and makes it durable, in as few calls as the world can.
+    ///
+    /// # Errors
+    /// As [`File::write_at`] and [`File::sync_data`].
+    fn write_sync(&self, offset: u64, data: &[u8]) -> Result<(), IoError> {
+        self.write_at(offset, data)?;
+        preemption_point("file.written-not-synced");
+        self.sync_data()
+    }
+
+    /// Makes the file at least `len` bytes long, with real blocks of the disk behind all of them. What is
+    /// new reads as zeroes.
+    ///
+    /// # Errors
+    /// The disk is too full, or the write failed.
+    fn reserve(&self, len: u64) -> Result<(), IoError> {
+        const ZEROES: &[u8] = &[0; 64 << 10];
+        let mut end = self.len()?;
+        while end < len {
+            let piece = (len - end).min(ZEROES.len() as u64);
+            self.write_at(end, &ZEROES[..piece as usize])?;
+            end += piece;
+        }
+        Ok(())
+    }
 
     /// Cuts or extends (with zeroes) to `len` bytes.
     ///

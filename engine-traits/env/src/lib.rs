@@ -16,9 +16,11 @@
 
 pub mod blocking;
 mod collections;
+pub mod directory;
 mod disk;
 mod entropy;
 mod error;
+mod io_options;
 pub mod kernel;
 mod os;
 pub mod planted;
@@ -29,5 +31,6 @@ pub use collections::{FixedState, HashMap, HashSet};
 pub use disk::{DirEntry, Disk, DiskLock, File, FileKind, OpenHow, ReadRequest};
 pub use entropy::Rng;
 pub use error::{IoError, IoOp};
+pub use io_options::{IoOptions, LogWriter, ReadPath};
 pub use kernel::yield_now;
 pub use world::{Env, Task, World};

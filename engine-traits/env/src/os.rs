@@ -4,24 +4,28 @@
     reason = "this module is the one place that touches the operating system"
 )]
 
+mod file;
+mod map;
+mod ring;
+
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::blocking::blocking;
-use crate::{DirEntry, Disk, DiskLock, File, FileKind, IoError, IoOp, OpenHow, World};
+use crate::{DirEntry, Disk, DiskLock, File, FileKind, IoError, IoOp, IoOptions, OpenHow, World};
 
 pub(crate) struct OsWorld {
+    disk: OsDisk,
     start: Instant,
     seed: u64,
 }
 
 impl OsWorld {
-    pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), seed: system_seed() }
+    pub(crate) fn new(options: IoOptions) -> Self {
+        Self { disk: OsDisk { options }, start: Instant::now(), seed: system_seed() }
     }
 }
 
@@ -37,7 +41,7 @@ fn system_seed() -> u64 {
 
 impl World for OsWorld {
     fn disk(&self) -> &dyn Disk {
-        &OsDisk
+        &self.disk
     }
 
     fn now(&self) -> Duration {
@@ -62,7 +66,9 @@ impl World for OsWorld {
     }
 }
 
-struct OsDisk;
+struct OsDisk {
+    options: IoOptions,
+}
 
 impl OsDisk {
     fn open_file(path: &Path, how: OpenHow) -> io::Result<fs::File> {
@@ -78,10 +84,10 @@ impl OsDisk {
 }
 
 impl Disk for OsDisk {
-    fn open(&self, path: &Path, how: OpenHow, _kind: FileKind) -> Result<Arc<dyn File>, IoError> {
-        let file =
-            Self::open_file(path, how).map_err(|source| IoError::new(IoOp::Open, path, source))?;
-        Ok(Arc::new(OsFile { file, path: path.to_owned() }))
+    fn open(&self, path: &Path, how: OpenHow, kind: FileKind) -> Result<Arc<dyn File>, IoError> {
+        let opened = Self::open_file(path, how);
+        let opened = opened.and_then(|open| file::handle(open, path, how, kind, self.options));
+        opened.map_err(|source| IoError::new(IoOp::Open, path, source))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), IoError> {
@@ -158,56 +164,15 @@ struct OsLock {
 
 impl DiskLock for OsLock {}
 
-struct OsFile {
-    file: fs::File,
-    path: PathBuf,
-}
-
-impl OsFile {
-    fn fail(&self, op: IoOp) -> impl FnOnce(io::Error) -> IoError {
-        move |source| IoError::new(op, &self.path, source)
-    }
-}
-
-impl File for OsFile {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, IoError> {
-        let mut filled = 0;
-        while filled < buf.len() {
-            match self.file.read_at(&mut buf[filled..], offset + filled as u64) {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.fail(IoOp::Read)(error)),
-            }
-        }
-        Ok(filled)
-    }
-
-    fn write_at(&self, offset: u64, data: &[u8]) -> Result<(), IoError> {
-        self.file.write_all_at(data, offset).map_err(self.fail(IoOp::Write))
-    }
-
-    fn sync_data(&self) -> Result<(), IoError> {
-        blocking(|| self.file.sync_data()).map_err(self.fail(IoOp::Sync))
-    }
-
-    fn set_len(&self, len: u64) -> Result<(), IoError> {
-        self.file.set_len(len).map_err(self.fail(IoOp::SetLen))
-    }
-
-    fn len(&self) -> Result<u64, IoError> {
-        Ok(self.file.metadata().map_err(self.fail(IoOp::Stat))?.len())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{LogWriter, ReadPath, ReadRequest};
 
     #[test]
     fn files_read_back_and_locks_exclude() {
         let dir = tempfile::tempdir().unwrap();
-        let disk = OsDisk;
+        let disk = OsDisk { options: IoOptions::default() };
         let path = dir.path().join("a");
         let file = disk.open(&path, OpenHow::CreateNew, FileKind::Temp).unwrap();
         file.write_at(3, b"xyz").unwrap();
@@ -223,5 +188,75 @@ mod tests {
         drop(lock);
         disk.lock(&dir.path().join("lock")).unwrap();
         assert!(disk.free_bytes(dir.path()).unwrap() > 0);
+    }
+
+    /// A table of some length, on a disk with these ways to it.
+    fn table(options: IoOptions, len: usize) -> (tempfile::TempDir, Arc<dyn File>, Vec<u8>) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t");
+        let bytes: Vec<u8> = (0..len).map(|at| (at * 7 + at / 251) as u8).collect();
+        let disk = OsDisk { options };
+        let file = disk.open(&path, OpenHow::CreateNew, FileKind::Table).unwrap();
+        file.write_at(0, &bytes).unwrap();
+        let file = disk.open(&path, OpenHow::Read, FileKind::Table).unwrap();
+        (dir, file, bytes)
+    }
+
+    #[test]
+    fn every_read_path_gives_the_same_bytes() {
+        for read_path in [ReadPath::Pread, ReadPath::Mmap, ReadPath::IoUring] {
+            let options = IoOptions { read_path, ..IoOptions::default() };
+            for len in [0, 1, 4096, 100_003] {
+                let (_dir, file, bytes) = table(options, len);
+                let mut buffers = vec![vec![9; 1000]; 150];
+                let mut requests: Vec<_> = buffers
+                    .iter_mut()
+                    .enumerate()
+                    .map(|(n, buf)| ReadRequest { offset: n as u64 * 997, buf, read: usize::MAX })
+                    .collect();
+                file.read_many(&mut requests).unwrap();
+                for request in &requests {
+                    let start = bytes.len().min(request.offset as usize);
+                    let expected = &bytes[start..bytes.len().min(start + 1000)];
+                    assert_eq!(request.read, expected.len(), "{read_path:?}, {len} bytes");
+                    assert_eq!(&request.buf[..request.read], expected, "{read_path:?}");
+                    let mut one = vec![0; 1000];
+                    let read = file.read_at(request.offset, &mut one).unwrap();
+                    assert_eq!(&one[..read], expected, "{read_path:?}");
+                }
+                let mut beyond = [0; 8];
+                assert_eq!(
+                    file.read_at(u64::MAX - 8, &mut beyond).ok(),
+                    match read_path {
+                        ReadPath::Mmap if len > 0 => Some(0),
+                        // The system refuses the offset.
+                        _ => None,
+                    }
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_log_writer_writes_the_same_bytes_and_names_the_file_it_fails_on() {
+        for log_writer in [LogWriter::Plain, LogWriter::Dsync, LogWriter::IoUring] {
+            let disk = OsDisk { options: IoOptions { log_writer, ..IoOptions::default() } };
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("log");
+            let file = disk.open(&path, OpenHow::CreateNew, FileKind::Log).unwrap();
+            file.write_at(0, &[0; 8192]).unwrap();
+            for round in 0..100_u64 {
+                file.write_sync(round * 80, &[round as u8 + 1; 70]).unwrap();
+            }
+            let mut bytes = vec![0; 8192];
+            assert_eq!(file.read_at(0, &mut bytes).unwrap(), 8192);
+            for round in 0..100 {
+                let expected = [[round as u8 + 1; 70].as_slice(), &[0; 10]].concat();
+                assert_eq!(bytes[round * 80..][..80], expected, "{log_writer:?}, round {round}");
+            }
+            let read_only = disk.open(&path, OpenHow::Read, FileKind::Log).unwrap();
+            let error = read_only.write_sync(0, b"x").unwrap_err();
+            assert_eq!((error.op, error.path), (IoOp::Write, path), "{log_writer:?}");
+        }
     }
 }

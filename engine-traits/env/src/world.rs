@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::os::OsWorld;
 use crate::sync::{Condvar, Mutex};
-use crate::{Disk, Rng, kernel};
+use crate::{Disk, IoOptions, Rng, kernel};
 
 /// What a world must provide; implemented by the operating system and by the simulator.
 pub trait World: Send + Sync {
@@ -44,7 +44,12 @@ impl std::fmt::Debug for Env {
 impl Env {
     /// The operating system.
     pub fn os() -> Self {
-        Self::over(Arc::new(OsWorld::new()))
+        Self::os_with(IoOptions::default())
+    }
+
+    /// The operating system, its disk reached in these ways.
+    pub fn os_with(options: IoOptions) -> Self {
+        Self::over(Arc::new(OsWorld::new(options)))
     }
 
     /// Another world: the simulator's.

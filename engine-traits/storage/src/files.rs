@@ -18,11 +18,10 @@ pub trait FileEngine: Engine {
     fn loader(env: &Env, dir: &Path, options: &EngineOptions) -> Result<Self::Loader>;
 
     /// Reads everything that verifies out of a directory that nobody has open, changes nothing there,
-    /// and tells `sink`: first each keyspace, then its versions in the order of [`Loader::add`], and
-    /// each lost place as it is met. A lost place never hides another, and never makes an older
-    /// version pass for a newer one *silently*: its keys are reported.
-    ///
-    /// Returns the last commit up to which what was found is complete but for what was reported lost.
+    /// and tells `sink`: first up to which commit it should be complete, then each keyspace, ascending,
+    /// with its versions in the order of [`Loader::add`]; and each lost place as it is met. A lost place
+    /// never hides another, and never makes an older version pass for a newer one *silently*: its keys
+    /// are reported.
     ///
     /// # Errors
     /// Those of `sink`; I/O errors other than damage; nothing at all is to be had (a foreign
@@ -32,7 +31,7 @@ pub trait FileEngine: Engine {
         dir: &Path,
         options: &EngineOptions,
         sink: &mut dyn SalvageSink,
-    ) -> Result<Commit>;
+    ) -> Result<()>;
 }
 
 /// Fills a new engine. Nothing can be opened before [`Loader::finish`] has returned; dropped before,
@@ -62,6 +61,13 @@ pub trait Loader {
 
 /// Takes what a salvage finds.
 pub trait SalvageSink {
+    /// The commit up to which everything should be there. Its log position is 0 where that is not
+    /// known any more.
+    ///
+    /// # Errors
+    /// Of the sink: they end the salvage.
+    fn begin(&mut self, at: Commit) -> Result<()>;
+
     /// A keyspace; its versions follow.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The table of settings.
 
+use driftdb_env::{LogWriter, ReadPath};
 use driftdb_storage::{Compaction, Compression, FilterKind};
 
 use super::Config;
@@ -141,6 +142,18 @@ pub fn settings() -> &'static [Setting] {
             "How blocks of tables, and pages of history, are compressed."),
         named!("storage.compaction", compaction: Compaction, "leveled | tiered",
             "How sorted runs are merged: few runs to read, or little rewriting."),
+        named!("storage.read_path", read_path: ReadPath, "pread | mmap | io_uring",
+            "How immutable tables are read."),
+        Setting {
+            key: "storage.ballast_bytes",
+            unit: "bytes",
+            meaning: "Space kept aside, so that maintenance can make room when the disk is full; 0: none.",
+            set: |config, text| {
+                config.ballast_bytes = parse_bytes(text)?;
+                Ok(())
+            },
+            get: |config| write_bytes(config.ballast_bytes),
+        },
         bytes!("storage.checkpoint_log_bytes", checkpoint_log_bytes: u64, at least 4 << 10,
             "How much log may be left to replay before a checkpoint is made."),
         bytes!("storage.maintain_log_bytes", maintain_log_bytes: u64, at least 1 << 10,
@@ -157,6 +170,8 @@ pub fn settings() -> &'static [Setting] {
             "The size of one file of the log."),
         bytes!("wal.buffer_bytes", wal_buffer_bytes: usize, at least 4 << 10,
             "How much log may gather in memory before writers must wait for a flush."),
+        named!("wal.writer", wal_writer: LogWriter, "plain | dsync | io_uring",
+            "How the log is written and synced: two calls, one, or one through io_uring."),
         count!("wal.spare_segments", wal_spare_segments, from 0 to 1024,
             "How many files of the log are kept to be used again."),
         Setting {

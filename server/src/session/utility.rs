@@ -13,6 +13,9 @@ use super::run::{Ran, Wanted};
 use super::settings::{isolation_level, parse_bool};
 use super::{ResponseSink, Session};
 
+/// `SHOW driftdb.stats` lists the figures of engine, log and transactions.
+const STATS: &str = "driftdb.stats";
+
 fn done(command: &'static str) -> Result<Ran> {
     Ok(Ran::Complete(CommandTag { command, rows: None }))
 }
@@ -138,6 +141,14 @@ impl Session {
             self.give_values(&fields, &rows, wanted, sink)?;
             return done("SHOW");
         };
+        if name == STATS {
+            let mut rows = Vec::new();
+            self.node.store().stats(&mut |name, value| {
+                rows.push([name.to_owned(), value.to_string()].map(Value::text).to_vec());
+            });
+            self.give_values(&text_fields(&["name", "value"]), &rows, wanted, sink)?;
+            return done("SHOW");
+        }
         let value = match name {
             "transaction_isolation" => self.isolation().to_string(),
             "transaction_read_only" => if self.is_read_only() { "on" } else { "off" }.to_owned(),

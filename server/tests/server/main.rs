@@ -4,8 +4,10 @@
 
 mod bad_input;
 mod copy;
+mod full_disk;
 mod harness;
 mod lifecycle;
+mod offline;
 mod pipeline;
 mod raw;
 mod scripts;

@@ -1,148 +1,170 @@
-//! A scan over a memtable, in bounded copies.
+//! A scan over a memtable, in place.
 //!
-//! Each time it runs dry it takes the latch, copies the next stretch of visible versions and gives
-//! the latch back. Versions that a writer adds meanwhile are newer than the scan's snapshot and
-//! therefore invisible, so a stretch boundary never shows.
+//! It holds the memtable and stands on one of its versions. Versions that the writer adds meanwhile
+//! are newer than the scan's snapshot and therefore invisible.
+//!
+//! Passing over what the scan does not show, it walks a few versions and then searches, so that
+//! neither a key with a long history nor one with a short one costs more than it should.
 
-use std::ops::{Bound, Range};
+use std::ops::Bound;
 use std::sync::Arc;
 
-use driftdb_storage::{Entry, Result, Timestamp};
+use driftdb_storage::{Entry, Result};
 
-use super::{Chain, Memtable};
-use crate::span::{Source, Span, as_slice, is_inverted};
+use super::list::Version;
+use super::order::Probe;
+use super::{Memtable, Place};
+use crate::span::{Source, Span};
 
-/// Versions in the first stretch: enough for a short scan.
-const FIRST_STRETCH: usize = 16;
-/// Versions in a stretch at most; each is twice the one before.
-const MAX_STRETCH: usize = 256;
-/// Bytes after which a stretch ends early.
-const STRETCH_BYTES: usize = 64 << 10;
+/// Versions passed one by one before a search takes over: a search is about twenty comparisons.
+const MAX_WALK: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct MemtableSource {
     memtable: Arc<Memtable>,
     span: Arc<Span>,
-    bytes: Vec<u8>,
-    items: Vec<Item>,
-    /// The item it stands on.
-    position: usize,
-    stretch: usize,
-    /// Where the next stretch begins; `None` when there is none.
-    resume: Option<Resume>,
-}
-
-#[derive(Debug)]
-struct Item {
-    key: Range<usize>,
-    ts: Timestamp,
-    value: Option<Range<usize>>,
-}
-
-/// The place after a stretch.
-#[derive(Debug)]
-struct Resume {
-    from: Bound<Box<[u8]>>,
-    /// In the first key, only versions older than this.
-    below: Option<Timestamp>,
+    place: Option<Place>,
 }
 
 impl MemtableSource {
     pub(crate) fn new(memtable: Arc<Memtable>, span: Arc<Span>) -> Self {
-        Self {
-            memtable,
-            span,
-            bytes: Vec::new(),
-            items: Vec::new(),
-            position: 0,
-            stretch: FIRST_STRETCH,
-            resume: None,
+        Self { memtable, span, place: None }
+    }
+
+    /// The first version at or after `probe`, given one before it.
+    fn skip_to(&self, mut place: Place, probe: Probe<'_>) -> Option<Place> {
+        for _ in 0..MAX_WALK {
+            place = self.memtable.next(place)?;
+            if !self.memtable.is_before(place, probe) {
+                return Some(place);
+            }
+        }
+        self.memtable.first_at(probe)
+    }
+
+    /// The last version before `probe`, given one that is not.
+    fn skip_back(&self, mut place: Place, probe: Probe<'_>) -> Option<Place> {
+        for _ in 0..MAX_WALK {
+            place = self.memtable.previous(place)?;
+            if self.memtable.is_before(place, probe) {
+                return Some(place);
+            }
+        }
+        self.memtable.last_before(probe)
+    }
+
+    /// The version there, unless the scan ends before it.
+    fn inside(&self, place: Place) -> Option<Version<'_>> {
+        let version = self.memtable.version(place);
+        (version.space == self.span.space && !self.span.is_past(version.key)).then_some(version)
+    }
+
+    /// From `place` on upwards, the first visible version.
+    fn settle(&self, mut place: Place) -> Option<Place> {
+        let span = &self.span;
+        loop {
+            let version = self.inside(place)?;
+            if span.shows(version.ts) {
+                return Some(place);
+            }
+            let probe = if version.ts > span.up_to {
+                Probe::new(span.space, version.key, span.up_to)
+            } else {
+                Probe::after_key(span.space, version.key)
+            };
+            place = self.skip_to(place, probe)?;
         }
     }
 
-    fn fill(&mut self) {
-        self.bytes.clear();
-        self.items.clear();
-        self.position = 0;
-        let Some(resume) = self.resume.take() else { return };
-        let memtable = Arc::clone(&self.memtable);
-        let span = Arc::clone(&self.span);
-        let contents = memtable.read();
-        let Some(keys) = contents.spaces.get(&span.space) else { return };
-        let from = as_slice(&resume.from);
-        let (start, end) =
-            if span.reverse { (span.range().start, from) } else { (from, span.range().end) };
-        // An ordered map panics on an inverted range.
-        if is_inverted(start, end) {
-            return;
-        }
-        let mut below = resume.below;
-        let mut range = keys.range::<[u8], _>((start, end));
-        while let Some((key, chain)) = if span.reverse { range.next_back() } else { range.next() } {
-            if let Some(resume) = self.copy(key, chain, below.take()) {
-                self.resume = Some(resume);
-                break;
+    /// Of the first key downwards that has any, the newest visible version. `oldest` is the oldest
+    /// version of a key.
+    fn settle_back(&self, mut oldest: Place) -> Option<Place> {
+        let span = &self.span;
+        loop {
+            let version = self.inside(oldest)?;
+            if version.ts <= span.up_to {
+                let newest = self.newest_of(oldest, version)?;
+                if span.shows(self.memtable.version(newest).ts) {
+                    return Some(newest);
+                }
             }
+            let key = Probe::before_key(span.space, version.key);
+            oldest = self.skip_back(oldest, key)?;
         }
-        self.stretch = (self.stretch * 2).min(MAX_STRETCH);
     }
 
-    /// Copies the visible versions of a key. Returns where to go on if the stretch is full.
-    fn copy(&mut self, key: &[u8], chain: &Chain, below: Option<Timestamp>) -> Option<Resume> {
-        let first = self.bytes.len();
-        let key_range = first..first + key.len();
-        let mut has_key = false;
-        for version in chain.versions_at(self.span.up_to) {
-            if below.is_some_and(|below| version.ts >= below) {
-                continue;
-            }
-            if !self.span.shows(version.ts) {
-                break;
-            }
-            if !has_key {
-                self.bytes.extend_from_slice(key);
-                has_key = true;
-            }
-            let value = version.value.as_ref().map(|value| {
-                let start = self.bytes.len();
-                self.bytes.extend_from_slice(value);
-                start..self.bytes.len()
-            });
-            self.items.push(Item { key: key_range.clone(), ts: version.ts, value });
-            if self.items.len() >= self.stretch || self.bytes.len() >= STRETCH_BYTES {
-                return Some(if self.span.newest_only {
-                    Resume { from: Bound::Excluded(key.into()), below: None }
-                } else {
-                    Resume { from: Bound::Included(key.into()), below: Some(version.ts) }
-                });
-            }
-            if self.span.newest_only {
-                break;
+    /// The newest version not too new, of the key whose oldest is given and is not too new either.
+    fn newest_of(&self, oldest: Place, version: Version<'_>) -> Option<Place> {
+        let probe = Probe::new(self.span.space, version.key, self.span.up_to);
+        let mut newest = oldest;
+        for _ in 0..MAX_WALK {
+            match self.memtable.previous(newest) {
+                Some(place) if !self.memtable.is_before(place, probe) => newest = place,
+                _ => return Some(newest),
             }
         }
-        None
+        self.memtable.first_at(probe)
+    }
+
+    /// The next visible version of the same key.
+    fn next_of_key(&self, place: Place, key: &[u8]) -> Option<Place> {
+        let next = self.memtable.next(place)?;
+        let version = self.inside(next)?;
+        (version.key == key && self.span.shows(version.ts)).then_some(next)
+    }
+
+    fn after(&self, place: Place) -> Option<Place> {
+        let key = self.memtable.version(place).key;
+        let space = self.span.space;
+        if self.span.reverse {
+            if !self.span.newest_only
+                && let Some(next) = self.next_of_key(place, key)
+            {
+                return Some(next);
+            }
+            self.settle_back(self.skip_back(place, Probe::before_key(space, key))?)
+        } else if self.span.newest_only {
+            self.settle(self.skip_to(place, Probe::after_key(space, key))?)
+        } else {
+            self.settle(self.memtable.next(place)?)
+        }
+    }
+
+    fn start(&self, from: Bound<&[u8]>) -> Option<Place> {
+        let (space, memtable) = (self.span.space, &self.memtable);
+        if self.span.reverse {
+            let end = match from {
+                Bound::Included(key) => Probe::after_key(space, key),
+                Bound::Excluded(key) => Probe::before_key(space, key),
+                Bound::Unbounded => Probe::after_space(space),
+            };
+            self.settle_back(memtable.last_before(end)?)
+        } else {
+            let start = match from {
+                Bound::Included(key) => Probe::before_key(space, key),
+                Bound::Excluded(key) => Probe::after_key(space, key),
+                Bound::Unbounded => Probe::before_key(space, b""),
+            };
+            self.settle(memtable.first_at(start)?)
+        }
     }
 }
 
 impl Source for MemtableSource {
     fn seek(&mut self, from: Bound<&[u8]>) -> Result<()> {
-        self.stretch = FIRST_STRETCH;
-        self.resume = Some(Resume { from: from.map(Box::from), below: None });
-        self.fill();
+        self.place = self.start(from);
         Ok(())
     }
 
+    #[inline]
     fn advance(&mut self) -> Result<()> {
-        self.position += 1;
-        if self.position >= self.items.len() {
-            self.fill();
-        }
+        self.place = self.place.and_then(|place| self.after(place));
         Ok(())
     }
 
+    #[inline]
     fn head(&self) -> Option<Entry<'_>> {
-        let item = self.items.get(self.position)?;
-        let value = item.value.clone().map(|range| &self.bytes[range]);
-        Some(Entry { key: &self.bytes[item.key.clone()], ts: item.ts, value })
+        let Version { key, ts, value, .. } = self.memtable.version(self.place?);
+        Some(Entry { key, ts, value })
     }
 }

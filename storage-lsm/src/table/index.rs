@@ -10,7 +10,7 @@
 //!
 //! It stays in memory once used: about 0.7 % of the table at 8 KiB a block.
 
-use driftdb_storage::{KeyspaceId, Timestamp};
+use driftdb_storage::{Damage, KeyspaceId, Timestamp};
 
 use super::block::precedes;
 use crate::format::{FRAME_HEADER_BYTES, PREAMBLE_BYTES, u32_at, u64_at};
@@ -135,6 +135,14 @@ impl Index {
             filter: u32_at(fixed, 40),
             last_key,
         }
+    }
+
+    /// Adds the keys between which a block lies: after the last of the block before, up to its own.
+    pub(crate) fn name_keys(&self, position: usize, damage: Damage) -> Damage {
+        let place = self.block(position);
+        let before = position.checked_sub(1).map(|before| self.block(before));
+        let first = before.filter(|before| before.space == place.space).map(|b| b.last_key);
+        damage.with_keys(place.space, first, Some(place.last_key))
     }
 
     /// Where filter `number` is; `None` if there is none.

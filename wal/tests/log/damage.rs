@@ -1,6 +1,6 @@
 //! Damage at rest: an error or the truth, never other records, and never less than was promised.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use driftdb_storage::{ErrorKind, Lsn};
 
@@ -51,6 +51,42 @@ fn a_log_cut_at_any_byte_of_its_last_record_ends_before_it_and_goes_on() {
         drop(wal);
         assert_eq!(records(&torn.open(), Lsn(0)), more);
     }
+}
+
+#[test]
+fn a_deleted_last_segment_is_missed_also_when_nothing_was_prepared_behind_it() {
+    let scratch = Scratch::new();
+    let wal = scratch.open();
+    // Until the third segment has begun and is not half full: none is prepared behind it.
+    let is_begun = |file: &PathBuf| {
+        scratch.disk.read_file(file).is_some_and(|bytes| bytes.starts_with(b"DriftWAL"))
+    };
+    while scratch.files(".wal").len() < 3 || !scratch.files(".wal").iter().all(is_begun) {
+        commit(&wal, &[7; 100]);
+    }
+    drop(wal);
+    let last = scratch.files(".wal").pop().unwrap();
+    let missing = scratch.fork();
+    assert!(missing.disk.remove_file(&last));
+    let found = missing.verify();
+    assert!(found.iter().any(|damage| damage.what.contains("is missing")), "{found:?}");
+    let error = missing.try_open().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corruption, "{error}");
+    assert!(error.to_string().contains("was begun, and is missing"), "{error}");
+    // All of them: not a new log, but a lost one.
+    let none = scratch.fork();
+    for file in none.files(".wal") {
+        assert!(none.disk.remove_file(&file));
+    }
+    assert_eq!(none.try_open().unwrap_err().kind(), ErrorKind::Corruption);
+    // A damaged slot costs nothing: the other one stands, or the file says nothing.
+    for offset in [0, 4096] {
+        let damaged = scratch.fork();
+        assert!(damaged.disk.corrupt(Path::new("/wal/begun"), offset + 13, 1));
+        damaged.open();
+        assert_eq!(damaged.verify(), []);
+    }
+    drop(scratch.open());
 }
 
 #[test]
@@ -138,6 +174,10 @@ fn a_segment_torn_as_it_began_leaves_nothing_to_the_next_try() {
     drop(wal);
     let second = &scratch.files(".wal")[1];
     assert!(scratch.disk.overwrite(second, 0, &[0; 512]));
+    // As it is, the group was acknowledged: that the segment has begun is on record.
+    assert_eq!(scratch.try_open().unwrap_err().kind(), ErrorKind::Corruption);
+    // A crash would have come before that.
+    assert!(scratch.disk.overwrite(Path::new("/wal/begun"), 0, &[0; 512]));
     let wal = scratch.open();
     assert_eq!(wal.tail(), before);
     assert_eq!(commit(&wal, &[2; 1000]), torn);

@@ -1,0 +1,11 @@
+CREATE TABLE account (id int PRIMARY KEY, owner text NOT NULL, balance numeric(12,2) NOT NULL CHECK (balance >= 0));
+CREATE INDEX account_owner ON account (owner);
+INSERT INTO account SELECT g, 'owner ' || (g % 7), g * 10 FROM generate_series(1, 200) g;
+UPDATE account SET balance = balance + 1 WHERE id % 2 = 0;
+UPDATE account SET balance = balance + 1 WHERE id % 5 = 0;
+DELETE FROM account WHERE id > 190;
+CREATE TABLE document (id int PRIMARY KEY, body text);
+INSERT INTO document VALUES (1, repeat('long text ', 3000)), (2, NULL), (3, '');
+CREATE TABLE gone (k text PRIMARY KEY, v timestamptz);
+INSERT INTO gone VALUES ('a', '2026-11-23 00:00:00+00'), ('b', NULL);
+DROP TABLE gone;

@@ -1,0 +1,232 @@
+//! Saving what verifies of a damaged store into a new one.
+//!
+//! The engine tells every version that it can still read, and every place that it cannot; the log gives
+//! the records after those, in order, up to the first hole. What is saved is loaded into a new engine,
+//! and the log's part goes into a new log, which the first open replays. What the store keeps about
+//! itself is made whole ([`own`]).
+
+mod own;
+
+use std::path::Path;
+
+use driftdb_env::{Env, directory};
+use driftdb_storage::{
+    Commit, Damage, Entry, FileEngine, Keyspace, KeyspaceId, Loader, Lsn, Result, SalvageSink,
+    StorageError, Timestamp,
+};
+use driftdb_wal::Wal;
+
+use crate::record::{CommitRecord, RecordKind};
+use crate::{COMMITS, COUNTERS, StoreOptions};
+use own::{Commits, counters_jump};
+
+/// Told about a salvage as it goes on.
+pub trait SalvageReport {
+    /// A place that is lost.
+    fn lost(&mut self, damage: Damage);
+
+    /// Bytes of the engine read so far, of about so many in all.
+    fn progress(&mut self, done_bytes: u64, total_bytes: u64);
+}
+
+/// What was saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Salvaged {
+    /// Keyspaces, the store's own included.
+    pub keyspaces: u64,
+    /// Versions from the engine's files.
+    pub versions: u64,
+    /// Records from the log.
+    pub log_records: u64,
+    /// Entries of the index of commits that were filled in.
+    pub filled_commits: u64,
+    /// Up to here the new store is complete, but for what was reported lost.
+    pub at: Timestamp,
+}
+
+/// Saves what verifies in `from`, of engine `S`, into the new directory `to`, for engine `T`. Nobody may
+/// have `from` open; nothing in it is changed.
+///
+/// # Errors
+/// I/O other than damage; `to` is not empty; nothing at all is to be had.
+pub fn salvage<S: FileEngine, T: FileEngine>(
+    env: &Env,
+    from: &Path,
+    to: &Path,
+    options: &StoreOptions,
+    report: &mut dyn SalvageReport,
+) -> Result<Salvaged> {
+    directory::create_empty_dir(env.disk(), to)?;
+    let mut has_lost_log = false;
+    let logged = logged_commits(env, from, &mut |damage| {
+        has_lost_log = true;
+        report.lost(damage);
+    })?;
+    let mut sink = Sink {
+        loader: T::loader(env, &to.join("engine"), &options.engine)?,
+        report,
+        done: Salvaged::default(),
+        at: Commit::default(),
+        space: None,
+        commits: Commits::new(logged),
+        has_lost: has_lost_log,
+    };
+    S::salvage(env, &from.join("engine"), &options.engine, &mut sink)?;
+    sink.before_keyspace(None)?;
+    let Sink { loader, report, mut done, at, commits, has_lost, .. } = sink;
+    let log = Wal::create_at(env, &to.join("wal"), &options.wal, at.lsn.max(Lsn(1)))?;
+    loader.finish(Commit { lsn: log.tail(), ts: at.ts })?;
+    done.filled_commits = commits.filled;
+    done.at = at.ts;
+    let last = save_log(env, from, &log, commits.last.0, &mut done, report)?;
+    if has_lost || last.is_broken {
+        let (header, batch) = counters_jump(last.sequence, done.at.next());
+        log.append(&[&header, batch.as_bytes()])?;
+    }
+    log.wait_durable(log.tail())?;
+    env.disk().sync_dir(to)?;
+    Ok(done)
+}
+
+/// Number and time of every commit that the log still has.
+fn logged_commits(
+    env: &Env,
+    from: &Path,
+    lost: &mut dyn FnMut(Damage),
+) -> Result<Vec<(u64, Timestamp)>> {
+    let mut commits = Vec::new();
+    let visit = &mut |end, payload: &[u8]| {
+        let record = CommitRecord::decode(end, payload)?;
+        if record.kind == RecordKind::Commit {
+            commits.push((record.sequence, record.ts));
+        }
+        Ok(())
+    };
+    Wal::salvage(env, &from.join("wal"), visit, lost)?;
+    Ok(commits)
+}
+
+/// Where the saved log ends.
+struct LogEnd {
+    sequence: u64,
+    /// Whether commits are missing after it.
+    is_broken: bool,
+}
+
+/// Copies the records after what the engine had, as long as they follow one another.
+fn save_log(
+    env: &Env,
+    from: &Path,
+    log: &Wal,
+    last_sequence: u64,
+    done: &mut Salvaged,
+    report: &mut dyn SalvageReport,
+) -> Result<LogEnd> {
+    let engine_ts = done.at;
+    let mut last = LogEnd { sequence: last_sequence, is_broken: false };
+    let visit = &mut |end: Lsn, payload: &[u8]| {
+        let record = CommitRecord::decode(end, payload)?;
+        if record.ts <= engine_ts || last.is_broken {
+            return Ok(());
+        }
+        let next = last.sequence + u64::from(record.kind == RecordKind::Commit);
+        if record.sequence != next {
+            let what = format!(
+                "commits {} to {} are in neither engine nor log; all after them are left out",
+                last.sequence + 1,
+                record.sequence.saturating_sub(1),
+            );
+            report.lost(Damage::new("the log", end.0, what));
+            last.is_broken = true;
+            return Ok(());
+        }
+        last.sequence = next;
+        done.log_records += 1;
+        done.at = record.ts;
+        log.append(&[payload])?;
+        Ok(())
+    };
+    // Its damage was told when it was read the first time.
+    Wal::salvage(env, &from.join("wal"), visit, &mut |_| {})?;
+    Ok(last)
+}
+
+/// Hands on what the engine tells, and makes the store's own keyspaces whole.
+struct Sink<'a, L> {
+    loader: L,
+    report: &'a mut dyn SalvageReport,
+    done: Salvaged,
+    /// Up to where the engine should be complete.
+    at: Commit,
+    /// The keyspace under way.
+    space: Option<KeyspaceId>,
+    commits: Commits,
+    has_lost: bool,
+}
+
+impl<L: Loader> Sink<'_, L> {
+    /// Ends the keyspace under way, and makes those of the store's own that should have come before
+    /// `next` (at the end: before anything) and did not.
+    fn before_keyspace(&mut self, next: Option<KeyspaceId>) -> Result<()> {
+        for own in [COMMITS, COUNTERS] {
+            let is_under_way = self.space == Some(own);
+            let is_missing =
+                self.space.is_none_or(|space| space < own) && next.is_none_or(|next| next > own);
+            if is_missing {
+                let what = format!("the store's own keyspace {own} is missing; it is made anew");
+                self.lost(Damage::new("engine", 0, what).with_keys(own, None, None));
+                self.start(&Keyspace {
+                    id: own,
+                    created: Timestamp(1),
+                    dropped: None,
+                    kept: driftdb_storage::Retention::FOREVER,
+                })?;
+            }
+            if own == COMMITS && (is_under_way || is_missing) {
+                let loader = &mut self.loader;
+                self.commits.end(self.at.ts, &mut |entry| loader.add(entry))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, space: &Keyspace) -> Result<()> {
+        self.space = Some(space.id);
+        self.done.keyspaces += 1;
+        self.loader.keyspace(space)
+    }
+}
+
+impl<L: Loader> SalvageSink for Sink<'_, L> {
+    fn begin(&mut self, at: Commit) -> Result<()> {
+        self.at = at;
+        Ok(())
+    }
+
+    fn keyspace(&mut self, space: &Keyspace) -> Result<()> {
+        self.before_keyspace(Some(space.id))?;
+        self.start(space)
+    }
+
+    fn version(&mut self, space: KeyspaceId, entry: Entry<'_>) -> Result<()> {
+        if self.space != Some(space) {
+            let text = format!("a version of keyspace {space} among those of {:?}", self.space);
+            return Err(StorageError::Internal(text));
+        }
+        self.done.versions += 1;
+        let loader = &mut self.loader;
+        match space {
+            COMMITS => self.commits.take(entry, &mut |entry| loader.add(entry)),
+            _ => loader.add(entry),
+        }
+    }
+
+    fn lost(&mut self, damage: Damage) {
+        self.has_lost = true;
+        self.report.lost(damage);
+    }
+
+    fn progress(&mut self, done_bytes: u64, total_bytes: u64) {
+        self.report.progress(done_bytes, total_bytes);
+    }
+}
