@@ -1,5 +1,6 @@
 //! The storage suite: what every engine does, on a disk that fails.
 
+pub mod backups;
 pub mod batches;
 pub mod compare;
 pub mod crashes;
@@ -27,6 +28,8 @@ macro_rules! storage_suite {
     ($engine:ty) => {
         $crate::storage_suite!($engine, without_files);
         $crate::storage_cases!($engine:
+            backups::a_backup_answers_the_same,
+            backups::a_failed_backup_leaves_the_original,
             crashes::a_crash_at_every_operation,
             crashes::a_crash_at_every_sync,
             crashes::a_crash_during_recovery,
