@@ -102,6 +102,7 @@ pub fn range_deletes_keep_their_place_in_a_batch<E: Engine>() {
             let mut batch = WriteBatch::new();
             batch.put(SPACE, b"key/03", b"before: goes");
             batch.put(SPACE, b"new", b"before: goes, and leaves a tombstone");
+            batch.put(SPACE, b"o", b"the end of the range: stays");
             batch.delete(SPACE, b"key/04");
             batch.delete_range(SPACE, b"key/02", b"o");
             batch.put(SPACE, b"key/05", b"after: stays");
