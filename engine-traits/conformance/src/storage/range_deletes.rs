@@ -105,6 +105,7 @@ pub fn range_deletes_keep_their_place_in_a_batch<E: Engine>() {
             batch.put(SPACE, b"o", b"the end of the range: stays");
             batch.delete(SPACE, b"key/04");
             batch.delete_range(SPACE, b"key/02", b"o");
+            batch.delete_range(SPACE, b"new", b"key/03");
             batch.put(SPACE, b"key/05", b"after: stays");
             batch.put(SPACE, b"newer", b"after: stays");
             harness.commit(batch).expect("a healthy engine deletes ranges");
