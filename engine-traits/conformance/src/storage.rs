@@ -1,5 +1,6 @@
 //! The storage suite: what every engine does, on a disk that fails.
 
+pub mod backups;
 pub mod batches;
 pub mod compare;
 pub mod crashes;
@@ -10,8 +11,10 @@ pub mod harness;
 pub mod keyspaces;
 pub mod model;
 pub mod random;
+pub mod range_deletes;
 pub mod recovery;
 pub mod retention;
+pub mod script;
 pub mod snapshots;
 pub mod values;
 pub mod workload;
@@ -25,6 +28,8 @@ macro_rules! storage_suite {
     ($engine:ty) => {
         $crate::storage_suite!($engine, without_files);
         $crate::storage_cases!($engine:
+            backups::a_backup_answers_the_same,
+            backups::a_failed_backup_leaves_the_original,
             crashes::a_crash_at_every_operation,
             crashes::a_crash_at_every_sync,
             crashes::a_crash_during_recovery,
@@ -52,12 +57,18 @@ macro_rules! storage_suite {
             keyspaces::unknown_keyspaces_are_refused,
             random::any_history_agrees_with_the_model,
             random::same_operations_same_trace,
+            range_deletes::range_deletes_change_no_snapshot,
+            range_deletes::range_deletes_keep_their_place_in_a_batch,
+            range_deletes::ranges_delete_what_has_a_value,
+            range_deletes::replayed_range_deletes_change_nothing,
             recovery::a_reopened_engine_answers_the_same,
             recovery::replay_is_idempotent,
             retention::covered_times_stay_exact,
             retention::open_snapshots_outlive_their_promise,
             retention::pins_keep_single_times,
             retention::uncovered_times_are_refused,
+            script::any_script_agrees_with_the_model,
+            script::settings_change_no_answer,
             snapshots::snapshots_are_stable,
             values::keys_are_ordered_bytewise,
             values::large_values_come_back,

@@ -38,6 +38,8 @@ pub fn compare<S: Snapshot>(
     if !known {
         return Err(format!("the snapshot is at {at:?}, which is no commit"));
     }
+    keyspaces(snapshot, model, policy)
+        .map_err(|what| format!("the keyspaces of a snapshot at {at:?}: {what}"))?;
     let mut reads = Reads { snapshot, tolerance, errors: 0 };
     for (&id, space) in &model.spaces {
         reads
@@ -45,6 +47,34 @@ pub fn compare<S: Snapshot>(
             .map_err(|what| format!("keyspace {id} in a snapshot at {at:?}: {what}"))?;
     }
     Ok(reads.errors)
+}
+
+/// The list of keyspaces names each that lives, none that never was, and what it says is so.
+fn keyspaces<S: Snapshot>(snapshot: &S, model: &Model, policy: &RetentionPolicy) -> Outcome {
+    let at = snapshot.at().ts;
+    let listed = snapshot.keyspaces();
+    if !listed.is_sorted_by(|a, b| a.id < b.id) {
+        return Err("they do not ascend".to_owned());
+    }
+    for keyspace in &listed {
+        let Some(space) = model.spaces.get(&keyspace.id).filter(|space| space.created <= at) else {
+            return Err(format!("{} is invented", keyspace.id));
+        };
+        let dropped = space.dropped.filter(|dropped| *dropped <= at);
+        if keyspace.created != space.created || keyspace.dropped != dropped {
+            return Err(format!("{keyspace:?}, expected {:?} to {dropped:?}", space.created));
+        }
+        let promise = policy.of(keyspace.id);
+        let covered = promise.pins.iter().chain([&promise.keep_since]);
+        let lives = space.lives_at(at);
+        if let Some(lost) = covered.filter(|_| lives).find(|ts| !keyspace.kept.covers(**ts)) {
+            return Err(format!("{keyspace:?} does not keep {lost:?}, which is promised"));
+        }
+    }
+    let missing = model.spaces.iter().find(|(id, space)| {
+        space.lives_at(at) && !listed.iter().any(|keyspace| keyspace.id == **id)
+    });
+    missing.map_or(Ok(()), |(id, _)| Err(format!("{id} is missing")))
 }
 
 struct Reads<'a, S: Snapshot> {

@@ -118,7 +118,7 @@ pub fn a_full_disk_keeps_old_data<E: Engine>() {
         let context = format!("{} bytes of free space", step * 300);
         let mut harness = Harness::<E>::new(step);
         harness.upkeep = Upkeep::Checkpoint(12);
-        let mut workload = Workload::new(step, Mix { turnover: 0, large: 20, keys: 80 });
+        let mut workload = Workload::new(step, Mix { turnover: 0, large: 20, keys: 80, ranges: 0 });
         workload.run(&mut harness, 30).expect("a healthy engine works");
         harness.disk.set_capacity(Some(harness.disk.used_bytes() + step * 300));
         let filled = workload.run(&mut harness, 400);
@@ -151,7 +151,7 @@ pub fn a_full_disk_keeps_old_data<E: Engine>() {
 pub fn cursor_errors_are_sticky<E: Engine>() {
     let mut base = Harness::<E>::new(92);
     base.upkeep = Upkeep::Checkpoint(20);
-    let mut workload = Workload::new(92, Mix { turnover: 0, large: 10, keys: 120 });
+    let mut workload = Workload::new(92, Mix { turnover: 0, large: 10, keys: 120, ranges: 0 });
     workload.run(&mut base, 150).expect("a healthy engine works");
     base.checkpoint().expect("a healthy engine checkpoints");
     base.close();

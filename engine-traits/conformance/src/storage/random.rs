@@ -22,7 +22,12 @@ pub fn any_history_agrees_with_the_model<E: Engine>() {
 fn any_history<E: Engine>(seed: u64) {
     let mut rng = Rng::stream(seed, "history");
     let mut harness = Harness::<E>::new(seed);
-    let mix = Mix { turnover: rng.below(8), large: rng.below(12), keys: 5 + rng.below(150) };
+    let mix = Mix {
+        turnover: rng.below(8),
+        large: rng.below(12),
+        keys: 5 + rng.below(150),
+        ranges: rng.below(10),
+    };
     let mut workload = Workload::new(seed, mix);
     let mut held: Vec<(E::Snapshot, Model, RetentionPolicy)> = Vec::new();
     for step in 0..60 {

@@ -15,11 +15,13 @@ pub struct Mix {
     pub large: u64,
     /// Distinct keys per keyspace.
     pub keys: u64,
+    /// A range of keys is deleted.
+    pub ranges: u64,
 }
 
 impl Default for Mix {
     fn default() -> Self {
-        Self { turnover: 4, large: 4, keys: 60 }
+        Self { turnover: 4, large: 4, keys: 60, ranges: 4 }
     }
 }
 
@@ -87,6 +89,11 @@ impl Workload {
             self.next_space += 1;
             batch.create_keyspace(space);
             self.spaces.push(space);
+        }
+        if self.rng.chance(self.mix.ranges, 100) {
+            let space = self.spaces[self.rng.index(self.spaces.len())];
+            let (start, end) = (self.key(), self.key());
+            batch.delete_range(space, &start, &end);
         }
         for _ in 0..1 + self.rng.below(4) {
             let space = self.spaces[self.rng.index(self.spaces.len())];
