@@ -8,6 +8,7 @@ mod log {
     mod formats;
     mod group;
     mod harness;
+    mod once;
     mod properties;
     mod release;
     mod salvage;
