@@ -4,6 +4,7 @@ mod log {
     mod basics;
     mod crash;
     mod damage;
+    mod device;
     mod faults;
     mod formats;
     mod group;
