@@ -106,7 +106,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccStore<E, C> {
         env.disk().create_dir_all(&engine_dir)?;
         env.disk().create_dir_all(&wal_dir)?;
         let engine = E::open(env, &engine_dir, &options.engine)?;
-        let wal = Wal::open(env, &wal_dir, &options.wal)?;
+        let wal = Wal::open_to_replay(env, &wal_dir, &options.wal)?;
         let clock = HybridClock::new(env);
         let mut last = recovery::replay(&engine, &wal, &clock)?;
         if last == Position::default() {

@@ -128,23 +128,31 @@ impl SegmentCursor {
         Ok(None)
     }
 
-    /// Brings `len` bytes from the cursor on into the window and returns where they start in it.
+    /// Brings `len` bytes from the cursor on into the window and returns where they start in it. What the
+    /// window has of them already is not read again.
     fn fetch(&mut self, len: u64, limit: u64) -> Result<usize> {
         assert!(self.offset + len <= limit);
         let window_end = self.window_offset + self.window.len() as u64;
         if self.offset < self.window_offset || self.offset + len > window_end {
-            let want = len.max(READ_AHEAD_BYTES).min(limit - self.offset);
-            if self.window.len() as u64 > READ_AHEAD_BYTES {
-                // Gives back the memory of a record that was larger than most.
-                self.window = Vec::new();
+            if self.offset < self.window_offset || self.offset > window_end {
+                self.window.clear();
+            } else {
+                self.window.drain(..(self.offset - self.window_offset) as usize);
             }
-            self.window.resize(want as usize, 0);
             self.window_offset = self.offset;
-            let got = self.segment.file.read_at(self.offset, &mut self.window);
+            let kept = self.window.len();
+            let want = len.max(READ_AHEAD_BYTES).min(limit - self.offset) as usize;
+            if want as u64 <= READ_AHEAD_BYTES {
+                // Gives back the memory of a record that was larger than most.
+                self.window.shrink_to(READ_AHEAD_BYTES as usize);
+            }
+            self.window.resize(want, 0);
+            let got =
+                self.segment.file.read_at(self.offset + kept as u64, &mut self.window[kept..]);
             // After an error nothing is known about the window.
             let got = got.inspect_err(|_| self.window.clear())?;
-            self.window.truncate(got);
-            if (got as u64) < len {
+            self.window.truncate(kept + got);
+            if (self.window.len() as u64) < len {
                 let what = format!("the file ends before offset {}", self.offset + len);
                 return Err(StorageError::Corruption(self.segment.damage(self.offset, what)));
             }

@@ -41,6 +41,7 @@ use crate::format::FIRST_LSN;
 use crate::log::Log;
 pub use crate::options::WalOptions;
 pub use crate::reader::{WalReader, WalStep};
+use crate::recovery::Extent;
 use crate::segment::segment_numbers;
 
 /// An open log. Shared by reference between threads.
@@ -62,7 +63,18 @@ impl Wal {
     /// I/O, also while reading: an unreadable record is not the end of the log. Damage before the
     /// end. A newer format.
     pub fn open(env: &Env, dir: &Path, options: &WalOptions) -> Result<Self> {
-        Ok(Self { log: Arc::new(Log::open(env, dir, options, FIRST_LSN)?) })
+        Ok(Self { log: Arc::new(Log::open(env, dir, options, FIRST_LSN, Extent::Whole)?) })
+    }
+
+    /// As [`Wal::open`], but reads the records of the last segment only. For a caller that goes on with
+    /// [`Wal::replay`], which reads and checks the records it visits: together they read the log once.
+    /// Damage to records that are not replayed is left for [`Wal::verify`] to find.
+    ///
+    /// # Errors
+    /// As [`Wal::open`]; damage to records before the last segment is not among them.
+    pub fn open_to_replay(env: &Env, dir: &Path, options: &WalOptions) -> Result<Self> {
+        let extent = Extent::LastSegment;
+        Ok(Self { log: Arc::new(Log::open(env, dir, options, FIRST_LSN, extent)?) })
     }
 
     /// Makes a new, empty log in `dir` whose first record will begin at `lsn` (or at the first position
@@ -79,7 +91,7 @@ impl Wal {
                 expected: "no log yet".to_owned(),
             });
         }
-        Ok(Self { log: Arc::new(Log::open(env, dir, options, lsn.max(FIRST_LSN))?) })
+        Ok(Self { log: Arc::new(Log::open(env, dir, options, lsn.max(FIRST_LSN), Extent::Whole)?) })
     }
 
     /// Calls `visit` with each record whose end is after `after`, in order: its end and payload.

@@ -23,7 +23,7 @@ use crate::format::{
     MAX_PAYLOAD_BYTES, RECORD_HEAD_BYTES, RecordHead, SEGMENT_HEADER_BYTES, SegmentHeader,
     payload_crc,
 };
-use crate::recovery::{self, Begun};
+use crate::recovery::{self, Begun, Extent};
 use crate::segment::{PrepareError, Segment, SegmentStore};
 
 /// Segments smaller than this would be all header.
@@ -150,6 +150,7 @@ impl Log {
         dir: &Path,
         options: &WalOptions,
         first_lsn: Lsn,
+        extent: Extent,
     ) -> Result<Self> {
         let mut options = options.clone();
         options.segment_bytes = options.segment_bytes.max(SEGMENT_BYTES_MIN);
@@ -157,7 +158,7 @@ impl Log {
         let mut store =
             SegmentStore::open(env, dir, options.segment_bytes, options.spare_segment_count)?;
         let refuse = &mut |damage| Err(StorageError::Corruption(damage));
-        let (begun, tail) = match recovery::inspect(env, dir, OpenHow::ReadWrite, refuse)? {
+        let (begun, tail) = match recovery::inspect(env, dir, OpenHow::ReadWrite, extent, refuse)? {
             Some(inspected) => {
                 let tail = recovery::repair(env, dir, &inspected)?;
                 (inspected.begun, tail)

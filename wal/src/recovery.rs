@@ -9,6 +9,9 @@
 //! What nobody promised was never acknowledged and is cut. All bytes after the cut become durable
 //! zeroes before anything is appended: a record of the torn group must never follow a new one.
 //!
+//! The end follows from the last segment and the headers of the others. An open before a replay reads
+//! no more than that, and the replay checks what it reads: the log is read once, its last segment twice.
+//!
 //! What cannot be told: damage to the very last synced group looks like a torn write, because
 //! nothing later vouches for it. An engine that knows a later position notices
 //! ([`crate::Wal::replay`] refuses a position past the end).
@@ -51,13 +54,24 @@ pub(crate) struct Inspected {
     tail: Tail,
 }
 
+/// How much of a log is read to find its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Every record.
+    Whole,
+    /// The records of the last segment, and of the others the headers: where the log ends follows from
+    /// these alone. Whoever reads the rest checks it on the way.
+    LastSegment,
+}
+
 type Report<'a> = &'a mut dyn FnMut(Damage) -> Result<()>;
 
-/// Reads the whole log. `None` if there is none. Each damage goes to `report`, which may end it.
+/// Reads the log. `None` if there is none. Each damage goes to `report`, which may end it.
 pub(crate) fn inspect(
     env: &Env,
     dir: &Path,
     how: OpenHow,
+    extent: Extent,
     report: Report<'_>,
 ) -> Result<Option<Inspected>> {
     let numbers = segment_numbers(env, dir)?;
@@ -90,7 +104,7 @@ pub(crate) fn inspect(
     {
         report(missing_end(dir, vouched.number))?;
     }
-    let tail = walk(&begun, report)?;
+    let tail = walk(&begun, extent, report)?;
     check_unbegun(&begun, &unbegun, tail, report)?;
     let unbegun = unbegun.into_iter().filter_map(|(segment, _)| Arc::into_inner(segment)).collect();
     Ok(Some(Inspected { begun, unbegun, tail }))
@@ -157,11 +171,15 @@ fn check_chain_of_headers(
     Ok(begun)
 }
 
-/// Reads every record; each segment must end where the next one starts.
-fn walk(begun: &[Begun], report: Report<'_>) -> Result<Tail> {
+/// Reads the records; each segment must end where the next one starts.
+fn walk(begun: &[Begun], extent: Extent, report: Report<'_>) -> Result<Tail> {
     assert!(!begun.is_empty());
+    let first = match extent {
+        Extent::Whole => 0,
+        Extent::LastSegment => begun.len() - 1,
+    };
     let mut tail = None;
-    for (index, Begun { segment, header }) in begun.iter().enumerate() {
+    for (index, Begun { segment, header }) in begun.iter().enumerate().skip(first) {
         let mut cursor = SegmentCursor::new(Arc::clone(segment), *header);
         let mut promised = header.first_lsn;
         let torn_end = loop {

@@ -5,7 +5,8 @@ use std::path::Path;
 use driftdb_env::{Env, OpenHow};
 use driftdb_storage::{Damage, Result};
 
-use crate::{Wal, WalOptions, recovery};
+use crate::recovery::{self, Extent};
+use crate::{Wal, WalOptions};
 
 impl Wal {
     /// Reads the log in `dir` from end to end, changes nothing, and calls `found` for each damage.
@@ -23,7 +24,7 @@ impl Wal {
             found(damage);
             Ok(())
         };
-        recovery::inspect(env, dir, OpenHow::Read, report)?;
+        recovery::inspect(env, dir, OpenHow::Read, Extent::Whole, report)?;
         Ok(())
     }
 }

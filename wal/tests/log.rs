@@ -4,10 +4,12 @@ mod log {
     mod basics;
     mod crash;
     mod damage;
+    mod device;
     mod faults;
     mod formats;
     mod group;
     mod harness;
+    mod once;
     mod properties;
     mod release;
     mod salvage;

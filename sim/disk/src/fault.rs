@@ -17,6 +17,16 @@ pub enum Effect {
     LieAboutSync,
     /// A read returns with one bit flipped, once; the device is unharmed. No effect elsewhere.
     FlipRead,
+    /// A read returns what stands at another place of the file, once. No effect elsewhere.
+    MisdirectRead,
+    /// A write reports success and is not done: reads find what stood there before, or zeroes where the
+    /// file grew. No effect elsewhere.
+    LoseWrite,
+    /// A write reports success and is done at another place of the file, over what stands there. No effect
+    /// elsewhere.
+    MisdirectWrite,
+    /// A write reports success, and one of its sectors holds zeroes. No effect elsewhere.
+    ZeroSector,
     /// The machine stops before the operation is done: it and everything after it fails until
     /// [`crate::SimDisk::crash`]. A write it hits may be found done, torn, or not done.
     Halt,
@@ -142,6 +152,16 @@ pub struct Fired {
     pub sync_lies: u64,
     /// Reads with a flipped bit.
     pub reads_flipped: u64,
+    /// Reads that returned another place's bytes.
+    pub reads_misdirected: u64,
+    /// Writes that reported success and were not done.
+    pub writes_lost: u64,
+    /// Writes that were done at another place.
+    pub writes_misdirected: u64,
+    /// Writes that left a sector of zeroes.
+    pub sectors_zeroed: u64,
+    /// Files not opened because too many were open.
+    pub opens_refused: u64,
     /// Stops of the machine by [`Effect::Halt`].
     pub halts: u64,
     /// Writes refused because the disk was full.

@@ -56,7 +56,7 @@ impl SimFile {
     }
 
     /// Does a write, or the part of it before byte `upto`.
-    fn put(&self, state: &mut State, offset: u64, data: &[u8], upto: u64) {
+    pub(crate) fn put(&self, state: &mut State, offset: u64, data: &[u8], upto: u64) {
         let part = &data[..upto.saturating_sub(offset).min(data.len() as u64) as usize];
         let end = offset + part.len() as u64;
         if part.is_empty() || state.room(self.inode, end) < end {
@@ -80,6 +80,9 @@ impl File for SimFile {
             state.fired.reads_flipped += 1;
             let bit = state.fault_rng.index(count * 8);
             buf[bit / 8] ^= 1 << (bit % 8);
+        }
+        if struck == Some(Effect::MisdirectRead) {
+            self.misdirect_read(&mut state, offset, &mut buf[..count]);
         }
         // The bytes follow from the writes before: hashing them again would only cost time.
         state.note(&[self.inode, offset, buf.len() as u64, count as u64], b"");
@@ -107,6 +110,13 @@ impl File for SimFile {
             _ => {}
         }
         let fits = state.room(self.inode, end);
+        if let Some(effect) = struck
+            && fits == end
+            && !data.is_empty()
+        {
+            self.misbehave(&mut state, effect, offset, data);
+            return Ok(());
+        }
         self.put(&mut state, offset, data, fits);
         if fits < end {
             state.fired.disk_full += 1;

@@ -16,6 +16,7 @@
 //! crash model; research/sim.md 2.5.
 
 mod crash;
+mod device;
 mod fault;
 mod file;
 mod image;
@@ -38,6 +39,9 @@ pub use world::{SimWorld, sim_env};
 
 use file::SimFile;
 use state::{Directory, HALTED, NameOp, STALE, State, fail, split};
+
+/// `EMFILE`: the standard library has no name for it.
+const TOO_MANY_OPEN_FILES: i32 = 24;
 
 /// Called before each operation, with no latch held: a simulator lets virtual time pass here.
 pub type Pause = Arc<dyn Fn(IoOp, u64) + Send + Sync>;
@@ -163,6 +167,17 @@ impl SimDisk {
         self.shared.state.lock().capacity = bytes;
     }
 
+    /// Limits how many files may be open at once, as the system limits a process; `None` is no limit. Files
+    /// that are open already stay open.
+    pub fn set_handle_limit(&self, count: Option<usize>) {
+        self.shared.state.lock().handle_limit = count;
+    }
+
+    /// How many files are open.
+    pub fn handle_count(&self) -> usize {
+        self.shared.state.lock().handle_count()
+    }
+
     /// The bytes of all files together, as readers see them (holes count).
     pub fn used_bytes(&self) -> u64 {
         let mut state = self.shared.state.lock();
@@ -176,6 +191,11 @@ impl Disk for SimDisk {
         self.shared.pause(IoOp::Open, 0);
         let mut state = self.shared.state.lock();
         state.begin(IoOp::Open, path, Some(kind))?;
+        if state.handle_limit.is_some_and(|limit| state.handle_count() >= limit) {
+            state.fired.opens_refused += 1;
+            let source = io::Error::from_raw_os_error(TOO_MANY_OPEN_FILES);
+            return Err(IoError::new(IoOp::Open, path, source));
+        }
         let (dir, name) = split(IoOp::Open, path)?;
         if state.directories.contains_key(path) {
             return Err(fail(IoOp::Open, path, io::ErrorKind::IsADirectory, "is a directory"));

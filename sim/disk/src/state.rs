@@ -75,6 +75,8 @@ pub(crate) struct State {
     pub(crate) halted: bool,
     pub(crate) capacity: Option<u64>,
     pub(crate) used: u64,
+    /// How many files may be open at once.
+    pub(crate) handle_limit: Option<usize>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) fired: Fired,
     pub(crate) counters: Counters,
@@ -185,6 +187,7 @@ impl State {
             halted: false,
             capacity: None,
             used: 0,
+            handle_limit: None,
             faults: Vec::new(),
             fired: Fired::default(),
             counters: Counters::default(),
@@ -258,7 +261,16 @@ impl State {
                 self.fired.errors += 1;
                 Err(fail(op, path, io::ErrorKind::Other, "injected fault"))
             }
-            Some(Effect::LieAboutSync | Effect::FlipRead) | None => Ok(struck),
+            // Errors of the device that only the operation itself can make.
+            Some(
+                Effect::LieAboutSync
+                | Effect::FlipRead
+                | Effect::MisdirectRead
+                | Effect::LoseWrite
+                | Effect::MisdirectWrite
+                | Effect::ZeroSector,
+            )
+            | None => Ok(struck),
         }
     }
 
@@ -314,6 +326,11 @@ impl State {
     /// Accounts for a file that grows to `len`.
     pub(crate) fn grow(&mut self, id: InodeId, len: u64) {
         self.used += len.saturating_sub(self.inode(id).seen.len());
+    }
+
+    /// How many handles are open on all files together.
+    pub(crate) fn handle_count(&self) -> usize {
+        self.inodes.values().map(|inode| Arc::strong_count(&inode.handles) - 1).sum()
     }
 
     /// Forgets files that no name and no handle can reach.

@@ -1,4 +1,5 @@
 //! What is saved of a damaged log, and what a log that begins later looks like.
+#![expect(clippy::unwrap_used, reason = "test code; clippy exempts only functions marked as tests")]
 
 use std::path::Path;
 
