@@ -114,6 +114,22 @@ fn the_present_costs_the_same_however_long_the_history() {
 }
 
 #[test]
+fn long_scans_read_ahead() {
+    let store = store(1, EngineOptions { cache_bytes: 0, ..cached() });
+    let snapshot = store.engine.snapshot();
+    for (steps, expected) in [(5, 0..1), (400, 1..20)] {
+        let before = store.stat("reads_ahead");
+        let spec = everything(Visible::AsOf(Timestamp::MAX), false);
+        let mut cursor = snapshot.cursor(SPACE, &spec).unwrap();
+        for _ in 0..steps {
+            assert!(cursor.next().unwrap());
+        }
+        let count = store.stat("reads_ahead") - before;
+        assert!(expected.contains(&count), "{count} for {steps}");
+    }
+}
+
+#[test]
 fn history_takes_little_room() {
     let store = store(10, EngineOptions { block_size_bytes: 8 << 10, ..cached() });
     let (user_bytes, disk_bytes) = (10 * 400 * 104, store.stat("table_bytes_now"));
