@@ -46,6 +46,8 @@ pub(crate) struct Stats {
     pub(crate) bytes_read: Counter,
     pub(crate) cache_hits: Counter,
     pub(crate) cache_misses: Counter,
+    /// Calls that read several blocks.
+    pub(crate) reads_ahead: Counter,
     pub(crate) filter_negatives: Counter,
     pub(crate) filter_false_positives: Counter,
     pub(crate) filters_damaged: Counter,
@@ -64,6 +66,7 @@ impl Stats {
         out("bytes_read", self.bytes_read.get());
         out("cache_hits", self.cache_hits.get());
         out("cache_misses", self.cache_misses.get());
+        out("reads_ahead", self.reads_ahead.get());
         out("filter_negatives", self.filter_negatives.get());
         out("filter_false_positives", self.filter_false_positives.get());
         out("filters_damaged", self.filters_damaged.get());

@@ -480,10 +480,10 @@ impl Table {
         fill: Fill,
     ) -> Result<DataBlock> {
         let place = sections.index(section).block(position);
-        if fill == Fill::Cache {
-            if let Some(block) = self.cached_block(place) {
-                return Ok(block);
-            }
+        if fill == Fill::Cache
+            && let Some(block) = self.cached_block(place)
+        {
+            return Ok(block);
         }
         self.read_block(sections, section, position, fill)
     }
@@ -585,6 +585,7 @@ impl Table {
             .map(|(place, buf)| ReadRequest { offset: place.offset, buf, read: 0 })
             .collect();
         self.file.read_many(&mut requests)?;
+        self.context.stats.reads_ahead.add(1);
         let read: Vec<usize> = requests.iter().map(|request| request.read).collect();
         for (frame, read) in frames.iter_mut().zip(read) {
             // A file that ends early gives a frame that fails its check.

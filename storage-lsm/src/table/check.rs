@@ -153,16 +153,16 @@ impl<'a> Walk<'a> {
         let mut key = Vec::new();
         block.copy_key(0, &mut key);
         let mut is_continued = false;
-        if let Some((before, last_key, last_ts)) = &self.last {
-            if before.space() == block.space() {
-                is_continued = *last_key == key;
-                let is_after = *last_key < key || (is_continued && *last_ts > block.ts(0));
-                if !is_after {
-                    wrong("entries are not in order");
-                }
-                if is_continued && self.section == Section::Newest && !self.sections.is_mixed() {
-                    wrong("the newest section has a key twice");
-                }
+        if let Some((before, last_key, last_ts)) = &self.last
+            && before.space() == block.space()
+        {
+            is_continued = *last_key == key;
+            let is_after = *last_key < key || (is_continued && *last_ts > block.ts(0));
+            if !is_after {
+                wrong("entries are not in order");
+            }
+            if is_continued && self.section == Section::Newest && !self.sections.is_mixed() {
+                wrong("the newest section has a key twice");
             }
         }
         let is_split = self.section == Section::Newest && !self.sections.is_mixed();

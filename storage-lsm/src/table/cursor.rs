@@ -390,20 +390,17 @@ impl SectionCursor {
 
     fn read(&mut self, position: usize) -> Result<DataBlock> {
         let place = self.sections.index(self.section).block(position);
-        if self.fill == Fill::Cache {
-            if let Some(block) = self.table.cached_block(place) {
-                return Ok(block);
-            }
+        if self.fill == Fill::Cache
+            && let Some(block) = self.table.cached_block(place)
+        {
+            return Ok(block);
         }
-        if let Some(frame) = self.ahead_frame(position) {
+        let mut frame = self.ahead_frame(position);
+        if frame.is_none() && self.row >= SEQUENTIAL_BLOCKS && self.read_ahead(position) {
+            frame = self.ahead_frame(position);
+        }
+        if let Some(frame) = frame {
             return self.table.take_block(&self.sections, self.section, position, frame, self.fill);
-        }
-        // The cache was asked.
-        if self.row >= SEQUENTIAL_BLOCKS && self.read_ahead(position) {
-            if let Some(frame) = self.ahead_frame(position) {
-                let sections = &self.sections;
-                return self.table.take_block(sections, self.section, position, frame, self.fill);
-            }
         }
         self.table.read_block(&self.sections, self.section, position, self.fill)
     }
@@ -424,9 +421,12 @@ impl SectionCursor {
     /// Reads the blocks from `position` on. False if that failed: then the block itself says why.
     fn read_ahead(&mut self, position: usize) -> bool {
         let index = self.sections.index(self.section);
+        let space = index.block(position).space;
         let mut bytes = 0;
         let places: Vec<_> = (position..index.len().min(position + AHEAD_BLOCKS))
             .map(|position| *index.block(position))
+            // A scan ends with its keyspace; a merge does not.
+            .take_while(|place| self.fill == Fill::Bypass || place.space == space)
             .take_while(|place| {
                 let fits = bytes == 0 || bytes + place.len as usize <= AHEAD_BYTES;
                 bytes += place.len as usize;

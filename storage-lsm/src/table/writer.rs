@@ -302,3 +302,6 @@ impl TableWriter {
         drop(self.env.disk().remove(&self.path));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ thread_local! {
 
 fn count() {
     // A thread that ends may free after its counter is gone.
-    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+    ALLOCATIONS.try_with(|count| count.set(count.get() + 1)).unwrap_or_default();
 }
 
 // SAFETY: every call goes to the system's allocator unchanged.
@@ -111,6 +111,22 @@ fn the_present_costs_the_same_however_long_the_history() {
     };
     let (one, many) = (cost(1), cost(50));
     assert!(many * 100 < one * 115, "{many} bytes instead of {one}");
+}
+
+#[test]
+fn long_scans_read_ahead() {
+    let store = store(1, EngineOptions { cache_bytes: 0, ..cached() });
+    let snapshot = store.engine.snapshot();
+    for (steps, expected) in [(5, 0..1), (400, 1..20)] {
+        let before = store.stat("reads_ahead");
+        let spec = everything(Visible::AsOf(Timestamp::MAX), false);
+        let mut cursor = snapshot.cursor(SPACE, &spec).unwrap();
+        for _ in 0..steps {
+            assert!(cursor.next().unwrap());
+        }
+        let count = store.stat("reads_ahead") - before;
+        assert!(expected.contains(&count), "{count} for {steps}");
+    }
 }
 
 #[test]

@@ -97,9 +97,9 @@ fn a_count_without_bytes_is_refused() {
     let mut payload = vec![0; HEADER_BYTES];
     payload[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
     payload[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
-    assert!(Block::parse(payload.clone(), 0).is_err());
+    Block::parse(payload.clone(), 0).unwrap_err();
     payload[8..12].copy_from_slice(&1u32.to_le_bytes());
-    assert!(Block::parse(payload, 0).is_err());
+    Block::parse(payload, 0).unwrap_err();
 }
 
 fn versions() -> impl Strategy<Value = Versions> {
