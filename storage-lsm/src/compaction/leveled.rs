@@ -23,8 +23,9 @@ pub(super) fn choose(runs: &[RunShape<'_>], sizes: Sizes) -> Option<Plan> {
         worst = Some((crowd, 0));
     }
     for (at, run) in runs.iter().enumerate().skip(flushed) {
-        let fullness = run.bytes().saturating_mul(1000) / limit_bytes(run.level, sizes);
-        if fullness > 1000 && worst.is_none_or(|(most, _)| fullness > most) {
+        let (bytes, limit) = (run.bytes(), limit_bytes(run.level, sizes));
+        let fullness = bytes.saturating_mul(1000) / limit;
+        if bytes > limit && worst.is_none_or(|(most, _)| fullness > most) {
             worst = Some((fullness, at));
         }
     }

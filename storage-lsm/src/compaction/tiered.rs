@@ -28,7 +28,7 @@ fn sizes(runs: &[RunShape<'_>]) -> Vec<u64> {
     runs.iter().map(RunShape::bytes).collect()
 }
 
-fn window(sizes: &[u64]) -> Option<Range<usize>> {
+pub(super) fn window(sizes: &[u64]) -> Option<Range<usize>> {
     similar(sizes).or_else(|| cheapest_pair(sizes))
 }
 
