@@ -54,7 +54,12 @@ fn appenders_and_a_crash() {
         }));
     }
     let (crashing, seen, settings) = (disk.clone(), Arc::clone(&acknowledged), options.clone());
-    tasks.push(env.spawn("power", move || power_fails(&crashing, &seen, &settings)));
+    // Several times, for the first is over before anything is acknowledged.
+    tasks.push(env.spawn("power", move || {
+        for _ in 0..4 {
+            power_fails(&crashing, &seen, &settings);
+        }
+    }));
     tasks.into_iter().for_each(driftdb_env::Task::join);
     drop(wal);
     power_fails(&disk, &acknowledged, &options);
