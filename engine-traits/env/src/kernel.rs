@@ -60,15 +60,20 @@ fn current_slow() -> Option<Rc<dyn Kernel>> {
 pub fn yield_now(site: &'static str) {
     match current() {
         Some(kernel) => kernel.yield_point(site),
+        #[cfg(shuttle)]
+        None => crate::sync::yield_now(),
+        #[cfg(not(shuttle))]
         #[expect(clippy::disallowed_methods, reason = "env is the substitute that the ban names")]
         None => std::thread::yield_now(),
     }
 }
 
-/// A scheduling point for the simulator only: free of cost in production.
+/// A scheduling point for the simulator and for shuttle: free of cost in production.
 #[inline]
 pub fn preemption_point(site: &'static str) {
     if let Some(kernel) = current() {
         kernel.yield_point(site);
     }
+    #[cfg(shuttle)]
+    crate::sync::yield_now();
 }

@@ -57,8 +57,7 @@ impl World for OsWorld {
     }
 
     fn spawn(&self, name: &str, body: Box<dyn FnOnce() + Send>) {
-        let builder = std::thread::Builder::new().name(name.to_owned());
-        builder.spawn(body).expect("the system can start a thread");
+        crate::sync::start_thread(name, body);
     }
 
     fn sleep(&self, duration: Duration) {

@@ -50,8 +50,7 @@ impl World for SimWorld {
     }
 
     fn spawn(&self, name: &str, body: Box<dyn FnOnce() + Send>) {
-        let builder = std::thread::Builder::new().name(name.to_owned());
-        builder.spawn(body).expect("the system can start a thread");
+        driftdb_env::sync::start_thread(name, body);
     }
 
     fn sleep(&self, duration: Duration) {
