@@ -22,7 +22,8 @@ use crate::node::{Body, Branch, Child, Large, Leaf, Location, Node, PageRef};
 use crate::page::PageKind;
 use crate::pager::PageWriter;
 use crate::snapshot::Pin;
-use crate::superblock::Superblock;
+use crate::superblock::{FORMAT_VERSION, Superblock};
+use crate::swip::Swip;
 use crate::tree::{LetGo, Root};
 
 /// What only the maintainer touches.
@@ -223,11 +224,12 @@ impl BtreeEngine {
         let generation = old.generation + 1;
         let mut writing = Writing {
             pages: PageWriter::new(&self.pager, generation),
+            payload: Vec::new(),
             free: &mut maintenance.free,
             allocated,
             written: Written::default(),
         };
-        let root = writing.child(&picture.root.child)?;
+        let root = writing.child(&picture.root.child)?.at;
         let mut facts = old.facts;
         if maintenance.durable_facts != picture.facts {
             let location = writing.chain(PageKind::Facts, 0, &picture.facts.encode())?;
@@ -249,6 +251,7 @@ impl BtreeEngine {
             root_level: picture.root.level,
             free_list,
             facts,
+            version: FORMAT_VERSION,
             ..old
         };
         let poisons = |error| Failure { error, poisons: true };
@@ -325,6 +328,8 @@ fn trim(child: &mut Child) {
 /// A picture on its way to disk.
 struct Writing<'a> {
     pages: PageWriter<'a>,
+    /// The payload of the node being written.
+    payload: Vec<u8>,
     free: &'a mut FreePages,
     /// Every page taken, to give back if the checkpoint fails.
     allocated: &'a mut Vec<u64>,
@@ -344,9 +349,9 @@ impl Writing<'_> {
     }
 
     /// Writes the dirty nodes below and including `child`, children first.
-    fn child(&mut self, child: &Child) -> Result<PageRef> {
+    fn child(&mut self, child: &Child) -> Result<Swip> {
         let node = match child.share() {
-            Child::Disk(at) => return Ok(at),
+            Child::Disk(swip) => return Ok(swip),
             Child::Memory(node) => node,
         };
         let (location, clean) = match &node.body {
@@ -357,9 +362,13 @@ impl Writing<'_> {
             }
         };
         let at = location.at;
-        self.written.clean.extend(clean.map(|clean| (at, clean)));
+        let swip = Swip::new(at);
+        if let Some(clean) = clean {
+            swip.note(&clean);
+            self.written.clean.push((at, clean));
+        }
         self.written.nodes.push((node, location));
-        Ok(at)
+        Ok(swip)
     }
 
     fn leaf(&mut self, leaf: &Leaf) -> Result<Location> {
@@ -377,8 +386,13 @@ impl Writing<'_> {
             };
             overflows.push(Overflow { at, len });
         }
-        let payload = encode_leaf(leaf, |reference| overflows[Leaf::pending_index(reference)]);
-        self.chain(PageKind::Leaf, 0, &payload)
+        let overflow = |reference: &[u8]| overflows[Leaf::pending_index(reference)];
+        let mut payload = std::mem::take(&mut self.payload);
+        payload.clear();
+        encode_leaf(leaf, overflow, &mut payload);
+        let location = self.chain(PageKind::Leaf, 0, &payload);
+        self.payload = payload;
+        location
     }
 
     fn branch(&mut self, branch: &Branch, node: &Node) -> Result<(Location, Arc<Node>)> {
@@ -386,12 +400,11 @@ impl Writing<'_> {
         for child in &branch.children {
             children.push(self.child(child)?);
         }
-        let payload = encode_branch(branch, &children);
+        let places: Vec<PageRef> = children.iter().map(|swip| swip.at).collect();
+        let mut payload = Vec::with_capacity(branch.payload_size());
+        encode_branch(branch, &places, &mut payload);
         let location = self.chain(PageKind::Branch, node.level, &payload)?;
-        let body = Body::Branch(Branch {
-            separators: branch.separators.copy(),
-            children: children.into_iter().map(Child::Disk).collect(),
-        });
+        let body = Body::Branch(branch.over(children.into_iter().map(Child::Disk).collect()));
         let clean = Node::new(node.born, node.level, body);
         clean.location.get_or_init(|| location.clone());
         Ok((location, Arc::new(clean)))

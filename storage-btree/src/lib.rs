@@ -28,13 +28,16 @@ mod health;
 mod key;
 mod node;
 mod open;
+mod packed;
 mod page;
 mod pager;
 mod position;
 mod scan;
 mod slotted;
 mod snapshot;
+mod stem;
 mod superblock;
+mod swip;
 mod tree;
 mod verify;
 

@@ -7,7 +7,7 @@ use driftdb_env::File;
 use driftdb_storage::{Result, StorageError};
 
 use crate::cache::Cache;
-use crate::codec::{Overflow, decode_node};
+use crate::codec::{Layout, Overflow, decode_node};
 use crate::node::{Location, Node, PageRef};
 use crate::page::{self, HEADER, Header, PageKind};
 use crate::superblock::{self, FILE_NAME, SUPERBLOCK, SUPERBLOCK_AREA, Superblock};
@@ -38,6 +38,7 @@ pub(crate) struct Pager {
 pub(crate) struct Chain {
     pub(crate) payload: Vec<u8>,
     pub(crate) level: u8,
+    pub(crate) layout: Layout,
     pub(crate) location: Location,
 }
 
@@ -71,9 +72,11 @@ impl Pager {
         ] {
             out(name, counter.load(Ordering::Relaxed));
         }
-        let (hits, misses) = self.cache.hits_and_misses();
+        let (hits, misses, bytes) = self.cache.figures();
         out("cache_hits", hits);
         out("cache_misses", misses);
+        out("cache_bytes_now", bytes);
+        out("disk_bytes_now", self.file.len().unwrap_or_default());
     }
 
     /// Bytes of payload that one page holds.
@@ -123,6 +126,12 @@ impl Pager {
         self.cache.get(at)
     }
 
+    /// A node was found without asking the cache.
+    #[inline]
+    pub(crate) fn found(&self, at: PageRef) {
+        self.cache.found(at);
+    }
+
     /// Keeps a node that was just written.
     pub(crate) fn keep(&self, at: PageRef, node: &Arc<Node>) {
         self.cache.insert(at, node);
@@ -135,7 +144,7 @@ impl Pager {
         if chain.level != level {
             return Err(self.damage(at.page, "node at the wrong height of the tree"));
         }
-        decode_node(&chain.payload, level, chain.location)
+        decode_node(&chain.payload, level, chain.layout, chain.location)
             .map_err(|what| self.damage(at.page, what))
     }
 
@@ -154,7 +163,7 @@ impl Pager {
         let mut image = vec![0; self.page_size];
         let mut location = Location { at, more: Vec::new() };
         let mut payload = Vec::new();
-        let mut level = 0;
+        let (mut level, mut layout) = (0, Layout::Plain);
         let mut next = at;
         while !next.is_none() {
             let header = self.read_page(next, &mut image)?;
@@ -162,7 +171,7 @@ impl Pager {
                 return Err(self.damage(next.page, "page of another kind"));
             }
             if next == at && location.more.is_empty() {
-                level = header.level;
+                (level, layout) = (header.level, header.layout);
             } else if location.more.len() as u64 >= self.page_count.load(Ordering::Acquire) {
                 return Err(self.damage(next.page, "chain that runs in a circle"));
             } else {
@@ -174,7 +183,7 @@ impl Pager {
             }
             next = header.next;
         }
-        Ok(Chain { payload, level, location })
+        Ok(Chain { payload, level, layout, location })
     }
 
     fn read_page(&self, at: PageRef, image: &mut [u8]) -> Result<Header> {
@@ -254,6 +263,19 @@ impl<'a> PageWriter<'a> {
     ) -> Result<Location> {
         let capacity = self.pager.capacity();
         assert!(self.pages_for(payload.len()) <= pages.len());
+        let layout = match kind {
+            PageKind::Leaf | PageKind::Branch => Layout::Packed,
+            PageKind::Overflow | PageKind::FreeList | PageKind::Facts => Layout::Plain,
+        };
+        let generation = self.generation;
+        if let &[page] = pages {
+            let (next, len) = (PageRef::default(), payload.len());
+            let header = Header { kind, level, layout, page, generation, next, len };
+            let image = self.next_image(page)?;
+            image[HEADER..HEADER + len].copy_from_slice(payload);
+            let at = PageRef { page, crc: page::seal(image, &header) };
+            return Ok(Location { at, more: Vec::new() });
+        }
         // Each page holds the checksum of the next one, so the last is made first.
         let mut images = Vec::with_capacity(pages.len());
         let mut next = PageRef::default();
@@ -262,18 +284,18 @@ impl<'a> PageWriter<'a> {
             let part = &payload[from..payload.len().min(from + capacity)];
             let mut image = vec![0; self.pager.page_size];
             image[HEADER..HEADER + part.len()].copy_from_slice(part);
-            let generation = self.generation;
-            let header = Header { kind, level, page, generation, next, len: part.len() };
+            let header = Header { kind, level, layout, page, generation, next, len: part.len() };
             next = PageRef { page, crc: page::seal(&mut image, &header) };
             images.push((page, image));
         }
         for (page, image) in images.into_iter().rev() {
-            self.write_page(page, &image)?;
+            self.next_image(page)?.copy_from_slice(&image);
         }
         Ok(Location { at: next, more: pages[1..].to_vec() })
     }
 
-    fn write_page(&mut self, page: u64, image: &[u8]) -> Result<()> {
+    /// Zeroes that go to the file as `page`, for the caller to fill.
+    fn next_image(&mut self, page: u64) -> Result<&mut [u8]> {
         let buffered = (self.buffer.len() / self.pager.page_size) as u64;
         if buffered > 0 && (self.first + buffered != page || self.buffer.len() >= WRITE_BYTES) {
             self.flush()?;
@@ -281,8 +303,9 @@ impl<'a> PageWriter<'a> {
         if self.buffer.is_empty() {
             self.first = page;
         }
-        self.buffer.extend_from_slice(image);
-        Ok(())
+        let start = self.buffer.len();
+        self.buffer.resize(start + self.pager.page_size, 0);
+        Ok(&mut self.buffer[start..])
     }
 
     /// Hands what is gathered to the file.

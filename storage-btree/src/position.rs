@@ -20,7 +20,7 @@ pub(crate) struct Position {
 /// The node that `child` leads to.
 pub(crate) fn load(pager: &Pager, child: &Child, level: u8) -> Result<Arc<Node>> {
     match child {
-        Child::Disk(at) => pager.node(*at, level),
+        Child::Disk(swip) => swip.load(pager, level),
         Child::Memory(node) => Ok(Arc::clone(node)),
     }
 }
@@ -189,8 +189,8 @@ pub(crate) fn find<T>(
     let cached;
     let node = match child {
         Child::Memory(node) => node,
-        Child::Disk(at) => {
-            cached = pager.node(*at, level)?;
+        Child::Disk(swip) => {
+            cached = swip.load(pager, level)?;
             &cached
         }
     };
@@ -210,7 +210,7 @@ pub(crate) fn find<T>(
             let next = index + 1;
             if here.is_some()
                 || next == branch.children.len()
-                || !branch.separators.key(next).same_key(&key)
+                || !branch.separator(next).same_key(&key)
             {
                 return Ok(here);
             }

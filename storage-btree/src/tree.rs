@@ -9,10 +9,11 @@ use crate::key::{OwnedKey, VersionKey};
 use crate::node::{Body, Branch, Child, Large, Leaf, Node, PageRef};
 use crate::pager::Pager;
 use crate::slotted::{Tag, entry_size};
+use crate::swip::Swip;
 
 /// Children per branch. More would make the tree lower and the copy of a path dearer: copying a
 /// branch takes a reference on each dirty child.
-const MAX_FANOUT: usize = 64;
+const MAX_FANOUT: usize = 256;
 
 /// What the tree let go in one epoch.
 #[derive(Debug, Default)]
@@ -103,8 +104,9 @@ impl Writer<'_> {
         let Some(split) = self.insert_into(&mut root.child, level, key, value)? else {
             return Ok(());
         };
-        let left = std::mem::replace(&mut root.child, Child::Disk(PageRef::default()));
-        let branch = Branch::of_two(left, split.separator.borrow(), split.right);
+        let left = std::mem::replace(&mut root.child, Child::disk(PageRef::default()));
+        let mut branch = Branch::of_one(left);
+        branch.insert(1, split.separator.borrow(), split.right);
         root.level += 1;
         let node = Node::new(self.epoch, root.level, Body::Branch(branch));
         *self.dirty_bytes += node.memory();
@@ -128,8 +130,8 @@ impl Writer<'_> {
     /// Makes `child` a node that may change.
     fn own<'c>(&mut self, child: &'c mut Child, level: u8) -> Result<&'c mut Node> {
         let copy = match child {
-            Child::Disk(at) => {
-                let node = self.node(*at, level)?;
+            Child::Disk(swip) => {
+                let node = self.node(swip, level)?;
                 self.let_go.node(&node);
                 Some(node.copy(self.epoch))
             }
@@ -194,11 +196,18 @@ impl Writer<'_> {
         };
         leaf.insert(index, key, value, self.pager.max_inline());
         let len = leaf.entries.len();
-        if leaf.entries.bytes() + crate::node::NODE_HEAD <= self.pager.capacity() || len < 2 {
+        if leaf.payload_size() <= self.pager.capacity() || len < 2 {
             return None;
         }
         // Keys that only ever grow would leave every leaf half full.
-        let middle = if index == len - 1 { index } else { leaf.entries.middle() };
+        // And a key that comes first may have little in common with the rest: alone, it cannot make
+        // their pages longer.
+        let shorter = index == 0 && leaf.payload_size() > self.pager.capacity() * 3 / 2;
+        let middle = match index {
+            _ if index == len - 1 => index,
+            0 if shorter => 1,
+            _ => leaf.entries.middle(),
+        };
         let separator = leaf.entries.key(middle).separator_from(leaf.entries.key(middle - 1));
         Some((separator, Body::Leaf(leaf.split_off(middle))))
     }
@@ -216,7 +225,7 @@ impl Writer<'_> {
             return None;
         }
         let middle =
-            if index == len - 1 { len - 2 } else { branch.separators.middle().clamp(2, len - 2) };
+            if index == len - 1 { len - 2 } else { branch.bounds().middle().clamp(2, len - 2) };
         let (separator, right) = branch.split_off(middle);
         Some((separator, Body::Branch(right)))
     }
@@ -268,11 +277,12 @@ impl Writer<'_> {
         if left_size + right.payload_size() > small * 3 {
             return Ok(());
         }
+        let separator = branch.separator(left + 1).to_owned();
         let owned = self.own(&mut branch.children[left], level)?;
         match (&mut owned.body, &right.body) {
             (Body::Leaf(owned), Body::Leaf(right)) => owned.append(right),
             (Body::Branch(owned), Body::Branch(right)) => {
-                owned.append(branch.separators.key(left + 1), right);
+                owned.append(separator.borrow(), right);
             }
             _ => unreachable!("neighbours are of one level"),
         }
@@ -285,12 +295,16 @@ impl Writer<'_> {
 
     fn look(&self, child: &Child, level: u8) -> Result<Arc<Node>> {
         match child {
-            Child::Disk(at) => self.node(*at, level),
+            Child::Disk(swip) => self.node(swip, level),
             Child::Memory(node) => Ok(Arc::clone(node)),
         }
     }
 
-    fn node(&self, at: PageRef, level: u8) -> Result<Arc<Node>> {
+    fn node(&self, swip: &Swip, level: u8) -> Result<Arc<Node>> {
+        let at = swip.at;
+        if let Some(node) = swip.resident(level) {
+            return Ok(node);
+        }
         let is_it = |node: &&Arc<Node>| node.location.get().is_some_and(|found| found.at == at);
         let loaded = self.loaded.iter().find(is_it).cloned();
         let node = loaded.or_else(|| self.pager.cached(at)).filter(|node| node.level == level);

@@ -157,17 +157,17 @@ impl Check<'_> {
         for (index, child) in branch.children.iter().enumerate() {
             let low = match index {
                 0 => bounds.low.clone(),
-                _ => Some(branch.separators.key(index).to_owned()),
+                _ => Some(branch.separator(index).to_owned()),
             };
             let high = match index + 1 {
                 next if next == branch.children.len() => bounds.high.clone(),
-                next => Some(branch.separators.key(next).to_owned()),
+                next => Some(branch.separator(next).to_owned()),
             };
             if low.is_some() && high.is_some() && low >= high {
                 self.damage(at.page, "separators outside of the range of the branch");
             }
             if let Child::Disk(child) = child {
-                self.node(*child, level - 1, &Bounds { low, high })?;
+                self.node(child.at, level - 1, &Bounds { low, high })?;
             }
         }
         Ok(())
