@@ -28,9 +28,22 @@ pub(crate) fn load(pager: &Pager, child: &Child, level: u8) -> Result<Arc<Node>>
 impl Position {
     /// The leaf and the entry it is on.
     pub(crate) fn get(&self) -> Option<(&Leaf, Slot<'_>)> {
+        let (leaf, index) = self.leaf()?;
+        Some((leaf, leaf.entries.get(index)))
+    }
+
+    /// The leaf, and the index in it.
+    #[inline]
+    pub(crate) fn leaf(&self) -> Option<(&Leaf, usize)> {
         let (node, index) = self.path.last()?;
         let Body::Leaf(leaf) = &node.body else { return None };
-        Some((leaf, leaf.entries.get(*index)))
+        Some((leaf, *index))
+    }
+
+    /// To another entry of the same leaf.
+    #[inline]
+    pub(crate) fn set(&mut self, index: usize) {
+        self.path.last_mut().expect("the caller is on a leaf").1 = index;
     }
 
     /// Moves off the tree.
@@ -78,10 +91,6 @@ impl Position {
             Some(&(_, index)) => self.settle_forward(pager, index + 1),
             None => Ok(()),
         }
-    }
-
-    fn set(&mut self, index: usize) {
-        self.path.last_mut().expect("the caller is on a leaf").1 = index;
     }
 
     /// Where `key` is in the present leaf, if that leaf has entries on both sides of it.

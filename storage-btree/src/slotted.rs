@@ -216,6 +216,13 @@ impl Slotted {
         VersionKey { space, key, age }
     }
 
+    /// Whether the entry at `index`, which is not the first, is a version of the same key as the one
+    /// before.
+    #[inline]
+    pub(crate) fn continues(&self, index: usize) -> bool {
+        self.heads[index - 1] == self.heads[index] && self.key(index - 1).same_key(&self.key(index))
+    }
+
     /// Where `key` is, or where it would go.
     #[inline]
     pub(crate) fn search(&self, key: VersionKey<'_>) -> Result<usize, usize> {
