@@ -77,6 +77,13 @@ impl Cache {
         Some(Arc::clone(&entry.node))
     }
 
+    /// Takes a node out, for a writer that is about to replace it.
+    pub(crate) fn take(&self, at: PageRef) -> Option<Arc<Node>> {
+        let mut shard = self.shard(at).lock();
+        let index = *shard.by_page.get(&at)?;
+        Some(shard.remove(index))
+    }
+
     /// Counts a hit on a way that needed no look-up here.
     #[inline]
     pub(crate) fn found(&self, at: PageRef) {
@@ -130,12 +137,17 @@ impl Shard {
             passed += 1;
             self.hand += 1;
         }
-        let victim = self.ring.swap_remove(self.hand);
-        self.bytes -= victim.bytes;
-        self.by_page.remove(&victim.at);
-        if let Some(moved) = self.ring.get(self.hand) {
-            self.by_page.insert(moved.at, self.hand);
+        self.remove(self.hand);
+    }
+
+    fn remove(&mut self, index: usize) -> Arc<Node> {
+        let gone = self.ring.swap_remove(index);
+        self.bytes -= gone.bytes;
+        self.by_page.remove(&gone.at);
+        if let Some(moved) = self.ring.get(index) {
+            self.by_page.insert(moved.at, index);
         }
+        gone.node
     }
 }
 

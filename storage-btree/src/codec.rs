@@ -105,7 +105,7 @@ pub(crate) fn decode_node(
     let (count, rest) = (u32_at(payload, 0) as usize, &payload[NODE_HEAD..]);
     let entries = |rest: &[u8], count| {
         match layout {
-            Layout::Plain => Slotted::decode(rest.to_vec(), count),
+            Layout::Plain => Slotted::decode(rest, count),
             Layout::Packed => packed::unpack(rest, count),
         }
         .ok_or("entries out of order or out of bounds")

@@ -142,10 +142,10 @@ impl BtreeEngine {
             state.changed = true;
             let State { root, let_go, dirty_bytes, epoch, .. } = &mut *state;
             let (pager, epoch) = (&*self.pager, *epoch);
-            let mut writer = Writer { pager, loaded: &loaded, epoch, let_go, dirty_bytes };
+            let mut writer = Writer { pager, loaded: &mut loaded, epoch, let_go, dirty_bytes };
             let Err(Missing { at, level }) = change(root, &mut writer) else { return Ok(()) };
             drop(state);
-            loaded.push(self.pager.node(at, level)?);
+            loaded.push(Arc::new(self.pager.read_node(at, level)?));
         }
     }
 
@@ -212,7 +212,11 @@ impl Engine for BtreeEngine {
             }
             state.check(batch, at)?;
         }
-        let expanded = expand_range_deletes(batch, &self.snapshot())?;
+        let is_range = |operation| matches!(operation, Operation::DeleteRange { .. });
+        let expanded = match batch.operations().any(is_range) {
+            true => expand_range_deletes(batch, &self.snapshot())?,
+            false => None,
+        };
         for operation in expanded.as_ref().unwrap_or(batch).operations() {
             // Until the whole batch is there, no view reaches its time. If it fails half-way, none
             // ever will, and no checkpoint comes after a failure.

@@ -122,6 +122,11 @@ impl Node {
         Self { born, location: OnceLock::new(), level, used: AtomicBool::new(false), body }
     }
 
+    /// The same node as one that may change in epoch `born`.
+    pub(crate) fn reborn(self, born: u64) -> Self {
+        Self::new(born, self.level, self.body)
+    }
+
     /// A copy that may change in epoch `born`.
     pub(crate) fn copy(&self, born: u64) -> Self {
         let body = match &self.body {

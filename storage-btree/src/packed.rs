@@ -11,7 +11,7 @@
 //! bytes per entry, whatever the page says.
 
 use crate::key::VersionKey;
-use crate::slotted::{Slotted, Tag, encode_entry};
+use crate::slotted::{Slotted, Tag, Unpacked};
 use crate::stem::{MAX_PREFIX, Stem};
 
 /// Set in the flags when the length of the rest of the key takes four bytes.
@@ -97,7 +97,7 @@ pub(crate) fn unpack(bytes: &[u8], count: usize) -> Option<Slotted> {
     let one_space = if several == 0 { Some(reader.space()?) } else { None };
     let prefix = reader.take(usize::from(prefix_len))?;
     assert!(prefix.len() <= MAX_PREFIX);
-    let mut heap = Vec::with_capacity(bytes.len() + count * (prefix.len() + 12));
+    let mut entries = Unpacked::with_capacity(count, bytes.len() + count * (prefix.len() + 12));
     let mut key = prefix.to_vec();
     for _ in 0..count {
         let [flags, v0, v1] = reader.array()?;
@@ -121,12 +121,9 @@ pub(crate) fn unpack(bytes: &[u8], count: usize) -> Option<Slotted> {
         key.truncate(prefix.len());
         key.extend_from_slice(reader.take(rest_len)?);
         let value = reader.take(usize::from(u16::from_le_bytes([v0, v1])))?;
-        encode_entry(&mut heap, VersionKey { space, key: &key, age }, tag, value);
+        entries.push(VersionKey { space, key: &key, age }, tag, value)?;
     }
-    if !reader.0.is_empty() {
-        return None;
-    }
-    Slotted::decode(heap, count)
+    if reader.0.is_empty() { Some(entries.finish()) } else { None }
 }
 
 struct Reader<'a>(&'a [u8]);

@@ -37,8 +37,6 @@ pub(crate) struct Pager {
 /// A chain as read.
 pub(crate) struct Chain {
     pub(crate) payload: Vec<u8>,
-    pub(crate) level: u8,
-    pub(crate) layout: Layout,
     pub(crate) location: Location,
 }
 
@@ -121,6 +119,11 @@ impl Pager {
         Ok(node)
     }
 
+    /// Takes the node at `at` out of the cache.
+    pub(crate) fn take(&self, at: PageRef) -> Option<Arc<Node>> {
+        self.cache.take(at)
+    }
+
     /// The node at `at`, if it is in memory.
     pub(crate) fn cached(&self, at: PageRef) -> Option<Arc<Node>> {
         self.cache.get(at)
@@ -140,12 +143,22 @@ impl Pager {
     /// As [`Pager::node`], always from disk.
     pub(crate) fn read_node(&self, at: PageRef, level: u8) -> Result<Node> {
         let kind = if level == 0 { PageKind::Leaf } else { PageKind::Branch };
-        let chain = self.read_chain(at, kind, u64::MAX)?;
-        if chain.level != level {
+        let mut image = vec![0; self.page_size];
+        let header = self.read_page(at, &mut image)?;
+        if header.kind != kind {
+            return Err(self.damage(at.page, "page of another kind"));
+        }
+        if header.level != level {
             return Err(self.damage(at.page, "node at the wrong height of the tree"));
         }
-        decode_node(&chain.payload, level, chain.layout, chain.location)
-            .map_err(|what| self.damage(at.page, what))
+        let node = if header.next.is_none() {
+            let location = Location { at, more: Vec::new() };
+            decode_node(&image[HEADER..HEADER + header.len], level, header.layout, location)
+        } else {
+            let chain = self.read_chain(at, kind, u64::MAX)?;
+            decode_node(&chain.payload, level, header.layout, chain.location)
+        };
+        node.map_err(|what| self.damage(at.page, what))
     }
 
     /// A value on overflow pages.
@@ -163,15 +176,14 @@ impl Pager {
         let mut image = vec![0; self.page_size];
         let mut location = Location { at, more: Vec::new() };
         let mut payload = Vec::new();
-        let (mut level, mut layout) = (0, Layout::Plain);
         let mut next = at;
         while !next.is_none() {
             let header = self.read_page(next, &mut image)?;
             if header.kind != kind {
                 return Err(self.damage(next.page, "page of another kind"));
             }
-            if next == at && location.more.is_empty() {
-                (level, layout) = (header.level, header.layout);
+            if next == at && location.more.is_empty() && payload.is_empty() {
+                // The first page is in the location already.
             } else if location.more.len() as u64 >= self.page_count.load(Ordering::Acquire) {
                 return Err(self.damage(next.page, "chain that runs in a circle"));
             } else {
@@ -183,7 +195,7 @@ impl Pager {
             }
             next = header.next;
         }
-        Ok(Chain { payload, level, layout, location })
+        Ok(Chain { payload, location })
     }
 
     fn read_page(&self, at: PageRef, image: &mut [u8]) -> Result<Header> {

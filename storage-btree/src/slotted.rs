@@ -136,29 +136,19 @@ pub(crate) fn decode_entry(bytes: &[u8]) -> Option<(Slot<'_>, usize)> {
 
 impl Slotted {
     /// Takes encoded entries in ascending order; `None` if the bytes are not `count` such entries.
-    pub(crate) fn decode(heap: Vec<u8>, count: usize) -> Option<Self> {
+    pub(crate) fn decode(heap: &[u8], count: usize) -> Option<Self> {
         // A count is not to be trusted for an allocation: no entry is smaller than this.
         if count > heap.len() / (FIXED + 2) {
             return None;
         }
-        let mut offsets = Vec::with_capacity(count);
-        let mut offset = 0;
-        let mut last: Option<VersionKey<'_>> = None;
+        let mut entries = Unpacked::with_capacity(count, heap.len());
+        let mut rest = heap;
         for _ in 0..count {
-            let (slot, size) = decode_entry(&heap[offset..])?;
-            if last.is_some_and(|last| last >= slot.key) {
-                return None;
-            }
-            last = Some(slot.key);
-            offsets.push(u32::try_from(offset).ok()?);
-            offset += size;
+            let (slot, size) = decode_entry(rest)?;
+            entries.push(slot.key, slot.tag, slot.value)?;
+            rest = &rest[size..];
         }
-        if offset != heap.len() {
-            return None;
-        }
-        let mut slotted = Self { heap, offsets, ..Self::default() };
-        slotted.look_again();
-        Some(slotted)
+        if rest.is_empty() { Some(entries.finish()) } else { None }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -364,6 +354,34 @@ impl Slotted {
     }
 }
 
+/// Entries on their way from a page into memory.
+pub(crate) struct Unpacked {
+    entries: Slotted,
+}
+
+impl Unpacked {
+    /// Room for `count` entries in a heap of about `heap_len` bytes.
+    pub(crate) fn with_capacity(count: usize, heap_len: usize) -> Self {
+        let (heap, offsets) = (Vec::with_capacity(heap_len), Vec::with_capacity(count));
+        Self { entries: Slotted { heap, offsets, ..Slotted::default() } }
+    }
+
+    /// Adds an entry; `None` if it is not above the last one.
+    pub(crate) fn push(&mut self, key: VersionKey<'_>, tag: Tag, value: &[u8]) -> Option<()> {
+        let entries = &mut self.entries;
+        if entries.len().checked_sub(1).is_some_and(|last| entries.key(last) >= key) {
+            return None;
+        }
+        entries.push(entries.len(), key, tag, value);
+        Some(())
+    }
+
+    pub(crate) fn finish(mut self) -> Slotted {
+        self.entries.look_again();
+        self.entries
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -410,14 +428,14 @@ mod tests {
                 encode_entry(&mut encoded, slot.key, slot.tag, slot.value);
             }
             prop_assert_eq!(encoded.len(), slotted.bytes());
-            let again = Slotted::decode(encoded, model.len()).unwrap();
+            let again = Slotted::decode(&encoded, model.len()).unwrap();
             let entries: Vec<_> = again.iter().map(|s| (s.key.space as u8, s.value.to_vec())).collect();
             prop_assert_eq!(entries, model.into_iter().collect::<Vec<_>>());
         }
 
         #[test]
         fn any_bytes_decode_or_not(bytes: Vec<u8>, count in 0usize..10) {
-            if let Some(slotted) = Slotted::decode(bytes, count) {
+            if let Some(slotted) = Slotted::decode(&bytes, count) {
                 prop_assert_eq!(slotted.iter().count(), count);
             }
         }

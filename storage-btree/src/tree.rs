@@ -78,7 +78,7 @@ type Result<T> = std::result::Result<T, Missing>;
 pub(crate) struct Writer<'a> {
     pub(crate) pager: &'a Pager,
     /// Nodes that were missing in earlier attempts.
-    pub(crate) loaded: &'a [Arc<Node>],
+    pub(crate) loaded: &'a mut Vec<Arc<Node>>,
     /// Nodes born in this epoch, and not shared, change in place.
     pub(crate) epoch: u64,
     pub(crate) let_go: &'a mut LetGo,
@@ -131,9 +131,12 @@ impl Writer<'_> {
     fn own<'c>(&mut self, child: &'c mut Child, level: u8) -> Result<&'c mut Node> {
         let copy = match child {
             Child::Disk(swip) => {
-                let node = self.node(swip, level)?;
+                let node = self.take(swip, level)?;
                 self.let_go.node(&node);
-                Some(node.copy(self.epoch))
+                Some(match Arc::try_unwrap(node) {
+                    Ok(node) => node.reborn(self.epoch),
+                    Err(shared) => shared.copy(self.epoch),
+                })
             }
             Child::Memory(node) if node.born < self.epoch => {
                 self.let_go.node(node);
@@ -298,6 +301,20 @@ impl Writer<'_> {
             Child::Disk(swip) => self.node(swip, level),
             Child::Memory(node) => Ok(Arc::clone(node)),
         }
+    }
+
+    /// The node, which no longer belongs in the cache: the tree is about to get another in its place.
+    /// Often nobody else has it, so that it need not be copied; a snapshot that wants it once more
+    /// finds it on its page.
+    fn take(&mut self, swip: &Swip, level: u8) -> Result<Arc<Node>> {
+        let is_it = |node: &Arc<Node>| node.location.get().is_some_and(|found| found.at == swip.at);
+        let loaded = self.loaded.iter().position(is_it);
+        let cached = self.pager.take(swip.at);
+        let node = loaded.map(|index| self.loaded.swap_remove(index)).or(cached);
+        let Some(node) = node.filter(|node| node.level == level) else {
+            return Err(Missing { at: swip.at, level });
+        };
+        Ok(node)
     }
 
     fn node(&self, swip: &Swip, level: u8) -> Result<Arc<Node>> {
