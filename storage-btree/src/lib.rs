@@ -32,6 +32,7 @@ mod packed;
 mod page;
 mod pager;
 mod position;
+mod relocate;
 mod scan;
 mod slotted;
 mod snapshot;
@@ -40,6 +41,7 @@ mod superblock;
 mod swip;
 mod tree;
 mod verify;
+mod writing;
 
 pub use engine::BtreeEngine;
 pub use scan::BtreeCursor;

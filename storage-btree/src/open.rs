@@ -81,6 +81,7 @@ pub(crate) fn open(env: &Env, dir: &Path, options: &EngineOptions) -> Result<Btr
         state: Mutex::new(state),
         health: Health::default(),
         write_buffer_bytes: options.write_buffer_bytes,
+        step_bytes: options.step_bytes,
         _lock: lock,
     })
 }

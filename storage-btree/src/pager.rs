@@ -22,6 +22,8 @@ pub(crate) struct Counters {
     pub(crate) bytes_written: AtomicU64,
     pub(crate) bytes_read: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
+    /// Keys and values of the batches applied.
+    pub(crate) user_bytes: AtomicU64,
 }
 
 /// The page file and its cache.
@@ -61,8 +63,10 @@ impl Pager {
 
     /// Reports each figure under its name.
     pub(crate) fn report(&self, out: &mut dyn FnMut(&'static str, u64)) {
-        let Counters { pages_written, bytes_written, bytes_read, checkpoints } = &self.counters;
+        let Counters { pages_written, bytes_written, bytes_read, checkpoints, user_bytes } =
+            &self.counters;
         for (name, counter) in [
+            ("user_bytes_written", user_bytes),
             ("checkpoints", checkpoints),
             ("pages_written", pages_written),
             ("bytes_written", bytes_written),
@@ -258,6 +262,10 @@ impl<'a> PageWriter<'a> {
     /// Bytes of payload that one page holds.
     pub(crate) fn capacity(&self) -> usize {
         self.pager.capacity()
+    }
+
+    pub(crate) fn page_size(&self) -> usize {
+        self.pager.page_size
     }
 
     /// How many pages `payload_len` bytes take.

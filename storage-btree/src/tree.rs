@@ -127,6 +127,19 @@ impl Writer<'_> {
         self.collapse(root)
     }
 
+    /// Makes the nodes on the way to `key` dirty, so that the next checkpoint writes them elsewhere.
+    pub(crate) fn touch(&mut self, root: &mut Root, key: VersionKey<'_>) -> Result<()> {
+        let mut level = root.level;
+        let mut child = &mut root.child;
+        loop {
+            let node = self.own(child, level)?;
+            let Body::Branch(branch) = &mut node.body else { return Ok(()) };
+            let index = branch.child_for(key);
+            child = &mut branch.children[index];
+            level -= 1;
+        }
+    }
+
     /// Makes `child` a node that may change.
     fn own<'c>(&mut self, child: &'c mut Child, level: u8) -> Result<&'c mut Node> {
         let copy = match child {
