@@ -216,7 +216,7 @@ impl Slotted {
     /// Where `key` is, or where it would go.
     #[inline]
     pub(crate) fn search(&self, key: VersionKey<'_>) -> Result<usize, usize> {
-        if self.len() == 0 {
+        if self.is_empty() {
             return Err(0);
         }
         match self.stem.compare(key, || self.key(0)) {
@@ -319,7 +319,7 @@ impl Slotted {
 
     /// Finds the stem and the heads anew.
     fn look_again(&mut self) {
-        if self.len() > 0 {
+        if !self.is_empty() {
             let ages = (0..self.len()).map(|index| self.key(index).age);
             self.stem = Stem::of(self.key(0), self.key(self.len() - 1), ages);
         }
