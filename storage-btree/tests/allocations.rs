@@ -56,18 +56,21 @@ fn warm_gets_and_cursor_steps_allocate_nothing() {
     let disk = SimDisk::new(1);
     let env = sim_env(&disk, 1);
     let options = EngineOptions { cache_bytes: 64 << 20, ..EngineOptions::tiny() };
-    let engine = BtreeEngine::open(&env, Path::new("/data"), &options).unwrap();
+    let engine =
+        BtreeEngine::open(&env, Path::new("/data"), &options).expect("what is whole reads");
     let mut batch = WriteBatch::new();
     batch.create_keyspace(SPACE);
-    engine.apply(&batch, Commit { lsn: Lsn(1), ts: Timestamp(1) }).unwrap();
+    engine.apply(&batch, Commit { lsn: Lsn(1), ts: Timestamp(1) }).expect("what is whole reads");
     for round in 2..5 {
         let mut batch = WriteBatch::new();
         (0..ROWS).for_each(|n| batch.put(SPACE, &n.to_be_bytes(), &[7; 40]));
-        engine.apply(&batch, Commit { lsn: Lsn(round), ts: Timestamp(round) }).unwrap();
+        engine
+            .apply(&batch, Commit { lsn: Lsn(round), ts: Timestamp(round) })
+            .expect("what is whole reads");
     }
     let dirty = engine.snapshot();
     read(&dirty);
-    engine.checkpoint(&Ready).unwrap();
+    engine.checkpoint(&Ready).expect("what is whole reads");
     let clean = engine.snapshot();
     read(&clean);
     assert!(allocations(|| drop(vec![1u8])) > 0, "the count does not count");
@@ -78,9 +81,14 @@ fn read(snapshot: &impl Snapshot) {
     let mut gets = || {
         for n in 0..ROWS + 10 {
             out.clear();
-            let found = snapshot.get(SPACE, &n.to_be_bytes(), Timestamp::MAX, &mut out).unwrap();
+            let found = snapshot
+                .get(SPACE, &n.to_be_bytes(), Timestamp::MAX, &mut out)
+                .expect("what is whole reads");
             assert_eq!(found.is_some(), n < ROWS);
-            assert_eq!(snapshot.newest(SPACE, &n.to_be_bytes()).unwrap().is_some(), n < ROWS);
+            assert_eq!(
+                snapshot.newest(SPACE, &n.to_be_bytes()).expect("what is whole reads").is_some(),
+                n < ROWS
+            );
         }
     };
     gets();
@@ -92,17 +100,17 @@ fn read(snapshot: &impl Snapshot) {
     ] {
         for reverse in [false, true] {
             let spec = ScanSpec { range: KeyRange::ALL, visible, reverse };
-            let mut cursor = snapshot.cursor(SPACE, &spec).unwrap();
+            let mut cursor = snapshot.cursor(SPACE, &spec).expect("what is whole reads");
             // The first steps make room for the path and for a key.
             for _ in 0..5 {
-                assert!(cursor.next().unwrap());
+                assert!(cursor.next().expect("what is whole reads"));
             }
             let steps = allocations(|| {
                 for _ in 5..rows {
-                    assert!(cursor.next().unwrap());
-                    assert_eq!(cursor.entry().value.unwrap().len(), 40);
+                    assert!(cursor.next().expect("what is whole reads"));
+                    assert_eq!(cursor.entry().value.expect("what is whole reads").len(), 40);
                 }
-                assert!(!cursor.next().unwrap());
+                assert!(!cursor.next().expect("what is whole reads"));
             });
             assert_eq!(steps, 0, "in steps of {visible:?}, reverse {reverse}");
         }
