@@ -4,6 +4,7 @@
 //! predecessor.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use driftdb_env::HashMap;
 use driftdb_env::sync::Mutex;
@@ -21,7 +22,14 @@ const MIN_PAGES_PER_SHARD: usize = 32;
 pub(crate) struct Cache {
     shards: Box<[Mutex<Shard>]>,
     shard_bytes: usize,
+    /// Nodes found on other ways, by page.
+    found: [Stripe; MAX_SHARDS],
 }
+
+/// A counter with a cache line of its own, so that two readers seldom meet.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Stripe(AtomicU64);
 
 #[derive(Debug, Default)]
 struct Shard {
@@ -38,14 +46,17 @@ struct Entry {
     at: PageRef,
     node: Arc<Node>,
     bytes: usize,
-    referenced: bool,
 }
 
 impl Cache {
     /// A cache of about `bytes` for pages of `page_size`.
     pub(crate) fn new(bytes: usize, page_size: usize) -> Self {
         let count = (bytes / (page_size * MIN_PAGES_PER_SHARD)).clamp(1, MAX_SHARDS);
-        Self { shards: (0..count).map(|_| Mutex::default()).collect(), shard_bytes: bytes / count }
+        Self {
+            shards: (0..count).map(|_| Mutex::default()).collect(),
+            shard_bytes: bytes / count,
+            found: Default::default(),
+        }
     }
 
     fn shard(&self, at: PageRef) -> &Mutex<Shard> {
@@ -61,16 +72,30 @@ impl Cache {
             return None;
         };
         shard.hits += 1;
-        let entry = &mut shard.ring[index];
-        entry.referenced = true;
+        let entry = &shard.ring[index];
+        entry.node.touch();
         Some(Arc::clone(&entry.node))
     }
 
-    /// How often a node was there, and how often not.
-    pub(crate) fn hits_and_misses(&self) -> (u64, u64) {
-        self.shards.iter().fold((0, 0), |(hits, misses), shard| {
+    /// Takes a node out, for a writer that is about to replace it.
+    pub(crate) fn take(&self, at: PageRef) -> Option<Arc<Node>> {
+        let mut shard = self.shard(at).lock();
+        let index = *shard.by_page.get(&at)?;
+        Some(shard.remove(index))
+    }
+
+    /// Counts a hit on a way that needed no look-up here.
+    #[inline]
+    pub(crate) fn found(&self, at: PageRef) {
+        self.found[at.page as usize % MAX_SHARDS].0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often a node was there, how often not, and how many bytes are kept.
+    pub(crate) fn figures(&self) -> (u64, u64, u64) {
+        let found = self.found.iter().map(|stripe| stripe.0.load(Ordering::Relaxed)).sum();
+        self.shards.iter().fold((found, 0, 0), |(hits, misses, bytes), shard| {
             let shard = shard.lock();
-            (hits + shard.hits, misses + shard.misses)
+            (hits + shard.hits, misses + shard.misses, bytes + shard.bytes as u64)
         })
     }
 
@@ -88,7 +113,7 @@ impl Cache {
             shard.evict_one();
         }
         let index = shard.ring.len();
-        shard.ring.push(Entry { at, node: Arc::clone(node), bytes, referenced: false });
+        shard.ring.push(Entry { at, node: Arc::clone(node), bytes });
         shard.by_page.insert(at, index);
         shard.bytes += bytes;
     }
@@ -101,21 +126,28 @@ impl Shard {
     /// If the shard is empty: it has bytes, so it has entries.
     fn evict_one(&mut self) {
         assert!(!self.ring.is_empty());
+        let mut passed = 0;
         loop {
             self.hand %= self.ring.len();
-            let entry = &mut self.ring[self.hand];
-            if !entry.referenced {
+            // Readers may go on touching it meanwhile; a second round at most takes it all the same.
+            let was_used = self.ring[self.hand].node.used.swap(false, Ordering::Relaxed);
+            if !was_used || passed > self.ring.len() {
                 break;
             }
-            entry.referenced = false;
+            passed += 1;
             self.hand += 1;
         }
-        let victim = self.ring.swap_remove(self.hand);
-        self.bytes -= victim.bytes;
-        self.by_page.remove(&victim.at);
-        if let Some(moved) = self.ring.get(self.hand) {
-            self.by_page.insert(moved.at, self.hand);
+        self.remove(self.hand);
+    }
+
+    fn remove(&mut self, index: usize) -> Arc<Node> {
+        let gone = self.ring.swap_remove(index);
+        self.bytes -= gone.bytes;
+        self.by_page.remove(&gone.at);
+        if let Some(moved) = self.ring.get(index) {
+            self.by_page.insert(moved.at, index);
         }
+        gone.node
     }
 }
 
@@ -125,14 +157,14 @@ mod tests {
 
     #[test]
     fn stays_within_its_bytes_and_keeps_what_is_used() {
-        let node = Arc::new(Node::empty(0));
-        let room = node.memory() * 4;
+        let empty = || Arc::new(Node::empty(0));
+        let room = empty().memory() * 4;
         let cache = Cache::new(room, 8192);
         let at = |page| PageRef { page, crc: 0 };
-        cache.insert(at(1), &node);
+        cache.insert(at(1), &empty());
         for page in 2..100 {
             assert!(cache.get(at(1)).is_some(), "page {page}");
-            cache.insert(at(page), &node);
+            cache.insert(at(page), &empty());
         }
         let kept = (1..100).filter(|page| cache.get(at(*page)).is_some()).count();
         assert_eq!(kept, 4);

@@ -1,7 +1,8 @@
 //! Checkpoints: a picture of the tree goes to free pages, then one superblock switches to it.
 //!
 //! The picture is a root that nobody changes any more, so readers and the writer go on while it is
-//! written. A written node learns its pages only after the switch; from then on the tree leads to it
+//! written ([`crate::writing`]): by [`driftdb_storage::Engine::maintain`] in bounded steps, each synced
+//! so that none of them leaves much for the last. A written node learns its pages only after the switch; from then on the tree leads to it
 //! by page, and the cache may forget it. Source: [Rodeh08], and WiredTiger's checkpoints.
 
 use std::sync::Arc;
@@ -10,25 +11,23 @@ use std::sync::atomic::Ordering;
 use driftdb_env::kernel::preemption_point;
 use driftdb_env::planted;
 use driftdb_storage::{
-    Commit, KeyspaceId, LogBarrier, Result, Retention, RetentionPolicy, StorageError,
+    Commit, KeyspaceId, LogBarrier, Maintained, Result, Retention, RetentionPolicy, StorageError,
 };
 
-use crate::codec::{Overflow, encode_branch, encode_leaf};
 use crate::engine::{BtreeEngine, State};
 use crate::facts::Facts;
 use crate::fold::{Doomed, Judge, Reach};
-use crate::free::{FreePages, encode_pages};
-use crate::node::{Body, Branch, Child, Large, Leaf, Location, Node, PageRef};
-use crate::page::PageKind;
-use crate::pager::PageWriter;
+use crate::free::FreePages;
+use crate::node::{Body, Child};
 use crate::snapshot::Pin;
-use crate::superblock::Superblock;
+use crate::superblock::{FORMAT_VERSION, Superblock};
 use crate::tree::{LetGo, Root};
+use crate::writing::{Progress, Writing};
 
 /// What only the maintainer touches.
 #[derive(Debug)]
 pub(crate) struct Maintenance {
-    free: FreePages,
+    pub(crate) free: FreePages,
     /// Pages of the durable facts.
     facts_pages: Vec<u64>,
     /// Pages of the durable free list.
@@ -37,6 +36,8 @@ pub(crate) struct Maintenance {
     durable_facts: Arc<Facts>,
     /// The promise and the commit of the last fold over everything.
     folded: Option<(Arc<RetentionPolicy>, Commit)>,
+    /// The checkpoint that is being written.
+    under_way: Option<UnderWay>,
 }
 
 impl Maintenance {
@@ -46,11 +47,12 @@ impl Maintenance {
         free_list_pages: Vec<u64>,
         durable_facts: Arc<Facts>,
     ) -> Self {
-        Self { free, facts_pages, free_list_pages, durable_facts, folded: None }
+        Self { free, facts_pages, free_list_pages, durable_facts, folded: None, under_way: None }
     }
 }
 
 /// The tree of one moment, and what the moments before it let go.
+#[derive(Debug)]
 struct Picture {
     root: Root,
     commit: Commit,
@@ -60,17 +62,17 @@ struct Picture {
     dirty_bytes: usize,
 }
 
-/// What was written for a picture.
-#[derive(Default)]
-struct Written {
-    nodes: Vec<(Arc<Node>, Location)>,
-    large: Vec<(Arc<Large>, Location)>,
-    /// The nodes as the cache may keep them: without references to other nodes.
-    clean: Vec<(PageRef, Arc<Node>)>,
-    facts_pages: Option<Vec<u64>>,
-    free_list_pages: Vec<u64>,
+/// A picture of which a part is written.
+#[derive(Debug)]
+struct UnderWay {
+    picture: Picture,
     /// Pages that the new root does not reach.
     let_go: Vec<u64>,
+    /// The durable superblock before it.
+    old: Superblock,
+    /// Pages of the file before it.
+    page_count: u64,
+    progress: Progress,
 }
 
 /// Why a checkpoint did not come about.
@@ -90,35 +92,90 @@ impl From<StorageError> for Failure {
 }
 
 impl BtreeEngine {
-    /// Drops history within `reach`, and makes everything applied so far durable.
-    pub(crate) fn run_checkpoint(&self, log: &dyn LogBarrier, reach: Reach) -> Result<()> {
+    /// Drops history and makes everything applied so far durable.
+    pub(crate) fn run_checkpoint(&self, log: &dyn LogBarrier) -> Result<()> {
         let mut maintenance = self.maintenance.lock();
         self.health.check()?;
-        self.fold(&mut maintenance, reach)?;
-        let Some(mut picture) = self.take_picture() else { return Ok(()) };
+        self.go_on(&mut maintenance, usize::MAX)?;
+        self.relocate(&mut maintenance)?;
+        self.begin(&mut maintenance, log, Reach::Everything)?;
+        self.go_on(&mut maintenance, usize::MAX)
+    }
+
+    /// Makes everything applied so far durable; drops only history that is in memory anyway.
+    pub(crate) fn checkpoint_dirty(&self, log: &dyn LogBarrier) -> Result<()> {
+        let mut maintenance = self.maintenance.lock();
+        self.health.check()?;
+        self.go_on(&mut maintenance, usize::MAX)?;
+        self.begin(&mut maintenance, log, Reach::Dirty)?;
+        self.go_on(&mut maintenance, usize::MAX)
+    }
+
+    /// One step of the checkpoint under way; the first of a new one if it is time for that.
+    pub(crate) fn step_checkpoint(&self, log: &dyn LogBarrier) -> Result<Maintained> {
+        let mut maintenance = self.maintenance.lock();
+        self.health.check()?;
+        if maintenance.under_way.is_none() {
+            if self.state.lock().dirty_bytes < self.write_buffer_bytes {
+                return Ok(Maintained::Idle);
+            }
+            self.begin(&mut maintenance, log, Reach::Dirty)?;
+        }
+        self.go_on(&mut maintenance, self.step_bytes)?;
+        Ok(Maintained::Worked)
+    }
+
+    /// Drops history within `reach`, and takes the picture for a checkpoint if one is needed.
+    fn begin(
+        &self,
+        maintenance: &mut Maintenance,
+        log: &dyn LogBarrier,
+        reach: Reach,
+    ) -> Result<()> {
+        assert!(maintenance.under_way.is_none(), "one checkpoint at a time");
+        self.fold(maintenance, reach)?;
+        let Some(picture) = self.take_picture() else { return Ok(()) };
         preemption_point("btree.picture-taken");
         if let Err(error) = log.wait_durable(picture.commit.lsn) {
             self.put_back(picture);
             return Err(error);
         }
+        let (old, oldest_reader) = {
+            let mut readers = self.readers.lock();
+            (readers.superblock, readers.oldest())
+        };
         let page_count = maintenance.free.page_count();
-        let mut allocated = Vec::new();
-        match self.persist(&mut maintenance, &mut picture, &mut allocated) {
-            Ok((superblock, written)) => {
-                self.publish(&mut maintenance, &picture, superblock, written);
-                Ok(())
-            }
+        maintenance.free.release(oldest_reader);
+        let mut let_go = picture.let_go.resolve();
+        if planted!("btree.freed-page-reused-early") {
+            maintenance.free.put_now(&let_go);
+            let_go.clear();
+        }
+        let progress = Progress::default();
+        maintenance.under_way = Some(UnderWay { picture, let_go, old, page_count, progress });
+        Ok(())
+    }
+
+    /// Writes about `bytes` more of the picture, and switches to it when it is whole.
+    fn go_on(&self, maintenance: &mut Maintenance, bytes: usize) -> Result<()> {
+        let Some(mut under_way) = maintenance.under_way.take() else { return Ok(()) };
+        match self.persist(maintenance, &mut under_way, bytes) {
+            Ok(None) => maintenance.under_way = Some(under_way),
+            Ok(Some(superblock)) => self.publish(maintenance, under_way, superblock),
             Err(failure) => {
-                maintenance.free.take_back(&allocated, page_count);
+                let UnderWay { picture, page_count, progress, .. } = under_way;
+                maintenance.free.take_back(&progress.allocated, page_count);
                 self.put_back(picture);
                 let Failure { error, poisons } = failure;
-                if !poisons {
-                    // The log needs what the attempt took of a full disk.
-                    self.pager.cut_to_pages();
+                if poisons {
+                    return Err(self.health.poison(error));
                 }
-                Err(if poisons { self.health.poison(error) } else { error })
+                // The log needs what the attempt took of a full disk.
+                self.pager.cut_to_pages();
+                return Err(error);
             }
         }
+        Ok(())
     }
 
     /// Removes the versions within `reach` that no promise covers.
@@ -203,43 +260,33 @@ impl BtreeEngine {
         state.let_go.extend(picture.let_go);
     }
 
-    /// Writes the picture and switches to it.
+    /// Writes about `bytes` of the picture; switches to it, and gives its superblock, if that was all.
     fn persist(
         &self,
         maintenance: &mut Maintenance,
-        picture: &mut Picture,
-        allocated: &mut Vec<u64>,
-    ) -> std::result::Result<(Superblock, Written), Failure> {
-        let (old, oldest_reader) = {
-            let mut readers = self.readers.lock();
-            (readers.superblock, readers.oldest())
-        };
-        maintenance.free.release(oldest_reader);
-        let mut let_go = picture.let_go.resolve();
-        if planted!("btree.freed-page-reused-early") {
-            maintenance.free.put_now(&let_go);
-            let_go.clear();
-        }
+        under_way: &mut UnderWay,
+        bytes: usize,
+    ) -> std::result::Result<Option<Superblock>, Failure> {
+        let poisons = |error| Failure { error, poisons: true };
+        let UnderWay { picture, let_go, old, progress, .. } = under_way;
         let generation = old.generation + 1;
-        let mut writing = Writing {
-            pages: PageWriter::new(&self.pager, generation),
-            free: &mut maintenance.free,
-            allocated,
-            written: Written::default(),
+        let mut writing = Writing::new(&self.pager, generation, &mut maintenance.free, progress);
+        let Some(root) = writing.nodes(&picture.root, bytes)? else {
+            writing.flush()?;
+            preemption_point("btree.step-written");
+            self.pager.sync().map_err(poisons)?;
+            return Ok(None);
         };
-        let root = writing.child(&picture.root.child)?;
         let mut facts = old.facts;
-        if maintenance.durable_facts != picture.facts {
-            let location = writing.chain(PageKind::Facts, 0, &picture.facts.encode())?;
-            facts = location.at;
-            writing.written.facts_pages = Some(location.pages().collect());
+        // Facts seldom change: at the end of the file they would keep it from shrinking.
+        let is_in_the_way = maintenance.facts_pages.iter().any(|page| *page > writing.used_pages());
+        if maintenance.durable_facts != picture.facts || is_in_the_way {
+            facts = writing.facts(&picture.facts)?;
             let_go.extend(&maintenance.facts_pages);
         }
         let_go.extend(&maintenance.free_list_pages);
-        let (free_list, free_count) = writing.free_list(&let_go)?;
-        writing.pages.flush()?;
-        let mut written = writing.written;
-        written.let_go = let_go;
+        let (free_list, free_count) = writing.free_list(let_go)?;
+        writing.flush()?;
         let superblock = Superblock {
             generation,
             commit: picture.commit,
@@ -249,9 +296,9 @@ impl BtreeEngine {
             root_level: picture.root.level,
             free_list,
             facts,
-            ..old
+            version: FORMAT_VERSION,
+            ..*old
         };
-        let poisons = |error| Failure { error, poisons: true };
         preemption_point("btree.pages-written");
         if !planted!("btree.root-switch-before-sync") {
             self.pager.sync().map_err(poisons)?;
@@ -263,31 +310,29 @@ impl BtreeEngine {
             self.pager.write_superblock(&superblock).map_err(poisons)?;
         }
         self.pager.sync().map_err(poisons)?;
-        Ok((superblock, written))
+        Ok(Some(superblock))
     }
 
     /// Makes the switch known: to readers, to the written nodes, to the tree.
-    fn publish(
-        &self,
-        maintenance: &mut Maintenance,
-        picture: &Picture,
-        superblock: Superblock,
-        written: Written,
-    ) {
+    fn publish(&self, maintenance: &mut Maintenance, under_way: UnderWay, superblock: Superblock) {
+        let UnderWay { picture, let_go, old, progress: Progress { written, .. }, .. } = under_way;
         preemption_point("btree.switched");
         self.pager.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         self.pager.set_page_count(superblock.page_count);
+        if superblock.page_count < old.page_count {
+            self.pager.cut_to_pages();
+        }
         {
             let mut readers = self.readers.lock();
             readers.superblock = superblock;
             readers.since_epoch = picture.epoch + 1;
         }
-        maintenance.free.put(picture.epoch, written.let_go);
+        maintenance.free.put(picture.epoch, let_go);
         maintenance.free_list_pages = written.free_list_pages;
         if let Some(pages) = written.facts_pages {
             maintenance.facts_pages = pages;
         }
-        maintenance.durable_facts = Arc::clone(&picture.facts);
+        maintenance.durable_facts = picture.facts;
         for (at, node) in &written.clean {
             self.pager.keep(*at, node);
         }
@@ -321,100 +366,3 @@ fn trim(child: &mut Child) {
         branch.children.iter_mut().for_each(trim);
     }
 }
-
-/// A picture on its way to disk.
-struct Writing<'a> {
-    pages: PageWriter<'a>,
-    free: &'a mut FreePages,
-    /// Every page taken, to give back if the checkpoint fails.
-    allocated: &'a mut Vec<u64>,
-    written: Written,
-}
-
-impl Writing<'_> {
-    fn allocate(&mut self, count: usize) -> Vec<u64> {
-        let pages: Vec<u64> = (0..count).map(|_| self.free.allocate()).collect();
-        self.allocated.extend(&pages);
-        pages
-    }
-
-    fn chain(&mut self, kind: PageKind, level: u8, payload: &[u8]) -> Result<Location> {
-        let pages = self.allocate(self.pages.pages_for(payload.len()));
-        self.pages.write_chain(kind, level, payload, &pages)
-    }
-
-    /// Writes the dirty nodes below and including `child`, children first.
-    fn child(&mut self, child: &Child) -> Result<PageRef> {
-        let node = match child.share() {
-            Child::Disk(at) => return Ok(at),
-            Child::Memory(node) => node,
-        };
-        let (location, clean) = match &node.body {
-            Body::Leaf(leaf) => (self.leaf(leaf)?, leaf.large.is_empty().then(|| node.clone())),
-            Body::Branch(branch) => {
-                let (location, clean) = self.branch(branch, &node)?;
-                (location, Some(clean))
-            }
-        };
-        let at = location.at;
-        self.written.clean.extend(clean.map(|clean| (at, clean)));
-        self.written.nodes.push((node, location));
-        Ok(at)
-    }
-
-    fn leaf(&mut self, leaf: &Leaf) -> Result<Location> {
-        let mut overflows = Vec::with_capacity(leaf.large.len());
-        for large in &leaf.large {
-            let len = large.bytes.len() as u64;
-            let at = match large.location.get() {
-                Some(location) => location.at,
-                None => {
-                    let location = self.chain(PageKind::Overflow, 0, &large.bytes)?;
-                    let at = location.at;
-                    self.written.large.push((Arc::clone(large), location));
-                    at
-                }
-            };
-            overflows.push(Overflow { at, len });
-        }
-        let payload = encode_leaf(leaf, |reference| overflows[Leaf::pending_index(reference)]);
-        self.chain(PageKind::Leaf, 0, &payload)
-    }
-
-    fn branch(&mut self, branch: &Branch, node: &Node) -> Result<(Location, Arc<Node>)> {
-        let mut children = Vec::with_capacity(branch.children.len());
-        for child in &branch.children {
-            children.push(self.child(child)?);
-        }
-        let payload = encode_branch(branch, &children);
-        let location = self.chain(PageKind::Branch, node.level, &payload)?;
-        let body = Body::Branch(Branch {
-            separators: branch.separators.copy(),
-            children: children.into_iter().map(Child::Disk).collect(),
-        });
-        let clean = Node::new(node.born, node.level, body);
-        clean.location.get_or_init(|| location.clone());
-        Ok((location, Arc::new(clean)))
-    }
-
-    /// Writes the list of every page that the new root does not reach.
-    fn free_list(&mut self, let_go: &[u64]) -> Result<(PageRef, u64)> {
-        let pages = self.free.all_with(let_go);
-        if pages.is_empty() {
-            return Ok((PageRef::default(), 0));
-        }
-        // The list takes pages from itself; each may split a run in two.
-        let bytes_per_page = self.pages.capacity() - SPLIT_RUN_BYTES;
-        let count = (encode_pages(&pages).len() + SPLIT_RUN_BYTES).div_ceil(bytes_per_page);
-        let own = self.allocate(count);
-        let pages = self.free.all_with(let_go);
-        let location =
-            self.pages.write_chain(PageKind::FreeList, 0, &encode_pages(&pages), &own)?;
-        self.written.free_list_pages = own;
-        Ok((location.at, pages.len() as u64))
-    }
-}
-
-/// How much longer the list of free pages may get when one page is taken from it: a distance and a
-/// length more, and each of their neighbours longer.
-const SPLIT_RUN_BYTES: usize = 40;

@@ -1,13 +1,15 @@
 //! Nodes to payloads and back.
 
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 
 use crate::key::VersionKey;
 use crate::node::{
     Body, Branch, CHILD_BYTES, Child, Leaf, Location, NODE_HEAD, Node, OVERFLOW_BYTES, PageRef,
 };
+use crate::packed::{self, Packer};
 use crate::page::{u32_at, u64_at};
-use crate::slotted::{Slotted, Tag, encode_entry};
+use crate::slotted::{Slot, Slotted, Tag};
 
 /// Where an overflow value lies, as its leaf entry says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,34 +36,57 @@ impl Overflow {
     }
 }
 
+/// The form of the entries in a node's page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Each with its whole key: format 1.
+    Plain,
+    /// What keys have in common is left out: format 2.
+    Packed,
+}
+
 /// The payload of a leaf; `overflow` gives the chain of a value that is still in memory.
-pub(crate) fn encode_leaf(leaf: &Leaf, overflow: impl Fn(&[u8]) -> Overflow) -> Vec<u8> {
-    let mut out = Vec::with_capacity(NODE_HEAD + leaf.entries.bytes());
-    out.extend_from_slice(&(leaf.entries.len() as u32).to_le_bytes());
-    for slot in leaf.entries.iter() {
+pub(crate) fn encode_leaf(leaf: &Leaf, overflow: impl Fn(&[u8]) -> Overflow, out: &mut Vec<u8>) {
+    let entries = &leaf.entries;
+    out.extend_from_slice(&(entries.len() as u32).to_le_bytes());
+    let first = if entries.is_empty() { VersionKey::LOWEST } else { entries.key(0) };
+    let mut packer = Packer::new(entries.stem(), first, out);
+    for slot in entries.iter() {
         match slot.tag {
             Tag::Pending => {
-                encode_entry(&mut out, slot.key, Tag::Overflow, &overflow(slot.value).encode());
+                packer.push(slot.key, Tag::Overflow, &overflow(slot.value).encode());
             }
-            tag => encode_entry(&mut out, slot.key, tag, slot.value),
+            tag => packer.push(slot.key, tag, slot.value),
         }
     }
-    out
 }
 
 /// The payload of a branch whose children lie at `children`.
-pub(crate) fn encode_branch(branch: &Branch, children: &[PageRef]) -> Vec<u8> {
-    assert_eq!(branch.separators.len(), children.len());
-    let mut out = Vec::with_capacity(branch.payload_size());
+pub(crate) fn encode_branch(branch: &Branch, children: &[PageRef], out: &mut Vec<u8>) {
+    let bounds = branch.bounds();
+    assert_eq!(bounds.len() + 1, children.len());
     out.extend_from_slice(&(children.len() as u32).to_le_bytes());
-    for (index, (slot, at)) in branch.separators.iter().zip(children).enumerate() {
-        let key = if index == 0 { VersionKey::LOWEST } else { slot.key };
-        let mut reference = [0; CHILD_BYTES];
-        reference[..8].copy_from_slice(&at.page.to_le_bytes());
-        reference[8..].copy_from_slice(&at.crc.to_le_bytes());
-        encode_entry(&mut out, key, Tag::Child, &reference);
+    out.extend_from_slice(&encode_child(children[0]));
+    let first = if bounds.is_empty() { VersionKey::LOWEST } else { bounds.key(0) };
+    let mut packer = Packer::new(bounds.stem(), first, out);
+    for (slot, at) in bounds.iter().zip(&children[1..]) {
+        packer.push(slot.key, Tag::Child, &encode_child(*at));
     }
-    out
+}
+
+fn encode_child(at: PageRef) -> [u8; CHILD_BYTES] {
+    let mut reference = [0; CHILD_BYTES];
+    reference[..8].copy_from_slice(&at.page.to_le_bytes());
+    reference[8..].copy_from_slice(&at.crc.to_le_bytes());
+    reference
+}
+
+fn decode_child(reference: &[u8]) -> Result<Child, &'static str> {
+    if reference.len() != CHILD_BYTES {
+        return Err("branch entry of a wrong kind");
+    }
+    let at = PageRef { page: u64_at(reference, 0), crc: u32_at(reference, 8) };
+    if at.is_none() { Err("branch with a missing child") } else { Ok(Child::disk(at)) }
 }
 
 /// The node in `payload`.
@@ -71,16 +96,42 @@ pub(crate) fn encode_branch(branch: &Branch, children: &[PageRef]) -> Vec<u8> {
 pub(crate) fn decode_node(
     payload: &[u8],
     level: u8,
+    layout: Layout,
     location: Location,
 ) -> Result<Node, &'static str> {
     if payload.len() < NODE_HEAD {
         return Err("node shorter than its head");
     }
-    let count = u32_at(payload, 0) as usize;
-    let entries = Slotted::decode(payload[NODE_HEAD..].to_vec(), count)
-        .ok_or("entries out of order or out of bounds")?;
-    let body = if level == 0 { decode_leaf(entries)? } else { decode_branch(&entries)? };
-    Ok(Node { born: 0, location: OnceLock::from(location), level, body })
+    let (count, rest) = (u32_at(payload, 0) as usize, &payload[NODE_HEAD..]);
+    let entries = |rest: &[u8], count| {
+        match layout {
+            Layout::Plain => Slotted::decode(rest, count),
+            Layout::Packed => packed::unpack(rest, count),
+        }
+        .ok_or("entries out of order or out of bounds")
+    };
+    let body = match (level, layout) {
+        (0, _) => decode_leaf(entries(rest, count)?)?,
+        (_, Layout::Plain) => {
+            let entries = entries(rest, count)?;
+            let mut children = entries.iter();
+            let first = children.next().ok_or("branch without children")?;
+            decode_branch(first.tag, first.value, children)?
+        }
+        (_, Layout::Packed) => {
+            let count = count.checked_sub(1).ok_or("branch without children")?;
+            let (first, rest) =
+                rest.split_at_checked(CHILD_BYTES).ok_or("node shorter than its head")?;
+            decode_branch(Tag::Child, first, entries(rest, count)?.iter())?
+        }
+    };
+    Ok(Node {
+        born: 0,
+        location: OnceLock::from(location),
+        level,
+        body,
+        used: AtomicBool::new(false),
+    })
 }
 
 fn decode_leaf(entries: Slotted) -> Result<Body, &'static str> {
@@ -98,20 +149,21 @@ fn decode_leaf(entries: Slotted) -> Result<Body, &'static str> {
     Ok(Body::Leaf(Leaf { entries, large: Vec::new() }))
 }
 
-fn decode_branch(entries: &Slotted) -> Result<Body, &'static str> {
-    if entries.len() == 0 {
-        return Err("branch without children");
+fn decode_branch<'a>(
+    tag: Tag,
+    first: &[u8],
+    entries: impl Iterator<Item = Slot<'a>>,
+) -> Result<Body, &'static str> {
+    let wrong_kind = "branch entry of a wrong kind";
+    if tag != Tag::Child {
+        return Err(wrong_kind);
     }
-    let mut branch = Branch::default();
-    for (index, slot) in entries.iter().enumerate() {
-        if slot.tag != Tag::Child || slot.value.len() != CHILD_BYTES {
-            return Err("branch entry of a wrong kind");
+    let mut branch = Branch::of_one(decode_child(first)?);
+    for slot in entries {
+        if slot.tag != Tag::Child {
+            return Err(wrong_kind);
         }
-        let at = PageRef { page: u64_at(slot.value, 0), crc: u32_at(slot.value, 8) };
-        if at.is_none() {
-            return Err("branch with a missing child");
-        }
-        branch.insert(index, slot.key, Child::Disk(at));
+        branch.insert(branch.children.len(), slot.key, decode_child(slot.value)?);
     }
     Ok(Body::Branch(branch))
 }
@@ -130,20 +182,23 @@ mod tests {
     fn a_branch_comes_back() {
         let at = |page| PageRef { page, crc: page as u32 };
         let key = VersionKey { space: 1, key: b"m", age: 4 };
-        let branch = Branch::of_two(Child::Disk(at(2)), key, Child::Disk(at(3)));
-        let payload = encode_branch(&branch, &[at(2), at(3)]);
-        let node = decode_node(&payload, 1, location()).unwrap();
+        let mut branch = Branch::of_one(Child::disk(at(2)));
+        branch.insert(1, key, Child::disk(at(3)));
+        let mut payload = Vec::new();
+        encode_branch(&branch, &[at(2), at(3)], &mut payload);
+        let node = decode_node(&payload, 1, Layout::Packed, location()).unwrap();
         let Body::Branch(again) = &node.body else { panic!("a branch") };
-        assert_eq!(again.separators.key(1), key);
-        assert!(
-            matches!(again.children[..], [Child::Disk(a), Child::Disk(b)] if a == at(2) && b == at(3))
-        );
+        assert_eq!(again.separator(1), key);
+        let [Child::Disk(a), Child::Disk(b)] = &again.children[..] else { panic!("two pages") };
+        assert_eq!([a.at, b.at], [at(2), at(3)]);
     }
 
     proptest! {
         #[test]
         fn any_payload_is_a_node_or_an_error(payload: Vec<u8>, level in 0u8..3) {
-            let _node = decode_node(&payload, level, location());
+            for layout in [Layout::Plain, Layout::Packed] {
+                let _node = decode_node(&payload, level, layout, location());
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 //! 4. `readers`: the durable superblock, and who may still read old pages.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use driftdb_env::kernel::preemption_point;
@@ -19,7 +20,6 @@ use driftdb_storage::{
 
 use crate::checkpoint::Maintenance;
 use crate::facts::Facts;
-use crate::fold::Reach;
 use crate::health::Health;
 use crate::key::VersionKey;
 use crate::pager::Pager;
@@ -31,7 +31,7 @@ use crate::{open, verify};
 /// The copy-on-write B+tree engine.
 ///
 /// Of [`EngineOptions`] it reads `write_buffer_bytes` (dirty nodes beyond it make
-/// [`Engine::maintain`] write a checkpoint), `cache_bytes` (clean nodes kept), and, for a new
+/// [`Engine::maintain`] begin a checkpoint), `step_bytes` (how much of it one call writes), `cache_bytes` (clean nodes kept), and, for a new
 /// directory, `block_size_bytes` (the page size: a power of two from 512 to 65,536).
 ///
 /// [`Engine::checkpoint`] drops history by a walk over all leaves, unless everything is kept for ever
@@ -45,6 +45,7 @@ pub struct BtreeEngine {
     pub(crate) health: Health,
     pub(crate) write_buffer_bytes: usize,
     pub(crate) env: Env,
+    pub(crate) step_bytes: usize,
     /// Keeps a second process out.
     pub(crate) _lock: Box<dyn DiskLock>,
 }
@@ -143,10 +144,10 @@ impl BtreeEngine {
             state.changed = true;
             let State { root, let_go, dirty_bytes, epoch, .. } = &mut *state;
             let (pager, epoch) = (&*self.pager, *epoch);
-            let mut writer = Writer { pager, loaded: &loaded, epoch, let_go, dirty_bytes };
+            let mut writer = Writer { pager, loaded: &mut loaded, epoch, let_go, dirty_bytes };
             let Err(Missing { at, level }) = change(root, &mut writer) else { return Ok(()) };
             drop(state);
-            loaded.push(self.pager.node(at, level)?);
+            loaded.push(Arc::new(self.pager.read_node(at, level)?));
         }
     }
 
@@ -213,12 +214,24 @@ impl Engine for BtreeEngine {
             }
             state.check(batch, at)?;
         }
-        let expanded = expand_range_deletes(batch, &self.snapshot())?;
+        let is_range = |operation| matches!(operation, Operation::DeleteRange { .. });
+        let expanded = match batch.operations().any(is_range) {
+            true => expand_range_deletes(batch, &self.snapshot())?,
+            false => None,
+        };
         for operation in expanded.as_ref().unwrap_or(batch).operations() {
             // Until the whole batch is there, no view reaches its time. If it fails half-way, none
             // ever will, and no checkpoint comes after a failure.
             self.apply_one(operation, at).map_err(|error| self.health.poison(error))?;
         }
+        let content = |operation| match operation {
+            Operation::Put { key, value, .. } => key.len() + value.len(),
+            Operation::Delete { key, .. } => key.len(),
+            Operation::DeleteRange { start, end, .. } => start.len() + end.len(),
+            Operation::CreateKeyspace(_) | Operation::DropKeyspace(_) => 0,
+        };
+        let user_bytes: usize = batch.operations().map(content).sum();
+        self.pager.counters.user_bytes.fetch_add(user_bytes as u64, Ordering::Relaxed);
         let mut state = self.state.lock();
         state.applied = at;
         state.changed = true;
@@ -250,12 +263,7 @@ impl Engine for BtreeEngine {
     }
 
     fn maintain(&self, log: &dyn LogBarrier) -> Result<Maintained> {
-        self.health.check()?;
-        if self.state.lock().dirty_bytes < self.write_buffer_bytes {
-            return Ok(Maintained::Idle);
-        }
-        self.run_checkpoint(log, Reach::Dirty)?;
-        Ok(Maintained::Worked)
+        self.step_checkpoint(log)
     }
 
     fn write_pressure(&self) -> u32 {
@@ -267,7 +275,7 @@ impl Engine for BtreeEngine {
     }
 
     fn checkpoint(&self, log: &dyn LogBarrier) -> Result<Commit> {
-        self.run_checkpoint(log, Reach::Everything)?;
+        self.run_checkpoint(log)?;
         Ok(self.durable())
     }
 

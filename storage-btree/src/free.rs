@@ -8,6 +8,10 @@ use std::collections::BTreeSet;
 
 use driftdb_storage::{read_varint, write_varint};
 
+/// The file is cut when this fraction of it is free at its end: to grow again costs more than to use
+/// pages again.
+const TAIL_FRACTION: u64 = 8;
+
 /// The free pages of the file.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FreePages {
@@ -29,12 +33,32 @@ impl FreePages {
         self.page_count
     }
 
+    /// Pages of the file that are not to be written now.
+    pub(crate) fn used_pages(&self) -> u64 {
+        self.page_count - self.ready.len() as u64
+    }
+
     /// A page to write: the lowest free one, else a new one at the end of the file.
     pub(crate) fn allocate(&mut self) -> u64 {
         self.ready.pop_first().unwrap_or_else(|| {
             self.page_count += 1;
             self.page_count
         })
+    }
+
+    /// Takes the free pages at the end off the file if they are many, and gives them. Nobody reads a
+    /// page that is ready, and the durable root does not reach it.
+    pub(crate) fn cut_tail(&mut self) -> Vec<u64> {
+        let ends = self.ready.iter().rev().zip((0..=self.page_count).rev());
+        let tail: Vec<u64> = ends.map_while(|(&a, b)| (a == b).then_some(a)).collect();
+        if (tail.len() as u64) < self.page_count / TAIL_FRACTION + 1 {
+            return Vec::new();
+        }
+        for page in &tail {
+            self.ready.remove(page);
+        }
+        self.page_count -= tail.len() as u64;
+        tail
     }
 
     /// Takes back the pages of a checkpoint that failed, as if it had never begun.
@@ -127,6 +151,21 @@ mod tests {
         free.release(4);
         assert_eq!(free.allocate(), 2);
         assert_eq!(free.allocate(), 7);
+    }
+
+    #[test]
+    fn a_free_end_is_cut_off_and_comes_back_after_a_failure() {
+        let mut free = FreePages::new(20, (2..=4).chain(11..=20).collect());
+        let tail = free.cut_tail();
+        assert_eq!(tail.len(), 10);
+        assert_eq!((free.page_count(), free.used_pages()), (10, 7));
+        assert!(free.cut_tail().is_empty());
+        let mut allocated = tail;
+        allocated.extend((0..4).map(|_| free.allocate()));
+        assert_eq!(free.page_count(), 11);
+        free.take_back(&allocated, 20);
+        assert_eq!((free.page_count(), free.used_pages()), (20, 7));
+        assert_eq!(free.allocate(), 2);
     }
 
     proptest! {

@@ -10,7 +10,6 @@ use driftdb_storage::{
 };
 
 use crate::BtreeEngine;
-use crate::fold::Reach;
 use crate::key::VersionKey;
 use crate::open::{name_file, open_new};
 use crate::salvage;
@@ -68,7 +67,7 @@ impl Loader for BtreeLoader {
         let key = VersionKey::at(self.space, entry.key, entry.ts);
         self.engine.change(|root, writer| writer.insert(root, key, entry.value))?;
         if self.engine.state.lock().dirty_bytes >= self.engine.write_buffer_bytes {
-            self.engine.run_checkpoint(&NoLog, Reach::Dirty)?;
+            self.engine.checkpoint_dirty(&NoLog)?;
         }
         Ok(())
     }
@@ -80,7 +79,7 @@ impl Loader for BtreeLoader {
             state.changed = true;
             state.view = None;
         }
-        self.engine.run_checkpoint(&NoLog, Reach::Dirty)?;
+        self.engine.checkpoint_dirty(&NoLog)?;
         drop(self.engine);
         name_file(&self.env, &self.dir)
     }

@@ -4,10 +4,12 @@
 //! path to what it changes. A node that a checkpoint has written knows its pages; all others are
 //! dirty. Dirty nodes hang in the tree by reference, clean ones by page, through the cache.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::key::{OwnedKey, VersionKey};
 use crate::slotted::{Slotted, Tag};
+use crate::swip::Swip;
 
 /// Names a page, or the first page of a chain, and the bytes that must be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -55,6 +57,8 @@ pub(crate) struct Node {
     pub(crate) location: OnceLock<Location>,
     /// 0 for a leaf.
     pub(crate) level: u8,
+    /// Whether somebody asked for it since the cache's hand last came by.
+    pub(crate) used: AtomicBool,
     pub(crate) body: Body,
 }
 
@@ -73,10 +77,11 @@ pub(crate) struct Leaf {
     pub(crate) large: Vec<Arc<Large>>,
 }
 
-/// Children, each with the lowest key it may hold; that of the first child is never looked at.
+/// Children, and between them the lowest key that each but the first may hold.
 #[derive(Debug, Default)]
 pub(crate) struct Branch {
-    pub(crate) separators: Slotted,
+    /// One fewer than children.
+    bounds: Slotted,
     pub(crate) children: Vec<Child>,
 }
 
@@ -84,18 +89,23 @@ pub(crate) struct Branch {
 #[derive(Debug)]
 pub(crate) enum Child {
     /// Clean: on disk, perhaps also in the cache.
-    Disk(PageRef),
+    Disk(Swip),
     /// Dirty, or written so recently that the tree has not been trimmed yet.
     Memory(Arc<Node>),
 }
 
 impl Child {
+    /// A way to the node of a page.
+    pub(crate) fn disk(at: PageRef) -> Self {
+        Self::Disk(Swip::new(at))
+    }
+
     /// Another way to the same node, by page if it has one.
     pub(crate) fn share(&self) -> Self {
         match self {
-            Self::Disk(at) => Self::Disk(*at),
+            Self::Disk(swip) => Self::disk(swip.at),
             Self::Memory(node) => match node.location.get() {
-                Some(location) => Self::Disk(location.at),
+                Some(location) => Self::disk(location.at),
                 None => Self::Memory(Arc::clone(node)),
             },
         }
@@ -109,7 +119,12 @@ impl Node {
     }
 
     pub(crate) fn new(born: u64, level: u8, body: Body) -> Self {
-        Self { born, location: OnceLock::new(), level, body }
+        Self { born, location: OnceLock::new(), level, used: AtomicBool::new(false), body }
+    }
+
+    /// The same node as one that may change in epoch `born`.
+    pub(crate) fn reborn(self, born: u64) -> Self {
+        Self::new(born, self.level, self.body)
     }
 
     /// A copy that may change in epoch `born`.
@@ -119,11 +134,20 @@ impl Node {
                 Body::Leaf(Leaf { entries: leaf.entries.copy(), large: leaf.large.clone() })
             }
             Body::Branch(branch) => Body::Branch(Branch {
-                separators: branch.separators.copy(),
+                bounds: branch.bounds.copy(),
                 children: branch.children.iter().map(Child::share).collect(),
             }),
         };
         Self::new(born, self.level, body)
+    }
+
+    /// Notes for the cache that somebody asked for it.
+    #[inline]
+    pub(crate) fn touch(&self) {
+        // A look first: a store would take the line from the other readers each time.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Bytes of memory held, children aside.
@@ -135,7 +159,7 @@ impl Node {
                     leaf.entries.memory() + large
                 }
                 Body::Branch(branch) => {
-                    branch.separators.memory() + branch.children.capacity() * size_of::<Child>()
+                    branch.bounds.memory() + branch.children.capacity() * size_of::<Child>()
                 }
             }
     }
@@ -143,7 +167,7 @@ impl Node {
     /// Bytes that its page needs.
     pub(crate) fn payload_size(&self) -> usize {
         match &self.body {
-            Body::Leaf(leaf) => NODE_HEAD + leaf.entries.bytes(),
+            Body::Leaf(leaf) => leaf.payload_size(),
             Body::Branch(branch) => branch.payload_size(),
         }
     }
@@ -167,6 +191,11 @@ pub(crate) const CHILD_BYTES: usize = 12;
 pub(crate) const OVERFLOW_BYTES: usize = 20;
 
 impl Leaf {
+    /// Bytes that its page needs, at most.
+    pub(crate) fn payload_size(&self) -> usize {
+        NODE_HEAD + self.entries.packed_bytes()
+    }
+
     /// Adds `value` at `index`, beside the leaf if it is longer than `max_inline`.
     pub(crate) fn insert(
         &mut self,
@@ -249,47 +278,67 @@ impl Leaf {
 }
 
 impl Branch {
-    /// A branch over two nodes.
-    pub(crate) fn of_two(left: Child, separator: VersionKey<'_>, right: Child) -> Self {
-        let mut separators = Slotted::default();
-        separators.insert(0, VersionKey::LOWEST, Tag::Tombstone, &[]);
-        separators.insert(1, separator, Tag::Tombstone, &[]);
-        Self { separators, children: vec![left, right] }
+    /// A branch over one node.
+    pub(crate) fn of_one(child: Child) -> Self {
+        Self { bounds: Slotted::default(), children: vec![child] }
+    }
+
+    /// The lowest key that the child at `index`, which is not the first, may hold.
+    pub(crate) fn separator(&self, index: usize) -> VersionKey<'_> {
+        self.bounds.key(index - 1)
+    }
+
+    /// All separators: the first is of the second child.
+    pub(crate) fn bounds(&self) -> &Slotted {
+        &self.bounds
+    }
+
+    /// The same separators over `children`.
+    pub(crate) fn over(&self, children: Vec<Child>) -> Self {
+        assert_eq!(self.children.len(), children.len());
+        Self { bounds: self.bounds.copy(), children }
     }
 
     /// The child whose range holds `key`.
+    #[inline]
     pub(crate) fn child_for(&self, key: VersionKey<'_>) -> usize {
-        match self.separators.search_from(1, key) {
-            Ok(index) => index,
-            Err(index) => index - 1,
+        match self.bounds.search(key) {
+            Ok(index) => index + 1,
+            Err(index) => index,
         }
     }
 
+    /// Bytes that its page needs, at most.
     pub(crate) fn payload_size(&self) -> usize {
-        NODE_HEAD + self.separators.bytes() + self.children.len() * CHILD_BYTES
+        NODE_HEAD + self.bounds.packed_bytes() + self.children.len() * CHILD_BYTES
     }
 
+    /// Adds a child that is not the first.
     pub(crate) fn insert(&mut self, index: usize, separator: VersionKey<'_>, child: Child) {
-        self.separators.insert(index, separator, Tag::Tombstone, &[]);
+        self.bounds.insert(index - 1, separator, Tag::Tombstone, &[]);
         self.children.insert(index, child);
     }
 
     pub(crate) fn remove(&mut self, index: usize) -> Child {
-        self.separators.remove(index);
+        // The range of the first child goes to the next one, that of any other to the one before.
+        if !self.bounds.is_empty() {
+            self.bounds.remove(index.saturating_sub(1));
+        }
         self.children.remove(index)
     }
 
     /// Moves the children from `index` on into a branch of their own, and gives its lowest key.
     pub(crate) fn split_off(&mut self, index: usize) -> (OwnedKey, Self) {
-        let separators = self.separators.split_off(index);
-        let lowest = separators.key(0).to_owned();
-        (lowest, Self { separators, children: self.children.split_off(index) })
+        let lowest = self.separator(index).to_owned();
+        let bounds = self.bounds.split_off(index);
+        self.bounds.remove(index - 1);
+        (lowest, Self { bounds, children: self.children.split_off(index) })
     }
 
     /// Adds all children of `right`, whose lowest key is `separator`.
     pub(crate) fn append(&mut self, separator: VersionKey<'_>, right: &Self) {
         for (index, child) in right.children.iter().enumerate() {
-            let key = if index == 0 { separator } else { right.separators.key(index) };
+            let key = if index == 0 { separator } else { right.separator(index) };
             self.insert(self.children.len(), key, child.share());
         }
     }

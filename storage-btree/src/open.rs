@@ -85,7 +85,7 @@ fn open_file(
     let root = if superblock.root.is_none() {
         Root { child: Child::Memory(Arc::new(Node::empty(0))), level: 0 }
     } else {
-        Root { child: Child::Disk(superblock.root), level: superblock.root_level }
+        Root { child: Child::disk(superblock.root), level: superblock.root_level }
     };
     let facts = Arc::new(facts);
     let maintenance = Maintenance::new(free, facts_pages, free_list_pages, Arc::clone(&facts));
@@ -113,6 +113,7 @@ fn open_file(
         health: Health::default(),
         write_buffer_bytes: options.write_buffer_bytes,
         env: env.clone(),
+        step_bytes: options.step_bytes,
         _lock: lock,
     })
 }
@@ -144,6 +145,7 @@ fn write_empty(env: &Env, path: &Path, options: &EngineOptions) -> Result<()> {
     let page_size =
         options.block_size_bytes.clamp(MIN_PAGE_SIZE, MAX_PAGE_SIZE).next_power_of_two();
     let empty = Superblock {
+        version: superblock::FORMAT_VERSION,
         database_id: env.rng("btree.database-id").next_u64(),
         page_size,
         generation: 0,

@@ -4,6 +4,7 @@
 //! page repeats its checksum, so that a stale one (a lost write) fails too. Layout:
 //! `docs/formats/btree.md`.
 
+use crate::codec::Layout;
 use crate::node::PageRef;
 
 /// Bytes before the payload.
@@ -49,6 +50,8 @@ pub(crate) struct Header {
     pub(crate) kind: PageKind,
     /// Of a node: its height above the leaves.
     pub(crate) level: u8,
+    /// Of a node: the form of its entries.
+    pub(crate) layout: Layout,
     pub(crate) page: u64,
     /// The checkpoint that wrote it.
     pub(crate) generation: u64,
@@ -63,7 +66,11 @@ pub(crate) fn seal(image: &mut [u8], header: &Header) -> u32 {
     assert!(header.len <= image.len() - HEADER);
     image[4] = header.kind.byte();
     image[5] = header.level;
-    image[6..8].fill(0);
+    image[6] = match header.layout {
+        Layout::Plain => 0,
+        Layout::Packed => 1,
+    };
+    image[7] = 0;
     image[8..16].copy_from_slice(&header.page.to_le_bytes());
     image[16..24].copy_from_slice(&header.generation.to_le_bytes());
     image[24..32].copy_from_slice(&header.next.page.to_le_bytes());
@@ -94,6 +101,11 @@ pub(crate) fn open(image: &[u8], at: PageRef) -> Result<Header, &'static str> {
         return Err("stale page: not the version that its parent refers to");
     }
     let kind = PageKind::from_byte(image[4]).ok_or("unknown page kind")?;
+    let layout = match image[6] {
+        0 => Layout::Plain,
+        1 => Layout::Packed,
+        _ => return Err("unknown layout of a node"),
+    };
     let len = u32_at(image, 36) as usize;
     if len > image.len() - HEADER {
         return Err("page payload longer than the page");
@@ -101,6 +113,7 @@ pub(crate) fn open(image: &[u8], at: PageRef) -> Result<Header, &'static str> {
     Ok(Header {
         kind,
         level: image[5],
+        layout,
         page: at.page,
         generation: u64_at(image, 16),
         next: PageRef { page: u64_at(image, 24), crc: u32_at(image, 32) },
@@ -124,9 +137,17 @@ mod tests {
 
     fn sealed() -> (Vec<u8>, PageRef) {
         let mut image = vec![7; MIN_PAGE_SIZE];
+        let layout = Layout::Packed;
         let next = PageRef { page: 9, crc: 1 };
-        let header =
-            Header { kind: PageKind::Leaf, level: 0, page: 3, generation: 5, next, len: 100 };
+        let header = Header {
+            kind: PageKind::Leaf,
+            level: 0,
+            layout,
+            page: 3,
+            generation: 5,
+            next,
+            len: 100,
+        };
         let crc = seal(&mut image, &header);
         (image, PageRef { page: 3, crc })
     }

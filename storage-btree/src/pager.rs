@@ -7,7 +7,7 @@ use driftdb_env::File;
 use driftdb_storage::{Result, StorageError};
 
 use crate::cache::Cache;
-use crate::codec::{Overflow, decode_node};
+use crate::codec::{Layout, Overflow, decode_node};
 use crate::node::{Location, Node, PageRef};
 use crate::page::{self, HEADER, Header, PageKind};
 use crate::superblock::{self, SUPERBLOCK, SUPERBLOCK_AREA, Superblock};
@@ -22,6 +22,8 @@ pub(crate) struct Counters {
     pub(crate) bytes_written: AtomicU64,
     pub(crate) bytes_read: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
+    /// Keys and values of the batches applied.
+    pub(crate) user_bytes: AtomicU64,
 }
 
 /// The page file and its cache.
@@ -39,7 +41,6 @@ pub(crate) struct Pager {
 /// A chain as read.
 pub(crate) struct Chain {
     pub(crate) payload: Vec<u8>,
-    pub(crate) level: u8,
     pub(crate) location: Location,
 }
 
@@ -69,8 +70,10 @@ impl Pager {
 
     /// Reports each figure under its name.
     pub(crate) fn report(&self, out: &mut dyn FnMut(&'static str, u64)) {
-        let Counters { pages_written, bytes_written, bytes_read, checkpoints } = &self.counters;
+        let Counters { pages_written, bytes_written, bytes_read, checkpoints, user_bytes } =
+            &self.counters;
         for (name, counter) in [
+            ("user_bytes_written", user_bytes),
             ("checkpoints", checkpoints),
             ("pages_written", pages_written),
             ("bytes_written", bytes_written),
@@ -78,9 +81,11 @@ impl Pager {
         ] {
             out(name, counter.load(Ordering::Relaxed));
         }
-        let (hits, misses) = self.cache.hits_and_misses();
+        let (hits, misses, bytes) = self.cache.figures();
         out("cache_hits", hits);
         out("cache_misses", misses);
+        out("cache_bytes_now", bytes);
+        out("disk_bytes_now", self.file.len().unwrap_or_default());
     }
 
     /// Bytes of payload that one page holds.
@@ -125,9 +130,20 @@ impl Pager {
         Ok(node)
     }
 
+    /// Takes the node at `at` out of the cache.
+    pub(crate) fn take(&self, at: PageRef) -> Option<Arc<Node>> {
+        self.cache.take(at)
+    }
+
     /// The node at `at`, if it is in memory.
     pub(crate) fn cached(&self, at: PageRef) -> Option<Arc<Node>> {
         self.cache.get(at)
+    }
+
+    /// A node was found without asking the cache.
+    #[inline]
+    pub(crate) fn found(&self, at: PageRef) {
+        self.cache.found(at);
     }
 
     /// Keeps a node that was just written.
@@ -138,12 +154,22 @@ impl Pager {
     /// As [`Pager::node`], always from disk.
     pub(crate) fn read_node(&self, at: PageRef, level: u8) -> Result<Node> {
         let kind = if level == 0 { PageKind::Leaf } else { PageKind::Branch };
-        let chain = self.read_chain(at, kind, u64::MAX)?;
-        if chain.level != level {
+        let mut image = vec![0; self.page_size];
+        let header = self.read_page(at, &mut image)?;
+        if header.kind != kind {
+            return Err(self.damage(at.page, "page of another kind"));
+        }
+        if header.level != level {
             return Err(self.damage(at.page, "node at the wrong height of the tree"));
         }
-        decode_node(&chain.payload, level, chain.location)
-            .map_err(|what| self.damage(at.page, what))
+        let node = if header.next.is_none() {
+            let location = Location { at, more: Vec::new() };
+            decode_node(&image[HEADER..HEADER + header.len], level, header.layout, location)
+        } else {
+            let chain = self.read_chain(at, kind, u64::MAX)?;
+            decode_node(&chain.payload, level, header.layout, chain.location)
+        };
+        node.map_err(|what| self.damage(at.page, what))
     }
 
     /// A value on overflow pages.
@@ -161,15 +187,14 @@ impl Pager {
         let mut image = vec![0; self.page_size];
         let mut location = Location { at, more: Vec::new() };
         let mut payload = Vec::new();
-        let mut level = 0;
         let mut next = at;
         while !next.is_none() {
             let header = self.read_page(next, &mut image)?;
             if header.kind != kind {
                 return Err(self.damage(next.page, "page of another kind"));
             }
-            if next == at && location.more.is_empty() {
-                level = header.level;
+            if next == at && location.more.is_empty() && payload.is_empty() {
+                // The first page is in the location already.
             } else if location.more.len() as u64 >= self.page_count.load(Ordering::Acquire) {
                 return Err(self.damage(next.page, "chain that runs in a circle"));
             } else {
@@ -181,7 +206,7 @@ impl Pager {
             }
             next = header.next;
         }
-        Ok(Chain { payload, level, location })
+        Ok(Chain { payload, location })
     }
 
     fn read_page(&self, at: PageRef, image: &mut [u8]) -> Result<Header> {
@@ -256,6 +281,10 @@ impl<'a> PageWriter<'a> {
         self.pager.capacity()
     }
 
+    pub(crate) fn page_size(&self) -> usize {
+        self.pager.page_size
+    }
+
     /// How many pages `payload_len` bytes take.
     pub(crate) fn pages_for(&self, payload_len: usize) -> usize {
         payload_len.div_ceil(self.pager.capacity()).max(1)
@@ -271,6 +300,19 @@ impl<'a> PageWriter<'a> {
     ) -> Result<Location> {
         let capacity = self.pager.capacity();
         assert!(self.pages_for(payload.len()) <= pages.len());
+        let layout = match kind {
+            PageKind::Leaf | PageKind::Branch => Layout::Packed,
+            PageKind::Overflow | PageKind::FreeList | PageKind::Facts => Layout::Plain,
+        };
+        let generation = self.generation;
+        if let &[page] = pages {
+            let (next, len) = (PageRef::default(), payload.len());
+            let header = Header { kind, level, layout, page, generation, next, len };
+            let image = self.next_image(page)?;
+            image[HEADER..HEADER + len].copy_from_slice(payload);
+            let at = PageRef { page, crc: page::seal(image, &header) };
+            return Ok(Location { at, more: Vec::new() });
+        }
         // Each page holds the checksum of the next one, so the last is made first.
         let mut images = Vec::with_capacity(pages.len());
         let mut next = PageRef::default();
@@ -279,18 +321,18 @@ impl<'a> PageWriter<'a> {
             let part = &payload[from..payload.len().min(from + capacity)];
             let mut image = vec![0; self.pager.page_size];
             image[HEADER..HEADER + part.len()].copy_from_slice(part);
-            let generation = self.generation;
-            let header = Header { kind, level, page, generation, next, len: part.len() };
+            let header = Header { kind, level, layout, page, generation, next, len: part.len() };
             next = PageRef { page, crc: page::seal(&mut image, &header) };
             images.push((page, image));
         }
         for (page, image) in images.into_iter().rev() {
-            self.write_page(page, &image)?;
+            self.next_image(page)?.copy_from_slice(&image);
         }
         Ok(Location { at: next, more: pages[1..].to_vec() })
     }
 
-    fn write_page(&mut self, page: u64, image: &[u8]) -> Result<()> {
+    /// Zeroes that go to the file as `page`, for the caller to fill.
+    fn next_image(&mut self, page: u64) -> Result<&mut [u8]> {
         let buffered = (self.buffer.len() / self.pager.page_size) as u64;
         if buffered > 0 && (self.first + buffered != page || self.buffer.len() >= WRITE_BYTES) {
             self.flush()?;
@@ -298,8 +340,9 @@ impl<'a> PageWriter<'a> {
         if self.buffer.is_empty() {
             self.first = page;
         }
-        self.buffer.extend_from_slice(image);
-        Ok(())
+        let start = self.buffer.len();
+        self.buffer.resize(start + self.pager.page_size, 0);
+        Ok(&mut self.buffer[start..])
     }
 
     /// Hands what is gathered to the file.

@@ -20,7 +20,7 @@ pub(crate) struct Position {
 /// The node that `child` leads to.
 pub(crate) fn load(pager: &Pager, child: &Child, level: u8) -> Result<Arc<Node>> {
     match child {
-        Child::Disk(at) => pager.node(*at, level),
+        Child::Disk(swip) => swip.load(pager, level),
         Child::Memory(node) => Ok(Arc::clone(node)),
     }
 }
@@ -28,9 +28,22 @@ pub(crate) fn load(pager: &Pager, child: &Child, level: u8) -> Result<Arc<Node>>
 impl Position {
     /// The leaf and the entry it is on.
     pub(crate) fn get(&self) -> Option<(&Leaf, Slot<'_>)> {
+        let (leaf, index) = self.leaf()?;
+        Some((leaf, leaf.entries.get(index)))
+    }
+
+    /// The leaf, and the index in it.
+    #[inline]
+    pub(crate) fn leaf(&self) -> Option<(&Leaf, usize)> {
         let (node, index) = self.path.last()?;
         let Body::Leaf(leaf) = &node.body else { return None };
-        Some((leaf, leaf.entries.get(*index)))
+        Some((leaf, *index))
+    }
+
+    /// To another entry of the same leaf.
+    #[inline]
+    pub(crate) fn set(&mut self, index: usize) {
+        self.path.last_mut().expect("the caller is on a leaf").1 = index;
     }
 
     /// Moves off the tree.
@@ -78,10 +91,6 @@ impl Position {
             Some(&(_, index)) => self.settle_forward(pager, index + 1),
             None => Ok(()),
         }
-    }
-
-    fn set(&mut self, index: usize) {
-        self.path.last_mut().expect("the caller is on a leaf").1 = index;
     }
 
     /// Where `key` is in the present leaf, if that leaf has entries on both sides of it.
@@ -189,8 +198,8 @@ pub(crate) fn find<T>(
     let cached;
     let node = match child {
         Child::Memory(node) => node,
-        Child::Disk(at) => {
-            cached = pager.node(*at, level)?;
+        Child::Disk(swip) => {
+            cached = swip.load(pager, level)?;
             &cached
         }
     };
@@ -210,7 +219,7 @@ pub(crate) fn find<T>(
             let next = index + 1;
             if here.is_some()
                 || next == branch.children.len()
-                || !branch.separators.key(next).same_key(&key)
+                || !branch.separator(next).same_key(&key)
             {
                 return Ok(here);
             }

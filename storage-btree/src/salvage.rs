@@ -22,7 +22,7 @@ use crate::page::{self, Header, MAX_PAGE_SIZE, MIN_PAGE_SIZE, PageKind};
 use crate::pager::Pager;
 use crate::slotted::Tag;
 use crate::snapshot::copy_value;
-use crate::superblock::{FILE_NAME, SUPERBLOCK_AREA, Superblock};
+use crate::superblock::{FILE_NAME, FORMAT_VERSION, SUPERBLOCK_AREA, Superblock};
 use crate::verify::Bounds;
 
 /// See [`driftdb_storage::FileEngine::salvage`].
@@ -135,6 +135,7 @@ fn guess_superblock(file: &dyn File, name: &str, sink: &mut dyn SalvageSink) -> 
     };
     let root = newest(&[PageKind::Leaf, PageKind::Branch]);
     Ok(Superblock {
+        version: FORMAT_VERSION,
         database_id: 0,
         page_size,
         generation: root.map_or(0, |(_, header)| header.generation),
@@ -179,7 +180,9 @@ fn newest_time(pager: &Pager, at: PageRef, level: u8) -> Result<Timestamp> {
         }
         Body::Branch(branch) => {
             branch.children.iter().try_fold(Timestamp::MIN, |newest, child| match child {
-                crate::node::Child::Disk(at) => Ok(newest.max(newest_time(pager, *at, level - 1)?)),
+                crate::node::Child::Disk(swip) => {
+                    Ok(newest.max(newest_time(pager, swip.at, level - 1)?))
+                }
                 crate::node::Child::Memory(_) => Ok(newest),
             })
         }
@@ -215,7 +218,7 @@ impl Walk<'_> {
             Body::Branch(branch) => {
                 for (index, child) in branch.children.iter().enumerate() {
                     if let crate::node::Child::Disk(child) = child {
-                        self.node(*child, level - 1, &bounds.of_child(branch, index))?;
+                        self.node(child.at, level - 1, &bounds.of_child(branch, index))?;
                     }
                 }
                 Ok(())

@@ -55,6 +55,21 @@ enum Settled {
     End,
 }
 
+/// How far a cursor came within its leaf.
+enum Stepped {
+    /// The position is on a version to show.
+    Shown,
+    /// There is nothing more to show.
+    End,
+    /// The position is on the last key that was looked at, of which nothing more is to be shown.
+    Leave,
+    /// The position is on a version that is too new.
+    TooNew,
+}
+
+/// Versions to pass one by one before a search for the next key is cheaper.
+const MAX_PASSED: usize = 16;
+
 fn borrow(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
     bound.as_ref().map(Vec::as_slice)
 }
@@ -90,6 +105,15 @@ impl<'a> BtreeCursor<'a> {
         match std::mem::replace(&mut self.state, State::End) {
             State::Before(from) if self.reverse => self.enter_backward(from)?,
             State::Before(from) => self.enter_forward(from)?,
+            State::On if self.newest_only && !self.reverse => match self.step_in_leaf() {
+                Stepped::Shown => {
+                    self.state = State::On;
+                    return self.fetch();
+                }
+                Stepped::End => return Ok(false),
+                Stepped::Leave => self.leave_key()?,
+                Stepped::TooNew => {}
+            },
             State::On if self.newest_only => self.leave_key()?,
             State::On if !self.reverse => self.position.next(&self.view.pager)?,
             State::On => {
@@ -155,6 +179,44 @@ impl<'a> BtreeCursor<'a> {
         self.position.seek_below(&view.pager, &view.root, key)
     }
 
+    /// From a version that was shown to the next key's, as far as one leaf and few versions go. Most
+    /// steps of most scans end here, after a look at one or two entries.
+    fn step_in_leaf(&mut self) -> Stepped {
+        let Some((leaf, mut index)) = self.position.leaf() else { return Stepped::End };
+        let entries = &leaf.entries;
+        let last = (index + MAX_PASSED).min(entries.len() - 1);
+        let mut is_done = true;
+        let mut stepped = None;
+        while index < last {
+            index += 1;
+            let continues = entries.continues(index);
+            if continues && is_done {
+                continue;
+            }
+            let slot = entries.get(index);
+            if !continues && !self.is_inside(slot.key) {
+                return Stepped::End;
+            }
+            is_done = slot.key.ts() <= self.up_to;
+            if is_done && slot.tag != Tag::Tombstone {
+                stepped = Some(Stepped::Shown);
+                break;
+            }
+        }
+        self.position.set(index);
+        stepped.unwrap_or(if is_done { Stepped::Leave } else { Stepped::TooNew })
+    }
+
+    /// Whether a forward scan that meets `key` has not come to its end.
+    fn is_inside(&self, key: VersionKey<'_>) -> bool {
+        let is_before_end = match &self.end {
+            Bound::Unbounded => true,
+            Bound::Included(end) => key.key <= &end[..],
+            Bound::Excluded(end) => key.key < &end[..],
+        };
+        key.space == self.space.0 && is_before_end
+    }
+
     /// Remembers the key that the position is on; false if it is on none.
     fn note_key(&mut self) -> bool {
         let Some((_, slot)) = self.position.get() else { return false };
@@ -217,7 +279,7 @@ impl<'a> BtreeCursor<'a> {
     fn settle_forward(&mut self) -> Result<Settled> {
         let Some((_, slot)) = self.position.get() else { return Ok(Settled::End) };
         let key = slot.key;
-        if key.space != self.space.0 || self.range().is_after_end(key.key) {
+        if !self.is_inside(key) {
             return Ok(Settled::End);
         }
         if self.range().is_before_start(key.key) {

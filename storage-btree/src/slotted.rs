@@ -1,15 +1,28 @@
 //! Sorted entries in one flat allocation: the memory form of a leaf or a branch.
 //!
-//! Entries lie in a heap in the order they came; a slot array gives their order. Copying a node for
-//! a new version of the tree is then two copies of memory, whatever the number of entries. An entry:
+//! Entries lie in a heap in the order they came; two dense arrays give their order: the *head* of each
+//! key, which is what its first eight bytes after the node's common prefix say as a number, and the
+//! offset of its entry. A search looks at heads only, and at entries where heads are equal [Graefe01].
+//! Copying a node for a new version of the tree is three copies of memory, whatever the number of
+//! entries. An entry:
 //!
 //! ```text
 //! flags u8 | value length u16 | keyspace u32 | age u64 | key length u16 (u32 if flagged) | key | value
 //! ```
 //!
-//! The same bytes, in slot order, are the payload of a page (`docs/formats/btree.md`).
+//! Pages of format 1 hold the same bytes in slot order; those of format 2 leave out the prefix and
+//! shorten the ages ([`crate::packed`]).
+//!
+//! Invariants
+//! * All keys begin with the common prefix. It may be shorter than it could be, never longer. Keys are
+//!   sorted, so only a key that comes first or last can shorten it.
+//! * The range of ages holds the age of every entry, 0 aside; it too may be wider than it must.
+
+use std::cmp::Ordering;
 
 use crate::key::VersionKey;
+use crate::packed;
+use crate::stem::Stem;
 
 /// Set in the flags when the key length takes four bytes.
 const LONG_KEY: u8 = 0x80;
@@ -33,8 +46,8 @@ pub(crate) enum Tag {
 }
 
 impl Tag {
-    fn from_flags(flags: u8) -> Option<Self> {
-        Some(match flags & !LONG_KEY {
+    pub(crate) fn from_flags(flags: u8) -> Option<Self> {
+        Some(match flags {
             0 => Self::Tombstone,
             1 => Self::Inline,
             2 => Self::Overflow,
@@ -44,7 +57,7 @@ impl Tag {
         })
     }
 
-    fn flags(self) -> u8 {
+    pub(crate) fn flags(self) -> u8 {
         match self {
             Self::Tombstone => 0,
             Self::Inline => 1,
@@ -66,8 +79,10 @@ pub(crate) struct Slot<'a> {
 /// Sorted entries.
 #[derive(Debug, Default)]
 pub(crate) struct Slotted {
+    stem: Stem,
+    heads: Vec<u64>,
+    offsets: Vec<u32>,
     heap: Vec<u8>,
-    slots: Vec<u32>,
     garbage: usize,
 }
 
@@ -99,7 +114,7 @@ pub(crate) fn encode_entry(out: &mut Vec<u8>, key: VersionKey<'_>, tag: Tag, val
 pub(crate) fn decode_entry(bytes: &[u8]) -> Option<(Slot<'_>, usize)> {
     let (fixed, rest) = bytes.split_first_chunk::<FIXED>()?;
     let [flags, v0, v1, s0, s1, s2, s3, age @ ..] = *fixed;
-    let tag = Tag::from_flags(flags)?;
+    let tag = Tag::from_flags(flags & !LONG_KEY)?;
     let value_len = usize::from(u16::from_le_bytes([v0, v1]));
     let (key_len, rest) = if flags & LONG_KEY == 0 {
         let (len, rest) = rest.split_first_chunk::<2>()?;
@@ -121,51 +136,63 @@ pub(crate) fn decode_entry(bytes: &[u8]) -> Option<(Slot<'_>, usize)> {
 
 impl Slotted {
     /// Takes encoded entries in ascending order; `None` if the bytes are not `count` such entries.
-    pub(crate) fn decode(heap: Vec<u8>, count: usize) -> Option<Self> {
+    pub(crate) fn decode(heap: &[u8], count: usize) -> Option<Self> {
         // A count is not to be trusted for an allocation: no entry is smaller than this.
         if count > heap.len() / (FIXED + 2) {
             return None;
         }
-        let mut slots = Vec::with_capacity(count + 8);
-        let mut offset = 0;
-        let mut last: Option<VersionKey<'_>> = None;
+        let mut entries = Unpacked::with_capacity(count, heap.len());
+        let mut rest = heap;
         for _ in 0..count {
-            let (slot, size) = decode_entry(&heap[offset..])?;
-            if last.is_some_and(|last| last >= slot.key) {
-                return None;
-            }
-            last = Some(slot.key);
-            slots.push(u32::try_from(offset).ok()?);
-            offset += size;
+            let (slot, size) = decode_entry(rest)?;
+            entries.push(slot.key, slot.tag, slot.value)?;
+            rest = &rest[size..];
         }
-        (offset == heap.len()).then_some(Self { heap, slots, garbage: 0 })
+        if rest.is_empty() { Some(entries.finish()) } else { None }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.slots.len()
+        self.offsets.len()
     }
 
-    /// Bytes of the live entries.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.offsets.is_empty()
+    }
+
+    /// Bytes of the live entries in memory.
     pub(crate) fn bytes(&self) -> usize {
         self.heap.len() - self.garbage
     }
 
+    /// Bytes of the live entries in a page, at most.
+    pub(crate) fn packed_bytes(&self) -> usize {
+        packed::size(&self.stem, self.len(), self.bytes() - self.len() * (FIXED + 2))
+    }
+
     /// Bytes of memory held.
     pub(crate) fn memory(&self) -> usize {
-        self.heap.capacity() + self.slots.capacity() * size_of::<u32>()
+        self.heap.capacity()
+            + self.offsets.capacity() * size_of::<u32>()
+            + self.heads.capacity() * size_of::<u64>()
+    }
+
+    /// What all keys have in common.
+    pub(crate) fn stem(&self) -> &Stem {
+        &self.stem
     }
 
     /// The entry at `index`.
+    #[inline]
     pub(crate) fn get(&self, index: usize) -> Slot<'_> {
-        decode_entry(&self.heap[self.slots[index] as usize..])
+        decode_entry(&self.heap[self.offsets[index] as usize..])
             .expect("entries are checked when they enter the heap")
             .0
     }
 
-    /// The key at `index`, without looking at the value: searches spend their time here.
+    /// The key at `index`, without looking at the value.
     #[inline]
     pub(crate) fn key(&self, index: usize) -> VersionKey<'_> {
-        let entry = &self.heap[self.slots[index] as usize..];
+        let entry = &self.heap[self.offsets[index] as usize..];
         let (fixed, rest) = entry.split_first_chunk::<FIXED>().expect("a checked entry");
         let [flags, _, _, s0, s1, s2, s3, age @ ..] = *fixed;
         let key = if flags & LONG_KEY == 0 {
@@ -179,21 +206,42 @@ impl Slotted {
         VersionKey { space, key, age }
     }
 
-    /// Where `key` is, or where it would go.
-    pub(crate) fn search(&self, key: VersionKey<'_>) -> Result<usize, usize> {
-        self.search_from(0, key)
+    /// Whether the entry at `index`, which is not the first, is a version of the same key as the one
+    /// before.
+    #[inline]
+    pub(crate) fn continues(&self, index: usize) -> bool {
+        self.heads[index - 1] == self.heads[index] && self.key(index - 1).same_key(&self.key(index))
     }
 
-    /// As [`Slotted::search`], among the entries from `from` on.
-    pub(crate) fn search_from(&self, from: usize, key: VersionKey<'_>) -> Result<usize, usize> {
-        let mut low = from;
-        let mut high = self.len();
+    /// Where `key` is, or where it would go.
+    #[inline]
+    pub(crate) fn search(&self, key: VersionKey<'_>) -> Result<usize, usize> {
+        if self.is_empty() {
+            return Err(0);
+        }
+        match self.stem.compare(key, || self.key(0)) {
+            Ordering::Less => return Err(0),
+            Ordering::Greater => return Err(self.len()),
+            Ordering::Equal => {}
+        }
+        let head = self.stem.head(key);
+        let mut low = self.heads.partition_point(|&other| other < head);
+        // Equal heads: nearly always none or one, but all of them where a key has many versions.
+        let mut high = low;
+        if self.heads.get(low) == Some(&head) {
+            match self.key(low).cmp(&key) {
+                Ordering::Less => low += 1,
+                Ordering::Equal => return Ok(low),
+                Ordering::Greater => return Err(low),
+            }
+            high = low + self.heads[low..].partition_point(|&other| other == head);
+        }
         while low < high {
             let middle = low.midpoint(high);
             match self.key(middle).cmp(&key) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Equal => return Ok(middle),
-                std::cmp::Ordering::Greater => high = middle,
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal => return Ok(middle),
+                Ordering::Greater => high = middle,
             }
         }
         Err(low)
@@ -201,9 +249,25 @@ impl Slotted {
 
     /// Adds an entry before the one at `index`.
     pub(crate) fn insert(&mut self, index: usize, key: VersionKey<'_>, tag: Tag, value: &[u8]) {
+        self.push(index, key, tag, value);
+        let mut stem = self.stem;
+        stem.admit_age(key.age);
+        // Within, a key begins as its neighbours do.
+        let is_at_end = index == 0 || index + 1 == self.len();
+        let has_changed = is_at_end && stem.admit(self.key(0), self.key(self.len() - 1));
+        self.stem = stem;
+        if has_changed {
+            self.fill_heads();
+        } else {
+            self.heads.insert(index, stem.head(key));
+        }
+    }
+
+    /// Adds an entry and leaves its head to [`Slotted::look_again`].
+    fn push(&mut self, index: usize, key: VersionKey<'_>, tag: Tag, value: &[u8]) {
         let offset = u32::try_from(self.heap.len()).expect("a node is far below 4 GiB");
         encode_entry(&mut self.heap, key, tag, value);
-        self.slots.insert(index, offset);
+        self.offsets.insert(index, offset);
     }
 
     /// Takes the entry at `index` out.
@@ -211,7 +275,11 @@ impl Slotted {
         let slot = self.get(index);
         let size = entry_size(slot.key.key.len(), slot.value.len());
         self.garbage += size;
-        self.slots.remove(index);
+        self.offsets.remove(index);
+        self.heads.remove(index);
+        if self.garbage > self.heap.len() / 2 {
+            *self = self.copy_range(0, self.len());
+        }
     }
 
     /// Moves the entries from `index` on into a node of their own.
@@ -228,22 +296,42 @@ impl Slotted {
         }
         let mut heap = Vec::with_capacity(self.heap.len() + self.heap.len() / 8 + 256);
         heap.extend_from_slice(&self.heap);
-        let mut slots = Vec::with_capacity(self.slots.len() + 8);
-        slots.extend_from_slice(&self.slots);
-        Self { heap, slots, garbage: self.garbage }
+        let mut offsets = Vec::with_capacity(self.len() + 8);
+        offsets.extend_from_slice(&self.offsets);
+        let mut heads = Vec::with_capacity(self.len() + 8);
+        heads.extend_from_slice(&self.heads);
+        Self { heap, offsets, heads, garbage: self.garbage, stem: self.stem }
     }
 
     fn copy_range(&self, from: usize, to: usize) -> Self {
         let mut copy = Self {
             heap: Vec::with_capacity(self.bytes() + 256),
-            slots: Vec::with_capacity(to - from + 8),
-            garbage: 0,
+            offsets: Vec::with_capacity(to - from + 8),
+            ..Self::default()
         };
         for index in from..to {
             let slot = self.get(index);
-            copy.insert(copy.len(), slot.key, slot.tag, slot.value);
+            copy.push(copy.len(), slot.key, slot.tag, slot.value);
         }
+        copy.look_again();
         copy
+    }
+
+    /// Finds the stem and the heads anew.
+    fn look_again(&mut self) {
+        if !self.is_empty() {
+            let ages = (0..self.len()).map(|index| self.key(index).age);
+            self.stem = Stem::of(self.key(0), self.key(self.len() - 1), ages);
+        }
+        self.fill_heads();
+    }
+
+    fn fill_heads(&mut self) {
+        let mut heads = std::mem::take(&mut self.heads);
+        heads.clear();
+        heads.reserve_exact(self.offsets.capacity());
+        heads.extend((0..self.len()).map(|index| self.stem.head(self.key(index))));
+        self.heads = heads;
     }
 
     /// The entries in order.
@@ -263,6 +351,34 @@ impl Slotted {
             }
         }
         self.len() - 1
+    }
+}
+
+/// Entries on their way from a page into memory.
+pub(crate) struct Unpacked {
+    entries: Slotted,
+}
+
+impl Unpacked {
+    /// Room for `count` entries in a heap of about `heap_len` bytes.
+    pub(crate) fn with_capacity(count: usize, heap_len: usize) -> Self {
+        let (heap, offsets) = (Vec::with_capacity(heap_len), Vec::with_capacity(count));
+        Self { entries: Slotted { heap, offsets, ..Slotted::default() } }
+    }
+
+    /// Adds an entry; `None` if it is not above the last one.
+    pub(crate) fn push(&mut self, key: VersionKey<'_>, tag: Tag, value: &[u8]) -> Option<()> {
+        let entries = &mut self.entries;
+        if entries.len().checked_sub(1).is_some_and(|last| entries.key(last) >= key) {
+            return None;
+        }
+        entries.push(entries.len(), key, tag, value);
+        Some(())
+    }
+
+    pub(crate) fn finish(mut self) -> Slotted {
+        self.entries.look_again();
+        self.entries
     }
 }
 
@@ -312,14 +428,14 @@ mod tests {
                 encode_entry(&mut encoded, slot.key, slot.tag, slot.value);
             }
             prop_assert_eq!(encoded.len(), slotted.bytes());
-            let again = Slotted::decode(encoded, model.len()).unwrap();
+            let again = Slotted::decode(&encoded, model.len()).unwrap();
             let entries: Vec<_> = again.iter().map(|s| (s.key.space as u8, s.value.to_vec())).collect();
             prop_assert_eq!(entries, model.into_iter().collect::<Vec<_>>());
         }
 
         #[test]
         fn any_bytes_decode_or_not(bytes: Vec<u8>, count in 0usize..10) {
-            if let Some(slotted) = Slotted::decode(bytes, count) {
+            if let Some(slotted) = Slotted::decode(&bytes, count) {
                 prop_assert_eq!(slotted.iter().count(), count);
             }
         }

@@ -27,8 +27,11 @@ pub(crate) fn offset(slot: usize, copy: usize) -> u64 {
 /// The name of the page file.
 pub(crate) const FILE_NAME: &str = "pages.db";
 
-/// The format that this program writes and reads.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+/// The format that this program writes.
+pub(crate) const FORMAT_VERSION: u32 = 2;
+
+/// The oldest format that it reads.
+const OLDEST_VERSION: u32 = 1;
 
 const MAGIC: &[u8; 8] = b"DriftDBp";
 const ENGINE: &[u8; 16] = b"btree\0\0\0\0\0\0\0\0\0\0\0";
@@ -36,6 +39,8 @@ const ENGINE: &[u8; 16] = b"btree\0\0\0\0\0\0\0\0\0\0\0";
 /// Everything that a root switch switches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Superblock {
+    /// The format of the newest pages that it may lead to: raised by the first checkpoint.
+    pub(crate) version: u32,
     /// Tells this database from every other.
     pub(crate) database_id: u64,
     pub(crate) page_size: usize,
@@ -65,7 +70,7 @@ impl Superblock {
     pub(crate) fn encode(&self) -> [u8; SUPERBLOCK] {
         let mut out = [0; SUPERBLOCK];
         out[..8].copy_from_slice(MAGIC);
-        out[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        out[8..12].copy_from_slice(&self.version.to_le_bytes());
         out[16..32].copy_from_slice(ENGINE);
         out[32..40].copy_from_slice(&self.database_id.to_le_bytes());
         out[40..44].copy_from_slice(&(self.page_size as u32).to_le_bytes());
@@ -105,7 +110,7 @@ impl Superblock {
             return Err(damage("not a page file of DriftDB"));
         }
         let version = u32_at(bytes, 8);
-        if version != FORMAT_VERSION {
+        if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&version) {
             return Err(StorageError::FormatVersion {
                 file: name.to_owned(),
                 found: version,
@@ -117,6 +122,7 @@ impl Superblock {
         }
         let at = |start| PageRef { page: u64_at(bytes, start), crc: u32_at(bytes, start + 8) };
         let superblock = Self {
+            version,
             database_id: u64_at(bytes, 32),
             page_size: u32_at(bytes, 40) as usize,
             generation: u64_at(bytes, 48),
@@ -159,6 +165,7 @@ mod tests {
 
     fn sample() -> Superblock {
         Superblock {
+            version: FORMAT_VERSION,
             database_id: 7,
             page_size: 8192,
             generation: 4,

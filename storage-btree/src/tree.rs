@@ -9,10 +9,11 @@ use crate::key::{OwnedKey, VersionKey};
 use crate::node::{Body, Branch, Child, Large, Leaf, Node, PageRef};
 use crate::pager::Pager;
 use crate::slotted::{Tag, entry_size};
+use crate::swip::Swip;
 
 /// Children per branch. More would make the tree lower and the copy of a path dearer: copying a
 /// branch takes a reference on each dirty child.
-const MAX_FANOUT: usize = 64;
+const MAX_FANOUT: usize = 256;
 
 /// What the tree let go in one epoch.
 #[derive(Debug, Default)]
@@ -77,7 +78,7 @@ type Result<T> = std::result::Result<T, Missing>;
 pub(crate) struct Writer<'a> {
     pub(crate) pager: &'a Pager,
     /// Nodes that were missing in earlier attempts.
-    pub(crate) loaded: &'a [Arc<Node>],
+    pub(crate) loaded: &'a mut Vec<Arc<Node>>,
     /// Nodes born in this epoch, and not shared, change in place.
     pub(crate) epoch: u64,
     pub(crate) let_go: &'a mut LetGo,
@@ -103,8 +104,9 @@ impl Writer<'_> {
         let Some(split) = self.insert_into(&mut root.child, level, key, value)? else {
             return Ok(());
         };
-        let left = std::mem::replace(&mut root.child, Child::Disk(PageRef::default()));
-        let branch = Branch::of_two(left, split.separator.borrow(), split.right);
+        let left = std::mem::replace(&mut root.child, Child::disk(PageRef::default()));
+        let mut branch = Branch::of_one(left);
+        branch.insert(1, split.separator.borrow(), split.right);
         root.level += 1;
         let node = Node::new(self.epoch, root.level, Body::Branch(branch));
         *self.dirty_bytes += node.memory();
@@ -125,13 +127,29 @@ impl Writer<'_> {
         self.collapse(root)
     }
 
+    /// Makes the nodes on the way to `key` dirty, so that the next checkpoint writes them elsewhere.
+    pub(crate) fn touch(&mut self, root: &mut Root, key: VersionKey<'_>) -> Result<()> {
+        let mut level = root.level;
+        let mut child = &mut root.child;
+        loop {
+            let node = self.own(child, level)?;
+            let Body::Branch(branch) = &mut node.body else { return Ok(()) };
+            let index = branch.child_for(key);
+            child = &mut branch.children[index];
+            level -= 1;
+        }
+    }
+
     /// Makes `child` a node that may change.
     fn own<'c>(&mut self, child: &'c mut Child, level: u8) -> Result<&'c mut Node> {
         let copy = match child {
-            Child::Disk(at) => {
-                let node = self.node(*at, level)?;
+            Child::Disk(swip) => {
+                let node = self.take(swip, level)?;
                 self.let_go.node(&node);
-                Some(node.copy(self.epoch))
+                Some(match Arc::try_unwrap(node) {
+                    Ok(node) => node.reborn(self.epoch),
+                    Err(shared) => shared.copy(self.epoch),
+                })
             }
             Child::Memory(node) if node.born < self.epoch => {
                 self.let_go.node(node);
@@ -194,11 +212,18 @@ impl Writer<'_> {
         };
         leaf.insert(index, key, value, self.pager.max_inline());
         let len = leaf.entries.len();
-        if leaf.entries.bytes() + crate::node::NODE_HEAD <= self.pager.capacity() || len < 2 {
+        if leaf.payload_size() <= self.pager.capacity() || len < 2 {
             return None;
         }
         // Keys that only ever grow would leave every leaf half full.
-        let middle = if index == len - 1 { index } else { leaf.entries.middle() };
+        // And a key that comes first may have little in common with the rest: alone, it cannot make
+        // their pages longer.
+        let shorter = index == 0 && leaf.payload_size() > self.pager.capacity() * 3 / 2;
+        let middle = match index {
+            _ if index == len - 1 => index,
+            0 if shorter => 1,
+            _ => leaf.entries.middle(),
+        };
         let separator = leaf.entries.key(middle).separator_from(leaf.entries.key(middle - 1));
         Some((separator, Body::Leaf(leaf.split_off(middle))))
     }
@@ -216,7 +241,7 @@ impl Writer<'_> {
             return None;
         }
         let middle =
-            if index == len - 1 { len - 2 } else { branch.separators.middle().clamp(2, len - 2) };
+            if index == len - 1 { len - 2 } else { branch.bounds().middle().clamp(2, len - 2) };
         let (separator, right) = branch.split_off(middle);
         Some((separator, Body::Branch(right)))
     }
@@ -268,11 +293,12 @@ impl Writer<'_> {
         if left_size + right.payload_size() > small * 3 {
             return Ok(());
         }
+        let separator = branch.separator(left + 1).to_owned();
         let owned = self.own(&mut branch.children[left], level)?;
         match (&mut owned.body, &right.body) {
             (Body::Leaf(owned), Body::Leaf(right)) => owned.append(right),
             (Body::Branch(owned), Body::Branch(right)) => {
-                owned.append(branch.separators.key(left + 1), right);
+                owned.append(separator.borrow(), right);
             }
             _ => unreachable!("neighbours are of one level"),
         }
@@ -285,12 +311,30 @@ impl Writer<'_> {
 
     fn look(&self, child: &Child, level: u8) -> Result<Arc<Node>> {
         match child {
-            Child::Disk(at) => self.node(*at, level),
+            Child::Disk(swip) => self.node(swip, level),
             Child::Memory(node) => Ok(Arc::clone(node)),
         }
     }
 
-    fn node(&self, at: PageRef, level: u8) -> Result<Arc<Node>> {
+    /// The node, which no longer belongs in the cache: the tree is about to get another in its place.
+    /// Often nobody else has it, so that it need not be copied; a snapshot that wants it once more
+    /// finds it on its page.
+    fn take(&mut self, swip: &Swip, level: u8) -> Result<Arc<Node>> {
+        let is_it = |node: &Arc<Node>| node.location.get().is_some_and(|found| found.at == swip.at);
+        let loaded = self.loaded.iter().position(is_it);
+        let cached = self.pager.take(swip.at);
+        let node = loaded.map(|index| self.loaded.swap_remove(index)).or(cached);
+        let Some(node) = node.filter(|node| node.level == level) else {
+            return Err(Missing { at: swip.at, level });
+        };
+        Ok(node)
+    }
+
+    fn node(&self, swip: &Swip, level: u8) -> Result<Arc<Node>> {
+        let at = swip.at;
+        if let Some(node) = swip.resident(level) {
+            return Ok(node);
+        }
         let is_it = |node: &&Arc<Node>| node.location.get().is_some_and(|found| found.at == at);
         let loaded = self.loaded.iter().find(is_it).cloned();
         let node = loaded.or_else(|| self.pager.cached(at)).filter(|node| node.level == level);

@@ -78,11 +78,11 @@ impl Bounds {
     pub(crate) fn of_child(&self, branch: &Branch, index: usize) -> Self {
         let low = match index {
             0 => self.low.clone(),
-            _ => Some(branch.separators.key(index).to_owned()),
+            _ => Some(branch.separator(index).to_owned()),
         };
         let high = match index + 1 {
             next if next == branch.children.len() => self.high.clone(),
-            next => Some(branch.separators.key(next).to_owned()),
+            next => Some(branch.separator(next).to_owned()),
         };
         Self { low, high }
     }
@@ -214,7 +214,7 @@ impl Check<'_> {
                 self.damage(at.page, "separators outside of the range of the branch");
             }
             if let Child::Disk(child) = child {
-                self.node(*child, level - 1, &Bounds { low, high })?;
+                self.node(child.at, level - 1, &Bounds { low, high })?;
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use driftdb_storage::{Engine, Snapshot, StorageError, Timestamp, Visible, WriteB
 
 use crate::model::{DIR, SPACE, World, scan};
 
-const FORMATS: [&str; 1] = ["v1.pages.db"];
+const FORMATS: [&str; 2] = ["v1.pages.db", "v2.pages.db"];
 
 /// The world whose page file is kept: every kind of page, history, a floor, a dropped keyspace.
 fn original() -> World {
@@ -80,6 +80,8 @@ fn files_of_every_format_open() {
         world.open();
         assert_eq!(world.engine().durable(), world.log.last().expect("commits").0);
         world.verify();
+        // To look at a file is not to change its version.
+        assert_eq!(version(&world), format.as_bytes()[1] - b'0');
         // The floor is in the file, not only in the policy.
         let snapshot = world.engine().snapshot();
         let below = scan(&snapshot, Visible::AsOf(Timestamp(499)), false);
@@ -96,7 +98,23 @@ fn files_of_every_format_open() {
         drop(snapshot);
         world.put(b"new", b"value");
         world.checkpoint();
+        assert_eq!(version(&world), 2);
+        world.verify();
+        world.check();
+        // Pages of both versions, side by side.
+        for n in 0..60u32 {
+            world.put(format!("key-{n:03}").as_bytes(), &[b'x'; 100]);
+        }
+        world.checkpoint();
+        world.reopen();
         world.verify();
         world.check();
     }
+}
+
+/// The format version that the newer superblock names.
+fn version(world: &World) -> u8 {
+    let bytes = world.disk.read_file(&Path::new(DIR).join("pages.db")).expect("the page file");
+    let at = |offset: usize| (bytes[offset + 48], bytes[offset + 8]);
+    [at(0), at(8192)].into_iter().max().expect("two superblocks").1
 }

@@ -2,7 +2,9 @@
 
 mod files;
 mod format;
+mod limits;
 mod model;
 mod planted;
 mod properties;
+mod steps;
 mod threads;

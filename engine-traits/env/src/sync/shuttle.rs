@@ -1,8 +1,8 @@
 //! Latches over shuttle, whose scheduler chooses who runs at each of them.
 //!
 //! There is no time under shuttle: a wait with a timeout is a yield with the latch given back, after
-//! which the caller is told that its time was up. It never hides a missing notification behind a
-//! wait that some other task ends.
+//! which the caller is told that its time was up. A loop around such a wait polls, so these schedules
+//! do not find a notification missing from it; they do where a wait has no timeout.
 //!
 //! Invariant: every call comes from a task that a shuttle runner started.
 
