@@ -14,7 +14,15 @@ pub(crate) struct Checking<'a> {
     total_bytes: u64,
 }
 
-impl Checking<'_> {
+impl<'a> Checking<'a> {
+    pub(crate) fn new(
+        depth: VerifyDepth,
+        report: &'a mut dyn VerifyReport,
+        total_bytes: u64,
+    ) -> Self {
+        Self { depth, report, done_bytes: 0, total_bytes }
+    }
+
     pub(crate) fn damage(&mut self, damage: Damage) {
         self.report.damage(damage);
     }
@@ -45,7 +53,7 @@ impl LsmEngine {
         let on_disk = manifest::load(&self.env, &self.dir);
         let version = self.present.version();
         let total_bytes = version.tables().map(|table| table.meta().size_bytes).sum();
-        let mut checking = Checking { depth, report, done_bytes: 0, total_bytes };
+        let mut checking = Checking::new(depth, report, total_bytes);
         match checking.whole(on_disk)? {
             Some(Some(on_disk)) if on_disk.generation == state.manifest.generation => {}
             Some(_) => {

@@ -1,8 +1,9 @@
 use driftdb_sim_disk::{SimDisk, sim_env};
-use driftdb_storage::{Damage, StorageError};
+use driftdb_storage::{Damage, StorageError, VerifyDepth};
 
 use super::*;
 use crate::table::{Table, TableScan, check_table};
+use crate::verify::Checking;
 
 const SPACE: KeyspaceId = KeyspaceId(3);
 
@@ -34,7 +35,9 @@ fn written(options: &EngineOptions, write: impl FnOnce(&mut TableWriter)) -> Arc
 
 fn damages(table: &Arc<Table>) -> Vec<Damage> {
     let mut found = Vec::new();
-    check_table(table, &mut |damage| found.push(damage)).unwrap();
+    let mut report = |damage| found.push(damage);
+    let mut checking = Checking::new(VerifyDepth::Full, &mut report, table.meta().size_bytes);
+    check_table(table, &mut checking).unwrap();
     found
 }
 
