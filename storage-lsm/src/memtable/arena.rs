@@ -2,7 +2,7 @@
 //!
 //! Everything is an atomic word, also where keys and values lie. Storing through the atomics needs
 //! no `unsafe` and cannot race; what does need it is lending stored bytes as a slice, and
-//! taking zeroed memory without touching it. The block is taken whole, as \[Pebble\]'s arena is:
+//! taking zeroed memory without touching it. The block is taken whole, as [Pebble]'s arena is:
 //! a position is then one addition away from its word. The operating system provides pages when
 //! they are first written to, so that a large and nearly empty memtable costs little.
 //!

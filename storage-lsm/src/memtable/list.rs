@@ -25,7 +25,7 @@
 //! Cost: about twenty comparisons among 300,000 entries; most touch one cache line of the node.
 //! Checked: `RUSTFLAGS="--cfg loom" cargo test -p driftdb-storage-lsm --release --lib loom` explores
 //! the orderings; `cargo +nightly miri test -p driftdb-storage-lsm --lib memtable` the memory.
-//! Sources: \[Pugh90\] for the list; Pebble's arenaskl and RocksDB's InlineSkipList for nodes in an
+//! Sources: [Pugh90] for the list; Pebble's arenaskl and RocksDB's InlineSkipList for nodes in an
 //! arena. Both have several writers; with one, links need no compare-and-swap.
 
 #![expect(unsafe_code, reason = "lends keys and values out of the arena")]
@@ -102,7 +102,7 @@ impl Writer {
         self.front.used_words() * WORD_BYTES
     }
 
-    /// The height of the next node, by a xorshift generator \[Marsaglia03\].
+    /// The height of the next node, by a xorshift generator [Marsaglia03].
     fn next_height(&mut self) -> usize {
         let mut bits = self.heights;
         bits ^= bits << 13;

@@ -1,7 +1,7 @@
 //! The order of versions: by keyspace, then key, then newest first.
 //!
 //! Most comparisons are decided by two integers, the keyspace and the key's first eight bytes (its
-//! *prefix*, \[Pebble\]'s abbreviated key), which lie beside each other in a node.
+//! *prefix*, [Pebble]'s abbreviated key), which lie beside each other in a node.
 
 use std::cmp::Ordering;
 
