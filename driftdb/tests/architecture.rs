@@ -151,7 +151,10 @@ fn source_keys_resolve() {
     let references = fs::read_to_string(root().join("docs/references.md")).unwrap();
     for path in files(&[".rs", ".md"]) {
         let text = fs::read_to_string(&path).unwrap();
-        for key in source_keys(&text) {
+        let is_code = path.extension().is_some_and(|extension| extension == "rs");
+        let said = |line: &&str| !is_code || line.trim_start().starts_with("//");
+        let text: Vec<&str> = text.lines().filter(said).collect();
+        for key in source_keys(&text.join("\n")) {
             assert!(
                 references.contains(&format!("| {key} |")),
                 "{} cites [{key}], which docs/references.md does not have",

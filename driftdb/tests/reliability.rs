@@ -48,6 +48,9 @@ fn every_fault_has_a_test_or_is_open() {
     }
     assert_eq!(rows, FAULTS);
     for name in quoted(&text) {
-        assert!(functions_found.contains(name), "docs/reliability.md names no test of ours: {name}");
+        assert!(
+            functions_found.contains(name),
+            "docs/reliability.md names no test of ours: {name}"
+        );
     }
 }

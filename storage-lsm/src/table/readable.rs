@@ -71,7 +71,7 @@ impl ReadableScan {
     fn stand_on(&mut self, block: DataBlock, key_index: usize) {
         self.key_index = key_index;
         self.slot = block.start(key_index);
-        block.replace_key(key_index, &mut self.key);
+        block.copy_key(key_index, &mut self.key);
         self.block = Some(block);
     }
 

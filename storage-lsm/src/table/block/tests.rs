@@ -1,3 +1,5 @@
+//! Blocks come back as they were built, and bytes that are no block are refused.
+
 use std::collections::BTreeMap;
 
 use driftdb_storage::Entry;

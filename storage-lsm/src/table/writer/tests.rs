@@ -1,3 +1,5 @@
+//! Mistakes planted in the writer, and what reports them; the seams of tables.
+
 use driftdb_sim_disk::{SimDisk, sim_env};
 use driftdb_storage::{Damage, StorageError, VerifyDepth};
 
