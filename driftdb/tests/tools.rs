@@ -237,7 +237,14 @@ fn damage_is_named_and_the_rest_is_saved() {
                 "{engine}: {file_name} is not named in\n{said}"
             );
             let (from, to) = (database.path(&damaged), database.path(&saved));
-            let said = expect(1, &["salvage", "--data", &from, "--to", &to]);
+            let output = driftdb(&["salvage", "--data", &from, "--to", &to]);
+            let said = text(&output);
+            // A filter costs nothing when it is damaged.
+            if output.status.success() {
+                assert!(said.contains("nothing lost"), "{said}");
+                assert_eq!(database.answer(&saved, rows), database.answer("data", rows), "{said}");
+                continue;
+            }
             assert!(said.contains("lost: "), "{said}");
             let has_rows = bytes.len() > 30_000;
             assert!(!has_rows || said.contains("public.t"), "{engine}: which table?\n{said}");

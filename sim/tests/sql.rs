@@ -81,8 +81,10 @@ fn balances_show_a_lost_update() {
 
 #[test]
 fn sessions_notice_lost_commits() {
-    let what = found(Scenario::Bank, &[], "wal.ack-before-sync");
-    assert!(what.starts_with("durability"), "{what}");
-    let what = found(Scenario::ListAppend, &[], "wal.ack-before-sync");
-    assert!(what.starts_with("durability"), "{what}");
+    for scenario in [Scenario::Bank, Scenario::ListAppend] {
+        let what = found(scenario, &[], "wal.ack-before-sync");
+        // A session misses its commit, unless the engine had written it down and misses it first.
+        let is_loss = what.starts_with("durability") || what.contains("but the engine is complete");
+        assert!(is_loss, "{what}");
+    }
 }

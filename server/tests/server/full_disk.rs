@@ -83,7 +83,11 @@ fn a_full_disk_refuses_writes_and_passes_by_itself() {
         eventually("the ballast is made", has_ballast);
 
         disk.set_capacity(Some(disk.used_bytes() + (512 << 10)));
-        let value = |key: u32| vec![key as u8; 700];
+        // Nothing that would compress: else a merge makes room while the test looks.
+        let value = |key: u32| -> Vec<u8> {
+            let mut rng = env.rng(&format!("value-{key}"));
+            (0..700).map(|_| rng.next_u64() as u8).collect()
+        };
         let mut acknowledged = Vec::new();
         let mut refused = None;
         for key in 0..20_000 {
