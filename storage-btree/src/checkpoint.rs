@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use driftdb_env::kernel::preemption_point;
-use driftdb_env::planted;
+use driftdb_env::{HashMap, planted};
 use driftdb_storage::{
-    Commit, KeyspaceId, LogBarrier, Result, Retention, RetentionPolicy, StorageError,
+    Commit, Compression, KeyspaceId, LogBarrier, Result, Retention, RetentionPolicy, StorageError,
 };
 
 use crate::codec::{Overflow, encode_branch, encode_leaf};
@@ -18,6 +18,9 @@ use crate::engine::{BtreeEngine, State};
 use crate::facts::Facts;
 use crate::fold::{Doomed, Judge, Reach};
 use crate::free::{FreePages, encode_pages};
+use crate::history::catalogue::Catalogue;
+use crate::history::pack::{Output, Packed, pack};
+use crate::history::slice::Slice;
 use crate::node::{Body, Branch, Child, Large, Leaf, Location, Node, PageRef};
 use crate::page::PageKind;
 use crate::pager::PageWriter;
@@ -29,24 +32,31 @@ use crate::tree::{LetGo, Root};
 #[derive(Debug)]
 pub(crate) struct Maintenance {
     free: FreePages,
-    /// Pages of the durable facts.
-    facts_pages: Vec<u64>,
-    /// Pages of the durable free list.
-    free_list_pages: Vec<u64>,
+    own: OwnPages,
     /// The facts that are durable.
     durable_facts: Arc<Facts>,
+    /// The history pages that the durable tree may lead to.
+    catalogue: Catalogue,
     /// The promise and the commit of the last fold over everything.
     folded: Option<(Arc<RetentionPolicy>, Commit)>,
+}
+
+/// Pages of the durable root that are not part of the tree.
+#[derive(Debug)]
+pub(crate) struct OwnPages {
+    pub(crate) facts: Vec<u64>,
+    pub(crate) free_list: Vec<u64>,
+    pub(crate) catalogue: Vec<u64>,
 }
 
 impl Maintenance {
     pub(crate) fn new(
         free: FreePages,
-        facts_pages: Vec<u64>,
-        free_list_pages: Vec<u64>,
+        own: OwnPages,
         durable_facts: Arc<Facts>,
+        catalogue: Catalogue,
     ) -> Self {
-        Self { free, facts_pages, free_list_pages, durable_facts, folded: None }
+        Self { free, own, durable_facts, catalogue, folded: None }
     }
 }
 
@@ -56,6 +66,7 @@ struct Picture {
     commit: Commit,
     facts: Arc<Facts>,
     let_go: LetGo,
+    slices: Vec<Arc<Slice>>,
     epoch: u64,
     dirty_bytes: usize,
 }
@@ -64,11 +75,15 @@ struct Picture {
 #[derive(Default)]
 struct Written {
     nodes: Vec<(Arc<Node>, Location)>,
-    large: Vec<(Arc<Large>, Location)>,
+    large: HashMap<*const Large, (Arc<Large>, Location)>,
     /// The nodes as the cache may keep them: without references to other nodes.
     clean: Vec<(PageRef, Arc<Node>)>,
     facts_pages: Option<Vec<u64>>,
     free_list_pages: Vec<u64>,
+    /// Where slices of history went.
+    packed: Packed,
+    /// The catalogue, if it is another one now, and its pages.
+    catalogue: Option<(Catalogue, Vec<u64>)>,
     /// Pages that the new root does not reach.
     let_go: Vec<u64>,
 }
@@ -123,7 +138,7 @@ impl BtreeEngine {
 
     /// Removes the versions within `reach` that no promise covers.
     fn fold(&self, maintenance: &mut Maintenance, reach: Reach) -> Result<()> {
-        let (policy, gone, root, applied) = {
+        let (policy, gone, facts, root, applied) = {
             let mut state = self.state.lock();
             let policy = Arc::clone(&state.policy);
             let forever = |retention: &Retention| *retention == Retention::FOREVER;
@@ -143,10 +158,10 @@ impl BtreeEngine {
             }
             let everything = reach == Reach::Everything;
             let gone = if everything { state.facts.forgettable(&policy) } else { Vec::new() };
-            (policy, gone, state.root.share(), state.applied)
+            (policy, gone, Arc::clone(&state.facts), state.root.share(), state.applied)
         };
         let mut remove = |doomed| self.remove(doomed);
-        Judge::new(&self.pager, &policy, &gone, reach, &mut remove).run(&root)?;
+        Judge::new(&self.pager, &policy, &gone, &facts, reach, &mut remove).run(&root)?;
         if reach == Reach::Everything {
             self.forget(&gone, &policy);
             maintenance.folded = Some((policy, applied));
@@ -183,6 +198,7 @@ impl BtreeEngine {
             commit: state.applied,
             facts: Arc::clone(&state.facts),
             let_go: std::mem::take(&mut state.let_go),
+            slices: std::mem::take(&mut state.history.slices),
             epoch: state.epoch,
             dirty_bytes: std::mem::take(&mut state.dirty_bytes),
         };
@@ -201,6 +217,7 @@ impl BtreeEngine {
         state.changed = true;
         state.dirty_bytes += picture.dirty_bytes;
         state.let_go.extend(picture.let_go);
+        state.history.put_back(picture.slices);
     }
 
     /// Writes the picture and switches to it.
@@ -226,16 +243,27 @@ impl BtreeEngine {
             free: &mut maintenance.free,
             allocated,
             written: Written::default(),
+            facts: &picture.facts,
+            compression: self.compression,
         };
+        let_go.extend(writing.history(&picture.slices)?);
         let root = writing.child(&picture.root.child)?;
         let mut facts = old.facts;
         if maintenance.durable_facts != picture.facts {
             let location = writing.chain(PageKind::Facts, 0, &picture.facts.encode())?;
             facts = location.at;
             writing.written.facts_pages = Some(location.pages().collect());
-            let_go.extend(&maintenance.facts_pages);
+            let_go.extend(&maintenance.own.facts);
         }
-        let_go.extend(&maintenance.free_list_pages);
+        let mut catalogue = old.catalogue;
+        let history =
+            writing.catalogue(catalogue, &maintenance.catalogue, &maintenance.durable_facts)?;
+        if let Some((at, freed)) = history {
+            catalogue = at;
+            let_go.extend(freed);
+            let_go.extend(&maintenance.own.catalogue);
+        }
+        let_go.extend(&maintenance.own.free_list);
         let (free_list, free_count) = writing.free_list(&let_go)?;
         writing.pages.flush()?;
         let mut written = writing.written;
@@ -249,6 +277,7 @@ impl BtreeEngine {
             root_level: picture.root.level,
             free_list,
             facts,
+            catalogue,
             ..old
         };
         let poisons = |error| Failure { error, poisons: true };
@@ -283,15 +312,25 @@ impl BtreeEngine {
             readers.since_epoch = picture.epoch + 1;
         }
         maintenance.free.put(picture.epoch, written.let_go);
-        maintenance.free_list_pages = written.free_list_pages;
+        maintenance.own.free_list = written.free_list_pages;
         if let Some(pages) = written.facts_pages {
-            maintenance.facts_pages = pages;
+            maintenance.own.facts = pages;
+        }
+        if let Some((catalogue, pages)) = written.catalogue {
+            self.history_page_count.store(catalogue.len() as u64, Ordering::Relaxed);
+            maintenance.catalogue = catalogue;
+            maintenance.own.catalogue = pages;
+        }
+        for slice in &picture.slices {
+            if let Some(at) = written.packed.places.get(&slice.id) {
+                slice.location.get_or_init(|| *at);
+            }
         }
         maintenance.durable_facts = Arc::clone(&picture.facts);
         for (at, node) in &written.clean {
             self.pager.keep(*at, node);
         }
-        for (large, location) in written.large {
+        for (large, location) in written.large.into_values() {
             large.location.get_or_init(|| location);
         }
         for (node, location) in written.nodes {
@@ -329,6 +368,8 @@ struct Writing<'a> {
     /// Every page taken, to give back if the checkpoint fails.
     allocated: &'a mut Vec<u64>,
     written: Written,
+    facts: &'a Arc<Facts>,
+    compression: Compression,
 }
 
 impl Writing<'_> {
@@ -350,7 +391,7 @@ impl Writing<'_> {
             Child::Memory(node) => node,
         };
         let (location, clean) = match &node.body {
-            Body::Leaf(leaf) => (self.leaf(leaf)?, leaf.large.is_empty().then(|| node.clone())),
+            Body::Leaf(leaf) => self.leaf(leaf, &node)?,
             Body::Branch(branch) => {
                 let (location, clean) = self.branch(branch, &node)?;
                 (location, Some(clean))
@@ -362,23 +403,78 @@ impl Writing<'_> {
         Ok(at)
     }
 
-    fn leaf(&mut self, leaf: &Leaf) -> Result<Location> {
+    /// Writes a leaf; gives it as the cache may keep it, unless large values hang on it.
+    fn leaf(&mut self, leaf: &Leaf, node: &Arc<Node>) -> Result<(Location, Option<Arc<Node>>)> {
         let mut overflows = Vec::with_capacity(leaf.large.len());
         for large in &leaf.large {
-            let len = large.bytes.len() as u64;
-            let at = match large.location.get() {
-                Some(location) => location.at,
-                None => {
-                    let location = self.chain(PageKind::Overflow, 0, &large.bytes)?;
-                    let at = location.at;
-                    self.written.large.push((Arc::clone(large), location));
-                    at
-                }
-            };
-            overflows.push(Overflow { at, len });
+            overflows.push(self.large(large)?);
         }
-        let payload = encode_leaf(leaf, |reference| overflows[Leaf::pending_index(reference)]);
-        self.chain(PageKind::Leaf, 0, &payload)
+        let packed = &self.written.packed;
+        let payload = encode_leaf(
+            leaf,
+            |reference| overflows[Leaf::pending_index(reference)],
+            |era| packed.place(era),
+        );
+        let location = self.chain(PageKind::Leaf, 0, &payload)?;
+        if !leaf.large.is_empty() {
+            return Ok((location, None));
+        }
+        if leaf.past.eras().iter().all(|era| era.on_disk().is_some()) {
+            return Ok((location, Some(Arc::clone(node))));
+        }
+        // The cache must not keep slices in memory that it does not account for.
+        let (entries, large) = (leaf.entries.copy(), Vec::new());
+        let past = self.written.packed.placed(&leaf.past);
+        let clean = Node::new(node.born, 0, Body::Leaf(Leaf { entries, large, past }));
+        clean.location.get_or_init(|| location.clone());
+        Ok((location, Some(Arc::new(clean))))
+    }
+
+    /// Writes the history made since the last checkpoint; gives the pages that were owned by slices
+    /// which are dead already, and so are not written.
+    fn history(&mut self, slices: &[Arc<Slice>]) -> Result<Vec<u64>> {
+        let mut live = Vec::with_capacity(slices.len());
+        let mut freed = Vec::new();
+        for slice in slices {
+            let low = slice.low.min(slice.oldest_owned());
+            if self.facts.is_dead(KeyspaceId(slice.space), low, slice.high) {
+                freed.extend(slice.owned_pages(self.pages.pager())?);
+            } else {
+                live.push(Arc::clone(slice));
+            }
+        }
+        let (compression, capacity) = (self.compression, self.pages.capacity());
+        self.written.packed = pack(&live, compression, capacity, self)?;
+        Ok(freed)
+    }
+
+    /// Writes the catalogue if it changed since `old`, with what has died since; gives its place and
+    /// the pages that are free now.
+    fn catalogue(
+        &mut self,
+        at: PageRef,
+        old: &Catalogue,
+        old_facts: &Facts,
+    ) -> Result<Option<(PageRef, Vec<u64>)>> {
+        let mut catalogue = old.clone();
+        for (space, entry) in &self.written.packed.entries {
+            catalogue.pages.entry(*space).or_default().push(*entry);
+        }
+        let dead = catalogue.take_dead(self.facts);
+        // While there never was any history, nothing leads to it.
+        let none_yet = at.is_none() && catalogue.pages.is_empty();
+        if none_yet || (catalogue == *old && self.facts.same_pages(old_facts)) {
+            return Ok(None);
+        }
+        let pager = self.pages.pager();
+        let mut freed = Vec::new();
+        for entry in &dead {
+            freed.extend(entry.freed_pages(pager)?);
+        }
+        pager.counters.history_pages_freed.fetch_add(dead.len() as u64, Ordering::Relaxed);
+        let location = self.chain(PageKind::Catalogue, 0, &catalogue.encode(self.facts))?;
+        self.written.catalogue = Some((catalogue, location.pages().collect()));
+        Ok(Some((location.at, freed)))
     }
 
     fn branch(&mut self, branch: &Branch, node: &Node) -> Result<(Location, Arc<Node>)> {
@@ -412,6 +508,29 @@ impl Writing<'_> {
             self.pages.write_chain(PageKind::FreeList, 0, &encode_pages(&pages), &own)?;
         self.written.free_list_pages = own;
         Ok((location.at, pages.len() as u64))
+    }
+}
+
+impl Output for Writing<'_> {
+    fn history_page(&mut self, payload: &[u8]) -> Result<Location> {
+        let location = self.chain(PageKind::History, 0, payload)?;
+        let pages = location.pages().count() as u64;
+        let counters = &self.pages.pager().counters;
+        counters.history_pages_written.fetch_add(pages, Ordering::Relaxed);
+        Ok(location)
+    }
+
+    fn large(&mut self, large: &Arc<Large>) -> Result<Overflow> {
+        let len = large.bytes.len() as u64;
+        // A leaf and a slice of its history may share it.
+        let written = self.written.large.get(&Arc::as_ptr(large)).map(|(_, location)| location);
+        if let Some(location) = large.location.get().or(written) {
+            return Ok(Overflow { at: location.at, len });
+        }
+        let location = self.chain(PageKind::Overflow, 0, &large.bytes)?;
+        let at = location.at;
+        self.written.large.insert(Arc::as_ptr(large), (Arc::clone(large), location));
+        Ok(Overflow { at, len })
     }
 }
 

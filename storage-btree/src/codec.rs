@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use crate::history::{Era, Past, SliceRef};
 use crate::key::VersionKey;
 use crate::node::{
     Body, Branch, CHILD_BYTES, Child, Leaf, Location, NODE_HEAD, Node, OVERFLOW_BYTES, PageRef,
@@ -34,9 +35,23 @@ impl Overflow {
     }
 }
 
-/// The payload of a leaf; `overflow` gives the chain of a value that is still in memory.
-pub(crate) fn encode_leaf(leaf: &Leaf, overflow: impl Fn(&[u8]) -> Overflow) -> Vec<u8> {
-    let mut out = Vec::with_capacity(NODE_HEAD + leaf.entries.bytes());
+/// Set in the first number of a leaf that begins with its eras; the number is then their bytes.
+const HAS_PAST: u32 = 1 << 31;
+
+/// The payload of a leaf; `overflow` gives the chain of a value that is still in memory, `slice` the
+/// place of an era, none for a dead one.
+pub(crate) fn encode_leaf(
+    leaf: &Leaf,
+    overflow: impl Fn(&[u8]) -> Overflow,
+    slice: impl Fn(&Era) -> Option<SliceRef>,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(leaf.payload_size());
+    if !leaf.past.is_empty() {
+        out.resize(4, 0);
+        leaf.past.encode(slice, &mut out);
+        let len = u32::try_from(out.len() - 4).expect("a list of eras is short");
+        out[..4].copy_from_slice(&(HAS_PAST | len).to_le_bytes());
+    }
     out.extend_from_slice(&(leaf.entries.len() as u32).to_le_bytes());
     for slot in leaf.entries.iter() {
         match slot.tag {
@@ -76,26 +91,41 @@ pub(crate) fn decode_node(
     if payload.len() < NODE_HEAD {
         return Err("node shorter than its head");
     }
+    let (past, payload) =
+        if level == 0 { decode_past(payload)? } else { (Past::default(), payload) };
     let count = u32_at(payload, 0) as usize;
     let entries = Slotted::decode(payload[NODE_HEAD..].to_vec(), count)
         .ok_or("entries out of order or out of bounds")?;
-    let body = if level == 0 { decode_leaf(entries)? } else { decode_branch(&entries)? };
+    let body = if level == 0 { decode_leaf(entries, past)? } else { decode_branch(&entries)? };
     Ok(Node { born: 0, location: OnceLock::from(location), level, body })
 }
 
-fn decode_leaf(entries: Slotted) -> Result<Body, &'static str> {
+/// The eras at the front of a leaf's payload, and the rest, at least as long as its head.
+fn decode_past(payload: &[u8]) -> Result<(Past, &[u8]), &'static str> {
+    let first = u32_at(payload, 0);
+    if first & HAS_PAST == 0 {
+        return Ok((Past::default(), payload));
+    }
+    let malformed = "malformed list of history";
+    let len = (first & !HAS_PAST) as usize;
+    let (eras, rest) = payload[4..].split_at_checked(len).ok_or(malformed)?;
+    let past = Past::decode(eras).ok_or(malformed)?;
+    if rest.len() < NODE_HEAD { Err(malformed) } else { Ok((past, rest)) }
+}
+
+fn decode_leaf(entries: Slotted, past: Past) -> Result<Body, &'static str> {
     let valid = entries.iter().all(|slot| match slot.tag {
         Tag::Tombstone => slot.value.is_empty(),
         Tag::Inline => true,
         Tag::Overflow => {
             slot.value.len() == OVERFLOW_BYTES && !Overflow::decode(slot.value).at.is_none()
         }
-        Tag::Pending | Tag::Child => false,
+        Tag::Pending | Tag::Child | Tag::Borrowed => false,
     });
     if !valid {
         return Err("leaf entry of a wrong kind");
     }
-    Ok(Body::Leaf(Leaf { entries, large: Vec::new() }))
+    Ok(Body::Leaf(Leaf { entries, large: Vec::new(), past }))
 }
 
 fn decode_branch(entries: &Slotted) -> Result<Body, &'static str> {

@@ -6,8 +6,9 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::history::Past;
 use crate::key::{OwnedKey, VersionKey};
-use crate::slotted::{Slotted, Tag};
+use crate::slotted::{Slot, Slotted, Tag};
 
 /// Names a page, or the first page of a chain, and the bytes that must be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -71,6 +72,8 @@ pub(crate) struct Leaf {
     pub(crate) entries: Slotted,
     /// Large values that [`Tag::Pending`] entries name by index.
     pub(crate) large: Vec<Arc<Large>>,
+    /// Where the versions are that left it by time splits.
+    pub(crate) past: Past,
 }
 
 /// Children, each with the lowest key it may hold; that of the first child is never looked at.
@@ -116,7 +119,8 @@ impl Node {
     pub(crate) fn copy(&self, born: u64) -> Self {
         let body = match &self.body {
             Body::Leaf(leaf) => {
-                Body::Leaf(Leaf { entries: leaf.entries.copy(), large: leaf.large.clone() })
+                let (entries, large) = (leaf.entries.copy(), leaf.large.clone());
+                Body::Leaf(Leaf { entries, large, past: leaf.past.clone() })
             }
             Body::Branch(branch) => Body::Branch(Branch {
                 separators: branch.separators.copy(),
@@ -132,7 +136,7 @@ impl Node {
             + match &self.body {
                 Body::Leaf(leaf) => {
                     let large: usize = leaf.large.iter().map(|large| large.bytes.len()).sum();
-                    leaf.entries.memory() + large
+                    leaf.entries.memory() + large + size_of_val(leaf.past.eras())
                 }
                 Body::Branch(branch) => {
                     branch.separators.memory() + branch.children.capacity() * size_of::<Child>()
@@ -143,8 +147,22 @@ impl Node {
     /// Bytes that its page needs.
     pub(crate) fn payload_size(&self) -> usize {
         match &self.body {
-            Body::Leaf(leaf) => NODE_HEAD + leaf.entries.bytes(),
+            Body::Leaf(leaf) => leaf.payload_size(),
             Body::Branch(branch) => branch.payload_size(),
+        }
+    }
+
+    /// Whether nothing is lost if the node goes.
+    pub(crate) fn is_disposable(&self) -> bool {
+        let has_past = matches!(&self.body, Body::Leaf(leaf) if !leaf.past.is_empty());
+        self.len() == 0 && !has_past
+    }
+
+    /// Whether one leaf may take the place of this one and `other`; branches may always.
+    pub(crate) fn has_past_of(&self, other: &Self) -> bool {
+        match (&self.body, &other.body) {
+            (Body::Leaf(leaf), Body::Leaf(other)) => leaf.past.is_same(&other.past),
+            _ => true,
         }
     }
 
@@ -218,23 +236,34 @@ impl Leaf {
     /// Moves the entries from `index` on into a leaf of their own.
     pub(crate) fn split_off(&mut self, index: usize) -> Self {
         let right = self.entries.split_off(index);
-        let mut right = Self { entries: right, large: self.large.clone() };
+        let last = self.entries.key(self.entries.len() - 1).space;
+        let first = right.key(0).space;
+        let past = self.past.of_spaces(first, u32::MAX);
+        let mut right = Self { entries: right, large: self.large.clone(), past };
+        self.past = self.past.of_spaces(0, last);
         self.renumber();
         right.renumber();
         right
     }
 
-    /// Adds all of `right`, whose keys are above.
+    /// Adds all of `right`, whose keys are above and whose past is the same.
     pub(crate) fn append(&mut self, right: &Self) {
-        for slot in right.entries.iter() {
-            let end = self.entries.len();
-            if slot.tag == Tag::Pending {
-                let large = Arc::clone(right.pending(slot.value));
-                self.insert_pending(end, slot.key, large);
-            } else {
-                self.entries.insert(end, slot.key, slot.tag, slot.value);
-            }
+        right.entries.iter().for_each(|slot| self.push(right, slot, slot.tag));
+    }
+
+    /// Adds an entry of another leaf, whose key is above, under `tag`.
+    pub(crate) fn push(&mut self, from: &Self, slot: Slot<'_>, tag: Tag) {
+        let end = self.entries.len();
+        if tag == Tag::Pending {
+            self.insert_pending(end, slot.key, Arc::clone(from.pending(slot.value)));
+        } else {
+            self.entries.insert(end, slot.key, tag, slot.value);
         }
+    }
+
+    /// Bytes that its page needs.
+    pub(crate) fn payload_size(&self) -> usize {
+        NODE_HEAD + self.entries.bytes() + self.past.encoded_len()
     }
 
     /// Forgets large values that no entry names any more.
@@ -242,7 +271,7 @@ impl Leaf {
         if self.large.is_empty() {
             return;
         }
-        let mut fresh = Self::default();
+        let mut fresh = Self { past: self.past.clone(), ..Self::default() };
         fresh.append(self);
         *self = fresh;
     }

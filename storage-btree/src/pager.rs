@@ -22,6 +22,10 @@ pub(crate) struct Counters {
     pub(crate) bytes_written: AtomicU64,
     pub(crate) bytes_read: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
+    pub(crate) versions_examined: AtomicU64,
+    pub(crate) history_slices_read: AtomicU64,
+    pub(crate) history_pages_written: AtomicU64,
+    pub(crate) history_pages_freed: AtomicU64,
 }
 
 /// The page file and its cache.
@@ -62,12 +66,16 @@ impl Pager {
 
     /// Reports each figure under its name.
     pub(crate) fn report(&self, out: &mut dyn FnMut(&'static str, u64)) {
-        let Counters { pages_written, bytes_written, bytes_read, checkpoints } = &self.counters;
+        let counters = &self.counters;
         for (name, counter) in [
-            ("checkpoints", checkpoints),
-            ("pages_written", pages_written),
-            ("bytes_written", bytes_written),
-            ("bytes_read", bytes_read),
+            ("checkpoints", &counters.checkpoints),
+            ("pages_written", &counters.pages_written),
+            ("bytes_written", &counters.bytes_written),
+            ("bytes_read", &counters.bytes_read),
+            ("versions_examined", &counters.versions_examined),
+            ("history_slices_read", &counters.history_slices_read),
+            ("history_pages_written", &counters.history_pages_written),
+            ("history_pages_freed", &counters.history_pages_freed),
         ] {
             out(name, counter.load(Ordering::Relaxed));
         }
@@ -237,6 +245,10 @@ impl<'a> PageWriter<'a> {
     /// Bytes of payload that one page holds.
     pub(crate) fn capacity(&self) -> usize {
         self.pager.capacity()
+    }
+
+    pub(crate) fn pager(&self) -> &'a Pager {
+        self.pager
     }
 
     /// How many pages `payload_len` bytes take.

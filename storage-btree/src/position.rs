@@ -1,9 +1,11 @@
 //! A place in a tree: the path from the root to one version.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use driftdb_storage::Result;
 
+use crate::history::lens::{self, Lens};
 use crate::key::VersionKey;
 use crate::node::{Body, Child, Leaf, Node};
 use crate::pager::Pager;
@@ -15,6 +17,8 @@ use crate::tree::Root;
 pub(crate) struct Position {
     /// From the root to a leaf, each with the index taken; empty when off the tree.
     path: Vec<(Arc<Node>, usize)>,
+    /// How leaves are looked at; none shows them as they are.
+    lens: Option<Lens>,
 }
 
 /// The node that `child` leads to.
@@ -26,6 +30,28 @@ pub(crate) fn load(pager: &Pager, child: &Child, level: u8) -> Result<Arc<Node>>
 }
 
 impl Position {
+    /// A place off the tree, from where leaves are looked at through `lens`.
+    pub(crate) fn through(lens: Lens) -> Self {
+        Self { path: Vec::new(), lens: Some(lens) }
+    }
+
+    /// What the lens makes of the leaf that the path leads to.
+    fn look(&self, pager: &Pager, leaf: Arc<Node>) -> Result<Arc<Node>> {
+        let Some(lens) = &self.lens else { return Ok(leaf) };
+        if matches!(&leaf.body, Body::Leaf(leaf) if leaf.past.is_empty()) {
+            return Ok(leaf);
+        }
+        let bound = |after: usize| {
+            self.path.iter().rev().find_map(|(node, index)| {
+                let Body::Branch(branch) = &node.body else { return None };
+                let at = index + after;
+                let is_bound = 0 < at && at < branch.children.len();
+                is_bound.then(|| branch.separators.key(at).to_owned())
+            })
+        };
+        lens.look(pager, leaf, bound(0), bound(1))
+    }
+
     /// The leaf and the entry it is on.
     pub(crate) fn get(&self) -> Option<(&Leaf, Slot<'_>)> {
         let (node, index) = self.path.last()?;
@@ -100,7 +126,11 @@ impl Position {
         let mut node = load(pager, &root.child, root.level)?;
         loop {
             let (index, below) = match &node.body {
-                Body::Leaf(leaf) => {
+                Body::Leaf(_) => {
+                    let node = self.look(pager, node)?;
+                    let Body::Leaf(leaf) = &node.body else {
+                        unreachable!("a leaf looks like one")
+                    };
                     let index = leaf.entries.search(key).unwrap_or_else(|index| index);
                     self.path.push((node, index));
                     return Ok(index);
@@ -118,6 +148,9 @@ impl Position {
     /// Down from `node` along its first children, or its last ones.
     fn descend(&mut self, pager: &Pager, mut node: Arc<Node>, first: bool) -> Result<()> {
         loop {
+            if let Body::Leaf(_) = &node.body {
+                node = self.look(pager, node)?;
+            }
             let index = if first { 0 } else { node.len().saturating_sub(1) };
             let Body::Branch(branch) = &node.body else {
                 self.path.push((node, index));
@@ -196,12 +229,12 @@ pub(crate) fn find<T>(
     };
     match &node.body {
         Body::Leaf(leaf) => {
-            let index = leaf.entries.search(key).unwrap_or_else(|index| index);
-            if index == leaf.entries.len() {
-                return Ok(None);
+            if leaf.past.reaches(key.ts())
+                && let Some(slice) = lens::covering(pager, &leaf.past, key.space, key.ts())?
+            {
+                return find_in(pager, slice.leaf(), key, found);
             }
-            let slot = leaf.entries.get(index);
-            if slot.key.same_key(&key) { found(leaf, slot).map(Some) } else { Ok(None) }
+            find_in(pager, leaf, key, found)
         }
         Body::Branch(branch) => {
             let index = branch.child_for(key);
@@ -217,4 +250,19 @@ pub(crate) fn find<T>(
             find(pager, &branch.children[next], level - 1, key, found)
         }
     }
+}
+
+fn find_in<T>(
+    pager: &Pager,
+    leaf: &Leaf,
+    key: VersionKey<'_>,
+    found: &mut impl FnMut(&Leaf, Slot<'_>) -> Result<T>,
+) -> Result<Option<T>> {
+    let index = leaf.entries.search(key).unwrap_or_else(|index| index);
+    if index == leaf.entries.len() {
+        return Ok(None);
+    }
+    let slot = leaf.entries.get(index);
+    pager.counters.versions_examined.fetch_add(1, Ordering::Relaxed);
+    if slot.key.same_key(&key) { found(leaf, slot).map(Some) } else { Ok(None) }
 }

@@ -5,11 +5,14 @@
 //! show. Versions that are not shown are passed by a seek, not one by one.
 
 use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use driftdb_storage::{
     Cursor, Entry, KeyRange, KeyspaceId, Result, ScanSpec, StorageError, Timestamp, Visible,
 };
 
+use crate::history::lens::{Lens, Times};
 use crate::key::VersionKey;
 use crate::position::Position;
 use crate::slotted::Tag;
@@ -61,10 +64,12 @@ fn borrow(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
 
 impl<'a> BtreeCursor<'a> {
     pub(crate) fn new(view: &'a View, space: KeyspaceId, spec: &ScanSpec<'_>) -> Self {
-        let (after, up_to, newest_only) = match spec.visible {
-            Visible::AsOf(ts) => (None, ts, true),
-            Visible::Between { after, up_to } => (Some(after), up_to, false),
-            Visible::All => (None, Timestamp::MAX, false),
+        let (after, up_to, newest_only, times) = match spec.visible {
+            Visible::AsOf(ts) => (None, ts, true, Times::AsOf(ts.min(view.at.ts))),
+            Visible::Between { after, up_to } => {
+                (Some(after), up_to, false, Times::Between(after, up_to))
+            }
+            Visible::All => (None, Timestamp::MAX, false, Times::All(Arc::clone(&view.facts))),
         };
         Self {
             view,
@@ -75,7 +80,7 @@ impl<'a> BtreeCursor<'a> {
             up_to: up_to.min(view.at.ts),
             after,
             newest_only,
-            position: Position::default(),
+            position: Position::through(Lens { space: space.0, times }),
             state: State::Before(None),
             key: Vec::new(),
             value: Vec::new(),
@@ -117,7 +122,7 @@ impl<'a> BtreeCursor<'a> {
     /// Reads the value of the entry that the cursor is now on, if it is elsewhere.
     fn fetch(&mut self) -> Result<bool> {
         if let Some((leaf, slot)) = self.position.get()
-            && slot.tag == Tag::Overflow
+            && matches!(slot.tag, Tag::Overflow | Tag::Borrowed)
         {
             self.value.clear();
             copy_value(&self.view.pager, leaf, slot, &mut self.value)?;
@@ -216,6 +221,7 @@ impl<'a> BtreeCursor<'a> {
 
     fn settle_forward(&mut self) -> Result<Settled> {
         let Some((_, slot)) = self.position.get() else { return Ok(Settled::End) };
+        self.view.pager.counters.versions_examined.fetch_add(1, Ordering::Relaxed);
         let key = slot.key;
         if key.space != self.space.0 || self.range().is_after_end(key.key) {
             return Ok(Settled::End);
@@ -238,6 +244,7 @@ impl<'a> BtreeCursor<'a> {
     /// The position is on the oldest version of a key.
     fn settle_backward(&mut self) -> Result<Settled> {
         let Some((_, slot)) = self.position.get() else { return Ok(Settled::End) };
+        self.view.pager.counters.versions_examined.fetch_add(1, Ordering::Relaxed);
         let key = slot.key;
         if key.space != self.space.0 || self.range().is_before_start(key.key) {
             return Ok(Settled::End);
@@ -284,7 +291,7 @@ impl Cursor for BtreeCursor<'_> {
         let value = match slot.tag {
             Tag::Inline => Some(slot.value),
             Tag::Pending => Some(&leaf.pending(slot.value).bytes[..]),
-            Tag::Overflow => Some(&self.value[..]),
+            Tag::Overflow | Tag::Borrowed => Some(&self.value[..]),
             Tag::Tombstone | Tag::Child => None,
         };
         Entry { key: slot.key.key, ts: slot.key.ts(), value }

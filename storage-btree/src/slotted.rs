@@ -30,27 +30,31 @@ pub(crate) enum Tag {
     Pending,
     /// The reference of a child page; only in branches, and only on disk.
     Child,
+    /// As [`Tag::Overflow`], but something else owns the chain; only in slices of history.
+    Borrowed,
 }
 
 impl Tag {
-    fn from_flags(flags: u8) -> Option<Self> {
+    pub(crate) fn from_flags(flags: u8) -> Option<Self> {
         Some(match flags & !LONG_KEY {
             0 => Self::Tombstone,
             1 => Self::Inline,
             2 => Self::Overflow,
             3 => Self::Pending,
             4 => Self::Child,
+            5 => Self::Borrowed,
             _ => return None,
         })
     }
 
-    fn flags(self) -> u8 {
+    pub(crate) fn flags(self) -> u8 {
         match self {
             Self::Tombstone => 0,
             Self::Inline => 1,
             Self::Overflow => 2,
             Self::Pending => 3,
             Self::Child => 4,
+            Self::Borrowed => 5,
         }
     }
 }
