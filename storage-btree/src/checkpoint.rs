@@ -445,6 +445,8 @@ impl Writing<'_> {
         }
         let (compression, capacity) = (self.compression, self.pages.capacity());
         self.written.packed = pack(&live, compression, capacity, self)?;
+        let counters = &self.pages.pager().counters;
+        counters.history_slices_written.fetch_add(live.len() as u64, Ordering::Relaxed);
         Ok(freed)
     }
 

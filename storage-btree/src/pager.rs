@@ -24,6 +24,7 @@ pub(crate) struct Counters {
     pub(crate) checkpoints: AtomicU64,
     pub(crate) versions_examined: AtomicU64,
     pub(crate) history_slices_read: AtomicU64,
+    pub(crate) history_slices_written: AtomicU64,
     pub(crate) history_pages_written: AtomicU64,
     pub(crate) history_pages_freed: AtomicU64,
 }
@@ -74,6 +75,7 @@ impl Pager {
             ("bytes_read", &counters.bytes_read),
             ("versions_examined", &counters.versions_examined),
             ("history_slices_read", &counters.history_slices_read),
+            ("history_slices_written", &counters.history_slices_written),
             ("history_pages_written", &counters.history_pages_written),
             ("history_pages_freed", &counters.history_pages_freed),
         ] {

@@ -2,6 +2,7 @@
 
 mod files;
 mod format;
+mod history;
 mod model;
 mod planted;
 mod properties;
