@@ -104,14 +104,12 @@ impl Pending {
 /// of the last split (by a later operation of the batch that caused it) has no place in the next era;
 /// it waits for the split after.
 fn leaving(leaf: &Leaf) -> Vec<Option<Timestamp>> {
-    let mut leaving = vec![None; leaf.entries.len()];
-    for index in 1..leaving.len() {
-        let (newer, key) = (leaf.entries.key(index - 1), leaf.entries.key(index));
-        if newer.same_key(&key) && newer.ts() > leaf.past.end_of(key.space) {
-            leaving[index] = Some(newer.ts());
-        }
-    }
-    leaving
+    let superseded = |index: usize| {
+        let (newer, key) = (leaf.entries.key(index.checked_sub(1)?), leaf.entries.key(index));
+        let leaves = newer.same_key(&key) && newer.ts() > leaf.past.end_of(key.space);
+        leaves.then(|| newer.ts())
+    };
+    (0..leaf.entries.len()).map(superseded).collect()
 }
 
 /// The versions within `range` made before `high`, and which large ones the leaf keeps as well.

@@ -10,7 +10,7 @@ use driftdb_storage::{Engine, Snapshot, StorageError, Timestamp, Visible, WriteB
 
 use crate::model::{DIR, SPACE, World, scan};
 
-const FORMATS: [&str; 1] = ["v1.pages.db"];
+const FORMATS: [&str; 2] = ["v1.pages.db", "v2.pages.db"];
 
 /// The world whose page file is kept: every kind of page, history, a floor, a dropped keyspace.
 fn original() -> World {
