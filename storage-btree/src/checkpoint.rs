@@ -75,7 +75,7 @@ struct Picture {
 #[derive(Default)]
 struct Written {
     nodes: Vec<(Arc<Node>, Location)>,
-    large: HashMap<*const Large, (Arc<Large>, Location)>,
+    large: HashMap<*const Large, WrittenLarge>,
     /// The nodes as the cache may keep them: without references to other nodes.
     clean: Vec<(PageRef, Arc<Node>)>,
     facts_pages: Option<Vec<u64>>,
@@ -86,6 +86,15 @@ struct Written {
     catalogue: Option<(Catalogue, Vec<u64>)>,
     /// Pages that the new root does not reach.
     let_go: Vec<u64>,
+}
+
+/// A large value that was written.
+struct WrittenLarge {
+    large: Arc<Large>,
+    location: Location,
+    /// Whether a leaf or a slice will free it. A copy in an older slice may outlive its owner, when the
+    /// version is promised to nobody any more but the slice is not dead.
+    is_owned: bool,
 }
 
 /// Why a checkpoint did not come about.
@@ -248,6 +257,7 @@ impl BtreeEngine {
         };
         let_go.extend(writing.history(&picture.slices)?);
         let root = writing.child(&picture.root.child)?;
+        let_go.extend(writing.disown());
         let mut facts = old.facts;
         if maintenance.durable_facts != picture.facts {
             let location = writing.chain(PageKind::Facts, 0, &picture.facts.encode())?;
@@ -330,7 +340,7 @@ impl BtreeEngine {
         for (at, node) in &written.clean {
             self.pager.keep(*at, node);
         }
-        for (large, location) in written.large.into_values() {
+        for WrittenLarge { large, location, .. } in written.large.into_values() {
             large.location.get_or_init(|| location);
         }
         for (node, location) in written.nodes {
@@ -407,7 +417,7 @@ impl Writing<'_> {
     fn leaf(&mut self, leaf: &Leaf, node: &Arc<Node>) -> Result<(Location, Option<Arc<Node>>)> {
         let mut overflows = Vec::with_capacity(leaf.large.len());
         for large in &leaf.large {
-            overflows.push(self.large(large)?);
+            overflows.push(self.large(large, true)?);
         }
         let packed = &self.written.packed;
         let payload = encode_leaf(
@@ -448,6 +458,18 @@ impl Writing<'_> {
         let counters = &self.pages.pager().counters;
         counters.history_slices_written.fetch_add(live.len() as u64, Ordering::Relaxed);
         Ok(freed)
+    }
+
+    /// Takes out the large values that nobody will free; gives their pages.
+    fn disown(&mut self) -> Vec<u64> {
+        let mut pages = Vec::new();
+        self.written.large.retain(|_, written| {
+            if !written.is_owned {
+                pages.extend(written.location.pages());
+            }
+            written.is_owned
+        });
+        pages
     }
 
     /// Writes the catalogue if it changed since `old`, with what has died since; gives its place and
@@ -522,16 +544,20 @@ impl Output for Writing<'_> {
         Ok(location)
     }
 
-    fn large(&mut self, large: &Arc<Large>) -> Result<Overflow> {
+    fn large(&mut self, large: &Arc<Large>, is_owner: bool) -> Result<Overflow> {
         let len = large.bytes.len() as u64;
-        // A leaf and a slice of its history may share it.
-        let written = self.written.large.get(&Arc::as_ptr(large)).map(|(_, location)| location);
-        if let Some(location) = large.location.get().or(written) {
+        if let Some(location) = large.location.get() {
             return Ok(Overflow { at: location.at, len });
+        }
+        // A leaf and slices of its history may share it.
+        if let Some(written) = self.written.large.get_mut(&Arc::as_ptr(large)) {
+            written.is_owned |= is_owner;
+            return Ok(Overflow { at: written.location.at, len });
         }
         let location = self.chain(PageKind::Overflow, 0, &large.bytes)?;
         let at = location.at;
-        self.written.large.insert(Arc::as_ptr(large), (Arc::clone(large), location));
+        let written = WrittenLarge { large: Arc::clone(large), location, is_owned: is_owner };
+        self.written.large.insert(Arc::as_ptr(large), written);
         Ok(Overflow { at, len })
     }
 }

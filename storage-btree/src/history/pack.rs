@@ -25,8 +25,8 @@ pub(crate) trait Output {
     /// Writes a chain of one history page, or more if the payload needs it.
     fn history_page(&mut self, payload: &[u8]) -> Result<Location>;
 
-    /// The chain of a large value, written now if it is not on disk.
-    fn large(&mut self, large: &Arc<Large>) -> Result<Overflow>;
+    /// The chain of a large value, written now if it is not on disk; whether the caller owns it.
+    fn large(&mut self, large: &Arc<Large>, is_owner: bool) -> Result<Overflow>;
 }
 
 /// What was written.
@@ -77,8 +77,8 @@ pub(crate) fn pack(
         let mut page = Page::default();
         for slice in group {
             let mut chains = BTreeMap::new();
-            for large in &slice.leaf.large {
-                chains.insert(Arc::as_ptr(large), output.large(large)?);
+            for (large, is_owned) in slice.large() {
+                chains.insert(Arc::as_ptr(large), output.large(large, is_owned)?);
             }
             let bytes =
                 slice.encode(compression, &mut |large| chains[&Arc::as_ptr(large)], &|era| {

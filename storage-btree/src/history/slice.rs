@@ -60,6 +60,14 @@ impl Slice {
         self.leaf.entries.iter().enumerate().filter(is_owned).map(|(_, slot)| slot)
     }
 
+    /// The large values in memory, and whether they go with the slice.
+    pub(crate) fn large(&self) -> impl Iterator<Item = (&Arc<Large>, bool)> {
+        let pending = self.leaf.entries.iter().enumerate().filter(|(_, s)| s.tag == Tag::Pending);
+        pending.map(|(index, slot)| {
+            (self.leaf.pending(slot.value), self.kept.binary_search(&index).is_err())
+        })
+    }
+
     /// When the oldest of the large values that go with the slice was made. A pin anywhere in the life
     /// of such a value keeps its chain, not only within the era: older slices may lead to it.
     pub(crate) fn oldest_owned(&self) -> Timestamp {
