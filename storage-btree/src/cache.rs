@@ -4,12 +4,13 @@
 //! predecessor.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use driftdb_env::HashMap;
 use driftdb_env::sync::Mutex;
 
 use crate::node::{Node, PageRef};
+use crate::striped::Striped;
 
 /// Shards: enough that two cores seldom meet.
 const MAX_SHARDS: usize = 16;
@@ -23,13 +24,8 @@ pub(crate) struct Cache {
     shards: Box<[Mutex<Shard>]>,
     shard_bytes: usize,
     /// Nodes found on other ways, by page.
-    found: [Stripe; MAX_SHARDS],
+    found: Striped,
 }
-
-/// A counter with a cache line of its own, so that two readers seldom meet.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Stripe(AtomicU64);
 
 #[derive(Debug, Default)]
 struct Shard {
@@ -55,7 +51,7 @@ impl Cache {
         Self {
             shards: (0..count).map(|_| Mutex::default()).collect(),
             shard_bytes: bytes / count,
-            found: Default::default(),
+            found: Striped::default(),
         }
     }
 
@@ -87,13 +83,12 @@ impl Cache {
     /// Counts a hit on a way that needed no look-up here.
     #[inline]
     pub(crate) fn found(&self, at: PageRef) {
-        self.found[at.page as usize % MAX_SHARDS].0.fetch_add(1, Ordering::Relaxed);
+        self.found.add(at.page, 1);
     }
 
     /// How often a node was there, how often not, and how many bytes are kept.
     pub(crate) fn figures(&self) -> (u64, u64, u64) {
-        let found = self.found.iter().map(|stripe| stripe.0.load(Ordering::Relaxed)).sum();
-        self.shards.iter().fold((found, 0, 0), |(hits, misses, bytes), shard| {
+        self.shards.iter().fold((self.found.sum(), 0, 0), |(hits, misses, bytes), shard| {
             let shard = shard.lock();
             (hits + shard.hits, misses + shard.misses, bytes + shard.bytes as u64)
         })

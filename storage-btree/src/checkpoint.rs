@@ -18,36 +18,46 @@ use crate::engine::{BtreeEngine, State};
 use crate::facts::Facts;
 use crate::fold::{Doomed, Judge, Reach};
 use crate::free::FreePages;
+use crate::history::catalogue::Catalogue;
+use crate::history::pack::Packing;
+use crate::history::slice::Slice;
 use crate::node::{Body, Child};
 use crate::snapshot::Pin;
 use crate::superblock::{FORMAT_VERSION, Superblock};
 use crate::tree::{LetGo, Root};
-use crate::writing::{Progress, Writing};
+use crate::writing::{Progress, Writing, WrittenLarge};
 
 /// What only the maintainer touches.
 #[derive(Debug)]
 pub(crate) struct Maintenance {
     pub(crate) free: FreePages,
-    /// Pages of the durable facts.
-    facts_pages: Vec<u64>,
-    /// Pages of the durable free list.
-    free_list_pages: Vec<u64>,
+    own: OwnPages,
     /// The facts that are durable.
     durable_facts: Arc<Facts>,
+    /// The history pages that the durable tree may lead to.
+    catalogue: Catalogue,
     /// The promise and the commit of the last fold over everything.
     folded: Option<(Arc<RetentionPolicy>, Commit)>,
     /// The checkpoint that is being written.
     under_way: Option<UnderWay>,
 }
 
+/// Pages of the durable root that are not part of the tree.
+#[derive(Debug)]
+pub(crate) struct OwnPages {
+    pub(crate) facts: Vec<u64>,
+    pub(crate) free_list: Vec<u64>,
+    pub(crate) catalogue: Vec<u64>,
+}
+
 impl Maintenance {
     pub(crate) fn new(
         free: FreePages,
-        facts_pages: Vec<u64>,
-        free_list_pages: Vec<u64>,
+        own: OwnPages,
         durable_facts: Arc<Facts>,
+        catalogue: Catalogue,
     ) -> Self {
-        Self { free, facts_pages, free_list_pages, durable_facts, folded: None, under_way: None }
+        Self { free, own, durable_facts, catalogue, folded: None, under_way: None }
     }
 }
 
@@ -58,6 +68,7 @@ struct Picture {
     commit: Commit,
     facts: Arc<Facts>,
     let_go: LetGo,
+    slices: Vec<Arc<Slice>>,
     epoch: u64,
     dirty_bytes: usize,
 }
@@ -146,12 +157,20 @@ impl BtreeEngine {
         };
         let page_count = maintenance.free.page_count();
         maintenance.free.release(oldest_reader);
+        let packing = Packing::new(&picture.slices, &picture.facts);
         let mut let_go = picture.let_go.resolve();
+        match packing.owned_by_dead(&self.pager) {
+            Ok(pages) => let_go.extend(pages),
+            Err(error) => {
+                self.put_back(picture);
+                return Err(error);
+            }
+        }
         if planted!("btree.freed-page-reused-early") {
             maintenance.free.put_now(&let_go);
             let_go.clear();
         }
-        let progress = Progress::default();
+        let progress = Progress::new(packing);
         maintenance.under_way = Some(UnderWay { picture, let_go, old, page_count, progress });
         Ok(())
     }
@@ -180,7 +199,7 @@ impl BtreeEngine {
 
     /// Removes the versions within `reach` that no promise covers.
     fn fold(&self, maintenance: &mut Maintenance, reach: Reach) -> Result<()> {
-        let (policy, gone, root, applied) = {
+        let (policy, gone, facts, root, applied) = {
             let mut state = self.state.lock();
             let policy = Arc::clone(&state.policy);
             let forever = |retention: &Retention| *retention == Retention::FOREVER;
@@ -200,10 +219,10 @@ impl BtreeEngine {
             }
             let everything = reach == Reach::Everything;
             let gone = if everything { state.facts.forgettable(&policy) } else { Vec::new() };
-            (policy, gone, state.root.share(), state.applied)
+            (policy, gone, Arc::clone(&state.facts), state.root.share(), state.applied)
         };
         let mut remove = |doomed| self.remove(doomed);
-        Judge::new(&self.pager, &policy, &gone, reach, &mut remove).run(&root)?;
+        Judge::new(&self.pager, &policy, &gone, &facts, reach, &mut remove).run(&root)?;
         if reach == Reach::Everything {
             self.forget(&gone, &policy);
             maintenance.folded = Some((policy, applied));
@@ -240,6 +259,7 @@ impl BtreeEngine {
             commit: state.applied,
             facts: Arc::clone(&state.facts),
             let_go: std::mem::take(&mut state.let_go),
+            slices: std::mem::take(&mut state.history.slices),
             epoch: state.epoch,
             dirty_bytes: std::mem::take(&mut state.dirty_bytes),
         };
@@ -258,6 +278,7 @@ impl BtreeEngine {
         state.changed = true;
         state.dirty_bytes += picture.dirty_bytes;
         state.let_go.extend(picture.let_go);
+        state.history.put_back(picture.slices);
     }
 
     /// Writes about `bytes` of the picture; switches to it, and gives its superblock, if that was all.
@@ -270,21 +291,43 @@ impl BtreeEngine {
         let poisons = |error| Failure { error, poisons: true };
         let UnderWay { picture, let_go, old, progress, .. } = under_way;
         let generation = old.generation + 1;
-        let mut writing = Writing::new(&self.pager, generation, &mut maintenance.free, progress);
-        let Some(root) = writing.nodes(&picture.root, bytes)? else {
+        let mut writing = Writing::new(
+            &self.pager,
+            generation,
+            &picture.facts,
+            self.compression,
+            &mut maintenance.free,
+            progress,
+        );
+        let root = match writing.history(bytes)? {
+            false => None,
+            true => writing.nodes(&picture.root, bytes)?,
+        };
+        let Some(root) = root else {
             writing.flush()?;
             preemption_point("btree.step-written");
             self.pager.sync().map_err(poisons)?;
             return Ok(None);
         };
+        let_go.extend(writing.disown());
         let mut facts = old.facts;
         // Facts seldom change: at the end of the file they would keep it from shrinking.
-        let is_in_the_way = maintenance.facts_pages.iter().any(|page| *page > writing.used_pages());
-        if maintenance.durable_facts != picture.facts || is_in_the_way {
+        let own = &maintenance.own;
+        let used_pages = writing.used_pages();
+        let is_in_the_way = |pages: &[u64]| pages.iter().any(|page| *page > used_pages);
+        if maintenance.durable_facts != picture.facts || is_in_the_way(&own.facts) {
             facts = writing.facts(&picture.facts)?;
-            let_go.extend(&maintenance.facts_pages);
+            let_go.extend(&own.facts);
         }
-        let_go.extend(&maintenance.free_list_pages);
+        let mut catalogue = old.catalogue;
+        let stays = !is_in_the_way(&own.catalogue);
+        let durable = (&maintenance.catalogue, &*maintenance.durable_facts);
+        if let Some((at, freed)) = writing.catalogue(catalogue, durable, stays)? {
+            catalogue = at;
+            let_go.extend(freed);
+            let_go.extend(&own.catalogue);
+        }
+        let_go.extend(&own.free_list);
         let (free_list, free_count) = writing.free_list(let_go)?;
         writing.flush()?;
         let superblock = Superblock {
@@ -296,6 +339,7 @@ impl BtreeEngine {
             root_level: picture.root.level,
             free_list,
             facts,
+            catalogue,
             version: FORMAT_VERSION,
             ..*old
         };
@@ -315,7 +359,8 @@ impl BtreeEngine {
 
     /// Makes the switch known: to readers, to the written nodes, to the tree.
     fn publish(&self, maintenance: &mut Maintenance, under_way: UnderWay, superblock: Superblock) {
-        let UnderWay { picture, let_go, old, progress: Progress { written, .. }, .. } = under_way;
+        let UnderWay { picture, let_go, old, progress, .. } = under_way;
+        let Progress { written, packing, .. } = progress;
         preemption_point("btree.switched");
         self.pager.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         self.pager.set_page_count(superblock.page_count);
@@ -328,15 +373,25 @@ impl BtreeEngine {
             readers.since_epoch = picture.epoch + 1;
         }
         maintenance.free.put(picture.epoch, let_go);
-        maintenance.free_list_pages = written.free_list_pages;
+        maintenance.own.free_list = written.free_list_pages;
         if let Some(pages) = written.facts_pages {
-            maintenance.facts_pages = pages;
+            maintenance.own.facts = pages;
+        }
+        if let Some((catalogue, pages)) = written.catalogue {
+            self.history_page_count.store(catalogue.len() as u64, Ordering::Relaxed);
+            maintenance.catalogue = catalogue;
+            maintenance.own.catalogue = pages;
+        }
+        for slice in &picture.slices {
+            if let Some(at) = packing.packed.places.get(&slice.id) {
+                slice.location.get_or_init(|| *at);
+            }
         }
         maintenance.durable_facts = picture.facts;
         for (at, node) in &written.clean {
             self.pager.keep(*at, node);
         }
-        for (large, location) in written.large {
+        for WrittenLarge { large, location, .. } in written.large.into_values() {
             large.location.get_or_init(|| location);
         }
         for (node, location) in written.nodes {

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
+use crate::history::{Era, Past, SliceRef};
 use crate::key::VersionKey;
 use crate::node::{
     Body, Branch, CHILD_BYTES, Child, Leaf, Location, NODE_HEAD, Node, OVERFLOW_BYTES, PageRef,
@@ -45,8 +46,24 @@ pub(crate) enum Layout {
     Packed,
 }
 
-/// The payload of a leaf; `overflow` gives the chain of a value that is still in memory.
-pub(crate) fn encode_leaf(leaf: &Leaf, overflow: impl Fn(&[u8]) -> Overflow, out: &mut Vec<u8>) {
+/// Set in the first number of a leaf that begins with its eras; the number is then their bytes.
+const HAS_PAST: u32 = 1 << 31;
+
+/// The payload of a leaf; `overflow` gives the chain of a value that is still in memory, `slice` the
+/// place of an era, none for a dead one.
+pub(crate) fn encode_leaf(
+    leaf: &Leaf,
+    overflow: impl Fn(&[u8]) -> Overflow,
+    slice: impl Fn(&Era) -> Option<SliceRef>,
+    out: &mut Vec<u8>,
+) {
+    if !leaf.past.is_empty() {
+        let head = out.len();
+        out.extend_from_slice(&[0; 4]);
+        leaf.past.encode(slice, out);
+        let len = u32::try_from(out.len() - head - 4).expect("a list of eras is short");
+        out[head..head + 4].copy_from_slice(&(HAS_PAST | len).to_le_bytes());
+    }
     let entries = &leaf.entries;
     out.extend_from_slice(&(entries.len() as u32).to_le_bytes());
     let first = if entries.is_empty() { VersionKey::LOWEST } else { entries.key(0) };
@@ -102,6 +119,10 @@ pub(crate) fn decode_node(
     if payload.len() < NODE_HEAD {
         return Err("node shorter than its head");
     }
+    let (past, payload) = match (level, layout) {
+        (0, Layout::Packed) => decode_past(payload)?,
+        _ => (Past::default(), payload),
+    };
     let (count, rest) = (u32_at(payload, 0) as usize, &payload[NODE_HEAD..]);
     let entries = |rest: &[u8], count| {
         match layout {
@@ -111,7 +132,7 @@ pub(crate) fn decode_node(
         .ok_or("entries out of order or out of bounds")
     };
     let body = match (level, layout) {
-        (0, _) => decode_leaf(entries(rest, count)?)?,
+        (0, _) => decode_leaf(entries(rest, count)?, past)?,
         (_, Layout::Plain) => {
             let entries = entries(rest, count)?;
             let mut children = entries.iter();
@@ -134,19 +155,32 @@ pub(crate) fn decode_node(
     })
 }
 
-fn decode_leaf(entries: Slotted) -> Result<Body, &'static str> {
+/// The eras at the front of a leaf's payload, and the rest, at least as long as its head.
+fn decode_past(payload: &[u8]) -> Result<(Past, &[u8]), &'static str> {
+    let first = u32_at(payload, 0);
+    if first & HAS_PAST == 0 {
+        return Ok((Past::default(), payload));
+    }
+    let malformed = "malformed list of history";
+    let len = (first & !HAS_PAST) as usize;
+    let (eras, rest) = payload[4..].split_at_checked(len).ok_or(malformed)?;
+    let past = Past::decode(eras).ok_or(malformed)?;
+    if rest.len() < NODE_HEAD { Err(malformed) } else { Ok((past, rest)) }
+}
+
+fn decode_leaf(entries: Slotted, past: Past) -> Result<Body, &'static str> {
     let valid = entries.iter().all(|slot| match slot.tag {
         Tag::Tombstone => slot.value.is_empty(),
         Tag::Inline => true,
         Tag::Overflow => {
             slot.value.len() == OVERFLOW_BYTES && !Overflow::decode(slot.value).at.is_none()
         }
-        Tag::Pending | Tag::Child => false,
+        Tag::Pending | Tag::Child | Tag::Borrowed => false,
     });
     if !valid {
         return Err("leaf entry of a wrong kind");
     }
-    Ok(Body::Leaf(Leaf { entries, large: Vec::new() }))
+    Ok(Body::Leaf(Leaf { entries, large: Vec::new(), past }))
 }
 
 fn decode_branch<'a>(

@@ -7,20 +7,22 @@
 //! 4. `readers`: the durable superblock, and who may still read old pages.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::Mutex;
 use driftdb_env::{DiskLock, Env};
 use driftdb_storage::{
-    BackupReport, Commit, Engine, EngineOptions, LogBarrier, Maintained, Operation, Result,
-    RetentionPolicy, StorageError, VerifyDepth, VerifyReport, WriteBatch, expand_range_deletes,
+    BackupReport, Commit, Compression, Engine, EngineOptions, LogBarrier, Maintained, Operation,
+    Result, RetentionPolicy, StorageError, VerifyDepth, VerifyReport, WriteBatch,
+    expand_range_deletes,
 };
 
 use crate::checkpoint::Maintenance;
 use crate::facts::Facts;
 use crate::health::Health;
+use crate::history::split::Pending;
 use crate::key::VersionKey;
 use crate::pager::Pager;
 use crate::snapshot::{BtreeSnapshot, Pin, View};
@@ -46,6 +48,10 @@ pub struct BtreeEngine {
     pub(crate) write_buffer_bytes: usize,
     pub(crate) env: Env,
     pub(crate) step_bytes: usize,
+    /// How history is compressed.
+    pub(crate) compression: Compression,
+    /// Pages in the catalogue of history.
+    pub(crate) history_page_count: AtomicU64,
     /// Keeps a second process out.
     pub(crate) _lock: Box<dyn DiskLock>,
 }
@@ -60,6 +66,8 @@ pub(crate) struct State {
     pub(crate) epoch: u64,
     pub(crate) pin: Arc<Pin>,
     pub(crate) let_go: LetGo,
+    /// Slices of history made since the last picture.
+    pub(crate) history: Pending,
     pub(crate) dirty_bytes: usize,
     /// Whether there is anything that the durable root does not have.
     pub(crate) changed: bool,
@@ -142,9 +150,10 @@ impl BtreeEngine {
             // The view of this moment would keep the root shared.
             state.view = None;
             state.changed = true;
-            let State { root, let_go, dirty_bytes, epoch, .. } = &mut *state;
+            let State { root, let_go, dirty_bytes, epoch, facts, history, .. } = &mut *state;
             let (pager, epoch) = (&*self.pager, *epoch);
-            let mut writer = Writer { pager, loaded: &mut loaded, epoch, let_go, dirty_bytes };
+            let mut writer =
+                Writer { pager, loaded: &mut loaded, epoch, let_go, facts, history, dirty_bytes };
             let Err(Missing { at, level }) = change(root, &mut writer) else { return Ok(()) };
             drop(state);
             loaded.push(Arc::new(self.pager.read_node(at, level)?));
@@ -292,6 +301,7 @@ impl Engine for BtreeEngine {
         self.pager.report(out);
         let dirty = self.state.lock().dirty_bytes as u64;
         out("dirty_bytes_now", dirty);
+        out("history_page_count", self.history_page_count.load(Ordering::Relaxed));
         let superblock = self.readers.lock().superblock;
         out("page_count", superblock.page_count);
         out("free_page_count", superblock.free_count);

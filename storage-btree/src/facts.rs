@@ -20,8 +20,14 @@ impl History {
         ts >= self.floor || self.pins.binary_search(&ts).is_ok()
     }
 
+    /// Whether some time within `low..high` can be read.
+    fn covers_within(&self, low: Timestamp, high: Timestamp) -> bool {
+        let first = self.pins.partition_point(|&pin| pin < low);
+        high > self.floor || self.pins.get(first).is_some_and(|&pin| pin < high)
+    }
+
     /// Narrows it to what `retention` promises as well.
-    fn fold(&mut self, retention: &Retention) {
+    pub(crate) fn fold(&mut self, retention: &Retention) {
         let floor = self.floor.max(retention.keep_since);
         let mut pins = [&self.pins[..], &retention.pins].concat();
         pins.retain(|&pin| pin < floor && self.covers(pin) && retention.covers(pin));
@@ -40,6 +46,9 @@ pub(crate) struct Keyspace {
     pub(crate) dropped: Timestamp,
     /// What can still be read of it.
     pub(crate) history: History,
+    /// What can still be found in history pages: as `history`, except that folds which keep a number
+    /// of versions whatever their age free no pages. Durable with the catalogue of those pages.
+    pub(crate) pages: History,
 }
 
 /// All keyspaces.
@@ -85,15 +94,18 @@ impl Facts {
     }
 
     pub(crate) fn create(&mut self, space: KeyspaceId, ts: Timestamp) {
-        let (dropped, history) = (Timestamp::MAX, History::default());
-        self.keyspaces.insert(space, Keyspace { created: ts, dropped, history });
+        let (history, pages) = (History::default(), History::default());
+        let known = Keyspace { created: ts, dropped: Timestamp::MAX, history, pages };
+        self.keyspaces.insert(space, known);
     }
 
     /// Takes over a keyspace of another engine.
     pub(crate) fn load(&mut self, space: &driftdb_storage::Keyspace) {
         let history = History { floor: space.kept.keep_since, pins: space.kept.pins.clone() };
         let dropped = space.dropped.unwrap_or(Timestamp::MAX);
-        self.keyspaces.insert(space.id, Keyspace { created: space.created, dropped, history });
+        let pages = history.clone();
+        let known = Keyspace { created: space.created, dropped, history, pages };
+        self.keyspaces.insert(space.id, known);
     }
 
     pub(crate) fn drop_at(&mut self, space: KeyspaceId, ts: Timestamp) {
@@ -156,7 +168,11 @@ impl Facts {
     pub(crate) fn folded(&self, policy: &RetentionPolicy) -> Self {
         let mut folded = self.clone();
         for (space, known) in &mut folded.keyspaces {
-            known.history.fold(policy.of(*space));
+            let retention = policy.of(*space);
+            known.history.fold(retention);
+            if retention.min_versions == 0 {
+                known.pages.fold(retention);
+            }
         }
         folded
     }
@@ -173,6 +189,22 @@ impl Facts {
             let pins = retention.pins.clone();
             self.forgotten.fold(&Retention { pins, ..Retention::since(known.dropped) });
         }
+    }
+
+    /// Whether nothing of `space` from `low` on and before `high` is promised to anyone, so that its
+    /// pages may be gone.
+    pub(crate) fn is_dead(&self, space: KeyspaceId, low: Timestamp, high: Timestamp) -> bool {
+        self.keyspaces.get(&space).is_none_or(|known| !known.pages.covers_within(low, high))
+    }
+
+    /// Whether the same history pages are live by both.
+    pub(crate) fn same_pages(&self, other: &Self) -> bool {
+        let reach = |facts: &Self| -> Vec<(KeyspaceId, History)> {
+            let moved =
+                facts.keyspaces.iter().filter(|(_, known)| known.pages != History::default());
+            moved.map(|(space, known)| (*space, known.pages.clone())).collect()
+        };
+        reach(self) == reach(other)
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -197,20 +229,21 @@ impl Facts {
             let created = Timestamp(read_varint(bytes)?);
             let dropped = Timestamp(read_varint(bytes)?);
             let history = History::decode(bytes)?;
-            facts.keyspaces.insert(space, Keyspace { created, dropped, history });
+            let pages = History::default();
+            facts.keyspaces.insert(space, Keyspace { created, dropped, history, pages });
         }
         bytes.is_empty().then_some(facts)
     }
 }
 
 impl History {
-    fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         write_varint(out, self.floor.0);
         write_varint(out, self.pins.len() as u64);
         self.pins.iter().for_each(|pin| write_varint(out, pin.0));
     }
 
-    fn decode(bytes: &mut &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &mut &[u8]) -> Option<Self> {
         let mut history = Self { floor: Timestamp(read_varint(bytes)?), pins: Vec::new() };
         for _ in 0..read_varint(bytes)? {
             let pin = Timestamp(read_varint(bytes)?);

@@ -3,6 +3,8 @@
 use driftdb_storage::{Fold, KeyspaceId, Result, RetentionPolicy, Verdict};
 
 use crate::codec::Overflow;
+use crate::facts::Facts;
+use crate::history::Era;
 use crate::key::OwnedKey;
 use crate::node::{Body, Child, Leaf, Location};
 use crate::pager::Pager;
@@ -36,6 +38,8 @@ pub(crate) struct Judge<'a> {
     policy: &'a RetentionPolicy,
     /// Keyspaces of which nothing is kept.
     gone: &'a [KeyspaceId],
+    /// Says which history is dead.
+    facts: &'a Facts,
     reach: Reach,
     /// The key being judged, and its fold.
     current: Option<(OwnedKey, Fold<'a>)>,
@@ -50,11 +54,12 @@ impl<'a> Judge<'a> {
         pager: &'a Pager,
         policy: &'a RetentionPolicy,
         gone: &'a [KeyspaceId],
+        facts: &'a Facts,
         reach: Reach,
         remove: &'a mut dyn FnMut(Vec<Doomed>) -> Result<()>,
     ) -> Self {
         let (current, bottoms, doomed) = (None, Vec::new(), Vec::new());
-        Self { pager, policy, gone, reach, current, bottoms, doomed, remove }
+        Self { pager, policy, gone, facts, reach, current, bottoms, doomed, remove }
     }
 
     /// Judges the whole tree.
@@ -101,10 +106,19 @@ impl<'a> Judge<'a> {
                 // What is older than a version that stays must stay hidden by the tombstones above.
                 Verdict::Keep => self.bottoms.clear(),
                 Verdict::Drop => self.doom(leaf, slot)?,
+                // Older versions are in history, and scans of all versions show them.
+                Verdict::DropIfBottom if self.has_history(leaf, space) => self.bottoms.clear(),
                 Verdict::DropIfBottom => self.bottoms.push(slot.key.to_owned()),
             }
         }
         Ok(())
+    }
+
+    /// Whether versions of `space` that left the leaf may still be shown.
+    fn has_history(&self, leaf: &Leaf, space: KeyspaceId) -> bool {
+        let is_live =
+            |era: &Era| era.space == space.0 && !self.facts.is_dead(space, era.low, era.high);
+        leaf.past.eras().iter().any(is_live)
     }
 
     fn end_key(&mut self) {
@@ -120,7 +134,7 @@ impl<'a> Judge<'a> {
             }
             // Written since this leaf was made; another copy of the leaf may refer to the chain.
             Tag::Pending => leaf.pending(slot.value).location.get().cloned(),
-            Tag::Tombstone | Tag::Inline | Tag::Child => None,
+            Tag::Tombstone | Tag::Inline | Tag::Child | Tag::Borrowed => None,
         };
         let chain = chain.iter().flat_map(Location::pages).collect();
         self.doomed.push(Doomed { key: slot.key.to_owned(), chain });

@@ -11,6 +11,7 @@
 //! * A page that the durable root reaches is never written.
 //! * A page that a live snapshot may read is never written.
 //! * Every page below `page_count` is reached by the durable root or in its free list, never both.
+//! * A page of history is in the catalogue until it is freed whole ([`history`]).
 //! * Pages are synced before the superblock that leads to them is written.
 //! * Nothing reaches the disk before the log that it depends on ([`driftdb_storage::LogBarrier`]).
 //!
@@ -26,6 +27,7 @@ mod facts;
 mod fold;
 mod free;
 mod health;
+mod history;
 mod key;
 mod loader;
 mod node;
@@ -40,6 +42,7 @@ mod scan;
 mod slotted;
 mod snapshot;
 mod stem;
+mod striped;
 mod superblock;
 mod swip;
 mod tree;

@@ -7,8 +7,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crate::history::Past;
 use crate::key::{OwnedKey, VersionKey};
-use crate::slotted::{Slotted, Tag};
+use crate::slotted::{Slotted, Tag, Unpacked};
 use crate::swip::Swip;
 
 /// Names a page, or the first page of a chain, and the bytes that must be there.
@@ -75,6 +76,8 @@ pub(crate) struct Leaf {
     pub(crate) entries: Slotted,
     /// Large values that [`Tag::Pending`] entries name by index.
     pub(crate) large: Vec<Arc<Large>>,
+    /// Where the versions are that left it by time splits.
+    pub(crate) past: Past,
 }
 
 /// Children, and between them the lowest key that each but the first may hold.
@@ -122,6 +125,21 @@ impl Node {
         Self { born, location: OnceLock::new(), level, used: AtomicBool::new(false), body }
     }
 
+    /// A slice of history, which looks like a leaf.
+    pub(crate) fn of_slice(leaf: Leaf) -> Self {
+        Self::new(0, 0, Body::Leaf(leaf))
+    }
+
+    /// The leaf that it is.
+    ///
+    /// # Panics
+    /// If it is a branch.
+    #[inline]
+    pub(crate) fn leaf(&self) -> &Leaf {
+        let Body::Leaf(leaf) = &self.body else { unreachable!("a leaf was asked for") };
+        leaf
+    }
+
     /// The same node as one that may change in epoch `born`.
     pub(crate) fn reborn(self, born: u64) -> Self {
         Self::new(born, self.level, self.body)
@@ -131,7 +149,8 @@ impl Node {
     pub(crate) fn copy(&self, born: u64) -> Self {
         let body = match &self.body {
             Body::Leaf(leaf) => {
-                Body::Leaf(Leaf { entries: leaf.entries.copy(), large: leaf.large.clone() })
+                let (entries, large) = (leaf.entries.copy(), leaf.large.clone());
+                Body::Leaf(Leaf { entries, large, past: leaf.past.clone() })
             }
             Body::Branch(branch) => Body::Branch(Branch {
                 bounds: branch.bounds.copy(),
@@ -156,7 +175,7 @@ impl Node {
             + match &self.body {
                 Body::Leaf(leaf) => {
                     let large: usize = leaf.large.iter().map(|large| large.bytes.len()).sum();
-                    leaf.entries.memory() + large
+                    leaf.entries.memory() + large + size_of_val(leaf.past.eras())
                 }
                 Body::Branch(branch) => {
                     branch.bounds.memory() + branch.children.capacity() * size_of::<Child>()
@@ -169,6 +188,20 @@ impl Node {
         match &self.body {
             Body::Leaf(leaf) => leaf.payload_size(),
             Body::Branch(branch) => branch.payload_size(),
+        }
+    }
+
+    /// Whether nothing is lost if the node goes.
+    pub(crate) fn is_disposable(&self) -> bool {
+        let has_past = matches!(&self.body, Body::Leaf(leaf) if !leaf.past.is_empty());
+        self.len() == 0 && !has_past
+    }
+
+    /// Whether one leaf may take the place of this one and `other`; branches may always.
+    pub(crate) fn has_past_of(&self, other: &Self) -> bool {
+        match (&self.body, &other.body) {
+            (Body::Leaf(leaf), Body::Leaf(other)) => leaf.past.is_same(&other.past),
+            _ => true,
         }
     }
 
@@ -190,10 +223,17 @@ pub(crate) const CHILD_BYTES: usize = 12;
 /// Bytes of an overflow reference in a leaf entry; a pending entry is padded to the same.
 pub(crate) const OVERFLOW_BYTES: usize = 20;
 
+/// The value of a pending entry that names large value `index`.
+fn pending_reference(index: usize) -> [u8; OVERFLOW_BYTES] {
+    let mut reference = [0; OVERFLOW_BYTES];
+    reference[..8].copy_from_slice(&(index as u64).to_le_bytes());
+    reference
+}
+
 impl Leaf {
     /// Bytes that its page needs, at most.
     pub(crate) fn payload_size(&self) -> usize {
-        NODE_HEAD + self.entries.packed_bytes()
+        NODE_HEAD + self.entries.packed_bytes() + self.past.encoded_len()
     }
 
     /// Adds `value` at `index`, beside the leaf if it is longer than `max_inline`.
@@ -217,8 +257,7 @@ impl Leaf {
     }
 
     fn insert_pending(&mut self, index: usize, key: VersionKey<'_>, large: Arc<Large>) {
-        let mut reference = [0; OVERFLOW_BYTES];
-        reference[..8].copy_from_slice(&(self.large.len() as u64).to_le_bytes());
+        let reference = pending_reference(self.large.len());
         self.large.push(large);
         self.entries.insert(index, key, Tag::Pending, &reference);
     }
@@ -247,19 +286,47 @@ impl Leaf {
     /// Moves the entries from `index` on into a leaf of their own.
     pub(crate) fn split_off(&mut self, index: usize) -> Self {
         let right = self.entries.split_off(index);
-        let mut right = Self { entries: right, large: self.large.clone() };
+        let last = self.entries.key(self.entries.len() - 1).space;
+        let first = right.key(0).space;
+        let past = self.past.of_spaces(first, u32::MAX);
+        let mut right = Self { entries: right, large: self.large.clone(), past };
+        self.past = self.past.of_spaces(0, last);
         self.renumber();
         right.renumber();
         right
     }
 
-    /// Adds all of `right`, whose keys are above.
+    /// A leaf of `count` entries of others, in ascending order, each under a tag, which take about `bytes`.
+    ///
+    /// # Panics
+    /// If they do not ascend.
+    pub(crate) fn gather<'a>(
+        entries: impl Iterator<Item = (&'a Self, usize, Tag)>,
+        count: usize,
+        bytes: usize,
+    ) -> Self {
+        let mut large = Vec::new();
+        let mut gathered = Unpacked::with_capacity(count, bytes);
+        for (from, index, tag) in entries {
+            let slot = from.entries.get(index);
+            let pushed = if tag == Tag::Pending {
+                let reference = pending_reference(large.len());
+                large.push(Arc::clone(from.pending(slot.value)));
+                gathered.push(slot.key, tag, &reference)
+            } else {
+                gathered.push(slot.key, tag, slot.value)
+            };
+            pushed.expect("entries ascend");
+        }
+        Self { entries: gathered.finish(), large, past: Past::default() }
+    }
+
+    /// Adds all of `right`, whose keys are above and whose past is the same.
     pub(crate) fn append(&mut self, right: &Self) {
         for slot in right.entries.iter() {
             let end = self.entries.len();
             if slot.tag == Tag::Pending {
-                let large = Arc::clone(right.pending(slot.value));
-                self.insert_pending(end, slot.key, large);
+                self.insert_pending(end, slot.key, Arc::clone(right.pending(slot.value)));
             } else {
                 self.entries.insert(end, slot.key, slot.tag, slot.value);
             }
@@ -271,7 +338,7 @@ impl Leaf {
         if self.large.is_empty() {
             return;
         }
-        let mut fresh = Self::default();
+        let mut fresh = Self { past: self.past.clone(), ..Self::default() };
         fresh.append(self);
         *self = fresh;
     }

@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use driftdb_env::sync::Mutex;
 use driftdb_env::{Disk, DiskLock, Env, File, FileKind, OpenHow};
 use driftdb_storage::{Commit, EngineOptions, Result, RetentionPolicy, StorageError};
 
-use crate::checkpoint::Maintenance;
+use crate::checkpoint::{Maintenance, OwnPages};
 use crate::engine::{BtreeEngine, Readers, State};
 use crate::facts::Facts;
 use crate::free::{FreePages, decode_pages};
 use crate::health::Health;
+use crate::history::catalogue::Catalogue;
+use crate::history::split::Pending;
 use crate::node::{Child, Node, PageRef};
 use crate::page::{MAX_PAGE_SIZE, MIN_PAGE_SIZE, PageKind};
 use crate::pager::Pager;
@@ -80,7 +83,8 @@ fn open_file(
     // nobody may rely on it before it is known to be on disk.
     pager.write_superblock(&superblock)?;
     pager.sync()?;
-    let (facts, facts_pages) = read_facts(&pager, superblock.facts)?;
+    let (mut facts, facts_pages) = read_facts(&pager, superblock.facts)?;
+    let (catalogue, catalogue_pages) = read_catalogue(&pager, superblock.catalogue, &mut facts)?;
     let (free, free_list_pages) = read_free_list(&pager, &superblock)?;
     let root = if superblock.root.is_none() {
         Root { child: Child::Memory(Arc::new(Node::empty(0))), level: 0 }
@@ -88,7 +92,10 @@ fn open_file(
         Root { child: Child::disk(superblock.root), level: superblock.root_level }
     };
     let facts = Arc::new(facts);
-    let maintenance = Maintenance::new(free, facts_pages, free_list_pages, Arc::clone(&facts));
+    let history_page_count = AtomicU64::new(catalogue.len() as u64);
+    let own =
+        OwnPages { facts: facts_pages, free_list: free_list_pages, catalogue: catalogue_pages };
+    let maintenance = Maintenance::new(free, own, Arc::clone(&facts), catalogue);
     let epoch = 1;
     let pin = Arc::new(Pin);
     let pins = vec![(epoch, Arc::downgrade(&pin))];
@@ -100,6 +107,7 @@ fn open_file(
         epoch,
         pin,
         let_go: LetGo::default(),
+        history: Pending::default(),
         dirty_bytes: 0,
         changed: false,
         view: None,
@@ -114,6 +122,8 @@ fn open_file(
         write_buffer_bytes: options.write_buffer_bytes,
         env: env.clone(),
         step_bytes: options.step_bytes,
+        compression: options.compression,
+        history_page_count,
         _lock: lock,
     })
 }
@@ -156,6 +166,7 @@ fn write_empty(env: &Env, path: &Path, options: &EngineOptions) -> Result<()> {
         root_level: 0,
         free_list: PageRef::default(),
         facts: PageRef::default(),
+        catalogue: PageRef::default(),
     };
     let second = Superblock { generation: 1, ..empty };
     file.set_len(0)?;
@@ -236,6 +247,21 @@ pub(crate) fn read_facts(pager: &Pager, at: PageRef) -> Result<(Facts, Vec<u64>)
     let facts = Facts::decode(&chain.payload)
         .ok_or_else(|| pager.damage(at.page, "malformed keyspace facts"))?;
     Ok((facts, chain.location.pages().collect()))
+}
+
+/// The catalogue of history, by which `facts` is completed.
+pub(crate) fn read_catalogue(
+    pager: &Pager,
+    at: PageRef,
+    facts: &mut Facts,
+) -> Result<(Catalogue, Vec<u64>)> {
+    if at.is_none() {
+        return Ok((Catalogue::default(), Vec::new()));
+    }
+    let chain = pager.read_chain(at, PageKind::Catalogue, u64::MAX)?;
+    let catalogue = Catalogue::decode(&chain.payload, facts)
+        .ok_or_else(|| pager.damage(at.page, "malformed catalogue of history"))?;
+    Ok((catalogue, chain.location.pages().collect()))
 }
 
 fn read_free_list(pager: &Pager, superblock: &Superblock) -> Result<(FreePages, Vec<u64>)> {

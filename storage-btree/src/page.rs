@@ -24,6 +24,8 @@ pub(crate) enum PageKind {
     Overflow,
     FreeList,
     Facts,
+    History,
+    Catalogue,
 }
 
 impl PageKind {
@@ -34,13 +36,15 @@ impl PageKind {
             Self::Overflow => 3,
             Self::FreeList => 4,
             Self::Facts => 5,
+            Self::History => 6,
+            Self::Catalogue => 7,
         }
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Leaf, Self::Branch, Self::Overflow, Self::FreeList, Self::Facts]
-            .into_iter()
-            .find(|kind| kind.byte() == byte)
+        let tree = [Self::Leaf, Self::Branch, Self::Overflow];
+        let around = [Self::FreeList, Self::Facts, Self::History, Self::Catalogue];
+        tree.into_iter().chain(around).find(|kind| kind.byte() == byte)
     }
 }
 

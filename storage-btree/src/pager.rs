@@ -10,6 +10,7 @@ use crate::cache::Cache;
 use crate::codec::{Layout, Overflow, decode_node};
 use crate::node::{Location, Node, PageRef};
 use crate::page::{self, HEADER, Header, PageKind};
+use crate::striped::Striped;
 use crate::superblock::{self, SUPERBLOCK, SUPERBLOCK_AREA, Superblock};
 
 /// Neighbouring pages are written together, up to this many bytes.
@@ -24,6 +25,11 @@ pub(crate) struct Counters {
     pub(crate) checkpoints: AtomicU64,
     /// Keys and values of the batches applied.
     pub(crate) user_bytes: AtomicU64,
+    pub(crate) versions_examined: Striped,
+    pub(crate) history_slices_read: AtomicU64,
+    pub(crate) history_slices_written: AtomicU64,
+    pub(crate) history_pages_written: AtomicU64,
+    pub(crate) history_pages_freed: AtomicU64,
 }
 
 /// The page file and its cache.
@@ -70,17 +76,21 @@ impl Pager {
 
     /// Reports each figure under its name.
     pub(crate) fn report(&self, out: &mut dyn FnMut(&'static str, u64)) {
-        let Counters { pages_written, bytes_written, bytes_read, checkpoints, user_bytes } =
-            &self.counters;
+        let counters = &self.counters;
         for (name, counter) in [
-            ("user_bytes_written", user_bytes),
-            ("checkpoints", checkpoints),
-            ("pages_written", pages_written),
-            ("bytes_written", bytes_written),
-            ("bytes_read", bytes_read),
+            ("user_bytes_written", &counters.user_bytes),
+            ("checkpoints", &counters.checkpoints),
+            ("pages_written", &counters.pages_written),
+            ("bytes_written", &counters.bytes_written),
+            ("bytes_read", &counters.bytes_read),
+            ("history_slices_read", &counters.history_slices_read),
+            ("history_slices_written", &counters.history_slices_written),
+            ("history_pages_written", &counters.history_pages_written),
+            ("history_pages_freed", &counters.history_pages_freed),
         ] {
             out(name, counter.load(Ordering::Relaxed));
         }
+        out("versions_examined", counters.versions_examined.sum());
         let (hits, misses, bytes) = self.cache.figures();
         out("cache_hits", hits);
         out("cache_misses", misses);
@@ -285,6 +295,10 @@ impl<'a> PageWriter<'a> {
         self.pager.page_size
     }
 
+    pub(crate) fn pager(&self) -> &'a Pager {
+        self.pager
+    }
+
     /// How many pages `payload_len` bytes take.
     pub(crate) fn pages_for(&self, payload_len: usize) -> usize {
         payload_len.div_ceil(self.pager.capacity()).max(1)
@@ -302,7 +316,11 @@ impl<'a> PageWriter<'a> {
         assert!(self.pages_for(payload.len()) <= pages.len());
         let layout = match kind {
             PageKind::Leaf | PageKind::Branch => Layout::Packed,
-            PageKind::Overflow | PageKind::FreeList | PageKind::Facts => Layout::Plain,
+            PageKind::Overflow
+            | PageKind::FreeList
+            | PageKind::Facts
+            | PageKind::History
+            | PageKind::Catalogue => Layout::Plain,
         };
         let generation = self.generation;
         if let &[page] = pages {

@@ -1,9 +1,11 @@
 //! A place in a tree: the path from the root to one version.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use driftdb_storage::Result;
 
+use crate::history::lens::{self, Lens};
 use crate::key::VersionKey;
 use crate::node::{Body, Child, Leaf, Node};
 use crate::pager::Pager;
@@ -15,6 +17,11 @@ use crate::tree::Root;
 pub(crate) struct Position {
     /// From the root to a leaf, each with the index taken; empty when off the tree.
     path: Vec<(Arc<Node>, usize)>,
+    /// Which entries of the leaf are shown: with a slice of history in its place, those that lie between
+    /// the keys of the leaf.
+    shown: Range<usize>,
+    /// How leaves are looked at; none shows them as they are.
+    lens: Option<Lens>,
 }
 
 /// The node that `child` leads to.
@@ -26,6 +33,37 @@ pub(crate) fn load(pager: &Pager, child: &Child, level: u8) -> Result<Arc<Node>>
 }
 
 impl Position {
+    /// A place off the tree, from where leaves are looked at through `lens`.
+    pub(crate) fn through(lens: Lens) -> Self {
+        Self { lens: Some(lens), ..Self::default() }
+    }
+
+    /// Ends the path with a leaf, or with what the lens makes of it.
+    fn enter(&mut self, pager: &Pager, mut node: Arc<Node>) -> Result<()> {
+        self.shown = 0..node.len();
+        if let Some(lens) = &self.lens
+            && !lens.shows_as_it_is(node.leaf())
+        {
+            let bound = |after: usize| {
+                self.path.iter().rev().find_map(|(node, index)| {
+                    let Body::Branch(branch) = &node.body else { return None };
+                    let at = index + after;
+                    let is_bound = 0 < at && at < branch.children.len();
+                    is_bound.then(|| branch.separator(at))
+                })
+            };
+            (node, self.shown) = lens.look(pager, node, (bound(0), bound(1)))?;
+        }
+        self.path.push((node, self.shown.start));
+        Ok(())
+    }
+
+    /// The first entry of the leaf at or above `key` that may be shown, perhaps just beyond the last.
+    fn place_of(&self, leaf: &Leaf, key: VersionKey<'_>) -> usize {
+        let place = leaf.entries.search(key).unwrap_or_else(|index| index);
+        place.clamp(self.shown.start, self.shown.end)
+    }
+
     /// The leaf and the entry it is on.
     pub(crate) fn get(&self) -> Option<(&Leaf, Slot<'_>)> {
         let (leaf, index) = self.leaf()?;
@@ -38,6 +76,12 @@ impl Position {
         let (node, index) = self.path.last()?;
         let Body::Leaf(leaf) = &node.body else { return None };
         Some((leaf, *index))
+    }
+
+    /// The last entry of the leaf that is shown. The position must be on one.
+    #[inline]
+    pub(crate) fn last_shown(&self) -> usize {
+        self.shown.end - 1
     }
 
     /// To another entry of the same leaf.
@@ -68,7 +112,7 @@ impl Position {
         root: &Root,
         key: VersionKey<'_>,
     ) -> Result<()> {
-        if let Some(index) = self.search_leaf(key).filter(|index| *index > 0) {
+        if let Some(index) = self.search_leaf(key).filter(|index| *index > self.shown.start) {
             self.set(index - 1);
             return Ok(());
         }
@@ -81,8 +125,7 @@ impl Position {
         self.path.clear();
         let node = load(pager, &root.child, root.level)?;
         self.descend(pager, node, false)?;
-        let len = self.path.last().map_or(0, |(node, _)| node.len());
-        self.settle_backward(pager, len)
+        self.settle_backward(pager, self.shown.end)
     }
 
     /// To the next version.
@@ -97,9 +140,13 @@ impl Position {
     fn search_leaf(&self, key: VersionKey<'_>) -> Option<usize> {
         let (node, _) = self.path.last()?;
         let Body::Leaf(leaf) = &node.body else { return None };
-        let last = leaf.entries.len().checked_sub(1)?;
-        let inside = leaf.entries.key(0) <= key && key <= leaf.entries.key(last);
-        inside.then(|| leaf.entries.search(key).unwrap_or_else(|index| index))
+        if self.shown.is_empty() {
+            return None;
+        }
+        let (first, last) =
+            (leaf.entries.key(self.shown.start), leaf.entries.key(self.last_shown()));
+        let inside = first <= key && key <= last;
+        inside.then(|| self.place_of(leaf, key))
     }
 
     /// To the leaf whose range holds `key`; gives the index of the first entry at or above it, which
@@ -108,17 +155,15 @@ impl Position {
         self.path.clear();
         let mut node = load(pager, &root.child, root.level)?;
         loop {
-            let (index, below) = match &node.body {
-                Body::Leaf(leaf) => {
-                    let index = leaf.entries.search(key).unwrap_or_else(|index| index);
-                    self.path.push((node, index));
-                    return Ok(index);
-                }
-                Body::Branch(branch) => {
-                    let index = branch.child_for(key);
-                    (index, load(pager, &branch.children[index], node.level - 1)?)
-                }
+            let Body::Branch(branch) = &node.body else {
+                self.enter(pager, node)?;
+                let (leaf, _) = self.leaf().expect("a leaf was just entered");
+                let index = self.place_of(leaf, key);
+                self.set(index);
+                return Ok(index);
             };
+            let index = branch.child_for(key);
+            let below = load(pager, &branch.children[index], node.level - 1)?;
             self.path.push((node, index));
             node = below;
         }
@@ -127,11 +172,10 @@ impl Position {
     /// Down from `node` along its first children, or its last ones.
     fn descend(&mut self, pager: &Pager, mut node: Arc<Node>, first: bool) -> Result<()> {
         loop {
-            let index = if first { 0 } else { node.len().saturating_sub(1) };
             let Body::Branch(branch) = &node.body else {
-                self.path.push((node, index));
-                return Ok(());
+                return self.enter(pager, node);
             };
+            let index = if first { 0 } else { branch.children.len() - 1 };
             let below = load(pager, &branch.children[index], node.level - 1)?;
             self.path.push((node, index));
             node = below;
@@ -141,30 +185,30 @@ impl Position {
     /// On to entry `index` of the present leaf, or to the first of the leaves after it.
     fn settle_forward(&mut self, pager: &Pager, mut index: usize) -> Result<()> {
         loop {
-            let Some((node, at)) = self.path.last_mut() else { return Ok(()) };
-            if index < node.len() {
+            let Some((_, at)) = self.path.last_mut() else { return Ok(()) };
+            if index < self.shown.end {
                 *at = index;
                 return Ok(());
             }
             if !self.step(pager, true)? {
                 return Ok(());
             }
-            index = 0;
+            index = self.shown.start;
         }
     }
 
     /// On to the entry before `index` of the present leaf, or to the last of the leaves before it.
     fn settle_backward(&mut self, pager: &Pager, mut index: usize) -> Result<()> {
         loop {
-            let Some((node, at)) = self.path.last_mut() else { return Ok(()) };
-            if index > 0 {
-                *at = index.min(node.len()) - 1;
+            let Some((_, at)) = self.path.last_mut() else { return Ok(()) };
+            if index > self.shown.start {
+                *at = index.min(self.shown.end) - 1;
                 return Ok(());
             }
             if !self.step(pager, false)? {
                 return Ok(());
             }
-            index = self.path.last().map_or(0, |(node, _)| node.len());
+            index = self.shown.end;
         }
     }
 
@@ -205,12 +249,12 @@ pub(crate) fn find<T>(
     };
     match &node.body {
         Body::Leaf(leaf) => {
-            let index = leaf.entries.search(key).unwrap_or_else(|index| index);
-            if index == leaf.entries.len() {
-                return Ok(None);
+            if leaf.past.reaches(key.ts())
+                && let Some(slice) = lens::covering(pager, &leaf.past, key.space, key.ts())?
+            {
+                return find_in(pager, slice.leaf(), key, found);
             }
-            let slot = leaf.entries.get(index);
-            if slot.key.same_key(&key) { found(leaf, slot).map(Some) } else { Ok(None) }
+            find_in(pager, leaf, key, found)
         }
         Body::Branch(branch) => {
             let index = branch.child_for(key);
@@ -226,4 +270,21 @@ pub(crate) fn find<T>(
             find(pager, &branch.children[next], level - 1, key, found)
         }
     }
+}
+
+fn find_in<T>(
+    pager: &Pager,
+    leaf: &Leaf,
+    key: VersionKey<'_>,
+    found: &mut impl FnMut(&Leaf, Slot<'_>) -> Result<T>,
+) -> Result<Option<T>> {
+    let index = leaf.entries.search(key).unwrap_or_else(|index| index);
+    if index == leaf.entries.len() {
+        return Ok(None);
+    }
+    let slot = leaf.entries.get(index);
+    // Leaves differ in the page that they lie in.
+    let hint = std::ptr::from_ref(leaf).addr() as u64 >> 7;
+    pager.counters.versions_examined.add(hint, 1);
+    if slot.key.same_key(&key) { found(leaf, slot).map(Some) } else { Ok(None) }
 }

@@ -16,8 +16,9 @@ use driftdb_storage::{
 };
 
 use crate::facts::Facts;
+use crate::history::lens;
 use crate::node::{Body, Leaf, PageRef};
-use crate::open::read_facts;
+use crate::open::{read_catalogue, read_facts};
 use crate::page::{self, Header, MAX_PAGE_SIZE, MIN_PAGE_SIZE, PageKind};
 use crate::pager::Pager;
 use crate::slotted::Tag;
@@ -55,18 +56,11 @@ pub(crate) fn salvage(
         };
     }
     sink.begin(commit)?;
-    let facts = match read_facts(&pager, superblock.facts) {
-        Ok((facts, _)) => facts,
-        Err(StorageError::Corruption(damage)) => {
-            sink.lost(damage);
-            sink.lost(lost_facts(pager.name()));
-            Facts::default()
-        }
-        Err(error) => return Err(error),
-    };
+    let facts = read_whole_facts(&pager, &superblock, sink)?;
     let mut walk = Walk {
         pager: &pager,
         keyspaces: facts.list(Timestamp::MAX),
+        facts,
         begun: None,
         done_pages: 0,
         used_pages: superblock.page_count.saturating_sub(superblock.free_count),
@@ -76,6 +70,32 @@ pub(crate) fn salvage(
         walk.node(superblock.root, superblock.root_level, &Bounds::default())?;
     }
     walk.keyspaces_before(None)
+}
+
+/// The facts, with how far back the catalogue says that history pages reach.
+fn read_whole_facts(
+    pager: &Pager,
+    superblock: &Superblock,
+    sink: &mut dyn SalvageSink,
+) -> Result<Facts> {
+    let mut facts = match read_facts(pager, superblock.facts) {
+        Ok((facts, _)) => facts,
+        Err(StorageError::Corruption(damage)) => {
+            sink.lost(damage);
+            sink.lost(lost_facts(pager.name()));
+            // The catalogue completes facts; alone it cannot be read.
+            return Ok(Facts::default());
+        }
+        Err(error) => return Err(error),
+    };
+    let mut completed = facts.clone();
+    match read_catalogue(pager, superblock.catalogue, &mut completed) {
+        Ok(_) => facts = completed,
+        // Eras of pages that were freed are then told as lost below.
+        Err(StorageError::Corruption(damage)) => sink.lost(damage),
+        Err(error) => return Err(error),
+    }
+    Ok(facts)
 }
 
 fn lost_facts(name: &str) -> Damage {
@@ -146,6 +166,7 @@ fn guess_superblock(file: &dyn File, name: &str, sink: &mut dyn SalvageSink) -> 
         root_level: root.map_or(0, |(_, header)| header.level),
         free_list: PageRef::default(),
         facts: newest(&[PageKind::Facts]).map_or_else(PageRef::default, |(at, _)| at),
+        catalogue: newest(&[PageKind::Catalogue]).map_or_else(PageRef::default, |(at, _)| at),
     })
 }
 
@@ -193,6 +214,8 @@ struct Walk<'a> {
     pager: &'a Pager,
     /// Those that the facts name.
     keyspaces: Vec<Keyspace>,
+    /// Says which history is dead.
+    facts: Facts,
     /// The keyspace that the sink was told last.
     begun: Option<KeyspaceId>,
     done_pages: u64,
@@ -214,7 +237,14 @@ impl Walk<'_> {
         let page_size = self.pager.page_size as u64;
         self.sink.progress(self.done_pages * page_size, self.used_pages * page_size);
         match &node.body {
-            Body::Leaf(leaf) => self.leaf(leaf),
+            Body::Leaf(leaf) if leaf.past.is_empty() => self.leaf(leaf),
+            Body::Leaf(leaf) => {
+                let mut damaged = Vec::new();
+                let whole =
+                    lens::whole(self.pager, leaf, &self.facts, bounds.range(), &mut damaged)?;
+                damaged.into_iter().for_each(|error| self.tell(bounds.name_keys(error), bounds));
+                self.leaf(&whole)
+            }
             Body::Branch(branch) => {
                 for (index, child) in branch.children.iter().enumerate() {
                     if let crate::node::Child::Disk(child) = child {

@@ -5,11 +5,13 @@
 //! show. Versions that are not shown are passed by a seek, not one by one.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use driftdb_storage::{
     Cursor, Entry, KeyRange, KeyspaceId, Result, ScanSpec, StorageError, Timestamp, Visible,
 };
 
+use crate::history::lens::{Lens, Times};
 use crate::key::VersionKey;
 use crate::position::Position;
 use crate::slotted::Tag;
@@ -34,6 +36,15 @@ pub struct BtreeCursor<'a> {
     key: Vec<u8>,
     /// The value of the current entry, if it is on overflow pages.
     value: Vec<u8>,
+    /// How many versions it looked at; counted with all others at its end.
+    examined: u64,
+}
+
+impl Drop for BtreeCursor<'_> {
+    fn drop(&mut self) {
+        let hint = std::ptr::from_ref(self).addr() as u64 >> 7;
+        self.view.pager.counters.versions_examined.add(hint, self.examined);
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -76,10 +87,12 @@ fn borrow(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
 
 impl<'a> BtreeCursor<'a> {
     pub(crate) fn new(view: &'a View, space: KeyspaceId, spec: &ScanSpec<'_>) -> Self {
-        let (after, up_to, newest_only) = match spec.visible {
-            Visible::AsOf(ts) => (None, ts, true),
-            Visible::Between { after, up_to } => (Some(after), up_to, false),
-            Visible::All => (None, Timestamp::MAX, false),
+        let (after, up_to, newest_only, times) = match spec.visible {
+            Visible::AsOf(ts) => (None, ts, true, Times::AsOf(ts.min(view.at.ts))),
+            Visible::Between { after, up_to } => {
+                (Some(after), up_to, false, Times::Between(after, up_to))
+            }
+            Visible::All => (None, Timestamp::MAX, false, Times::All(Arc::clone(&view.facts))),
         };
         Self {
             view,
@@ -90,10 +103,11 @@ impl<'a> BtreeCursor<'a> {
             up_to: up_to.min(view.at.ts),
             after,
             newest_only,
-            position: Position::default(),
+            position: Position::through(Lens { space: space.0, times }),
             state: State::Before(None),
             key: Vec::new(),
             value: Vec::new(),
+            examined: 0,
         }
     }
 
@@ -141,7 +155,7 @@ impl<'a> BtreeCursor<'a> {
     /// Reads the value of the entry that the cursor is now on, if it is elsewhere.
     fn fetch(&mut self) -> Result<bool> {
         if let Some((leaf, slot)) = self.position.get()
-            && slot.tag == Tag::Overflow
+            && matches!(slot.tag, Tag::Overflow | Tag::Borrowed)
         {
             self.value.clear();
             copy_value(&self.view.pager, leaf, slot, &mut self.value)?;
@@ -184,7 +198,8 @@ impl<'a> BtreeCursor<'a> {
     fn step_in_leaf(&mut self) -> Stepped {
         let Some((leaf, mut index)) = self.position.leaf() else { return Stepped::End };
         let entries = &leaf.entries;
-        let last = (index + MAX_PASSED).min(entries.len() - 1);
+        let first = index;
+        let last = (index + MAX_PASSED).min(self.position.last_shown());
         let mut is_done = true;
         let mut stepped = None;
         while index < last {
@@ -203,6 +218,7 @@ impl<'a> BtreeCursor<'a> {
                 break;
             }
         }
+        self.examined += (index - first) as u64;
         self.position.set(index);
         stepped.unwrap_or(if is_done { Stepped::Leave } else { Stepped::TooNew })
     }
@@ -278,6 +294,7 @@ impl<'a> BtreeCursor<'a> {
 
     fn settle_forward(&mut self) -> Result<Settled> {
         let Some((_, slot)) = self.position.get() else { return Ok(Settled::End) };
+        self.examined += 1;
         let key = slot.key;
         if !self.is_inside(key) {
             return Ok(Settled::End);
@@ -300,6 +317,7 @@ impl<'a> BtreeCursor<'a> {
     /// The position is on the oldest version of a key.
     fn settle_backward(&mut self) -> Result<Settled> {
         let Some((_, slot)) = self.position.get() else { return Ok(Settled::End) };
+        self.examined += 1;
         let key = slot.key;
         if key.space != self.space.0 || self.range().is_before_start(key.key) {
             return Ok(Settled::End);
@@ -346,7 +364,7 @@ impl Cursor for BtreeCursor<'_> {
         let value = match slot.tag {
             Tag::Inline => Some(slot.value),
             Tag::Pending => Some(&leaf.pending(slot.value).bytes[..]),
-            Tag::Overflow => Some(&self.value[..]),
+            Tag::Overflow | Tag::Borrowed => Some(&self.value[..]),
             Tag::Tombstone | Tag::Child => None,
         };
         Entry { key: slot.key.key, ts: slot.key.ts(), value }

@@ -43,6 +43,8 @@ pub(crate) enum Tag {
     Pending,
     /// The reference of a child page; only in branches, and only on disk.
     Child,
+    /// As [`Tag::Overflow`], but something else owns the chain; only in slices of history.
+    Borrowed,
 }
 
 impl Tag {
@@ -53,6 +55,7 @@ impl Tag {
             2 => Self::Overflow,
             3 => Self::Pending,
             4 => Self::Child,
+            5 => Self::Borrowed,
             _ => return None,
         })
     }
@@ -64,6 +67,7 @@ impl Tag {
             Self::Overflow => 2,
             Self::Pending => 3,
             Self::Child => 4,
+            Self::Borrowed => 5,
         }
     }
 }

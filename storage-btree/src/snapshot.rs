@@ -52,7 +52,7 @@ pub(crate) fn copy_value(
     match slot.tag {
         Tag::Inline => out.extend_from_slice(slot.value),
         Tag::Pending => out.extend_from_slice(&leaf.pending(slot.value).bytes),
-        Tag::Overflow => {
+        Tag::Overflow | Tag::Borrowed => {
             let chain = pager.read_overflow(Overflow::decode(slot.value))?;
             out.extend_from_slice(&chain.payload);
         }

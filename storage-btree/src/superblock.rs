@@ -30,7 +30,7 @@ pub(crate) const FILE_NAME: &str = "pages.db";
 /// The format that this program writes.
 pub(crate) const FORMAT_VERSION: u32 = 2;
 
-/// The oldest format that it reads.
+/// The oldest format that it reads: no history, and zeroes in place of the catalogue.
 const OLDEST_VERSION: u32 = 1;
 
 const MAGIC: &[u8; 8] = b"DriftDBp";
@@ -59,6 +59,8 @@ pub(crate) struct Superblock {
     pub(crate) free_list: PageRef,
     /// Keyspaces and floors of history, or none.
     pub(crate) facts: PageRef,
+    /// The catalogue of history pages, or none.
+    pub(crate) catalogue: PageRef,
 }
 
 impl Superblock {
@@ -80,7 +82,9 @@ impl Superblock {
         out[64..72].copy_from_slice(&self.commit.ts.0.to_le_bytes());
         out[72..80].copy_from_slice(&self.page_count.to_le_bytes());
         out[80..88].copy_from_slice(&self.free_count.to_le_bytes());
-        for (index, at) in [self.root, self.free_list, self.facts].into_iter().enumerate() {
+        for (index, at) in
+            [self.root, self.free_list, self.facts, self.catalogue].into_iter().enumerate()
+        {
             let start = 88 + index * 12;
             out[start..start + 8].copy_from_slice(&at.page.to_le_bytes());
             out[start + 8..start + 12].copy_from_slice(&at.crc.to_le_bytes());
@@ -133,6 +137,7 @@ impl Superblock {
             root_level: u8::try_from(u32_at(bytes, 44)).map_err(|_| damage("tree too high"))?,
             free_list: at(100),
             facts: at(112),
+            catalogue: at(124),
         };
         superblock.check(slot).map_err(damage)?;
         Ok(superblock)
@@ -152,7 +157,8 @@ impl Superblock {
             return Err("page count out of bounds");
         }
         let within = |at: PageRef| at.page <= self.page_count;
-        if !within(self.root) || !within(self.free_list) || !within(self.facts) {
+        let roots = [self.root, self.free_list, self.facts, self.catalogue];
+        if !roots.into_iter().all(within) {
             return Err("root page out of bounds");
         }
         Ok(())
@@ -176,6 +182,7 @@ mod tests {
             root_level: 1,
             free_list: PageRef { page: 5, crc: 6 },
             facts: PageRef::default(),
+            catalogue: PageRef { page: 7, crc: 8 },
         }
     }
 

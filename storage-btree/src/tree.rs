@@ -4,7 +4,12 @@
 
 use std::sync::Arc;
 
+use driftdb_storage::KeyspaceId;
+
 use crate::codec::Overflow;
+use crate::facts::Facts;
+use crate::history::Era;
+use crate::history::split::Pending;
 use crate::key::{OwnedKey, VersionKey};
 use crate::node::{Body, Branch, Child, Large, Leaf, Node, PageRef};
 use crate::pager::Pager;
@@ -82,6 +87,10 @@ pub(crate) struct Writer<'a> {
     /// Nodes born in this epoch, and not shared, change in place.
     pub(crate) epoch: u64,
     pub(crate) let_go: &'a mut LetGo,
+    /// Says which history is dead.
+    pub(crate) facts: &'a Facts,
+    /// Slices of history that no checkpoint has captured.
+    pub(crate) history: &'a mut Pending,
     /// Bytes of nodes that no checkpoint has captured.
     pub(crate) dirty_bytes: &'a mut usize,
 }
@@ -215,14 +224,22 @@ impl Writer<'_> {
         if leaf.payload_size() <= self.pager.capacity() || len < 2 {
             return None;
         }
+        self.shed(leaf);
+        let moved_bytes = self.history.split(leaf, self.pager.capacity());
+        *self.dirty_bytes += moved_bytes;
+        let len = leaf.entries.len();
+        if leaf.payload_size() <= self.pager.capacity() || len < 2 {
+            return None;
+        }
         // Keys that only ever grow would leave every leaf half full.
         // And a key that comes first may have little in common with the rest: alone, it cannot make
         // their pages longer.
         let shorter = index == 0 && leaf.payload_size() > self.pager.capacity() * 3 / 2;
         let middle = match index {
+            _ if moved_bytes > 0 => middle_between_keys(leaf),
             _ if index == len - 1 => index,
             0 if shorter => 1,
-            _ => leaf.entries.middle(),
+            _ => middle_between_keys(leaf),
         };
         let separator = leaf.entries.key(middle).separator_from(leaf.entries.key(middle - 1));
         Some((separator, Body::Leaf(leaf.split_off(middle))))
@@ -265,6 +282,7 @@ impl Writer<'_> {
                     self.let_go.pages.extend(chain);
                 }
                 self.let_go.large.extend(leaf.remove(index));
+                self.shed(leaf);
                 Ok(())
             }
             Body::Branch(branch) => {
@@ -278,7 +296,7 @@ impl Writer<'_> {
     /// Removes the child at `index` if it is empty, or merges it with a neighbour if both are small.
     fn rebalance(&mut self, branch: &mut Branch, level: u8, index: usize) -> Result<()> {
         let Child::Memory(child) = &branch.children[index] else { return Ok(()) };
-        if child.len() == 0 {
+        if child.is_disposable() {
             branch.remove(index);
             return Ok(());
         }
@@ -290,9 +308,11 @@ impl Writer<'_> {
         // Everything that may fail comes before the first change.
         let left_size = self.look(&branch.children[left], level)?.payload_size();
         let right = self.look(&branch.children[left + 1], level)?;
-        if left_size + right.payload_size() > small * 3 {
+        let left_node = self.look(&branch.children[left], level)?;
+        if left_size + right.payload_size() > small * 3 || !left_node.has_past_of(&right) {
             return Ok(());
         }
+        drop(left_node);
         let separator = branch.separator(left + 1).to_owned();
         let owned = self.own(&mut branch.children[left], level)?;
         match (&mut owned.body, &right.body) {
@@ -307,6 +327,13 @@ impl Writer<'_> {
             self.let_go.node(&right);
         }
         Ok(())
+    }
+
+    /// Drops what is dead from the list of a leaf that changes anyway.
+    fn shed(&self, leaf: &mut Leaf) {
+        let facts = self.facts;
+        let dead = |era: &Era| facts.is_dead(KeyspaceId(era.space), era.low, era.high);
+        leaf.past.shed(dead);
     }
 
     fn look(&self, child: &Child, level: u8) -> Result<Arc<Node>> {
@@ -359,5 +386,19 @@ impl Writer<'_> {
                 }
             }
         }
+    }
+}
+
+/// Where to split a leaf by key: at the first version of a key, as near to the middle as can be, so
+/// that the versions of a key stay together for the next split by time.
+fn middle_between_keys(leaf: &Leaf) -> usize {
+    let middle = leaf.entries.middle();
+    let begins = |&index: &usize| !leaf.entries.key(index - 1).same_key(&leaf.entries.key(index));
+    let (before, after) =
+        ((1..=middle).rev().find(begins), (middle..leaf.entries.len()).find(begins));
+    match (before, after) {
+        (Some(before), Some(after)) if middle - before > after - middle => after,
+        (Some(index), _) | (None, Some(index)) => index,
+        (None, None) => middle,
     }
 }

@@ -7,6 +7,9 @@ use driftdb_storage::{Damage, KeyspaceId, Result, StorageError, VerifyDepth, Ver
 
 use crate::codec::Overflow;
 use crate::engine::BtreeEngine;
+use crate::facts::Facts;
+use crate::history::SliceRef;
+use crate::history::lens::KeyRange;
 use crate::key::{OwnedKey, VersionKey};
 use crate::node::{Body, Branch, Child, Leaf, PageRef};
 use crate::open::read_free_pages;
@@ -15,9 +18,14 @@ use crate::pager::Pager;
 use crate::slotted::Tag;
 use crate::superblock::{self, Superblock};
 
+mod history;
+
+use history::{FoundSlice, Lost};
+
 /// Checks the superblocks, then all that the durable one reaches, then that every page is either
 /// reached or free.
-/// At depth `Structure` leaves and overflow chains are not read; at `Checksums` what leaves hold is not
+///
+/// At depth `Structure` leaves, pages of history and overflow chains are not read; at `Checksums` what leaves hold is not
 /// compared with what leads to them.
 pub(crate) fn verify(
     engine: &BtreeEngine,
@@ -39,13 +47,19 @@ pub(crate) fn verify(
         depth,
         done_pages: 0,
         used_pages: superblock.page_count - superblock.free_count,
+        facts: Facts::default(),
+        slices: BTreeMap::new(),
+        lost: BTreeMap::new(),
+        has_catalogue: false,
         report,
     };
     check.superblocks(&superblock, copies)?;
     check.facts(&superblock)?;
+    check.history(&superblock)?;
     if !superblock.root.is_none() {
         check.node(superblock.root, superblock.root_level, &Bounds::default())?;
     }
+    check.report_lost();
     check.free_list(&superblock)?;
     check.nothing_leaked(&superblock);
     Ok(())
@@ -72,6 +86,11 @@ impl Bounds {
     /// Those of a single version.
     pub(crate) fn around(key: VersionKey<'_>) -> Self {
         Self { low: Some(key.to_owned()), high: Some(key.to_owned()) }
+    }
+
+    /// The same, borrowed.
+    pub(crate) fn range(&self) -> KeyRange<'_> {
+        (self.low.as_ref().map(OwnedKey::borrow), self.high.as_ref().map(OwnedKey::borrow))
     }
 
     /// Those of the child at `index`, inside of these.
@@ -108,6 +127,13 @@ struct Check<'a> {
     depth: VerifyDepth,
     done_pages: u64,
     used_pages: u64,
+    facts: Facts,
+    /// Every slice of history.
+    slices: BTreeMap<SliceRef, FoundSlice>,
+    /// Damaged pages of history.
+    lost: BTreeMap<u64, Lost>,
+    /// Whether all of `slices` could be found.
+    has_catalogue: bool,
     report: &'a mut dyn VerifyReport,
 }
 
@@ -163,8 +189,9 @@ impl Check<'_> {
         let chain = self.pager.read_chain(superblock.facts, PageKind::Facts, u64::MAX);
         if let ControlFlow::Continue(chain) = self.whole(chain)? {
             chain.location.pages().for_each(|page| self.claim(page, Use::Reached));
-            if crate::facts::Facts::decode(&chain.payload).is_none() {
-                self.damage(superblock.facts.page, "malformed keyspace facts");
+            match Facts::decode(&chain.payload) {
+                Some(facts) => self.facts = facts,
+                None => self.damage(superblock.facts.page, "malformed keyspace facts"),
             }
         }
         Ok(())
@@ -178,16 +205,22 @@ impl Check<'_> {
         let ControlFlow::Continue(node) = self.whole(node)? else { return Ok(()) };
         let location = node.location.get().expect("a node that was read has a location");
         location.pages().for_each(|page| self.claim(page, Use::Reached));
-        self.done_pages = self.used_pages.min(self.done_pages + 1);
-        let page_size = self.pager.page_size as u64;
-        self.report.progress(self.done_pages * page_size, self.used_pages * page_size);
+        self.progress();
         match &node.body {
             Body::Leaf(leaf) => self.leaf(at, leaf, bounds),
             Body::Branch(branch) => self.branch(at, branch, level, bounds),
         }
     }
 
+    /// Tells that one more page is done.
+    fn progress(&mut self) {
+        self.done_pages = self.used_pages.min(self.done_pages + 1);
+        let page_size = self.pager.page_size as u64;
+        self.report.progress(self.done_pages * page_size, self.used_pages * page_size);
+    }
+
     fn leaf(&mut self, at: PageRef, leaf: &Leaf, bounds: &Bounds) -> Result<()> {
+        self.past(at, &leaf.past, bounds);
         for slot in leaf.entries.iter() {
             let is_compared = self.depth == VerifyDepth::Full;
             let below = bounds.low.as_ref().is_some_and(|low| slot.key < low.borrow());

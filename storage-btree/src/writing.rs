@@ -1,15 +1,19 @@
 //! A picture of the tree on its way to disk.
 //!
 //! Dirty nodes are written children first, since a branch holds the checksums of its children's pages.
-//! The walk keeps its path in [`Progress`], so that it may stop after any node and go on later.
+//! History comes before them, since leaves name the pages of its slices. Both keep in [`Progress`] how far
+//! they are, so that they may stop after any node or slice and go on later.
 
 use std::sync::Arc;
 
-use driftdb_storage::Result;
+use driftdb_env::HashMap;
+use driftdb_storage::{Compression, Result};
 
 use crate::codec::{Overflow, encode_branch, encode_leaf};
 use crate::facts::Facts;
 use crate::free::{FreePages, encode_pages};
+use crate::history::catalogue::Catalogue;
+use crate::history::pack::Packing;
 use crate::node::{Body, Branch, Child, Large, Leaf, Location, Node, PageRef};
 use crate::page::PageKind;
 use crate::pager::{PageWriter, Pager};
@@ -23,7 +27,15 @@ pub(crate) struct Progress {
     path: Vec<Frame>,
     /// Every page taken, to give back if the checkpoint fails.
     pub(crate) allocated: Vec<u64>,
+    pub(crate) packing: Packing,
     pub(crate) written: Written,
+}
+
+impl Progress {
+    /// Nothing is written yet, `packing` comes first.
+    pub(crate) fn new(packing: Packing) -> Self {
+        Self { packing, ..Self::default() }
+    }
 }
 
 /// A dirty branch, and where those of its children lie that are done.
@@ -37,31 +49,50 @@ struct Frame {
 #[derive(Debug, Default)]
 pub(crate) struct Written {
     pub(crate) nodes: Vec<(Arc<Node>, Location)>,
-    pub(crate) large: Vec<(Arc<Large>, Location)>,
+    /// By address: a leaf and slices of its history may share one.
+    pub(crate) large: HashMap<usize, WrittenLarge>,
     /// The nodes as the cache may keep them: without references to other nodes.
     pub(crate) clean: Vec<(PageRef, Arc<Node>)>,
     pub(crate) facts_pages: Option<Vec<u64>>,
     pub(crate) free_list_pages: Vec<u64>,
+    /// The catalogue of history, if it is another one now, and its pages.
+    pub(crate) catalogue: Option<(Catalogue, Vec<u64>)>,
+}
+
+/// A large value that was written.
+#[derive(Debug)]
+pub(crate) struct WrittenLarge {
+    pub(crate) large: Arc<Large>,
+    pub(crate) location: Location,
+    /// Whether a leaf or a slice will free it. A copy in an older slice may outlive its owner, when the
+    /// version is promised to nobody any more but the slice is not dead.
+    pub(crate) is_owned: bool,
 }
 
 /// The one who writes a picture.
 pub(crate) struct Writing<'a> {
-    pages: PageWriter<'a>,
+    pub(crate) pages: PageWriter<'a>,
     /// The payload of the node being written.
     payload: Vec<u8>,
+    /// The facts of the picture.
+    pub(crate) facts: &'a Facts,
+    /// How history is compressed.
+    pub(crate) compression: Compression,
     free: &'a mut FreePages,
-    progress: &'a mut Progress,
+    pub(crate) progress: &'a mut Progress,
 }
 
 impl<'a> Writing<'a> {
     pub(crate) fn new(
         pager: &'a Pager,
         generation: u64,
+        facts: &'a Facts,
+        compression: Compression,
         free: &'a mut FreePages,
         progress: &'a mut Progress,
     ) -> Self {
         let pages = PageWriter::new(pager, generation);
-        Self { pages, payload: Vec::new(), free, progress }
+        Self { pages, payload: Vec::new(), facts, compression, free, progress }
     }
 
     /// Writes about `bytes` of dirty nodes; gives the root's place once all are written.
@@ -113,8 +144,9 @@ impl<'a> Writing<'a> {
         let location = self.leaf(leaf)?;
         let swip = Swip::new(location.at);
         if leaf.large.is_empty() {
-            swip.note(&node);
-            self.progress.written.clean.push((location.at, Arc::clone(&node)));
+            let clean = self.clean_leaf(leaf, &node, &location);
+            swip.note(&clean);
+            self.progress.written.clean.push((location.at, clean));
         }
         self.progress.written.nodes.push((node, location));
         Ok(Some(swip))
@@ -143,7 +175,7 @@ impl<'a> Writing<'a> {
         pages
     }
 
-    fn chain(&mut self, kind: PageKind, level: u8, payload: &[u8]) -> Result<Location> {
+    pub(crate) fn chain(&mut self, kind: PageKind, level: u8, payload: &[u8]) -> Result<Location> {
         let pages = self.allocate(self.pages.pages_for(payload.len()));
         self.pages.write_chain(kind, level, payload, &pages)
     }
@@ -151,25 +183,46 @@ impl<'a> Writing<'a> {
     fn leaf(&mut self, leaf: &Leaf) -> Result<Location> {
         let mut overflows = Vec::with_capacity(leaf.large.len());
         for large in &leaf.large {
-            let len = large.bytes.len() as u64;
-            let at = match large.location.get() {
-                Some(location) => location.at,
-                None => {
-                    let location = self.chain(PageKind::Overflow, 0, &large.bytes)?;
-                    let at = location.at;
-                    self.progress.written.large.push((Arc::clone(large), location));
-                    at
-                }
-            };
-            overflows.push(Overflow { at, len });
+            overflows.push(self.large(large, true)?);
         }
         let overflow = |reference: &[u8]| overflows[Leaf::pending_index(reference)];
+        let packed = &self.progress.packing.packed;
         let mut payload = std::mem::take(&mut self.payload);
         payload.clear();
-        encode_leaf(leaf, overflow, &mut payload);
+        encode_leaf(leaf, overflow, |era| packed.place(era), &mut payload);
         let location = self.chain(PageKind::Leaf, 0, &payload);
         self.payload = payload;
         location
+    }
+
+    /// A written leaf as the cache may keep it: not with slices of history in memory.
+    fn clean_leaf(&self, leaf: &Leaf, node: &Arc<Node>, location: &Location) -> Arc<Node> {
+        if leaf.past.eras().iter().all(|era| era.on_disk().is_some()) {
+            return Arc::clone(node);
+        }
+        let past = self.progress.packing.packed.placed(&leaf.past);
+        let (entries, large) = (leaf.entries.copy(), Vec::new());
+        let clean = Node::new(node.born, 0, Body::Leaf(Leaf { entries, large, past }));
+        clean.location.get_or_init(|| location.clone());
+        Arc::new(clean)
+    }
+
+    /// The chain of a large value, written now if it is not on disk. `is_owner` if who asks will free it.
+    pub(crate) fn large(&mut self, large: &Arc<Large>, is_owner: bool) -> Result<Overflow> {
+        let len = large.bytes.len() as u64;
+        if let Some(location) = large.location.get() {
+            return Ok(Overflow { at: location.at, len });
+        }
+        let address = Arc::as_ptr(large).addr();
+        if let Some(written) = self.progress.written.large.get_mut(&address) {
+            written.is_owned |= is_owner;
+            return Ok(Overflow { at: written.location.at, len });
+        }
+        let location = self.chain(PageKind::Overflow, 0, &large.bytes)?;
+        let at = location.at;
+        let written = WrittenLarge { large: Arc::clone(large), location, is_owned: is_owner };
+        self.progress.written.large.insert(address, written);
+        Ok(Overflow { at, len })
     }
 
     fn branch(&mut self, branch: &Branch, node: &Arc<Node>, done: Vec<Swip>) -> Result<Swip> {

@@ -2,6 +2,7 @@
 
 mod files;
 mod format;
+mod history;
 mod limits;
 mod model;
 mod planted;

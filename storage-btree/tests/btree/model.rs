@@ -63,12 +63,16 @@ impl World {
     }
 
     pub(crate) fn seeded(seed: u64) -> Self {
+        Self::with(seed, EngineOptions::tiny())
+    }
+
+    pub(crate) fn with(seed: u64, options: EngineOptions) -> Self {
         let disk = SimDisk::new(seed);
         let env = sim_env(&disk, seed);
         let mut world = Self {
             disk,
             env,
-            options: EngineOptions::tiny(),
+            options,
             engine: None,
             log: Vec::new(),
             versions: Versions::new(),
