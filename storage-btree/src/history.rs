@@ -35,6 +35,7 @@ use driftdb_storage::Timestamp;
 
 use crate::node::PageRef;
 use crate::page::{u32_at, u64_at};
+use crate::swip::Seen;
 
 pub(crate) mod catalogue;
 pub(crate) mod lens;
@@ -63,9 +64,16 @@ impl SliceRef {
 /// A way to a slice.
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
-    Disk(SliceRef),
+    Disk(SliceRef, Seen),
     /// Not written when the reference was made.
     Memory(Arc<Slice>),
+}
+
+impl Place {
+    /// A way to a slice that was written.
+    pub(crate) fn on_disk(at: SliceRef) -> Self {
+        Self::Disk(at, Seen::default())
+    }
 }
 
 /// A stretch of time of one keyspace, and the slice that covers it.
@@ -88,7 +96,7 @@ impl Era {
     /// Where the slice is, if it is on disk.
     pub(crate) fn on_disk(&self) -> Option<SliceRef> {
         match &self.place {
-            Place::Disk(at) => Some(*at),
+            Place::Disk(at, _) => Some(*at),
             Place::Memory(slice) => slice.location.get().copied(),
         }
     }
@@ -117,8 +125,8 @@ impl Era {
             slot: u16::from_le_bytes([bytes[33], bytes[34]]),
         };
         let (low, high) = (Timestamp(u64_at(bytes, 5)), Timestamp(u64_at(bytes, 13)));
-        let era =
-            Self { space: u32_at(bytes, 0), level: bytes[4], low, high, place: Place::Disk(at) };
+        let place = Place::on_disk(at);
+        let era = Self { space: u32_at(bytes, 0), level: bytes[4], low, high, place };
         (low < high && !at.page.is_none() && at.page.page < 1 << 48).then_some(era)
     }
 }
@@ -145,6 +153,11 @@ impl Past {
         self.eras.is_none()
     }
 
+    /// Whether no other leaf, nor another copy of this one, has the same list.
+    pub(crate) fn is_unshared(&self) -> bool {
+        self.eras.as_ref().is_some_and(|eras| Arc::strong_count(eras) == 1)
+    }
+
     /// Whether some era may cover `ts`.
     #[inline]
     pub(crate) fn reaches(&self, ts: Timestamp) -> bool {
@@ -153,14 +166,16 @@ impl Past {
 
     /// The era of `space` that `ts` lies in.
     pub(crate) fn covering(&self, space: u32, ts: Timestamp) -> Option<&Era> {
-        let covers = |era: &&Era| era.space == space && era.low <= ts && ts < era.high;
-        self.eras().iter().rev().find(covers)
+        let after = self.eras().partition_point(|era| (era.space, era.low) <= (space, ts));
+        let last = &self.eras()[after.checked_sub(1)?];
+        (last.space == space && ts < last.high).then_some(last)
     }
 
     /// When the newest era of `space` ends: where the next one begins.
     pub(crate) fn end_of(&self, space: u32) -> Timestamp {
-        let newest = self.eras().iter().rev().find(|era| era.space == space);
-        newest.map_or(Timestamp::MIN, |era| era.high)
+        let after = self.eras().partition_point(|era| era.space <= space);
+        let newest = after.checked_sub(1).map(|last| &self.eras()[last]);
+        newest.filter(|era| era.space == space).map_or(Timestamp::MIN, |era| era.high)
     }
 
     /// Whether both lead to the same slices.
@@ -179,7 +194,10 @@ impl Past {
         eras.retain(|era| !dead(era));
         for era in &mut eras {
             if let Some(at) = era.on_disk() {
-                era.place = Place::Disk(at);
+                // One that is on disk already may have been seen in memory.
+                if let Place::Memory(_) = era.place {
+                    era.place = Place::on_disk(at);
+                }
             }
         }
         *self = Self::new(eras);
@@ -225,7 +243,7 @@ mod tests {
 
     fn era(space: u32, low: u64, high: u64) -> Era {
         let page = PageRef { page: high, crc: 7 };
-        let place = Place::Disk(SliceRef { page, slot: 3 });
+        let place = Place::on_disk(SliceRef { page, slot: 3 });
         Era { space, level: 0, low: Timestamp(low), high: Timestamp(high), place }
     }
 

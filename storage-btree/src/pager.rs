@@ -26,7 +26,7 @@ pub(crate) struct Counters {
     /// Keys and values of the batches applied.
     pub(crate) user_bytes: AtomicU64,
     pub(crate) versions_examined: Striped,
-    pub(crate) history_slices_read: AtomicU64,
+    pub(crate) history_slices_read: Striped,
     pub(crate) history_slices_written: AtomicU64,
     pub(crate) history_pages_written: AtomicU64,
     pub(crate) history_pages_freed: AtomicU64,
@@ -83,7 +83,6 @@ impl Pager {
             ("pages_written", &counters.pages_written),
             ("bytes_written", &counters.bytes_written),
             ("bytes_read", &counters.bytes_read),
-            ("history_slices_read", &counters.history_slices_read),
             ("history_slices_written", &counters.history_slices_written),
             ("history_pages_written", &counters.history_pages_written),
             ("history_pages_freed", &counters.history_pages_freed),
@@ -91,6 +90,7 @@ impl Pager {
             out(name, counter.load(Ordering::Relaxed));
         }
         out("versions_examined", counters.versions_examined.sum());
+        out("history_slices_read", counters.history_slices_read.sum());
         let (hits, misses, bytes) = self.cache.figures();
         out("cache_hits", hits);
         out("cache_misses", misses);

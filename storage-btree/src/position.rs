@@ -65,6 +65,7 @@ impl Position {
     }
 
     /// The leaf and the entry it is on.
+    #[inline]
     pub(crate) fn get(&self) -> Option<(&Leaf, Slot<'_>)> {
         let (leaf, index) = self.leaf()?;
         Some((leaf, leaf.entries.get(index)))

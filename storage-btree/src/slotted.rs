@@ -19,6 +19,7 @@
 //! * The range of ages holds the age of every entry, 0 aside; it too may be wider than it must.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use crate::key::VersionKey;
 use crate::packed;
@@ -341,6 +342,22 @@ impl Slotted {
     /// The entries in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Slot<'_>> {
         (0..self.len()).map(|index| self.get(index))
+    }
+
+    /// The ranges of entries that are of one keyspace each.
+    pub(crate) fn spaces(&self) -> Vec<Range<usize>> {
+        let mut spaces = Vec::new();
+        let mut from = 0;
+        while from < self.len() {
+            let space = self.key(from).space;
+            let one = self.stem.space().is_some();
+            let is_other = |index: &usize| self.key(*index).space != space;
+            let to = if one { None } else { (from..self.len()).find(is_other) };
+            let to = to.unwrap_or(self.len());
+            spaces.push(from..to);
+            from = to;
+        }
+        spaces
     }
 
     /// The first index such that the entries before it hold at least half of the bytes, with at

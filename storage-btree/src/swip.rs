@@ -12,24 +12,40 @@ use driftdb_storage::Result;
 use crate::node::{Node, PageRef};
 use crate::pager::Pager;
 
+/// Where a clean node was last seen in memory.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen(OnceLock<Weak<Node>>);
+
+impl Seen {
+    /// The node, if it is still there.
+    #[inline]
+    pub(crate) fn resident(&self) -> Option<Arc<Node>> {
+        let node = self.0.get()?.upgrade()?;
+        node.touch();
+        Some(node)
+    }
+
+    pub(crate) fn note(&self, node: &Arc<Node>) {
+        self.0.get_or_init(|| Arc::downgrade(node));
+    }
+}
+
 /// A way to a clean node.
 #[derive(Debug)]
 pub(crate) struct Swip {
     pub(crate) at: PageRef,
-    seen: OnceLock<Weak<Node>>,
+    seen: Seen,
 }
 
 impl Swip {
     pub(crate) fn new(at: PageRef) -> Self {
-        Self { at, seen: OnceLock::new() }
+        Self { at, seen: Seen::default() }
     }
 
     /// The node, if this way has led to it before and it is still in memory.
     #[inline]
     pub(crate) fn resident(&self, level: u8) -> Option<Arc<Node>> {
-        let node = self.seen.get()?.upgrade().filter(|node| node.level == level)?;
-        node.touch();
-        Some(node)
+        self.seen.resident().filter(|node| node.level == level)
     }
 
     /// The node, which the parent says is of `level`.
@@ -46,6 +62,6 @@ impl Swip {
 
     /// Remembers where the node is.
     pub(crate) fn note(&self, node: &Arc<Node>) {
-        self.seen.get_or_init(|| Arc::downgrade(node));
+        self.seen.note(node);
     }
 }

@@ -6,7 +6,6 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use driftdb_storage::{KeyspaceId, Result, StorageError, Timestamp};
 
@@ -43,15 +42,23 @@ pub(crate) enum Times {
 
 /// The slice of `era`.
 fn open(pager: &Pager, era: &Era) -> Result<Arc<Node>> {
+    pager.counters.history_slices_read.add(era.low.0, 1);
     match &era.place {
         Place::Memory(slice) => Ok(Arc::clone(&slice.node)),
-        Place::Disk(at) => read(pager, *at, era.level),
+        Place::Disk(at, seen) => {
+            if let Some(node) = seen.resident() {
+                pager.found(at.page);
+                return Ok(node);
+            }
+            let node = read(pager, *at, era.level)?;
+            seen.note(&node);
+            Ok(node)
+        }
     }
 }
 
 /// The slice at `at`, which its era says is of `level`.
 fn read(pager: &Pager, at: SliceRef, level: u8) -> Result<Arc<Node>> {
-    pager.counters.history_slices_read.fetch_add(1, Ordering::Relaxed);
     let key = at.cache_key();
     if let Some(node) = pager.cached(key) {
         return Ok(node);
@@ -82,8 +89,8 @@ pub(crate) fn covering(
     let (mut level, mut opened) = (era.level, open(pager, era)?);
     while level > 0 {
         // A decoded index holds lower levels only, so this ends.
-        let Some(era) = opened.leaf().past.covering(space, ts).cloned() else { return Ok(None) };
-        (level, opened) = (era.level, open(pager, &era)?);
+        let Some(era) = opened.leaf().past.covering(space, ts) else { return Ok(None) };
+        (level, opened) = (era.level, open(pager, era)?);
     }
     Ok(Some(opened))
 }

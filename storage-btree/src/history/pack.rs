@@ -10,7 +10,7 @@ use std::sync::Arc;
 use driftdb_storage::{Compression, KeyspaceId, Result, Timestamp};
 
 use super::catalogue::Entry;
-use super::slice::Slice;
+use super::slice::{Compressor, Slice};
 use super::{Era, Past, Place, SliceRef};
 use crate::codec::Overflow;
 use crate::facts::Facts;
@@ -48,13 +48,14 @@ impl Packed {
         let packed = |slice: &Arc<Slice>| self.places.get(&slice.id).copied();
         era.on_disk().or_else(|| match &era.place {
             Place::Memory(slice) => packed(slice),
-            Place::Disk(_) => None,
+            Place::Disk(..) => None,
         })
     }
 
     /// `past` with every slice by its place; dead eras have none and go.
     pub(crate) fn placed(&self, past: &Past) -> Past {
-        let on_disk = |era: &Era| Some(Era { place: Place::Disk(self.place(era)?), ..era.clone() });
+        let on_disk =
+            |era: &Era| Some(Era { place: Place::on_disk(self.place(era)?), ..era.clone() });
         Past::new(past.eras().iter().filter_map(on_disk).collect())
     }
 }
@@ -69,6 +70,7 @@ pub(crate) struct Packing {
     dead: Vec<Arc<Slice>>,
     /// The page being filled.
     page: Page,
+    compressor: Compressor,
     pub(crate) packed: Packed,
 }
 
@@ -142,9 +144,12 @@ impl Packing {
             self.seal(output)?;
         }
         let (compression, capacity) = output.shape();
-        let bytes = slice.encode(compression, &mut |large| chains[&Arc::as_ptr(large)], &|era| {
-            self.packed.place(era)
-        });
+        let bytes = slice.encode(
+            compression,
+            &mut self.compressor,
+            &mut |large| chains[&Arc::as_ptr(large)],
+            &|era| self.packed.place(era),
+        );
         let needed = bytes.len() + LENGTH;
         if HEAD + self.page.bytes + needed > capacity {
             self.seal(output)?;

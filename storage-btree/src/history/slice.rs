@@ -103,6 +103,7 @@ impl Slice {
     pub(crate) fn encode(
         &self,
         compression: Compression,
+        compressor: &mut Compressor,
         overflow: &mut dyn FnMut(&Arc<Large>) -> Overflow,
         place: &dyn Fn(&Era) -> Option<SliceRef>,
     ) -> Vec<u8> {
@@ -112,7 +113,7 @@ impl Slice {
         } else {
             self.encode_versions(overflow, &mut content);
         }
-        compress(compression, self.level, &content)
+        compressor.compress(compression, self.level, &content)
     }
 
     fn encode_versions(
@@ -150,21 +151,44 @@ impl Slice {
     }
 }
 
-fn compress(compression: Compression, level: u8, content: &[u8]) -> Vec<u8> {
-    let packed = match compression {
-        Compression::None => None,
-        Compression::Lz4 => Some((1, lz4_flex::block::compress(content))),
-        Compression::Zstd => zstd::bulk::compress(content, ZSTD_LEVEL).ok().map(|zstd| (2, zstd)),
-    };
-    // What does not shrink is kept as it is.
-    let packed = packed.filter(|(_, packed)| packed.len() < content.len());
-    let (codec, body) = packed.as_ref().map_or((0, content), |(codec, packed)| (*codec, packed));
-    let mut out = Vec::with_capacity(body.len() + 8);
-    out.push(level);
-    out.push(codec);
-    write_varint(&mut out, content.len() as u64);
-    out.extend_from_slice(body);
-    out
+/// Compresses one slice after another.
+#[derive(Default)]
+pub(crate) struct Compressor {
+    /// A context is dear to make.
+    zstd: Option<zstd::bulk::Compressor<'static>>,
+}
+
+impl std::fmt::Debug for Compressor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compressor").finish_non_exhaustive()
+    }
+}
+
+impl Compressor {
+    /// The bytes of a slice. History is read seldom and kept for long, so that it gets the codec that
+    /// makes it smaller, whatever is set for tables; only `None` means none.
+    fn compress(&mut self, compression: Compression, level: u8, content: &[u8]) -> Vec<u8> {
+        let packed = match compression {
+            Compression::None => None,
+            Compression::Lz4 | Compression::Zstd => self.zstd(content),
+        };
+        // What does not shrink is kept as it is.
+        let packed = packed.filter(|packed| packed.len() < content.len());
+        let (codec, body) = packed.as_ref().map_or((0, content), |packed| (2, packed));
+        let mut out = Vec::with_capacity(body.len() + 8);
+        out.push(level);
+        out.push(codec);
+        write_varint(&mut out, content.len() as u64);
+        out.extend_from_slice(body);
+        out
+    }
+
+    fn zstd(&mut self, content: &[u8]) -> Option<Vec<u8>> {
+        if self.zstd.is_none() {
+            self.zstd = Some(zstd::bulk::Compressor::new(ZSTD_LEVEL).ok()?);
+        }
+        self.zstd.as_mut()?.compress(content).ok()
+    }
 }
 
 fn decompress(codec: u8, len: u64, body: &[u8]) -> Option<Vec<u8>> {
@@ -276,7 +300,12 @@ mod tests {
     }
 
     fn encode(slice: &Slice, compression: Compression) -> Vec<u8> {
-        slice.encode(compression, &mut |_| unreachable!("no large values"), &|_| None)
+        slice.encode(
+            compression,
+            &mut Compressor::default(),
+            &mut |_| unreachable!("no large values"),
+            &|_| None,
+        )
     }
 
     proptest! {

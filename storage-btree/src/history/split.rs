@@ -20,6 +20,10 @@ pub(crate) struct Pending {
 /// A leaf is split by time if at least one part in so many of it is superseded.
 const WORTHWHILE: usize = 3;
 
+/// A slice that waits for a checkpoint takes in the next era of its leaf up to about this many pages,
+/// uncompressed. Larger ones hold fewer copies and cost more to read.
+const SLICE_PAGES: usize = 4;
+
 /// Eras of a keyspace and a level that a list holds before they move to an index.
 fn fanout(capacity: usize) -> usize {
     (capacity / 1024).clamp(4, 8)
@@ -52,6 +56,9 @@ impl Pending {
         if self.is_off {
             return 0;
         }
+        if !(1..leaf.entries.len()).any(|index| leaf.entries.continues(index)) {
+            return 0;
+        }
         let leaving = leaving(leaf);
         let size = |slot: Slot<'_>| entry_size(slot.key.key.len(), slot.value.len());
         let moved: usize = leaving
@@ -64,22 +71,28 @@ impl Pending {
         if moved == 0 || (moved * WORTHWHILE < leaf.entries.bytes() && !only_key) {
             return 0;
         }
+        let may_extend = leaf.past.is_unshared();
         let mut eras = leaf.past.eras().to_vec();
         let mut bytes = 0;
-        let mut from = 0;
-        while from < leaving.len() {
-            let space = leaf.entries.key(from).space;
-            let is_space = |index: &usize| leaf.entries.key(*index).space == space;
-            let to = (from..leaving.len()).find(|index| !is_space(index)).unwrap_or(leaving.len());
-            if let Some(high) = leaving[from..to].iter().flatten().max().copied() {
-                let (slice, kept) = cut(leaf, &leaving, from..to, high);
-                bytes += slice.entries.memory();
-                let era = self.add(slice, kept, (space, 0, leaf.past.end_of(space), high));
-                let end = eras.partition_point(|era| era.space <= space);
-                eras.insert(end, era);
-                self.index(&mut eras, space, fanout(capacity));
+        for range in leaf.entries.spaces() {
+            let Some(high) = leaving[range.clone()].iter().flatten().max().copied() else {
+                continue;
+            };
+            let space = leaf.entries.key(range.start).space;
+            let (slice, kept) = cut(leaf, &leaving, range, high);
+            let end = eras.partition_point(|era| era.space <= space);
+            let last = eras[..end].last_mut().filter(|era| may_extend && era.space == space);
+            let limit = capacity * SLICE_PAGES;
+            if let Some(at) = last.as_ref().and_then(|era| self.extensible(era, limit))
+                && let Some(last) = last
+            {
+                bytes += self.extend(at, last, &slice, &kept, high);
+                continue;
             }
-            from = to;
+            bytes += slice.entries.memory();
+            let era = self.add(slice, kept, (space, 0, leaf.past.end_of(space), high));
+            eras.insert(end, era);
+            self.index(&mut eras, space, fanout(capacity));
         }
         let staying: Vec<usize> =
             (0..leaving.len()).filter(|index| leaving[*index].is_none()).collect();
@@ -87,6 +100,55 @@ impl Pending {
         let stays = Leaf::gather(stays, leaving.len(), leaf.entries.bytes());
         *leaf = Leaf { past: Past::new(eras), ..stays };
         bytes
+    }
+
+    /// Where the slice of `era` waits, if it is below `limit` bytes and only one list leads to it: that of
+    /// the leaf being split, and the copy of it that `era` is in.
+    fn extensible(&self, era: &Era, limit: usize) -> Option<usize> {
+        const REFERENCES: usize = 3;
+        let Place::Memory(slice) = &era.place else { return None };
+        let is_small = era.level == 0 && slice.leaf().entries.bytes() < limit;
+        if !is_small || Arc::strong_count(slice) > REFERENCES {
+            return None;
+        }
+        let at = self.slices.binary_search_by_key(&slice.id, |slice| slice.id).ok()?;
+        Arc::ptr_eq(&self.slices[at], slice).then_some(at)
+    }
+
+    /// Makes the slice at `at`, the one of `era`, go on until `high` with what `newer` has: copies of
+    /// versions that live long are then not made for each of two eras. Gives the bytes that it grew by.
+    fn extend(
+        &mut self,
+        at: usize,
+        era: &mut Era,
+        newer: &Leaf,
+        newer_kept: &[usize],
+        high: Timestamp,
+    ) -> usize {
+        let older = &self.slices[at];
+        let before = older.leaf().entries.memory();
+        let of_newer = (0..newer.entries.len()).map(|index| (newer, index, newer_kept));
+        let of_older = 0..older.leaf().entries.len();
+        let of_older = of_older.map(|index| (older.leaf(), index, &older.kept[..]));
+        let mut entries: Vec<_> = of_newer.chain(of_older).collect();
+        // Stable: of a version that both have, the newer tells who owns its large value.
+        entries.sort_by(|(a, i, _), (b, j, _)| a.entries.key(*i).cmp(&b.entries.key(*j)));
+        entries.dedup_by(|(a, i, _), (b, j, _)| a.entries.key(*i) == b.entries.key(*j));
+        let is_kept = |&(_, (_, index, kept)): &(usize, &(&Leaf, usize, &[usize]))| {
+            kept.binary_search(index).is_ok()
+        };
+        let kept = entries.iter().enumerate().filter(is_kept).map(|(index, _)| index).collect();
+        let bytes = newer.entries.bytes() + older.leaf().entries.bytes();
+        let tagged =
+            entries.iter().map(|(from, index, _)| (*from, *index, from.entries.get(*index).tag));
+        let leaf = Leaf::gather(tagged, entries.len(), bytes);
+        let grown = leaf.entries.memory().saturating_sub(before);
+        let (node, location) = (Arc::new(Node::of_slice(leaf)), OnceLock::new());
+        let Slice { id, space, level, low, .. } = **older;
+        let slice = Arc::new(Slice { id, space, level, low, high, node, kept, location });
+        self.slices[at] = Arc::clone(&slice);
+        *era = Era { space, level, low, high, place: Place::Memory(slice) };
+        grown
     }
 
     /// While the newest level of `space` is full, moves it into one slice of the next level.
@@ -107,16 +169,23 @@ impl Pending {
     }
 }
 
-/// For each version, when it was superseded, if it leaves. One that was superseded at the very time
-/// of the last split (by a later operation of the batch that caused it) has no place in the next era;
-/// it waits for the split after.
+/// For each version, when it was superseded, if it leaves: if anything of its keyspace was superseded after
+/// the last split, so that there is an era. A version that was superseded at the very time of that split (by
+/// a later operation of the batch that caused it) has a copy in the slice of then, and leaves with the
+/// others: it is read in neither era, but the later slice owns it.
 fn leaving(leaf: &Leaf) -> Vec<Option<Timestamp>> {
-    let superseded = |index: usize| {
-        let (newer, key) = (leaf.entries.key(index.checked_sub(1)?), leaf.entries.key(index));
-        let leaves = newer.same_key(&key) && newer.ts() > leaf.past.end_of(key.space);
-        leaves.then(|| newer.ts())
-    };
-    (0..leaf.entries.len()).map(superseded).collect()
+    let entries = &leaf.entries;
+    let superseded =
+        |index: usize| (index > 0 && entries.continues(index)).then(|| entries.key(index - 1).ts());
+    let mut leaving: Vec<_> = (0..entries.len()).map(superseded).collect();
+    for space in entries.spaces() {
+        let has_era = leaving[space.clone()].iter().flatten().max();
+        let since = leaf.past.end_of(entries.key(space.start).space);
+        if has_era.is_none_or(|newest| *newest <= since) {
+            leaving[space].fill(None);
+        }
+    }
+    leaving
 }
 
 /// The versions within `range` made before `high`, and which large ones the leaf keeps as well.

@@ -253,11 +253,11 @@ fn a_newest_read_examines_one_version_of_a_thousand() {
 fn a_read_as_of_any_age_opens_few_slices() {
     let mut world =
         World::with(1, EngineOptions { block_size_bytes: 4096, ..EngineOptions::tiny() });
-    updates(&mut world, 2, 4000, 40);
+    updates(&mut world, 2, 12_000, 40);
     world.checkpoint();
     let splits = world.stat("history_slices_written");
     assert!(splits > 60, "{splits} slices");
-    for ts in (30..world.now()).step_by(997) {
+    for ts in (30..world.now()).step_by(2997) {
         let before = world.stat("history_slices_read");
         let found = world.engine().snapshot().get(SPACE, &[0; 4], Timestamp(ts), &mut Vec::new());
         assert!(found.expect("a get succeeds").is_some());
