@@ -46,6 +46,8 @@ pub struct Config {
     pub compression: Compression,
     /// `storage.compaction`
     pub compaction: Compaction,
+    /// `storage.step_bytes`
+    pub step_bytes: usize,
     /// `storage.read_path`
     pub read_path: ReadPath,
     /// `storage.ballast_bytes`
@@ -91,6 +93,7 @@ impl Default for Config {
             filter: FilterKind::Bloom,
             compression: Compression::Lz4,
             compaction: Compaction::Tiered,
+            step_bytes: 4 << 20,
             read_path: ReadPath::Pread,
             ballast_bytes: 64 << 20,
             checkpoint_log_bytes: 256 << 20,

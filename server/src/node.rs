@@ -310,6 +310,7 @@ fn store_options(config: &Config) -> StoreOptions {
             filter: config.filter,
             compression: config.compression,
             compaction: config.compaction,
+            step_bytes: config.step_bytes,
             ..EngineOptions::default()
         },
         wal: WalOptions {

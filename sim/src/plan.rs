@@ -7,6 +7,7 @@ use driftdb_concurrency::IsolationLevel;
 use driftdb_env::Rng;
 use driftdb_server::{CONTROLS, Config, ENGINES};
 use driftdb_sim_disk::CrashMode;
+use driftdb_storage::{Compaction, Compression, FilterKind};
 
 use crate::fault::{Trouble, draw_crash_mode};
 use crate::kernel::{Chance, KernelSettings};
@@ -107,6 +108,16 @@ fn config(seed: u64) -> Config {
         cache_bytes: draw(seed, "cache", &[4 << 10, 64 << 10]),
         block_size_bytes: draw(seed, "block", &[256, 512, 1024]),
         filter_bits_per_key: draw(seed, "filter", &[0, 10]),
+        filter: draw(seed, "filter kind", &[FilterKind::Bloom, FilterKind::Fuse]),
+        compression: draw(
+            seed,
+            "compression",
+            &[Compression::None, Compression::Lz4, Compression::Zstd],
+        ),
+        compaction: draw(seed, "compaction", &[Compaction::Leveled, Compaction::Tiered]),
+        step_bytes: draw(seed, "step", &[1, 512, 8 << 10, 4 << 20]),
+        // A large one would be most of what the simulated disk writes.
+        ballast_bytes: draw(seed, "ballast", &[0, 4 << 10, 64 << 10]),
         checkpoint_log_bytes: draw(seed, "checkpoint", &[1 << 10, 4 << 10, 16 << 10]),
         maintain_log_bytes: draw(seed, "maintain", &[256, 1 << 10, 4 << 10]),
         wal_segment_bytes: draw(seed, "segment", &[1 << 10, 2 << 10, 4 << 10, 16 << 10]),

@@ -142,6 +142,8 @@ pub fn settings() -> &'static [Setting] {
             "How blocks of tables, and pages of history, are compressed."),
         named!("storage.compaction", compaction: Compaction, "leveled | tiered",
             "How sorted runs are merged: few runs to read, or little rewriting."),
+        bytes!("storage.step_bytes", step_bytes: usize, at least 4 << 10,
+            "How much one step of maintenance writes: between two of them others get their turn."),
         named!("storage.read_path", read_path: ReadPath, "pread | mmap | io_uring",
             "How immutable tables are read."),
         Setting {
