@@ -14,8 +14,8 @@ use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::Mutex;
 use driftdb_env::{DiskLock, Env};
 use driftdb_storage::{
-    BackupReport, Commit, Compression, Engine, EngineOptions, LogBarrier, Maintained, Operation,
-    Result, RetentionPolicy, StorageError, VerifyDepth, VerifyReport, WriteBatch,
+    BackupReport, Commit, Compression, Engine, EngineOptions, KeyspaceId, LogBarrier, Maintained,
+    Operation, Result, RetentionPolicy, StorageError, VerifyDepth, VerifyReport, WriteBatch,
     expand_range_deletes,
 };
 
@@ -108,9 +108,15 @@ impl State {
             return Err(StorageError::Internal(text));
         }
         let mut scratch: Option<Facts> = None;
+        // Batches write in runs of one keyspace; a look-up per run is enough.
+        let mut known: Option<KeyspaceId> = None;
         for operation in batch.operations() {
             let facts = scratch.as_ref().unwrap_or(&self.facts);
             match operation {
+                Operation::Put { space, .. }
+                | Operation::Delete { space, .. }
+                | Operation::DeleteRange { space, .. }
+                    if known == Some(space) => {}
                 Operation::Put { space, .. }
                 | Operation::Delete { space, .. }
                 | Operation::DeleteRange { space, .. }
@@ -127,11 +133,12 @@ impl State {
                     scratch.get_or_insert_with(|| (*self.facts).clone()).create(space, at.ts);
                 }
                 Operation::DropKeyspace(space) => {
+                    known = None;
                     scratch.get_or_insert_with(|| (*self.facts).clone()).drop_at(space, at.ts);
                 }
-                Operation::Put { .. }
-                | Operation::Delete { .. }
-                | Operation::DeleteRange { .. } => {}
+                Operation::Put { space, .. }
+                | Operation::Delete { space, .. }
+                | Operation::DeleteRange { space, .. } => known = Some(space),
             }
         }
         Ok(())
@@ -223,8 +230,8 @@ impl Engine for BtreeEngine {
             }
             state.check(batch, at)?;
         }
-        let is_range = |operation| matches!(operation, Operation::DeleteRange { .. });
-        let expanded = match batch.operations().any(is_range) {
+        // A snapshot would keep the root shared.
+        let expanded = match batch.has_range_delete() {
             true => expand_range_deletes(batch, &self.snapshot())?,
             false => None,
         };
@@ -233,14 +240,8 @@ impl Engine for BtreeEngine {
             // ever will, and no checkpoint comes after a failure.
             self.apply_one(operation, at).map_err(|error| self.health.poison(error))?;
         }
-        let content = |operation| match operation {
-            Operation::Put { key, value, .. } => key.len() + value.len(),
-            Operation::Delete { key, .. } => key.len(),
-            Operation::DeleteRange { start, end, .. } => start.len() + end.len(),
-            Operation::CreateKeyspace(_) | Operation::DropKeyspace(_) => 0,
-        };
-        let user_bytes: usize = batch.operations().map(content).sum();
-        self.pager.counters.user_bytes.fetch_add(user_bytes as u64, Ordering::Relaxed);
+        let user_bytes = batch.content_bytes() as u64;
+        self.pager.counters.user_bytes.fetch_add(user_bytes, Ordering::Relaxed);
         let mut state = self.state.lock();
         state.applied = at;
         state.changed = true;

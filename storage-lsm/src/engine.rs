@@ -126,8 +126,8 @@ impl Engine for LsmEngine {
             return Err(StorageError::Internal(text));
         }
         let version = self.present.version();
-        let checked = keyspaces::check_batch(&version.keyspaces, batch, at.ts)?;
-        let keyspaces = checked.keyspaces.map(Arc::new);
+        let keyspaces = keyspaces::check_batch(&version.keyspaces, batch, at.ts)?.map(Arc::new);
+        let user_bytes = batch.content_bytes() as u64;
         let expanded = expand_range_deletes(batch, &LsmSnapshot::new(self.present.get()))?;
         let batch = expanded.map_or(Cow::Borrowed(batch), Cow::Owned);
         let buffer_bytes = self.options.write_buffer_bytes;
@@ -138,7 +138,7 @@ impl Engine for LsmEngine {
             None
         };
         let freezes = large.is_some() || version.active.is_full();
-        self.context.stats.user_bytes_written.add(checked.user_bytes);
+        self.context.stats.user_bytes_written.add(user_bytes);
         kernel::preemption_point("lsm.apply-before-publish");
         self.present.update(|present| {
             present.applied = at;

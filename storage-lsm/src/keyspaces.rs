@@ -39,16 +39,8 @@ pub(crate) fn known_at(keyspaces: &Keyspaces, ts: Timestamp) -> Keyspaces {
         .collect()
 }
 
-/// What a batch means.
-#[derive(Debug, Default)]
-pub(crate) struct Checked {
-    /// The keyspaces after it, if it changes them.
-    pub(crate) keyspaces: Option<Keyspaces>,
-    /// Keys and values that it writes.
-    pub(crate) user_bytes: u64,
-}
-
-/// Checks every operation of a batch before any of it is applied.
+/// Checks every operation of a batch before any of it is applied. Gives the keyspaces after it, if it
+/// changes them.
 ///
 /// # Errors
 /// A write into, or removal of, a keyspace that does not exist; a second creation; an entry over
@@ -57,9 +49,8 @@ pub(crate) fn check_batch(
     keyspaces: &Keyspaces,
     batch: &WriteBatch,
     ts: Timestamp,
-) -> Result<Checked> {
+) -> Result<Option<Keyspaces>> {
     let mut changed: Option<Keyspaces> = None;
-    let mut user_bytes = 0;
     // Batches write in runs of one keyspace; a look-up per run is enough.
     let mut known: Option<KeyspaceId> = None;
     for operation in batch.operations() {
@@ -73,7 +64,7 @@ pub(crate) fn check_batch(
                     return Err(StorageError::UnknownKeyspace { space, at: ts });
                 }
                 known = Some(space);
-                user_bytes += check_size(&operation)? as u64;
+                check_size(&operation)?;
             }
             Operation::CreateKeyspace(space) => {
                 if now.contains_key(&space) {
@@ -93,21 +84,16 @@ pub(crate) fn check_batch(
             }
         }
     }
-    Ok(Checked { keyspaces: changed, user_bytes })
+    Ok(changed)
 }
 
-fn check_size(operation: &Operation<'_>) -> Result<usize> {
-    let size = match operation {
-        Operation::Put { key, value, .. } => key.len().saturating_add(value.len()),
-        Operation::Delete { key, .. } => key.len(),
-        Operation::DeleteRange { start, end, .. } => start.len().saturating_add(end.len()),
-        Operation::CreateKeyspace(_) | Operation::DropKeyspace(_) => 0,
-    };
+fn check_size(operation: &Operation<'_>) -> Result<()> {
+    let size = operation.content_bytes();
     if size > MAX_ENTRY_BYTES {
         let text = format!("an entry of {size} bytes exceeds the limit of {MAX_ENTRY_BYTES}");
         return Err(StorageError::Internal(text));
     }
-    Ok(size)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -124,15 +110,14 @@ mod tests {
         let mut batch = WriteBatch::new();
         batch.create_keyspace(A);
         batch.put(A, b"k", b"v");
-        let spaces =
-            check_batch(&Keyspaces::new(), &batch, Timestamp(5)).unwrap().keyspaces.unwrap();
+        let spaces = check_batch(&Keyspaces::new(), &batch, Timestamp(5)).unwrap().unwrap();
         assert!(!spaces[&A].includes(Timestamp(4)));
         assert!(spaces[&A].includes(Timestamp(5)));
         check_batch(&spaces, &batch, Timestamp(6)).unwrap_err();
 
         let mut batch = WriteBatch::new();
         batch.drop_keyspace(A);
-        let dropped = check_batch(&spaces, &batch, Timestamp(9)).unwrap().keyspaces.unwrap();
+        let dropped = check_batch(&spaces, &batch, Timestamp(9)).unwrap().unwrap();
         assert!(dropped[&A].includes(Timestamp(8)));
         assert!(!dropped[&A].includes(Timestamp(9)));
         assert_eq!(known_at(&dropped, Timestamp(8)), spaces);

@@ -48,12 +48,27 @@ pub enum Operation<'a> {
     DropKeyspace(KeyspaceId),
 }
 
+impl Operation<'_> {
+    /// Bytes of its keys and value.
+    pub fn content_bytes(&self) -> usize {
+        match self {
+            Self::Put { key, value, .. } => key.len() + value.len(),
+            Self::Delete { key, .. } => key.len(),
+            Self::DeleteRange { start, end, .. } => start.len() + end.len(),
+            Self::CreateKeyspace(_) | Self::DropKeyspace(_) => 0,
+        }
+    }
+}
+
 /// Operations that become visible together, at one timestamp. At most one write per key; a later
 /// write to the same key in the same batch replaces the earlier.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WriteBatch {
     bytes: Vec<u8>,
     count: usize,
+    /// Bytes of keys and values.
+    content_bytes: usize,
+    has_range_delete: bool,
 }
 
 /// Why bytes are not a batch: the offset of the first byte that does not fit.
@@ -76,13 +91,16 @@ impl WriteBatch {
     /// The bytes are not a whole number of operations.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, BatchError> {
         let mut rest = bytes;
-        let mut count = 0;
+        let mut batch = Self::default();
         while !rest.is_empty() {
             let offset = bytes.len() - rest.len();
-            decode(&mut rest).ok_or(BatchError { offset })?;
-            count += 1;
+            let operation = decode(&mut rest).ok_or(BatchError { offset })?;
+            batch.count += 1;
+            batch.content_bytes += operation.content_bytes();
+            batch.has_range_delete |= matches!(operation, Operation::DeleteRange { .. });
         }
-        Ok(Self { bytes: bytes.to_vec(), count })
+        batch.bytes = bytes.to_vec();
+        Ok(batch)
     }
 
     /// Adds a version with a value.
@@ -104,6 +122,7 @@ impl WriteBatch {
         self.head(TAG_DELETE_RANGE, space);
         self.field(start);
         self.field(end);
+        self.has_range_delete = true;
     }
 
     /// Brings a keyspace into being. Must come before the writes into it.
@@ -131,6 +150,16 @@ impl WriteBatch {
         self.count
     }
 
+    /// Bytes of keys and values: what a user would say was written.
+    pub fn content_bytes(&self) -> usize {
+        self.content_bytes
+    }
+
+    /// Whether some operation is a [`Operation::DeleteRange`].
+    pub fn has_range_delete(&self) -> bool {
+        self.has_range_delete
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.count == 0
@@ -139,7 +168,7 @@ impl WriteBatch {
     /// Forgets the operations, keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        self.count = 0;
+        (self.count, self.content_bytes, self.has_range_delete) = (0, 0, false);
     }
 
     fn head(&mut self, tag: u8, space: KeyspaceId) {
@@ -151,6 +180,7 @@ impl WriteBatch {
     fn field(&mut self, bytes: &[u8]) {
         write_varint(&mut self.bytes, bytes.len() as u64);
         self.bytes.extend_from_slice(bytes);
+        self.content_bytes += bytes.len();
     }
 }
 
@@ -163,6 +193,7 @@ pub struct Operations<'a> {
 impl<'a> Iterator for Operations<'a> {
     type Item = Operation<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Operation<'a>> {
         if self.rest.is_empty() {
             return None;
@@ -171,6 +202,7 @@ impl<'a> Iterator for Operations<'a> {
     }
 }
 
+#[inline]
 fn decode<'a>(rest: &mut &'a [u8]) -> Option<Operation<'a>> {
     let (&tag, tail) = rest.split_first()?;
     *rest = tail;
@@ -187,6 +219,7 @@ fn decode<'a>(rest: &mut &'a [u8]) -> Option<Operation<'a>> {
     })
 }
 
+#[inline]
 fn field<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let len = usize::try_from(read_varint(rest)?).ok()?;
     let (bytes, tail) = rest.split_at_checked(len)?;
@@ -204,7 +237,24 @@ pub fn write_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Takes a LEB128 number off the front of `rest`; `None` if it is cut short or over 64 bits.
+#[inline]
 pub fn read_varint(rest: &mut &[u8]) -> Option<u64> {
+    match **rest {
+        // Nearly all numbers take one byte, nearly all others two.
+        [byte, ref tail @ ..] if byte < 0x80 => {
+            *rest = tail;
+            Some(u64::from(byte))
+        }
+        [low, high, ref tail @ ..] if high < 0x80 => {
+            *rest = tail;
+            Some(u64::from(low & 0x7f) | u64::from(high) << 7)
+        }
+        _ => read_long_varint(rest),
+    }
+}
+
+#[cold]
+fn read_long_varint(rest: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for (index, &byte) in rest.iter().enumerate().take(10) {
         let bits = u64::from(byte & 0x7f);
@@ -237,6 +287,8 @@ mod tests {
         batch.drop_keyspace(space);
         let again = WriteBatch::from_bytes(batch.as_bytes()).unwrap();
         assert_eq!(again, batch);
+        assert_eq!(again.content_bytes(), 4);
+        assert!(again.has_range_delete());
         let operations: Vec<_> = again.operations().collect();
         assert_eq!(
             operations,

@@ -19,8 +19,7 @@ pub fn expand_range_deletes<S: Snapshot>(
     batch: &WriteBatch,
     before: &S,
 ) -> Result<Option<WriteBatch>> {
-    let is_range = |operation| matches!(operation, Operation::DeleteRange { .. });
-    if !batch.operations().any(is_range) {
+    if !batch.has_range_delete() {
         return Ok(None);
     }
     let mut expanded = WriteBatch::new();
