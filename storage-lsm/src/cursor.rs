@@ -67,8 +67,7 @@ impl LsmCursor {
             Place::End => return Ok(false),
         }
         while let Some(first) = self.first() {
-            let is_hidden = self.span.newest_only
-                && self.sources[first].head().is_some_and(|entry| entry.value.is_none());
+            let is_hidden = self.span.newest_only && self.sources[first].is_on_tombstone();
             if !is_hidden {
                 self.place = Place::On(first);
                 return Ok(true);
@@ -80,16 +79,17 @@ impl LsmCursor {
 
     /// The source whose head comes next.
     fn first(&self) -> Option<usize> {
-        let mut first: Option<(usize, Entry<'_>)> = None;
+        let ts = |source: &RunOf| source.head().map(|entry| entry.ts);
+        let mut first: Option<(usize, &[u8])> = None;
         for (at, source) in self.sources.iter().enumerate() {
-            let Some(head) = source.head() else { continue };
-            let comes_first = first.is_none_or(|(_, best)| {
-                let by_key = head.key.cmp(best.key);
+            let Some(key) = source.key() else { continue };
+            let comes_first = first.is_none_or(|(best_at, best)| {
+                let by_key = key.cmp(best);
                 let by_key = if self.span.reverse { by_key.reverse() } else { by_key };
-                by_key.then(best.ts.cmp(&head.ts)).is_lt()
+                by_key.then_with(|| ts(&self.sources[best_at]).cmp(&ts(source))).is_lt()
             });
             if comes_first {
-                first = Some((at, head));
+                first = Some((at, key));
             }
         }
         first.map(|(at, _)| at)
@@ -99,10 +99,8 @@ impl LsmCursor {
     fn leave(&mut self, current: usize) -> Result<()> {
         if self.span.newest_only {
             for other in 0..self.sources.len() {
-                let is_same = {
-                    let key_of = |at: usize| self.sources[at].head().map(|entry| entry.key);
-                    other != current && key_of(other) == key_of(current)
-                };
+                let is_same =
+                    other != current && self.sources[other].key() == self.sources[current].key();
                 if is_same {
                     self.sources[other].advance()?;
                 }
@@ -132,6 +130,22 @@ impl RunOf {
         match self {
             Self::Memtable(source) => source.head(),
             Self::Sorted(source) => source.head(),
+        }
+    }
+
+    #[inline]
+    fn key(&self) -> Option<&[u8]> {
+        match self {
+            Self::Memtable(source) => source.key(),
+            Self::Sorted(source) => source.key(),
+        }
+    }
+
+    #[inline]
+    fn is_on_tombstone(&self) -> bool {
+        match self {
+            Self::Memtable(source) => source.is_on_tombstone(),
+            Self::Sorted(source) => source.is_on_tombstone(),
         }
     }
 }

@@ -102,6 +102,12 @@ pub(crate) trait Source {
 
     /// The version it stands on; `None` at the end.
     fn head(&self) -> Option<Entry<'_>>;
+
+    /// Its key, for those who need no more.
+    fn key(&self) -> Option<&[u8]>;
+
+    /// Whether it is one, and says that the key is absent.
+    fn is_on_tombstone(&self) -> bool;
 }
 
 pub(crate) fn as_slice(bound: &Bound<Box<[u8]>>) -> Bound<&[u8]> {

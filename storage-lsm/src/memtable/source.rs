@@ -167,4 +167,14 @@ impl Source for MemtableSource {
         let Version { key, ts, value, .. } = self.memtable.version(self.place?);
         Some(Entry { key, ts, value })
     }
+
+    #[inline]
+    fn key(&self) -> Option<&[u8]> {
+        Some(self.memtable.version(self.place?).key)
+    }
+
+    #[inline]
+    fn is_on_tombstone(&self) -> bool {
+        self.place.is_some_and(|place| self.memtable.version(place).value.is_none())
+    }
 }

@@ -80,7 +80,7 @@ impl RunSource {
 
     /// From an exhausted part on to the next that has something visible.
     fn settle(&mut self) -> Result<()> {
-        while self.source.as_ref().is_some_and(|source| source.head().is_none()) {
+        while self.source.as_ref().is_some_and(|source| source.key().is_none()) {
             let next = if self.span.reverse {
                 self.position.checked_sub(1)
             } else {
@@ -113,5 +113,15 @@ impl Source for RunSource {
     #[inline]
     fn head(&self) -> Option<Entry<'_>> {
         self.source.as_ref()?.head()
+    }
+
+    #[inline]
+    fn key(&self) -> Option<&[u8]> {
+        self.source.as_ref()?.key()
+    }
+
+    #[inline]
+    fn is_on_tombstone(&self) -> bool {
+        self.source.as_ref().is_some_and(Source::is_on_tombstone)
     }
 }

@@ -219,7 +219,7 @@ impl Block {
     }
 
     #[inline]
-    fn is_tombstone(&self, slot: usize) -> bool {
+    pub(crate) fn is_tombstone(&self, slot: usize) -> bool {
         self.tombstones.is_some_and(|bits| self.bit(bits, slot))
     }
 

@@ -91,6 +91,11 @@ impl SectionCursor {
         self.current().space()
     }
 
+    #[inline]
+    pub(super) fn is_on_tombstone(&self) -> bool {
+        self.current().is_tombstone(self.slot)
+    }
+
     /// Whether the history section has older versions of the key.
     #[inline]
     pub(super) fn has_older(&self) -> bool {

@@ -45,6 +45,17 @@ impl TableSource {
         Self { table, span, cursors: None, place: Place::Nowhere }
     }
 
+    /// The cursor that stands on the version that is shown.
+    #[inline]
+    fn shown(&self) -> Option<&SectionCursor> {
+        let cursors = self.cursors.as_ref()?;
+        match self.place {
+            Place::Nowhere => None,
+            Place::Newest => Some(&cursors.keys),
+            Place::Older => Some(&cursors.older),
+        }
+    }
+
     fn open(&mut self) -> Result<()> {
         if self.cursors.is_none() {
             let sections = Arc::clone(self.table.sections()?);
@@ -145,11 +156,16 @@ impl Source for TableSource {
 
     #[inline]
     fn head(&self) -> Option<Entry<'_>> {
-        let cursors = self.cursors.as_ref()?;
-        match self.place {
-            Place::Nowhere => None,
-            Place::Newest => Some(cursors.keys.head()),
-            Place::Older => Some(cursors.older.head()),
-        }
+        Some(self.shown()?.head())
+    }
+
+    #[inline]
+    fn key(&self) -> Option<&[u8]> {
+        Some(self.shown()?.key())
+    }
+
+    #[inline]
+    fn is_on_tombstone(&self) -> bool {
+        self.shown().is_some_and(SectionCursor::is_on_tombstone)
     }
 }
