@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use driftdb_env::Env;
+use driftdb_env::{Env, LogWriter, ReadPath};
 use driftdb_server::adapter::Server;
-use driftdb_server::{DATABASE, Node};
+use driftdb_server::{Config, DATABASE, Node};
 
 use crate::options::NodeOptions;
 
@@ -37,6 +37,7 @@ pub(crate) fn run(options: &ServeOptions) -> anyhow::Result<ExitCode> {
     if let Some(listen) = &options.listen {
         config.set("listen", listen)?;
     }
+    warn_of_missing_ring(&config);
     let node = Node::open(&config.env(), &config)?;
     let server = Server::start(&node)?;
     let address = server.address();
@@ -54,4 +55,16 @@ pub(crate) fn run(options: &ServeOptions) -> anyhow::Result<ExitCode> {
     server.stop();
     node.close().context("could not write the last checkpoint")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whoever asked for `io_uring` should know when it is not what they get.
+fn warn_of_missing_ring(config: &Config) {
+    let reads = config.read_path == ReadPath::IoUring;
+    let asks = reads || config.wal_writer == LogWriter::IoUring;
+    if asks && !driftdb_env::has_io_uring() {
+        eprintln!(
+            "driftdb: warning: this kernel gives no io_uring (see sysctl kernel.io_uring_disabled); tables are read by \
+             pread and the log is written plainly instead"
+        );
+    }
 }

@@ -33,4 +33,5 @@ pub use entropy::Rng;
 pub use error::{IoError, IoOp};
 pub use io_options::{IoOptions, LogWriter, ReadPath};
 pub use kernel::yield_now;
+pub use os::has_io_uring;
 pub use world::{Env, Task, World};

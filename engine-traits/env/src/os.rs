@@ -17,6 +17,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::blocking::blocking;
 use crate::{DirEntry, Disk, DiskLock, File, FileKind, IoError, IoOp, IoOptions, OpenHow, World};
 
+/// Whether the kernel gives this thread an `io_uring`. Without one, what asks for it does without.
+pub fn has_io_uring() -> bool {
+    ring::with_ring(|_| ()).is_some()
+}
+
 pub(crate) struct OsWorld {
     disk: OsDisk,
     start: Instant,
