@@ -311,7 +311,6 @@ fn store_options(config: &Config) -> StoreOptions {
             compression: config.compression,
             compaction: config.compaction,
             step_bytes: config.step_bytes,
-            ..EngineOptions::default()
         },
         wal: WalOptions {
             segment_bytes: config.wal_segment_bytes,
