@@ -5,24 +5,11 @@
 //! killed, so that the last four commits are in the log only), with log segments of 64 KiB and a write
 //! buffer of 16 KiB.
 #![expect(clippy::unwrap_used, reason = "a test fails where it is wrong")]
-#![expect(clippy::disallowed_methods, reason = "the test drives real processes on real files")]
 
-use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), &target).unwrap();
-        }
-    }
-}
+use driftdb_conformance::golden;
 
 fn driftdb(arguments: &[&str]) -> (bool, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_driftdb"));
@@ -47,9 +34,9 @@ const ACCOUNTS: [(u64, &str); 6] = [
 ];
 
 fn check(engine: &str) {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/0001").join(engine);
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/0001").join(engine);
     let scratch = tempfile::tempdir().unwrap();
-    copy(&golden, scratch.path());
+    golden::copy(&kept, scratch.path());
     let data = scratch.path().to_str().unwrap();
     let engine = format!("storage.engine={engine}");
     let answer = |sql: &str| {

@@ -7,6 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use driftdb_conformance::golden;
+
 const ENGINES: [&str; 2] = ["lsm", "btree"];
 
 fn driftdb(arguments: &[&str]) -> Output {
@@ -120,19 +122,6 @@ impl Database {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), &target).unwrap();
-        }
-    }
-}
-
 #[test]
 fn a_backup_is_a_database_and_shares_what_never_changes() {
     for engine in ENGINES {
@@ -228,7 +217,7 @@ fn damage_is_named_and_the_rest_is_saved() {
                 continue;
             };
             let (damaged, saved) = (format!("d{number}"), format!("s{number}"));
-            copy(&database.root.join("data"), &database.root.join(&damaged));
+            golden::copy(&database.root.join("data"), &database.root.join(&damaged));
             flip(&database.root.join(&damaged).join(name), offset);
             let said = expect(1, &["verify", "--data", &database.path(&damaged)]);
             let file_name = name.file_name().unwrap().to_str().unwrap();

@@ -78,7 +78,7 @@ impl Facts {
         seen.map(|(&id, known)| driftdb_storage::Keyspace {
             id,
             created: known.created,
-            dropped: Some(known.dropped).filter(|&dropped| dropped <= end),
+            dropped: Some(known.dropped).filter(|&at| at <= end && at != Timestamp::MAX),
             kept: Retention {
                 keep_since: known.history.floor,
                 pins: known.history.pins.clone(),

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use driftdb_env::{Env, directory};
 use driftdb_storage::{
-    Commit, EngineOptions, Entry, FileEngine, Keyspace, KeyspaceId, Loader, LogBarrier, Lsn,
-    Result, SalvageSink,
+    Commit, EngineOptions, Entry, FileEngine, Keyspace, KeyspaceId, LoadOrder, Loader, LogBarrier,
+    Lsn, Result, SalvageSink,
 };
 
 use crate::BtreeEngine;
@@ -22,6 +22,7 @@ pub struct BtreeLoader {
     dir: PathBuf,
     engine: BtreeEngine,
     space: KeyspaceId,
+    order: LoadOrder,
 }
 
 /// There is no log that a new engine could be ahead of.
@@ -40,8 +41,8 @@ impl FileEngine for BtreeEngine {
         directory::create_empty_dir(env.disk(), dir)?;
         let engine = open_new(env, dir, options)?;
         engine.state.lock().history.turn_off();
-        let space = KeyspaceId::default();
-        Ok(BtreeLoader { env: env.clone(), dir: dir.to_owned(), engine, space })
+        let (space, order) = (KeyspaceId::default(), LoadOrder::default());
+        Ok(BtreeLoader { env: env.clone(), dir: dir.to_owned(), engine, space, order })
     }
 
     fn salvage(
@@ -56,16 +57,14 @@ impl FileEngine for BtreeEngine {
 
 impl Loader for BtreeLoader {
     fn keyspace(&mut self, space: &Keyspace) -> Result<()> {
-        self.engine.change_facts(|facts| {
-            let last = facts.keyspaces.last_key_value();
-            assert!(last.is_none_or(|(&last, _)| last < space.id), "keyspaces ascend");
-            facts.load(space);
-        });
+        self.order.keyspace(space.id)?;
+        self.engine.change_facts(|facts| facts.load(space));
         self.space = space.id;
         Ok(())
     }
 
     fn add(&mut self, entry: Entry<'_>) -> Result<()> {
+        self.order.entry(entry)?;
         let key = VersionKey::at(self.space, entry.key, entry.ts);
         self.engine.change(|root, writer| writer.insert(root, key, entry.value))?;
         if self.engine.state.lock().dirty_bytes >= self.engine.write_buffer_bytes {

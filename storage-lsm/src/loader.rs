@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use driftdb_env::{Env, directory};
 use driftdb_storage::{
-    Commit, EngineOptions, Entry, FileEngine, Keyspace, KeyspaceId, Loader, Result, Retention,
-    SalvageSink, Timestamp,
+    Commit, EngineOptions, Entry, FileEngine, Keyspace, KeyspaceId, LoadOrder, Loader, Result,
+    Retention, SalvageSink, Timestamp,
 };
 
 use crate::LsmEngine;
@@ -27,6 +27,7 @@ pub struct LsmLoader {
     context: Arc<TableContext>,
     manifest: Manifest,
     space: KeyspaceId,
+    order: LoadOrder,
     writer: Option<TableWriter>,
 }
 
@@ -42,6 +43,7 @@ impl FileEngine for LsmEngine {
             context: Arc::new(TableContext::new(options.cache_bytes)),
             manifest: Manifest { next_file_id: 1, ..Manifest::default() },
             space: KeyspaceId::default(),
+            order: LoadOrder::default(),
             writer: None,
         })
     }
@@ -59,8 +61,7 @@ impl FileEngine for LsmEngine {
 impl Loader for LsmLoader {
     fn keyspace(&mut self, space: &Keyspace) -> Result<()> {
         let Keyspace { id, created, dropped, ref kept } = *space;
-        let last = self.manifest.keyspaces.last_key_value();
-        assert!(last.is_none_or(|(&last, _)| last < id), "keyspaces ascend");
+        self.order.keyspace(id)?;
         self.manifest.keyspaces.insert(id, Life { created, dropped });
         if *kept != Retention::FOREVER {
             self.manifest.floors.insert(id, kept.clone());
@@ -70,6 +71,7 @@ impl Loader for LsmLoader {
     }
 
     fn add(&mut self, entry: Entry<'_>) -> Result<()> {
+        self.order.entry(entry)?;
         if self.writer.is_none() {
             let file_id = self.manifest.next_file_id;
             self.manifest.next_file_id += 1;

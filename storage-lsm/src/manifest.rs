@@ -49,6 +49,12 @@ pub(crate) struct RunRecord {
 }
 
 impl Manifest {
+    /// Whether it says the same as `present`, which may have given out file numbers since it was written.
+    pub(crate) fn is_behind(&self, present: &Self) -> bool {
+        let next_file_id = present.next_file_id;
+        self.next_file_id <= next_file_id && Self { next_file_id, ..self.clone() } == *present
+    }
+
     /// The tables of all runs, newest run first.
     pub(crate) fn tables(&self) -> impl Iterator<Item = &TableMeta> {
         self.runs.iter().flat_map(|run| &run.parts).map(|(meta, _)| meta)
@@ -302,22 +308,47 @@ impl Reader<'_> {
 mod tests {
     use super::*;
 
+    const TABLE: TableMeta = TableMeta {
+        file_id: 7,
+        size_bytes: 1000,
+        entry_count: 3,
+        key_count: 2,
+        tombstone_count: 1,
+        min_ts: Timestamp(4),
+        max_ts: Timestamp(9),
+        folded_to: Timestamp(5),
+    };
+
+    fn part(first: &[u8], last: &[u8], skipped_bytes: u64) -> (TableMeta, Bounds) {
+        let place = |key: &[u8]| Place::new(KeyspaceId(1), key);
+        (TABLE, Bounds { skipped_bytes, ..Bounds::new(place(first), place(last)) })
+    }
+
+    /// What the bytes of a manifest are decoded to.
+    fn decoded(manifest: &Manifest) -> Option<Manifest> {
+        let bytes = encode(manifest);
+        decode(&mut Reader { rest: &bytes[PREAMBLE_BYTES + FRAME_HEADER_BYTES..] }, 2)
+    }
+
+    #[test]
+    fn parts_that_overlap_are_no_run() {
+        let run = |parts| {
+            let runs = vec![RunRecord { parts, ..RunRecord::default() }];
+            Manifest { runs, ..Manifest::default() }
+        };
+        let whole = run(vec![part(b"a", b"f", 0), part(b"g", b"k", 0)]);
+        assert_eq!(decoded(&whole), Some(whole));
+        for parts in [
+            vec![part(b"a", b"g", 0), part(b"g", b"k", 0)],
+            vec![part(b"g", b"k", 0), part(b"a", b"f", 0)],
+            vec![(TABLE, Bounds::default()), part(b"a", b"f", 0)],
+        ] {
+            assert_eq!(decoded(&run(parts.clone())), None, "{parts:?}");
+        }
+    }
+
     #[test]
     fn a_manifest_comes_back() {
-        let table = TableMeta {
-            file_id: 7,
-            size_bytes: 1000,
-            entry_count: 3,
-            key_count: 2,
-            tombstone_count: 1,
-            min_ts: Timestamp(4),
-            max_ts: Timestamp(9),
-            folded_to: Timestamp(5),
-        };
-        let part = |first: &[u8], last: &[u8], skipped_bytes| {
-            let place = |key: &[u8]| Place::new(KeyspaceId(1), key);
-            Bounds { skipped_bytes, ..Bounds::new(place(first), place(last)) }
-        };
         let life = |dropped| Life { created: Timestamp(1), dropped };
         let floor = Retention {
             keep_since: Timestamp(5),
@@ -332,9 +363,9 @@ mod tests {
                 RunRecord {
                     level: 0,
                     is_merging: true,
-                    parts: vec![(table, part(b"a", b"f", 0)), (table, part(b"g", b"g", 99))],
+                    parts: vec![part(b"a", b"f", 0), part(b"g", b"g", 99)],
                 },
-                RunRecord { level: 3, is_merging: false, parts: vec![(table, Bounds::default())] },
+                RunRecord { level: 3, is_merging: false, parts: vec![(TABLE, Bounds::default())] },
             ],
             keyspaces: [(KeyspaceId(1), life(None)), (KeyspaceId(2), life(Some(Timestamp::MIN)))]
                 .into(),
@@ -342,7 +373,7 @@ mod tests {
         };
         let bytes = encode(&manifest);
         let payload = &bytes[PREAMBLE_BYTES + FRAME_HEADER_BYTES..];
-        assert_eq!(decode(&mut Reader { rest: payload }, 2), Some(manifest));
+        assert_eq!(decoded(&manifest), Some(manifest));
         for len in 0..payload.len() {
             assert_eq!(decode(&mut Reader { rest: &payload[..len] }, 2), None, "cut to {len}");
         }

@@ -5,7 +5,7 @@
 //! counts: also one that a merge had replaced, whose versions are true but may have been forgotten, which
 //! is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use driftdb_storage::{
 use crate::engine::names_in;
 use crate::keyspaces::Life;
 use crate::manifest::{self, Manifest, RunRecord};
-use crate::run::Bounds;
+use crate::run::{Bounds, Place};
 use crate::table::{self, ReadableScan, Table, TableContext, TableMeta};
 
 /// See [`driftdb_storage::FileEngine::salvage`].
@@ -54,8 +54,14 @@ pub(crate) fn salvage(
         let opened = Table::open(env, dir, *meta, &context).map(Arc::new);
         // Smaller keys were taken over by another table.
         let first = &bounds.first;
-        let scans = opened.and_then(|table| ReadableScan::of_table(&table, first));
-        for mut scan in salvage.tell_damage(scans)?.unwrap_or_default() {
+        let scans = match opened.and_then(|table| ReadableScan::of_table(&table, first)) {
+            Err(StorageError::Corruption(damage)) => {
+                salvage.tell_table(&damage, bounds);
+                Vec::new()
+            }
+            scans => scans?,
+        };
+        for mut scan in scans {
             salvage.next_block(&mut scan)?;
             salvage.scans.push(scan);
         }
@@ -160,6 +166,20 @@ impl Salvage<'_> {
             if self.tell_damage(read)?.is_some() {
                 return Ok(());
             }
+        }
+    }
+
+    /// Tells that a whole table is lost, for every keyspace that may have keys in it: the manifest knows
+    /// where it begins and ends, if not a manifest of version 1.
+    fn tell_table(&mut self, damage: &Damage, bounds: &Bounds) {
+        let Some(last) = &bounds.last else { return self.sink.lost(damage.clone()) };
+        let first = &bounds.first;
+        let within = self.keyspaces.range(first.space..=last.space).map(|(&space, _)| space);
+        let spaces: BTreeSet<KeyspaceId> = within.chain([first.space, last.space]).collect();
+        for space in spaces {
+            let end = |place: &Place| (place.space == space).then(|| place.key.clone());
+            let (first, last) = (end(first), end(last));
+            self.sink.lost(damage.clone().with_keys(space, first.as_deref(), last.as_deref()));
         }
     }
 

@@ -51,7 +51,7 @@ use footer::{Footer, IndexPlace};
 use index::{BlockRef, FilterRef, Index};
 
 pub(crate) use block::Block;
-pub(crate) use check::check_table;
+pub(crate) use check::{check_table, ends};
 pub(crate) use compress::Codec;
 pub(crate) use filter::Filter;
 #[cfg(test)]

@@ -16,5 +16,7 @@
 //! An implementation is finished when its suite passes; a suite is wrong when an implementation
 //! that breaks the contract passes it.
 
+pub mod allocations;
 pub mod concurrency;
+pub mod golden;
 pub mod storage;

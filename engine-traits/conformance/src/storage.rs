@@ -3,17 +3,21 @@
 pub mod backups;
 pub mod batches;
 pub mod compare;
+pub mod costs;
 pub mod crashes;
 pub mod cursors;
 pub mod damage;
+pub mod device;
 pub mod faults;
 pub mod harness;
 pub mod keyspaces;
+pub mod loads;
 pub mod model;
 pub mod random;
 pub mod range_deletes;
 pub mod recovery;
 pub mod retention;
+pub mod salvage;
 pub mod script;
 pub mod snapshots;
 pub mod values;
@@ -37,11 +41,22 @@ macro_rules! storage_suite {
             damage::flipped_bits_are_found_or_harmless,
             damage::misplaced_and_missing_bytes_are_found,
             damage::verify_finds_what_readers_would,
+            device::a_lost_write_is_never_believed,
+            device::a_misdirected_read_is_never_believed,
+            device::a_misdirected_write_is_never_believed,
+            device::a_zeroed_sector_is_never_believed,
+            device::too_few_handles_lose_nothing,
             faults::a_failed_operation_never_changes_data,
             faults::a_failed_sync_is_never_trusted,
             faults::a_full_disk_keeps_old_data,
             faults::cursor_errors_are_sticky,
             faults::engines_never_run_ahead_of_the_log,
+            loads::a_load_keeps_what_was_kept,
+            loads::a_load_stopped_anywhere_is_nothing_or_whole,
+            loads::a_loaded_directory_is_one_that_commits_filled,
+            loads::what_is_out_of_order_is_refused,
+            salvage::a_damaged_sector_costs_what_is_told,
+            salvage::a_sound_directory_comes_out_whole,
         );
     };
     ($engine:ty, without_files) => {
@@ -74,6 +89,45 @@ macro_rules! storage_suite {
             values::large_values_come_back,
             values::the_newest_version_at_a_time_is_read,
         );
+    };
+}
+
+/// Makes the tests of what calls cost, for one engine with its [`storage::costs::Costs`](crate::storage::costs).
+/// They want a binary of their own: they count its allocations.
+///
+/// `storage_costs!(Engine, costs)` is for engines with files; `storage_costs!(Engine)` for those that keep
+/// nothing.
+#[macro_export]
+macro_rules! storage_costs {
+    ($engine:ty) => {
+        $crate::storage_costs!($engine; among_versions 0);
+    };
+    ($engine:ty; among_versions $among_versions:expr) => {
+        #[global_allocator]
+        static ALLOCATOR: $crate::allocations::Counting = $crate::allocations::Counting;
+
+        #[test]
+        fn warm_reads_allocate_nothing() {
+            $crate::storage::costs::warm_reads_allocate_nothing::<$engine>($among_versions);
+        }
+    };
+    ($engine:ty, $costs:expr) => {
+        $crate::storage_costs!($engine; among_versions $costs.allocations_among_versions);
+        $crate::storage_costs!($engine, $costs,
+            a_group_of_commits_shares_its_syncs,
+            a_load_is_written_few_times,
+            a_long_history_does_not_stand_before_the_present,
+            a_slow_disk_holds_writers_back,
+            cold_gets_read_little,
+        );
+    };
+    ($engine:ty, $costs:expr, $($case:ident),+ $(,)?) => {
+        $(
+            #[test]
+            fn $case() {
+                $crate::storage::costs::$case::<$engine>($costs);
+            }
+        )+
     };
 }
 

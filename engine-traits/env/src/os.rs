@@ -7,6 +7,7 @@
 mod file;
 mod map;
 mod ring;
+mod whole;
 
 use std::fs;
 use std::io::{self, Read};

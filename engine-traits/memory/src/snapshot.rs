@@ -198,10 +198,18 @@ impl MemoryCursor<'_> {
             };
             let seen = visible(versions, self.visible, self.snapshot.at.ts).cloned();
             self.fetched.extend(seen.map(|version| Found { key: Arc::clone(key), version }));
-            last = Some(key.to_vec());
+            last = Some(key);
         }
         if let Some(last) = last {
-            *(if self.reverse { &mut self.high } else { &mut self.low }) = Bound::Excluded(last);
+            let bound = if self.reverse { &mut self.high } else { &mut self.low };
+            // The room of the last bound serves again: steps allocate nothing.
+            let mut room = match std::mem::replace(bound, Bound::Unbounded) {
+                Bound::Included(key) | Bound::Excluded(key) => key,
+                Bound::Unbounded => Vec::new(),
+            };
+            room.clear();
+            room.extend_from_slice(last);
+            *bound = Bound::Excluded(room);
         }
         Ok(())
     }

@@ -40,16 +40,14 @@ pub trait Loader {
     /// Begins a keyspace. Ids ascend.
     ///
     /// # Errors
-    /// I/O.
+    /// I/O; [`crate::StorageError::Internal`] if the order is broken.
     fn keyspace(&mut self, space: &Keyspace) -> Result<()>;
 
     /// Adds a version of the keyspace begun last. Keys ascend; versions of a key come newest first.
     ///
     /// # Errors
-    /// I/O; an entry that the engine does not take.
-    ///
-    /// # Panics
-    /// If the order is broken.
+    /// I/O; an entry that the engine does not take; [`crate::StorageError::Internal`] if the order is
+    /// broken, or no keyspace was begun. After an error the loader is good for nothing but to be dropped.
     fn add(&mut self, entry: Entry<'_>) -> Result<()>;
 
     /// Makes everything durable, as complete up to `at`.

@@ -24,6 +24,7 @@ mod engine;
 mod error;
 mod files;
 mod ids;
+mod load_order;
 mod options;
 mod range_delete;
 mod retention;
@@ -37,6 +38,7 @@ pub use engine::{
 pub use error::{ErrorKind, Result, StorageError};
 pub use files::{FileEngine, Loader, SalvageSink};
 pub use ids::{Commit, KeyspaceId, Lsn, Timestamp};
+pub use load_order::LoadOrder;
 pub use options::{Compaction, Compression, EngineOptions, FilterKind};
 pub use range_delete::expand_range_deletes;
 pub use retention::{Fold, Retention, RetentionPolicy, Verdict};

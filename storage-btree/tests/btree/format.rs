@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use driftdb_env::{Disk, Env, FileKind, OpenHow};
+use driftdb_conformance::golden;
 use driftdb_storage::{Engine, Snapshot, StorageError, Timestamp, Visible, WriteBatch};
 
 use crate::model::{DIR, SPACE, World, scan};
@@ -46,24 +46,6 @@ fn original() -> World {
     world
 }
 
-fn read_golden(path: &Path) -> Option<Vec<u8>> {
-    let env = Env::os();
-    if !env.disk().exists(path).expect("the directory can be asked") {
-        return None;
-    }
-    let file = env.disk().open(path, OpenHow::Read, FileKind::Pages).expect("the file opens");
-    let mut bytes = vec![0; file.len().expect("a length") as usize];
-    let read = file.read_at(0, &mut bytes).expect("the file reads");
-    assert_eq!(read, bytes.len());
-    Some(bytes)
-}
-
-fn write_golden(disk: &dyn Disk, path: &Path, bytes: &[u8]) {
-    disk.create_dir_all(path.parent().expect("a directory")).expect("the directory is made");
-    let file = disk.open(path, OpenHow::CreateNew, FileKind::Pages).expect("the file is made");
-    file.write_at(0, bytes).expect("the file is written");
-}
-
 #[test]
 fn files_of_every_format_open() {
     let page_file = Path::new(DIR).join("pages.db");
@@ -71,12 +53,12 @@ fn files_of_every_format_open() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats").join(format);
         let mut world = original();
         world.engine = None;
-        let Some(golden) = read_golden(&path) else {
+        let Some(kept) = golden::read(&path) else {
             let bytes = world.disk.read_file(&page_file).expect("the page file");
-            write_golden(Env::os().disk(), &path, &bytes);
+            golden::write(&path, &bytes);
             panic!("{} was missing and has been written: commit it", path.display());
         };
-        assert!(world.disk.write_file(&page_file, &golden));
+        assert!(world.disk.write_file(&page_file, &kept));
         world.open();
         assert_eq!(world.engine().durable(), world.log.last().expect("commits").0);
         world.verify();

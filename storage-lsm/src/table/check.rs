@@ -12,6 +12,7 @@ use super::cursor::SectionCursor;
 use super::filter::{self, Filter};
 use super::{Fill, Section, Sections, Table};
 use crate::format::PREAMBLE_BYTES;
+use crate::run::Place;
 use crate::verify::Checking;
 
 /// What was counted, to be compared with the footer.
@@ -70,6 +71,22 @@ pub(crate) fn check_table(table: &Arc<Table>, checking: &mut Checking<'_>) -> Re
     };
     check_totals(table, Some(totals), checking);
     Ok(())
+}
+
+/// The first and the last key of a table, as they are on disk now.
+///
+/// # Errors
+/// I/O; damage to what leads to the first block, or to it.
+pub(crate) fn ends(table: &Table) -> Result<(Place, Place)> {
+    let sections = table.read_sections()?;
+    let index = &sections.newest;
+    let no_blocks = || StorageError::corruption(&table.name, 0, "the table has no blocks");
+    let end = index.len().checked_sub(1).ok_or_else(no_blocks)?;
+    let block = table.block(&sections, Section::Newest, 0, Fill::Bypass)?;
+    let mut first = Vec::new();
+    block.copy_key(0, &mut first);
+    let last = Place::new(index.block(end).space, index.last_key(end));
+    Ok((Place::new(block.space(), &first), last))
 }
 
 fn check_totals(table: &Table, totals: Option<Totals>, checking: &mut Checking<'_>) {

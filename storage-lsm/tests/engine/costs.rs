@@ -1,55 +1,10 @@
-//! What reads cost, in allocations and bytes.
-#![expect(unsafe_code, reason = "an allocator that counts is the only way to see allocations")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+//! What reads cost beyond what the suite asks of every engine: bytes, reads ahead, room, false positives.
 
 use driftdb_storage::{
     Compression, Cursor, Engine, EngineOptions, FilterKind, Snapshot, Timestamp, Visible,
 };
 
 use crate::store::{SPACE, Store, everything};
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count() {
-    // A thread that ends may free after its counter is gone.
-    ALLOCATIONS.try_with(|count| count.set(count.get() + 1)).unwrap_or_default();
-}
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: `block` came from `System.alloc` with that layout, as the caller promises.
-        unsafe { System.dealloc(block, layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count();
-        // SAFETY: as for `dealloc`; the caller's promise about `new_size` is passed on.
-        unsafe { System.realloc(block, layout, new_size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Allocations of this thread during `work`.
-fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.with(Cell::get);
-    work();
-    ALLOCATIONS.with(Cell::get) - before
-}
 
 /// One table of 400 keys with that many versions each, all in the cache.
 fn store(versions: u32, options: EngineOptions) -> Store {
@@ -65,34 +20,6 @@ fn store(versions: u32, options: EngineOptions) -> Store {
 
 fn cached() -> EngineOptions {
     EngineOptions { cache_bytes: 64 << 20, ..EngineOptions::tiny() }
-}
-
-#[test]
-fn warm_reads_and_steps_allocate_nothing() {
-    assert!(allocations(|| drop(Box::new(1))) > 0, "the count works");
-    let store = store(5, EngineOptions { block_size_bytes: 64 << 10, ..cached() });
-    let snapshot = store.engine.snapshot();
-    let mut out = Vec::with_capacity(1000);
-    let middle = Timestamp(store.model.last().ts.0 / 2);
-    for ts in [Timestamp::MAX, middle] {
-        let mut get = |n: u32| {
-            out.clear();
-            assert!(snapshot.get(SPACE, &n.to_be_bytes(), ts, &mut out).unwrap().is_some());
-        };
-        (0..400).for_each(&mut get);
-        assert_eq!(allocations(|| (0..400).for_each(&mut get)), 0, "at {ts:?}");
-    }
-    for visible in [Visible::AsOf(Timestamp::MAX), Visible::AsOf(middle), Visible::All] {
-        for reverse in [false, true] {
-            let mut cursor = snapshot.cursor(SPACE, &everything(visible, reverse)).unwrap();
-            // The first steps make the key buffers.
-            for _ in 0..20 {
-                assert!(cursor.next().unwrap());
-            }
-            let steps = allocations(|| while cursor.next().unwrap() {});
-            assert_eq!(steps, 0, "{visible:?} {reverse}");
-        }
-    }
 }
 
 #[test]

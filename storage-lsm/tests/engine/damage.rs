@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use driftdb_sim_disk::SimDisk;
-use driftdb_storage::{Engine, EngineOptions, StorageError, Timestamp, Visible};
+use driftdb_storage::{Compression, Engine, EngineOptions, StorageError, Timestamp, Visible};
 
 use crate::store::{DIR, Store, everything, get, open, scan};
 
@@ -133,4 +133,52 @@ fn a_foreign_directory_is_refused() {
     disk.write_file(&Path::new(DIR).join("pages"), b"something else");
     let error = open(&disk, &options).unwrap_err();
     assert!(matches!(error, StorageError::WrongDirectory { .. }), "{error}");
+}
+
+/// Where each frame of a table begins and how long it is, up to the first of another kind than 1, data.
+fn blocks(bytes: &[u8]) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    let mut at = 36;
+    while bytes[at] == 1 {
+        let len = 12 + u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
+        found.push((at, len));
+        at += len;
+    }
+    found
+}
+
+/// A write or a read that hits another block of the same length: each is whole, and not the one asked for.
+#[test]
+fn a_whole_block_in_the_place_of_another_is_noticed() {
+    let options = EngineOptions {
+        block_size_bytes: 128,
+        compression: Compression::None,
+        ..EngineOptions::tiny()
+    };
+    let mut store = Store::new(options);
+    for table in 0..2u8 {
+        for n in 0..24u8 {
+            store.write(&[b'k', 24 * table + n], Some(&[n; 20]));
+        }
+        store.checkpoint();
+    }
+    let [first, second] = ["000001.table", "000002.table"].map(|name| Path::new(DIR).join(name));
+    let bytes = [&first, &second].map(|path| store.disk.read_file(path).unwrap());
+    let places = blocks(&bytes[0]);
+    let mut swapped = 0;
+    for (index, (a, len)) in places.iter().enumerate() {
+        for (b, _) in places[index + 1..].iter().filter(|(_, other)| other == len) {
+            swapped += 1;
+            let disk = store.disk.fork(1);
+            assert!(disk.swap(&first, *a as u64, *b as u64, *len));
+            let context = format!("{len} bytes at {a} and {b} exchanged");
+            assert!(is_noticed(&store, &disk, &context), "{context}: not noticed");
+        }
+    }
+    assert!(swapped > 3, "{places:?}");
+    let (at, len) = places[1];
+    assert_eq!(blocks(&bytes[1])[1], (at, len), "the tables are alike");
+    let disk = store.disk.fork(1);
+    assert!(disk.overwrite(&second, at as u64, &bytes[0][at..at + len]));
+    assert!(is_noticed(&store, &disk, "of another table"), "a block of another table");
 }

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use driftdb_env::{Env, FileKind, OpenHow};
+use driftdb_conformance::golden;
 use driftdb_sim_disk::SimDisk;
 use driftdb_storage::{Damage, Engine, EngineOptions, Retention, Timestamp, VerifyDepth, Visible};
 use driftdb_storage_lsm::LsmEngine;
@@ -16,7 +16,7 @@ const FILES: [&str; 3] = ["MANIFEST", "000001.table", "000002.table"];
 /// The version that is written.
 const PRESENT: &str = "v2";
 
-fn golden(version: &str) -> PathBuf {
+fn directory(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats").join(version)
 }
 
@@ -35,23 +35,13 @@ fn written() -> Store {
 }
 
 fn read_golden(version: &str, name: &str) -> Vec<u8> {
-    let env = Env::os();
-    let path = golden(version).join(name);
-    let file = env.disk().open(&path, OpenHow::Read, FileKind::Meta).unwrap();
-    let mut bytes = vec![0; file.len().unwrap() as usize];
-    file.read_at(0, &mut bytes).unwrap();
-    bytes
+    golden::read(&directory(version).join(name)).expect("golden files are kept for ever")
 }
 
 fn write_golden(store: &Store) {
-    let env = Env::os();
-    env.disk().create_dir_all(&golden(PRESENT)).unwrap();
     for name in FILES {
-        let path = golden(PRESENT).join(name);
         let bytes = store.disk.read_file(&Path::new(DIR).join(name)).unwrap();
-        let file = env.disk().open(&path, OpenHow::OpenOrCreate, FileKind::Meta).unwrap();
-        file.set_len(0).unwrap();
-        file.write_at(0, &bytes).unwrap();
+        golden::write(&directory(PRESENT).join(name), &bytes);
     }
 }
 

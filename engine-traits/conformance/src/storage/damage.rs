@@ -12,11 +12,11 @@ use super::model::Model;
 use super::workload::{Mix, Workload};
 
 /// More disk operations than any inspection of these few files needs: beyond it, it hangs.
-const MOST_OPERATIONS: u64 = 200_000;
+pub(crate) const MOST_OPERATIONS: u64 = 200_000;
 
 /// How damage was noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Noticed {
+pub(crate) enum Noticed {
     /// The engine did not open, or opened at an earlier commit than the log begins with.
     AtOpen,
     /// A read was an error.
@@ -40,7 +40,7 @@ fn base<E: Engine>(seed: u64) -> (Harness<E>, Commit) {
 }
 
 /// Every file that holds something, with its length. Locks and scratch hold nothing.
-fn files<E: Engine>(harness: &Harness<E>) -> Vec<(std::path::PathBuf, u64)> {
+pub(crate) fn files<E: Engine>(harness: &Harness<E>) -> Vec<(std::path::PathBuf, u64)> {
     let disk = &harness.disk;
     let with_len = disk.files().into_iter().map(|path| {
         let len = disk.read_file(&path).map_or(0, |bytes| bytes.len() as u64);
@@ -52,7 +52,11 @@ fn files<E: Engine>(harness: &Harness<E>) -> Vec<(std::path::PathBuf, u64)> {
 }
 
 /// Opens a damaged fork, reads everything, verifies, maintains, reads again.
-fn inspect<E: Engine>(mut harness: Harness<E>, durable: Commit, context: &str) -> Noticed {
+pub(crate) fn inspect<E: Engine>(
+    mut harness: Harness<E>,
+    durable: Commit,
+    context: &str,
+) -> Noticed {
     harness.disk.halt_after(MOST_OPERATIONS);
     let outcome = catch_unwind(AssertUnwindSafe(|| look_at(&mut harness, durable)));
     match outcome {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use driftdb_env::Rng;
+use driftdb_env::{Env, Rng};
 use driftdb_sim_disk::{CrashMode, SimDisk, sim_env};
 use driftdb_storage::{
     Commit, Engine, EngineOptions, KeyspaceId, LogBarrier, Lsn, Maintained, Result,
@@ -67,6 +67,8 @@ pub struct Harness<E: Engine> {
     pub rng: Rng,
     engine: Option<E>,
     seed: u64,
+    /// A world and a directory in it that stand in for the virtual disk.
+    elsewhere: Option<(Env, PathBuf)>,
 }
 
 /// Where the engine lives.
@@ -94,18 +96,40 @@ impl<E: Engine> Harness<E> {
             rng: Rng::stream(seed, "conformance"),
             engine: None,
             seed,
+            elsewhere: None,
         }
+    }
+
+    /// A closed harness over a directory of another world, where a crash stops the process only.
+    pub fn elsewhere(env: Env, dir: PathBuf, seed: u64) -> Self {
+        Self { elsewhere: Some((env, dir)), ..Self::closed(SimDisk::new(seed), seed) }
     }
 
     /// A closed harness over a fork of the disk, with the same log.
     pub fn fork(&self, seed: u64) -> Self {
-        let mut fork = Self::closed(self.disk.fork(seed), seed);
+        self.over(self.disk.fork(seed), seed)
+    }
+
+    /// A closed harness over another disk, with the same log, promise and settings.
+    pub fn over(&self, disk: SimDisk, seed: u64) -> Self {
+        let mut fork = Self::closed(disk, seed);
         fork.log.clone_from(&self.log);
         fork.barrier.granted.set(self.barrier.granted.get());
         fork.barrier.end.set(self.barrier.end.get());
         fork.policy = Arc::clone(&self.policy);
         fork.options.clone_from(&self.options);
         fork
+    }
+
+    /// The world that the engine is opened in. A directory above the engine's is there, as the server
+    /// makes it.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn env(&self) -> Result<Env> {
+        let env = sim_env(&self.disk, self.seed);
+        env.disk().create_dir_all(Path::new("/data"))?;
+        Ok(env)
     }
 
     /// The open engine.
@@ -121,15 +145,16 @@ impl<E: Engine> Harness<E> {
         self.engine.is_some()
     }
 
-    /// Opens without replay. A directory above the engine's is made first, as the server does.
+    /// Opens without replay.
     ///
     /// # Errors
     /// As [`Engine::open`].
     pub fn open(&mut self) -> Result<()> {
         self.engine = None;
-        let env = sim_env(&self.disk, self.seed);
-        env.disk().create_dir_all(Path::new("/data"))?;
-        let engine = E::open(&env, &directory(), &self.options)?;
+        let engine = match &self.elsewhere {
+            Some((env, dir)) => E::open(env, dir, &self.options)?,
+            None => E::open(&self.env()?, &directory(), &self.options)?,
+        };
         engine.set_retention(Arc::clone(&self.policy));
         self.engine = Some(engine);
         Ok(())

@@ -70,7 +70,7 @@ pub enum Change {
 }
 
 /// Keys of several lengths, some a prefix of others.
-fn key(number: u64) -> Vec<u8> {
+pub fn key(number: u64) -> Vec<u8> {
     let mut key = vec![b'a' + (number % 7) as u8; 1 + (number / 7 % 4) as usize];
     if number.is_multiple_of(5) {
         key.extend_from_slice(b"-a-longer-tail-that-fills-a-block");
@@ -189,7 +189,7 @@ fn text(error: driftdb_storage::StorageError) -> String {
 }
 
 /// The batch of a commit. Values differ from commit to commit.
-fn batch(changes: &[Change], number: usize) -> WriteBatch {
+pub fn batch(changes: &[Change], number: usize) -> WriteBatch {
     let space = |other| if other { OTHER } else { SPACE };
     let mut batch = WriteBatch::new();
     for change in changes {

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::FallocateFlags;
-use rustix::io::{Errno, ReadWriteFlags};
+use rustix::io::ReadWriteFlags;
 
 use super::map::Map;
 use super::ring::{self, with_ring};
+use super::whole;
 use crate::blocking::blocking;
 use crate::{File, FileKind, IoError, IoOp, IoOptions, LogWriter, OpenHow, ReadPath, ReadRequest};
 
@@ -46,27 +47,16 @@ impl OsFile {
     }
 
     /// Reads on from where a read stopped: at the end of the file, or short of it.
-    fn read_rest(&self, offset: u64, buf: &mut [u8], mut filled: usize) -> Result<usize, IoError> {
-        while filled < buf.len() {
-            match self.file.read_at(&mut buf[filled..], offset + filled as u64) {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.fail(IoOp::Read)(error)),
-            }
-        }
-        Ok(filled)
+    fn read_rest(&self, offset: u64, buf: &mut [u8], filled: usize) -> Result<usize, IoError> {
+        let read = whole::read_full(offset, buf, filled, |buf, at| self.file.read_at(buf, at));
+        read.map_err(self.fail(IoOp::Read))
     }
 
     /// Writes and syncs in one call; the bytes written, all of them unless the kernel wrote less.
     fn write_dsync(&self, offset: u64, data: &[u8]) -> io::Result<usize> {
         let pieces = [io::IoSlice::new(data)];
-        loop {
-            match rustix::io::pwritev2(&self.file, &pieces, offset, ReadWriteFlags::DSYNC) {
-                Err(Errno::INTR) => {}
-                other => return other.map_err(io::Error::from),
-            }
-        }
+        let write = || rustix::io::pwritev2(&self.file, &pieces, offset, ReadWriteFlags::DSYNC);
+        whole::uninterrupted(|| write().map_err(io::Error::from))
     }
 
     /// Finishes, by the plain way, a write of which `done` bytes are written and nothing failed.
@@ -107,7 +97,8 @@ impl File for OsFile {
     }
 
     fn write_at(&self, offset: u64, data: &[u8]) -> Result<(), IoError> {
-        self.file.write_all_at(data, offset).map_err(self.fail(IoOp::Write))
+        let written = whole::write_full(offset, data, |data, at| self.file.write_at(data, at));
+        written.map_err(self.fail(IoOp::Write))
     }
 
     fn sync_data(&self) -> Result<(), IoError> {

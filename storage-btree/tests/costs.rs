@@ -1,0 +1,16 @@
+//! What the storage contract costs on this engine.
+
+use driftdb_conformance::storage::costs::Costs;
+
+driftdb_conformance::storage_costs!(
+    driftdb_storage_btree::BtreeEngine,
+    Costs {
+        allocations_among_versions: 250,
+        syncs_per_checkpoint: 2,
+        reads_per_cold_get: 3,
+        bytes_written_per_user_byte: 52,
+        blocks_beyond_in_a_get: 0,
+        blocks_beyond_in_a_scan: 3,
+        buffers_behind_a_slow_disk: 16,
+    }
+);
