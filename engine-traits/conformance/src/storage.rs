@@ -14,6 +14,8 @@ pub mod random;
 pub mod range_deletes;
 pub mod recovery;
 pub mod retention;
+#[cfg(shuttle)]
+pub mod schedules;
 pub mod script;
 pub mod snapshots;
 pub mod values;
