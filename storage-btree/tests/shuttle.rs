@@ -2,7 +2,7 @@
 //! Run by `.ci/shuttle`.
 #![cfg(shuttle)]
 
-use driftdb_conformance::storage::schedules::snapshots_are_exact;
+use driftdb_conformance::storage::schedules::{snapshots_are_exact, snapshots_hold_what_they_need};
 use driftdb_env::schedules::Schedules;
 use driftdb_storage_btree::BtreeEngine;
 
@@ -11,6 +11,11 @@ const SCHEDULES: Schedules = Schedules { random: 2_000, priority: 2_000 };
 #[test]
 fn snapshots_are_exact_under_any_schedule() {
     SCHEDULES.all_hold(snapshots_are_exact::<BtreeEngine>);
+}
+
+#[test]
+fn snapshots_hold_what_they_need_under_any_schedule() {
+    SCHEDULES.all_hold(snapshots_hold_what_they_need::<BtreeEngine>);
 }
 
 fn find(bug: &'static str) {
@@ -29,5 +34,5 @@ fn a_page_reused_before_the_switch_is_found() {
 
 #[test]
 fn a_snapshot_that_pins_after_it_took_its_root_is_found() {
-    find("btree.pin-after-root");
+    SCHEDULES.find("btree.pin-after-root", snapshots_hold_what_they_need::<BtreeEngine>);
 }

@@ -2,7 +2,7 @@
 //! Run by `.ci/shuttle`.
 #![cfg(shuttle)]
 
-use driftdb_conformance::storage::schedules::snapshots_are_exact;
+use driftdb_conformance::storage::schedules::{snapshots_are_exact, snapshots_hold_what_they_need};
 use driftdb_env::schedules::Schedules;
 use driftdb_storage_lsm::LsmEngine;
 
@@ -11,6 +11,11 @@ const SCHEDULES: Schedules = Schedules { random: 2_000, priority: 2_000 };
 #[test]
 fn snapshots_are_exact_under_any_schedule() {
     SCHEDULES.all_hold(snapshots_are_exact::<LsmEngine>);
+}
+
+#[test]
+fn snapshots_hold_what_they_need_under_any_schedule() {
+    SCHEDULES.all_hold(snapshots_hold_what_they_need::<LsmEngine>);
 }
 
 fn find(bug: &'static str) {

@@ -114,17 +114,47 @@ fn start<E: Engine>(
     env.spawn("task", move || work(&engine, &kept))
 }
 
-/// One schedule.
+fn open<E: Engine>(env: &Env) -> Arc<E> {
+    // Three commits fill the buffer.
+    let options = EngineOptions { cache_bytes: 1 << 10, ..EngineOptions::tiny() };
+    Arc::new(E::open(env, Path::new("/engine"), &options).expect("the engine opens"))
+}
+
+/// One schedule of snapshots being taken while all that they need is let go and used again. Few steps,
+/// so that one task often stands still just where it takes a snapshot.
+///
+/// # Panics
+/// A snapshot is not exact, or the engine fails.
+pub fn snapshots_hold_what_they_need<E: Engine>() {
+    let env = sim_env(&SimDisk::new(1), 1);
+    let engine = open::<E>(&env);
+    write(&*engine, 1);
+    engine.checkpoint(&Ready).expect("a checkpoint");
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let tasks: [fn(&E, &Kept<E>); 2] = [
+        |engine, _| {
+            for n in 2..=4 {
+                write(engine, n);
+                engine.checkpoint(&Ready).expect("a checkpoint");
+            }
+        },
+        |engine, kept| (0..6).for_each(|_| keep(engine, kept)),
+    ];
+    let tasks = tasks.map(|work| start(&env, &engine, &kept, work));
+    tasks.into_iter().for_each(Task::join);
+    for snapshot in kept.lock().drain(..) {
+        exact(&snapshot, false);
+    }
+}
+
+/// One schedule of everybody at work, and a crash afterwards.
 ///
 /// # Panics
 /// A snapshot is not exact, or the engine fails.
 pub fn snapshots_are_exact<E: Engine>() {
     let disk = SimDisk::new(1);
     let env = sim_env(&disk, 1);
-    let dir = Path::new("/engine");
-    // Three commits fill the buffer.
-    let options = EngineOptions { cache_bytes: 1 << 10, ..EngineOptions::tiny() };
-    let engine = Arc::new(E::open(&env, dir, &options).expect("a new engine"));
+    let engine = open::<E>(&env);
     write(&*engine, 1);
 
     let kept = Arc::new(Mutex::new(Vec::new()));
@@ -149,7 +179,7 @@ pub fn snapshots_are_exact<E: Engine>() {
     }
     drop(engine);
     disk.crash_with(CrashMode::LoseAll);
-    let engine = E::open(&env, dir, &options).expect("the engine opens again");
+    let engine = open::<E>(&env);
     assert_eq!(engine.durable(), durable);
     exact(&engine.snapshot(), false);
 }
