@@ -4,9 +4,8 @@
 //! and ascending: past every earlier commit (also of earlier runs: recovery observes them), and past
 //! every time that somebody has read as of.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use driftdb_env::Env;
+use driftdb_env::sync::atomic::{AtomicU64, Ordering};
 use driftdb_storage::Timestamp;
 
 pub(crate) struct HybridClock {

@@ -9,10 +9,10 @@
 //! durable in order, so publishing the newest of several publishes them all.
 
 use std::io;
-use std::sync::atomic::Ordering;
 
 use driftdb_concurrency::{ConcurrencyControl, Result, TxnError};
 use driftdb_env::kernel::preemption_point;
+use driftdb_env::sync::atomic::Ordering;
 use driftdb_env::{HashSet, IoError, IoOp, planted};
 use driftdb_storage::{Commit, Engine, KeyspaceId, Snapshot, StorageError, Timestamp, WriteBatch};
 

@@ -8,11 +8,11 @@
 //! so that memory stays bounded. `stall_count` and `stall_nanos` tell how often and how long.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use driftdb_concurrency::ConcurrencyControl;
 use driftdb_env::kernel::preemption_point;
+use driftdb_env::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use driftdb_env::sync::{Condvar, Mutex};
 use driftdb_env::{Task, planted};
 use driftdb_storage::{Commit, Engine, Lsn, Maintained, Result, StorageError};

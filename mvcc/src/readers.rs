@@ -6,10 +6,11 @@
 //! Cost: one short latch of its own shard to enter and one to leave.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use driftdb_concurrency::TxnId;
+use driftdb_env::planted_order;
 use driftdb_env::sync::Mutex;
+use driftdb_env::sync::atomic::{AtomicU64, Ordering};
 use driftdb_storage::Timestamp;
 
 const SHARD_COUNT: usize = 16;
@@ -74,8 +75,11 @@ impl Readers {
         let allowed = |ts: Timestamp| self.oldest().map_or(ts, |oldest| ts.min(oldest)).max(before);
         // Announce first, then look again: who enters after the second look sees the announcement
         // and is turned away; who entered before it is respected by it.
-        self.floor.store(allowed(target).0, Ordering::SeqCst);
-        let floor = allowed(self.floor());
+        let announced = allowed(target);
+        if !planted_order!("mvcc.floor-not-announced") {
+            self.floor.store(announced.0, Ordering::SeqCst);
+        }
+        let floor = allowed(announced);
         self.floor.store(floor.0, Ordering::SeqCst);
         floor
     }
@@ -99,5 +103,58 @@ mod tests {
         assert!(!readers.enter(TxnId(3), Timestamp(6)));
         assert_eq!(readers.raise_floor(Timestamp(1)), Timestamp(7));
         assert_eq!(readers.count(), 1);
+    }
+}
+
+/// Run by `.ci/shuttle`.
+#[cfg(all(test, shuttle))]
+mod schedules {
+    use std::sync::Arc;
+
+    use driftdb_env::schedules::Schedules;
+    use driftdb_env::{Env, Task};
+
+    use super::*;
+
+    const SCHEDULES: Schedules = Schedules { random: 10_000, priority: 10_000 };
+
+    /// Whoever was let in has the history of its time until it leaves.
+    fn nobody_loses_its_time() {
+        let env = Env::os();
+        let readers = Arc::new(Readers::default());
+        let mut tasks = Vec::new();
+        for id in [1, 2] {
+            let readers = Arc::clone(&readers);
+            tasks.push(env.spawn("reader", move || {
+                for ts in [4, 7].map(Timestamp) {
+                    if readers.enter(TxnId(id), ts) {
+                        for _ in 0..3 {
+                            assert!(readers.floor() <= ts, "the floor passed a reader at {ts}");
+                        }
+                        readers.leave(TxnId(id), ts);
+                    }
+                }
+            }));
+        }
+        let raising = Arc::clone(&readers);
+        tasks.push(env.spawn("raiser", move || {
+            for target in [5, 9].map(Timestamp) {
+                let floor = raising.raise_floor(target);
+                assert!(floor <= target, "raised to {floor}, beyond {target}");
+            }
+        }));
+        tasks.into_iter().for_each(Task::join);
+        assert_eq!(readers.count(), 0);
+        assert_eq!(readers.raise_floor(Timestamp(10)), Timestamp(10));
+    }
+
+    #[test]
+    fn schedules_hold() {
+        SCHEDULES.all_hold(nobody_loses_its_time);
+    }
+
+    #[test]
+    fn schedules_find_a_floor_raised_without_a_word() {
+        SCHEDULES.find("mvcc.floor-not-announced", nobody_loses_its_time);
     }
 }

@@ -3,9 +3,8 @@
 //! The engine keeps sequence → timestamp (`system.rs`). Timestamps ascend with sequence numbers, so
 //! the other direction is a binary search of point reads.
 
-use std::sync::atomic::Ordering;
-
 use driftdb_concurrency::{ConcurrencyControl, Result, TxnError};
+use driftdb_env::sync::atomic::Ordering;
 use driftdb_storage::{
     Cursor, Engine, KeyRange, ScanSpec, Snapshot, StorageError, Timestamp, Visible,
 };

@@ -1,7 +1,6 @@
 //! The store: engine, log and control under one roof.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use driftdb_concurrency::{
@@ -10,6 +9,7 @@ use driftdb_concurrency::{
 };
 use driftdb_env::Env;
 use driftdb_env::sync::Mutex;
+use driftdb_env::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use driftdb_storage::{
     BackupReport, Commit, Engine, ErrorKind, RetentionPolicy, StorageError, Timestamp, VerifyDepth,
     VerifyReport,

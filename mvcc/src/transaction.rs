@@ -9,13 +9,13 @@ mod read;
 mod write;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use driftdb_concurrency::{
     Begin, BeginOptions, CancelToken, Committed, ConcurrencyControl, IsolationLevel, LockIntent,
     LockStrength, Locked, ReadAt, Result, RowBatch, SavepointId, ScanRequest, ScanState,
     Transaction, TxnId, WaitPolicy,
 };
+use driftdb_env::sync::atomic::Ordering;
 use driftdb_storage::{Engine, KeyspaceId, Timestamp};
 
 use crate::store::Shared;

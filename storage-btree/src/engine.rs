@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 
 use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::Mutex;
-use driftdb_env::{DiskLock, Env};
+use driftdb_env::{DiskLock, Env, planted_order};
 use driftdb_storage::{
     BackupReport, Commit, Compression, Engine, EngineOptions, KeyspaceId, LogBarrier, Maintained,
     Operation, Result, RetentionPolicy, StorageError, VerifyDepth, VerifyReport, WriteBatch,
@@ -94,6 +94,9 @@ impl Readers {
 
     /// The oldest epoch that somebody still reads.
     pub(crate) fn oldest(&mut self) -> u64 {
+        if planted_order!("btree.page-reused-under-reader") {
+            return u64::MAX;
+        }
         self.pins.retain(|(_, pin)| pin.strong_count() > 0);
         self.pins.iter().map(|(epoch, _)| *epoch).min().unwrap_or(0)
     }
@@ -254,15 +257,21 @@ impl Engine for BtreeEngine {
         if let Some(view) = &state.view {
             return BtreeSnapshot { view: Arc::clone(view) };
         }
+        let (root, at) = (state.root.share(), state.applied);
+        let is_late = planted_order!("btree.pin-after-root");
+        if is_late {
+            drop(state);
+            state = self.state.lock();
+        }
         let view = Arc::new(View {
             pager: Arc::clone(&self.pager),
-            root: state.root.share(),
-            at: state.applied,
+            root,
+            at,
             facts: Arc::clone(&state.facts),
             policy: Arc::clone(&state.policy),
             _pin: Arc::clone(&state.pin),
         });
-        state.view = Some(Arc::clone(&view));
+        state.view = (!is_late).then(|| Arc::clone(&view));
         BtreeSnapshot { view }
     }
 

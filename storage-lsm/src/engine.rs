@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use driftdb_env::sync::Mutex;
-use driftdb_env::{Env, kernel};
+use driftdb_env::{Env, kernel, planted_order};
 use driftdb_storage::{
     BackupReport, Commit, Engine, EngineOptions, LogBarrier, Maintained, Result, RetentionPolicy,
     StorageError, VerifyDepth, VerifyReport, WriteBatch, expand_range_deletes,
@@ -131,6 +131,9 @@ impl Engine for LsmEngine {
         let expanded = expand_range_deletes(batch, &LsmSnapshot::new(self.present.get()))?;
         let batch = expanded.map_or(Cow::Borrowed(batch), Cow::Owned);
         let buffer_bytes = self.options.write_buffer_bytes;
+        if planted_order!("lsm.applied-before-insert") {
+            self.present.update(|present| present.applied = at);
+        }
         let large = if Memtable::is_large(&batch, buffer_bytes) {
             Some(Arc::new(Memtable::of_batch(batch.into_owned(), at)))
         } else {
@@ -163,7 +166,11 @@ impl Engine for LsmEngine {
     }
 
     fn snapshot(&self) -> LsmSnapshot {
-        LsmSnapshot::new(self.present.get())
+        let mut present = self.present.get();
+        if planted_order!("lsm.time-read-after-version") {
+            present.applied = self.present.applied();
+        }
+        LsmSnapshot::new(present)
     }
 
     fn set_retention(&self, policy: Arc<RetentionPolicy>) {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use driftdb_env::{kernel, planted};
+use driftdb_env::{kernel, planted, planted_order};
 use driftdb_storage::{LogBarrier, Result, Timestamp};
 
 use crate::engine::LsmEngine;
@@ -57,8 +57,18 @@ impl LsmEngine {
         };
         kernel::preemption_point("lsm.flush-before-manifest");
         let (table, writer) = table.unzip();
+        let is_gone = planted_order!("lsm.memtable-gone-before-table");
+        if is_gone {
+            self.present.update(|present| {
+                let mut next = Version::clone(&present.version);
+                next.frozen.pop();
+                present.version = Arc::new(next);
+            });
+        }
         let outcome = self.install(state, None, |version| {
-            version.frozen.pop();
+            if !is_gone {
+                version.frozen.pop();
+            }
             version.durable = memtable.last().unwrap_or(version.durable);
             let run = table.iter().map(|part| Arc::new(SortedRun::flushed(part.clone())));
             version.runs.splice(0..0, run);

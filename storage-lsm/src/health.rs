@@ -5,9 +5,8 @@
 //! engine is poisoned: it refuses every further write until it is opened again. A full disk does
 //! not count: it is undone the same way and passes when space returns.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use driftdb_env::sync::Mutex;
+use driftdb_env::sync::atomic::{AtomicBool, Ordering};
 use driftdb_storage::{Result, StorageError};
 
 const MAX_FAILURES: u32 = 3;

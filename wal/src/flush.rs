@@ -8,11 +8,10 @@
 //! A failed write or sync poisons the log and is never tried again: the system may have dropped the
 //! data and report the next sync as a success [Rebello20].
 
-use std::sync::atomic::Ordering;
-
 use driftdb_env::kernel::preemption_point;
-use driftdb_env::planted;
 use driftdb_env::sync::MutexGuard;
+use driftdb_env::sync::atomic::Ordering;
+use driftdb_env::{planted, planted_order};
 use driftdb_storage::{Lsn, Result, StorageError};
 
 use crate::log::{Chunk, Log, State};
@@ -48,6 +47,10 @@ impl Log {
         mut state: MutexGuard<'a, State>,
     ) -> MutexGuard<'a, State> {
         if state.is_flushing {
+            if planted_order!("wal.wait-after-latch") {
+                drop(state);
+                state = self.state.lock();
+            }
             self.progress.wait(&mut state);
             return state;
         }
@@ -67,6 +70,9 @@ impl Log {
     /// Writes and syncs what goes to one segment; then it is acknowledged.
     fn write_chunk(&self, chunk: &Chunk) -> Result<()> {
         preemption_point("wal.before-write");
+        if planted_order!("wal.durable-before-sync") {
+            self.durable.store(chunk.end.0, Ordering::Release);
+        }
         if planted!("wal.ack-before-sync") {
             chunk.segment.file.write_at(chunk.offset, &chunk.bytes)?;
         } else {
@@ -112,7 +118,9 @@ impl<'a> FlushRole<'a> {
             state.free.clear();
         }
         // Also those whose records are in the next group: one of them flushes it.
-        self.log.progress.notify_all();
+        if !planted_order!("wal.next-group-not-woken") {
+            self.log.progress.notify_all();
+        }
         state
     }
 }

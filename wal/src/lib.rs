@@ -32,9 +32,9 @@ mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use driftdb_env::Env;
+use driftdb_env::sync::atomic::Ordering;
 use driftdb_storage::{LogBarrier, Lsn, Result, StorageError};
 
 use crate::format::FIRST_LSN;

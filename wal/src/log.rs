@@ -11,8 +11,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64 as Count;
 
+use driftdb_env::sync::atomic::{AtomicU64, Ordering};
 use driftdb_env::sync::{Condvar, Mutex};
 use driftdb_env::{Env, OpenHow};
 use driftdb_storage::{Lsn, Result, StorageError};
@@ -47,10 +48,10 @@ pub(crate) struct Log {
 /// Figures since open.
 #[derive(Default)]
 pub(crate) struct Counts {
-    pub(crate) syncs: AtomicU64,
-    pub(crate) bytes: AtomicU64,
-    pub(crate) records: AtomicU64,
-    pub(crate) waits: AtomicU64,
+    pub(crate) syncs: Count,
+    pub(crate) bytes: Count,
+    pub(crate) records: Count,
+    pub(crate) waits: Count,
 }
 
 pub(crate) struct State {

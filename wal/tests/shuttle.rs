@@ -1,4 +1,5 @@
-//! The log's latches under random schedules. Run by `.ci/shuttle`.
+//! The log's latches under schedules, and the misplaced steps that these are known to find.
+//! Run by `.ci/shuttle`.
 #![cfg(shuttle)]
 #![expect(clippy::unwrap_used, reason = "test code; clippy exempts only functions marked as tests")]
 
@@ -6,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use driftdb_env::schedules::Schedules;
 use driftdb_env::sync::Mutex;
 use driftdb_sim_disk::{CrashMode, SimDisk, sim_env};
 use driftdb_storage::Lsn;
@@ -25,12 +27,14 @@ fn payloads(wal: &Wal, after: Lsn) -> BTreeSet<Vec<u8>> {
     found
 }
 
-/// What was acknowledged before the power failed is there when the log opens again.
-fn power_fails(disk: &SimDisk, acknowledged: &Mutex<BTreeSet<Vec<u8>>>, options: &WalOptions) {
+/// What the log acknowledged before the power failed is there when it opens again: the records that
+/// were waited for, and whatever it said was durable.
+fn power_fails(disk: &SimDisk, said: Lsn, acknowledged: &Mutex<BTreeSet<Vec<u8>>>) {
     let before = acknowledged.lock().clone();
     let copy = disk.fork(7);
     copy.crash_with(CrashMode::LoseAll);
-    let wal = Wal::open(&sim_env(&copy, 1), Path::new(DIR), options).unwrap();
+    let wal = Wal::open(&sim_env(&copy, 1), Path::new(DIR), &WalOptions::tiny()).unwrap();
+    assert!(wal.tail() >= said, "durable up to {said}, found up to {}", wal.tail());
     let found = payloads(&wal, Lsn(0));
     assert!(before.is_subset(&found), "acknowledged {before:?}, found {found:?}");
 }
@@ -38,8 +42,7 @@ fn power_fails(disk: &SimDisk, acknowledged: &Mutex<BTreeSet<Vec<u8>>>, options:
 fn appenders_and_a_crash() {
     let disk = SimDisk::new(1);
     let env = sim_env(&disk, 1);
-    let options = WalOptions::tiny();
-    let wal = Arc::new(Wal::open(&env, Path::new(DIR), &options).unwrap());
+    let wal = Arc::new(Wal::open(&env, Path::new(DIR), &WalOptions::tiny()).unwrap());
     let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
     let mut tasks = Vec::new();
     for appender in 0..APPENDERS {
@@ -53,16 +56,15 @@ fn appenders_and_a_crash() {
             }
         }));
     }
-    let (crashing, seen, settings) = (disk.clone(), Arc::clone(&acknowledged), options.clone());
+    let (crashing, seen, failing) = (disk.clone(), Arc::clone(&acknowledged), Arc::clone(&wal));
     // Several times, for the first is over before anything is acknowledged.
     tasks.push(env.spawn("power", move || {
         for _ in 0..4 {
-            power_fails(&crashing, &seen, &settings);
+            power_fails(&crashing, failing.durable(), &seen);
         }
     }));
     tasks.into_iter().for_each(driftdb_env::Task::join);
-    drop(wal);
-    power_fails(&disk, &acknowledged, &options);
+    power_fails(&disk, wal.durable(), &acknowledged);
     assert_eq!(acknowledged.lock().len(), usize::from(APPENDERS * RECORDS));
 }
 
@@ -103,17 +105,34 @@ fn a_reader_while_segments_are_released() {
     }
 }
 
+const SCHEDULES: Schedules = Schedules { random: 10_000, priority: 10_000 };
+
 #[test]
-fn acknowledged_records_survive_under_random_schedules() {
-    shuttle::check_random(appenders_and_a_crash, 4_000);
+fn acknowledged_records_survive_under_any_schedule() {
+    SCHEDULES.all_hold(appenders_and_a_crash);
 }
 
 #[test]
-fn acknowledged_records_survive_under_priority_schedules() {
-    shuttle::check_pct(appenders_and_a_crash, 2_000, 3);
+fn a_pinned_reader_misses_nothing_under_any_schedule() {
+    SCHEDULES.all_hold(a_reader_while_segments_are_released);
 }
 
 #[test]
-fn a_pinned_reader_misses_nothing_under_random_schedules() {
-    shuttle::check_random(a_reader_while_segments_are_released, 3_000);
+fn an_acknowledgement_before_the_sync_is_found() {
+    SCHEDULES.find("wal.durable-before-sync", appenders_and_a_crash);
+}
+
+#[test]
+fn a_next_group_that_nobody_wakes_is_found() {
+    SCHEDULES.find("wal.next-group-not-woken", appenders_and_a_crash);
+}
+
+#[test]
+fn a_wait_that_begins_after_the_latch_was_free_is_found() {
+    SCHEDULES.find("wal.wait-after-latch", appenders_and_a_crash);
+}
+
+#[test]
+fn a_write_without_its_sync_is_found() {
+    SCHEDULES.find("wal.ack-before-sync", appenders_and_a_crash);
 }

@@ -18,6 +18,8 @@ pub mod range_deletes;
 pub mod recovery;
 pub mod retention;
 pub mod salvage;
+#[cfg(shuttle)]
+pub mod schedules;
 pub mod script;
 pub mod snapshots;
 pub mod values;

@@ -75,5 +75,5 @@ pub fn preemption_point(site: &'static str) {
         kernel.yield_point(site);
     }
     #[cfg(shuttle)]
-    crate::sync::yield_now();
+    crate::sync::switch();
 }

@@ -24,6 +24,8 @@ mod io_options;
 pub mod kernel;
 mod os;
 pub mod planted;
+#[cfg(shuttle)]
+pub mod schedules;
 pub mod sync;
 mod world;
 

@@ -2,7 +2,12 @@
 //!
 //! A site reads `if planted!("wal.ack-before-sync") { … }`. In a release build the condition is the
 //! constant `false`. In a build with debug assertions (tests, and the simulator's own suite) it is
-//! true while [`activate`] names that bug on the calling thread, which only `sim` does.
+//! true while [`activate`] names that bug on the calling thread, which only `sim` does, and the tests
+//! of schedules.
+//!
+//! `planted_order!` is the same for steps in a wrong order: the constant `false` but in a build with
+//! `--cfg shuttle`, whose tests demand that their schedules find each (`.ci/shuttle`). All tasks of a
+//! schedule run on one thread, so they share what is active.
 
 use std::cell::Cell;
 
@@ -24,6 +29,14 @@ pub fn is_active(bug: &str) -> bool {
 #[macro_export]
 macro_rules! planted {
     ($bug:literal) => {
-        cfg!(debug_assertions) && $crate::planted::is_active($bug)
+        cfg!(any(debug_assertions, shuttle)) && $crate::planted::is_active($bug)
+    };
+}
+
+/// Whether the named mistake of order is planted in these schedules: constant `false` in other builds.
+#[macro_export]
+macro_rules! planted_order {
+    ($bug:literal) => {
+        cfg!(shuttle) && $crate::planted::is_active($bug)
     };
 }

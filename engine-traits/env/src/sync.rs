@@ -6,6 +6,7 @@
 //!
 //! A build with `--cfg shuttle` has shuttle's instead, which try random schedules (`CONTRIBUTING.md`).
 
+pub mod atomic;
 #[cfg(not(shuttle))]
 mod latch;
 #[cfg(shuttle)]
@@ -14,9 +15,9 @@ mod shuttle;
 #[cfg(not(shuttle))]
 pub use latch::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 #[cfg(shuttle)]
-pub(crate) use shuttle::yield_now;
-#[cfg(shuttle)]
 pub use shuttle::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+#[cfg(shuttle)]
+pub(crate) use shuttle::{switch, yield_now};
 
 /// Starts a thread that nobody joins: for a [`crate::World`] whose tasks are threads.
 pub fn start_thread(name: &str, body: Box<dyn FnOnce() + Send>) {

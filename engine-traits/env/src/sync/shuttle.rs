@@ -1,15 +1,21 @@
 //! Latches over shuttle, whose scheduler chooses who runs at each of them.
 //!
-//! There is no time under shuttle: a wait with a timeout is a yield with the latch given back, after
-//! which the caller is told that its time was up. A loop around such a wait polls, so these schedules
-//! do not find a notification missing from it; they do where a wait has no timeout.
+//! There is no time under shuttle. A wait with a timeout lets others run for a drawn number of turns
+//! and ends at a notification or when the turns are over, so both outcomes are tried. As its time always
+//! passes in the end, a loop around such a wait goes on without a notification, and these schedules do
+//! not find one missing from it; they do where a wait has no timeout.
 //!
 //! Invariant: every call comes from a task that a shuttle runner started.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use shuttle::rand::{Rng, thread_rng};
+
 const UNPOISONED: &str = "a panic ends the schedule";
+/// The turns of others after which a timeout has passed for sure.
+const MAX_TURNS: u32 = 8;
 
 /// Mutual exclusion.
 #[derive(Debug, Default)]
@@ -70,12 +76,15 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 #[derive(Debug, Default)]
 pub struct Condvar {
     inner: shuttle::sync::Condvar,
+    /// Notifications so far, by which a wait with a timeout knows of them. It takes none away from
+    /// the waits without: that one more may wake is allowed. Std's, for the latch orders the rest.
+    notified: AtomicU64,
 }
 
 impl Condvar {
     /// A condition that nobody waits for.
     pub const fn new() -> Self {
-        Self { inner: shuttle::sync::Condvar::new() }
+        Self { inner: shuttle::sync::Condvar::new(), notified: AtomicU64::new(0) }
     }
 
     /// Gives the latch back, waits for a notification, takes the latch again. May wake spuriously.
@@ -84,21 +93,28 @@ impl Condvar {
         guard.inner = Some(self.inner.wait(held).expect(UNPOISONED));
     }
 
-    /// Gives the latch back, lets others run, takes it again; false, since the time was up.
+    /// Gives the latch back, lets others run, takes it again; whether there was a notification before
+    /// a drawn time was up.
     pub fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _timeout: Duration) -> bool {
+        let before = self.notified.load(Ordering::Relaxed);
         guard.inner = None;
-        shuttle::thread::yield_now();
+        let is_notified = (0..thread_rng().gen_range(1..=MAX_TURNS)).any(|_| {
+            shuttle::thread::yield_now();
+            self.notified.load(Ordering::Relaxed) != before
+        });
         guard.inner = Some(guard.mutex.inner.lock().expect(UNPOISONED));
-        false
+        is_notified
     }
 
     /// Wakes one waiter.
     pub fn notify_one(&self) {
+        self.notified.fetch_add(1, Ordering::Relaxed);
         self.inner.notify_one();
     }
 
     /// Wakes all waiters.
     pub fn notify_all(&self) {
+        self.notified.fetch_add(1, Ordering::Relaxed);
         self.inner.notify_all();
     }
 }
@@ -137,7 +153,13 @@ impl<T> RwLock<T> {
     }
 }
 
-/// Lets the scheduler choose again.
+/// Lets others run first: for a task that waits for them.
 pub(crate) fn yield_now() {
     shuttle::thread::yield_now();
+}
+
+/// Lets the scheduler choose anew, without prejudice: under priorities a yield would give up the task's.
+pub(crate) fn switch() {
+    let anything = shuttle::sync::atomic::AtomicBool::new(false);
+    anything.store(true, Ordering::SeqCst);
 }
