@@ -25,6 +25,9 @@ mod engine;
 mod facts;
 mod fold;
 mod free;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod key;
 mod loader;

@@ -61,6 +61,16 @@ pub(crate) use scan::TableScan;
 pub(crate) use source::TableSource;
 pub(crate) use writer::TableWriter;
 
+/// What `fuzz/` reaches through [`crate::fuzzing`].
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    pub(crate) use super::block::{Block, BlockBuilder};
+    pub(crate) use super::compress::{Codec, Compressor, Decompressor};
+    pub(crate) use super::filter::{Filter, build as build_filter};
+    pub(crate) use super::index::Index;
+    pub(crate) use super::v1::parse as parse_v1;
+}
+
 /// The part of the cache's budget that filters may take beside it, pinned.
 const PINNED_SHARE: usize = 4;
 

@@ -1,0 +1,15 @@
+//! Any bytes are a set of free pages, facts about keyspaces, or a superblock, or they are not; what
+//! was read comes back when it is written.
+#![no_main]
+
+use driftdb_storage_btree::fuzzing;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|case: (u8, u16, Vec<u8>)| {
+    let (part, page_count, bytes) = case;
+    match part % 3 {
+        0 => fuzzing::free_pages(&bytes, u64::from(page_count)),
+        1 => fuzzing::facts(&bytes),
+        _ => fuzzing::superblock(&bytes),
+    }
+});

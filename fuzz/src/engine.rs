@@ -1,0 +1,212 @@
+//! Everything that a process may do with a directory that it found.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use driftdb_env::Env;
+use driftdb_sim_disk::{SimDisk, sim_env};
+use driftdb_storage::{
+    Commit, Cursor, Damage, EngineOptions, Entry, FileEngine, KeyRange, Keyspace,
+    KeyspaceId, LogBarrier, Lsn, Maintained, Result, Retention, RetentionPolicy, SalvageSink,
+    ScanSpec, Snapshot, StorageError, Timestamp, VerifyDepth, Visible, WriteBatch,
+};
+
+/// Where the files are.
+pub const DIR: &str = "/db";
+
+/// More steps than any directory of this size needs.
+const STEPS_MAX: usize = 500;
+
+/// A log that has everything.
+struct NoLog;
+
+impl LogBarrier for NoLog {
+    fn wait_durable(&self, _lsn: Lsn) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Takes what a salvage finds, and forgets it.
+struct Forget;
+
+impl SalvageSink for Forget {
+    fn begin(&mut self, _at: Commit) -> Result<()> {
+        Ok(())
+    }
+
+    fn keyspace(&mut self, _space: &Keyspace) -> Result<()> {
+        Ok(())
+    }
+
+    fn version(&mut self, _space: KeyspaceId, _entry: Entry<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn lost(&mut self, _damage: Damage) {}
+
+    fn progress(&mut self, _done_bytes: u64, _total_bytes: u64) {}
+}
+
+/// Whether an error is what bytes of an enemy may cause.
+pub fn is_refusal(error: &StorageError) -> bool {
+    // The virtual disk has no faults here, so there is no I/O error to pass on either.
+    !matches!(error, StorageError::Internal(_) | StorageError::Io(_))
+}
+
+/// `None` if the bytes were refused.
+///
+/// # Panics
+/// If the error claims anything but that.
+fn bear<T>(result: Result<T>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(error) => {
+            assert!(is_refusal(&error), "{error:?}");
+            None
+        }
+    }
+}
+
+/// A disk with a small engine of that kind on it: two keyspaces, history, tombstones, values of all
+/// sizes, several files or pages of each kind.
+pub fn new_disk<E: FileEngine>(options: &EngineOptions) -> SimDisk {
+    let disk = SimDisk::new(1);
+    let engine = E::open(&sim_env(&disk, 1), Path::new(DIR), options).expect("an empty disk");
+    let mut ts = 0;
+    let mut commit = |engine: &E, fill: &dyn Fn(&mut WriteBatch)| {
+        ts += 10;
+        let mut batch = WriteBatch::new();
+        fill(&mut batch);
+        let at = Commit { lsn: Lsn(ts), ts: Timestamp(ts) };
+        engine.apply(&batch, at).expect("a good batch");
+    };
+    let keep = RetentionPolicy { default: Retention::FOREVER, ..RetentionPolicy::default() };
+    engine.set_retention(Arc::new(keep));
+    let (one, two) = (KeyspaceId(1), KeyspaceId(7));
+    commit(&engine, &|batch| {
+        batch.create_keyspace(one);
+        batch.create_keyspace(two);
+    });
+    for n in 0..90u8 {
+        commit(&engine, &|batch| {
+            let key = [b"key-", &[n % 40][..]].concat();
+            match n % 9 {
+                3 => batch.delete(one, &key),
+                5 => batch.put(two, &[n], &[n; 20]),
+                7 => batch.put(one, &key, &vec![n; 40 * usize::from(n)]),
+                _ => batch.put(one, &key, b"value value value"),
+            }
+        });
+        if n % 30 == 29 {
+            engine.checkpoint(&NoLog).expect("a sound disk");
+        }
+    }
+    commit(&engine, &|batch| {
+        batch.put(one, &[b'k'; 700], b"under a long key");
+        batch.drop_keyspace(two);
+    });
+    engine.checkpoint(&NoLog).expect("a sound disk");
+    drop(engine);
+    disk
+}
+
+/// Verifies, salvages, opens, reads and goes on writing, as far as the files let it.
+///
+/// # Panics
+/// If anything but damage comes of damaged files, or an answer contradicts itself.
+pub fn exercise<E: FileEngine>(disk: &SimDisk, options: &EngineOptions) {
+    let env = sim_env(disk, 1);
+    let dir = Path::new(DIR);
+    bear(E::salvage(&env, dir, options, &mut Forget));
+    let Some(engine) = bear(E::open(&env, dir, options)) else { return };
+    let keep = RetentionPolicy { default: Retention::FOREVER, ..RetentionPolicy::default() };
+    engine.set_retention(Arc::new(keep));
+    bear(engine.verify(VerifyDepth::Full, &mut |_: Damage| ()));
+    let before = read_all(&engine.snapshot());
+    if write(&engine).is_none() {
+        return;
+    }
+    drop(engine);
+    reopened::<E>(&env, options, before);
+}
+
+/// What a checkpoint wrote can be opened, and holds at least as many versions as were read before.
+fn reopened<E: FileEngine>(env: &Env, options: &EngineOptions, before: Option<usize>) {
+    let Some(engine) = bear(E::open(env, Path::new(DIR), options)) else { return };
+    let after = read_all(&engine.snapshot());
+    if let (Some(before), Some(after)) = (before, after) {
+        assert!(after >= before, "{before} versions before, {after} after");
+    }
+}
+
+/// Reads every version forwards, backwards and by key. How many there are; `None` if one cannot be
+/// read.
+///
+/// # Panics
+/// If the three do not agree.
+fn read_all<S: Snapshot>(snapshot: &S) -> Option<usize> {
+    let mut total = Some(0);
+    for space in snapshot.keyspaces() {
+        let forwards = scan(snapshot, space.id, Visible::All, false);
+        let backwards = scan(snapshot, space.id, Visible::All, true);
+        let now = scan(snapshot, space.id, Visible::AsOf(snapshot.at().ts), false);
+        for (key, ts) in forwards.iter().flatten().take(100) {
+            let mut out = Vec::new();
+            bear(snapshot.get(space.id, key, *ts, &mut out));
+            bear(snapshot.newest(space.id, key));
+        }
+        total = match (total, forwards, backwards, now) {
+            (Some(total), Some(forwards), Some(backwards), Some(_)) => {
+                assert!(forwards.len() == backwards.len(), "two scans of one snapshot");
+                Some(total + forwards.len())
+            }
+            _ => None,
+        };
+    }
+    total
+}
+
+/// The versions of a keyspace.
+///
+/// # Panics
+/// If they are not in order.
+fn scan<S: Snapshot>(
+    snapshot: &S,
+    space: KeyspaceId,
+    visible: Visible,
+    reverse: bool,
+) -> Option<Vec<(Vec<u8>, Timestamp)>> {
+    let spec = ScanSpec { range: KeyRange::ALL, visible, reverse };
+    let mut cursor = bear(snapshot.cursor(space, &spec))?;
+    let mut found: Vec<(Vec<u8>, Timestamp)> = Vec::new();
+    while bear(cursor.next())? {
+        let entry = cursor.entry();
+        if let Some((key, ts)) = found.last() {
+            let by_key = if reverse { (**key).cmp(entry.key).reverse() } else { (**key).cmp(entry.key) };
+            assert!(by_key.then(entry.ts.cmp(ts)).is_lt(), "a scan is not in order");
+        }
+        found.push((entry.key.to_vec(), entry.ts));
+    }
+    Some(found)
+}
+
+/// Writes over what is there, and lets the engine merge or check-point it.
+fn write<E: FileEngine>(engine: &E) -> Option<()> {
+    let now = engine.applied();
+    let at = Commit { lsn: Lsn(now.lsn.0.checked_add(1)?), ts: Timestamp(now.ts.0.checked_add(1)?) };
+    let mut batch = WriteBatch::new();
+    let spaces = engine.snapshot().keyspaces();
+    for space in spaces.iter().filter(|space| space.dropped.is_none()).take(2) {
+        for n in (0..90u8).step_by(7) {
+            batch.put(space.id, &[b"key-", &[n][..]].concat(), b"new");
+        }
+    }
+    bear(engine.apply(&batch, at))?;
+    bear(engine.checkpoint(&NoLog))?;
+    for _ in 0..STEPS_MAX {
+        if bear(engine.maintain(&NoLog))? == Maintained::Idle {
+            return Some(());
+        }
+    }
+    panic!("maintenance does not come to an end");
+}
