@@ -24,14 +24,24 @@ const GENERATION_AT: usize = 16;
 
 #[derive(Debug, Arbitrary)]
 enum FileEdit {
-    Page { page: u16, edit: Edit },
+    Page {
+        page: u16,
+        edit: Edit,
+    },
     /// The next page of a chain, with the checksum that is there.
-    Chain { page: u16, next: u16 },
-    Superblock { slot: bool, edit: Edit },
+    Chain {
+        page: u16,
+        next: u16,
+    },
+    Superblock {
+        slot: bool,
+        edit: Edit,
+    },
 }
 
 #[derive(Debug, Arbitrary)]
 struct Case {
+    deeds: u8,
     edits: Vec<FileEdit>,
     cut: u16,
 }
@@ -93,5 +103,5 @@ fuzz_target!(|case: Case| {
     case.edits.iter().for_each(|edit| apply(edit, &mut file));
     file.truncate(file.len() - usize::from(case.cut).min(file.len()));
     assert!(disk.write_file(&path, &file));
-    exercise::<BtreeEngine>(&disk, &EngineOptions::tiny());
+    exercise::<BtreeEngine>(&disk, &EngineOptions::tiny(), case.deeds);
 });

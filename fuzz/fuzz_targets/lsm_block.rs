@@ -14,7 +14,12 @@ enum Case {
     /// As they are, in a form of either version.
     Bytes { is_v1: bool, payload: Vec<u8> },
     /// A block of these versions, changed.
-    Built { versions: BTreeMap<Vec<u8>, BTreeMap<u64, Option<Vec<u8>>>>, older: bool, edits: Vec<Edit>, cut: u8 },
+    Built {
+        versions: BTreeMap<Vec<u8>, BTreeMap<u64, Option<Vec<u8>>>>,
+        older: bool,
+        edits: Vec<Edit>,
+        cut: u8,
+    },
 }
 
 fuzz_target!(|case: Case| {
@@ -24,13 +29,18 @@ fuzz_target!(|case: Case| {
             let entries: Vec<Entry<'_>> = versions
                 .iter()
                 .flat_map(|(key, times)| times.iter().rev().map(move |time| (key, time)))
-                .map(|(key, (&ts, value))| Entry { key, ts: Timestamp(ts), value: value.as_deref() })
+                .map(|(key, (&ts, value))| Entry {
+                    key,
+                    ts: Timestamp(ts),
+                    value: value.as_deref(),
+                })
                 .collect();
             if entries.is_empty() {
                 return;
             }
             let mut payload = fuzzing::build_block(&entries, older);
-            let again = fuzzing::read_block(payload.clone(), false).expect("a block that was built");
+            let again =
+                fuzzing::read_block(payload.clone(), false).expect("a block that was built");
             assert!(again.iter().map(fuzzing::OwnedEntry::lend).eq(entries));
             edits.iter().for_each(|edit| edit.apply(&mut payload));
             payload.truncate(payload.len().saturating_sub(usize::from(cut)));

@@ -16,7 +16,8 @@ fuzz_target!(|case: (Vec<u64>, u8, bool, Vec<u8>, Vec<Edit>)| {
     for is_fuse in [false, true] {
         let bits = usize::from(bits_per_key % 30) + 1;
         let mut payload = fuzzing::build_filter(is_fuse, &hashes, bits);
-        let answers = fuzzing::ask_filter(&payload, false, &hashes).expect("a filter that was built");
+        let answers =
+            fuzzing::ask_filter(&payload, false, &hashes).expect("a filter that was built");
         assert!(answers.iter().all(|may| *may), "a filter denies a key");
         edits.iter().for_each(|edit| edit.apply(&mut payload));
         drop(fuzzing::ask_filter(&payload, false, &asked));

@@ -16,6 +16,7 @@ use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]
 struct Case {
+    deeds: u8,
     version: u8,
     edits: Vec<Edit>,
     cut: u8,
@@ -48,5 +49,5 @@ fuzz_target!(|case: Case| {
     frame[4..8].copy_from_slice(&len.to_le_bytes());
     seal_frame(frame, 0, PREAMBLE_BYTES as u64);
     assert!(disk.write_file(&path, &file));
-    exercise::<LsmEngine>(&disk, &EngineOptions::tiny());
+    exercise::<LsmEngine>(&disk, &EngineOptions::tiny(), case.deeds);
 });

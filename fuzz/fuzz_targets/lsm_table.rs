@@ -14,6 +14,7 @@ use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]
 struct Case {
+    deeds: u8,
     base: u8,
     edits: Vec<TableEdit>,
     /// Bytes taken off the last table touched.
@@ -77,5 +78,5 @@ fuzz_target!(|case: Case| {
         let len = disk.read_file(last).expect("a table of the base").len() as u64;
         disk.truncate(last, len.saturating_sub(u64::from(case.cut)));
     }
-    exercise::<LsmEngine>(&disk, &base.options);
+    exercise::<LsmEngine>(&disk, &base.options, case.deeds);
 });

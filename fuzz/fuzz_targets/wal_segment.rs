@@ -5,9 +5,9 @@
 use std::path::Path;
 
 use arbitrary::Arbitrary;
-use driftdb_fuzz::{Edit, is_refusal};
 use driftdb_env::Disk;
 use driftdb_env::{FileKind, OpenHow};
+use driftdb_fuzz::{Edit, is_refusal};
 use driftdb_sim_disk::{SimDisk, sim_env};
 use driftdb_storage::{Damage, Lsn, Result};
 use driftdb_wal::{Wal, WalOptions};
@@ -123,7 +123,8 @@ fn lay_out(case: &Case, disk: &SimDisk) {
     let log_id = u64::from(case.log_id);
     let mut lsn = case.first_lsn.about(HEADER_BYTES as u64);
     for (index, segment) in case.segments.iter().take(SEGMENTS_MAX).enumerate() {
-        let number = case.first_number.wrapping_add(index as u32);
+        // Beyond the last number there is no next segment, which is an error of its own.
+        let number = case.first_number % (u32::MAX - 100) + index as u32;
         let mut bytes = match &segment.header {
             None => sealed_header(log_id, number, lsn, 1),
             Some(lie) => sealed_header(

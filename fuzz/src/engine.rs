@@ -6,9 +6,9 @@ use std::sync::Arc;
 use driftdb_env::Env;
 use driftdb_sim_disk::{SimDisk, sim_env};
 use driftdb_storage::{
-    Commit, Cursor, Damage, EngineOptions, Entry, FileEngine, KeyRange, Keyspace,
-    KeyspaceId, LogBarrier, Lsn, Maintained, Result, Retention, RetentionPolicy, SalvageSink,
-    ScanSpec, Snapshot, StorageError, Timestamp, VerifyDepth, Visible, WriteBatch,
+    Commit, Cursor, Damage, EngineOptions, Entry, FileEngine, KeyRange, Keyspace, KeyspaceId,
+    LogBarrier, Lsn, Maintained, Result, Retention, RetentionPolicy, SalvageSink, ScanSpec,
+    Snapshot, StorageError, Timestamp, VerifyDepth, Visible, WriteBatch,
 };
 
 /// Where the files are.
@@ -87,17 +87,17 @@ pub fn new_disk<E: FileEngine>(options: &EngineOptions) -> SimDisk {
         batch.create_keyspace(one);
         batch.create_keyspace(two);
     });
-    for n in 0..90u8 {
+    for n in 0..45u8 {
         commit(&engine, &|batch| {
-            let key = [b"key-", &[n % 40][..]].concat();
+            let key = [b"key-", &[n % 20][..]].concat();
             match n % 9 {
                 3 => batch.delete(one, &key),
                 5 => batch.put(two, &[n], &[n; 20]),
-                7 => batch.put(one, &key, &vec![n; 40 * usize::from(n)]),
+                7 => batch.put(one, &key, &vec![n; 30 * usize::from(n)]),
                 _ => batch.put(one, &key, b"value value value"),
             }
         });
-        if n % 30 == 29 {
+        if n % 15 == 14 {
             engine.checkpoint(&NoLog).expect("a sound disk");
         }
     }
@@ -110,20 +110,25 @@ pub fn new_disk<E: FileEngine>(options: &EngineOptions) -> SimDisk {
     disk
 }
 
-/// Verifies, salvages, opens, reads and goes on writing, as far as the files let it.
+/// Salvages, opens, verifies, reads and goes on writing: what the bits of `deeds` say, as far as the
+/// files let it. Not always all of it, because that takes the most time.
 ///
 /// # Panics
 /// If anything but damage comes of damaged files, or an answer contradicts itself.
-pub fn exercise<E: FileEngine>(disk: &SimDisk, options: &EngineOptions) {
+pub fn exercise<E: FileEngine>(disk: &SimDisk, options: &EngineOptions, deeds: u8) {
     let env = sim_env(disk, 1);
     let dir = Path::new(DIR);
-    bear(E::salvage(&env, dir, options, &mut Forget));
+    if deeds & 1 != 0 {
+        bear(E::salvage(&env, dir, options, &mut Forget));
+    }
     let Some(engine) = bear(E::open(&env, dir, options)) else { return };
     let keep = RetentionPolicy { default: Retention::FOREVER, ..RetentionPolicy::default() };
     engine.set_retention(Arc::new(keep));
-    bear(engine.verify(VerifyDepth::Full, &mut |_: Damage| ()));
-    let before = read_all(&engine.snapshot());
-    if write(&engine).is_none() {
+    if deeds & 2 != 0 {
+        bear(engine.verify(VerifyDepth::Full, &mut |_: Damage| ()));
+    }
+    let before = if deeds & 4 != 0 { read_all(&engine.snapshot()) } else { None };
+    if deeds & 8 == 0 || write(&engine).is_none() {
         return;
     }
     drop(engine);
@@ -182,7 +187,8 @@ fn scan<S: Snapshot>(
     while bear(cursor.next())? {
         let entry = cursor.entry();
         if let Some((key, ts)) = found.last() {
-            let by_key = if reverse { (**key).cmp(entry.key).reverse() } else { (**key).cmp(entry.key) };
+            let by_key =
+                if reverse { (**key).cmp(entry.key).reverse() } else { (**key).cmp(entry.key) };
             assert!(by_key.then(entry.ts.cmp(ts)).is_lt(), "a scan is not in order");
         }
         found.push((entry.key.to_vec(), entry.ts));
@@ -193,11 +199,12 @@ fn scan<S: Snapshot>(
 /// Writes over what is there, and lets the engine merge or check-point it.
 fn write<E: FileEngine>(engine: &E) -> Option<()> {
     let now = engine.applied();
-    let at = Commit { lsn: Lsn(now.lsn.0.checked_add(1)?), ts: Timestamp(now.ts.0.checked_add(1)?) };
+    let at =
+        Commit { lsn: Lsn(now.lsn.0.checked_add(1)?), ts: Timestamp(now.ts.0.checked_add(1)?) };
     let mut batch = WriteBatch::new();
     let spaces = engine.snapshot().keyspaces();
     for space in spaces.iter().filter(|space| space.dropped.is_none()).take(2) {
-        for n in (0..90u8).step_by(7) {
+        for n in (0..20u8).step_by(3) {
             batch.put(space.id, &[b"key-", &[n][..]].concat(), b"new");
         }
     }

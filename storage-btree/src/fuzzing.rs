@@ -108,7 +108,9 @@ pub fn superblock(bytes: &[u8]) {
     let crc = crc32c::crc32c(&sector);
     sector[12..16].copy_from_slice(&crc.to_le_bytes());
     for slot in 0..2 {
-        let Ok(found) = Superblock::decode(&sector, superblock::FILE_NAME, slot, 0) else { continue };
+        let Ok(found) = Superblock::decode(&sector, superblock::FILE_NAME, slot, 0) else {
+            continue;
+        };
         let again = Superblock::decode(&found.encode(), superblock::FILE_NAME, slot, 0);
         assert_eq!(again.expect("a superblock that was written"), found);
     }
