@@ -547,7 +547,10 @@ impl Table {
         let &BlockRef { offset, space, .. } = index.block(position);
         let block = self.parse_block(sections.version, offset, frame).and_then(|block| {
             let is_of_space = block.space() == space;
-            is_of_space.then_some(block).ok_or("the block belongs to another keyspace")
+            let block =
+                is_of_space.then_some(block).ok_or("the block belongs to another keyspace")?;
+            let is_described = index.describes(position, &block);
+            is_described.then_some(block).ok_or("the block has other entries than the index says")
         });
         let block = block.map_err(|what| {
             let (first, last) = (index.lower_bound(position), index.last_key(position));
