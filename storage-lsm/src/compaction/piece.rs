@@ -62,7 +62,7 @@ impl Piece {
             };
             let has_inputs = run.parts.iter().any(is_input);
             if at != into && !has_inputs {
-                return Ok(Arc::clone(run));
+                return Ok::<_, &'static str>(Arc::clone(run));
             }
             let mut next = SortedRun::clone(run);
             next.parts.retain(|part| !self.consumed.contains(&part.meta().file_id));
