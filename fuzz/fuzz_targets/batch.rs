@@ -1,6 +1,7 @@
 //! Any bytes are a batch or an error; a batch written again is the same batch.
 #![no_main]
 
+use driftdb_fuzz as _; // Limits allocations.
 use driftdb_storage::{Operation, WriteBatch};
 use libfuzzer_sys::fuzz_target;
 

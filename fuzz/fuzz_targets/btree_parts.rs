@@ -2,6 +2,7 @@
 //! was read comes back when it is written.
 #![no_main]
 
+use driftdb_fuzz as _; // Limits allocations.
 use driftdb_storage_btree::fuzzing;
 use libfuzzer_sys::fuzz_target;
 

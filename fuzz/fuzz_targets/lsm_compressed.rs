@@ -2,6 +2,7 @@
 //! comes back.
 #![no_main]
 
+use driftdb_fuzz as _; // Limits allocations.
 use driftdb_storage_lsm::fuzzing;
 use libfuzzer_sys::fuzz_target;
 

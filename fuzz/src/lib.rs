@@ -4,6 +4,7 @@
 //! behind are reached, and reads. Nothing may panic, hang or allocate what a damaged length asks for;
 //! an error must say that the bytes are damaged and never that we made a mistake.
 
+mod allocation;
 mod crc;
 mod edit;
 mod engine;

@@ -56,6 +56,26 @@ pub fn read_block(payload: Vec<u8>, is_v1: bool) -> Option<Vec<OwnedEntry>> {
     Some(found)
 }
 
+/// The payload of an index of such blocks: offset, length, keyspace, last key and its time.
+pub fn build_index(blocks: &[(u16, u16, u8, &[u8], u64)], filter: (u16, u16)) -> Vec<u8> {
+    let mut builder = table::IndexBuilder::default();
+    for &(offset, len, space, last_key, ts) in blocks {
+        let ts = Timestamp(ts);
+        let block = table::BlockRef {
+            offset: offset.into(),
+            len: len.into(),
+            space: KeyspaceId(space.into()),
+            last_ts: ts,
+            min_ts: ts,
+            max_ts: ts,
+            filter: 0,
+        };
+        builder.add_block(&block, last_key);
+    }
+    builder.add_filter(filter.0.into(), filter.1.into());
+    builder.finish()
+}
+
 /// Reads the payload of an index and looks for each of `wanted` in it.
 ///
 /// # Panics

@@ -67,7 +67,7 @@ pub(crate) mod fuzzing {
     pub(crate) use super::block::{Block, BlockBuilder};
     pub(crate) use super::compress::{Codec, Compressor, Decompressor};
     pub(crate) use super::filter::{Filter, build as build_filter};
-    pub(crate) use super::index::Index;
+    pub(crate) use super::index::{BlockRef, Index, IndexBuilder};
     pub(crate) use super::v1::parse as parse_v1;
 }
 
