@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use driftdb_env::Env;
 use driftdb_sim_disk::{SimDisk, sim_env};
 use driftdb_storage::{
     Commit, Cursor, Damage, EngineOptions, Entry, FileEngine, KeyRange, Keyspace, KeyspaceId,
