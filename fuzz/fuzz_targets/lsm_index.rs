@@ -11,12 +11,21 @@ use libfuzzer_sys::fuzz_target;
 #[derive(Debug, Arbitrary)]
 struct Case {
     index_offset: u16,
-    /// By keyspace and last key: where each block is, how long, and its last time.
-    blocks: BTreeMap<(u8, Vec<u8>), (u16, u16, u64)>,
+    /// By keyspace and last key.
+    blocks: BTreeMap<(u8, Vec<u8>), BlockCase>,
     filter: (u16, u16),
     edits: Vec<Edit>,
     wanted: Vec<Vec<u8>>,
     payload: Vec<u8>,
+}
+
+#[derive(Debug, Arbitrary)]
+struct BlockCase {
+    offset: u16,
+    len: u16,
+    /// Instead of the offset: where it ends, beyond the end of what the index covers.
+    beyond: Option<i8>,
+    last_ts: u64,
 }
 
 fuzz_target!(|case: Case| {
@@ -25,7 +34,11 @@ fuzz_target!(|case: Case| {
     let blocks: Vec<_> = case
         .blocks
         .iter()
-        .map(|((space, key), &(offset, len, ts))| (offset, len, *space, &key[..], ts))
+        .map(|((space, key), block)| {
+            let end = |by: i8| case.index_offset.wrapping_add_signed(by.into());
+            let offset = block.beyond.map_or(block.offset, |by| end(by).wrapping_sub(block.len));
+            (offset, block.len, *space, &key[..], block.last_ts)
+        })
         .collect();
     let mut payload = fuzzing::build_index(&blocks, case.filter);
     fuzzing::read_index(&payload, index_offset, &case.wanted);
