@@ -47,6 +47,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     // Drivers: they run the whole, and compare its parts.
     ("driftdb-sim", ANY),
+    ("driftdb-fuzz", ANY),
     ("bench", ANY),
     ("driftdb", ANY),
 ];
@@ -119,7 +120,7 @@ fn dependencies_point_downwards() {
 fn only_the_node_names_implementations() {
     for path in files(&[".rs"]) {
         let text = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
-        let is_driver = ["sim/", "bench/", "driftdb/"].iter().any(|d| text.starts_with(d));
+        let is_driver = ["sim/", "bench/", "driftdb/", "fuzz/"].iter().any(|d| text.starts_with(d));
         let is_test = text.contains("/tests/") || text.contains("/benches/");
         // The suites' own documentation shows how an implementation runs them.
         let is_driver = is_driver || text.starts_with("engine-traits/conformance/");

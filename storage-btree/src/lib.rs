@@ -26,6 +26,9 @@ mod engine;
 mod facts;
 mod fold;
 mod free;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod history;
 mod key;

@@ -198,18 +198,20 @@ impl Pager {
         let mut location = Location { at, more: Vec::new() };
         let mut payload = Vec::new();
         let mut next = at;
+        let mut read_count = 0;
         while !next.is_none() {
+            // Counted, not told by what was gathered: pages may be empty.
+            if read_count >= self.page_count.load(Ordering::Acquire) {
+                return Err(self.damage(next.page, "chain that runs in a circle"));
+            }
             let header = self.read_page(next, &mut image)?;
             if header.kind != kind {
                 return Err(self.damage(next.page, "page of another kind"));
             }
-            if next == at && location.more.is_empty() && payload.is_empty() {
-                // The first page is in the location already.
-            } else if location.more.len() as u64 >= self.page_count.load(Ordering::Acquire) {
-                return Err(self.damage(next.page, "chain that runs in a circle"));
-            } else {
+            if read_count > 0 {
                 location.more.push(header.page);
             }
+            read_count += 1;
             payload.extend_from_slice(&image[HEADER..HEADER + header.len]);
             if payload.len() as u64 > max_len {
                 return Err(self.damage(at.page, "chain longer than its reference says"));
@@ -375,5 +377,48 @@ impl<'a> PageWriter<'a> {
         self.pager.file.write_at(self.pager.offset(self.first), &self.buffer)?;
         self.buffer.clear();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use driftdb_env::{Disk, FileKind, OpenHow};
+    use driftdb_sim_disk::SimDisk;
+    use driftdb_storage::Commit;
+
+    use super::*;
+
+    #[test]
+    fn an_empty_page_that_follows_itself_is_damage() {
+        let disk = SimDisk::new(1);
+        let path = Path::new("/pages.db");
+        let file = disk.open(path, OpenHow::CreateNew, FileKind::Pages).unwrap();
+        let at = PageRef { page: 1, crc: 7 };
+        let superblock = Superblock {
+            version: superblock::FORMAT_VERSION,
+            database_id: 1,
+            page_size: 512,
+            generation: 0,
+            commit: Commit::default(),
+            page_count: 1,
+            free_count: 0,
+            root: at,
+            root_level: 0,
+            free_list: PageRef::default(),
+            facts: PageRef::default(),
+            catalogue: PageRef::default(),
+        };
+        let mut image = vec![0; 512];
+        // With these four bytes the checksum of the page is the one that it has in its own reference.
+        image[508..].copy_from_slice(&0x665c91d5_u32.to_le_bytes());
+        let (kind, layout) = (PageKind::Overflow, Layout::Plain);
+        let header = Header { kind, level: 0, layout, page: 1, generation: 0, next: at, len: 0 };
+        assert_eq!(page::seal(&mut image, &header), at.crc);
+        file.write_at(SUPERBLOCK_AREA, &image).unwrap();
+        let pager = Pager::new(file, "pages.db".to_owned(), &superblock, 1 << 16);
+        let found = pager.read_chain(at, PageKind::Overflow, 100).map(|chain| chain.payload);
+        assert!(matches!(found, Err(StorageError::Corruption(_))), "{found:?}");
     }
 }

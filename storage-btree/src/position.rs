@@ -1,9 +1,13 @@
 //! A place in a tree: the path from the root to one version.
+//!
+//! Pages vouch for their own order only. So a step to a neighbouring leaf compares the keys on both
+//! sides of the step, and a search what it found with what it looked for: a cursor over damaged pages
+//! ends in an error, and never goes round in a circle.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use driftdb_storage::Result;
+use driftdb_storage::{Result, StorageError};
 
 use crate::history::lens::{self, Lens};
 use crate::key::VersionKey;
@@ -103,7 +107,8 @@ impl Position {
             return Ok(());
         }
         let index = self.descend_to(pager, root, key)?;
-        self.settle_forward(pager, index)
+        self.settle_forward(pager, index)?;
+        self.check_found(pager, |found| found >= key)
     }
 
     /// To the last version below `key`.
@@ -118,7 +123,8 @@ impl Position {
             return Ok(());
         }
         let index = self.descend_to(pager, root, key)?;
-        self.settle_backward(pager, index)
+        self.settle_backward(pager, index)?;
+        self.check_found(pager, |found| found < key)
     }
 
     /// To the last version of the tree.
@@ -185,11 +191,18 @@ impl Position {
 
     /// On to entry `index` of the present leaf, or to the first of the leaves after it.
     fn settle_forward(&mut self, pager: &Pager, mut index: usize) -> Result<()> {
+        let mut left: Option<(Arc<Node>, usize)> = None;
         loop {
-            let Some((_, at)) = self.path.last_mut() else { return Ok(()) };
+            let Some((node, at)) = self.path.last_mut() else { return Ok(()) };
             if index < self.shown.end {
                 *at = index;
-                return Ok(());
+                return match left {
+                    Some((left, last)) => check_order(pager, (&left, last), (node, index)),
+                    None => Ok(()),
+                };
+            }
+            if !self.shown.is_empty() {
+                left = Some((Arc::clone(node), self.shown.end - 1));
             }
             if !self.step(pager, true)? {
                 return Ok(());
@@ -200,16 +213,37 @@ impl Position {
 
     /// On to the entry before `index` of the present leaf, or to the last of the leaves before it.
     fn settle_backward(&mut self, pager: &Pager, mut index: usize) -> Result<()> {
+        let mut right: Option<(Arc<Node>, usize)> = None;
         loop {
-            let Some((_, at)) = self.path.last_mut() else { return Ok(()) };
+            let Some((node, at)) = self.path.last_mut() else { return Ok(()) };
             if index > self.shown.start {
                 *at = index.min(self.shown.end) - 1;
-                return Ok(());
+                return match right {
+                    Some((right, first)) => check_order(pager, (node, *at), (&right, first)),
+                    None => Ok(()),
+                };
+            }
+            if !self.shown.is_empty() {
+                right = Some((Arc::clone(node), self.shown.start));
             }
             if !self.step(pager, false)? {
                 return Ok(());
             }
             index = self.shown.end;
+        }
+    }
+
+    /// Whether the search ended where it should.
+    fn check_found(&self, pager: &Pager, is_right: impl Fn(VersionKey<'_>) -> bool) -> Result<()> {
+        let Some((leaf, index)) = self.leaf() else { return Ok(()) };
+        if is_right(leaf.entries.key(index)) { Ok(()) } else { Err(self.out_of_order(pager)) }
+    }
+
+    /// The damage that the leaf is not where its keys belong.
+    pub(crate) fn out_of_order(&self, pager: &Pager) -> StorageError {
+        match self.path.last() {
+            Some((node, _)) => out_of_order(pager, node),
+            None => pager.damage(0, OUT_OF_ORDER),
         }
     }
 
@@ -229,6 +263,20 @@ impl Position {
         }
         Ok(false)
     }
+}
+
+const OUT_OF_ORDER: &str = "entries out of order between pages";
+
+fn out_of_order(pager: &Pager, node: &Node) -> StorageError {
+    pager.damage(node.location.get().map_or(0, |location| location.at.page), OUT_OF_ORDER)
+}
+
+/// Whether what a leaf shows comes before what the next one shows: its last entry, and the first there.
+fn check_order(pager: &Pager, left: (&Node, usize), right: (&Node, usize)) -> Result<()> {
+    if left.0.leaf().entries.key(left.1) < right.0.leaf().entries.key(right.1) {
+        return Ok(());
+    }
+    Err(out_of_order(pager, right.0))
 }
 
 /// Calls `found` with the first version at or after `key` that is of the same key, if there is one.
@@ -288,4 +336,77 @@ fn find_in<T>(
     let hint = std::ptr::from_ref(leaf).addr() as u64 >> 7;
     pager.counters.versions_examined.add(hint, 1);
     if slot.key.same_key(&key) { found(leaf, slot).map(Some) } else { Ok(None) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use driftdb_env::{Disk, FileKind, OpenHow};
+    use driftdb_sim_disk::SimDisk;
+    use driftdb_storage::Commit;
+
+    use super::*;
+    use crate::node::{Branch, PageRef};
+    use crate::slotted::Tag;
+    use crate::superblock::{FORMAT_VERSION, Superblock};
+
+    /// A pager over nothing: all nodes of these tests are in memory.
+    fn pager() -> Pager {
+        let file = SimDisk::new(1)
+            .open(Path::new("/pages.db"), OpenHow::CreateNew, FileKind::Pages)
+            .unwrap();
+        let superblock = Superblock {
+            version: FORMAT_VERSION,
+            database_id: 1,
+            page_size: 512,
+            generation: 0,
+            commit: Commit::default(),
+            page_count: 0,
+            free_count: 0,
+            root: PageRef::default(),
+            root_level: 0,
+            free_list: PageRef::default(),
+            facts: PageRef::default(),
+            catalogue: PageRef::default(),
+        };
+        Pager::new(file, "pages.db".to_owned(), &superblock, 1 << 16)
+    }
+
+    fn key(key: &[u8]) -> VersionKey<'_> {
+        VersionKey { space: 1, key, age: 7 }
+    }
+
+    /// A tree of two leaves, with the separator "m" between them.
+    fn tree(left: &[&[u8]], right: &[&[u8]]) -> Root {
+        let leaf = |keys: &[&[u8]]| {
+            let mut leaf = Leaf::default();
+            for (index, bytes) in keys.iter().enumerate() {
+                leaf.entries.insert(index, key(bytes), Tag::Tombstone, &[]);
+            }
+            Child::Memory(Arc::new(Node::new(0, 0, Body::Leaf(leaf))))
+        };
+        let mut branch = Branch::of_one(leaf(left));
+        branch.insert(1, key(b"m"), leaf(right));
+        Root { child: Child::Memory(Arc::new(Node::new(0, 1, Body::Branch(branch)))), level: 1 }
+    }
+
+    #[test]
+    fn leaves_whose_keys_belong_elsewhere_are_damage_in_both_directions() {
+        let pager = pager();
+        let is_refused = |result: Result<()>| matches!(result, Err(StorageError::Corruption(_)));
+        let mut position = Position::default();
+        let sound = tree(&[b"a", b"c"], &[b"m", b"x"]);
+        position.seek(&pager, &sound, key(b"d")).unwrap();
+        assert_eq!(position.get().unwrap().1.key, key(b"m"));
+        position.seek_below(&pager, &sound, key(b"m")).unwrap();
+        assert_eq!(position.get().unwrap().1.key, key(b"c"));
+        // "z" is found left of "m": a search from it finds what lies below it, and goes round.
+        let damaged = tree(&[b"a", b"z"], &[b"m", b"x"]);
+        position.clear();
+        assert!(is_refused(position.seek_below(&pager, &damaged, key(b"m"))));
+        position.clear();
+        position.seek(&pager, &damaged, key(b"b")).unwrap();
+        assert!(is_refused(position.next(&pager)));
+    }
 }

@@ -324,6 +324,9 @@ impl<'a> BtreeCursor<'a> {
         }
         if key.ts() <= self.up_to && !self.range().is_after_end(key.key) {
             self.seek_newest_shown()?;
+            if !self.is_on_noted_key() {
+                return Err(self.position.out_of_order(&self.view.pager));
+            }
             if self.is_shown() {
                 return Ok(Settled::Shown);
             }

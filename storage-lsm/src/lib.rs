@@ -30,6 +30,9 @@ mod cursor;
 mod engine;
 mod flush;
 mod format;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod history;
 mod keyspaces;

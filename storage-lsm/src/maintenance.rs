@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driftdb_env::kernel;
-use driftdb_storage::{LogBarrier, Result, RetentionPolicy};
+use driftdb_storage::{LogBarrier, Result, RetentionPolicy, StorageError};
 
 use crate::compaction::job::{Job, Order, Progress};
 use crate::compaction::piece::{Piece, Target};
@@ -11,6 +11,7 @@ use crate::compaction::{self, Horizon, Plan, Sizes, keep_since, stale};
 use crate::engine::LsmEngine;
 use crate::health::Failure;
 use crate::history;
+use crate::manifest;
 use crate::manifest::Manifest;
 use crate::run::{Part, SortedRun};
 use crate::table::{Table, TableWriter, path_of};
@@ -213,8 +214,14 @@ impl LsmEngine {
         for &space in &piece.dropped_in {
             history::raise(&mut floors, space, policy.of(space));
         }
+        // Before it is written: what the manifest says of the inputs may be untrue.
+        piece.apply(&before.runs, target).map_err(|what| {
+            let manifest = self.dir.join(manifest::NAME).display().to_string();
+            StorageError::corruption(manifest, 0, what)
+        })?;
         self.install(state, Some(floors), |version| {
-            version.runs = piece.apply(&version.runs, target);
+            let runs = piece.apply(&version.runs, target);
+            version.runs = runs.expect("flushes add runs in front, and nobody else changes them");
         })?;
         self.context.stats.compaction_bytes_read.add(piece.read_bytes);
         self.context.stats.versions_dropped.add(piece.dropped_count);

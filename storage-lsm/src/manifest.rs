@@ -5,7 +5,7 @@
 //! appended log of edits, saves one sync per flush, but a damaged last edit then looks like one that
 //! was torn by a crash, and would be forgotten; here no damage is ever forgotten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use driftdb_env::{Env, FileKind, OpenHow};
@@ -23,6 +23,9 @@ pub(crate) const NEW_NAME: &str = "MANIFEST.new";
 
 /// A manifest is far smaller; a longer file is not one, and is not read into memory.
 const MAX_BYTES: u64 = 1 << 30;
+
+/// No count of files or changes gets this far; below, adding to one does not overflow.
+const NUMBER_LIMIT: u64 = 1 << 62;
 
 /// What the manifest says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,6 +56,18 @@ impl Manifest {
     pub(crate) fn is_behind(&self, present: &Self) -> bool {
         let next_file_id = present.next_file_id;
         self.next_file_id <= next_file_id && Self { next_file_id, ..self.clone() } == *present
+    }
+
+    /// Whether it could be one that was written. A checksum says that bytes are as they were, not that
+    /// they were ours; what relies on runs that are in order panics where they are not.
+    fn is_possible(&self) -> bool {
+        let mut file_ids = BTreeSet::new();
+        let mut parts = self.runs.iter().flat_map(|run| &run.parts);
+        parts.all(|(table, bounds)| {
+            let is_range = bounds.last.as_ref().is_none_or(|last| bounds.first <= *last);
+            is_range && table.file_id < NUMBER_LIMIT && file_ids.insert(table.file_id)
+        }) && self.generation < NUMBER_LIMIT
+            && self.next_file_id < NUMBER_LIMIT
     }
 
     /// The tables of all runs, newest run first.
@@ -241,7 +256,7 @@ fn decode(reader: &mut Reader<'_>, version: u32) -> Option<Manifest> {
         floors.insert(space, Retention { keep_since, pins, min_versions: 0 });
     }
     let manifest = Manifest { generation, durable, next_file_id, runs, keyspaces, floors };
-    reader.rest.is_empty().then_some(manifest)
+    (reader.rest.is_empty() && manifest.is_possible()).then_some(manifest)
 }
 
 #[derive(Debug, Default)]
@@ -308,43 +323,46 @@ impl Reader<'_> {
 mod tests {
     use super::*;
 
-    const TABLE: TableMeta = TableMeta {
-        file_id: 7,
-        size_bytes: 1000,
-        entry_count: 3,
-        key_count: 2,
-        tombstone_count: 1,
-        min_ts: Timestamp(4),
-        max_ts: Timestamp(9),
-        folded_to: Timestamp(5),
-    };
-
-    fn part(first: &[u8], last: &[u8], skipped_bytes: u64) -> (TableMeta, Bounds) {
-        let place = |key: &[u8]| Place::new(KeyspaceId(1), key);
-        (TABLE, Bounds { skipped_bytes, ..Bounds::new(place(first), place(last)) })
+    fn table(file_id: u64) -> TableMeta {
+        TableMeta {
+            file_id,
+            size_bytes: 1000,
+            entry_count: 3,
+            key_count: 2,
+            tombstone_count: 1,
+            min_ts: Timestamp(4),
+            max_ts: Timestamp(9),
+            folded_to: Timestamp(5),
+        }
     }
 
-    /// What the bytes of a manifest are decoded to.
-    fn decoded(manifest: &Manifest) -> Option<Manifest> {
+    fn part(first: &[u8], last: &[u8], skipped_bytes: u64) -> Bounds {
+        let place = |key: &[u8]| Place::new(KeyspaceId(1), key);
+        Bounds { skipped_bytes, ..Bounds::new(place(first), place(last)) }
+    }
+
+    /// Whether the manifest is refused though its bytes are as they were written.
+    fn is_refused(manifest: &Manifest) -> bool {
         let bytes = encode(manifest);
-        decode(&mut Reader { rest: &bytes[PREAMBLE_BYTES + FRAME_HEADER_BYTES..] }, 2)
+        let payload = &bytes[PREAMBLE_BYTES + FRAME_HEADER_BYTES..];
+        decode(&mut Reader { rest: payload }, 2).is_none()
     }
 
     #[test]
-    fn parts_that_overlap_are_no_run() {
-        let run = |parts| {
-            let runs = vec![RunRecord { parts, ..RunRecord::default() }];
-            Manifest { runs, ..Manifest::default() }
-        };
-        let whole = run(vec![part(b"a", b"f", 0), part(b"g", b"k", 0)]);
-        assert_eq!(decoded(&whole), Some(whole));
-        for parts in [
-            vec![part(b"a", b"g", 0), part(b"g", b"k", 0)],
-            vec![part(b"g", b"k", 0), part(b"a", b"f", 0)],
-            vec![(TABLE, Bounds::default()), part(b"a", b"f", 0)],
-        ] {
-            assert_eq!(decoded(&run(parts.clone())), None, "{parts:?}");
-        }
+    fn what_was_never_written_is_refused_under_a_sound_checksum() {
+        let run = |parts| RunRecord { level: 1, is_merging: false, parts };
+        let of = |runs| Manifest { runs, ..Manifest::default() };
+        let (a, b) = (part(b"a", b"f", 0), part(b"g", b"h", 0));
+        assert!(!is_refused(&of(vec![run(vec![(table(1), a.clone()), (table(2), b.clone())])])));
+        // Out of order, backwards, and one file twice.
+        assert!(is_refused(&of(vec![run(vec![(table(1), b.clone()), (table(2), a.clone())])])));
+        assert!(is_refused(&of(vec![run(vec![(table(1), part(b"f", b"a", 0))])])));
+        assert!(is_refused(&of(vec![run(vec![(table(1), a.clone()), (table(1), b.clone())])])));
+        assert!(is_refused(&of(vec![run(vec![(table(1), a)]), run(vec![(table(1), b)])])));
+        // Numbers that nobody counts to.
+        assert!(is_refused(&Manifest { generation: u64::MAX, ..Manifest::default() }));
+        assert!(is_refused(&Manifest { next_file_id: u64::MAX, ..Manifest::default() }));
+        assert!(is_refused(&of(vec![run(vec![(table(u64::MAX), Bounds::default())])])));
     }
 
     #[test]
@@ -363,9 +381,13 @@ mod tests {
                 RunRecord {
                     level: 0,
                     is_merging: true,
-                    parts: vec![part(b"a", b"f", 0), part(b"g", b"g", 99)],
+                    parts: vec![(table(7), part(b"a", b"f", 0)), (table(8), part(b"g", b"g", 99))],
                 },
-                RunRecord { level: 3, is_merging: false, parts: vec![(TABLE, Bounds::default())] },
+                RunRecord {
+                    level: 3,
+                    is_merging: false,
+                    parts: vec![(table(9), Bounds::default())],
+                },
             ],
             keyspaces: [(KeyspaceId(1), life(None)), (KeyspaceId(2), life(Some(Timestamp::MIN)))]
                 .into(),
@@ -373,7 +395,9 @@ mod tests {
         };
         let bytes = encode(&manifest);
         let payload = &bytes[PREAMBLE_BYTES + FRAME_HEADER_BYTES..];
-        assert_eq!(decoded(&manifest), Some(manifest));
+        let bytes = encode(&manifest);
+        let payload = &bytes[PREAMBLE_BYTES + FRAME_HEADER_BYTES..];
+        assert_eq!(decode(&mut Reader { rest: payload }, 2), Some(manifest));
         for len in 0..payload.len() {
             assert_eq!(decode(&mut Reader { rest: &payload[..len] }, 2), None, "cut to {len}");
         }

@@ -61,6 +61,16 @@ pub(crate) use scan::TableScan;
 pub(crate) use source::TableSource;
 pub(crate) use writer::TableWriter;
 
+/// What `fuzz/` reaches through [`crate::fuzzing`].
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    pub(crate) use super::block::{Block, BlockBuilder};
+    pub(crate) use super::compress::{Codec, Compressor, Decompressor};
+    pub(crate) use super::filter::{Filter, build as build_filter};
+    pub(crate) use super::index::{BlockRef, Index, IndexBuilder};
+    pub(crate) use super::v1::parse as parse_v1;
+}
+
 /// The part of the cache's budget that filters may take beside it, pinned.
 const PINNED_SHARE: usize = 4;
 
@@ -537,7 +547,10 @@ impl Table {
         let &BlockRef { offset, space, .. } = index.block(position);
         let block = self.parse_block(sections.version, offset, frame).and_then(|block| {
             let is_of_space = block.space() == space;
-            is_of_space.then_some(block).ok_or("the block belongs to another keyspace")
+            let block =
+                is_of_space.then_some(block).ok_or("the block belongs to another keyspace")?;
+            let is_described = index.describes(position, &block);
+            is_described.then_some(block).ok_or("the block has other entries than the index says")
         });
         let block = block.map_err(|what| {
             let (first, last) = (index.lower_bound(position), index.last_key(position));

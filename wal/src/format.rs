@@ -19,6 +19,9 @@ pub(crate) const FORMAT_VERSION: u32 = 1;
 /// segment positions equal file offsets, which helps whoever reads a dump.
 pub(crate) const FIRST_LSN: Lsn = Lsn(SEGMENT_HEADER_BYTES as u64);
 
+/// No log gets this far; below, no sum of a position and a length overflows.
+const LSN_LIMIT: Lsn = Lsn(1 << 62);
+
 const MAGIC: [u8; 8] = *b"DriftWAL";
 
 /// Says what a segment file holds.
@@ -35,7 +38,7 @@ pub(crate) struct SegmentHeader {
 /// Why bytes are not a segment header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotAHeader {
-    /// Zeroes, other bytes, or a failed checksum.
+    /// Zeroes, other bytes, a failed checksum, or numbers that no log has.
     Invalid,
     /// A header of a format this program does not read.
     Version(u32),
@@ -58,14 +61,17 @@ impl SegmentHeader {
         if bytes[..8] != MAGIC || u32_at(bytes, 12) != header_crc(bytes) {
             return Err(NotAHeader::Invalid);
         }
-        match u32_at(bytes, 8) {
-            FORMAT_VERSION => Ok(Self {
-                log_id: u64_at(bytes, 16),
-                number: u32_at(bytes, 32),
-                first_lsn: Lsn(u64_at(bytes, 24)),
-            }),
-            version => Err(NotAHeader::Version(version)),
+        let version = u32_at(bytes, 8);
+        if version != FORMAT_VERSION {
+            return Err(NotAHeader::Version(version));
         }
+        let header = Self {
+            log_id: u64_at(bytes, 16),
+            number: u32_at(bytes, 32),
+            first_lsn: Lsn(u64_at(bytes, 24)),
+        };
+        let is_possible = header.number > 0 && header.first_lsn < LSN_LIMIT;
+        is_possible.then_some(header).ok_or(NotAHeader::Invalid)
     }
 
     /// The file offset of a log position.
@@ -167,6 +173,18 @@ mod tests {
             let mut flipped = bytes;
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(SegmentHeader::decode(&flipped), Err(NotAHeader::Invalid), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_no_log_has_are_no_header() {
+        let last = SegmentHeader { number: u32::MAX, first_lsn: Lsn(LSN_LIMIT.0 - 1), ..SEGMENT };
+        assert_eq!(SegmentHeader::decode(&last.encode()), Ok(last));
+        let none = SegmentHeader { number: 0, ..SEGMENT };
+        assert_eq!(SegmentHeader::decode(&none.encode()), Err(NotAHeader::Invalid));
+        for first_lsn in [LSN_LIMIT, Lsn(u64::MAX)] {
+            let far = SegmentHeader { first_lsn, ..SEGMENT };
+            assert_eq!(SegmentHeader::decode(&far.encode()), Err(NotAHeader::Invalid));
         }
     }
 

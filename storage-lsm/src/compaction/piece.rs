@@ -45,9 +45,13 @@ pub(crate) struct Piece {
 impl Piece {
     /// The runs after the piece.
     ///
-    /// # Panics
-    /// If they are not runs any more: a mistake of ours, noticed before it is written.
-    pub(crate) fn apply(&self, runs: &[Arc<SortedRun>], target: Target) -> Vec<Arc<SortedRun>> {
+    /// # Errors
+    /// What is wrong, if they are not runs any more: an input had keys outside of its bounds.
+    pub(crate) fn apply(
+        &self,
+        runs: &[Arc<SortedRun>],
+        target: Target,
+    ) -> Result<Vec<Arc<SortedRun>>, &'static str> {
         let into = target.index(runs.len());
         let next = runs.iter().enumerate().map(|(at, run)| {
             let is_input = |part: &Part| {
@@ -58,7 +62,7 @@ impl Piece {
             };
             let has_inputs = run.parts.iter().any(is_input);
             if at != into && !has_inputs {
-                return Arc::clone(run);
+                return Ok::<_, &'static str>(Arc::clone(run));
             }
             let mut next = SortedRun::clone(run);
             next.parts.retain(|part| !self.consumed.contains(&part.meta().file_id));
@@ -72,14 +76,14 @@ impl Piece {
                 self.insert_outputs(&mut next);
             }
             next.is_merging = target.joins_runs && !self.is_last;
-            next.check().expect("a piece leaves its runs in order");
-            Arc::new(next)
+            next.check()?;
+            Ok(Arc::new(next))
         });
-        let next: Vec<_> = next.collect();
+        let next = next.collect::<Result<Vec<_>, _>>()?;
         let has_use = |(at, run): &(usize, Arc<SortedRun>)| {
             !run.parts.is_empty() || (*at == into && !self.is_last)
         };
-        next.into_iter().enumerate().filter(has_use).map(|(_, run)| run).collect()
+        Ok(next.into_iter().enumerate().filter(has_use).map(|(_, run)| run).collect())
     }
 
     fn insert_outputs(&self, run: &mut SortedRun) {

@@ -18,6 +18,7 @@
 
 mod builder;
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use driftdb_storage::{KeyspaceId, Timestamp};
@@ -213,6 +214,14 @@ impl Block {
         out.extend_from_slice(self.suffix(key));
     }
 
+    /// How a key compares with `other`.
+    pub(crate) fn cmp_key(&self, key: usize, other: &[u8]) -> Ordering {
+        let prefix = self.prefix();
+        let shared = prefix.len().min(other.len());
+        let by_prefix = prefix.cmp(&other[..shared]);
+        by_prefix.then_with(|| self.suffix(key).cmp(&other[shared..]))
+    }
+
     #[inline]
     pub(crate) fn ts(&self, slot: usize) -> Timestamp {
         Timestamp(self.min_ts + self.times.get(&self.bytes, slot))
@@ -248,11 +257,11 @@ impl Block {
         let prefix = self.prefix();
         let shared = prefix.len().min(wanted.len());
         match wanted[..shared].cmp(&prefix[..shared]) {
-            std::cmp::Ordering::Less => return (0, false),
-            std::cmp::Ordering::Greater => return (self.key_count, false),
+            Ordering::Less => return (0, false),
+            Ordering::Greater => return (self.key_count, false),
             // A proper prefix of every key comes before all of them.
-            std::cmp::Ordering::Equal if wanted.len() < prefix.len() => return (0, false),
-            std::cmp::Ordering::Equal => {}
+            Ordering::Equal if wanted.len() < prefix.len() => return (0, false),
+            Ordering::Equal => {}
         }
         let wanted = &wanted[shared..];
         let wanted_head = head_of(wanted);
@@ -262,9 +271,9 @@ impl Block {
             let suffix = self.suffix(middle);
             // Heads are padded with zeroes: equal ones say nothing, unlike ones decide.
             match head_of(suffix).cmp(&wanted_head).then_with(|| suffix.cmp(wanted)) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return (middle, true),
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return (middle, true),
             }
         }
         (low, false)

@@ -1,6 +1,7 @@
 //! Reads a whole table and reports every damage.
 //!
-//! Each section is walked block by block: order, bounds, the index, the filters. Then, key by key,
+//! Each section is walked block by block: bounds, the index, the filters; reading a block has compared
+//! its order with the index. Then, key by key,
 //! whether the bits of the newest section and the entries of the history section agree.
 
 use std::sync::Arc;
@@ -31,8 +32,8 @@ struct Walk<'a> {
     totals: Totals,
     /// All blocks could be read.
     is_whole: bool,
-    /// The last key so far, with its oldest version.
-    last: Option<(DataBlock, Vec<u8>, Timestamp)>,
+    /// The last key so far, and its block.
+    last: Option<(DataBlock, Vec<u8>)>,
 }
 
 /// Checks preamble, footer and indexes, and that no byte belongs to nothing; deeper, checksum and structure
@@ -170,14 +171,10 @@ impl<'a> Walk<'a> {
         let mut key = Vec::new();
         block.copy_key(0, &mut key);
         let mut is_continued = false;
-        if let Some((before, last_key, last_ts)) = &self.last
+        if let Some((before, last_key)) = &self.last
             && before.space() == block.space()
         {
             is_continued = *last_key == key;
-            let is_after = *last_key < key || (is_continued && *last_ts > block.ts(0));
-            if !is_after {
-                wrong("entries are not in order");
-            }
             if is_continued && self.section == Section::Newest && !self.sections.is_mixed() {
                 wrong("the newest section has a key twice");
             }
@@ -191,17 +188,13 @@ impl<'a> Walk<'a> {
         let tombstones = (0..block.len()).filter(|&slot| block.value(slot).is_none()).count();
         self.totals.tombstones += tombstones as u64;
         block.copy_key(block.key_count() - 1, &mut key);
-        let last_ts = block.ts(block.len() - 1);
-        if key != last || last_ts != place.last_ts {
-            wrong("the index has another last entry for the block");
-        }
         let times = || (0..block.len()).map(|slot| block.ts(slot));
         // The least of the newest section covers histories too: `check_runs` looks at it.
         let has_min = is_split || times().min() == Some(place.min_ts);
         if !has_min || times().max() != Some(place.max_ts) {
             wrong("the index has other time bounds for the block");
         }
-        self.last = Some((Arc::clone(block), key, last_ts));
+        self.last = Some((Arc::clone(block), key));
         self.check_filter(position, block, checking)
     }
 

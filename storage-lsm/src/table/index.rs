@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 
 use driftdb_storage::{Damage, KeyspaceId, StorageError, Timestamp};
 
-use super::block::head_of;
+use super::block::{Block, head_of};
 use super::filter::Filter;
 use crate::format::{FRAME_HEADER_BYTES, PREAMBLE_BYTES, u32_at, u64_at};
 
@@ -185,6 +185,19 @@ impl Index {
     pub(crate) fn lower_bound(&self, position: usize) -> Option<&[u8]> {
         let before = position.checked_sub(1)?;
         (self.block(before).space == self.block(position).space).then(|| self.last_key(before))
+    }
+
+    /// Whether a block is what its record says: its last entry is the one named, and its first comes
+    /// after the last of the block before. Reads that go from block to block rely on it.
+    pub(crate) fn describes(&self, position: usize, block: &Block) -> bool {
+        let (last_key, last_slot) = (block.key_count() - 1, block.len() - 1);
+        let is_last = block.cmp_key(last_key, self.last_key(position)).is_eq()
+            && block.ts(last_slot) == self.block(position).last_ts;
+        let is_first = self.lower_bound(position).is_none_or(|lower| {
+            let by_time = || self.block(position - 1).last_ts.cmp(&block.ts(0));
+            block.cmp_key(0, lower).then_with(by_time).is_gt()
+        });
+        is_last && is_first
     }
 
     /// Adds the keys between which a block lies: from the last of the block before, up to its own.

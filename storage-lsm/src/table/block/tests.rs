@@ -35,6 +35,11 @@ fn check(versions: &Versions) {
         assert_eq!(buffer, *key);
         assert_eq!(block.find_key(key), (key_index, true));
         let after = [&key[..], &[0]].concat();
+        assert_eq!(block.cmp_key(key_index, key), Ordering::Equal);
+        assert_eq!(block.cmp_key(key_index, &after), Ordering::Less);
+        for other in versions.keys().take(50).chain([&Vec::new()]) {
+            assert_eq!(block.cmp_key(key_index, other), key.cmp(other));
+        }
         assert_eq!(block.find_key(&after), (key_index + 1, versions.contains_key(&after)));
         assert_eq!(block.start(key_index), slot);
         for (&ts, value) in times.iter().rev() {

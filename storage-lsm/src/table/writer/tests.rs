@@ -116,7 +116,9 @@ fn planted_mistakes_of_the_writer_are_found() {
     plant("another least time", true, |writer| writer.newest.min_ts = Timestamp(6));
     plant("other time bounds", true, |writer| writer.newest.max_ts = Timestamp(10));
     plant("other time bounds", true, |writer| writer.history.min_ts = Timestamp(4));
-    plant("another last entry", true, |writer| writer.newest.last_ts = Timestamp(8));
+    plant("other entries than the index says", false, |writer| {
+        writer.newest.last_ts = Timestamp(8);
+    });
     plant("filter denies", true, |writer| writer.hashes[0] ^= u64::MAX);
     plant("belong to nothing", true, |writer| writer.pending.push(0));
     plant("instead of", true, |writer| writer.footer.tombstone_count += 1);
