@@ -244,7 +244,10 @@ impl<E: Engine> Exercise<E> {
 
     /// What opening does with the rows of a log, up to the first answer.
     fn replay(mut self, operations: u64) -> Result<()> {
-        self.engine = E::open(&Env::os(), &self.dir, &EngineOptions::default())?;
+        let Self { dir, engine, at } = self;
+        drop(engine);
+        let engine = E::open(&Env::os(), &dir, &EngineOptions::default())?;
+        self = Self { dir, engine, at };
         self.write(ROWS..ROWS + operations)?;
         self.get(1, |index| data::key(1, index))
     }

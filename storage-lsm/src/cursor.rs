@@ -66,10 +66,8 @@ impl LsmCursor {
             Place::On(current) => self.leave(current)?,
             Place::End => return Ok(false),
         }
-        while let Some(first) = self.first() {
-            let is_hidden = self.span.newest_only
-                && self.sources[first].head().is_some_and(|entry| entry.value.is_none());
-            if !is_hidden {
+        while let Some((first, has_value)) = self.first() {
+            if has_value || !self.span.newest_only {
                 self.place = Place::On(first);
                 return Ok(true);
             }
@@ -78,8 +76,8 @@ impl LsmCursor {
         Ok(false)
     }
 
-    /// The source whose head comes next.
-    fn first(&self) -> Option<usize> {
+    /// The source whose head comes next, and whether that is a value.
+    fn first(&self) -> Option<(usize, bool)> {
         let mut first: Option<(usize, Entry<'_>)> = None;
         for (at, source) in self.sources.iter().enumerate() {
             let Some(head) = source.head() else { continue };
@@ -92,17 +90,18 @@ impl LsmCursor {
                 first = Some((at, head));
             }
         }
-        first.map(|(at, _)| at)
+        first.map(|(at, head)| (at, head.value.is_some()))
     }
 
     /// Moves past the entry under the cursor; if only the newest counts, past its key everywhere.
     fn leave(&mut self, current: usize) -> Result<()> {
         if self.span.newest_only {
             for other in 0..self.sources.len() {
-                let is_same = {
-                    let key_of = |at: usize| self.sources[at].head().map(|entry| entry.key);
-                    other != current && key_of(other) == key_of(current)
-                };
+                // Most sources are at their end: they cost no look at the current one.
+                let is_same = other != current
+                    && self.sources[other].head().is_some_and(|other| {
+                        self.sources[current].head().is_some_and(|entry| entry.key == other.key)
+                    });
                 if is_same {
                     self.sources[other].advance()?;
                 }

@@ -129,6 +129,32 @@ fn long_scans_read_ahead() {
     }
 }
 
+/// Reads and allocations of opening and replaying 50 commits, beside so much data.
+fn cost_of_opening(key_count: u32) -> (u64, u64, u64) {
+    let mut store = Store::new(EngineOptions { write_buffer_bytes: 64 << 20, ..cached() });
+    let write = |store: &mut Store, n: u32| {
+        store.write(&n.to_be_bytes(), Some(&[7; 100]));
+    };
+    (0..key_count).for_each(|n| write(&mut store, n));
+    store.checkpoint();
+    (0..50).for_each(|n| write(&mut store, n * 7919 % 400));
+    let before = store.disk.counters();
+    let allocations = allocations(|| {
+        store.open_again();
+        store.replay();
+        drop(store.engine.snapshot());
+    });
+    let after = store.disk.counters();
+    (after.reads - before.reads, after.bytes_read - before.bytes_read, allocations)
+}
+
+#[test]
+fn opening_costs_the_log_and_not_the_data() {
+    let few = cost_of_opening(400);
+    assert!(few.0 > 0, "it reads the manifest");
+    assert_eq!(cost_of_opening(8000), few, "reads, bytes, allocations");
+}
+
 #[test]
 fn history_takes_little_room() {
     let store = store(10, EngineOptions { block_size_bytes: 8 << 10, ..cached() });
