@@ -17,6 +17,9 @@
 use super::list::{List, Writer};
 use super::order::Probe;
 
+/// Nodes that are fetched together: their first cache lines fit the smallest cache.
+const NODES_AT_ONCE: usize = 64;
+
 /// The nodes of a list that are not yet linked.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
@@ -50,12 +53,22 @@ impl Gathered {
             // Stable: equal versions stay in the order in which they came.
             alike.sort_by(|left, right| list.compare_nodes(left.at(), right.at()));
         }
-        for (position, node) in self.nodes.iter().enumerate() {
-            let is_replaced = self.nodes.get(position + 1).is_some_and(|later| {
-                node.is_alike(*later) && list.compare_nodes(node.at(), later.at()).is_eq()
-            });
-            if !is_replaced {
-                list.append(writer, node.at());
+        self.nodes.dedup_by(|later, kept| {
+            let is_same =
+                later.is_alike(*kept) && list.compare_nodes(later.at(), kept.at()).is_eq();
+            if is_same {
+                *kept = *later;
+            }
+            is_same
+        });
+        let mut heights = Vec::with_capacity(NODES_AT_ONCE);
+        for nodes in self.nodes.chunks(NODES_AT_ONCE) {
+            // The nodes lie anywhere. Looked at in a row, before anything depends on what they say, their
+            // memory is fetched all at once; linked one by one, each would be waited for.
+            heights.clear();
+            heights.extend(nodes.iter().map(|node| list.height(node.at())));
+            for (node, &height) in nodes.iter().zip(&heights) {
+                list.append(writer, node.at(), height);
             }
         }
     }

@@ -145,7 +145,7 @@ impl List {
             return after;
         }
         let node = self.fill(writer, probe, value);
-        self.link(writer, node, after);
+        self.link(writer, node, self.height(node), after);
         node
     }
 
@@ -174,14 +174,19 @@ impl List {
         node
     }
 
-    /// Links a filled node behind all others. The last insertion was there too.
-    pub(super) fn append(&self, writer: &mut Writer, node: usize) {
-        self.link(writer, node, NONE);
+    /// How many levels a node is on.
+    #[inline]
+    pub(super) fn height(&self, node: usize) -> usize {
+        height_in(self.load(node, SHAPE))
+    }
+
+    /// Links a filled node of that height behind all others. The last insertion was there too.
+    pub(super) fn append(&self, writer: &mut Writer, node: usize, height: usize) {
+        self.link(writer, node, height, NONE);
     }
 
     /// Puts a filled node behind the finger, and the finger on it.
-    fn link(&self, writer: &mut Writer, node: usize, after: usize) {
-        let height = height_in(self.load(node, SHAPE));
+    fn link(&self, writer: &mut Writer, node: usize, height: usize, after: usize) {
         self.set_link(node, 0, writer.finger[0]);
         for level in 0..height {
             self.set_link(node, level + 1, self.next_at(writer.finger[level], level));
