@@ -46,12 +46,14 @@ const PATHS: &[&str] = &[
     "lsm seek+10",
     "lsm scan step",
     "lsm apply row",
+    "lsm replay row",
     "lsm apply+flush+merge row",
     "btree get hit",
     "btree get miss",
     "btree seek+10",
     "btree scan step",
     "btree apply row",
+    "btree replay row",
     "btree apply+checkpoint row",
     "wal append",
     "wal append+flush",
@@ -181,6 +183,7 @@ impl LogBarrier for NoLog {
 }
 
 struct Exercise<E> {
+    dir: PathBuf,
     engine: E,
     at: u64,
 }
@@ -188,11 +191,14 @@ struct Exercise<E> {
 impl<E: Engine> Exercise<E> {
     /// An engine with rows on disk.
     fn new(dir: &Path) -> Result<Self> {
-        let engine = E::open(&Env::os(), &dir.join("engine"), &EngineOptions::default())?;
-        let mut exercise = Self { engine, at: 0 };
+        let dir = dir.join("engine");
+        let engine = E::open(&Env::os(), &dir, &EngineOptions::default())?;
+        let mut exercise = Self { dir, engine, at: 0 };
         let mut batch = WriteBatch::new();
         batch.create_keyspace(SPACE);
         exercise.apply(&batch)?;
+        // Somebody reads: it is no replay.
+        exercise.engine.snapshot();
         exercise.write(0..ROWS)?;
         exercise.engine.checkpoint(&NoLog)?;
         Ok(exercise)
@@ -227,12 +233,23 @@ impl<E: Engine> Exercise<E> {
             "seek+10" => self.scan(operations, 10),
             "scan step" => self.scan(1, operations as usize),
             "apply row" => self.write(ROWS..ROWS + operations),
+            "replay row" => self.replay(operations),
             _ => {
                 self.write(ROWS..ROWS + operations)?;
                 self.engine.checkpoint(&NoLog)?;
                 Ok(())
             }
         }
+    }
+
+    /// What opening does with the rows of a log, up to the first answer.
+    fn replay(mut self, operations: u64) -> Result<()> {
+        let Self { dir, engine, at } = self;
+        drop(engine);
+        let engine = E::open(&Env::os(), &dir, &EngineOptions::default())?;
+        self = Self { dir, engine, at };
+        self.write(ROWS..ROWS + operations)?;
+        self.get(1, |index| data::key(1, index))
     }
 
     fn get(&self, operations: u64, key: impl Fn(u64) -> data::Key) -> Result<()> {

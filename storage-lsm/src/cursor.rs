@@ -99,8 +99,11 @@ impl LsmCursor {
     fn leave(&mut self, current: usize) -> Result<()> {
         if self.span.newest_only {
             for other in 0..self.sources.len() {
-                let is_same =
-                    other != current && self.sources[other].key() == self.sources[current].key();
+                // Most sources are at their end: they cost no look at the current one.
+                let is_same = other != current
+                    && self.sources[other]
+                        .key()
+                        .is_some_and(|key| self.sources[current].key() == Some(key));
                 if is_same {
                     self.sources[other].advance()?;
                 }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use driftdb_env::sync::Mutex;
+use driftdb_env::sync::atomic::{AtomicBool, Ordering};
+use driftdb_env::sync::{Mutex, MutexGuard};
 use driftdb_env::{Env, kernel, planted_order};
 use driftdb_storage::{
     BackupReport, Commit, Engine, EngineOptions, LogBarrier, Maintained, Result, RetentionPolicy,
@@ -36,6 +37,8 @@ pub struct LsmEngine {
     pub(crate) health: Health,
     /// Held while a batch goes in and while a memtable is frozen.
     writer: Mutex<()>,
+    /// No snapshot was made of what was applied since opening, so that it need not be in order yet.
+    is_replaying: AtomicBool,
     /// Held during a step. Taken before `writer`.
     pub(crate) maintenance: Mutex<Maintenance>,
 }
@@ -52,9 +55,35 @@ impl LsmEngine {
         let _writer = self.writer.lock();
         if self.present.version().active.last().is_some() {
             self.present.update(|present| {
-                present.version = Arc::new(present.version.freeze(self.options.write_buffer_bytes));
+                present.version = Arc::new(present.version.freeze(self.empty_memtable()));
             });
         }
+    }
+
+    /// What comes after a full memtable. Under `writer`.
+    fn empty_memtable(&self) -> Memtable {
+        let buffer_bytes = self.options.write_buffer_bytes;
+        // Relaxed: whoever ends the replay holds `writer`.
+        if self.is_replaying.load(Ordering::Relaxed) {
+            Memtable::for_replay(buffer_bytes)
+        } else {
+            Memtable::new(buffer_bytes)
+        }
+    }
+
+    /// A snapshot while there may be a replay. It ends the replay, unless it comes before: then what is
+    /// gathered is newer than it sees.
+    fn first_snapshot(&self) -> LsmSnapshot {
+        let writer = self.writer.lock();
+        if self.present.version().active.last().is_some() {
+            self.end_replay(&writer);
+        }
+        LsmSnapshot::new(self.present.get())
+    }
+
+    fn end_replay(&self, _writer: &MutexGuard<'_, ()>) {
+        self.present.version().active.settle();
+        self.is_replaying.store(false, Ordering::Release);
     }
 
     fn memtable_bytes(&self) -> usize {
@@ -81,7 +110,7 @@ impl Engine for LsmEngine {
         let runs = manifest.runs.iter();
         let runs = runs.map(|record| open_run(env, dir, record, &context).map(Arc::new));
         let version = Version {
-            active: Arc::new(Memtable::new(options.write_buffer_bytes)),
+            active: Arc::new(Memtable::for_replay(options.write_buffer_bytes)),
             frozen: Vec::new(),
             runs: runs.collect::<Result<_>>()?,
             keyspaces: Arc::new(manifest.keyspaces.clone()),
@@ -99,6 +128,7 @@ impl Engine for LsmEngine {
             present: PresentCell::new(Present { version: Arc::new(version), applied, policy }),
             health: Health::default(),
             writer: Mutex::new(()),
+            is_replaying: AtomicBool::new(true),
             maintenance: Mutex::new(Maintenance::new(manifest)),
         };
         engine.note_debt();
@@ -115,7 +145,7 @@ impl Engine for LsmEngine {
 
     fn apply(&self, batch: &WriteBatch, at: Commit) -> Result<()> {
         self.health.check()?;
-        let _writer = self.writer.lock();
+        let writer = self.writer.lock();
         let applied = self.present.applied();
         if at.ts <= applied.ts && at.lsn <= applied.lsn {
             // Replayed: it is here already.
@@ -128,6 +158,9 @@ impl Engine for LsmEngine {
         let version = self.present.version();
         let keyspaces = keyspaces::check_batch(&version.keyspaces, batch, at.ts)?.map(Arc::new);
         let user_bytes = batch.content_bytes() as u64;
+        if batch.has_range_delete() {
+            self.end_replay(&writer);
+        }
         let expanded = expand_range_deletes(batch, &LsmSnapshot::new(self.present.get()))?;
         let batch = expanded.map_or(Cow::Borrowed(batch), Cow::Owned);
         let buffer_bytes = self.options.write_buffer_bytes;
@@ -149,7 +182,7 @@ impl Engine for LsmEngine {
                 return;
             }
             let mut next = if freezes {
-                present.version.freeze(buffer_bytes)
+                present.version.freeze(self.empty_memtable())
             } else {
                 Version::clone(&present.version)
             };
@@ -166,6 +199,10 @@ impl Engine for LsmEngine {
     }
 
     fn snapshot(&self) -> LsmSnapshot {
+        // Acquire: what was put in order is seen to be.
+        if self.is_replaying.load(Ordering::Acquire) {
+            return self.first_snapshot();
+        }
         let mut present = self.present.get();
         if planted_order!("lsm.time-read-after-version") {
             present.applied = self.present.applied();

@@ -395,8 +395,6 @@ mod tests {
         };
         let bytes = encode(&manifest);
         let payload = &bytes[PREAMBLE_BYTES + FRAME_HEADER_BYTES..];
-        let bytes = encode(&manifest);
-        let payload = &bytes[PREAMBLE_BYTES + FRAME_HEADER_BYTES..];
         assert_eq!(decode(&mut Reader { rest: payload }, 2), Some(manifest));
         for len in 0..payload.len() {
             assert_eq!(decode(&mut Reader { rest: &payload[..len] }, 2), None, "cut to {len}");

@@ -1,7 +1,8 @@
 //! The memtable: the newest commits, in memory, in order.
 //!
 //! Usually a skip list in an arena (`list.rs`, `arena.rs`): one writer adds versions, any number of
-//! readers look in without a latch. A batch too large for that becomes a run by itself (`sorted.rs`).
+//! readers look in without a latch. While a log is replayed nobody reads what comes, and it is put in order
+//! all at once (`gathered.rs`). A batch too large for that becomes a run by itself (`sorted.rs`).
 //! A reader never sees a batch in part, because it ignores versions newer than its snapshot, and a
 //! snapshot is made only between batches.
 //!
@@ -11,6 +12,7 @@
 //! copies into the arena. Memory: the arena in use, to the word.
 
 mod arena;
+mod gathered;
 mod index;
 mod list;
 mod order;
@@ -25,6 +27,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use driftdb_env::sync::Mutex;
 use driftdb_storage::{Commit, Entry, KeyspaceId, Lsn, Operation, Timestamp, WriteBatch};
 
+use gathered::Gathered;
 use index::{Index, Lookup};
 use list::{EMPTY_BYTES, List, MAX_OVERHEAD_BYTES, Version, Writer};
 use order::Probe;
@@ -58,18 +61,28 @@ enum Contents {
     Batch(SortedBatch),
 }
 
-/// A list with its index of keys, and the writer of both: the list's, and the keys in the index.
+/// A list with its index of keys, and the writer of both.
 #[derive(Debug)]
 struct Growing {
     list: List,
     index: Index,
-    writer: Mutex<(Writer, usize)>,
+    writer: Mutex<GrowingWriter>,
     /// The writer's count, for everyone.
     bytes: AtomicUsize,
     last_lsn: AtomicU64,
     last_ts: AtomicU64,
     /// What it is full at.
     limit_bytes: usize,
+}
+
+/// The right to add to a list and its index.
+#[derive(Debug)]
+struct GrowingWriter {
+    list: Writer,
+    /// Keys in the index.
+    key_count: usize,
+    /// In a replay, what [`Memtable::settle`] will put into the list.
+    gathered: Option<Gathered>,
 }
 
 /// A version in a memtable.
@@ -89,14 +102,25 @@ fn batch_limit_bytes(write_buffer_bytes: usize) -> usize {
 impl Memtable {
     /// An empty one, to be frozen when it holds `write_buffer_bytes`.
     pub(crate) fn new(write_buffer_bytes: usize) -> Self {
+        Self::growing(write_buffer_bytes, None)
+    }
+
+    /// The same for a replay: versions are put in order by [`Memtable::settle`], which comes before any
+    /// read at their times.
+    pub(crate) fn for_replay(write_buffer_bytes: usize) -> Self {
+        Self::growing(write_buffer_bytes, Some(Gathered::default()))
+    }
+
+    fn growing(write_buffer_bytes: usize, gathered: Option<Gathered>) -> Self {
         let limit_bytes = write_buffer_bytes.min(MAX_LIST_BYTES);
         // One batch may come when all but a byte is in use.
         let capacity_bytes = limit_bytes + batch_limit_bytes(write_buffer_bytes) + EMPTY_BYTES;
         let (list, writer) = List::new(capacity_bytes);
+        let writer = GrowingWriter { list: writer, key_count: 0, gathered };
         let growing = Growing {
             list,
             index: Index::new(capacity_bytes),
-            writer: Mutex::new((writer, 0)),
+            writer: Mutex::new(writer),
             bytes: AtomicUsize::new(0),
             last_lsn: AtomicU64::new(0),
             last_ts: AtomicU64::new(0),
@@ -120,6 +144,15 @@ impl Memtable {
         match &self.contents {
             Contents::Growing(growing) => growing.insert(batch, at),
             Contents::Batch(_) => panic!("a batch of its own takes no other"),
+        }
+    }
+
+    /// Puts the versions of a replay in order. From now on it is as any other.
+    pub(crate) fn settle(&self) {
+        let Contents::Growing(growing) = &self.contents else { return };
+        let GrowingWriter { list: writer, gathered, .. } = &mut *growing.writer.lock();
+        if let Some(gathered) = gathered.take() {
+            gathered.link(&growing.list, writer);
         }
     }
 
@@ -287,7 +320,7 @@ impl Growing {
     }
 
     fn insert(&self, batch: &WriteBatch, at: Commit) {
-        let (writer, key_count) = &mut *self.writer.lock();
+        let GrowingWriter { list: writer, key_count, gathered } = &mut *self.writer.lock();
         for operation in batch.operations() {
             let (space, key, value) = match operation {
                 Operation::Put { space, key, value } => (space, key, Some(value)),
@@ -298,7 +331,10 @@ impl Growing {
                 | Operation::DropKeyspace(_) => continue,
             };
             let probe = Probe::new(space, key, at.ts);
-            let node = self.list.insert(writer, probe, value);
+            let node = match gathered {
+                None => self.list.insert(writer, probe, value),
+                Some(gathered) => gathered.add(&self.list, writer, probe, value),
+            };
             let is_same_key = |other| self.list.is_of_key(other, probe);
             self.index.put(key_count, index::hash(space, key), node, is_same_key);
         }

@@ -42,12 +42,12 @@ impl Version {
         self.parts().map(|part| &part.table)
     }
 
-    /// With the active memtable, if it holds a commit, frozen and a new one in its place.
-    pub(crate) fn freeze(&self, write_buffer_bytes: usize) -> Self {
+    /// With the active memtable, if it holds a commit, frozen and `empty` in its place.
+    pub(crate) fn freeze(&self, empty: Memtable) -> Self {
         let mut next = self.clone();
         if next.active.last().is_some() {
-            let empty = Arc::new(Memtable::new(write_buffer_bytes));
-            next.frozen.insert(0, std::mem::replace(&mut next.active, empty));
+            next.active.settle();
+            next.frozen.insert(0, std::mem::replace(&mut next.active, Arc::new(empty)));
         }
         next
     }

@@ -76,7 +76,7 @@ impl<E: Engine> Kv<E> {
     pub(crate) fn open(dir: &Path, options: &EngineOptions) -> Result<Self> {
         let env = Env::os();
         let engine = E::open(&env, &dir.join("engine"), options)?;
-        let wal = Wal::open(&env, &dir.join("wal"), &WalOptions::default())?;
+        let wal = Wal::open_to_replay(&env, &dir.join("wal"), &WalOptions::default())?;
         let durable = engine.durable();
         let mut ts = durable.ts.0;
         wal.replay(durable.lsn, &mut |end, payload| {

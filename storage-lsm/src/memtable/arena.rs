@@ -15,7 +15,7 @@
     reason = "reads and scans lend keys and values, and a new arena touches no memory"
 )]
 
-use super::sync::{AtomicU64, Ordering};
+use super::sync::{AtomicU32, AtomicU64, Ordering};
 
 pub(super) const WORD_BYTES: usize = 8;
 
@@ -115,6 +115,20 @@ impl Arena {
         bytes.truncate(len);
         bytes.leak()
     }
+}
+
+/// Slots that are zero, for an index: no page of them is touched either.
+#[cfg(not(loom))]
+pub(super) fn zeroed_slots(count: usize) -> Box<[AtomicU32]> {
+    let zeroes = Box::into_raw(vec![0u32; count].into_boxed_slice());
+    // SAFETY: `AtomicU32` has the size, alignment and valid bits of `u32`, and `into_raw` just gave
+    // up this allocation.
+    unsafe { Box::from_raw(zeroes as *mut [AtomicU32]) }
+}
+
+#[cfg(loom)]
+pub(super) fn zeroed_slots(count: usize) -> Box<[AtomicU32]> {
+    (0..count).map(|_| AtomicU32::new(0)).collect()
 }
 
 /// The word whose bytes in memory are these.

@@ -144,6 +144,21 @@ impl List {
             self.arena.word(after + VALUE).store(reference, Ordering::Release);
             return after;
         }
+        let node = self.fill(writer, probe, value);
+        self.link(writer, node, self.height(node), after);
+        node
+    }
+
+    /// Makes the node of a version. Nobody meets it before it is linked.
+    ///
+    /// # Panics
+    /// The list has no room left, or the key is longer than [`MAX_KEY_BYTES`].
+    pub(super) fn fill(
+        &self,
+        writer: &mut Writer,
+        probe: Probe<'_>,
+        value: Option<&[u8]>,
+    ) -> usize {
         assert!(probe.key.len() <= MAX_KEY_BYTES, "a key this long bypasses the list");
         let height = writer.next_height();
         let words = FIXED_WORDS + link_words(height) + words_for(probe.key.len());
@@ -156,8 +171,18 @@ impl List {
         set(SHAPE, (probe.space << 32) | lengths);
         set(TIME, probe.ts.0);
         set(VALUE, reference);
-        self.link(writer, node, height, after);
         node
+    }
+
+    /// How many levels a node is on.
+    #[inline]
+    pub(super) fn height(&self, node: usize) -> usize {
+        height_in(self.load(node, SHAPE))
+    }
+
+    /// Links a filled node of that height behind all others. The last insertion was there too.
+    pub(super) fn append(&self, writer: &mut Writer, node: usize, height: usize) {
+        self.link(writer, node, height, NONE);
     }
 
     /// Puts a filled node behind the finger, and the finger on it.
@@ -280,6 +305,12 @@ impl List {
         })
     }
 
+    /// The order of two nodes of equal keyspace and prefix.
+    pub(super) fn compare_nodes(&self, left: usize, right: usize) -> Order {
+        let key = |node| self.key(node, self.load(node, SHAPE));
+        compare_tails(key(left), key(right)).then_with(|| self.time(right).cmp(&self.time(left)))
+    }
+
     /// The version of a node that this list gave.
     #[inline]
     pub(super) fn version(&self, node: usize) -> Version<'_> {
@@ -291,12 +322,11 @@ impl List {
 
     #[inline]
     fn key(&self, node: usize, shape: u64) -> &[u8] {
-        let height = (shape & ((1 << HEIGHT_BITS) - 1)) as usize;
         let len = (shape as u32 >> HEIGHT_BITS) as usize;
-        // SAFETY: `insert` filled these bytes of the node before `link` published it by a Release
-        // store, and stores only to the words before them afterwards; the caller came by the
-        // position of the node through `link_at`, whose load acquires.
-        unsafe { self.arena.bytes(node + FIXED_WORDS + link_words(height), len) }
+        // SAFETY: `fill` filled these bytes of the node before `link` published it by a Release
+        // store, and only words before them are stored to afterwards; the caller came by the
+        // position of the node through `link_at`, whose load acquires, or is the writer itself.
+        unsafe { self.arena.bytes(node + FIXED_WORDS + link_words(height_in(shape)), len) }
     }
 
     #[inline]
@@ -340,6 +370,12 @@ impl List {
         let other = word.load(Ordering::Relaxed) & !(u64::from(u32::MAX) << shift);
         word.store(other | ((to as u64) << shift), Ordering::Release);
     }
+}
+
+/// The height in a node's shape.
+#[inline]
+fn height_in(shape: u64) -> usize {
+    (shape & ((1 << HEIGHT_BITS) - 1)) as usize
 }
 
 fn some(node: usize) -> Option<usize> {

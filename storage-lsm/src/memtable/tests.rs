@@ -169,16 +169,24 @@ proptest! {
     fn it_is_an_ordered_map(
         batches in prop::collection::vec(prop::collection::vec(write(), 0..12), 1..12),
         sorts: bool,
+        replayed in 0..12usize,
         probes in prop::collection::vec(key(), 1..4),
     ) {
         let mut batches = batches;
         if sorts {
             batches.iter_mut().for_each(|writes| writes.sort());
         }
-        let memtable = Arc::new(Memtable::new(BUFFER_BYTES));
+        let memtable = Arc::new(match replayed {
+            0 => Memtable::new(BUFFER_BYTES),
+            _ => Memtable::for_replay(BUFFER_BYTES),
+        });
         for (n, writes) in (1..).zip(&batches) {
             memtable.insert(&batch_of(writes), commit(n * 10));
+            if n == replayed as u64 {
+                memtable.settle();
+            }
         }
+        memtable.settle();
         let last = batches.len() as u64 * 10;
         prop_assert_eq!(memtable.last(), Some(commit(last)));
         check(&memtable, &model_of(&batches), &probes, last);
@@ -215,9 +223,12 @@ fn a_long_history_is_passed_over_both_ways() {
 fn the_last_write_of_a_batch_counts() {
     let writes = [Some(b"first".to_vec()), None, Some(b"last".to_vec())];
     let batch = batch_of(&writes.map(|value| (A.0, b"k".to_vec(), value)));
-    let grown = Memtable::new(BUFFER_BYTES);
-    grown.insert(&batch, commit(3));
-    for memtable in [grown, Memtable::of_batch(batch, commit(3))] {
+    let grown = [Memtable::new(BUFFER_BYTES), Memtable::for_replay(BUFFER_BYTES)];
+    for memtable in &grown {
+        memtable.insert(&batch, commit(3));
+        memtable.settle();
+    }
+    for memtable in grown.into_iter().chain([Memtable::of_batch(batch, commit(3))]) {
         let mut out = Vec::new();
         let found = memtable.get(A, b"k", Timestamp(3), &mut out);
         assert_eq!(found, Some(Found::Value(Timestamp(3))));

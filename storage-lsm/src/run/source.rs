@@ -80,7 +80,7 @@ impl RunSource {
 
     /// From an exhausted part on to the next that has something visible.
     fn settle(&mut self) -> Result<()> {
-        while self.source.as_ref().is_some_and(|source| source.key().is_none()) {
+        while self.source.as_ref().is_some_and(TableSource::is_at_end) {
             let next = if self.span.reverse {
                 self.position.checked_sub(1)
             } else {

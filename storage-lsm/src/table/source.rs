@@ -56,6 +56,12 @@ impl TableSource {
         }
     }
 
+    /// Whether it stands nowhere.
+    #[inline]
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.place == Place::Nowhere
+    }
+
     fn open(&mut self) -> Result<()> {
         if self.cursors.is_none() {
             let sections = Arc::clone(self.table.sections()?);

@@ -1,10 +1,14 @@
 //! What reads cost beyond what the suite asks of every engine: bytes, reads ahead, room, false positives.
 
+use driftdb_conformance::allocations::{Counting, during};
 use driftdb_storage::{
     Compression, Cursor, Engine, EngineOptions, FilterKind, Snapshot, Timestamp, Visible,
 };
 
 use crate::store::{SPACE, Store, everything};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 /// One table of 400 keys with that many versions each, all in the cache.
 fn store(versions: u32, options: EngineOptions) -> Store {
@@ -54,6 +58,32 @@ fn long_scans_read_ahead() {
         let count = store.stat("reads_ahead") - before;
         assert!(expected.contains(&count), "{count} for {steps}");
     }
+}
+
+/// Reads and allocations of opening and replaying 50 commits, beside so much data.
+fn cost_of_opening(key_count: u32) -> (u64, u64, u64) {
+    let mut store = Store::new(EngineOptions { write_buffer_bytes: 64 << 20, ..cached() });
+    let write = |store: &mut Store, n: u32| {
+        store.write(&n.to_be_bytes(), Some(&[7; 100]));
+    };
+    (0..key_count).for_each(|n| write(&mut store, n));
+    store.checkpoint();
+    (0..50).for_each(|n| write(&mut store, n * 7919 % 400));
+    let before = store.disk.counters();
+    let allocations = during(|| {
+        store.open_again();
+        store.replay();
+        drop(store.engine.snapshot());
+    });
+    let after = store.disk.counters();
+    (after.reads - before.reads, after.bytes_read - before.bytes_read, allocations)
+}
+
+#[test]
+fn opening_costs_the_log_and_not_the_data() {
+    let few = cost_of_opening(400);
+    assert!(few.0 > 0, "it reads the manifest");
+    assert_eq!(cost_of_opening(8000), few, "reads, bytes, allocations");
 }
 
 #[test]

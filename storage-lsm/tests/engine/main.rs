@@ -12,4 +12,5 @@ mod merges;
 mod pieces;
 mod planted;
 mod properties;
+mod replay;
 mod store;

@@ -134,8 +134,18 @@ impl Store {
 
     /// A second engine on the same disk takes over, and replays what was not durable.
     pub(crate) fn reopen(&mut self) {
+        self.open_again();
+        self.replay();
+    }
+
+    /// The first half of [`Store::reopen`].
+    pub(crate) fn open_again(&mut self) {
         self.engine = open(&self.disk, &self.options).unwrap();
         self.engine.set_retention(Arc::clone(&self.policy));
+    }
+
+    /// The second half.
+    pub(crate) fn replay(&self) {
         let durable = self.engine.durable();
         for (at, batch) in self.model.log.iter().filter(|(at, _)| *at > durable) {
             self.engine.apply(batch, *at).unwrap();
