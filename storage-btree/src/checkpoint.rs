@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use driftdb_env::kernel::preemption_point;
-use driftdb_env::planted;
+use driftdb_env::{HashSet, planted};
 use driftdb_storage::{
     Commit, KeyspaceId, LogBarrier, Maintained, Result, Retention, RetentionPolicy, StorageError,
 };
@@ -21,11 +21,11 @@ use crate::free::FreePages;
 use crate::history::catalogue::Catalogue;
 use crate::history::pack::Packing;
 use crate::history::slice::Slice;
-use crate::node::{Body, Child};
+use crate::node::{Body, Child, Node};
 use crate::snapshot::Pin;
 use crate::superblock::{FORMAT_VERSION, Superblock};
 use crate::tree::{LetGo, Root};
-use crate::writing::{Progress, Writing, WrittenLarge};
+use crate::writing::{Progress, Writing, WrittenLarge, WrittenNode};
 
 /// What only the maintainer touches.
 #[derive(Debug)]
@@ -388,13 +388,20 @@ impl BtreeEngine {
             }
         }
         maintenance.durable_facts = picture.facts;
-        for (at, node) in &written.clean {
-            self.pager.keep(*at, node);
+        // What the writer has replaced meanwhile would only fill the cache.
+        let address = |node: &Arc<Node>| Arc::as_ptr(node).addr();
+        let replaced: HashSet<usize> = self.state.lock().let_go.nodes.iter().map(address).collect();
+        for WrittenNode { node, location, clean } in &written.nodes {
+            if let Some(clean) = clean
+                && !replaced.contains(&address(node))
+            {
+                self.pager.keep(location.at, clean);
+            }
         }
         for WrittenLarge { large, location, .. } in written.large.into_values() {
             large.location.get_or_init(|| location);
         }
-        for (node, location) in written.nodes {
+        for WrittenNode { node, location, .. } in written.nodes {
             node.location.get_or_init(|| location);
         }
         let _nobody_applies = self.applying.lock();

@@ -48,15 +48,22 @@ struct Frame {
 /// What was written for a picture.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
-    pub(crate) nodes: Vec<(Arc<Node>, Location)>,
+    pub(crate) nodes: Vec<WrittenNode>,
     /// By address: a leaf and slices of its history may share one.
     pub(crate) large: HashMap<usize, WrittenLarge>,
-    /// The nodes as the cache may keep them: without references to other nodes.
-    pub(crate) clean: Vec<(PageRef, Arc<Node>)>,
     pub(crate) facts_pages: Option<Vec<u64>>,
     pub(crate) free_list_pages: Vec<u64>,
     /// The catalogue of history, if it is another one now, and its pages.
     pub(crate) catalogue: Option<(Catalogue, Vec<u64>)>,
+}
+
+/// A node that was written.
+#[derive(Debug)]
+pub(crate) struct WrittenNode {
+    pub(crate) node: Arc<Node>,
+    pub(crate) location: Location,
+    /// The node as the cache may keep it: without references to other nodes.
+    pub(crate) clean: Option<Arc<Node>>,
 }
 
 /// A large value that was written.
@@ -143,12 +150,11 @@ impl<'a> Writing<'a> {
         };
         let location = self.leaf(leaf)?;
         let swip = Swip::new(location.at);
-        if leaf.large.is_empty() {
-            let clean = self.clean_leaf(leaf, &node, &location);
-            swip.note(&clean);
-            self.progress.written.clean.push((location.at, clean));
+        let clean = leaf.large.is_empty().then(|| self.clean_leaf(leaf, &node, &location));
+        if let Some(clean) = &clean {
+            swip.note(clean);
         }
-        self.progress.written.nodes.push((node, location));
+        self.progress.written.nodes.push(WrittenNode { node, location, clean });
         Ok(Some(swip))
     }
 
@@ -195,9 +201,11 @@ impl<'a> Writing<'a> {
         location
     }
 
-    /// A written leaf as the cache may keep it: not with slices of history in memory.
+    /// A written leaf as the cache may keep it: not with slices of history in memory, nor with the room
+    /// that it grew for entries to come.
     fn clean_leaf(&self, leaf: &Leaf, node: &Arc<Node>, location: &Location) -> Arc<Node> {
-        if leaf.past.eras().iter().all(|era| era.on_disk().is_some()) {
+        let is_placed = leaf.past.eras().iter().all(|era| era.on_disk().is_some());
+        if is_placed && leaf.entries.memory() < leaf.entries.bytes() * 3 / 2 {
             return Arc::clone(node);
         }
         let past = self.progress.packing.packed.placed(&leaf.past);
@@ -238,8 +246,8 @@ impl<'a> Writing<'a> {
         clean.location.get_or_init(|| location.clone());
         let (clean, swip) = (Arc::new(clean), Swip::new(location.at));
         swip.note(&clean);
-        self.progress.written.clean.push((location.at, clean));
-        self.progress.written.nodes.push((Arc::clone(node), location));
+        let (node, clean) = (Arc::clone(node), Some(clean));
+        self.progress.written.nodes.push(WrittenNode { node, location, clean });
         Ok(swip)
     }
 

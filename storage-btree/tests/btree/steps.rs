@@ -1,6 +1,6 @@
 //! Checkpoints in steps, and a file that gives back its end.
 
-use driftdb_storage::{Engine, Maintained, WriteBatch};
+use driftdb_storage::{Engine, EngineOptions, Maintained, WriteBatch};
 
 use crate::model::{Ready, SPACE, World, check};
 
@@ -51,6 +51,27 @@ fn a_checkpoint_finishes_the_one_under_way_and_makes_all_durable() {
     assert_eq!(world.engine().durable(), world.engine().applied());
     world.verify();
     world.check();
+}
+
+#[test]
+fn what_was_replaced_meanwhile_does_not_fill_the_cache() {
+    let roomy = EngineOptions { cache_bytes: 64 << 20, ..EngineOptions::tiny() };
+    let mut world = World::with(1, roomy);
+    load(&mut world, 0);
+    world.checkpoint();
+    let tree_bytes = world.stat("cache_bytes_now");
+    assert!(tree_bytes > 40_000, "{tree_bytes} bytes of a tree in the cache");
+    for round in 0..10 {
+        load(&mut world, 2 * round);
+        world.engine().maintain(&Ready).unwrap();
+        // Replaces every node that the checkpoint under way writes.
+        load(&mut world, 2 * round + 1);
+        world.set_retention(world.now());
+        world.checkpoint();
+    }
+    let cached_bytes = world.stat("cache_bytes_now");
+    assert!(cached_bytes < 3 * tree_bytes, "{cached_bytes} bytes of a tree of {tree_bytes}");
+    world.verify();
 }
 
 #[test]
