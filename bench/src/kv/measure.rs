@@ -182,6 +182,20 @@ pub(crate) fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
+/// Waits, half a minute at most, until no thread of this process has work: stores do not all say when
+/// theirs is done.
+#[expect(clippy::disallowed_methods, reason = "other stores' threads are not in the simulator")]
+pub(crate) fn wait_until_quiet() {
+    const LOOK: Duration = Duration::from_millis(10);
+    for _ in 0..3000 {
+        let before = cpu_time();
+        std::thread::sleep(LOOK);
+        if cpu_time() - before < LOOK / 20 {
+            return;
+        }
+    }
+}
+
 /// Bytes that this process has given to `write` and its kind; 0 where the kernel does not say.
 fn written_bytes() -> u64 {
     let io = std::fs::read_to_string("/proc/self/io").unwrap_or_default();

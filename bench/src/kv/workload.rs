@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 
 use super::Plan;
 use super::data::{self, Random, Rows, Skew, Zipfian, mix};
-use super::measure::{Measurement, Recorder, Sample};
+use super::measure::{self, Measurement, Recorder, Sample};
 use super::store::Store;
 
 /// Rows of one batch where the workload writes batches.
@@ -115,6 +115,8 @@ impl Workload {
         };
         let wall = begun.elapsed();
         target.store.settle()?;
+        // What a store leaves to its threads is its own cost, and not that of the store which comes next.
+        measure::wait_until_quiet();
         let sample = measurement.end(wall, threads, target.dir);
         if sample.operations == 0 {
             bail!("{} did nothing", self.name);
