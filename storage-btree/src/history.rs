@@ -9,6 +9,9 @@
 //! **index slices**, and these into index slices of the next level, so that the list stays short
 //! and a time is found in O(log eras) reads.
 //!
+//! While a slice waits for a checkpoint and no other leaf leads to it, the next era of its leaf joins it,
+//! so that copies are not made for each era.
+//!
 //! Checkpoints write slices: compressed ([`slice`]), several to a page, never rewritten ([`pack`]).
 //! A page is freed whole once nobody is promised any time of its eras. The catalogue
 //! ([`catalogue`]) knows every page, so nobody counts references: what still leads to a freed page

@@ -52,7 +52,7 @@ pub(crate) fn salvage(
     if commit == Commit::default() && !superblock.root.is_none() {
         commit = Commit {
             lsn: Lsn(0),
-            ts: newest_time(&pager, superblock.root, superblock.root_level)?,
+            ts: newest_time(&pager, superblock.root, superblock.root_level, &mut BTreeSet::new())?,
         };
     }
     sink.begin(commit)?;
@@ -61,6 +61,7 @@ pub(crate) fn salvage(
         pager: &pager,
         keyspaces: facts.list(Timestamp::MAX),
         facts,
+        visited: BTreeSet::new(),
         begun: None,
         done_pages: 0,
         used_pages: superblock.page_count.saturating_sub(superblock.free_count),
@@ -189,7 +190,15 @@ fn pages(file: &dyn File, page_size: usize, len: u64) -> Result<Vec<(PageRef, He
 }
 
 /// The largest timestamp below a node, as far as it can be read.
-fn newest_time(pager: &Pager, at: PageRef, level: u8) -> Result<Timestamp> {
+fn newest_time(
+    pager: &Pager,
+    at: PageRef,
+    level: u8,
+    visited: &mut BTreeSet<u64>,
+) -> Result<Timestamp> {
+    if !visited.insert(at.page) {
+        return Ok(Timestamp::MIN);
+    }
     let node = match pager.read_node(at, level) {
         Ok(node) => node,
         Err(StorageError::Corruption(_)) => return Ok(Timestamp::MIN),
@@ -202,7 +211,7 @@ fn newest_time(pager: &Pager, at: PageRef, level: u8) -> Result<Timestamp> {
         Body::Branch(branch) => {
             branch.children.iter().try_fold(Timestamp::MIN, |newest, child| match child {
                 crate::node::Child::Disk(swip) => {
-                    Ok(newest.max(newest_time(pager, swip.at, level - 1)?))
+                    Ok(newest.max(newest_time(pager, swip.at, level - 1, visited)?))
                 }
                 crate::node::Child::Memory(_) => Ok(newest),
             })
@@ -216,6 +225,8 @@ struct Walk<'a> {
     keyspaces: Vec<Keyspace>,
     /// Says which history is dead.
     facts: Facts,
+    /// Pages of nodes that the walk came to.
+    visited: BTreeSet<u64>,
     /// The keyspace that the sink was told last.
     begun: Option<KeyspaceId>,
     done_pages: u64,
@@ -225,6 +236,12 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn node(&mut self, at: PageRef, level: u8, bounds: &Bounds) -> Result<()> {
+        if !self.visited.insert(at.page) {
+            // Its keys are told already, and can belong to one place only.
+            let error = self.pager.damage(at.page, "page that two references lead to");
+            self.tell(bounds.name_keys(error), bounds);
+            return Ok(());
+        }
         let node = match self.pager.read_node(at, level) {
             Ok(node) => Arc::new(node),
             Err(error @ StorageError::Corruption(_)) => {
