@@ -205,7 +205,7 @@ impl<'a> Writing<'a> {
     /// that it grew for entries to come.
     fn clean_leaf(&self, leaf: &Leaf, node: &Arc<Node>, location: &Location) -> Arc<Node> {
         let is_placed = leaf.past.eras().iter().all(|era| era.on_disk().is_some());
-        if is_placed && leaf.entries.memory() < leaf.entries.bytes() * 3 / 2 {
+        if is_placed && leaf.entries.memory() < leaf.entries.bytes() * 2 {
             return Arc::clone(node);
         }
         let past = self.progress.packing.packed.placed(&leaf.past);
