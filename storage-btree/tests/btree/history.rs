@@ -250,6 +250,25 @@ fn a_newest_read_examines_one_version_of_a_thousand() {
 }
 
 #[test]
+fn what_a_batch_superseded_after_its_own_split_leaves_as_well() {
+    let mut world = World::new();
+    for n in 0..300u32 {
+        // One timestamp for all: leaves are split by time while a batch is half applied.
+        let mut batch = WriteBatch::new();
+        (0..20u32).for_each(|key| batch.put(SPACE, &key.to_be_bytes(), &value(key, n, 40)));
+        world.commit(batch);
+    }
+    world.checkpoint();
+    world.checkpoint();
+    let other = world.stat("history_page_count") + world.stat("free_page_count");
+    let pages = world.stat("page_count") - other;
+    // 20 keys of 60 bytes fill three leaves of 512; then there are branches, facts and lists.
+    assert!(pages < 20, "{pages} pages beside history for 20 keys");
+    world.verify();
+    world.check();
+}
+
+#[test]
 fn a_read_as_of_any_age_opens_few_slices() {
     let mut world =
         World::with(1, EngineOptions { block_size_bytes: 4096, ..EngineOptions::tiny() });
