@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use driftdb_env::sync::Mutex;
 use driftdb_env::{Disk, DiskLock, Env, File, FileKind, OpenHow};
-use driftdb_storage::{Commit, EngineOptions, Result, RetentionPolicy, StorageError};
+use driftdb_storage::{EngineOptions, Result, RetentionPolicy, StorageError};
 
 use crate::checkpoint::{Maintenance, OwnPages};
 use crate::engine::{BtreeEngine, Readers, State};
@@ -154,20 +154,7 @@ fn write_empty(env: &Env, path: &Path, options: &EngineOptions) -> Result<()> {
     let file = env.disk().open(path, OpenHow::OpenOrCreate, FileKind::Pages)?;
     let page_size =
         options.block_size_bytes.clamp(MIN_PAGE_SIZE, MAX_PAGE_SIZE).next_power_of_two();
-    let empty = Superblock {
-        version: superblock::FORMAT_VERSION,
-        database_id: env.rng("btree.database-id").next_u64(),
-        page_size,
-        generation: 0,
-        commit: Commit::default(),
-        page_count: 0,
-        free_count: 0,
-        root: PageRef::default(),
-        root_level: 0,
-        free_list: PageRef::default(),
-        facts: PageRef::default(),
-        catalogue: PageRef::default(),
-    };
+    let empty = Superblock::empty(env.rng("btree.database-id").next_u64(), page_size);
     let second = Superblock { generation: 1, ..empty };
     file.set_len(0)?;
     file.write_at(0, &superblock_area(empty, second))?;

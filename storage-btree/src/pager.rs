@@ -386,7 +386,6 @@ mod tests {
 
     use driftdb_env::{Disk, FileKind, OpenHow};
     use driftdb_sim_disk::SimDisk;
-    use driftdb_storage::Commit;
 
     use super::*;
 
@@ -396,20 +395,7 @@ mod tests {
         let path = Path::new("/pages.db");
         let file = disk.open(path, OpenHow::CreateNew, FileKind::Pages).unwrap();
         let at = PageRef { page: 1, crc: 7 };
-        let superblock = Superblock {
-            version: superblock::FORMAT_VERSION,
-            database_id: 1,
-            page_size: 512,
-            generation: 0,
-            commit: Commit::default(),
-            page_count: 1,
-            free_count: 0,
-            root: at,
-            root_level: 0,
-            free_list: PageRef::default(),
-            facts: PageRef::default(),
-            catalogue: PageRef::default(),
-        };
+        let superblock = Superblock { page_count: 1, root: at, ..Superblock::empty(1, 512) };
         let mut image = vec![0; 512];
         // With these four bytes the checksum of the page is the one that it has in its own reference.
         image[508..].copy_from_slice(&0x665c91d5_u32.to_le_bytes());

@@ -344,32 +344,18 @@ mod tests {
 
     use driftdb_env::{Disk, FileKind, OpenHow};
     use driftdb_sim_disk::SimDisk;
-    use driftdb_storage::Commit;
 
     use super::*;
-    use crate::node::{Branch, PageRef};
+    use crate::node::Branch;
     use crate::slotted::Tag;
-    use crate::superblock::{FORMAT_VERSION, Superblock};
+    use crate::superblock::Superblock;
 
     /// A pager over nothing: all nodes of these tests are in memory.
     fn pager() -> Pager {
         let file = SimDisk::new(1)
             .open(Path::new("/pages.db"), OpenHow::CreateNew, FileKind::Pages)
             .unwrap();
-        let superblock = Superblock {
-            version: FORMAT_VERSION,
-            database_id: 1,
-            page_size: 512,
-            generation: 0,
-            commit: Commit::default(),
-            page_count: 0,
-            free_count: 0,
-            root: PageRef::default(),
-            root_level: 0,
-            free_list: PageRef::default(),
-            facts: PageRef::default(),
-            catalogue: PageRef::default(),
-        };
+        let superblock = Superblock::empty(1, 512);
         Pager::new(file, "pages.db".to_owned(), &superblock, 1 << 16)
     }
 

@@ -64,6 +64,24 @@ pub(crate) struct Superblock {
 }
 
 impl Superblock {
+    /// That of a file without pages.
+    pub(crate) fn empty(database_id: u64, page_size: usize) -> Self {
+        Self {
+            version: FORMAT_VERSION,
+            database_id,
+            page_size,
+            generation: 0,
+            commit: Commit::default(),
+            page_count: 0,
+            free_count: 0,
+            root: PageRef::default(),
+            root_level: 0,
+            free_list: PageRef::default(),
+            facts: PageRef::default(),
+            catalogue: PageRef::default(),
+        }
+    }
+
     /// The slot where this superblock lies, by its generation.
     pub(crate) fn slot(&self) -> usize {
         (self.generation % 2) as usize

@@ -18,7 +18,7 @@ use crate::open::superblock_area;
 use crate::page::{self, HEADER, Header, PageKind};
 use crate::salvage::salvage;
 use crate::slotted::Tag;
-use crate::superblock::{FILE_NAME, FORMAT_VERSION, SUPERBLOCK_AREA, Superblock};
+use crate::superblock::{FILE_NAME, SUPERBLOCK_AREA, Superblock};
 
 const PAGE: usize = 512;
 const LEVELS: u8 = 40;
@@ -49,18 +49,11 @@ fn write_tree(env: &Env, dir: &Path) {
         file.write_at(SUPERBLOCK_AREA + (page - 1) * PAGE as u64, &image).unwrap();
     }
     let first = Superblock {
-        version: FORMAT_VERSION,
-        database_id: 1,
-        page_size: PAGE,
         generation: 1,
-        commit: Commit::default(),
         page_count: u64::from(LEVELS) + 1,
-        free_count: 0,
         root: below,
         root_level: LEVELS,
-        free_list: PageRef::default(),
-        facts: PageRef::default(),
-        catalogue: PageRef::default(),
+        ..Superblock::empty(1, PAGE)
     };
     let second = Superblock { generation: 2, ..first };
     file.write_at(0, &superblock_area(second, first)).unwrap();
