@@ -9,7 +9,7 @@
 //! began, as under `ssi`. READ UNCOMMITTED is granted READ COMMITTED.
 
 use driftdb_concurrency::{
-    Begin, ConcurrencyControl, IsolationLevel, LockStrength, Result, TxnId, WaitPolicy,
+    Begin, ConcurrencyControl, IsolationLevel, LockStrength, Result, WaitPolicy,
 };
 use driftdb_env::Env;
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
@@ -34,6 +34,7 @@ impl ConcurrencyControl for LockingControl {
     const READS_NEWEST: bool = true;
 
     type Txn = LockingTxn;
+    type Locks = LockTable;
 
     fn new(env: &Env) -> Self {
         // A range and the keys in it must meet under one latch.
@@ -45,10 +46,13 @@ impl ConcurrencyControl for LockingControl {
     }
 
     fn begin(&self, begin: Begin) -> LockingTxn {
-        LockingTxn {
-            owner: Owner::new(begin.id, begin.cancel),
-            locks_reads: begin.isolation >= IsolationLevel::RepeatableRead && !begin.read_only,
-        }
+        let locks_reads = begin.isolation >= IsolationLevel::RepeatableRead && !begin.read_only;
+        let owner = if locks_reads {
+            Owner::keeping_keys(begin.id, begin.cancel)
+        } else {
+            Owner::new(begin.id, begin.cancel)
+        };
+        LockingTxn { owner, locks_reads }
     }
 
     fn read(&self, txn: &mut LockingTxn, space: KeyspaceId, key: &[u8]) -> Result<()> {
@@ -91,7 +95,11 @@ impl ConcurrencyControl for LockingControl {
         self.locks.release_all(&mut txn.owner);
     }
 
-    fn waits(&self) -> Vec<(TxnId, TxnId)> {
-        self.locks.waits()
+    fn locks(&self) -> &LockTable {
+        &self.locks
+    }
+
+    fn owner(txn: &mut LockingTxn) -> &mut Owner {
+        &mut txn.owner
     }
 }

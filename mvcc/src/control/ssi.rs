@@ -156,6 +156,7 @@ impl ConcurrencyControl for SsiControl {
     const READS_NEWEST: bool = false;
 
     type Txn = SsiTxn;
+    type Locks = LockTable;
 
     fn new(env: &Env) -> Self {
         Self { locks: LockTable::new(env, Striping::ByKey), recent: Mutex::default() }
@@ -235,7 +236,11 @@ impl ConcurrencyControl for SsiControl {
         self.locks.release_all(&mut txn.owner);
     }
 
-    fn waits(&self) -> Vec<(TxnId, TxnId)> {
-        self.locks.waits()
+    fn locks(&self) -> &LockTable {
+        &self.locks
+    }
+
+    fn owner(txn: &mut SsiTxn) -> &mut Owner {
+        &mut txn.owner
     }
 }
