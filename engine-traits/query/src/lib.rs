@@ -22,6 +22,7 @@ mod logical;
 mod physical;
 mod planner;
 mod statement;
+mod system;
 
 pub use catalog::{
     Catalog, CatalogAt, Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table,
@@ -45,3 +46,4 @@ pub use statement::{
     Field, Insert, IsolationChoice, Parameter, Query, SetScope, Statement, TransactionModes,
     TransactionStatement, Update,
 };
+pub use system::{NoSystemRows, SYSTEM_SCHEMA, SystemRelation, SystemRows, SystemScan};
