@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use driftdb_concurrency::{
-    CancelToken, ConcurrencyControl, LockMode, LockObject, ObjectLocks, Result, SessionLocks,
-    WaitPolicy,
+    CancelToken, ConcurrencyControl, LockMode, LockObject, ObjectLocked, ObjectLocks, Result,
+    SessionLocks, WaitPolicy,
 };
 use driftdb_storage::Engine;
 
@@ -24,7 +24,12 @@ impl<E: Engine, C: ConcurrencyControl> StoreSessionLocks<E, C> {
 }
 
 impl<E: Engine, C: ConcurrencyControl> SessionLocks for StoreSessionLocks<E, C> {
-    fn lock(&mut self, object: LockObject, mode: LockMode, wait: WaitPolicy) -> Result<bool> {
+    fn lock(
+        &mut self,
+        object: LockObject,
+        mode: LockMode,
+        wait: WaitPolicy,
+    ) -> Result<ObjectLocked> {
         let taken = self.shared.control.locks().lock_object(&mut self.owner, object, mode, wait);
         if let Err(error) = &taken {
             self.shared.counts.note_error(error);

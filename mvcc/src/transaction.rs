@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use driftdb_concurrency::{
     Begin, BeginOptions, CancelToken, Committed, ConcurrencyControl, IsolationLevel, LockIntent,
-    LockMode, LockObject, LockStrength, Locked, ReadAt, Result, RowBatch, SavepointId, ScanRequest,
-    ScanState, Transaction, TxnId, WaitPolicy,
+    LockMode, LockObject, LockStrength, Locked, ObjectLocked, ReadAt, Result, RowBatch,
+    SavepointId, ScanRequest, ScanState, Transaction, TxnId, WaitPolicy,
 };
 use driftdb_env::sync::atomic::Ordering;
 use driftdb_storage::{Engine, KeyspaceId, Timestamp};
@@ -238,7 +238,7 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
         object: LockObject,
         mode: LockMode,
         wait: WaitPolicy,
-    ) -> Result<bool> {
+    ) -> Result<ObjectLocked> {
         self.take_object(object, mode, wait)
     }
 

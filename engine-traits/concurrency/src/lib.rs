@@ -27,7 +27,8 @@ pub use control::{Begin, ConcurrencyControl, LockStrength, WaitPolicy};
 pub use error::{Result, TxnError};
 pub use isolation::IsolationLevel;
 pub use object_lock::{
-    LockEntry, LockMode, LockObject, LockedThing, ObjectLocks, SessionLocks, WaitEntry,
+    LockEntry, LockMode, LockObject, LockedThing, ObjectLocked, ObjectLocks, SessionLocks,
+    WaitEntry,
 };
 pub use rows::{RowBatch, RowRef};
 pub use store::{

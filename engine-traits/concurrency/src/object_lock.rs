@@ -115,6 +115,17 @@ impl LockMode {
     }
 }
 
+/// How a lock on an object came to be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectLocked {
+    /// It was held in this mode already.
+    Before,
+    /// Nobody stood in the way.
+    AtOnce,
+    /// Others stood in the way, and may have changed the object.
+    AfterWait,
+}
+
 /// What a lock of a listing is on, and how strong it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockedThing {
@@ -163,7 +174,7 @@ pub trait ObjectLocks: Send + Sync + 'static {
     /// An owner beside any transaction, for locks of a session.
     fn session_owner(&self, token: &CancelToken) -> Self::Owner;
 
-    /// Takes a lock; true if that had to wait. Taking what is held is nothing new.
+    /// Takes a lock. Taking what is held is nothing new.
     ///
     /// # Errors
     /// Deadlock, cancel, timeout, not available.
@@ -173,7 +184,7 @@ pub trait ObjectLocks: Send + Sync + 'static {
         object: LockObject,
         mode: LockMode,
         wait: WaitPolicy,
-    ) -> Result<bool>;
+    ) -> Result<ObjectLocked>;
 
     /// Gives a lock back; false if it was not held.
     fn unlock_object(&self, owner: &mut Self::Owner, object: LockObject, mode: LockMode) -> bool;
@@ -204,7 +215,12 @@ pub trait SessionLocks: Send {
     ///
     /// # Errors
     /// Deadlock, cancel, timeout, not available.
-    fn lock(&mut self, object: LockObject, mode: LockMode, wait: WaitPolicy) -> Result<bool>;
+    fn lock(
+        &mut self,
+        object: LockObject,
+        mode: LockMode,
+        wait: WaitPolicy,
+    ) -> Result<ObjectLocked>;
 
     /// See [`ObjectLocks::unlock_object`].
     fn unlock(&mut self, object: LockObject, mode: LockMode) -> bool;

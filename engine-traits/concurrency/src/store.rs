@@ -9,8 +9,8 @@ use driftdb_storage::{
 };
 
 use crate::{
-    CancelToken, IsolationLevel, LockEntry, LockMode, LockObject, LockStrength, Result, RowBatch,
-    SessionLocks, WaitEntry, WaitPolicy,
+    CancelToken, IsolationLevel, LockEntry, LockMode, LockObject, LockStrength, ObjectLocked,
+    Result, RowBatch, SessionLocks, WaitEntry, WaitPolicy,
 };
 
 /// The identity of a transaction; larger is younger. Not reused while the store is open.
@@ -266,12 +266,16 @@ pub trait Transaction: Send {
     ) -> Result<Locked>;
 
     /// Locks a table, or another object, until this transaction ends or is rolled back to an earlier
-    /// savepoint; true if that had to wait. In a historical transaction it does nothing.
+    /// savepoint. In a historical transaction it does nothing.
     ///
     /// # Errors
     /// Deadlock, cancel, timeout, not available.
-    fn lock_object(&mut self, object: LockObject, mode: LockMode, wait: WaitPolicy)
-    -> Result<bool>;
+    fn lock_object(
+        &mut self,
+        object: LockObject,
+        mode: LockMode,
+        wait: WaitPolicy,
+    ) -> Result<ObjectLocked>;
 
     /// Whether a key has a newer version than [`Transaction::snapshot_ts`], or may have had one.
     ///

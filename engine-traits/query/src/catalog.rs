@@ -169,6 +169,9 @@ pub trait Catalog {
         None
     }
 
+    /// A statement will lock rows of a table that was looked up.
+    fn rows_are_locked(&mut self, _table: &Arc<Table>) {}
+
     /// The time of commit sequence number `sequence` (`AS OF @SEQ:N`).
     ///
     /// # Errors

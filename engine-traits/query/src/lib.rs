@@ -43,7 +43,7 @@ pub use planner::{PlanContext, Planner};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,
-    Field, Insert, IsolationChoice, Parameter, Query, SetScope, Statement, TransactionModes,
-    TransactionStatement, Update,
+    Field, Insert, IsolationChoice, LockTable, Parameter, Query, SetScope, Statement,
+    TransactionModes, TransactionStatement, Update,
 };
 pub use system::{NoSystemRows, SYSTEM_SCHEMA, SystemRelation, SystemRows, SystemScan};

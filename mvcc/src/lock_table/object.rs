@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use driftdb_concurrency::{
-    CancelToken, LockEntry, LockMode, LockObject, ObjectLocks, Result, WaitEntry, WaitPolicy,
+    CancelToken, LockEntry, LockMode, LockObject, ObjectLocked, ObjectLocks, Result, WaitEntry,
+    WaitPolicy,
 };
 
 use super::party::{Party, Who};
@@ -82,10 +83,10 @@ impl ObjectLocks for LockTable {
         object: LockObject,
         mode: LockMode,
         wait: WaitPolicy,
-    ) -> Result<bool> {
+    ) -> Result<ObjectLocked> {
         let stripe = self.stripe_of_object(object);
         if stripe.holds_object(owner.who, object, mode) {
-            return Ok(false);
+            return Ok(ObjectLocked::Before);
         }
         self.count(mode);
         let request = Request { who: owner.who, wanted: Wanted::Object { object, mode } };
@@ -94,7 +95,7 @@ impl ObjectLocks for LockTable {
         if owner.held.len() == held_before {
             self.discount(mode);
         }
-        taken
+        Ok(if taken? { ObjectLocked::AfterWait } else { ObjectLocked::AtOnce })
     }
 
     fn unlock_object(&self, owner: &mut Owner, object: LockObject, mode: LockMode) -> bool {

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use driftdb_concurrency::ObjectLocks;
+use driftdb_concurrency::{ObjectLocked, ObjectLocks};
 
 use super::*;
 
@@ -144,8 +144,11 @@ fn a_session_does_not_exclude_itself() {
     let mut inside = Owner::new(TxnId(1), token);
     let mut other = owner(2);
     let exclusive = LockMode::Exclusive;
-    assert!(!table.lock_object(&mut beside, OBJECT, exclusive, NOWAIT).unwrap());
-    assert!(!table.lock_object(&mut inside, OBJECT, exclusive, NOWAIT).unwrap());
+    let at_once = table.lock_object(&mut beside, OBJECT, exclusive, NOWAIT).unwrap();
+    assert_eq!(at_once, ObjectLocked::AtOnce);
+    let before = table.lock_object(&mut beside, OBJECT, exclusive, NOWAIT).unwrap();
+    assert_eq!(before, ObjectLocked::Before);
+    table.lock_object(&mut inside, OBJECT, exclusive, NOWAIT).unwrap();
     assert!(table.lock_object(&mut other, OBJECT, LockMode::RowShare, NOWAIT).is_err());
     table.release_all(&mut inside);
     assert!(table.lock_object(&mut other, OBJECT, LockMode::RowShare, NOWAIT).is_err());
@@ -211,7 +214,8 @@ fn a_cycle_through_a_place_in_the_queue_is_solved_by_another_place() {
     let three = wait(owner(3), second, alone);
     until_waiting(&table, 2);
     // It waits behind the third, which waits for the second, which waits for it: nobody has to die.
-    table.lock_object(&mut one, second, mode, WAIT).unwrap();
+    let locked = table.lock_object(&mut one, second, mode, WAIT).unwrap();
+    assert_eq!(locked, ObjectLocked::AfterWait);
     table.release_all(&mut one);
     two.join();
     three.join();

@@ -1,7 +1,8 @@
 //! Locks on objects, and how far savepoints give locks back.
 
 use driftdb_concurrency::{
-    ConcurrencyControl, LockMode, LockObject, ObjectLocks, Result, SavepointId, WaitPolicy,
+    ConcurrencyControl, LockMode, LockObject, ObjectLocked, ObjectLocks, Result, SavepointId,
+    WaitPolicy,
 };
 use driftdb_storage::{Engine, KeyspaceId, Snapshot};
 
@@ -14,9 +15,9 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         object: LockObject,
         mode: LockMode,
         wait: WaitPolicy,
-    ) -> Result<bool> {
+    ) -> Result<ObjectLocked> {
         if self.mode == Mode::Historical {
-            return Ok(false);
+            return Ok(ObjectLocked::Before);
         }
         self.control();
         let owner = C::owner(self.control.as_mut().expect("begun just now"));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driftdb_env::blocking::blocking;
-use driftdb_executor::{Batch, CommandTag, Execution, is_stale, start};
+use driftdb_executor::{Batch, CommandTag, Execution, is_stale, lock_read_tables, start};
 use driftdb_query::{Field, PhysicalStatement, Result, SqlError};
 use driftdb_types::{SqlState, Value};
 
@@ -132,6 +132,9 @@ impl Session {
             Work::Plan(physical) => physical,
         };
         self.check_may_run(physical)?;
+        if !planned.reads.is_empty() {
+            lock_read_tables(&planned.reads, &mut exec_context!(self, params))?;
+        }
         if changes_catalog(physical) {
             self.begin_ddl();
         }
@@ -147,6 +150,9 @@ impl Session {
     fn check_may_run(&self, physical: &PhysicalStatement) -> Result<()> {
         if matches!(physical, PhysicalStatement::Vacuum { .. }) {
             self.require_no_block("VACUUM")?;
+        }
+        if matches!(physical, PhysicalStatement::LockTable(_)) {
+            self.require_block("LOCK TABLE")?;
         }
         if self.is_read_only()
             && let Some(command) = writing_command(physical)
