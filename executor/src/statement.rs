@@ -4,6 +4,7 @@ pub(crate) mod ddl;
 pub(crate) mod delete;
 pub(crate) mod explain;
 pub(crate) mod insert;
+pub(crate) mod lock;
 pub(crate) mod maintain;
 pub(crate) mod output;
 pub(crate) mod row;
@@ -133,6 +134,7 @@ fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -> Result<Ou
         PhysicalStatement::Drop(objects) => ddl::drop_objects(objects, run),
         PhysicalStatement::AlterTable { table, actions } => ddl::alter_table(table, actions, run),
         PhysicalStatement::Truncate(tables) => ddl::truncate(tables, run),
+        PhysicalStatement::LockTable(locks) => lock::lock_tables(locks, run),
         PhysicalStatement::Explain { statement, analyze, format } => {
             explain::run(statement, *analyze, *format, run)
         }

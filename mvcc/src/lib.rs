@@ -35,6 +35,7 @@ mod recovery;
 mod retention;
 mod salvage;
 mod sequence;
+mod session_locks;
 mod store;
 mod system;
 mod transaction;

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use driftdb_concurrency::{
-    BeginOptions, ConcurrencyControl, Counter, IsolationLevel, Result, Store, Transaction,
-    TxnError, TxnId, VisibleClock,
+    BeginOptions, CancelToken, ConcurrencyControl, Counter, IsolationLevel, LockEntry, ObjectLocks,
+    Result, SessionLocks, Store, Transaction, TxnError, TxnId, VisibleClock, WaitEntry,
 };
 use driftdb_env::Env;
 use driftdb_env::sync::Mutex;
@@ -25,6 +25,7 @@ use crate::pending::Pending;
 use crate::readers::Readers;
 use crate::record::RecordKind;
 use crate::retention::RetentionState;
+use crate::session_locks::StoreSessionLocks;
 use crate::transaction::MvccTransaction;
 use crate::view::View;
 use crate::{StoreOptions, record, recovery, system};
@@ -281,8 +282,28 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
         out("rollbacks", shared.counts.rollbacks.load(Ordering::Relaxed));
         out("conflicts", shared.counts.conflicts.load(Ordering::Relaxed));
         out("long_reader_count", shared.readers.count() as u64);
-        out("lock_wait_count", shared.control.waits().len() as u64);
+        out("lock_wait_count", shared.control.locks().waits().len() as u64);
         out("sequence_count", shared.visible_sequence());
+    }
+
+    fn session_locks(&self, token: &CancelToken) -> Box<dyn SessionLocks> {
+        Box::new(StoreSessionLocks::new(&self.shared, token))
+    }
+
+    fn must_lock_reads(&self) -> bool {
+        self.shared.control.locks().must_lock_reads()
+    }
+
+    fn blockers(&self, session: i32) -> Vec<i32> {
+        self.shared.control.locks().blockers(session)
+    }
+
+    fn locks(&self) -> Vec<LockEntry> {
+        self.shared.control.locks().list()
+    }
+
+    fn waits(&self) -> Vec<WaitEntry> {
+        self.shared.control.locks().waits()
     }
 
     fn control_name(&self) -> &'static str {

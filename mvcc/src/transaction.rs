@@ -5,6 +5,7 @@
 //! snapshot register with the readers, so that history they may ask for is kept. Under a protocol
 //! that reads the newest version under its locks, each read takes its own moment.
 
+mod lock;
 mod read;
 mod write;
 
@@ -12,8 +13,8 @@ use std::sync::Arc;
 
 use driftdb_concurrency::{
     Begin, BeginOptions, CancelToken, Committed, ConcurrencyControl, IsolationLevel, LockIntent,
-    LockStrength, Locked, ReadAt, Result, RowBatch, SavepointId, ScanRequest, ScanState,
-    Transaction, TxnId, WaitPolicy,
+    LockMode, LockObject, LockStrength, Locked, ObjectLocked, ReadAt, Result, RowBatch,
+    SavepointId, ScanRequest, ScanState, Transaction, TxnId, WaitPolicy,
 };
 use driftdb_env::sync::MutexGuard;
 use driftdb_env::sync::atomic::Ordering;
@@ -62,6 +63,8 @@ pub(crate) struct MvccTransaction<E: Engine, C: ConcurrencyControl> {
     writes: SharedWrites,
     /// Whether nothing was done to `writes` yet, so that reads need not look.
     is_untouched: bool,
+    /// How far the locks went when each living savepoint was made.
+    lock_marks: Vec<(SavepointId, usize)>,
 }
 
 impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
@@ -93,6 +96,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             control: None,
             writes: SharedWrites::default(),
             is_untouched: true,
+            lock_marks: Vec::new(),
         };
         match options.as_of {
             Some(ts) => txn.enter_past(ts)?,
@@ -293,6 +297,19 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
         self.lock_key(space, key, strength, intent, wait)
     }
 
+    fn lock_object(
+        &mut self,
+        object: LockObject,
+        mode: LockMode,
+        wait: WaitPolicy,
+    ) -> Result<ObjectLocked> {
+        self.take_object(object, mode, wait)
+    }
+
+    fn has_changed(&mut self, space: KeyspaceId, key: &[u8]) -> Result<bool> {
+        self.changed_since_snapshot_at(space, key)
+    }
+
     fn put(&mut self, space: KeyspaceId, key: &[u8], value: &[u8]) -> Result<()> {
         self.check_writable(space)?;
         self.writes().write(space, key, Some(value));
@@ -318,15 +335,19 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
     }
 
     fn savepoint(&mut self) -> SavepointId {
-        self.writes().savepoint()
+        let id = self.writes().savepoint();
+        self.mark_locks(id);
+        id
     }
 
     fn rollback_to(&mut self, savepoint: SavepointId) {
         self.writes().rollback_to(savepoint);
+        self.release_locks_since(savepoint);
     }
 
     fn release(&mut self, savepoint: SavepointId) {
         self.writes().release(savepoint);
+        self.lock_marks.retain(|(id, _)| *id < savepoint);
     }
 
     fn has_writes(&self) -> bool {

@@ -8,6 +8,7 @@ pub(crate) mod copy;
 pub(crate) mod cursor;
 pub(crate) mod dispatch;
 pub(crate) mod limits;
+pub(crate) mod lock;
 pub(crate) mod rewrite;
 pub(crate) mod tokens;
 pub(crate) mod transaction;

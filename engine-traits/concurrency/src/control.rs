@@ -5,7 +5,7 @@ use std::time::Duration;
 use driftdb_env::Env;
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
-use crate::{CancelToken, IsolationLevel, Result, TxnId, VisibleClock};
+use crate::{CancelToken, IsolationLevel, ObjectLocks, Result, TxnId, VisibleClock};
 
 /// How a transaction starts.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ impl LockStrength {
 /// What to do when a claim conflicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitPolicy {
-    /// Wait, at most so long (`None`: until a deadlock or a cancel).
+    /// Wait, at most so long (`None`: as long as [`CancelToken::lock_timeout`] says).
     Wait(Option<Duration>),
     /// Fail at once with [`crate::TxnError::LockNotAvailable`] (`NOWAIT`, `SKIP LOCKED`).
     NoWait,
@@ -76,6 +76,9 @@ pub trait ConcurrencyControl: Send + Sync + 'static {
 
     /// The state of one transaction.
     type Txn: Send;
+
+    /// Where its locks are, those on tables and advisory ones included.
+    type Locks: ObjectLocks;
 
     /// A protocol with no transactions yet. `visible` is the store's.
     fn new(env: &Env, visible: &VisibleClock) -> Self;
@@ -140,6 +143,9 @@ pub trait ConcurrencyControl: Send + Sync + 'static {
     /// and wakes their waiters.
     fn finish(&self, txn: Self::Txn, committed: Option<Timestamp>);
 
-    /// Who waits for whom: (waiter, holder) pairs, for `pg_locks` and tests.
-    fn waits(&self) -> Vec<(TxnId, TxnId)>;
+    /// The table of locks.
+    fn locks(&self) -> &Self::Locks;
+
+    /// A transaction's side of it.
+    fn owner(txn: &mut Self::Txn) -> &mut <Self::Locks as ObjectLocks>::Owner;
 }

@@ -18,6 +18,7 @@ mod cancel;
 mod control;
 mod error;
 mod isolation;
+mod object_lock;
 mod rows;
 mod store;
 mod visible;
@@ -26,6 +27,10 @@ pub use cancel::CancelToken;
 pub use control::{Begin, ConcurrencyControl, LockStrength, WaitPolicy};
 pub use error::{Result, TxnError};
 pub use isolation::IsolationLevel;
+pub use object_lock::{
+    LockEntry, LockMode, LockObject, LockedThing, ObjectLocked, ObjectLocks, SessionLocks,
+    WaitEntry,
+};
 pub use rows::{RowBatch, RowRef};
 pub use store::{
     BeginOptions, Committed, Counter, LockIntent, Locked, ReadAt, SavepointId, ScanRequest,

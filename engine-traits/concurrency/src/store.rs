@@ -8,7 +8,10 @@ use driftdb_storage::{
     VerifyDepth, VerifyReport,
 };
 
-use crate::{CancelToken, IsolationLevel, LockStrength, Result, RowBatch, WaitPolicy};
+use crate::{
+    CancelToken, IsolationLevel, LockEntry, LockMode, LockObject, LockStrength, ObjectLocked,
+    Result, RowBatch, SessionLocks, WaitEntry, WaitPolicy,
+};
 
 /// The identity of a transaction; larger is younger. Not reused while the store is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,6 +120,22 @@ pub trait Store: Send + Sync {
 
     /// Figures of engine, log and transactions by name.
     fn stats(&self, out: &mut dyn FnMut(&'static str, u64));
+
+    /// Locks of a session beside its transactions: advisory ones.
+    fn session_locks(&self, token: &CancelToken) -> Box<dyn SessionLocks>;
+
+    /// Whether reading a table must take [`LockMode::AccessShare`] on it: somebody holds or waits
+    /// for what excludes readers. One load.
+    fn must_lock_reads(&self) -> bool;
+
+    /// The sessions that a session waits for.
+    fn blockers(&self, session: i32) -> Vec<i32>;
+
+    /// Every lock, for `pg_locks`.
+    fn locks(&self) -> Vec<LockEntry>;
+
+    /// Every wait, for `driftdb_waits`.
+    fn waits(&self) -> Vec<WaitEntry>;
 
     /// The concurrency control's name.
     fn control_name(&self) -> &'static str;
@@ -252,6 +271,24 @@ pub trait Transaction: Send {
         wait: WaitPolicy,
     ) -> Result<Locked>;
 
+    /// Locks a table, or another object, until this transaction ends or is rolled back to an earlier
+    /// savepoint. In a historical transaction it does nothing.
+    ///
+    /// # Errors
+    /// Deadlock, cancel, timeout, not available.
+    fn lock_object(
+        &mut self,
+        object: LockObject,
+        mode: LockMode,
+        wait: WaitPolicy,
+    ) -> Result<ObjectLocked>;
+
+    /// Whether a key has a newer version than [`Transaction::snapshot_ts`], or may have had one.
+    ///
+    /// # Errors
+    /// Storage.
+    fn has_changed(&mut self, space: KeyspaceId, key: &[u8]) -> Result<bool>;
+
     /// Writes a value. The key must have been locked with [`LockStrength::NoKeyUpdate`] or stronger,
     /// unless its keyspace was created by this transaction.
     ///
@@ -280,7 +317,8 @@ pub trait Transaction: Send {
     /// Marks the present state of the writes.
     fn savepoint(&mut self) -> SavepointId;
 
-    /// Undoes the writes since the savepoint, which stays usable; later savepoints are gone.
+    /// Undoes the writes since the savepoint, which stays usable; later savepoints are gone. Claims
+    /// and locks taken since then are given back where the protocol can do without them.
     fn rollback_to(&mut self, savepoint: SavepointId);
 
     /// Forgets the savepoint and later ones; their writes stay.

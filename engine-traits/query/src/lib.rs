@@ -22,6 +22,7 @@ mod logical;
 mod physical;
 mod planner;
 mod statement;
+mod system;
 
 pub use catalog::{
     Catalog, CatalogAt, Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table,
@@ -42,6 +43,7 @@ pub use planner::{PlanContext, Planner};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,
-    Field, Insert, IsolationChoice, Parameter, Query, SetScope, Statement, TransactionModes,
-    TransactionStatement, Update,
+    Field, Insert, IsolationChoice, LockTable, Parameter, Query, SetScope, Statement,
+    TransactionModes, TransactionStatement, Update,
 };
+pub use system::{NoSystemRows, SYSTEM_SCHEMA, SystemRelation, SystemRows, SystemScan};

@@ -8,7 +8,7 @@ use driftdb_types::{AggregateId, DataType};
 use crate::logical::SetFunction;
 use crate::{
     AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId, DropObjects, ExplainFormat,
-    Expr, Field, IndexId, JoinKind, SetOpKind, Table,
+    Expr, Field, IndexId, JoinKind, LockTable, SetOpKind, Table,
 };
 
 /// One end of a key range.
@@ -374,6 +374,8 @@ pub enum PhysicalStatement {
     },
     /// TRUNCATE
     Truncate(Vec<Arc<Table>>),
+    /// LOCK TABLE
+    LockTable(LockTable),
     /// COPY FROM: rows arrive outside; TO: the query
     Copy(Copy, Option<PhysicalPlan>),
     /// EXPLAIN

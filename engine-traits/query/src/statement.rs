@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use driftdb_concurrency::IsolationLevel;
+use driftdb_concurrency::{IsolationLevel, LockMode};
 use driftdb_types::{DataType, Value};
 
 use crate::{ColId, Expr, IndexId, LogicalPlan, Table};
@@ -114,6 +114,17 @@ pub struct Delete {
     pub returning: Option<Vec<Expr>>,
     /// The columns of RETURNING.
     pub fields: Vec<Field>,
+}
+
+/// LOCK TABLE.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LockTable {
+    /// Which, in order.
+    pub tables: Vec<Arc<Table>>,
+    /// How.
+    pub mode: LockMode,
+    /// NOWAIT.
+    pub no_wait: bool,
 }
 
 /// A column to be created.
@@ -380,6 +391,8 @@ pub enum Statement {
     },
     /// TRUNCATE
     Truncate(Vec<Arc<Table>>),
+    /// LOCK TABLE
+    LockTable(LockTable),
     /// COPY
     Copy(Copy),
     /// EXPLAIN

@@ -8,8 +8,8 @@ use driftdb_executor::{CommandTag, DEFAULT_MEMORY_LIMIT_BYTES, ExecContext, star
 use driftdb_memory::MemoryEngine;
 use driftdb_mvcc::{MvccStore, SsiControl, StoreOptions};
 use driftdb_query::{
-    AccessPath, ColumnSpec, ConstraintSpec, CreateTable, Expr, Field, KeyBounds, PhysicalPlan,
-    PhysicalQuery, PhysicalStatement, Result, SqlError, Table, TableAccess,
+    AccessPath, ColumnSpec, ConstraintSpec, CreateTable, Expr, Field, KeyBounds, NoSystemRows,
+    PhysicalPlan, PhysicalQuery, PhysicalStatement, Result, SqlError, Table, TableAccess,
 };
 use driftdb_sim_disk::{SimDisk, sim_env};
 use driftdb_tables::{CatalogStore, DdlContext, create_table};
@@ -61,6 +61,7 @@ impl Database {
         f(&mut ExecContext {
             txn,
             store: &*self.store,
+            system: &NoSystemRows,
             eval: &self.eval,
             params,
             cancel: &self.cancel,

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driftdb_concurrency::{
-    Begin, CancelToken, ConcurrencyControl, IsolationLevel, LockStrength, Result, TxnError, TxnId,
+    Begin, CancelToken, ConcurrencyControl, IsolationLevel, LockStrength, Result, TxnError,
     VisibleClock, WaitPolicy,
 };
 use driftdb_env::sync::{Condvar, Mutex};
@@ -145,6 +145,7 @@ impl<R: Rule> ConcurrencyControl for CertifiedControl<R> {
     const CLAIMS_WAIT: bool = true;
 
     type Txn = CertifiedTxn;
+    type Locks = LockTable;
 
     fn new(env: &Env, visible: &VisibleClock) -> Self {
         Self {
@@ -253,7 +254,11 @@ impl<R: Rule> ConcurrencyControl for CertifiedControl<R> {
         self.locks.release_all(&mut txn.owner);
     }
 
-    fn waits(&self) -> Vec<(TxnId, TxnId)> {
-        self.locks.waits()
+    fn locks(&self) -> &LockTable {
+        &self.locks
+    }
+
+    fn owner(txn: &mut CertifiedTxn) -> &mut Owner {
+        &mut txn.owner
     }
 }

@@ -9,8 +9,8 @@
 //! began, as under `ssi`.
 
 use driftdb_concurrency::{
-    Begin, CancelToken, ConcurrencyControl, IsolationLevel, LockStrength, Result, TxnId,
-    VisibleClock, WaitPolicy,
+    Begin, CancelToken, ConcurrencyControl, IsolationLevel, LockStrength, Result, VisibleClock,
+    WaitPolicy,
 };
 use driftdb_env::Env;
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
@@ -36,6 +36,7 @@ impl ConcurrencyControl for LockingControl {
     const CLAIMS_WAIT: bool = true;
 
     type Txn = LockingTxn;
+    type Locks = LockTable;
 
     fn new(env: &Env, _visible: &VisibleClock) -> Self {
         // A range and the keys in it must meet under one latch.
@@ -55,10 +56,13 @@ impl ConcurrencyControl for LockingControl {
     }
 
     fn begin(&self, begin: Begin) -> Option<LockingTxn> {
-        Some(LockingTxn {
-            owner: Owner::new(begin.id, begin.cancel),
-            locks_reads: Self::tracks_reads(begin.isolation, begin.read_only),
-        })
+        let locks_reads = Self::tracks_reads(begin.isolation, begin.read_only);
+        let owner = if locks_reads {
+            Owner::keeping_keys(begin.id, begin.cancel)
+        } else {
+            Owner::new(begin.id, begin.cancel)
+        };
+        Some(LockingTxn { owner, locks_reads })
     }
 
     fn read(&self, txn: &mut LockingTxn, space: KeyspaceId, key: &[u8]) -> Result<()> {
@@ -106,7 +110,11 @@ impl ConcurrencyControl for LockingControl {
         self.locks.release_all(&mut txn.owner);
     }
 
-    fn waits(&self) -> Vec<(TxnId, TxnId)> {
-        self.locks.waits()
+    fn locks(&self) -> &LockTable {
+        &self.locks
+    }
+
+    fn owner(txn: &mut LockingTxn) -> &mut Owner {
+        &mut txn.owner
     }
 }

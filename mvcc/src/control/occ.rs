@@ -1,6 +1,6 @@
 //! Optimistic concurrency control with backward validation [Kung81], [Haerder84].
 //!
-//! Nobody waits for a row. Reads are of a snapshot; a claim only notes the key, how strongly it was claimed and
+//! Nobody waits for a row (for tables and advisory numbers they do). Reads are of a snapshot; a claim only notes the key, how strongly it was claimed and
 //! up to when commits were visible then. At commit, under the latch that gives commits their order, a
 //! transaction fails if
 //!
@@ -10,7 +10,7 @@
 //!   that it scanned. Then everything it read is still so when it commits, and commit order is a serial order.
 //!
 //! What follows for users: `FOR UPDATE` does not hold others up, NOWAIT and SKIP LOCKED never find a
-//! locked row, there are no deadlocks, and an update may fail with 40001 at READ COMMITTED too.
+//! locked row, deadlocks are among table locks only, and an update may fail with 40001 at READ COMMITTED too.
 //!
 //! Commits are remembered while a transaction runs that they overlap; beyond [`RECENT_KEYS_MAX`] keys the
 //! oldest are forgotten, and who needs them fails.
@@ -27,6 +27,7 @@ use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
 use super::read_set::{ReadSet, hash};
 use super::written::{Key, Written};
+use crate::lock_table::{LockTable, Owner, Striping};
 
 /// More claimed keys of recent commits than this are not kept.
 const RECENT_KEYS_MAX: usize = 1 << 20;
@@ -34,6 +35,8 @@ const RECENT_KEYS_MAX: usize = 1 << 20;
 /// Backward validation.
 #[derive(Debug)]
 pub struct OccControl {
+    /// Of tables and advisory numbers: those do wait.
+    locks: LockTable,
     visible: VisibleClock,
     recent: Mutex<Recent>,
 }
@@ -41,7 +44,7 @@ pub struct OccControl {
 /// One transaction's claims, and at SERIALIZABLE its reads.
 #[derive(Debug)]
 pub struct OccTxn {
-    id: TxnId,
+    owner: Owner,
     /// Commits up to here are in its snapshot.
     since: Timestamp,
     claims: Vec<Claim>,
@@ -144,9 +147,11 @@ impl ConcurrencyControl for OccControl {
     const CLAIMS_WAIT: bool = false;
 
     type Txn = OccTxn;
+    type Locks = LockTable;
 
-    fn new(_env: &Env, visible: &VisibleClock) -> Self {
-        Self { visible: visible.clone(), recent: Mutex::default() }
+    fn new(env: &Env, visible: &VisibleClock) -> Self {
+        let locks = LockTable::new(env, Striping::ByKey);
+        Self { locks, visible: visible.clone(), recent: Mutex::default() }
     }
 
     fn granted(requested: IsolationLevel) -> IsolationLevel {
@@ -166,7 +171,13 @@ impl ConcurrencyControl for OccControl {
             return None;
         }
         recent.running.insert((since, begin.id));
-        Some(OccTxn { id: begin.id, since, claims: Vec::new(), by_key: HashMap::default(), reads })
+        Some(OccTxn {
+            owner: Owner::new(begin.id, begin.cancel),
+            since,
+            claims: Vec::new(),
+            by_key: HashMap::default(),
+            reads,
+        })
     }
 
     fn read(&self, txn: &mut OccTxn, space: KeyspaceId, key: &[u8]) -> Result<()> {
@@ -219,13 +230,19 @@ impl ConcurrencyControl for OccControl {
         Ok(true)
     }
 
-    fn finish(&self, txn: OccTxn, _committed: Option<Timestamp>) {
+    fn finish(&self, mut txn: OccTxn, _committed: Option<Timestamp>) {
         let mut recent = self.recent.lock();
-        recent.running.remove(&(txn.since, txn.id));
+        recent.running.remove(&(txn.since, txn.owner.id()));
         recent.forget(self.visible.now());
+        drop(recent);
+        self.locks.release_all(&mut txn.owner);
     }
 
-    fn waits(&self) -> Vec<(TxnId, TxnId)> {
-        Vec::new()
+    fn locks(&self) -> &LockTable {
+        &self.locks
+    }
+
+    fn owner(txn: &mut OccTxn) -> &mut Owner {
+        &mut txn.owner
     }
 }

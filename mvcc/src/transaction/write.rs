@@ -80,15 +80,10 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         strength: LockStrength,
         intent: LockIntent,
     ) -> Result<Locked> {
-        let view = self.shared.newest_view();
-        let has_changed = match view.snapshot.newest(space, key)? {
-            Some(newest) => newest > self.snapshot_ts,
-            // The key may have been deleted since, and the tombstone dropped.
-            None => self.shared.readers.floor() > self.snapshot_ts,
-        };
-        if !has_changed {
+        if !self.changed_since_snapshot_at(space, key)? {
             return Ok(Locked::Unchanged);
         }
+        let view = self.shared.newest_view();
         let must_fail = self.mode == Mode::Snapshot && intent == LockIntent::Existing;
         // Whoever only wants the key to stay (a foreign key) does not mind a new value.
         let still_there = strength == LockStrength::KeyShare

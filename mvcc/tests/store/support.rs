@@ -198,7 +198,7 @@ pub(crate) fn scan(txn: &mut Txn) -> Vec<String> {
 
 /// Returns when `count` edges stand in the wait-for graph.
 pub(crate) fn until_waiting<C: ConcurrencyControl>(store: &TestStore<C>, count: usize) {
-    while store.control().waits().len() < count {
+    while store.waits().len() < count {
         driftdb_env::yield_now("test");
     }
 }

@@ -36,6 +36,7 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
             PhysicalStatement::AlterTable { table, actions }
         }
         Statement::Truncate(tables) => PhysicalStatement::Truncate(tables),
+        Statement::LockTable(locks) => PhysicalStatement::LockTable(locks),
         Statement::Copy(copy) => plan_copy(copy, cx)?,
         Statement::Explain(explain) => PhysicalStatement::Explain {
             statement: Box::new(lower_statement(*explain.statement, cx)?),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use driftdb_concurrency::LockMode;
 use driftdb_env::sync::Mutex;
 use driftdb_executor::Direct;
 use driftdb_query::{
@@ -25,6 +26,8 @@ pub(super) struct Planned {
     pub(super) is_long: bool,
     /// The direct form; kept here because it owns buffers.
     pub(super) direct: Mutex<Option<Direct>>,
+    /// The tables it reads, with the locks that takes.
+    pub(super) reads: Vec<(Arc<Table>, LockMode)>,
     /// What it was bound to.
     bound_to: BoundTo,
     settings_epoch: u64,
@@ -80,7 +83,7 @@ pub(super) fn is_session_statement(prepared: &Prepared) -> bool {
     match prepared.kind() {
         StatementKind::Empty | StatementKind::Transaction => true,
         StatementKind::Utility => {
-            !["EXPLAIN", "VACUUM", "ANALYZE", "EXECUTE"].contains(&prepared.tag())
+            !["EXPLAIN", "VACUUM", "ANALYZE", "EXECUTE", "LOCK TABLE"].contains(&prepared.tag())
         }
         StatementKind::Query
         | StatementKind::Change
@@ -157,6 +160,7 @@ impl Session {
                 param_types,
                 is_long: false,
                 direct: Mutex::new(None),
+                reads: Vec::new(),
                 bound_to: BoundTo::Nothing,
                 settings_epoch,
             });
@@ -178,6 +182,7 @@ impl Session {
                 params,
             },
         )?;
+        let reads = catalog.into_used();
         let mut fields = statement.fields();
         if let Statement::Execute { name, .. } = &statement {
             let inner = self.statement(name)?;
@@ -193,6 +198,7 @@ impl Session {
                 param_types,
                 is_long,
                 direct,
+                reads: Vec::new(),
                 bound_to,
                 settings_epoch,
             });
@@ -201,10 +207,11 @@ impl Session {
         let direct = Direct::prepare(&physical);
         Ok(Planned {
             is_long: direct.is_none() && may_take_long(&physical),
-            work: Work::Plan(physical),
             fields,
             param_types,
             direct: Mutex::new(direct),
+            reads: if reads_only_look(&physical) { reads } else { Vec::new() },
+            work: Work::Plan(physical),
             bound_to,
             settings_epoch,
         })
@@ -231,6 +238,20 @@ fn is_session_work(statement: &Statement) -> bool {
     )
 }
 
+/// Whether the tables that a statement names are read. Those that it defines or locks it locks itself.
+fn reads_only_look(statement: &PhysicalStatement) -> bool {
+    match statement {
+        PhysicalStatement::Query(_)
+        | PhysicalStatement::Insert(_)
+        | PhysicalStatement::Update(_)
+        | PhysicalStatement::Delete(_)
+        | PhysicalStatement::Copy(..)
+        | PhysicalStatement::CreateTable(_, Some(_)) => true,
+        PhysicalStatement::Explain { statement, .. } => reads_only_look(statement),
+        _ => false,
+    }
+}
+
 /// Whether a statement changes the catalog.
 pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
     match statement {
@@ -248,6 +269,7 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::Insert(_)
         | PhysicalStatement::Update(_)
         | PhysicalStatement::Delete(_)
+        | PhysicalStatement::LockTable(_)
         | PhysicalStatement::Copy(..) => false,
     }
 }
@@ -274,6 +296,7 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         PhysicalStatement::Explain { .. }
         | PhysicalStatement::Vacuum { .. }
         | PhysicalStatement::Query(_)
+        | PhysicalStatement::LockTable(_)
         | PhysicalStatement::Copy(_, Some(_)) => return None,
     })
 }

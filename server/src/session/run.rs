@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driftdb_env::blocking::blocking;
-use driftdb_executor::{Batch, CommandTag, Execution, is_stale, start};
+use driftdb_executor::{Batch, CommandTag, Execution, is_stale, lock_read_tables, start};
 use driftdb_query::{Field, PhysicalStatement, Result, SqlError};
 use driftdb_types::{SqlState, Value};
 
@@ -21,6 +21,7 @@ macro_rules! exec_context {
                 .as_deref_mut()
                 .ok_or_else(|| driftdb_query::SqlError::internal("there is no transaction"))?,
             store: $session.node.store(),
+            system: &$crate::session::system::SystemView { node: &$session.node },
             eval: &$session.eval,
             params: $params,
             cancel: &$session.cancel,
@@ -131,6 +132,9 @@ impl Session {
             Work::Plan(physical) => physical,
         };
         self.check_may_run(physical)?;
+        if !planned.reads.is_empty() {
+            lock_read_tables(&planned.reads, &mut exec_context!(self, params))?;
+        }
         if changes_catalog(physical) {
             self.begin_ddl();
         }
@@ -146,6 +150,9 @@ impl Session {
     fn check_may_run(&self, physical: &PhysicalStatement) -> Result<()> {
         if matches!(physical, PhysicalStatement::Vacuum { .. }) {
             self.require_no_block("VACUUM")?;
+        }
+        if matches!(physical, PhysicalStatement::LockTable(_)) {
+            self.require_block("LOCK TABLE")?;
         }
         if self.is_read_only()
             && let Some(command) = writing_command(physical)

@@ -148,6 +148,14 @@ impl Session {
         Ok(())
     }
 
+    /// Fails if a statement would have no effect beyond itself.
+    pub(super) fn require_block(&self, what: &str) -> Result<()> {
+        if self.block.is_explicit() || self.block.statement_count > 1 {
+            return Ok(());
+        }
+        Err(no_transaction(&format!("{what} can only be used in transaction blocks")))
+    }
+
     pub(super) fn is_in_explicit_block(&self) -> bool {
         self.block.is_explicit()
     }

@@ -97,7 +97,7 @@ impl<'a> Binder<'a> {
     }
 
     /// The time of a clause; nothing while a parameter in it has no value.
-    fn time(&mut self, clause: &TimeClause) -> Result<Option<Timestamp>> {
+    pub(crate) fn time(&mut self, clause: &TimeClause) -> Result<Option<Timestamp>> {
         let expr = match &clause.at {
             TimePoint::Sequence(sequence) => {
                 return self.catalog.time_of_sequence(*sequence).map(Some);

@@ -88,6 +88,7 @@ impl Binder<'_> {
                 })
             }
             F::Derived { lateral, subquery, alias, sample: None } => {
+                self.hand_down(alias.as_ref());
                 let (rows, uses) = if *lateral {
                     self.beside(before, left, |binder| binder.query(subquery))?
                 } else {
@@ -170,6 +171,10 @@ impl Binder<'_> {
             let own = Aliased { alias, own: parsed.name, schema: None };
             self.used_ctes.insert(cte.id);
             return item(plan, named, own, None, None);
+        }
+        if let Some(relation) = self.catalog.system_relation(parsed.schema.as_deref(), &parsed.name)
+        {
+            return self.system_item(relation, &parsed, clause, alias);
         }
         let (table, at) = self.table_at(&parsed, clause)?;
         let mut columns = Vec::with_capacity(table.columns.len());

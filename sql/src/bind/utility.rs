@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use driftdb_query::{
-    CatalogAt, DropObjects, Explain, LogicalPlan, Query, Result, SqlError, Statement, Table,
+    CatalogAt, DropObjects, Explain, LockTable, LogicalPlan, Query, Result, SqlError, Statement,
+    Table,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -44,6 +45,11 @@ impl Binder<'_> {
             }
             Body::Analyze(tables) => Statement::Analyze(self.tables(tables)?),
             Body::Truncate(tables) => Statement::Truncate(self.tables(tables)?),
+            Body::LockTable { tables, mode, no_wait } => Statement::LockTable(LockTable {
+                tables: self.tables(tables)?,
+                mode: *mode,
+                no_wait: *no_wait,
+            }),
             Body::Drop { kind, if_exists, names } => {
                 Statement::Drop(self.drop(*kind, *if_exists, names)?)
             }

@@ -1,5 +1,6 @@
 //! One statement's tokens to its body: by the first word, ours or the parser's.
 
+use driftdb_concurrency::LockMode;
 use driftdb_query::{ExplainFormat, Result, SetScope, SqlError, TransactionStatement};
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -50,6 +51,11 @@ pub(crate) enum Body {
     },
     Analyze(Vec<QualifiedName>),
     Truncate(Vec<QualifiedName>),
+    LockTable {
+        tables: Vec<QualifiedName>,
+        mode: LockMode,
+        no_wait: bool,
+    },
     Drop {
         kind: DropKind,
         if_exists: bool,
@@ -67,9 +73,9 @@ pub(crate) enum Body {
 }
 
 /// The first words of statements that are PostgreSQL's and not ours.
-const UNSUPPORTED: [&str; 26] = [
+const UNSUPPORTED: [&str; 25] = [
     "grant", "revoke", "comment", "merge", "declare", "fetch", "move", "close", "listen",
-    "unlisten", "notify", "lock", "call", "do", "reindex", "cluster", "refresh", "load", "import",
+    "unlisten", "notify", "call", "do", "reindex", "cluster", "refresh", "load", "import",
     "security", "reassign", "label", "alter", "create", "copy", "set",
 ];
 
@@ -114,6 +120,7 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
         "analyze" | "analyse" => utility::analyze(cursor),
         "explain" => utility::explain(cursor, lifted),
         "truncate" => utility::truncate(cursor),
+        "lock" => super::lock::lock(cursor),
         "drop" => utility::drop(cursor),
         "copy" => copy::parse(cursor, lifted),
         "checkpoint" => {
@@ -230,6 +237,7 @@ impl Body {
             Self::Vacuum { .. } => "VACUUM",
             Self::Analyze(_) => "ANALYZE",
             Self::Truncate(_) => "TRUNCATE TABLE",
+            Self::LockTable { .. } => "LOCK TABLE",
             Self::Drop { kind: DropKind::Table, .. } => "DROP TABLE",
             Self::Drop { kind: DropKind::Index, .. } => "DROP INDEX",
             Self::Explain { .. } => "EXPLAIN",

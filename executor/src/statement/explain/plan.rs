@@ -126,11 +126,24 @@ impl Explainer<'_> {
                 (node, names)
             }
             PhysicalPlan::Access(access) => self.access(access),
-            PhysicalPlan::FunctionScan { function, types, .. } => {
-                let SetFunction::GenerateSeries { .. } = function;
+            PhysicalPlan::FunctionScan { function, args, types } => {
                 let mut node = Node::new("Function Scan");
-                node.suffix = " on generate_series".to_owned();
-                (node, vec!["generate_series".to_owned(); types.len()])
+                let (name, names) = match function {
+                    SetFunction::GenerateSeries { .. } => {
+                        let name = "generate_series".to_owned();
+                        (name.clone(), vec![name; types.len()])
+                    }
+                    SetFunction::System { relation, .. } => {
+                        let names = relation.columns.iter().map(|(name, _)| (*name).to_owned());
+                        (relation.name.to_owned(), names.collect())
+                    }
+                };
+                node.suffix = format!(" on {name}");
+                if let [from, to] = &args[..] {
+                    let ends = [from, to].map(|end| self.expr(end, &[], &mut node));
+                    node.property("Key Range", format!("{} to {}", ends[0], ends[1]));
+                }
+                (node, names)
             }
             PhysicalPlan::Filter { input, predicate } => {
                 let (mut node, names) = self.plan(input);

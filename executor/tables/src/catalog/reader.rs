@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use driftdb_concurrency::{ReadAt, Store, Transaction};
-use driftdb_query::{Catalog, CatalogAt, IndexId, Result, Table};
+use driftdb_concurrency::{LockMode, ReadAt, Store, Transaction};
+use driftdb_query::{Catalog, CatalogAt, IndexId, Result, SystemRelation, Table};
 use driftdb_storage::Timestamp;
 
 use super::{CatalogStore, Named, lookup, table_by_id};
@@ -17,6 +17,7 @@ pub struct CatalogReader<'a> {
     txn: &'a mut dyn Transaction,
     store: &'a dyn Store,
     own_changes: bool,
+    used: Vec<(Arc<Table>, LockMode)>,
 }
 
 impl<'a> CatalogReader<'a> {
@@ -26,7 +27,37 @@ impl<'a> CatalogReader<'a> {
         store: &'a dyn Store,
         own_changes: bool,
     ) -> Self {
-        Self { shared, txn, store, own_changes }
+        Self { shared, txn, store, own_changes, used: Vec::new() }
+    }
+
+    /// The tables that were looked up as of the statement, and how it must lock them to read them.
+    pub fn into_used(self) -> Vec<(Arc<Table>, LockMode)> {
+        self.used
+    }
+
+    fn note(&mut self, table: &Arc<Table>, mode: LockMode) {
+        match self.used.iter_mut().find(|(used, _)| used.id == table.id) {
+            Some((_, used)) => *used = mode.max(*used),
+            None => self.used.push((Arc::clone(table), mode)),
+        }
+    }
+
+    fn current_table(
+        &mut self,
+        schema: &str,
+        name: &str,
+        at: ReadAt,
+    ) -> Result<Option<Arc<Table>>> {
+        if self.own_changes {
+            return self.read_table(schema, name, at);
+        }
+        let snapshot = self.txn.snapshot_ts();
+        if let Some(known) = self.shared.cached(schema, name, snapshot) {
+            return Ok(known);
+        }
+        let table = self.read_table(schema, name, at)?;
+        self.shared.remember(schema, name, snapshot, table.clone());
+        Ok(table)
     }
 
     fn read_table(&mut self, schema: &str, name: &str, at: ReadAt) -> Result<Option<Arc<Table>>> {
@@ -55,16 +86,15 @@ impl Catalog for CatalogReader<'_> {
             CatalogAt::AsOf(ts) => return self.read_table(schema, name, ReadAt::AsOf(ts)),
             CatalogAt::Statement => ReadAt::Statement,
         };
-        if self.own_changes {
-            return self.read_table(schema, name, at);
+        let table = self.current_table(schema, name, at)?;
+        if let Some(table) = &table {
+            self.note(table, LockMode::AccessShare);
         }
-        let snapshot = self.txn.snapshot_ts();
-        if let Some(known) = self.shared.cached(schema, name, snapshot) {
-            return Ok(known);
-        }
-        let table = self.read_table(schema, name, at)?;
-        self.shared.remember(schema, name, snapshot, table.clone());
         Ok(table)
+    }
+
+    fn rows_are_locked(&mut self, table: &Arc<Table>) {
+        self.note(table, LockMode::RowShare);
     }
 
     fn index(&mut self, schema: Option<&str>, name: &str) -> Result<Option<(Arc<Table>, IndexId)>> {
@@ -75,6 +105,10 @@ impl Catalog for CatalogReader<'_> {
             }
             _ => Ok(None),
         }
+    }
+
+    fn system_relation(&self, schema: Option<&str>, name: &str) -> Option<Arc<SystemRelation>> {
+        self.shared.system_relation(schema, name)
     }
 
     fn time_of_sequence(&mut self, sequence: u64) -> Result<Timestamp> {
