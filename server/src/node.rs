@@ -31,7 +31,7 @@ use directory::DataDirectory;
 pub use directory::engine_of;
 pub use offline::{backup, convert, salvage};
 pub use registry::CancelKey;
-pub(crate) use registry::{Registered, Registry};
+pub(crate) use registry::{Registered, Registry, Wake};
 
 /// The names of `storage.engine`.
 pub const ENGINES: &[&str] = &["lsm", "btree", "memory"];

@@ -202,7 +202,7 @@ pub trait ObjectLocks: Send + Sync + 'static {
     /// The sessions that a session waits for.
     fn blockers(&self, session: i32) -> Vec<i32>;
 
-    /// Every lock.
+    /// Every lock; of keys held, a bounded number.
     fn list(&self) -> Vec<LockEntry>;
 
     /// Every wait.

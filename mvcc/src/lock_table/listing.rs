@@ -23,8 +23,8 @@ fn entry(who: Who, thing: LockedThing, is_granted: bool) -> LockEntry {
 }
 
 impl Stripe {
-    /// Adds what is held here and what is waited for.
-    pub(super) fn list(&self, out: &mut Vec<LockEntry>) {
+    /// Adds what is held here and what is waited for; of the keys held, `most_keys` at most.
+    pub(super) fn list(&self, most_keys: usize, out: &mut Vec<LockEntry>) {
         for (object, holders) in &self.objects {
             for holder in holders {
                 for mode in holder.modes.modes() {
@@ -32,12 +32,12 @@ impl Stripe {
                 }
             }
         }
-        for (space, keys) in &self.keys {
-            for (key, holders) in keys {
-                for holder in holders.iter() {
-                    let thing = LockedThing::Key(*space, (**key).into(), holder.strength);
-                    out.push(entry(holder.who, thing, true));
-                }
+        let keys =
+            self.keys.iter().flat_map(|(space, keys)| keys.iter().map(move |key| (space, key)));
+        for (space, (key, holders)) in keys.take(most_keys) {
+            for holder in holders.iter() {
+                let thing = LockedThing::Key(*space, (**key).into(), holder.strength);
+                out.push(entry(holder.who, thing, true));
             }
         }
         for (space, ranges) in &self.ranges {

@@ -11,6 +11,9 @@ use super::party::{Party, Who};
 use super::stripe::{Request, Wanted};
 use super::{Held, LockTable, Owner};
 
+/// Keys held that a listing names, of each stripe: a transaction may hold millions.
+const MOST_LISTED_KEYS: usize = 1000;
+
 /// A set of modes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct ModeSet(u8);
@@ -136,7 +139,7 @@ impl ObjectLocks for LockTable {
     fn list(&self) -> Vec<LockEntry> {
         let mut entries = Vec::new();
         for stripe in &self.stripes {
-            stripe.lock().list(&mut entries);
+            stripe.lock().list(MOST_LISTED_KEYS, &mut entries);
         }
         entries
     }

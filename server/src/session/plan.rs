@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use driftdb_concurrency::LockMode;
+use driftdb_concurrency::{LockMode, LockStrength};
 use driftdb_env::sync::Mutex;
 use driftdb_executor::Direct;
 use driftdb_query::{
@@ -295,10 +295,27 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         PhysicalStatement::Vacuum { analyze: true, .. } => "VACUUM",
         PhysicalStatement::Explain { .. }
         | PhysicalStatement::Vacuum { .. }
-        | PhysicalStatement::Query(_)
         | PhysicalStatement::LockTable(_)
         | PhysicalStatement::Copy(_, Some(_)) => return None,
+        PhysicalStatement::Query(query) => return locking_command(&query.plan),
     })
+}
+
+/// The command that a query with a row lock is; only at its top, where users write it.
+fn locking_command(plan: &PhysicalPlan) -> Option<&'static str> {
+    match plan {
+        PhysicalPlan::Lock { clauses, .. } => Some(match clauses.first()?.strength {
+            LockStrength::KeyShare => "SELECT FOR KEY SHARE",
+            LockStrength::Share => "SELECT FOR SHARE",
+            LockStrength::NoKeyUpdate => "SELECT FOR NO KEY UPDATE",
+            LockStrength::Update => "SELECT FOR UPDATE",
+        }),
+        PhysicalPlan::Project { input, .. } | PhysicalPlan::Limit { input, .. } => {
+            locking_command(input)
+        }
+        PhysicalPlan::With { body, .. } => locking_command(body),
+        _ => None,
+    }
 }
 
 /// Whether a statement does more than look at a few keys.

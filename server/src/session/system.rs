@@ -3,7 +3,9 @@
 //! One file for each. Its description is part of the catalog ([`definitions`]); its rows are asked of
 //! a [`SystemView`], which reaches what the session reaches.
 
+mod locks;
 mod transactions;
+mod waits;
 
 use std::sync::Arc;
 
@@ -28,7 +30,7 @@ trait Relation: Sync {
 }
 
 /// Every relation.
-const RELATIONS: &[&dyn Relation] = &[&transactions::Transactions];
+const RELATIONS: &[&dyn Relation] = &[&transactions::Transactions, &locks::Locks, &waits::Waits];
 
 /// What the catalog says of them.
 pub(crate) fn definitions() -> Vec<Arc<SystemRelation>> {

@@ -40,6 +40,7 @@ struct Savepoint {
     name: String,
     id: SavepointId,
     settings_mark: usize,
+    locks_mark: usize,
 }
 
 impl Block {
@@ -173,6 +174,7 @@ impl Session {
             let newest = self.node.store().newest();
             ddl.finish(*committed.as_ref().unwrap_or(&Some(newest)));
         }
+        self.actions.release_since(0);
         match committed {
             Ok(_) => {
                 self.settings.commit();
@@ -201,6 +203,7 @@ impl Session {
         if let Some(ddl) = block.ddl {
             ddl.finish(None);
         }
+        self.actions.release_since(0);
         self.settings.rollback();
         self.apply_settings();
     }
@@ -226,6 +229,7 @@ impl Session {
                     if let Some(ddl) = self.block.ddl.take() {
                         ddl.finish(None);
                     }
+                    self.actions.release_since(0);
                 }
             }
         }
@@ -237,6 +241,7 @@ impl Session {
 
     pub(super) fn apply_settings(&mut self) {
         self.settings.apply(&mut self.eval);
+        self.cancel.set_lock_timeout(self.settings.lock_timeout());
     }
 
     /// BEGIN, COMMIT and their kin.
@@ -399,7 +404,9 @@ impl Session {
         if let Some(txn) = &mut self.block.txn {
             let id = txn.savepoint();
             let settings_mark = self.settings.mark();
-            self.block.savepoints.push(Savepoint { name: name.to_owned(), id, settings_mark });
+            let locks_mark = self.actions.mark();
+            let name = name.to_owned();
+            self.block.savepoints.push(Savepoint { name, id, settings_mark, locks_mark });
         }
         Ok(tag("SAVEPOINT"))
     }
@@ -431,11 +438,12 @@ impl Session {
         }
         let position = self.find_savepoint(name)?;
         self.portals.clear();
-        let Savepoint { id, settings_mark, .. } = self.block.savepoints[position];
+        let Savepoint { id, settings_mark, locks_mark, .. } = self.block.savepoints[position];
         self.block.savepoints.truncate(position + 1);
         if let Some(txn) = &mut self.block.txn {
             txn.rollback_to(id);
         }
+        self.actions.release_since(locks_mark);
         self.settings.rollback_to(settings_mark);
         self.apply_settings();
         self.block.kind = Kind::Explicit;

@@ -7,6 +7,7 @@ mod copy;
 mod full_disk;
 mod harness;
 mod lifecycle;
+mod locks;
 mod offline;
 mod pipeline;
 mod raw;
