@@ -28,5 +28,5 @@ pub use isolation::IsolationLevel;
 pub use rows::{RowBatch, RowRef};
 pub use store::{
     BeginOptions, Committed, Counter, LockIntent, Locked, ReadAt, SavepointId, ScanRequest,
-    ScanState, Store, Transaction, TxnId,
+    ScanState, Store, Transaction, TxnId, VersionScan,
 };
