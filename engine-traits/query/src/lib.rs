@@ -22,6 +22,7 @@ mod logical;
 mod physical;
 mod planner;
 mod statement;
+mod temporal;
 
 pub use catalog::{
     Catalog, CatalogAt, Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table,
@@ -42,6 +43,9 @@ pub use planner::{PlanContext, Planner};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,
-    Field, Insert, IsolationChoice, Parameter, Query, SetScope, Statement, TransactionModes,
-    TransactionStatement, Update,
+    Field, Insert, IsolationChoice, Parameter, PastTime, Query, SetScope, Statement,
+    TransactionModes, TransactionStatement, Update,
+};
+pub use temporal::{
+    AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
 };
