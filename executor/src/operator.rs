@@ -22,11 +22,12 @@ pub(crate) mod outer;
 pub(crate) mod project;
 pub(crate) mod set_op;
 pub(crate) mod sort;
-pub(crate) mod system;
+pub(crate) mod system_columns;
+pub(crate) mod system_scan;
 pub(crate) mod values;
 pub(crate) mod versions;
 
-use driftdb_query::{PhysicalPlan, Result};
+use driftdb_query::{PhysicalPlan, Result, SetFunction};
 
 use crate::batch::Batch;
 use crate::context::{Run, on_deep_stack};
@@ -91,7 +92,15 @@ impl Builder {
             }
             PhysicalPlan::Access(access) => Box::new(access::Access::new(access.clone())),
             PhysicalPlan::FunctionScan { function, args, types } => {
-                Box::new(function_scan::FunctionScan::new(*function, args.clone(), types.clone()))
+                let (args, types) = (args.clone(), types.clone());
+                match function {
+                    SetFunction::GenerateSeries { element, add } => {
+                        Box::new(function_scan::FunctionScan::new(*element, *add, args, types))
+                    }
+                    SetFunction::System { relation, at } => {
+                        Box::new(system_scan::SystemScan::new(relation, *at, args, types))
+                    }
+                }
             }
             PhysicalPlan::Filter { input, predicate } => {
                 Box::new(filter::Filter::new(self.build(input), predicate.clone()))

@@ -7,6 +7,7 @@ mod join;
 mod order;
 mod resolve;
 mod statement;
+mod system;
 
 use driftdb_query::{
     ColId, Expr, JoinKind, LogicalPlan, OutputColumn, PhysicalPlan, PlanContext, Result, SqlError,
@@ -150,7 +151,7 @@ fn lower_filter(
         let scan = access::Scan { table, at, columns, key, temporal };
         return access::lower_scan(&scan, predicates, frame, cx);
     }
-    let input = lower(input, frame, cx)?;
+    let input = lower(system::bounded(input, &predicates), frame, cx)?;
     filter(input, predicates, frame, cx)
 }
 

@@ -25,7 +25,7 @@ use driftdb_tables::CatalogStore;
 use driftdb_wal::WalOptions;
 
 use crate::Config;
-use crate::session::Timeouts;
+use crate::session::{Timeouts, system};
 use directory::DataDirectory;
 
 pub use directory::engine_of;
@@ -170,7 +170,8 @@ impl Node {
     pub fn open(env: &Env, config: &Config) -> Result<Arc<Self>, NodeError> {
         let directory = DataDirectory::open(env, &config.data, &config.engine)?;
         let store = open_store(env, &directory.store_dir(), config)?;
-        let catalog = Arc::new(CatalogStore::open(&*store)?);
+        let catalog = CatalogStore::open(&*store)?;
+        let catalog = Arc::new(catalog.with_system_relations(system::definitions()));
         Ok(Arc::new(Self {
             env: env.clone(),
             config: config.clone(),

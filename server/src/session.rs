@@ -27,6 +27,7 @@ mod run;
 mod settings;
 mod simple;
 mod sink;
+pub(crate) mod system;
 mod time;
 mod timeout;
 mod transaction;

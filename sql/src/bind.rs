@@ -38,6 +38,7 @@ mod setop;
 mod special;
 mod stored;
 mod subquery;
+mod system;
 mod target;
 mod type_name;
 mod update;

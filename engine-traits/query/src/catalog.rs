@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_storage::{KeyspaceId, Timestamp};
 use driftdb_types::{DataType, Value};
 
-use crate::Result;
+use crate::{Result, SystemRelation};
 
 /// A table's object identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -163,6 +163,11 @@ pub trait Catalog {
     /// # Errors
     /// As [`Catalog::table`].
     fn index(&mut self, schema: Option<&str>, name: &str) -> Result<Option<(Arc<Table>, IndexId)>>;
+
+    /// The system relation called `name`, in `schema` or, without one, whatever the search path.
+    fn system_relation(&self, _schema: Option<&str>, _name: &str) -> Option<Arc<SystemRelation>> {
+        None
+    }
 
     /// The time of commit sequence number `sequence` (`AS OF @SEQ:N`).
     ///

@@ -22,6 +22,7 @@ mod logical;
 mod physical;
 mod planner;
 mod statement;
+mod system;
 mod temporal;
 
 pub use catalog::{
@@ -46,6 +47,7 @@ pub use statement::{
     Field, Insert, IsolationChoice, Parameter, PastTime, Query, SetScope, Statement,
     TransactionModes, TransactionStatement, Update,
 };
+pub use system::{NoSystemRows, SYSTEM_SCHEMA, SystemRelation, SystemRows, SystemScan};
 pub use temporal::{
     AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_concurrency::{LockStrength, ReadAt, WaitPolicy};
 use driftdb_types::{AggregateId, DataType, FunctionId};
 
-use crate::{ColId, Expr, Table, Temporal};
+use crate::{ColId, Expr, SystemRelation, Table, Temporal};
 
 /// A column that a node yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,7 +232,7 @@ pub enum LogicalPlan {
 }
 
 /// A function that yields rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SetFunction {
     /// `generate_series(start, stop [, step])`; the element type decides the arithmetic. For
     /// timestamps the addition function is given.
@@ -241,6 +241,14 @@ pub enum SetFunction {
         element: DataType,
         /// element + step → element.
         add: FunctionId,
+    },
+    /// A system relation. Its arguments are none, or where its key begins and where it ends, both
+    /// included (NULL: nowhere): rows beyond may be left out, need not be.
+    System {
+        /// Which.
+        relation: Arc<SystemRelation>,
+        /// As of when.
+        at: ReadAt,
     },
 }
 

@@ -12,7 +12,7 @@ use driftdb_types::{SqlState, Value, decode_value};
 use super::Operator;
 use super::bounds::{byte_range, fit_key, index_of};
 use super::filter::filtered;
-use super::system::{System, Version, was_there};
+use super::system_columns::{System, Version, was_there};
 use crate::batch::{BATCH_ROWS, Batch, RowBuffer};
 use crate::context::Run;
 use crate::evaluate::row::evaluate_free;

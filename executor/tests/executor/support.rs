@@ -9,7 +9,8 @@ use driftdb_memory::MemoryEngine;
 use driftdb_mvcc::{MvccStore, SsiControl, StoreOptions};
 use driftdb_query::{
     AccessPath, AccessTemporal, ColumnSpec, ConstraintSpec, CreateTable, Expr, Field, KeyBounds,
-    PhysicalPlan, PhysicalQuery, PhysicalStatement, Result, SqlError, Table, TableAccess,
+    NoSystemRows, PhysicalPlan, PhysicalQuery, PhysicalStatement, Result, SqlError, Table,
+    TableAccess,
 };
 use driftdb_sim_disk::{SimDisk, sim_env};
 use driftdb_tables::{CatalogStore, DdlContext, create_table};
@@ -61,6 +62,7 @@ impl Database {
         f(&mut ExecContext {
             txn,
             store: &*self.store,
+            system: &NoSystemRows,
             eval: &self.eval,
             params,
             cancel: &self.cancel,

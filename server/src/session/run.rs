@@ -21,6 +21,7 @@ macro_rules! exec_context {
                 .as_deref_mut()
                 .ok_or_else(|| driftdb_query::SqlError::internal("there is no transaction"))?,
             store: $session.node.store(),
+            system: &$crate::session::system::SystemView { node: &$session.node },
             eval: &$session.eval,
             params: $params,
             cancel: &$session.cancel,

@@ -96,6 +96,21 @@ impl<'a> Binder<'a> {
         }
     }
 
+    /// The one time of a clause at something that has no versions to show; nothing while a parameter in
+    /// it has no value.
+    pub(crate) fn one_time(
+        &mut self,
+        clause: &TimeClause,
+        what: &str,
+    ) -> Result<Option<Timestamp>> {
+        let time = self.time(clause)?;
+        match (time.at, time.span) {
+            (ReadAt::AsOf(ts), Span::Once) => Ok(Some(ts)),
+            (_, Span::Once) => Ok(None),
+            _ => Err(SqlError::unsupported(format!("{} on {what}", clause.range.name()))),
+        }
+    }
+
     /// The times that a clause means; now while a parameter in it has no value.
     fn time(&mut self, clause: &TimeClause) -> Result<TableTime> {
         let name = clause.range.name();

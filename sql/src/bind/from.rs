@@ -183,6 +183,10 @@ impl Binder<'_> {
             self.used_ctes.insert(cte.id);
             return item(plan, named, own, None, None);
         }
+        if let Some(relation) = self.catalog.system_relation(parsed.schema.as_deref(), &parsed.name)
+        {
+            return self.system_item(relation, &parsed, clause, alias);
+        }
         let (table, at, span) = self.table_at(&parsed, clause)?;
         let mut columns = Vec::with_capacity(table.columns.len());
         let mut named = Vec::with_capacity(table.columns.len());

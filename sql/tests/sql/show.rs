@@ -2,7 +2,8 @@
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    Expr, JoinKind, LogicalPlan, Query, SortKey, Span, Statement, Subquery, SubqueryKind,
+    Expr, JoinKind, LogicalPlan, Query, SetFunction, SortKey, Span, Statement, Subquery,
+    SubqueryKind,
 };
 use driftdb_types::{DataType, EvalContext, Value, aggregate, function, write_text};
 
@@ -126,6 +127,13 @@ pub(crate) fn plan(p: &LogicalPlan) -> String {
             let columns =
                 list(columns, |c| format!("#{} {}", c.id.0, table.columns[c.position].name));
             format!("{}{at}({key}{columns})", table.name)
+        }
+        LogicalPlan::FunctionScan {
+            function: SetFunction::System { relation, .. },
+            columns,
+            ..
+        } => {
+            format!("{}({})", relation.name, list(columns, |c| format!("#{}", c.id.0)))
         }
         LogicalPlan::FunctionScan { args, columns, .. } => {
             format!("series<#{} {}>({})", columns[0].id.0, columns[0].ty.name(), list(args, expr))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driftdb_concurrency::{ReadAt, Store, Transaction};
-use driftdb_query::{Catalog, CatalogAt, IndexId, Result, Table};
+use driftdb_query::{Catalog, CatalogAt, IndexId, Result, SystemRelation, Table};
 use driftdb_storage::Timestamp;
 
 use super::{CatalogStore, Named, lookup, table_by_id};
@@ -75,6 +75,10 @@ impl Catalog for CatalogReader<'_> {
             }
             _ => Ok(None),
         }
+    }
+
+    fn system_relation(&self, schema: Option<&str>, name: &str) -> Option<Arc<SystemRelation>> {
+        self.shared.system_relation(schema, name)
     }
 
     fn time_of_sequence(&mut self, sequence: u64) -> Result<Timestamp> {

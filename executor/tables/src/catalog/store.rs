@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use driftdb_concurrency::{BeginOptions, ReadAt, Store, Transaction, TxnError};
 use driftdb_env::sync::Mutex;
-use driftdb_query::{Result, Table};
+use driftdb_query::{Result, SYSTEM_SCHEMA, SystemRelation, Table};
 use driftdb_storage::{StorageError, Timestamp};
 
 use super::{CatalogReader, NAMES, TABLES};
@@ -19,6 +19,7 @@ pub struct CatalogStore {
     /// Transactions that have changed the catalog and not ended.
     pending: AtomicU64,
     cache: Mutex<Cache>,
+    system: Vec<Arc<SystemRelation>>,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +46,23 @@ impl CatalogStore {
             Err(error) => return Err(error.into()),
         }
         Ok(Self { last_change: AtomicU64::new(store.newest().0), ..Self::default() })
+    }
+
+    /// The same catalog with system relations in it.
+    #[must_use]
+    pub fn with_system_relations(self, system: Vec<Arc<SystemRelation>>) -> Self {
+        Self { system, ..self }
+    }
+
+    pub(super) fn system_relation(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Option<Arc<SystemRelation>> {
+        if schema.is_some_and(|schema| schema != SYSTEM_SCHEMA) {
+            return None;
+        }
+        self.system.iter().find(|relation| relation.name == name).cloned()
     }
 
     /// A view of the catalog for one statement. `own_changes` says whether this transaction has
