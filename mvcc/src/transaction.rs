@@ -7,6 +7,7 @@
 
 mod lock;
 mod read;
+mod versions;
 mod write;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use driftdb_concurrency::{
     Begin, BeginOptions, CancelToken, Committed, ConcurrencyControl, IsolationLevel, LockIntent,
     LockMode, LockObject, LockStrength, Locked, ObjectLocked, ReadAt, Result, RowBatch,
-    SavepointId, ScanRequest, ScanState, Transaction, TxnId, WaitPolicy,
+    SavepointId, ScanRequest, ScanState, Transaction, TxnId, VersionScan, WaitPolicy,
 };
 use driftdb_env::sync::MutexGuard;
 use driftdb_env::sync::atomic::Ordering;
@@ -284,6 +285,19 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
         out: &mut RowBatch,
     ) -> Result<ScanState> {
         self.read_range(space, request, out)
+    }
+
+    fn scan_versions(
+        &mut self,
+        space: KeyspaceId,
+        request: &VersionScan<'_>,
+        out: &mut RowBatch,
+    ) -> Result<ScanState> {
+        self.read_versions(space, request, out)
+    }
+
+    fn oldest_readable(&mut self, space: KeyspaceId) -> Result<Timestamp> {
+        self.oldest_time(space)
     }
 
     fn lock(

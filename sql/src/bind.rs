@@ -115,6 +115,8 @@ pub(crate) struct Binder<'a> {
     text: Option<(&'a str, u32)>,
     next_column: u32,
     next_cte: u32,
+    /// Scans with system columns so far.
+    next_scan: u32,
     scopes: Vec<Scope>,
     ctes: Vec<Cte>,
     depth: u32,
@@ -146,6 +148,7 @@ impl<'a> Binder<'a> {
             text: None,
             next_column: 0,
             next_cte: 0,
+            next_scan: 0,
             scopes: Vec::new(),
             ctes: Vec::new(),
             depth: 0,

@@ -34,6 +34,6 @@ pub use object_lock::{
 pub use rows::{RowBatch, RowRef};
 pub use store::{
     BeginOptions, Committed, Counter, LockIntent, Locked, ReadAt, SavepointId, ScanRequest,
-    ScanState, Store, Transaction, TxnId,
+    ScanState, Store, Transaction, TxnId, VersionScan,
 };
 pub use visible::VisibleClock;

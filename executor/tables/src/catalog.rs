@@ -7,9 +7,11 @@
 //! the snapshot that asks.
 
 mod codec;
+mod history;
 mod reader;
 mod store;
 
+pub use history::{Generation, generations, oldest_definitions, seen_from};
 pub use reader::CatalogReader;
 pub use store::{CatalogStore, DdlGuard};
 

@@ -16,7 +16,10 @@ mod key;
 mod row;
 mod writer;
 
-pub use catalog::{CatalogReader, CatalogStore, DdlGuard, lock_table, table_by_id, tables};
+pub use catalog::{
+    CatalogReader, CatalogStore, DdlGuard, Generation, generations, lock_table, oldest_definitions,
+    seen_from, table_by_id, tables,
+};
 pub use ddl::{
     DdlContext, alter_table, create_index, create_table, drop_objects, set_row_count, truncate,
 };

@@ -26,10 +26,14 @@ impl Binder<'_> {
     ) -> Result<FromItem> {
         let time = match clause {
             Some(clause) if !relation.has_history => {
-                let what = format!("FOR SYSTEM_TIME AS OF on system relation \"{}\"", name.name);
+                let clause_name = clause.range.name();
+                let what = format!("{clause_name} on system relation \"{}\"", name.name);
                 return Err(SqlError::unsupported(what).at(clause.position));
             }
-            Some(clause) => self.time(clause).map_err(|error| error.at(clause.position))?,
+            Some(clause) => {
+                let what = format!("system relation \"{}\"", name.name);
+                self.one_time(clause, &what).map_err(|error| error.at(clause.position))?
+            }
             None => None,
         };
         let mut columns = Vec::with_capacity(relation.columns.len());
