@@ -3,6 +3,7 @@
 pub(crate) mod ddl;
 pub(crate) mod delete;
 pub(crate) mod explain;
+pub(crate) mod history;
 pub(crate) mod insert;
 pub(crate) mod maintain;
 pub(crate) mod output;
@@ -138,6 +139,7 @@ fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -> Result<Ou
         }
         PhysicalStatement::Vacuum { tables, analyze } => maintain::vacuum(tables, *analyze, run),
         PhysicalStatement::Analyze(tables) => maintain::analyze(tables, run),
+        PhysicalStatement::History(statement) => history::run(statement, run),
         PhysicalStatement::Query(_) | PhysicalStatement::Copy(..) => {
             Err(SqlError::internal("a query does not run at once"))
         }

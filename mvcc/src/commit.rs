@@ -51,7 +51,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         self.visible_sequence.fetch_max(position.sequence, Ordering::SeqCst);
     }
 
-    /// Commits the writes of a transaction; durable and visible on return. Its claims are the
+    /// Commits the writes of a transaction, with what it says of itself; durable and visible on return. Its claims are the
     /// caller's to release.
     ///
     /// # Errors
@@ -61,6 +61,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         &self,
         writes: &WriteSet,
         control: Option<&mut C::Txn>,
+        note: &[u8],
     ) -> Result<Position> {
         let batch = writes.to_batch();
         self.check_room(&batch)?;
@@ -74,7 +75,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             let snapshot = self.engine.snapshot();
             self.control.validate(txn, &|space, key| Ok(snapshot.newest(space, key)?))?;
         }
-        let position = self.append_and_apply(&mut pipeline, RecordKind::Commit, batch)?;
+        let position = self.append_and_apply(&mut pipeline, RecordKind::Commit, batch, note)?;
         pipeline.known.extend(writes.spaces_of(Fate::Created));
         for space in writes.spaces_of(Fate::Dropped) {
             pipeline.known.remove(&space);
@@ -90,7 +91,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     pub(crate) fn commit_system(&self, batch: WriteBatch) -> Result<Position> {
         let mut pipeline = self.pipeline.lock();
         self.check_poison()?;
-        let position = self.append_and_apply(&mut pipeline, RecordKind::System, batch)?;
+        let position = self.append_and_apply(&mut pipeline, RecordKind::System, batch, &[])?;
         drop(pipeline);
         self.finish_commit(position)
     }
@@ -119,21 +120,22 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         pipeline: &mut Pipeline,
         kind: RecordKind,
         mut batch: WriteBatch,
+        note: &[u8],
     ) -> Result<Position> {
         preemption_point("mvcc.commit.latched");
         let ts = self.clock.tick();
         assert!(ts > pipeline.last.commit.ts, "timestamps ascend");
         let sequence = pipeline.last.sequence + u64::from(kind == RecordKind::Commit);
-        let header = record::header(kind, sequence, ts);
+        let header = record::header(kind, sequence, ts, note);
         // The log refuses a record wholly or takes it wholly.
-        let appended = self.wal.append(&[&header, batch.as_bytes()]);
+        let appended = self.wal.append(&[&header, note, batch.as_bytes()]);
         if appended.as_ref().is_err_and(ballast::is_full) {
             self.note_full();
         }
         let lsn = appended?;
         preemption_point("mvcc.commit.appended");
         if kind == RecordKind::Commit {
-            system::note_commit(&mut batch, sequence, ts);
+            system::note_commit(&mut batch, sequence, ts, note);
         }
         let position = Position { commit: Commit { lsn, ts }, sequence };
         if let Err(source) = self.engine.apply(&batch, position.commit) {
@@ -141,7 +143,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             return Err(TxnError::OutcomeUnknown { source });
         }
         pipeline.last = position;
-        self.note_logged(header.len() + batch.as_bytes().len(), lsn);
+        self.note_logged(header.len() + note.len() + batch.as_bytes().len(), lsn);
         Ok(position)
     }
 

@@ -28,6 +28,7 @@ mod lock_table;
 mod maintenance;
 mod merge;
 mod options;
+mod provenance;
 mod readers;
 mod record;
 mod recovery;

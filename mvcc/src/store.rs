@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use driftdb_concurrency::{
-    BeginOptions, ConcurrencyControl, Counter, IsolationLevel, Result, Store, Transaction,
-    TxnError, TxnId,
+    BeginOptions, CommitNote, ConcurrencyControl, Counter, HistoryRules, IsolationLevel, Result,
+    Store, Transaction, TxnError, TxnId,
 };
 use driftdb_env::Env;
 use driftdb_env::sync::Mutex;
@@ -194,7 +194,7 @@ fn create<E: Engine>(
 ) -> driftdb_storage::Result<Position> {
     let batch = system::bootstrap();
     let ts = clock.tick();
-    let header = record::header(RecordKind::System, 0, ts);
+    let header = record::header(RecordKind::System, 0, ts, &[]);
     let lsn = wal.append(&[&header, batch.as_bytes()])?;
     wal.wait_durable(lsn)?;
     let commit = Commit { lsn, ts };
@@ -240,6 +240,10 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
         self.shared.sequence_at(ts)
     }
 
+    fn commits(&self, first: u64, last: u64, most: usize) -> Result<Vec<CommitNote>> {
+        self.shared.commits(first, last, most)
+    }
+
     fn unique_ids(&self, counter: Counter, count: u64) -> Result<u64> {
         self.shared.unique_ids(counter, count)
     }
@@ -250,6 +254,10 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
 
     fn set_retention(&self, policy: RetentionPolicy) {
         self.shared.ask_retention(policy);
+    }
+
+    fn set_history_rules(&self, rules: HistoryRules) {
+        self.shared.set_history_rules(rules);
     }
 
     fn checkpoint(&self) -> Result<()> {

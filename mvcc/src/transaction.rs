@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 use driftdb_concurrency::{
     Begin, BeginOptions, CancelToken, Committed, ConcurrencyControl, IsolationLevel, LockIntent,
-    LockStrength, Locked, ReadAt, Result, RowBatch, SavepointId, ScanRequest, ScanState,
-    Transaction, TxnId, WaitPolicy,
+    LockStrength, Locked, Provenance, ReadAt, Result, RowBatch, SavepointId, ScanRequest,
+    ScanState, Transaction, TxnId, WaitPolicy,
 };
 use driftdb_env::sync::atomic::Ordering;
 use driftdb_storage::{Engine, KeyspaceId, Timestamp};
 
+use crate::provenance;
 use crate::store::Shared;
 use crate::view::View;
 use crate::write_set::WriteSet;
@@ -55,6 +56,8 @@ pub(crate) struct MvccTransaction<E: Engine, C: ConcurrencyControl> {
     /// The control's part, from the first call to it on.
     control: Option<C::Txn>,
     writes: WriteSet,
+    /// What the commit says of itself, as bytes.
+    note: Vec<u8>,
 }
 
 impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
@@ -85,6 +88,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             entered: None,
             control: None,
             writes: WriteSet::default(),
+            note: Vec::new(),
         };
         match options.as_of {
             Some(ts) => txn.enter_past(ts)?,
@@ -98,9 +102,10 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     }
 
     fn enter_past(&mut self, ts: Timestamp) -> Result<()> {
-        self.shared.check_promised(ts)?;
+        // In this order: what is promised once it is registered stays until it leaves.
         self.shared.readers.enter_anyway(self.id, ts);
         self.entered = Some(ts);
+        self.shared.check_promised(ts)?;
         self.snapshot_ts = ts;
         self.view = Some(self.shared.view_as_of(ts)?);
         Ok(())
@@ -147,7 +152,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             return Ok(Committed { commit: None, sequence: self.shared.visible_sequence() });
         }
         let counts = &self.shared.counts;
-        match self.shared.commit(&self.writes, self.control.as_mut()) {
+        match self.shared.commit(&self.writes, self.control.as_mut(), &self.note) {
             Ok(position) => {
                 counts.commits.fetch_add(1, Ordering::Relaxed);
                 self.finish(Some(position.commit.ts));
@@ -263,6 +268,10 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
 
     fn release(&mut self, savepoint: SavepointId) {
         self.writes.release(savepoint);
+    }
+
+    fn describe(&mut self, said: &Provenance) {
+        self.note = provenance::encode(said);
     }
 
     fn has_writes(&self) -> bool {

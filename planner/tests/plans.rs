@@ -75,6 +75,10 @@ impl Catalog for Tables {
         (name == "numbered").then(|| Arc::new(relation))
     }
 
+    fn tables(&mut self, _: CatalogAt) -> Result<Vec<Arc<Table>>> {
+        Ok(self.0.clone())
+    }
+
     fn time_of_sequence(&mut self, sequence: u64) -> Result<Timestamp> {
         Ok(Timestamp(sequence))
     }

@@ -23,6 +23,7 @@ mod delete;
 mod expr;
 mod from;
 mod function_scan;
+mod history;
 mod insert;
 mod join;
 mod literal;

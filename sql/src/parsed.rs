@@ -162,7 +162,7 @@ impl ParsedStatement {
             },
             Body::Transaction(_) => StatementKind::Transaction,
             Body::Copy(_) => StatementKind::Copy,
-            Body::Truncate(_) | Body::Drop { .. } => StatementKind::Definition,
+            Body::Truncate(_) | Body::Drop { .. } | Body::History(_) => StatementKind::Definition,
             _ => StatementKind::Utility,
         }
     }
@@ -193,7 +193,7 @@ impl ParsedStatement {
     /// Whether it reads the past (AS OF), so that it must be bound again at each execution: the time may
     /// be a parameter or relative to now, and the schema is that of the time.
     pub fn depends_on_time(&self) -> bool {
-        !self.content().lifted.times.is_empty()
+        !self.content().lifted.times.is_empty() || matches!(self.body(), Body::History(_))
     }
 
     pub(crate) fn body(&self) -> &Body {

@@ -18,14 +18,18 @@ mod cancel;
 mod control;
 mod error;
 mod isolation;
+mod provenance;
 mod rows;
+mod rules;
 mod store;
 
 pub use cancel::CancelToken;
 pub use control::{Begin, ConcurrencyControl, LockStrength, WaitPolicy};
 pub use error::{Result, TxnError};
 pub use isolation::IsolationLevel;
+pub use provenance::{CommitNote, Provenance, StatementKinds};
 pub use rows::{RowBatch, RowRef};
+pub use rules::{HistoryRules, Keep};
 pub use store::{
     BeginOptions, Committed, Counter, LockIntent, Locked, ReadAt, SavepointId, ScanRequest,
     ScanState, Store, Transaction, TxnId,

@@ -8,7 +8,10 @@ use driftdb_storage::{
     VerifyDepth, VerifyReport,
 };
 
-use crate::{CancelToken, IsolationLevel, LockStrength, Result, RowBatch, WaitPolicy};
+use crate::{
+    CancelToken, CommitNote, HistoryRules, IsolationLevel, LockStrength, Provenance, Result,
+    RowBatch, WaitPolicy,
+};
 
 /// The identity of a transaction; larger is younger. Not reused while the store is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +75,12 @@ pub trait Store: Send + Sync {
     /// Storage.
     fn sequence_at(&self, ts: Timestamp) -> Result<u64>;
 
+    /// The visible commits with numbers `first..=last`, ascending, at most `most` of them.
+    ///
+    /// # Errors
+    /// Storage.
+    fn commits(&self, first: u64, last: u64, most: usize) -> Result<Vec<CommitNote>>;
+
     /// The first of `count` consecutive numbers that nobody else gets. Not undone by a rollback.
     ///
     /// # Errors
@@ -83,6 +92,11 @@ pub trait Store: Send + Sync {
 
     /// Replaces the promise about history. Open transactions keep what they can read.
     fn set_retention(&self, policy: RetentionPolicy);
+
+    /// Replaces the exceptions from the promise about history: keyspaces with a period of their own, and
+    /// pinned times. They are followed as time goes. Open transactions keep what they can read. Not
+    /// persisted: the caller sets them again after a start.
+    fn set_history_rules(&self, rules: HistoryRules);
 
     /// Makes everything committed durable in the engine, drops history past the promise, lets the
     /// log go (`VACUUM`, shutdown).
@@ -279,6 +293,9 @@ pub trait Transaction: Send {
 
     /// Forgets the savepoint and later ones; their writes stay.
     fn release(&mut self, savepoint: SavepointId);
+
+    /// What the commit says of itself; forgotten by a rollback, and where nothing is written.
+    fn describe(&mut self, provenance: &Provenance);
 
     /// Whether anything was written.
     fn has_writes(&self) -> bool;

@@ -169,6 +169,20 @@ pub trait Catalog {
         None
     }
 
+    /// The time of a restore point, if there is one of the name.
+    ///
+    /// # Errors
+    /// Storage.
+    fn time_of_restore_point(&mut self, _name: &str) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
+
+    /// Every table as of some time, in order of creation.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn tables(&mut self, at: CatalogAt) -> Result<Vec<Arc<Table>>>;
+
     /// The time of commit sequence number `sequence` (`AS OF @SEQ:N`).
     ///
     /// # Errors

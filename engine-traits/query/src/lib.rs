@@ -18,6 +18,7 @@ mod catalog;
 mod error;
 pub mod eval;
 mod expr;
+mod history;
 mod logical;
 mod physical;
 mod planner;
@@ -30,6 +31,7 @@ pub use catalog::{
 };
 pub use error::{Result, SqlError};
 pub use expr::{BoolTest, ColId, Expr, Subplan, Subquery, SubqueryKind};
+pub use history::HistoryStatement;
 pub use logical::{
     AggregateCall, CteId, JoinKind, LockClause, LogicalPlan, OutputColumn, ScanColumn, SetFunction,
     SetOpKind, SortKey,

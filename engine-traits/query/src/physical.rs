@@ -8,7 +8,7 @@ use driftdb_types::{AggregateId, DataType};
 use crate::logical::SetFunction;
 use crate::{
     AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId, DropObjects, ExplainFormat,
-    Expr, Field, IndexId, JoinKind, SetOpKind, Table,
+    Expr, Field, HistoryStatement, IndexId, JoinKind, SetOpKind, Table,
 };
 
 /// One end of a key range.
@@ -394,6 +394,8 @@ pub enum PhysicalStatement {
     },
     /// ANALYZE of some tables, or all
     Analyze(Vec<Arc<Table>>),
+    /// RESTORE POINT and its kin
+    History(HistoryStatement),
 }
 
 impl PhysicalPlan {

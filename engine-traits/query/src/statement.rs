@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use driftdb_concurrency::IsolationLevel;
+use driftdb_concurrency::{IsolationLevel, Keep};
 use driftdb_types::{DataType, Value};
 
-use crate::{ColId, Expr, IndexId, LogicalPlan, Table};
+use crate::{ColId, Expr, HistoryStatement, IndexId, LogicalPlan, Table};
 
 /// A column of a result, as the wire describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +170,8 @@ pub struct CreateTable {
     pub columns: Vec<ColumnSpec>,
     /// The constraints.
     pub constraints: Vec<ConstraintSpec>,
+    /// How long its history is kept; `None`: as long as the database's.
+    pub retention: Option<Keep>,
 }
 
 /// CREATE INDEX.
@@ -224,6 +226,8 @@ pub enum AlterAction {
     SetDefault(usize, Option<String>),
     /// ALTER COLUMN position SET NOT NULL (true) or DROP NOT NULL (false)
     SetNotNull(usize, bool),
+    /// SET (retention = …); `None`: RESET (retention)
+    SetRetention(Option<Keep>),
 }
 
 /// The forms of COPY.
@@ -430,6 +434,8 @@ pub enum Statement {
     DiscardAll,
     /// CHECKPOINT
     Checkpoint,
+    /// RESTORE POINT and its kin
+    History(HistoryStatement),
     /// Nothing between two semicolons.
     Empty,
 }

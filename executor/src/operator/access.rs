@@ -68,7 +68,8 @@ impl Access {
         let fits = table.primary_key().is_some_and(|index| fit_key(table, index, &mut values));
         let Some(key) = point_key(table, &values).filter(|_| fits) else { return Ok(None) };
         let mut row = Vec::new();
-        if !run.cx.txn.get(self.access.table.keyspace, &key, self.access.at, &mut row)? {
+        let found = run.cx.txn.get(table.keyspace, &key, self.access.at, &mut row);
+        if !found.map_err(|error| SqlError::from(error).about_table(&table.name))? {
             return Ok(None);
         }
         let mut out = RowBuffer::new(&self.types, 1);
@@ -97,7 +98,11 @@ impl Access {
             reverse: self.access.reverse,
             max_rows: self.max_rows,
         };
-        let scanned = run.cx.txn.scan(keyspace, &request, &mut self.batch)?;
+        let scanned = run
+            .cx
+            .txn
+            .scan(keyspace, &request, &mut self.batch)
+            .map_err(|error| SqlError::from(error).about_table(&self.access.table.name))?;
         match self.batch.last_key() {
             Some(last) if scanned == ScanState::More => {
                 go_on_after(range, last, self.access.reverse);

@@ -21,7 +21,8 @@ use driftdb_types::{EvalContext, SqlState, Value};
 pub use alter::alter_table;
 
 use crate::catalog::{
-    Named, TABLES, claim_name, delete_name, lock_table, put_name, put_table, table_by_id, table_key,
+    Named, TABLES, claim_name, delete_name, lock_table, put_name, put_table, set_retention,
+    table_by_id, table_key,
 };
 
 /// What a definition change works on.
@@ -120,6 +121,9 @@ pub fn create_table(cx: &mut DdlContext<'_>, spec: &CreateTable) -> Result<Optio
         driftdb_concurrency::LockIntent::Insert,
         driftdb_concurrency::WaitPolicy::Wait(None),
     )?;
+    if spec.retention.is_some() {
+        set_retention(cx.txn, &table, spec.retention)?;
+    }
     put_table(cx.txn, &table)?;
     Ok(Some(Arc::new(table)))
 }

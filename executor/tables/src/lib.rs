@@ -16,7 +16,11 @@ mod key;
 mod row;
 mod writer;
 
-pub use catalog::{CatalogReader, CatalogStore, DdlGuard, lock_table, table_by_id, tables};
+pub use catalog::{
+    CatalogReader, CatalogStore, DdlGuard, RestorePoint, create_restore_point, drop_restore_point,
+    history_rules, lock_table, restore_point, restore_points, table_by_id, table_retentions,
+    tables,
+};
 pub use ddl::{
     DdlContext, alter_table, create_index, create_table, drop_objects, set_row_count, truncate,
 };

@@ -117,6 +117,7 @@ impl Database {
                 column("c", DataType::Text),
             ],
             constraints: if primary_key.is_empty() { Vec::new() } else { vec![key] },
+            retention: None,
         };
         let mut txn = self.begin();
         let (store, eval) = (&*self.store, &self.eval);

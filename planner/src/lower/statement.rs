@@ -44,6 +44,7 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
         },
         Statement::Vacuum { tables, analyze } => PhysicalStatement::Vacuum { tables, analyze },
         Statement::Analyze(tables) => PhysicalStatement::Analyze(tables),
+        Statement::History(statement) => PhysicalStatement::History(statement),
         Statement::Transaction(_)
         | Statement::Set { .. }
         | Statement::Reset(_)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use driftdb_concurrency::StatementKinds;
 use driftdb_env::sync::Mutex;
 use driftdb_executor::Direct;
 use driftdb_query::{
@@ -68,6 +69,10 @@ impl Catalog for NoCatalog {
         name: &str,
     ) -> Result<Option<(Arc<Table>, IndexId)>> {
         Err(SqlError::internal(format!("\"{name}\" was looked up without a transaction")))
+    }
+
+    fn tables(&mut self, _at: CatalogAt) -> Result<Vec<Arc<Table>>> {
+        Err(SqlError::internal("tables were looked up without a transaction"))
     }
 
     fn time_of_sequence(&mut self, _sequence: u64) -> Result<Timestamp> {
@@ -240,6 +245,7 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::AlterTable { .. }
         | PhysicalStatement::Truncate(_)
         | PhysicalStatement::Analyze(_)
+        | PhysicalStatement::History(_)
         | PhysicalStatement::Vacuum { analyze: true, .. } => true,
         PhysicalStatement::Explain { statement, analyze: true, .. } => changes_catalog(statement),
         PhysicalStatement::Explain { .. }
@@ -270,12 +276,25 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
             return writing_command(statement);
         }
         PhysicalStatement::Analyze(_) => "ANALYZE",
+        PhysicalStatement::History(statement) => statement.command(),
         PhysicalStatement::Vacuum { analyze: true, .. } => "VACUUM",
         PhysicalStatement::Explain { .. }
         | PhysicalStatement::Vacuum { .. }
         | PhysicalStatement::Query(_)
         | PhysicalStatement::Copy(_, Some(_)) => return None,
     })
+}
+
+/// What kinds of statements its commit says it was made with.
+pub(super) fn kinds(statement: &PhysicalStatement) -> StatementKinds {
+    match statement {
+        PhysicalStatement::Insert(_) | PhysicalStatement::Copy(_, None) => StatementKinds::INSERT,
+        PhysicalStatement::Update(_) => StatementKinds::UPDATE,
+        PhysicalStatement::Delete(_) => StatementKinds::DELETE,
+        PhysicalStatement::Explain { statement, analyze: true, .. } => kinds(statement),
+        statement if changes_catalog(statement) => StatementKinds::DEFINITION,
+        _ => StatementKinds::default(),
+    }
 }
 
 /// Whether a statement does more than look at a few keys.

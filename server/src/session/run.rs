@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use driftdb_env::blocking::blocking;
 use driftdb_executor::{Batch, CommandTag, Execution, is_stale, start};
-use driftdb_query::{Field, PhysicalStatement, Result, SqlError};
+use driftdb_query::{Field, HistoryStatement, PhysicalStatement, Result, SqlError};
 use driftdb_types::{SqlState, Value};
 
-use super::plan::{Planned, Work, changes_catalog, is_session_statement, writing_command};
+use super::plan::{Planned, Work, changes_catalog, is_session_statement, kinds, writing_command};
 use super::prepared::Prepared;
 use super::{Formats, ResponseSink, Session, time};
 
@@ -132,8 +132,14 @@ impl Session {
             Work::Plan(physical) => physical,
         };
         self.check_may_run(physical)?;
+        self.note_kinds(kinds(physical));
         if changes_catalog(physical) {
             self.begin_ddl();
+        }
+        if let PhysicalStatement::History(HistoryStatement::CreateRestorePoint { at, .. }) =
+            &**physical
+        {
+            self.hold_moment(*at)?;
         }
         if wanted.limit.is_none() && planned.direct.lock().is_some() {
             return self.run_direct(planned, params, wanted, sink);

@@ -3,6 +3,8 @@
 //! One file for each. Its description is part of the catalog ([`definitions`]); its rows are asked of
 //! a [`SystemView`], which reaches what the session reaches.
 
+mod restore_points;
+mod retention;
 mod transactions;
 
 use std::sync::Arc;
@@ -28,7 +30,8 @@ trait Relation: Sync {
 }
 
 /// Every relation.
-const RELATIONS: &[&dyn Relation] = &[&transactions::Transactions];
+const RELATIONS: &[&dyn Relation] =
+    &[&transactions::Transactions, &restore_points::RestorePoints, &retention::Retention];
 
 /// What the catalog says of them.
 pub(crate) fn definitions() -> Vec<Arc<SystemRelation>> {

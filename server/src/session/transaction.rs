@@ -3,9 +3,12 @@
 //! Outside of BEGIN a string of statements (simple protocol), or everything up to Sync (extended),
 //! is an *implicit* block: one transaction that commits at its end. BEGIN makes it explicit.
 
-use driftdb_concurrency::{BeginOptions, IsolationLevel, SavepointId, Transaction};
+use driftdb_concurrency::{
+    BeginOptions, IsolationLevel, Provenance, SavepointId, StatementKinds, Transaction,
+};
 use driftdb_executor::CommandTag;
 use driftdb_query::{Result, SetScope, SqlError, TransactionModes, TransactionStatement};
+use driftdb_storage::Timestamp;
 use driftdb_tables::DdlGuard;
 use driftdb_types::SqlState;
 
@@ -22,6 +25,10 @@ pub(super) struct Block {
     modes: TransactionModes,
     ddl: Option<DdlGuard>,
     savepoints: Vec<Savepoint>,
+    /// Keep the history that its restore points are to pin until they do.
+    holds: Vec<Box<dyn Transaction>>,
+    /// What its statements did.
+    kinds: StatementKinds,
     /// Statements run in it so far.
     statement_count: u64,
 }
@@ -96,6 +103,22 @@ impl Session {
         self.block.statement_count += 1;
     }
 
+    /// A statement of the block may write.
+    pub(super) fn note_kinds(&mut self, kinds: StatementKinds) {
+        self.block.kinds.add(kinds);
+    }
+
+    /// What the commit of a block says of itself.
+    fn provenance(&self, kinds: StatementKinds) -> Provenance {
+        let (application, comment) = self.settings.said();
+        Provenance {
+            user: self.eval.user.to_string(),
+            application: application.to_owned(),
+            comment: comment.to_owned(),
+            kinds,
+        }
+    }
+
     /// Begins a statement on the transaction, which is begun first if need be.
     pub(super) fn begin_statement(&mut self) -> Result<()> {
         self.open_implicit_block();
@@ -131,6 +154,17 @@ impl Session {
         Ok(())
     }
 
+    /// Keeps the history of a moment until the block ends.
+    ///
+    /// # Errors
+    /// It is in the future, or gone already.
+    pub(super) fn hold_moment(&mut self, at: Option<Timestamp>) -> Result<()> {
+        let as_of = at.or_else(|| self.block.txn.as_ref().map(|txn| txn.snapshot_ts()));
+        let options = BeginOptions { as_of, ..BeginOptions::default() };
+        self.block.holds.push(self.node.store().begin(options)?);
+        Ok(())
+    }
+
     /// Announces that this transaction changes the catalog.
     pub(super) fn begin_ddl(&mut self) {
         if self.block.ddl.is_none() {
@@ -155,7 +189,12 @@ impl Session {
     pub(super) fn commit_block(&mut self) -> Result<()> {
         let block = self.end_block();
         let committed = match block.txn {
-            Some(txn) => txn.commit().map(|committed| committed.commit.map(|commit| commit.ts)),
+            Some(mut txn) => {
+                if txn.has_writes() {
+                    txn.describe(&self.provenance(block.kinds));
+                }
+                txn.commit().map(|committed| committed.commit.map(|commit| commit.ts))
+            }
             None => Ok(None),
         };
         if let Some(ddl) = block.ddl {
@@ -163,7 +202,11 @@ impl Session {
             // the log is poisoned then, and nothing is bound for writing any more.
             let newest = self.node.store().newest();
             ddl.finish(*committed.as_ref().unwrap_or(&Some(newest)));
+            // It is committed; if this fails, the store keeps what it kept before, and the next change
+            // of a definition or the next start tells it again.
+            drop(self.node.follow_history_rules());
         }
+        drop(block.holds);
         match committed {
             Ok(_) => {
                 self.settings.commit();

@@ -6,6 +6,7 @@ mod bad_input;
 mod copy;
 mod full_disk;
 mod harness;
+mod history_operations;
 mod lifecycle;
 mod offline;
 mod pipeline;

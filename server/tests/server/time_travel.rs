@@ -5,21 +5,21 @@ use driftdb_types::{EvalContext, Value, write_text};
 
 use crate::harness::{Fixture, everywhere};
 
-struct Traveller {
-    session: Session,
+pub(crate) struct Traveller {
+    pub(crate) session: Session,
 }
 
 impl Traveller {
-    fn new(fixture: &Fixture) -> Self {
+    pub(crate) fn new(fixture: &Fixture) -> Self {
         Self { session: Session::new(&fixture.node, &SessionOptions::default()).unwrap() }
     }
 
-    fn run(&mut self, sql: &str) {
+    pub(crate) fn run(&mut self, sql: &str) {
         self.session.query(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
     /// The rows of a query as lines.
-    fn rows(&mut self, sql: &str) -> Vec<String> {
+    pub(crate) fn rows(&mut self, sql: &str) -> Vec<String> {
         let answers = self.session.query(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
         let eval = EvalContext::default();
         let answer = answers.last().unwrap();
@@ -34,12 +34,12 @@ impl Traveller {
         answer.rows.iter().map(line).collect()
     }
 
-    fn code(&mut self, sql: &str) -> &'static str {
+    pub(crate) fn code(&mut self, sql: &str) -> &'static str {
         self.session.query(sql).unwrap_err().state.code()
     }
 
     /// A time after everything so far and before everything to come, as a clause.
-    fn now(&mut self) -> String {
+    pub(crate) fn now(&mut self) -> String {
         let text = self.rows("SELECT clock_timestamp()").remove(0);
         // Clocks may stand still for a moment.
         while self.rows("SELECT clock_timestamp()")[0] == text {}

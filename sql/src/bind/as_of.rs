@@ -98,9 +98,21 @@ impl<'a> Binder<'a> {
 
     /// The time of a clause; nothing while a parameter in it has no value.
     pub(crate) fn time(&mut self, clause: &TimeClause) -> Result<Option<Timestamp>> {
-        let expr = match &clause.at {
+        self.point(&clause.at)
+    }
+
+    /// As [`Self::time`], of a time by itself.
+    pub(crate) fn point(&mut self, point: &TimePoint) -> Result<Option<Timestamp>> {
+        let expr = match point {
             TimePoint::Sequence(sequence) => {
                 return self.catalog.time_of_sequence(*sequence).map(Some);
+            }
+            TimePoint::RestorePoint(name, position) => {
+                let time = self.catalog.time_of_restore_point(name)?;
+                return match time {
+                    Some(time) => Ok(Some(time)),
+                    None => Err(no_such_restore_point(name).at(*position)),
+                };
             }
             TimePoint::Expression(expr) => expr,
         };
@@ -173,6 +185,12 @@ fn has_parameter(expr: &Expr) -> bool {
     let mut found = matches!(expr, Expr::Param { .. });
     expr.for_each_child(&mut |child| found |= has_parameter(child));
     found
+}
+
+/// 42704
+pub(crate) fn no_such_restore_point(name: &str) -> SqlError {
+    let message = format!("restore point \"{name}\" does not exist");
+    SqlError::new(SqlState::UndefinedObject, message)
 }
 
 /// `schema.name`, as written.

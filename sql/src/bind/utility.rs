@@ -56,6 +56,7 @@ impl Binder<'_> {
                 format: *format,
             }),
             Body::Copy(copy) => Statement::Copy(self.copy(copy)?),
+            Body::History(body) => self.history(body)?,
             Body::Unsupported(what) => return Err(unsupported(what)),
         })
     }

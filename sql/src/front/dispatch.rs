@@ -7,6 +7,7 @@ use sqlparser::tokenizer::Token;
 
 use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
+use super::history::{self, HistoryBody};
 use super::rewrite::{Lifted, parse_statement};
 use super::tokens::is_word;
 use super::{copy, transaction, utility};
@@ -61,6 +62,7 @@ pub(crate) enum Body {
         format: ExplainFormat,
     },
     Copy(CopyBody),
+    History(HistoryBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
     Unsupported(String),
@@ -83,6 +85,9 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
         }
         return Err(cursor.error());
     };
+    if let Some(body) = history::parse(cursor)? {
+        return Ok(body);
+    }
     match word.as_str() {
         "update" | "delete" if has_words(cursor, &["current", "of"]) => {
             Ok(Body::Unsupported("WHERE CURRENT OF".into()))
@@ -234,6 +239,7 @@ impl Body {
             Self::Drop { kind: DropKind::Index, .. } => "DROP INDEX",
             Self::Explain { .. } => "EXPLAIN",
             Self::Copy(_) => "COPY",
+            Self::History(body) => body.tag(),
         }
     }
 }

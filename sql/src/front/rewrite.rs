@@ -17,6 +17,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::cursor::{Cursor, QualifiedName};
+use super::history::named_point;
 use super::tokens::{Source, end, is_word, start, syntax_error, token_at};
 use super::tree;
 
@@ -30,6 +31,8 @@ pub(crate) enum TimePoint {
     Expression(ast::Expr),
     /// The commit with this number.
     Sequence(u64),
+    /// The restore point with this name, and where it stands.
+    RestorePoint(String, u32),
 }
 
 /// A time clause.
@@ -150,24 +153,31 @@ fn is_sequence(cursor: &Cursor<'_>, ahead: usize) -> bool {
         && at(2).is_some_and(|token| token.token == Token::Colon)
 }
 
+/// The number in `@SEQ:N`, if that is what stands here.
+pub(crate) fn sequence_number(cursor: &mut Cursor<'_>) -> Result<Option<u64>> {
+    if !is_sequence(cursor, 0) {
+        return Ok(None);
+    }
+    cursor.at += 3;
+    match cursor.peek().map(|token| &token.token) {
+        Some(Token::Number(digits, _)) => {
+            let sequence = digits.parse().map_err(|_| cursor.error())?;
+            cursor.at += 1;
+            Ok(Some(sequence))
+        }
+        _ => Err(cursor.error()),
+    }
+}
+
 fn time(
     cursor: &mut Cursor<'_>,
     position: u32,
     out: &[TokenWithSpan],
     lifted: &mut Lifted,
 ) -> Result<()> {
-    let at = if is_sequence(cursor, 0) {
-        cursor.at += 3;
-        match cursor.peek().map(|token| &token.token) {
-            Some(Token::Number(digits, _)) => {
-                let sequence = digits.parse().map_err(|_| cursor.error())?;
-                cursor.at += 1;
-                TimePoint::Sequence(sequence)
-            }
-            _ => return Err(cursor.error()),
-        }
-    } else {
-        TimePoint::Expression(cursor.parse(Parser::parse_expr)?)
+    let at = match named_point(cursor)? {
+        Some(point) => point,
+        None => TimePoint::Expression(cursor.parse(Parser::parse_expr)?),
     };
     let Some(key) = table_word(out) else {
         return Err(syntax_error_for(cursor.source, position));

@@ -6,7 +6,7 @@ use driftdb_concurrency::{ReadAt, Store, Transaction};
 use driftdb_query::{Catalog, CatalogAt, IndexId, Result, SystemRelation, Table};
 use driftdb_storage::Timestamp;
 
-use super::{CatalogStore, Named, lookup, table_by_id};
+use super::{CatalogStore, Named, lookup, restore_point, table_by_id, tables};
 
 /// The only schema until the SQL issue brings more.
 const DEFAULT_SCHEMA: &str = "public";
@@ -37,6 +37,13 @@ impl<'a> CatalogReader<'a> {
     }
 }
 
+fn read_at(at: CatalogAt) -> ReadAt {
+    match at {
+        CatalogAt::Statement => ReadAt::Statement,
+        CatalogAt::AsOf(ts) => ReadAt::AsOf(ts),
+    }
+}
+
 impl std::fmt::Debug for CatalogReader<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CatalogReader").field("own_changes", &self.own_changes).finish()
@@ -52,7 +59,10 @@ impl Catalog for CatalogReader<'_> {
     ) -> Result<Option<Arc<Table>>> {
         let schema = schema.unwrap_or(DEFAULT_SCHEMA);
         let at = match at {
-            CatalogAt::AsOf(ts) => return self.read_table(schema, name, ReadAt::AsOf(ts)),
+            CatalogAt::AsOf(ts) => {
+                let found = self.read_table(schema, name, ReadAt::AsOf(ts));
+                return found.map_err(|error| error.about_table(name));
+            }
             CatalogAt::Statement => ReadAt::Statement,
         };
         if self.own_changes {
@@ -79,6 +89,14 @@ impl Catalog for CatalogReader<'_> {
 
     fn system_relation(&self, schema: Option<&str>, name: &str) -> Option<Arc<SystemRelation>> {
         self.shared.system_relation(schema, name)
+    }
+
+    fn time_of_restore_point(&mut self, name: &str) -> Result<Option<Timestamp>> {
+        Ok(restore_point(self.txn, name, ReadAt::Statement)?.map(|point| point.at))
+    }
+
+    fn tables(&mut self, at: CatalogAt) -> Result<Vec<Arc<Table>>> {
+        tables(self.txn, read_at(at))
     }
 
     fn time_of_sequence(&mut self, sequence: u64) -> Result<Timestamp> {

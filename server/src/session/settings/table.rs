@@ -87,6 +87,8 @@ pub(super) fn parameters() -> &'static [Parameter] {
             "Sets the transaction isolation level of each new transaction."),
         parameter!(told "default_transaction_read_only", "off", Kind::Bool,
             "Sets the default read-only status of new transactions."),
+        parameter!("driftdb.comment", "", Kind::Text,
+            "Sets what the commits of this session are for; driftdb_transactions shows it."),
         parameter!("extra_float_digits", "1", Kind::Int { least: -15, most: 3 },
             "Sets the number of digits displayed for floating-point values."),
         parameter!("idle_in_transaction_session_timeout", "0", Kind::Only(&["0"]),

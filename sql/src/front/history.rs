@@ -1,0 +1,133 @@
+//! Statements that operate on history.
+
+use driftdb_query::Result;
+use sqlparser::ast;
+use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
+use sqlparser::tokenizer::Token;
+
+use super::cursor::{Cursor, QualifiedName};
+use super::dispatch::Body;
+use super::rewrite::{TimePoint, sequence_number};
+
+/// A statement as written.
+#[derive(Debug)]
+pub(crate) enum HistoryBody {
+    CreateRestorePoint {
+        name: String,
+        at: Option<TimePoint>,
+        options: Vec<(String, Option<String>)>,
+    },
+    DropRestorePoint {
+        name: String,
+        if_exists: bool,
+    },
+    /// ALTER TABLE … SET (…) or, without values, RESET (…)
+    SetOptions {
+        table: QualifiedName,
+        if_exists: bool,
+        options: Vec<(String, Option<String>)>,
+        is_reset: bool,
+    },
+}
+
+impl HistoryBody {
+    pub(crate) fn tag(&self) -> &'static str {
+        match self {
+            Self::CreateRestorePoint { .. } => "CREATE RESTORE POINT",
+            Self::DropRestorePoint { .. } => "DROP RESTORE POINT",
+            Self::SetOptions { .. } => "ALTER TABLE",
+        }
+    }
+}
+
+/// Parses the statement at the cursor, if it is one of these.
+pub(crate) fn parse(cursor: &mut Cursor<'_>) -> Result<Option<Body>> {
+    let body = if cursor.accept(&["create", "restore", "point"]) {
+        create_restore_point(cursor)?
+    } else if cursor.accept(&["drop", "restore", "point"]) {
+        let if_exists = cursor.accept(&["if", "exists"]);
+        HistoryBody::DropRestorePoint { name: cursor.name()?, if_exists }
+    } else if let Some(body) = set_options(cursor)? {
+        body
+    } else {
+        return Ok(None);
+    };
+    cursor.expect_end()?;
+    Ok(Some(Body::History(body)))
+}
+
+fn create_restore_point(cursor: &mut Cursor<'_>) -> Result<HistoryBody> {
+    let name = cursor.name()?;
+    let at = if cursor.accept(&["as", "of"]) { Some(time_point(cursor)?) } else { None };
+    let options = if cursor.accept(&["with"]) { options(cursor)? } else { Vec::new() };
+    Ok(HistoryBody::CreateRestorePoint { name, at, options })
+}
+
+/// ALTER TABLE … SET (…) and RESET (…); the cursor stays where it is before all other forms.
+fn set_options(cursor: &mut Cursor<'_>) -> Result<Option<HistoryBody>> {
+    let start = cursor.at;
+    if !cursor.accept(&["alter", "table"]) {
+        return Ok(None);
+    }
+    let if_exists = cursor.accept(&["if", "exists"]);
+    cursor.accept(&["only"]);
+    if let Ok(table) = cursor.qualified_name() {
+        let is_reset = cursor.accept(&["reset"]);
+        let is_ours = is_reset || cursor.accept(&["set"]);
+        if is_ours && cursor.peek().is_some_and(|token| token.token == Token::LParen) {
+            let options = options(cursor)?;
+            return Ok(Some(HistoryBody::SetOptions { table, if_exists, options, is_reset }));
+        }
+    }
+    cursor.at = start;
+    Ok(None)
+}
+
+/// `(name [= value], …)`
+fn options(cursor: &mut Cursor<'_>) -> Result<Vec<(String, Option<String>)>> {
+    cursor.expect_token(&Token::LParen)?;
+    let mut options = Vec::new();
+    loop {
+        let name = cursor.name()?;
+        let value = if cursor.accept_token(&Token::Eq) { Some(value(cursor)?) } else { None };
+        options.push((name, value));
+        if !cursor.accept_token(&Token::Comma) {
+            cursor.expect_token(&Token::RParen)?;
+            return Ok(options);
+        }
+    }
+}
+
+/// A word, number or string.
+fn value(cursor: &mut Cursor<'_>) -> Result<String> {
+    match cursor.peek().map(|token| &token.token) {
+        Some(Token::Number(digits, _)) => {
+            cursor.at += 1;
+            Ok(digits.clone())
+        }
+        Some(Token::Word(_)) => cursor.name(),
+        _ => cursor.string(),
+    }
+}
+
+/// `@SEQ:N`, `RESTORE POINT name` or an expression; it ends before AND.
+pub(crate) fn time_point(cursor: &mut Cursor<'_>) -> Result<TimePoint> {
+    if let Some(point) = named_point(cursor)? {
+        return Ok(point);
+    }
+    let precedence = PostgreSqlDialect {}.prec_value(Precedence::Between);
+    let expr: ast::Expr = cursor.parse(|parser| parser.parse_subexpr(precedence))?;
+    Ok(TimePoint::Expression(expr))
+}
+
+/// A time that is no expression.
+pub(crate) fn named_point(cursor: &mut Cursor<'_>) -> Result<Option<TimePoint>> {
+    if let Some(sequence) = sequence_number(cursor)? {
+        return Ok(Some(TimePoint::Sequence(sequence)));
+    }
+    if cursor.accept(&["restore", "point"]) {
+        let position = cursor.position();
+        return Ok(Some(TimePoint::RestorePoint(cursor.name()?, position)));
+    }
+    Ok(None)
+}
