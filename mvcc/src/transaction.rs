@@ -6,6 +6,7 @@
 //! that reads the newest version under its locks, each read takes its own moment.
 
 mod read;
+mod versions;
 mod write;
 
 use std::sync::Arc;
@@ -13,10 +14,10 @@ use std::sync::Arc;
 use driftdb_concurrency::{
     Begin, BeginOptions, CancelToken, Committed, ConcurrencyControl, IsolationLevel, LockIntent,
     LockStrength, Locked, Provenance, ReadAt, Result, RowBatch, SavepointId, ScanRequest,
-    ScanState, Transaction, TxnId, WaitPolicy,
+    ScanState, Transaction, TxnId, VersionScan, WaitPolicy,
 };
 use driftdb_env::sync::atomic::Ordering;
-use driftdb_storage::{Engine, KeyspaceId, Timestamp};
+use driftdb_storage::{Engine, KeyRange, KeyspaceId, Timestamp};
 
 use crate::provenance;
 use crate::store::Shared;
@@ -221,6 +222,31 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
         out: &mut RowBatch,
     ) -> Result<ScanState> {
         self.read_range(space, request, out)
+    }
+
+    fn scan_versions(
+        &mut self,
+        space: KeyspaceId,
+        request: &VersionScan<'_>,
+        out: &mut RowBatch,
+    ) -> Result<ScanState> {
+        self.read_versions(space, request, out)
+    }
+
+    fn scan_changes(
+        &mut self,
+        space: KeyspaceId,
+        range: &KeyRange<'_>,
+        after: Timestamp,
+        up_to: Timestamp,
+        max_rows: usize,
+        out: &mut RowBatch,
+    ) -> Result<ScanState> {
+        self.read_changes(space, range, (after, up_to), max_rows, out)
+    }
+
+    fn oldest_readable(&mut self, space: KeyspaceId) -> Result<Timestamp> {
+        self.oldest_time(space)
     }
 
     fn lock(

@@ -32,5 +32,5 @@ pub use rows::{RowBatch, RowRef};
 pub use rules::{HistoryRules, Keep};
 pub use store::{
     BeginOptions, Committed, Counter, LockIntent, Locked, ReadAt, SavepointId, ScanRequest,
-    ScanState, Store, Transaction, TxnId,
+    ScanState, Store, Transaction, TxnId, VersionScan,
 };

@@ -186,6 +186,25 @@ pub struct ScanRequest<'a> {
     pub max_rows: usize,
 }
 
+/// A scan over versions: see [`Transaction::scan_versions`].
+#[derive(Debug, Clone, Copy)]
+pub struct VersionScan<'a> {
+    /// The keys. To go on after a batch that ended with version *ts* of key *k*, begin at *k*
+    /// (included; in reverse, end there) and set `older_than` to *ts*.
+    pub range: KeyRange<'a>,
+    /// What was alive at this time or began later.
+    pub from: Timestamp,
+    /// What began at this time or earlier.
+    pub up_to: Timestamp,
+    /// Of the range's first key (in reverse: its last), which the range then includes, only versions
+    /// older than this.
+    pub older_than: Option<Timestamp>,
+    /// Descending keys. Versions within a key stay newest first.
+    pub reverse: bool,
+    /// The most versions to return.
+    pub max_rows: usize,
+}
+
 /// Whether a scan is finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScanState {
@@ -246,6 +265,46 @@ pub trait Transaction: Send {
         request: &ScanRequest<'_>,
         out: &mut RowBatch,
     ) -> Result<ScanState>;
+
+    /// Adds the next committed versions of a range to `out` (which is not cleared): for each key, newest
+    /// first, those that began in `from < ts <= up_to`, tombstones among them, then the one that was
+    /// alive at `from`, if there is one. So everything that lived at some time of `from..=up_to` is
+    /// there, and for each version but the newest also what ended it. Where the keyspace did not exist
+    /// at `from`, nothing was alive then; a keyspace that was dropped before `up_to` can still be
+    /// scanned. Like [`ReadAt::AsOf`], it shows no own writes, and no control hears of it. Cost: the
+    /// versions given, and one step for each key of the range that has any.
+    ///
+    /// # Errors
+    /// `from` is outside of the promise, `up_to` in the future; see [`crate::TxnError`].
+    fn scan_versions(
+        &mut self,
+        space: KeyspaceId,
+        request: &VersionScan<'_>,
+        out: &mut RowBatch,
+    ) -> Result<ScanState>;
+
+    /// Adds, for each of the next keys of a range for which a version began in `after < ts <= up_to`, the
+    /// newest of those, perhaps a tombstone, to `out` (which is not cleared). To go on after a batch, exclude
+    /// its last key. Otherwise as [`Transaction::scan_versions`]; where the keyspace did not exist at
+    /// `up_to`, there is nothing. Cost: what the engine takes to pass by the keys without such a version.
+    ///
+    /// # Errors
+    /// As [`Transaction::scan_versions`].
+    fn scan_changes(
+        &mut self,
+        space: KeyspaceId,
+        range: &KeyRange<'_>,
+        after: Timestamp,
+        up_to: Timestamp,
+        max_rows: usize,
+        out: &mut RowBatch,
+    ) -> Result<ScanState>;
+
+    /// The earliest `from` that [`Transaction::scan_versions`] takes in this statement.
+    ///
+    /// # Errors
+    /// See [`crate::TxnError`].
+    fn oldest_readable(&mut self, space: KeyspaceId) -> Result<Timestamp>;
 
     /// Claims a key; after it, nobody else changes the key until this transaction ends.
     ///

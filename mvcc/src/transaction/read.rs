@@ -170,7 +170,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     }
 
     /// What [`Self::view_at`] just provided.
-    fn held_view(&self, at: ReadAt) -> &View<E::Snapshot> {
+    pub(super) fn held_view(&self, at: ReadAt) -> &View<E::Snapshot> {
         let statement = self.view.as_ref();
         let is_other = match at {
             ReadAt::AsOf(_) => true,
@@ -181,7 +181,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         view.expect("provided before it is used")
     }
 
-    fn statement_view(&mut self) {
+    pub(super) fn statement_view(&mut self) {
         if self.view.is_some() {
             return;
         }
@@ -202,7 +202,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         }
     }
 
-    fn past_view(&mut self, ts: Timestamp) -> Result<()> {
+    pub(super) fn past_view(&mut self, ts: Timestamp) -> Result<()> {
         if self.other.as_ref().is_some_and(|view| view.ts == ts) {
             return Ok(());
         }
