@@ -20,6 +20,7 @@ mod constraint;
 mod copy;
 mod create;
 mod delete;
+mod diff;
 mod expr;
 mod from;
 mod function_scan;
@@ -48,6 +49,7 @@ mod utility;
 use std::collections::{BTreeMap, BTreeSet};
 
 use driftdb_query::{Catalog, ColId, CteId, Result, SqlError, Statement};
+use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, EvalContext, Value};
 
 pub use stored::{bind_check, bind_default};
@@ -114,6 +116,8 @@ pub(crate) struct Binder<'a> {
     content: Option<&'a Content>,
     /// The statement's text and where it begins.
     text: Option<(&'a str, u32)>,
+    /// When tables are read that name no time; `None`: now.
+    default_time: Option<Timestamp>,
     next_column: u32,
     next_cte: u32,
     scopes: Vec<Scope>,
@@ -141,6 +145,7 @@ impl<'a> Binder<'a> {
             params,
             content,
             text: None,
+            default_time: None,
             next_column: 0,
             next_cte: 0,
             scopes: Vec::new(),

@@ -9,6 +9,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::front::cursor::Cursor;
 use crate::front::dispatch::{Body, body};
+use crate::front::history::HistoryBody;
 use crate::front::limits::{depth, with_room};
 use crate::front::rewrite::Lifted;
 use crate::front::tokens::{Source, end, start, tokenize};
@@ -162,6 +163,7 @@ impl ParsedStatement {
             },
             Body::Transaction(_) => StatementKind::Transaction,
             Body::Copy(_) => StatementKind::Copy,
+            Body::History(HistoryBody::Diff { .. }) => StatementKind::Query,
             Body::Truncate(_) | Body::Drop { .. } | Body::History(_) => StatementKind::Definition,
             _ => StatementKind::Utility,
         }

@@ -31,7 +31,7 @@ pub use catalog::{
 };
 pub use error::{Result, SqlError};
 pub use expr::{BoolTest, ColId, Expr, Subplan, Subquery, SubqueryKind};
-pub use history::HistoryStatement;
+pub use history::{HistoryStatement, RestoredTable, TableAt};
 pub use logical::{
     AggregateCall, CteId, JoinKind, LockClause, LogicalPlan, OutputColumn, ScanColumn, SetFunction,
     SetOpKind, SortKey,

@@ -12,6 +12,7 @@
 
 mod catalog;
 mod ddl;
+mod diff;
 mod key;
 mod row;
 mod writer;
@@ -24,8 +25,9 @@ pub use catalog::{
 pub use ddl::{
     DdlContext, alter_table, create_index, create_table, drop_objects, set_row_count, truncate,
 };
+pub use diff::{Change, Mapping, TableDiff, check_comparable};
 pub use key::{
     ByteRange, ValueBound, index_entry, index_range, point_key, primary_range, row_id_key,
 };
 pub use row::{Cell, RowReader, encode_row};
-pub use writer::{Conflict, Inserted, RowState, TableWriter, fetch_row, row_detail};
+pub use writer::{Conflict, Inserted, RowState, TableWriter, fetch_row, row_detail, row_identity};

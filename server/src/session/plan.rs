@@ -6,7 +6,7 @@ use driftdb_concurrency::StatementKinds;
 use driftdb_env::sync::Mutex;
 use driftdb_executor::Direct;
 use driftdb_query::{
-    AccessPath, Catalog, CatalogAt, Field, IndexId, PhysicalPlan, PhysicalStatement, PlanContext,
+    AccessPath, Catalog, CatalogAt, Field, HistoryStatement, IndexId, PhysicalPlan, PhysicalStatement, PlanContext,
     Result, SqlError, Statement, Table,
 };
 use driftdb_sql::{BindContext, StatementKind, bind};
@@ -245,7 +245,9 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::AlterTable { .. }
         | PhysicalStatement::Truncate(_)
         | PhysicalStatement::Analyze(_)
-        | PhysicalStatement::History(_)
+        | PhysicalStatement::History(
+            HistoryStatement::CreateRestorePoint { .. } | HistoryStatement::DropRestorePoint { .. },
+        )
         | PhysicalStatement::Vacuum { analyze: true, .. } => true,
         PhysicalStatement::Explain { statement, analyze: true, .. } => changes_catalog(statement),
         PhysicalStatement::Explain { .. }
@@ -254,6 +256,7 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::Insert(_)
         | PhysicalStatement::Update(_)
         | PhysicalStatement::Delete(_)
+        | PhysicalStatement::History(_)
         | PhysicalStatement::Copy(..) => false,
     }
 }
@@ -291,6 +294,9 @@ pub(super) fn kinds(statement: &PhysicalStatement) -> StatementKinds {
         PhysicalStatement::Insert(_) | PhysicalStatement::Copy(_, None) => StatementKinds::INSERT,
         PhysicalStatement::Update(_) => StatementKinds::UPDATE,
         PhysicalStatement::Delete(_) => StatementKinds::DELETE,
+        PhysicalStatement::History(
+            HistoryStatement::Restore { .. } | HistoryStatement::Undo { .. },
+        ) => StatementKinds::RESTORE,
         PhysicalStatement::Explain { statement, analyze: true, .. } => kinds(statement),
         statement if changes_catalog(statement) => StatementKinds::DEFINITION,
         _ => StatementKinds::default(),

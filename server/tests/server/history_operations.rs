@@ -80,3 +80,61 @@ fn what_transactions_said_survives_a_restart() {
         assert_eq!(t.rows(said), expected, "{engine}");
     }
 }
+
+/// The number of the newest commit.
+fn newest(t: &Traveller) -> u64 {
+    let store = t.session.node().store();
+    store.sequence_at(store.newest()).unwrap()
+}
+
+#[test]
+fn one_transaction_is_undone() {
+    everywhere(|fixture| {
+        let mut t = Traveller::new(fixture);
+        t.run("CREATE TABLE u (id int PRIMARY KEY, v text UNIQUE); CREATE TABLE w (a int)");
+        t.run("INSERT INTO u VALUES (1, 'a'), (2, 'b'), (3, 'c'); INSERT INTO w VALUES (1)");
+        t.run(
+            "BEGIN; UPDATE u SET v = v || '!' WHERE id = 3; DELETE FROM u WHERE id < 3; \
+             INSERT INTO u VALUES (4, 'a'); DELETE FROM w; INSERT INTO w VALUES (2), (3); COMMIT",
+        );
+        let bad = newest(&t);
+        t.run("INSERT INTO u VALUES (5, 'e')");
+        // Nothing it changed was changed since.
+        let answers = t.session.query(&format!("UNDO TRANSACTION {bad}")).unwrap();
+        assert_eq!(answers[0].tag.unwrap().to_string(), "UNDO TRANSACTION 7");
+        assert_eq!(t.rows("SELECT * FROM u ORDER BY id"), ["1 a", "2 b", "3 c", "5 e"]);
+        assert_eq!(t.rows("SELECT id FROM u WHERE v = 'a'"), ["1"]);
+        assert_eq!(t.rows("SELECT * FROM w"), ["1"]);
+        // An undo is a transaction, and can be undone.
+        let undo = newest(&t);
+        t.run(&format!("UNDO TRANSACTION {undo}"));
+        assert_eq!(t.rows("SELECT * FROM u ORDER BY id"), ["3 c!", "4 a", "5 e"]);
+        t.run(&format!("UNDO TRANSACTION @SEQ:{undo}", undo = newest(&t)));
+        assert_eq!(t.rows("SELECT * FROM u ORDER BY id"), ["1 a", "2 b", "3 c", "5 e"]);
+
+        // A row that was changed since.
+        t.run("UPDATE u SET v = 'x' || id");
+        let bad = newest(&t);
+        t.run("UPDATE u SET v = 'mine' WHERE id = 2");
+        let error = t.session.query(&format!("UNDO TRANSACTION {bad}")).unwrap_err();
+        assert_eq!(error.state.code(), "40001");
+        assert_eq!(error.table.as_deref(), Some("u"));
+        assert_eq!(error.detail.as_deref(), Some("Key (id)=(2)."));
+        assert_eq!(t.rows("SELECT v FROM u WHERE id = 1"), ["x1"]);
+        t.run(&format!("UNDO TRANSACTION {bad} ON CONFLICT SKIP"));
+        assert_eq!(t.rows("SELECT * FROM u ORDER BY id"), ["1 a", "2 mine", "3 c", "5 e"]);
+
+        // Definitions are not undone; a table that is gone is a conflict.
+        t.run("ALTER TABLE u ADD COLUMN more int");
+        let definition = newest(&t);
+        assert_eq!(t.code(&format!("UNDO TRANSACTION {definition}")), "0A000");
+        t.run("INSERT INTO w VALUES (9)");
+        let into_w = newest(&t);
+        t.run("UPDATE u SET v = 'y' WHERE id = 5");
+        let into_u = newest(&t);
+        t.run("DROP TABLE w");
+        assert_eq!(t.code(&format!("UNDO TRANSACTION {into_w}")), "40001");
+        t.run(&format!("UNDO TRANSACTION {into_u}"));
+        assert_eq!(t.rows("SELECT v, more FROM u WHERE id = 5"), ["e NULL".replace("NULL", "")]);
+    });
+}

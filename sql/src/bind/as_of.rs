@@ -75,7 +75,7 @@ impl<'a> Binder<'a> {
         clause: Option<&TimeClause>,
     ) -> Result<(Arc<Table>, ReadAt)> {
         let time = match clause {
-            None => None,
+            None => self.default_time,
             Some(clause) => self.time(clause).map_err(|error| error.at(clause.position))?,
         };
         let at = time.map_or(CatalogAt::Statement, CatalogAt::AsOf);
@@ -116,6 +116,11 @@ impl<'a> Binder<'a> {
             }
             TimePoint::Expression(expr) => expr,
         };
+        self.time_of(expr)
+    }
+
+    /// As [`Self::point`], of an expression.
+    pub(crate) fn time_of(&mut self, expr: &ast::Expr) -> Result<Option<Timestamp>> {
         let bound = self.time_expression(expr)?;
         if self.params.is_none() && has_parameter(&bound) {
             return Ok(None);
@@ -161,7 +166,7 @@ impl<'a> Binder<'a> {
         self.coerce(bound, DataType::Timestamptz, -1, CastContext::Implicit).at_expr(expr)
     }
 
-    fn display_time(&self, time: Timestamp) -> String {
+    pub(crate) fn display_time(&self, time: Timestamp) -> String {
         let micros = i64::try_from(time.0 / 1000).unwrap_or(i64::MAX) - EPOCH_MICROS;
         let mut out = Vec::new();
         write_text(&Value::Timestamptz(micros), DataType::Timestamptz, self.eval, &mut out);

@@ -78,7 +78,7 @@ impl Binder<'_> {
     }
 
     /// A table's CHECKs over its row by position.
-    fn slot_checks(&mut self, table: &Table) -> Result<Vec<(String, Expr)>> {
+    pub(crate) fn slot_checks(&mut self, table: &Table) -> Result<Vec<(String, Expr)>> {
         let row = self.row_ids(table);
         let mut checks = self.checks(table, &row)?;
         for (_, condition) in &mut checks {

@@ -1,10 +1,12 @@
 //! Statements that operate on history, and the options of tables that speak of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use driftdb_concurrency::Keep;
 use driftdb_query::{
-    AlterAction, CatalogAt, DropObjects, HistoryStatement, Result, SqlError, Statement,
+    AlterAction, CatalogAt, DropObjects, HistoryStatement, RestoredTable, Result, SqlError,
+    Statement, Table,
 };
 use driftdb_storage::Timestamp;
 use driftdb_types::{CastContext, DataType, Interval, SqlState, Value, cast};
@@ -37,6 +39,13 @@ impl Binder<'_> {
                 let (name, if_exists) = (name.clone(), *if_exists);
                 Statement::History(HistoryStatement::DropRestorePoint { name, if_exists })
             }
+            HistoryBody::Diff { query, times: [from, to], key } => {
+                Statement::Query(self.query_diff(query, [from, to], key)?)
+            }
+            HistoryBody::Restore { tables, at } => self.restore(tables, at)?,
+            HistoryBody::Undo { sequence, skip_conflicts } => {
+                self.undo(*sequence, *skip_conflicts)?
+            }
             HistoryBody::SetOptions { table, if_exists, options, is_reset } => {
                 self.set_table_options(table, *if_exists, options, *is_reset)?
             }
@@ -47,6 +56,71 @@ impl Binder<'_> {
     fn known_point(&mut self, point: &TimePoint) -> Result<Timestamp> {
         let unknown = || SqlError::unsupported("a parameter as the time of this statement");
         self.point(point)?.ok_or_else(unknown)
+    }
+
+    fn restored(&mut self, table: Arc<Table>) -> Result<RestoredTable> {
+        let checks = self.slot_checks(&table)?;
+        Ok(RestoredTable { table, checks })
+    }
+
+    fn restore(&mut self, names: &[QualifiedName], at: &TimePoint) -> Result<Statement> {
+        let at = self.known_point(at)?;
+        let then = self.catalog.tables(CatalogAt::AsOf(at))?;
+        let is_database = names.is_empty();
+        let tables = if is_database {
+            self.catalog.tables(CatalogAt::Statement)?
+        } else {
+            self.tables(names)?
+        };
+        if is_database {
+            // A row that comes back must have a table to come back to.
+            let gone = then.iter().find(|table| !tables.iter().any(|now| now.id == table.id));
+            if let Some(gone) = gone {
+                let message = format!("table \"{}\" has been dropped since", gone.name);
+                return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, message)
+                    .with_hint("UNDROP it first."));
+            }
+        }
+        let mut restored: Vec<(RestoredTable, Arc<Table>)> = Vec::with_capacity(tables.len());
+        for table in tables {
+            let Some(was) = then.iter().find(|was| was.id == table.id) else {
+                let message = format!(
+                    "table \"{}\" did not exist as of {}",
+                    table.name,
+                    self.display_time(at)
+                );
+                return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, message)
+                    .with_hint("Drop it, or restore the other tables by name."));
+            };
+            if !restored.iter().any(|(other, _)| other.table.id == table.id) {
+                restored.push((self.restored(table)?, Arc::clone(was)));
+            }
+        }
+        let tables = restored;
+        Ok(Statement::History(HistoryStatement::Restore { tables, at, is_database }))
+    }
+
+    fn undo(&mut self, sequence: u64, skip_conflicts: bool) -> Result<Statement> {
+        let ts = self.catalog.time_of_sequence(sequence)?;
+        let after = self.catalog.tables(CatalogAt::AsOf(ts))?;
+        // One nanosecond earlier, the commit before is the newest.
+        let before = self.catalog.tables(CatalogAt::AsOf(Timestamp(ts.0.saturating_sub(1))))?;
+        if before != after {
+            let message = format!("transaction {sequence} changed definitions");
+            return Err(
+                SqlError::unsupported("UNDO of definitions").with_detail(format!("{message}."))
+            );
+        }
+        let mut tables = Vec::with_capacity(after.len());
+        for table in self.catalog.tables(CatalogAt::Statement)? {
+            let was = after.iter().find(|was| was.id == table.id).cloned();
+            tables.push((self.restored(table)?, was));
+        }
+        let gone =
+            after.into_iter().filter(|was| !tables.iter().any(|(now, _)| now.table.id == was.id));
+        let gone = gone.collect();
+        let undo = HistoryStatement::Undo { sequence, ts, tables, gone, skip_conflicts };
+        Ok(Statement::History(undo))
     }
 
     fn set_table_options(

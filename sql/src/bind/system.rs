@@ -30,7 +30,7 @@ impl Binder<'_> {
                 return Err(SqlError::unsupported(what).at(clause.position));
             }
             Some(clause) => self.time(clause).map_err(|error| error.at(clause.position))?,
-            None => None,
+            None => self.default_time.filter(|_| relation.has_history),
         };
         let mut columns = Vec::with_capacity(relation.columns.len());
         let mut named = Vec::with_capacity(relation.columns.len());

@@ -122,7 +122,7 @@ impl Binder<'_> {
         Ok(Statement::Execute { name: name.to_owned(), args })
     }
 
-    fn tables(&mut self, names: &[QualifiedName]) -> Result<Vec<Arc<Table>>> {
+    pub(crate) fn tables(&mut self, names: &[QualifiedName]) -> Result<Vec<Arc<Table>>> {
         names
             .iter()
             .map(|name| {

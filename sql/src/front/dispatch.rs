@@ -85,7 +85,7 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
         }
         return Err(cursor.error());
     };
-    if let Some(body) = history::parse(cursor)? {
+    if let Some(body) = history::parse(cursor, lifted)? {
         return Ok(body);
     }
     match word.as_str() {

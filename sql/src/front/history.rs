@@ -1,13 +1,15 @@
 //! Statements that operate on history.
 
-use driftdb_query::Result;
+use driftdb_query::{Result, SqlError};
+use driftdb_types::SqlState;
 use sqlparser::ast;
 use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use sqlparser::tokenizer::Token;
 
+use super::copy::bracketed_query;
 use super::cursor::{Cursor, QualifiedName};
 use super::dispatch::Body;
-use super::rewrite::{TimePoint, sequence_number};
+use super::rewrite::{Lifted, TimePoint, sequence_number};
 
 /// A statement as written.
 #[derive(Debug)]
@@ -20,6 +22,22 @@ pub(crate) enum HistoryBody {
     DropRestorePoint {
         name: String,
         if_exists: bool,
+    },
+    /// RESTORE TABLE; without tables: RESTORE DATABASE
+    Restore {
+        tables: Vec<QualifiedName>,
+        at: TimePoint,
+    },
+    /// UNDO TRANSACTION
+    Undo {
+        sequence: u64,
+        skip_conflicts: bool,
+    },
+    /// DIFF (query) BETWEEN … AND … [KEY (…)]
+    Diff {
+        query: Box<ast::Query>,
+        times: [TimePoint; 2],
+        key: Vec<(String, u32)>,
     },
     /// ALTER TABLE … SET (…) or, without values, RESET (…)
     SetOptions {
@@ -35,18 +53,31 @@ impl HistoryBody {
         match self {
             Self::CreateRestorePoint { .. } => "CREATE RESTORE POINT",
             Self::DropRestorePoint { .. } => "DROP RESTORE POINT",
+            Self::Restore { tables, .. } if tables.is_empty() => "RESTORE DATABASE",
+            Self::Restore { .. } => "RESTORE TABLE",
+            Self::Undo { .. } => "UNDO TRANSACTION",
+            // It reports its rows as a SELECT does.
+            Self::Diff { .. } => "SELECT",
             Self::SetOptions { .. } => "ALTER TABLE",
         }
     }
 }
 
 /// Parses the statement at the cursor, if it is one of these.
-pub(crate) fn parse(cursor: &mut Cursor<'_>) -> Result<Option<Body>> {
+pub(crate) fn parse(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Option<Body>> {
     let body = if cursor.accept(&["create", "restore", "point"]) {
         create_restore_point(cursor)?
     } else if cursor.accept(&["drop", "restore", "point"]) {
         let if_exists = cursor.accept(&["if", "exists"]);
         HistoryBody::DropRestorePoint { name: cursor.name()?, if_exists }
+    } else if cursor.accept(&["restore"]) {
+        restore(cursor)?
+    } else if cursor.accept(&["undo", "transaction"]) {
+        let sequence = number(cursor)?;
+        let skip_conflicts = cursor.accept(&["on", "conflict", "skip"]);
+        HistoryBody::Undo { sequence, skip_conflicts }
+    } else if cursor.accept(&["diff"]) {
+        diff(cursor, lifted)?
     } else if let Some(body) = set_options(cursor)? {
         body
     } else {
@@ -61,6 +92,62 @@ fn create_restore_point(cursor: &mut Cursor<'_>) -> Result<HistoryBody> {
     let at = if cursor.accept(&["as", "of"]) { Some(time_point(cursor)?) } else { None };
     let options = if cursor.accept(&["with"]) { options(cursor)? } else { Vec::new() };
     Ok(HistoryBody::CreateRestorePoint { name, at, options })
+}
+
+fn restore(cursor: &mut Cursor<'_>) -> Result<HistoryBody> {
+    let mut tables = Vec::new();
+    if !cursor.accept(&["database"]) {
+        cursor.expect(&["table"])?;
+        loop {
+            cursor.accept(&["only"]);
+            tables.push(cursor.qualified_name()?);
+            if !cursor.accept_token(&Token::Comma) {
+                break;
+            }
+        }
+    }
+    cursor.expect(&["as", "of"])?;
+    Ok(HistoryBody::Restore { tables, at: time_point(cursor)? })
+}
+
+/// A commit's number, with `@SEQ:` or without.
+fn number(cursor: &mut Cursor<'_>) -> Result<u64> {
+    if let Some(sequence) = sequence_number(cursor)? {
+        return Ok(sequence);
+    }
+    match cursor.peek().map(|token| &token.token) {
+        Some(Token::Number(digits, _)) => {
+            let number = digits.parse().map_err(|_| cursor.error())?;
+            cursor.at += 1;
+            Ok(number)
+        }
+        _ => Err(cursor.error()),
+    }
+}
+
+fn diff(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<HistoryBody> {
+    cursor.expect_token(&Token::LParen)?;
+    let statement = bracketed_query(cursor, lifted)?;
+    let ast::Statement::Query(query) = statement else {
+        return Err(SqlError::new(SqlState::SyntaxError, "DIFF compares what a query yields"));
+    };
+    cursor.expect(&["between"])?;
+    let from = time_point(cursor)?;
+    cursor.expect(&["and"])?;
+    let to = time_point(cursor)?;
+    let mut key = Vec::new();
+    if cursor.accept(&["key"]) {
+        cursor.expect_token(&Token::LParen)?;
+        loop {
+            let position = cursor.position();
+            key.push((cursor.name()?, position));
+            if !cursor.accept_token(&Token::Comma) {
+                break;
+            }
+        }
+        cursor.expect_token(&Token::RParen)?;
+    }
+    Ok(HistoryBody::Diff { query, times: [from, to], key })
 }
 
 /// ALTER TABLE … SET (…) and RESET (…); the cursor stays where it is before all other forms.

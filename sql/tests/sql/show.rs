@@ -120,6 +120,9 @@ pub(crate) fn plan(p: &LogicalPlan) -> String {
                 list(columns, |c| format!("#{} {}", c.id.0, table.columns[c.position].name));
             format!("{}{at}({key}{columns})", table.name)
         }
+        LogicalPlan::FunctionScan { function: SetFunction::TableDiff { .. }, columns, .. } => {
+            format!("table_diff({})", list(columns, |c| format!("#{}", c.id.0)))
+        }
         LogicalPlan::FunctionScan {
             function: SetFunction::System { relation, .. },
             columns,
