@@ -53,10 +53,12 @@ impl<'p> Point<'p> {
                 first.then_some(Self { filter: Some(predicate), ..point })
             }
             PhysicalPlan::Access(access) => match &access.path {
-                AccessPath::Point { key } => {
+                AccessPath::Point { key } if access.temporal.is_plain() => {
                     Some(Self { access, key, filter: None, project: None })
                 }
-                AccessPath::Table { .. } | AccessPath::Index { .. } => None,
+                AccessPath::Point { .. } | AccessPath::Table { .. } | AccessPath::Index { .. } => {
+                    None
+                }
             },
             _ => None,
         }

@@ -23,8 +23,10 @@ pub(crate) mod outer;
 pub(crate) mod project;
 pub(crate) mod set_op;
 pub(crate) mod sort;
+pub(crate) mod system;
 pub(crate) mod system_scan;
 pub(crate) mod values;
+pub(crate) mod versions;
 
 use driftdb_query::{PhysicalPlan, Result, SetFunction};
 
@@ -83,6 +85,11 @@ impl Builder {
         match plan {
             PhysicalPlan::Values { rows, types } => {
                 Box::new(values::Values::new(rows.clone(), types.clone()))
+            }
+            PhysicalPlan::Access(access) if versions::is_over_versions(access) => {
+                // The node's own meter: the last one, as it has no inputs.
+                let meter = self.meter.as_ref().and_then(|meters| meters.last()).cloned();
+                Box::new(versions::Versions::new(access.clone(), meter))
             }
             PhysicalPlan::Access(access) => Box::new(access::Access::new(access.clone())),
             PhysicalPlan::FunctionScan { function, args, types } => {

@@ -19,6 +19,7 @@ mod answer;
 mod copy;
 mod extended;
 mod message;
+mod past;
 mod plan;
 mod portal;
 mod prepared;
@@ -128,7 +129,9 @@ impl Session {
         let cancel = CancelToken::new();
         let registered = node.registry().register(&cancel);
         let mut settings = Settings::default();
-        for (name, value) in &options.settings {
+        // A time is read in the session's time zone, so that it comes last.
+        let is_past = |setting: &&(String, String)| setting.0.eq_ignore_ascii_case(past::AS_OF);
+        for (name, value) in options.settings.iter().filter(|setting| !is_past(setting)) {
             settings.set_at_startup(name, value)?;
         }
         let user: Arc<str> = Arc::from(options.user.as_str());
@@ -146,7 +149,8 @@ impl Session {
             ..EvalContext::default()
         };
         settings.apply(&mut eval);
-        Ok(Self {
+        eval.statement_ts = time::wall_micros(node.env());
+        let mut session = Self {
             node: Arc::clone(node),
             registered,
             cancel,
@@ -159,7 +163,12 @@ impl Session {
             seen: Vec::new(),
             copying: None,
             notices: Vec::new(),
-        })
+        };
+        if let Some((_, value)) = options.settings.iter().rfind(is_past) {
+            let value = session.past_setting(Some(value))?.unwrap_or_default();
+            session.settings.set_at_startup(past::AS_OF, &value)?;
+        }
+        Ok(session)
     }
 
     /// What a client needs to cancel this session's statement.

@@ -120,6 +120,8 @@ pub(crate) struct Binder<'a> {
     default_time: Option<Timestamp>,
     next_column: u32,
     next_cte: u32,
+    /// Scans with system columns so far.
+    next_scan: u32,
     scopes: Vec<Scope>,
     ctes: Vec<Cte>,
     depth: u32,
@@ -148,6 +150,7 @@ impl<'a> Binder<'a> {
             default_time: None,
             next_column: 0,
             next_cte: 0,
+            next_scan: 0,
             scopes: Vec::new(),
             ctes: Vec::new(),
             depth: 0,

@@ -177,6 +177,18 @@ pub trait Catalog {
         Ok(None)
     }
 
+    /// The table that last lost a name by being dropped, and its last moment.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn dropped_table(
+        &mut self,
+        _schema: Option<&str>,
+        _name: &str,
+    ) -> Result<Option<(Arc<Table>, Timestamp)>> {
+        Ok(None)
+    }
+
     /// Every table as of some time, in order of creation.
     ///
     /// # Errors

@@ -46,6 +46,15 @@ pub enum HistoryStatement {
         /// Whether these are all tables.
         is_database: bool,
     },
+    /// UNDROP TABLE
+    Undrop {
+        /// What it was.
+        was: Arc<Table>,
+        /// When.
+        at: Timestamp,
+        /// Its name from now on.
+        name: String,
+    },
     /// UNDO TRANSACTION
     Undo {
         /// The commit's sequence number.
@@ -76,6 +85,7 @@ impl HistoryStatement {
             Self::Restore { is_database: false, .. } => "RESTORE TABLE",
             Self::Restore { is_database: true, .. } => "RESTORE DATABASE",
             Self::Undo { .. } => "UNDO TRANSACTION",
+            Self::Undrop { .. } => "UNDROP TABLE",
             Self::DropRestorePoint { .. } => "DROP RESTORE POINT",
         }
     }

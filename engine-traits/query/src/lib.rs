@@ -24,6 +24,7 @@ mod physical;
 mod planner;
 mod statement;
 mod system;
+mod temporal;
 
 pub use catalog::{
     Catalog, CatalogAt, Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table,
@@ -45,7 +46,10 @@ pub use planner::{PlanContext, Planner};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,
-    Field, Insert, IsolationChoice, Parameter, Query, SetScope, Statement, TransactionModes,
-    TransactionStatement, Update,
+    Field, Insert, IsolationChoice, Parameter, PastTime, Query, SetScope, Statement,
+    TransactionModes, TransactionStatement, Update,
 };
 pub use system::{NoSystemRows, SYSTEM_SCHEMA, SystemRelation, SystemRows, SystemScan};
+pub use temporal::{
+    AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
+};

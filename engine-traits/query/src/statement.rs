@@ -318,6 +318,17 @@ pub struct TransactionModes {
     pub read_only: Option<bool>,
     /// DEFERRABLE or NOT DEFERRABLE.
     pub deferrable: Option<bool>,
+    /// AS OF: the past that it reads.
+    pub as_of: Option<PastTime>,
+}
+
+/// A time of the past, as a transaction or session names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PastTime {
+    /// A `timestamptz`.
+    Timestamptz(i64),
+    /// The commit with this number.
+    Sequence(u64),
 }
 
 /// Transaction control.

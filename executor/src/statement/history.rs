@@ -4,9 +4,10 @@ mod restore;
 mod undo;
 
 use driftdb_query::{HistoryStatement, Result, SqlError};
-use driftdb_tables::{RestorePoint, create_restore_point, drop_restore_point};
+use driftdb_tables::{RestorePoint, create_restore_point, drop_restore_point, undrop_table};
 use driftdb_types::SqlState;
 
+use super::ddl::context;
 use super::{CommandTag, Outcome};
 use crate::context::Run;
 
@@ -21,6 +22,10 @@ pub(crate) fn run(statement: &HistoryStatement, run: &mut Run<'_, '_>) -> Result
         }
         HistoryStatement::DropRestorePoint { name, if_exists } => {
             drop_point(name, *if_exists, run)?;
+            None
+        }
+        HistoryStatement::Undrop { was, at, name } => {
+            undrop_table(&mut context(run), was, *at, name)?;
             None
         }
         HistoryStatement::Restore { tables, at, .. } => Some(restore::run(tables, *at, run)?),

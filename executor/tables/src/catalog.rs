@@ -7,11 +7,15 @@
 //! the snapshot that asks.
 
 mod codec;
+mod dropped;
+mod history;
 mod reader;
 mod restore_points;
 mod retention;
 mod store;
 
+pub use dropped::dropped_table;
+pub use history::{Generation, generations, oldest_definitions, seen_from};
 pub use reader::CatalogReader;
 pub use restore_points::{
     RestorePoint, create_restore_point, drop_restore_point, restore_point, restore_points,

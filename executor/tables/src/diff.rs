@@ -6,7 +6,8 @@
 //! batch.
 //!
 //! Invariants
-//! * A change has two different sides, at least one of them a row.
+//! * A change has two different sides, at least one of them a row. Sides differ if they do under the
+//!   second side's definition: what was dropped with a column makes no difference.
 //! * Changes come in the order of their keys, each key once.
 
 use std::cmp::Ordering;
@@ -39,6 +40,8 @@ pub struct Change {
 pub struct TableDiff {
     before: Option<TableAt>,
     after: Option<TableAt>,
+    /// Where there are two sides: how rows of the first are compared with those of the second.
+    mapping: Option<Mapping>,
     how: How,
 }
 
@@ -54,7 +57,6 @@ enum How {
     Merge {
         before: Stream,
         after: Stream,
-        mapping: Option<Mapping>,
     },
     Done,
 }
@@ -92,12 +94,12 @@ impl TableDiff {
         let how = how.unwrap_or_else(|| How::Merge {
             before: Stream::new(before.as_ref()),
             after: Stream::new(after.as_ref()),
-            mapping: before.as_ref().zip(after.as_ref()).and_then(|(before, after)| {
-                (before.table.columns != after.table.columns)
-                    .then(|| Mapping::new(&before.table, &after.table))
-            }),
         });
-        Ok(Self { before, after, how })
+        let mapping = before
+            .as_ref()
+            .zip(after.as_ref())
+            .map(|(before, after)| Mapping::new(&before.table, &after.table));
+        Ok(Self { before, after, mapping, how })
     }
 
     /// The next differences, perhaps none; `None` at the end.
@@ -128,7 +130,7 @@ impl TableDiff {
         for changed in rows.rows() {
             let key = changed.key.to_vec();
             let (before, after) = (row(before, txn, &key)?, row(after, txn, &key)?);
-            if before != after {
+            if !is_same(self.mapping.as_ref(), before.as_deref(), after.as_deref())? {
                 changes.push(Change { key, before, after });
             }
         }
@@ -140,7 +142,7 @@ impl TableDiff {
     }
 
     fn next_merged(&mut self, txn: &mut dyn Transaction) -> Result<Vec<Change>> {
-        let How::Merge { before, after, mapping } = &mut self.how else { return Ok(Vec::new()) };
+        let How::Merge { before, after } = &mut self.how else { return Ok(Vec::new()) };
         let mut changes = Vec::new();
         for _ in 0..BATCH {
             before.fill(txn)?;
@@ -167,15 +169,21 @@ impl TableDiff {
                 take(after, 1);
             }
             let [before, after] = sides;
-            let is_same = match (&before, &after, &*mapping) {
-                (Some(before), Some(after), Some(mapping)) => mapping.alike(before, after)?,
-                (before, after, _) => before == after,
-            };
-            if !is_same {
+            if !is_same(self.mapping.as_ref(), before.as_deref(), after.as_deref())? {
                 changes.push(Change { key, before, after });
             }
         }
         Ok(changes)
+    }
+}
+
+/// Whether a row is the same on both sides. Stored bytes may differ all the same: they keep the cells of
+/// dropped columns.
+fn is_same(mapping: Option<&Mapping>, before: Option<&[u8]>, after: Option<&[u8]>) -> Result<bool> {
+    match (before, after, mapping) {
+        _ if before == after => Ok(true),
+        (Some(before), Some(after), Some(mapping)) => mapping.alike(before, after),
+        _ => Ok(false),
     }
 }
 

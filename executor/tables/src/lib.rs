@@ -18,12 +18,13 @@ mod row;
 mod writer;
 
 pub use catalog::{
-    CatalogReader, CatalogStore, DdlGuard, RestorePoint, create_restore_point, drop_restore_point,
-    history_rules, lock_table, restore_point, restore_points, table_by_id, table_retentions,
-    tables,
+    CatalogReader, CatalogStore, DdlGuard, Generation, RestorePoint, create_restore_point,
+    drop_restore_point, generations, history_rules, lock_table, oldest_definitions, restore_point,
+    restore_points, seen_from, table_by_id, table_retentions, tables,
 };
 pub use ddl::{
     DdlContext, alter_table, create_index, create_table, drop_objects, set_row_count, truncate,
+    undrop_table,
 };
 pub use diff::{Change, Mapping, TableDiff, check_comparable};
 pub use key::{

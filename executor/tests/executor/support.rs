@@ -8,8 +8,9 @@ use driftdb_executor::{CommandTag, DEFAULT_MEMORY_LIMIT_BYTES, ExecContext, star
 use driftdb_memory::MemoryEngine;
 use driftdb_mvcc::{MvccStore, SsiControl, StoreOptions};
 use driftdb_query::{
-    AccessPath, ColumnSpec, ConstraintSpec, CreateTable, Expr, Field, KeyBounds, NoSystemRows,
-    PhysicalPlan, PhysicalQuery, PhysicalStatement, Result, SqlError, Table, TableAccess,
+    AccessPath, AccessTemporal, ColumnSpec, ConstraintSpec, CreateTable, Expr, Field, KeyBounds,
+    NoSystemRows, PhysicalPlan, PhysicalQuery, PhysicalStatement, Result, SqlError, Table,
+    TableAccess,
 };
 use driftdb_sim_disk::{SimDisk, sim_env};
 use driftdb_tables::{CatalogStore, DdlContext, create_table};
@@ -197,6 +198,7 @@ pub(crate) fn access(table: &Arc<Table>, path: AccessPath) -> TableAccess {
         with_key: false,
         filter: None,
         reverse: false,
+        temporal: AccessTemporal::default(),
     }
 }
 

@@ -6,8 +6,8 @@ use driftdb_concurrency::StatementKinds;
 use driftdb_env::sync::Mutex;
 use driftdb_executor::Direct;
 use driftdb_query::{
-    AccessPath, Catalog, CatalogAt, Field, HistoryStatement, IndexId, PhysicalPlan, PhysicalStatement, PlanContext,
-    Result, SqlError, Statement, Table,
+    AccessPath, Catalog, CatalogAt, Field, HistoryStatement, IndexId, PhysicalPlan,
+    PhysicalStatement, PlanContext, Result, SqlError, Statement, Table,
 };
 use driftdb_sql::{BindContext, StatementKind, bind};
 use driftdb_storage::Timestamp;
@@ -246,7 +246,9 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::Truncate(_)
         | PhysicalStatement::Analyze(_)
         | PhysicalStatement::History(
-            HistoryStatement::CreateRestorePoint { .. } | HistoryStatement::DropRestorePoint { .. },
+            HistoryStatement::CreateRestorePoint { .. }
+            | HistoryStatement::DropRestorePoint { .. }
+            | HistoryStatement::Undrop { .. },
         )
         | PhysicalStatement::Vacuum { analyze: true, .. } => true,
         PhysicalStatement::Explain { statement, analyze: true, .. } => changes_catalog(statement),

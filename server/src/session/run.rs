@@ -158,7 +158,15 @@ impl Session {
             && let Some(command) = writing_command(physical)
         {
             let message = format!("cannot execute {command} in a read-only transaction");
-            return Err(SqlError::new(SqlState::ReadOnlySqlTransaction, message));
+            let error = SqlError::new(SqlState::ReadOnlySqlTransaction, message);
+            return Err(if self.is_in_past() {
+                error.with_hint(
+                    "The transaction reads the past. To write, end it, and RESET driftdb.as_of if \
+                     that is set.",
+                )
+            } else {
+                error
+            });
         }
         Ok(())
     }

@@ -204,6 +204,11 @@ impl Settings {
         self.get("default_transaction_read_only") == "on"
     }
 
+    /// `driftdb.as_of`, in its one form; empty: the present.
+    pub(crate) fn as_of(&self) -> &str {
+        if self.values.is_empty() { "" } else { self.get(super::past::AS_OF) }
+    }
+
     /// `statement_timeout`; `None`: no limit.
     pub(crate) fn statement_timeout(&self) -> Option<Duration> {
         if self.values.is_empty() {

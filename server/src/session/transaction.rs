@@ -7,7 +7,7 @@ use driftdb_concurrency::{
     BeginOptions, IsolationLevel, Provenance, SavepointId, StatementKinds, Transaction,
 };
 use driftdb_executor::CommandTag;
-use driftdb_query::{Result, SetScope, SqlError, TransactionModes, TransactionStatement};
+use driftdb_query::{PastTime, Result, SetScope, SqlError, TransactionModes, TransactionStatement};
 use driftdb_storage::Timestamp;
 use driftdb_tables::DdlGuard;
 use driftdb_types::SqlState;
@@ -68,6 +68,11 @@ impl Block {
 
     fn is_explicit(&self) -> bool {
         matches!(self.kind, Kind::Explicit | Kind::Failed)
+    }
+
+    /// The past that BEGIN or SET TRANSACTION named.
+    pub(super) fn past(&self) -> Option<PastTime> {
+        self.modes.as_of
     }
 
     /// Whether this transaction has changed the catalog.
@@ -145,7 +150,7 @@ impl Session {
             let options = BeginOptions {
                 isolation: modes.isolation.unwrap_or_else(|| self.settings.default_isolation()),
                 read_only: modes.read_only.unwrap_or_else(|| self.settings.default_read_only()),
-                as_of: None,
+                as_of: self.past()?,
                 cancel: self.cancel.clone(),
             };
             self.block.txn = Some(self.node.store().begin(options)?);
@@ -288,6 +293,9 @@ impl Session {
             TransactionStatement::RollbackTo(name) => self.rollback_to(name),
             TransactionStatement::SetTransaction(modes) => {
                 if self.block.is_explicit() {
+                    if let Some(time) = modes.as_of {
+                        self.check_past(time)?;
+                    }
                     self.set_modes(*modes)?;
                 } else {
                     let message = "SET TRANSACTION can only be used in transaction blocks";
@@ -318,6 +326,9 @@ impl Session {
         modes: TransactionModes,
         sink: &mut dyn ResponseSink,
     ) -> Result<CommandTag> {
+        if let Some(time) = modes.as_of {
+            self.check_past(time)?;
+        }
         if self.block.is_explicit() {
             let message = "there is already a transaction in progress";
             self.warn(&SqlError::new(SqlState::ActiveSqlTransaction, message), sink);
@@ -338,6 +349,9 @@ impl Session {
                 let message = "SET TRANSACTION ISOLATION LEVEL must be called before any query";
                 return refuse(message);
             }
+            if modes.as_of.is_some() {
+                return refuse("SET TRANSACTION AS OF must be called before any query");
+            }
             match modes.read_only {
                 Some(false) if txn.is_read_only() => {
                     return refuse("transaction read-write mode must be set before any query");
@@ -354,6 +368,7 @@ impl Session {
         own.isolation = modes.isolation.or(own.isolation);
         own.read_only = modes.read_only.or(own.read_only);
         own.deferrable = modes.deferrable.or(own.deferrable);
+        own.as_of = modes.as_of.or(own.as_of);
         Ok(())
     }
 
@@ -375,7 +390,7 @@ impl Session {
             Some(txn) => txn.is_read_only(),
             None => {
                 let own = self.block.modes.read_only;
-                own.unwrap_or_else(|| self.settings.default_read_only())
+                self.is_in_past() || own.unwrap_or_else(|| self.settings.default_read_only())
             }
         }
     }

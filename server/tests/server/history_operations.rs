@@ -4,7 +4,7 @@ use driftdb_env::Env;
 use driftdb_server::{Config, Node, Session, SessionOptions};
 
 use crate::harness::everywhere;
-use crate::time_travel::Traveller;
+use crate::traveller::Traveller;
 
 #[test]
 fn a_table_forgets_by_itself_and_a_pin_holds_it() {

@@ -107,6 +107,7 @@ impl Binder<'_> {
             at: driftdb_concurrency::ReadAt::Statement,
             columns: scanned,
             key: None,
+            temporal: driftdb_query::Temporal::default(),
         };
         Query { plan, fields }
     }

@@ -121,9 +121,10 @@ impl Binder<'_> {
             && let Some(name) = constant_text(name)
         {
             let position = object_name(&function.name)?.position;
-            return self.point(&TimePoint::RestorePoint(fold(&name, None), position));
+            let point = TimePoint::RestorePoint(fold(&name, None), position);
+            return self.point(&point, TABLE_DIFF);
         }
-        self.time_of(arg)
+        self.time_of(arg, TABLE_DIFF)
     }
 
     /// `DIFF (query) BETWEEN from AND to [KEY (columns)]`
@@ -160,7 +161,7 @@ impl Binder<'_> {
 
     /// Binds the query with every table as of a time, unless it names its own.
     fn snapshot(&mut self, query: &ast::Query, point: &TimePoint) -> Result<Snapshot> {
-        let time = self.point(point)?;
+        let time = self.point(point, "DIFF")?;
         let outside = std::mem::replace(&mut self.default_time, time);
         let rows = self.query(query).and_then(|mut rows| {
             self.decide_columns(&mut rows)?;

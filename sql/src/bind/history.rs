@@ -43,6 +43,9 @@ impl Binder<'_> {
                 Statement::Query(self.query_diff(query, [from, to], key)?)
             }
             HistoryBody::Restore { tables, at } => self.restore(tables, at)?,
+            HistoryBody::Undrop { table, at, name } => {
+                self.undrop(table, at.as_ref(), name.as_deref())?
+            }
             HistoryBody::Undo { sequence, skip_conflicts } => {
                 self.undo(*sequence, *skip_conflicts)?
             }
@@ -55,7 +58,7 @@ impl Binder<'_> {
     /// A time, whose parameters must be known.
     fn known_point(&mut self, point: &TimePoint) -> Result<Timestamp> {
         let unknown = || SqlError::unsupported("a parameter as the time of this statement");
-        self.point(point)?.ok_or_else(unknown)
+        self.point(point, "AS OF")?.ok_or_else(unknown)
     }
 
     fn restored(&mut self, table: Arc<Table>) -> Result<RestoredTable> {
@@ -98,6 +101,37 @@ impl Binder<'_> {
         }
         let tables = restored;
         Ok(Statement::History(HistoryStatement::Restore { tables, at, is_database }))
+    }
+
+    fn undrop(
+        &mut self,
+        table: &QualifiedName,
+        at: Option<&TimePoint>,
+        name: Option<&str>,
+    ) -> Result<Statement> {
+        let (schema, position) = (table.schema.as_deref(), table.position);
+        let (was, at) = match at {
+            Some(at) => {
+                let at = self.known_point(at)?;
+                let was = self.catalog.table(schema, &table.name, CatalogAt::AsOf(at))?;
+                let was = was.ok_or_else(|| {
+                    let message = format!(
+                        "relation \"{}\" did not exist as of {}",
+                        qualified(schema, &table.name),
+                        self.display_time(at)
+                    );
+                    SqlError::new(SqlState::UndefinedTable, message).at(position)
+                })?;
+                (was, at)
+            }
+            None => self.catalog.dropped_table(schema, &table.name)?.ok_or_else(|| {
+                let name = qualified(schema, &table.name);
+                let message = format!("no dropped table \"{name}\" is remembered");
+                SqlError::new(SqlState::UndefinedTable, message).at(position)
+            })?,
+        };
+        let name = name.unwrap_or(&was.name).to_owned();
+        Ok(Statement::History(HistoryStatement::Undrop { was, at, name }))
     }
 
     fn undo(&mut self, sequence: u64, skip_conflicts: bool) -> Result<Statement> {

@@ -1,7 +1,7 @@
 //! FOR UPDATE and its kin: which scans yield their keys to be locked.
 
 use driftdb_concurrency::{ReadAt, WaitPolicy};
-use driftdb_query::{ColId, LockClause, LogicalPlan, Result, SqlError};
+use driftdb_query::{ColId, LockClause, LogicalPlan, Result, Span, SqlError};
 use driftdb_types::SqlState;
 use sqlparser::ast;
 
@@ -84,8 +84,9 @@ impl Binder<'_> {
 /// Makes the scan with a certain first column yield its key; not one of the past.
 fn yield_key(plan: &mut LogicalPlan, first: ColId, wanted: ColId) -> bool {
     match plan {
-        LogicalPlan::Scan { columns, key, at, .. } => {
+        LogicalPlan::Scan { columns, key, at, temporal, .. } => {
             let found = columns.first().is_some_and(|column| column.id == first)
+                && temporal.span == Span::Once
                 && !matches!(at, ReadAt::AsOf(_));
             if found {
                 *key = Some(wanted);

@@ -20,7 +20,7 @@ impl Binder<'_> {
         Ok(match body {
             Body::Empty => Statement::Empty,
             Body::Tree(tree) => self.tree(tree)?,
-            Body::Transaction(statement) => Statement::Transaction(statement.clone()),
+            Body::Transaction(statement) => Statement::Transaction(self.transaction(statement)?),
             Body::Set { name, value, scope } => {
                 Statement::Set { name: name.clone(), value: value.clone(), scope: *scope }
             }

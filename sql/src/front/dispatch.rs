@@ -96,7 +96,7 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
             Ok(Body::Tree(Box::new(parse_statement(cursor, lifted)?)))
         }
         "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" => {
-            transaction::parse(cursor)
+            transaction::parse(cursor, lifted)
         }
         "create" | "alter" => definition(cursor, lifted),
         _ => {
@@ -108,7 +108,7 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
 
 fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
     match word {
-        "set" => utility::set(cursor),
+        "set" => utility::set(cursor, lifted),
         "reset" => utility::reset(cursor),
         "show" => utility::show(cursor),
         "prepare" => utility::prepare(cursor),

@@ -3,13 +3,12 @@
 use driftdb_query::{Result, SqlError};
 use driftdb_types::SqlState;
 use sqlparser::ast;
-use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use sqlparser::tokenizer::Token;
 
 use super::copy::bracketed_query;
 use super::cursor::{Cursor, QualifiedName};
 use super::dispatch::Body;
-use super::rewrite::{Lifted, TimePoint, sequence_number};
+use super::rewrite::{Lifted, Operand, TimePoint, point, sequence_number};
 
 /// A statement as written.
 #[derive(Debug)]
@@ -27,6 +26,12 @@ pub(crate) enum HistoryBody {
     Restore {
         tables: Vec<QualifiedName>,
         at: TimePoint,
+    },
+    /// UNDROP TABLE
+    Undrop {
+        table: QualifiedName,
+        at: Option<TimePoint>,
+        name: Option<String>,
     },
     /// UNDO TRANSACTION
     Undo {
@@ -55,6 +60,7 @@ impl HistoryBody {
             Self::DropRestorePoint { .. } => "DROP RESTORE POINT",
             Self::Restore { tables, .. } if tables.is_empty() => "RESTORE DATABASE",
             Self::Restore { .. } => "RESTORE TABLE",
+            Self::Undrop { .. } => "UNDROP TABLE",
             Self::Undo { .. } => "UNDO TRANSACTION",
             // It reports its rows as a SELECT does.
             Self::Diff { .. } => "SELECT",
@@ -72,6 +78,11 @@ pub(crate) fn parse(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Opti
         HistoryBody::DropRestorePoint { name: cursor.name()?, if_exists }
     } else if cursor.accept(&["restore"]) {
         restore(cursor)?
+    } else if cursor.accept(&["undrop", "table"]) {
+        let table = cursor.qualified_name()?;
+        let at = if cursor.accept(&["as", "of"]) { Some(time_point(cursor)?) } else { None };
+        let name = if cursor.accept(&["rename", "to"]) { Some(cursor.name()?) } else { None };
+        HistoryBody::Undrop { table, at, name }
     } else if cursor.accept(&["undo", "transaction"]) {
         let sequence = number(cursor)?;
         let skip_conflicts = cursor.accept(&["on", "conflict", "skip"]);
@@ -197,24 +208,7 @@ fn value(cursor: &mut Cursor<'_>) -> Result<String> {
     }
 }
 
-/// `@SEQ:N`, `RESTORE POINT name` or an expression; it ends before AND.
-pub(crate) fn time_point(cursor: &mut Cursor<'_>) -> Result<TimePoint> {
-    if let Some(point) = named_point(cursor)? {
-        return Ok(point);
-    }
-    let precedence = PostgreSqlDialect {}.prec_value(Precedence::Between);
-    let expr: ast::Expr = cursor.parse(|parser| parser.parse_subexpr(precedence))?;
-    Ok(TimePoint::Expression(expr))
-}
-
-/// A time that is no expression.
-pub(crate) fn named_point(cursor: &mut Cursor<'_>) -> Result<Option<TimePoint>> {
-    if let Some(sequence) = sequence_number(cursor)? {
-        return Ok(Some(TimePoint::Sequence(sequence)));
-    }
-    if cursor.accept(&["restore", "point"]) {
-        let position = cursor.position();
-        return Ok(Some(TimePoint::RestorePoint(cursor.name()?, position)));
-    }
-    Ok(None)
+/// A time; an expression ends before AND.
+fn time_point(cursor: &mut Cursor<'_>) -> Result<TimePoint> {
+    point(cursor, Operand::BeforeAnd)
 }

@@ -10,8 +10,8 @@ use super::dispatch::{Body, DropKind, body};
 use super::rewrite::Lifted;
 
 /// SET, after the word.
-pub(crate) fn set(cursor: &mut Cursor<'_>) -> Result<Body> {
-    if let Some(body) = super::transaction::set(cursor)? {
+pub(crate) fn set(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
+    if let Some(body) = super::transaction::set(cursor, lifted)? {
         return Ok(body);
     }
     if cursor.accept(&["session", "authorization"]) {

@@ -79,6 +79,9 @@ impl Explainer<'_> {
         // A projection or filter is shown as part of its input; the count after it is the one that
         // matters.
         if meter.is_some() {
+            if let Some(versions) = meter.as_ref().map(Meter::versions).filter(|count| *count > 0) {
+                node.property("Versions Read", versions.to_string());
+            }
             node.meter = meter;
         }
         (node, names)

@@ -6,7 +6,7 @@ use driftdb_concurrency::{ReadAt, Store, Transaction};
 use driftdb_query::{Catalog, CatalogAt, IndexId, Result, SystemRelation, Table};
 use driftdb_storage::Timestamp;
 
-use super::{CatalogStore, Named, lookup, restore_point, table_by_id, tables};
+use super::{CatalogStore, Named, dropped_table, lookup, restore_point, table_by_id, tables};
 
 /// The only schema until the SQL issue brings more.
 const DEFAULT_SCHEMA: &str = "public";
@@ -93,6 +93,14 @@ impl Catalog for CatalogReader<'_> {
 
     fn time_of_restore_point(&mut self, name: &str) -> Result<Option<Timestamp>> {
         Ok(restore_point(self.txn, name, ReadAt::Statement)?.map(|point| point.at))
+    }
+
+    fn dropped_table(
+        &mut self,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Result<Option<(Arc<Table>, Timestamp)>> {
+        dropped_table(self.txn, schema.unwrap_or(DEFAULT_SCHEMA), name)
     }
 
     fn tables(&mut self, at: CatalogAt) -> Result<Vec<Arc<Table>>> {

@@ -87,6 +87,8 @@ pub(super) fn parameters() -> &'static [Parameter] {
             "Sets the transaction isolation level of each new transaction."),
         parameter!(told "default_transaction_read_only", "off", Kind::Bool,
             "Sets the default read-only status of new transactions."),
+        parameter!("driftdb.as_of", "", Kind::Text,
+            "Sets the time that new transactions read at; empty for the present."),
         parameter!("driftdb.comment", "", Kind::Text,
             "Sets what the commits of this session are for; driftdb_transactions shows it."),
         parameter!("extra_float_digits", "1", Kind::Int { least: -15, most: 3 },

@@ -1,12 +1,11 @@
 //! `driftdb_restore_points`: named times.
 
 use driftdb_concurrency::Transaction;
-use driftdb_query::{Result, SystemRelation, SystemScan};
+use driftdb_query::{Result, SystemRelation, SystemScan, timestamptz_of};
 use driftdb_tables::restore_points;
 use driftdb_types::{DataType, Value};
 
 use super::{Relation, SystemView};
-use crate::session::time::micros_of;
 
 pub(super) struct RestorePoints;
 
@@ -36,7 +35,7 @@ impl Relation for RestorePoints {
             let sequence = view.node.store().sequence_at(point.at)?;
             out.push(vec![
                 Value::text(point.name),
-                Value::Timestamptz(micros_of(point.at)),
+                Value::Timestamptz(timestamptz_of(point.at)),
                 Value::Int8(sequence as i64),
                 Value::Bool(point.is_pinned),
             ]);

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use driftdb_concurrency::{Keep, Transaction};
-use driftdb_query::{Result, SystemRelation, SystemScan};
+use driftdb_query::{Result, SystemRelation, SystemScan, timestamptz_of};
 use driftdb_storage::Timestamp;
 use driftdb_tables::{table_retentions, tables};
 use driftdb_types::{DataType, Interval, Value};
 
 use super::{Relation, SystemView};
-use crate::session::time::micros_of;
 
 pub(super) struct Retention;
 
@@ -56,7 +55,7 @@ impl Relation for Retention {
                 if since == Timestamp::MIN {
                     Value::Null
                 } else {
-                    Value::Timestamptz(micros_of(since))
+                    Value::Timestamptz(timestamptz_of(since))
                 },
             ]);
         }

@@ -2,11 +2,10 @@
 //! with what kinds of statements, what for.
 
 use driftdb_concurrency::Transaction;
-use driftdb_query::{Result, SystemRelation, SystemScan};
+use driftdb_query::{Result, SystemRelation, SystemScan, timestamptz_of};
 use driftdb_types::{DataType, Value};
 
 use super::{Relation, SystemView};
-use crate::session::time::micros_of;
 
 pub(super) struct Transactions;
 
@@ -51,7 +50,7 @@ impl Relation for Transactions {
             let text = |text: String| if text.is_empty() { Value::Null } else { Value::text(text) };
             out.push(vec![
                 Value::Int8(note.sequence as i64),
-                Value::Timestamptz(micros_of(note.ts)),
+                Value::Timestamptz(timestamptz_of(note.ts)),
                 text(said.user),
                 text(said.application),
                 text(said.kinds.to_string()),
