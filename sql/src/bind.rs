@@ -21,6 +21,7 @@ mod copy;
 mod create;
 mod delete;
 mod expr;
+mod foreign;
 mod from;
 mod function_scan;
 mod insert;

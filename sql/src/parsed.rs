@@ -162,7 +162,7 @@ impl ParsedStatement {
             },
             Body::Transaction(_) => StatementKind::Transaction,
             Body::Copy(_) => StatementKind::Copy,
-            Body::Truncate(_) | Body::Drop { .. } => StatementKind::Definition,
+            Body::Truncate { .. } | Body::Drop { .. } => StatementKind::Definition,
             _ => StatementKind::Utility,
         }
     }

@@ -18,6 +18,7 @@ mod catalog;
 mod error;
 pub mod eval;
 mod expr;
+mod integrity;
 mod logical;
 mod physical;
 mod planner;
@@ -29,6 +30,7 @@ pub use catalog::{
 };
 pub use error::{Result, SqlError};
 pub use expr::{BoolTest, ColId, Expr, Subplan, Subquery, SubqueryKind};
+pub use integrity::{ConstraintId, Deferral, ForeignKey, ReferentialAction, Related, RelatedTable};
 pub use logical::{
     AggregateCall, CteId, JoinKind, LockClause, LogicalPlan, OutputColumn, ScanColumn, SetFunction,
     SetOpKind, SortKey,
@@ -42,6 +44,6 @@ pub use planner::{PlanContext, Planner};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,
-    Field, Insert, IsolationChoice, Parameter, Query, SetScope, Statement, TransactionModes,
-    TransactionStatement, Update,
+    Field, ForeignKeySpec, Insert, IsolationChoice, Parameter, Query, SetScope, Statement,
+    TransactionModes, TransactionStatement, Update,
 };

@@ -13,7 +13,9 @@
 mod catalog;
 mod ddl;
 mod key;
+mod reference;
 mod row;
+mod uniqueness;
 mod writer;
 
 pub use catalog::{CatalogReader, CatalogStore, DdlGuard, lock_table, table_by_id, tables};
@@ -23,5 +25,7 @@ pub use ddl::{
 pub use key::{
     ByteRange, ValueBound, index_entry, index_range, point_key, primary_range, row_id_key,
 };
+pub use reference::{ChildScan, Reference, Referral};
 pub use row::{Cell, RowReader, encode_row};
-pub use writer::{Conflict, Inserted, RowState, TableWriter, fetch_row, row_detail};
+pub use uniqueness::{bare_key, claim_key, find_repeated, repeated};
+pub use writer::{Conflict, Inserted, Recheck, RowState, TableWriter, fetch_row, row_detail};

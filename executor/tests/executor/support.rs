@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use driftdb_concurrency::{BeginOptions, CancelToken, ReadAt, Store, Transaction};
-use driftdb_executor::{CommandTag, DEFAULT_MEMORY_LIMIT_BYTES, ExecContext, start};
+use driftdb_executor::{CommandTag, DEFAULT_MEMORY_LIMIT_BYTES, ExecContext, PendingChecks, start};
 use driftdb_memory::MemoryEngine;
 use driftdb_mvcc::{MvccStore, SsiControl, StoreOptions};
 use driftdb_query::{
-    AccessPath, ColumnSpec, ConstraintSpec, CreateTable, Expr, Field, KeyBounds, PhysicalPlan,
-    PhysicalQuery, PhysicalStatement, Result, SqlError, Table, TableAccess,
+    AccessPath, ColumnSpec, ConstraintSpec, CreateTable, Deferral, Expr, Field, KeyBounds,
+    PhysicalPlan, PhysicalQuery, PhysicalStatement, Result, SqlError, Table, TableAccess,
 };
 use driftdb_sim_disk::{SimDisk, sim_env};
 use driftdb_tables::{CatalogStore, DdlContext, create_table};
@@ -64,6 +64,7 @@ impl Database {
             eval: &self.eval,
             params,
             cancel: &self.cancel,
+            pending: &mut PendingChecks::default(),
             notices,
             memory_limit_bytes: self.memory_limit_bytes,
         })
@@ -105,6 +106,7 @@ impl Database {
         let key = ConstraintSpec::PrimaryKey {
             name: format!("{name}_pkey"),
             columns: primary_key.iter().map(|&column| column.to_owned()).collect(),
+            deferral: Deferral::Never,
         };
         let spec = CreateTable {
             schema: "public".into(),

@@ -4,7 +4,7 @@
 //! is an *implicit* block: one transaction that commits at its end. BEGIN makes it explicit.
 
 use driftdb_concurrency::{BeginOptions, IsolationLevel, SavepointId, Transaction};
-use driftdb_executor::CommandTag;
+use driftdb_executor::{CommandTag, PendingChecks, PendingMark};
 use driftdb_query::{Result, SetScope, SqlError, TransactionModes, TransactionStatement};
 use driftdb_tables::DdlGuard;
 use driftdb_types::SqlState;
@@ -21,6 +21,8 @@ pub(super) struct Block {
     is_fresh: bool,
     modes: TransactionModes,
     ddl: Option<DdlGuard>,
+    /// Deferred checks of constraints.
+    pub(super) pending: PendingChecks,
     savepoints: Vec<Savepoint>,
     /// Statements run in it so far.
     statement_count: u64,
@@ -40,6 +42,7 @@ struct Savepoint {
     name: String,
     id: SavepointId,
     settings_mark: usize,
+    pending_mark: PendingMark,
 }
 
 impl Block {
@@ -153,6 +156,10 @@ impl Session {
 
     /// Commits the block, whichever it is.
     pub(super) fn commit_block(&mut self) -> Result<()> {
+        if let Err(error) = self.check_pending() {
+            self.rollback_block();
+            return Err(error);
+        }
         let block = self.end_block();
         let committed = match block.txn {
             Some(txn) => txn.commit().map(|committed| committed.commit.map(|commit| commit.ts)),
@@ -390,7 +397,9 @@ impl Session {
         if let Some(txn) = &mut self.block.txn {
             let id = txn.savepoint();
             let settings_mark = self.settings.mark();
-            self.block.savepoints.push(Savepoint { name: name.to_owned(), id, settings_mark });
+            let pending_mark = self.block.pending.mark();
+            let name = name.to_owned();
+            self.block.savepoints.push(Savepoint { name, id, settings_mark, pending_mark });
         }
         Ok(tag("SAVEPOINT"))
     }
@@ -423,6 +432,7 @@ impl Session {
         let position = self.find_savepoint(name)?;
         self.portals.clear();
         let Savepoint { id, settings_mark, .. } = self.block.savepoints[position];
+        self.block.pending.rollback_to(&self.block.savepoints[position].pending_mark);
         self.block.savepoints.truncate(position + 1);
         if let Some(txn) = &mut self.block.txn {
             txn.rollback_to(id);

@@ -6,6 +6,8 @@ mod bad_input;
 mod copy;
 mod full_disk;
 mod harness;
+mod integrity;
+mod integrity_model;
 mod lifecycle;
 mod offline;
 mod pipeline;
