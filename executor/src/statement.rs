@@ -18,6 +18,7 @@ use driftdb_types::DataType;
 
 use crate::batch::Batch;
 use crate::context::{ExecContext, Run, State};
+use crate::integrity::set_constraints;
 use crate::operator::{BoxOperator, build, pull};
 
 /// What a finished statement reports: `SELECT 5`, `INSERT 0 3`, `CREATE TABLE`.
@@ -133,7 +134,11 @@ fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -> Result<Ou
         PhysicalStatement::CreateIndex(spec) => ddl::create_index(spec, run),
         PhysicalStatement::Drop(objects) => ddl::drop_objects(objects, run),
         PhysicalStatement::AlterTable { table, actions } => ddl::alter_table(table, actions, run),
-        PhysicalStatement::Truncate(tables) => ddl::truncate(tables, run),
+        PhysicalStatement::Truncate { tables, cascade } => ddl::truncate(tables, *cascade, run),
+        PhysicalStatement::SetConstraints { names, deferred } => {
+            set_constraints(names.as_deref(), *deferred, run)?;
+            Ok(Outcome::tag(CommandTag::plain("SET CONSTRAINTS")))
+        }
         PhysicalStatement::Explain { statement, analyze, format } => {
             explain::run(statement, *analyze, *format, run)
         }

@@ -22,6 +22,7 @@ mod create;
 mod delete;
 mod diff;
 mod expr;
+mod foreign;
 mod from;
 mod function_scan;
 mod history;

@@ -164,7 +164,9 @@ impl ParsedStatement {
             Body::Transaction(_) => StatementKind::Transaction,
             Body::Copy(_) => StatementKind::Copy,
             Body::History(HistoryBody::Diff { .. }) => StatementKind::Query,
-            Body::Truncate(_) | Body::Drop { .. } | Body::History(_) => StatementKind::Definition,
+            Body::Truncate { .. } | Body::Drop { .. } | Body::History(_) => {
+                StatementKind::Definition
+            }
             _ => StatementKind::Utility,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_concurrency::ReadAt;
 use driftdb_storage::Timestamp;
 
-use crate::{Expr, Table};
+use crate::{Expr, Related, Table};
 
 /// A table at a moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub struct RestoredTable {
     pub table: Arc<Table>,
     /// Each CHECK's name and condition, over the whole row (`Expr::Slot`).
     pub checks: Vec<(String, Expr)>,
+    /// The tables that it refers to, and those that refer to it.
+    pub related: Arc<Related>,
 }
 
 /// A statement that operates on history. It needs no plan.

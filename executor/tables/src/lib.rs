@@ -14,7 +14,9 @@ mod catalog;
 mod ddl;
 mod diff;
 mod key;
+mod reference;
 mod row;
+mod uniqueness;
 mod writer;
 
 pub use catalog::{
@@ -30,5 +32,9 @@ pub use diff::{Change, Mapping, TableDiff, check_comparable};
 pub use key::{
     ByteRange, ValueBound, index_entry, index_range, point_key, primary_range, row_id_key,
 };
+pub use reference::{ChildScan, Reference, Referral};
 pub use row::{Cell, RowReader, encode_row};
-pub use writer::{Conflict, Inserted, RowState, TableWriter, fetch_row, row_detail, row_identity};
+pub use uniqueness::{bare_key, claim_key, find_repeated, repeated};
+pub use writer::{
+    Conflict, Inserted, Recheck, RowState, TableWriter, fetch_row, row_detail, row_identity,
+};

@@ -7,7 +7,7 @@ use driftdb_env::sync::Mutex;
 use driftdb_executor::Direct;
 use driftdb_query::{
     AccessPath, Catalog, CatalogAt, Field, HistoryStatement, IndexId, PhysicalPlan,
-    PhysicalStatement, PlanContext, Result, SqlError, Statement, Table,
+    PhysicalStatement, PlanContext, Result, SqlError, Statement, Table, TableId,
 };
 use driftdb_sql::{BindContext, StatementKind, bind};
 use driftdb_storage::Timestamp;
@@ -63,6 +63,10 @@ impl Catalog for NoCatalog {
         Err(SqlError::internal(format!("\"{name}\" was looked up without a transaction")))
     }
 
+    fn table_by_id(&mut self, id: TableId) -> Result<Option<Arc<Table>>> {
+        Err(SqlError::internal(format!("table {} was looked up without a transaction", id.0)))
+    }
+
     fn index(
         &mut self,
         _schema: Option<&str>,
@@ -85,7 +89,8 @@ pub(super) fn is_session_statement(prepared: &Prepared) -> bool {
     match prepared.kind() {
         StatementKind::Empty | StatementKind::Transaction => true,
         StatementKind::Utility => {
-            !["EXPLAIN", "VACUUM", "ANALYZE", "EXECUTE"].contains(&prepared.tag())
+            let planned = ["EXPLAIN", "VACUUM", "ANALYZE", "EXECUTE", "SET CONSTRAINTS"];
+            !planned.contains(&prepared.tag())
         }
         StatementKind::Query
         | StatementKind::Change
@@ -243,7 +248,7 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::CreateIndex(_)
         | PhysicalStatement::Drop(_)
         | PhysicalStatement::AlterTable { .. }
-        | PhysicalStatement::Truncate(_)
+        | PhysicalStatement::Truncate { .. }
         | PhysicalStatement::Analyze(_)
         | PhysicalStatement::History(
             HistoryStatement::CreateRestorePoint { .. }
@@ -259,6 +264,7 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::Update(_)
         | PhysicalStatement::Delete(_)
         | PhysicalStatement::History(_)
+        | PhysicalStatement::SetConstraints { .. }
         | PhysicalStatement::Copy(..) => false,
     }
 }
@@ -275,7 +281,7 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         PhysicalStatement::Drop(objects) if objects.tables.is_empty() => "DROP INDEX",
         PhysicalStatement::Drop(_) => "DROP TABLE",
         PhysicalStatement::AlterTable { .. } => "ALTER TABLE",
-        PhysicalStatement::Truncate(_) => "TRUNCATE TABLE",
+        PhysicalStatement::Truncate { .. } => "TRUNCATE TABLE",
         PhysicalStatement::Copy(_, None) => "COPY FROM",
         PhysicalStatement::Explain { statement, analyze: true, .. } => {
             return writing_command(statement);
@@ -286,6 +292,7 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         PhysicalStatement::Explain { .. }
         | PhysicalStatement::Vacuum { .. }
         | PhysicalStatement::Query(_)
+        | PhysicalStatement::SetConstraints { .. }
         | PhysicalStatement::Copy(_, Some(_)) => return None,
     })
 }

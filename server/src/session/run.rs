@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driftdb_env::blocking::blocking;
-use driftdb_executor::{Batch, CommandTag, Execution, is_stale, start};
+use driftdb_executor::{Batch, CommandTag, Execution, check_pending, is_stale, start};
 use driftdb_query::{Field, HistoryStatement, PhysicalStatement, Result, SqlError};
 use driftdb_types::{SqlState, Value};
 
@@ -25,6 +25,7 @@ macro_rules! exec_context {
             eval: &$session.eval,
             params: $params,
             cancel: &$session.cancel,
+            pending: &mut $session.block.pending,
             notices: &mut $session.notices,
             memory_limit_bytes: $session.node.config().statement_memory_bytes,
         }
@@ -141,6 +142,12 @@ impl Session {
         {
             self.hold_moment(*at)?;
         }
+        if matches!(**physical, PhysicalStatement::SetConstraints { .. })
+            && !self.is_in_explicit_block()
+        {
+            let message = "SET CONSTRAINTS can only be used in transaction blocks";
+            self.warn(&SqlError::new(SqlState::NoActiveSqlTransaction, message), sink);
+        }
         if wanted.limit.is_none() && planned.direct.lock().is_some() {
             return self.run_direct(planned, params, wanted, sink);
         }
@@ -148,6 +155,14 @@ impl Session {
             return blocking(|| self.run_operators(physical, params, wanted, sink));
         }
         self.run_operators(physical, params, wanted, sink)
+    }
+
+    /// Makes the deferred checks of a block that is about to be committed.
+    pub(super) fn check_pending(&mut self) -> Result<()> {
+        if self.block.txn.is_none() || self.block.pending.is_empty() {
+            return Ok(());
+        }
+        check_pending(&mut exec_context!(self, &[]))
     }
 
     fn check_may_run(&self, physical: &PhysicalStatement) -> Result<()> {

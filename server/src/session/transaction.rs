@@ -6,7 +6,7 @@
 use driftdb_concurrency::{
     BeginOptions, IsolationLevel, Provenance, SavepointId, StatementKinds, Transaction,
 };
-use driftdb_executor::CommandTag;
+use driftdb_executor::{CommandTag, PendingChecks, PendingMark};
 use driftdb_query::{PastTime, Result, SetScope, SqlError, TransactionModes, TransactionStatement};
 use driftdb_storage::Timestamp;
 use driftdb_tables::DdlGuard;
@@ -24,6 +24,8 @@ pub(super) struct Block {
     is_fresh: bool,
     modes: TransactionModes,
     ddl: Option<DdlGuard>,
+    /// Deferred checks of constraints.
+    pub(super) pending: PendingChecks,
     savepoints: Vec<Savepoint>,
     /// Keep the history that its restore points are to pin until they do.
     holds: Vec<Box<dyn Transaction>>,
@@ -47,6 +49,7 @@ struct Savepoint {
     name: String,
     id: SavepointId,
     settings_mark: usize,
+    pending_mark: PendingMark,
 }
 
 impl Block {
@@ -192,6 +195,10 @@ impl Session {
 
     /// Commits the block, whichever it is.
     pub(super) fn commit_block(&mut self) -> Result<()> {
+        if let Err(error) = self.check_pending() {
+            self.rollback_block();
+            return Err(error);
+        }
         let block = self.end_block();
         let committed = match block.txn {
             Some(mut txn) => {
@@ -448,7 +455,9 @@ impl Session {
         if let Some(txn) = &mut self.block.txn {
             let id = txn.savepoint();
             let settings_mark = self.settings.mark();
-            self.block.savepoints.push(Savepoint { name: name.to_owned(), id, settings_mark });
+            let pending_mark = self.block.pending.mark();
+            let name = name.to_owned();
+            self.block.savepoints.push(Savepoint { name, id, settings_mark, pending_mark });
         }
         Ok(tag("SAVEPOINT"))
     }
@@ -481,6 +490,7 @@ impl Session {
         let position = self.find_savepoint(name)?;
         self.portals.clear();
         let Savepoint { id, settings_mark, .. } = self.block.savepoints[position];
+        self.block.pending.rollback_to(&self.block.savepoints[position].pending_mark);
         self.block.savepoints.truncate(position + 1);
         if let Some(txn) = &mut self.block.txn {
             txn.rollback_to(id);

@@ -7,6 +7,8 @@ mod copy;
 mod full_disk;
 mod harness;
 mod history_operations;
+mod integrity;
+mod integrity_model;
 mod lifecycle;
 mod offline;
 mod periods;

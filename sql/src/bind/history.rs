@@ -1,12 +1,13 @@
 //! Statements that operate on history, and the options of tables that speak of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use driftdb_concurrency::Keep;
 use driftdb_query::{
-    AlterAction, CatalogAt, DropObjects, HistoryStatement, RestoredTable, Result, SqlError,
-    Statement, Table,
+    AlterAction, CatalogAt, DropObjects, HistoryStatement, Related, RelatedTable, RestoredTable,
+    Result, SqlError, Statement, Table,
 };
 use driftdb_storage::Timestamp;
 use driftdb_types::{CastContext, DataType, Interval, SqlState, Value, cast};
@@ -61,9 +62,25 @@ impl Binder<'_> {
         self.point(point, "AS OF")?.ok_or_else(unknown)
     }
 
+    /// The tables that a table refers to, and those that refer to it.
+    fn neighbours(&mut self, table: &Arc<Table>) -> Result<Arc<Related>> {
+        let mut found = BTreeMap::new();
+        let referenced = table.foreign_keys.iter().map(|key| key.referenced);
+        for id in referenced.chain(table.referenced_by.iter().copied()) {
+            let other =
+                if id == table.id { Some(Arc::clone(table)) } else { self.catalog.table_by_id(id)? };
+            let gone = || SqlError::internal(format!("table {} of a foreign key is gone", id.0));
+            let (checks, defaults) = (Vec::new(), Vec::new());
+            let related = RelatedTable { table: other.ok_or_else(gone)?, checks, defaults };
+            found.insert(id, related);
+        }
+        Ok(Arc::new(Related { tables: found.into_values().collect() }))
+    }
+
     fn restored(&mut self, table: Arc<Table>) -> Result<RestoredTable> {
         let checks = self.slot_checks(&table)?;
-        Ok(RestoredTable { table, checks })
+        let related = self.neighbours(&table)?;
+        Ok(RestoredTable { table, checks, related })
     }
 
     fn restore(&mut self, names: &[QualifiedName], at: &TimePoint) -> Result<Statement> {

@@ -43,9 +43,17 @@ impl Binder<'_> {
                 Statement::Vacuum { tables: self.tables(tables)?, analyze: *analyze }
             }
             Body::Analyze(tables) => Statement::Analyze(self.tables(tables)?),
-            Body::Truncate(tables) => Statement::Truncate(self.tables(tables)?),
-            Body::Drop { kind, if_exists, names } => {
-                Statement::Drop(self.drop(*kind, *if_exists, names)?)
+            Body::Truncate { tables, cascade } => {
+                Statement::Truncate { tables: self.tables(tables)?, cascade: *cascade }
+            }
+            Body::SetConstraints { names, deferred } => {
+                let named = |name: &QualifiedName| (name.schema.clone(), name.name.clone());
+                let names = names.as_ref().map(|names| names.iter().map(named).collect());
+                Statement::SetConstraints { names, deferred: *deferred }
+            }
+            Body::Drop { kind, if_exists, names, cascade } => {
+                let objects = self.drop(*kind, *if_exists, names)?;
+                Statement::Drop(DropObjects { cascade: *cascade, ..objects })
             }
             Body::Explain { statement, .. } if matches!(**statement, Body::Execute { .. }) => {
                 return Err(unsupported("EXPLAIN EXECUTE"));
@@ -143,7 +151,7 @@ impl Binder<'_> {
         names: &[QualifiedName],
     ) -> Result<DropObjects> {
         let mut objects =
-            DropObjects { tables: Vec::new(), indexes: Vec::new(), notices: Vec::new() };
+            DropObjects { tables: vec![], indexes: vec![], notices: vec![], cascade: false };
         for name in names {
             let schema = name.schema.as_deref();
             let table = self.catalog.table(schema, &name.name, CatalogAt::Statement)?;

@@ -50,11 +50,20 @@ pub(crate) enum Body {
         analyze: bool,
     },
     Analyze(Vec<QualifiedName>),
-    Truncate(Vec<QualifiedName>),
+    Truncate {
+        tables: Vec<QualifiedName>,
+        cascade: bool,
+    },
+    SetConstraints {
+        /// `None`: ALL.
+        names: Option<Vec<QualifiedName>>,
+        deferred: bool,
+    },
     Drop {
         kind: DropKind,
         if_exists: bool,
         names: Vec<QualifiedName>,
+        cascade: bool,
     },
     Explain {
         statement: Box<Self>,
@@ -234,7 +243,8 @@ impl Body {
             Self::Checkpoint => "CHECKPOINT",
             Self::Vacuum { .. } => "VACUUM",
             Self::Analyze(_) => "ANALYZE",
-            Self::Truncate(_) => "TRUNCATE TABLE",
+            Self::Truncate { .. } => "TRUNCATE TABLE",
+            Self::SetConstraints { .. } => "SET CONSTRAINTS",
             Self::Drop { kind: DropKind::Table, .. } => "DROP TABLE",
             Self::Drop { kind: DropKind::Index, .. } => "DROP INDEX",
             Self::Explain { .. } => "EXPLAIN",

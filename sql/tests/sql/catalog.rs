@@ -40,6 +40,7 @@ fn table(id: u32, name: &str, columns: &[(&str, DataType, i32)], key: &[u16]) ->
         unique: true,
         primary: true,
         constraint: true,
+        deferral: driftdb_query::Deferral::Never,
     };
     Table {
         id: TableId(id),
@@ -50,6 +51,8 @@ fn table(id: u32, name: &str, columns: &[(&str, DataType, i32)], key: &[u16]) ->
         columns: columns.collect(),
         indexes: if key.is_empty() { Vec::new() } else { vec![index] },
         checks: Vec::new(),
+        foreign_keys: Vec::new(),
+        referenced_by: Vec::new(),
         row_count: None,
         dropped_columns: 0,
     }
@@ -98,6 +101,10 @@ impl Catalog for Fixture {
         };
         let found = tables.iter().find(|table| table.name == name);
         Ok(found.filter(|_| schema.is_none_or(|schema| schema == "public")).cloned())
+    }
+
+    fn table_by_id(&mut self, id: TableId) -> Result<Option<Arc<Table>>> {
+        Ok(self.tables.iter().find(|table| table.id == id).cloned())
     }
 
     fn index(&mut self, _: Option<&str>, name: &str) -> Result<Option<(Arc<Table>, IndexId)>> {

@@ -302,7 +302,9 @@ pub(crate) fn statement(s: &Statement) -> String {
             });
             format!("alter {}: {actions}", table.name)
         }
-        Statement::Truncate(tables) => format!("truncate {}", list(tables, |t| t.name.clone())),
+        Statement::Truncate { tables, cascade } => {
+            format!("truncate {} cascade={cascade}", list(tables, |t| t.name.clone()))
+        }
         Statement::Analyze(tables) => format!("analyze [{}]", list(tables, |t| t.name.clone())),
         Statement::Vacuum { tables, analyze } => {
             format!("vacuum [{}] analyze={analyze}", list(tables, |t| t.name.clone()))
@@ -313,7 +315,7 @@ pub(crate) fn statement(s: &Statement) -> String {
         Statement::Copy(c) => {
             let source = match &c.source {
                 driftdb_query::CopySource::To(q) => format!("to {}", query(q)),
-                driftdb_query::CopySource::From { table, columns, row, checks: c } => {
+                driftdb_query::CopySource::From { table, columns, row, checks: c, .. } => {
                     format!("into {} {columns:?} ({}){}", table.name, list(row, expr), checks(c))
                 }
             };

@@ -6,7 +6,8 @@
 //!
 //! The table is held alone, so that between the look at it and the commit nobody changes what was looked
 //! at. All rows that differ are removed before any is put back: a value that moved from one row to another
-//! must not meet itself in a unique index. The difference is walked once for each, and not kept.
+//! must not meet itself in a unique index. Foreign keys are checked when all is back, also those between
+//! tables that are restored together; no referential action follows. The difference is walked once for each, and not kept.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use driftdb_storage::{KeyRange, Timestamp};
 use driftdb_tables::{Change, Mapping, RowReader, RowState, TableDiff, TableWriter, lock_table};
 
 use crate::context::Run;
+use crate::integrity::Integrity;
 use crate::statement::row::check_row;
 use crate::statement::stale;
 
@@ -30,6 +32,9 @@ pub(super) fn run(
     for (restored, _) in tables {
         hold_alone(&restored.table, run)?;
     }
+    for (restored, _) in tables {
+        Integrity::new(&restored.table, &restored.related).hold_definitions(run)?;
+    }
     let has_own_writes = run.cx.txn.has_writes();
     let mut restores: Vec<Restore<'_>> = Vec::with_capacity(tables.len());
     for (restored, was) in tables {
@@ -41,6 +46,9 @@ pub(super) fn run(
     }
     for restore in &mut restores {
         restore.put_back(run)?;
+    }
+    for restore in &mut restores {
+        restore.integrity.finish(run)?;
     }
     Ok(rows)
 }
@@ -68,6 +76,7 @@ struct Restore<'a> {
     whole: RowReader,
     mapping: Mapping,
     writer: TableWriter,
+    integrity: Integrity,
 }
 
 impl<'a> Restore<'a> {
@@ -85,6 +94,7 @@ impl<'a> Restore<'a> {
             whole: RowReader::whole(table),
             mapping: Mapping::new(was, table),
             writer: TableWriter::new(Arc::clone(table)),
+            integrity: Integrity::new(table, &restored.related),
         }
     }
 
@@ -121,7 +131,7 @@ impl<'a> Restore<'a> {
             }
             let mut row = Vec::with_capacity(restore.whole.len());
             restore.whole.read(now, &mut row)?;
-            restore.writer.delete(run.cx.txn, &change.key, &row)
+            restore.integrity.take_away(&mut restore.writer, &change.key, &row, run)
         })?;
         Ok(rows)
     }
@@ -132,8 +142,7 @@ impl<'a> Restore<'a> {
             let Some(then) = &change.before else { return Ok(()) };
             let row = restore.mapping.read(then)?;
             check_row(&restore.restored.table, &restore.restored.checks, &row, run)?;
-            let cx = &mut *run.cx;
-            restore.writer.insert_at(cx.txn, &change.key, &row, cx.eval)
+            restore.integrity.put_back(&mut restore.writer, &change.key, &row, run)
         })
     }
 }

@@ -16,6 +16,7 @@ use driftdb_tables::{
 use driftdb_types::{SqlState, Value};
 
 use crate::context::Run;
+use crate::integrity::Integrity;
 use crate::statement::row::{check_row, hold_definition};
 use crate::statement::stale;
 
@@ -39,6 +40,7 @@ pub(super) fn run(
         let Some(was) = was else { continue };
         if is_touched(commit, was, run)? {
             hold_definition(&restored.table, run)?;
+            Integrity::new(&restored.table, &restored.related).hold_definitions(run)?;
             check_comparable(was, &restored.table)?;
             undos.push(Undo::new(commit, restored, was));
         }
@@ -59,6 +61,9 @@ pub(super) fn run(
     }
     for undo in &mut undos {
         undo.put_back(run)?;
+    }
+    for undo in &mut undos {
+        undo.integrity.finish(run)?;
     }
     if skipped > 0 {
         let rows = if skipped == 1 { "1 row was" } else { &format!("{skipped} rows were") };
@@ -105,6 +110,7 @@ struct Undo<'a> {
     was: &'a Arc<Table>,
     mapping: Mapping,
     writer: TableWriter,
+    integrity: Integrity,
 }
 
 /// A row that the commit changed, under the definition of now.
@@ -125,7 +131,9 @@ impl<'a> Undo<'a> {
     fn new(commit: Commit, restored: &'a RestoredTable, was: &'a Arc<Table>) -> Self {
         let table = &restored.table;
         let writer = TableWriter::new(Arc::clone(table));
-        Self { commit, restored, was, mapping: Mapping::new(was, table), writer }
+        let integrity = Integrity::new(table, &restored.related);
+        let mapping = Mapping::new(was, table);
+        Self { commit, restored, was, mapping, writer, integrity }
     }
 
     fn row(&self, change: Change, run: &mut Run<'_, '_>) -> Result<Row> {
@@ -182,7 +190,7 @@ impl<'a> Undo<'a> {
             }
             rows += 1;
             match &row.now {
-                Some(now) => undo.writer.delete(run.cx.txn, &row.key, now),
+                Some(now) => undo.integrity.take_away(&mut undo.writer, &row.key, now, run),
                 None => Ok(()),
             }
         })?;
@@ -194,8 +202,7 @@ impl<'a> Undo<'a> {
         self.for_each_row(run, &mut |undo, row, run| {
             let (false, Some(before)) = (row.is_conflict(), &row.before) else { return Ok(()) };
             check_row(&undo.restored.table, &undo.restored.checks, before, run)?;
-            let cx = &mut *run.cx;
-            undo.writer.insert_at(cx.txn, &row.key, before, cx.eval)
+            undo.integrity.put_back(&mut undo.writer, &row.key, before, run)
         })
     }
 }

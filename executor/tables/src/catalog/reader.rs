@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driftdb_concurrency::{ReadAt, Store, Transaction};
-use driftdb_query::{Catalog, CatalogAt, IndexId, Result, SystemRelation, Table};
+use driftdb_query::{Catalog, CatalogAt, IndexId, Result, SystemRelation, Table, TableId};
 use driftdb_storage::Timestamp;
 
 use super::{CatalogStore, Named, dropped_table, lookup, restore_point, table_by_id, tables};
@@ -75,6 +75,10 @@ impl Catalog for CatalogReader<'_> {
         let table = self.read_table(schema, name, at)?;
         self.shared.remember(schema, name, snapshot, table.clone());
         Ok(table)
+    }
+
+    fn table_by_id(&mut self, id: TableId) -> Result<Option<Arc<Table>>> {
+        table_by_id(self.txn, id, ReadAt::Statement)
     }
 
     fn index(&mut self, schema: Option<&str>, name: &str) -> Result<Option<(Arc<Table>, IndexId)>> {

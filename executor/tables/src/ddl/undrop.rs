@@ -2,7 +2,7 @@
 //!
 //! A keyspace that was dropped is not revived: its history would have a gap that no reader knows of. The
 //! table gets new keyspaces, as after TRUNCATE, and the rows and index entries of the moment are copied
-//! as they are. It keeps its identifier, so that its history is one.
+//! as they are. It keeps its identifier, so that its history is one. Foreign keys do not come back.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -42,7 +42,11 @@ pub fn undrop_table(
         let error = duplicate_relation(name);
         return Err(error.with_hint("UNDROP TABLE ... RENAME TO ... gives it another name."));
     }
-    let mut table = Table { name: name.to_owned(), row_count: None, ..was.clone() };
+    // What it referred to may be gone, and what referred to it does so no more.
+    let (foreign_keys, referenced_by) = (Vec::new(), Vec::new());
+    let name = name.to_owned();
+    let mut table = Table { name, row_count: None, foreign_keys, referenced_by, ..was.clone() };
+    let name = &table.name.clone();
     put_name(cx.txn, &table.schema, name, Named::Table(table.id))?;
     table.keyspace = cx.new_keyspace()?;
     copy(cx, was, was.keyspace, at, table.keyspace)?;
