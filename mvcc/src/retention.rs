@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driftdb_concurrency::{ConcurrencyControl, HistoryRules, Keep};
+use driftdb_env::planted;
 use driftdb_env::sync::RwLock;
 use driftdb_storage::{Engine, Retention, RetentionPolicy, Timestamp};
 
@@ -28,13 +29,15 @@ pub(crate) struct RetentionState {
 #[derive(Default)]
 struct Policies {
     asked: RetentionPolicy,
-    rules: HistoryRules,
+    /// `None`: they are to come, and nothing may be forgotten before.
+    rules: Option<HistoryRules>,
     told: Arc<RetentionPolicy>,
 }
 
 impl RetentionState {
-    pub(crate) fn new(period: Option<Duration>) -> Self {
-        Self { period, policies: RwLock::default() }
+    pub(crate) fn new(period: Option<Duration>, awaits_rules: bool) -> Self {
+        let rules = (!awaits_rules).then(HistoryRules::default);
+        Self { period, policies: RwLock::new(Policies { rules, ..Policies::default() }) }
     }
 
     /// What the engine was told last.
@@ -54,7 +57,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     /// Replaces the exceptions and pins.
     pub(crate) fn set_history_rules(&self, rules: HistoryRules) {
         let mut policies = self.retention.policies.write();
-        policies.rules = rules;
+        policies.rules = Some(rules);
         self.tell_retention(&mut policies);
     }
 
@@ -64,11 +67,14 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     }
 
     fn tell_retention(&self, policies: &mut Policies) {
-        let mut policy = wanted(policies, self.retention.period, self.clock.wall());
+        let Some(rules) = &policies.rules else { return };
+        let mut policy = wanted(&policies.asked, rules, self.retention.period, self.clock.wall());
         let specific = policy.by_keyspace.values().map(|retention| retention.keep_since);
         let target = specific.fold(policy.default.keep_since, Timestamp::max);
         let floor = self.readers.raise_floor(target.min(self.visible()));
-        let most = self.readers.oldest().map_or(floor, |oldest| floor.min(oldest));
+        let oldest = self.readers.oldest();
+        let oldest = oldest.filter(|_| !planted!("mvcc.retention-passes-low-readers"));
+        let most = oldest.map_or(floor, |oldest| floor.min(oldest));
         let told = &policies.told;
         // What was told cannot be taken back: whoever registered below it came too late.
         let limit = |retention: &mut Retention, before: &Retention| {
@@ -87,16 +93,21 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
 }
 
 /// What would be told if there were no readers.
-fn wanted(policies: &Policies, period: Option<Duration>, now: Timestamp) -> RetentionPolicy {
+fn wanted(
+    asked: &RetentionPolicy,
+    rules: &HistoryRules,
+    period: Option<Duration>,
+    now: Timestamp,
+) -> RetentionPolicy {
     let since = |period: Duration| {
         let nanos = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
         Timestamp(now.0.saturating_sub(nanos))
     };
-    let mut policy = policies.asked.clone();
+    let mut policy = asked.clone();
     if let Some(period) = period {
         policy.default.keep_since = policy.default.keep_since.max(since(period));
     }
-    for (space, keep) in &policies.rules.by_keyspace {
+    for (space, keep) in &rules.by_keyspace {
         let retention = policy.by_keyspace.entry(*space).or_insert_with(|| policy.default.clone());
         retention.keep_since = match keep {
             Keep::For(period) => since(*period),
@@ -104,7 +115,7 @@ fn wanted(policies: &Policies, period: Option<Duration>, now: Timestamp) -> Rete
         };
     }
     for retention in policy.by_keyspace.values_mut().chain([&mut policy.default]) {
-        retention.pins.extend(&policies.rules.pins);
+        retention.pins.extend(&rules.pins);
         retention.pins.sort_unstable();
         retention.pins.dedup();
     }
@@ -125,14 +136,14 @@ mod tests {
                 .into(),
             pins: vec![Timestamp(9), Timestamp(7), Timestamp(9)],
         };
-        let policies = Policies { rules, ..Policies::default() };
-        let policy = wanted(&policies, Some(Duration::from_nanos(30)), Timestamp(100));
+        let asked = RetentionPolicy::default();
+        let policy = wanted(&asked, &rules, Some(Duration::from_nanos(30)), Timestamp(100));
         let pins = vec![Timestamp(7), Timestamp(9)];
         let since = |ts| Retention { pins: pins.clone(), ..Retention::since(Timestamp(ts)) };
         assert_eq!(policy.default, since(70));
         assert_eq!(*policy.of(short), since(90));
         assert_eq!(*policy.of(long), since(0));
-        let none = Policies::default();
-        assert_eq!(wanted(&none, None, Timestamp(100)), RetentionPolicy::default());
+        let none = HistoryRules::default();
+        assert_eq!(wanted(&asked, &none, None, Timestamp(100)), asked);
     }
 }

@@ -125,7 +125,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccStore<E, C> {
             pipeline: Mutex::new(Pipeline::after(last)),
             poisoned: OnceLock::new(),
             readers: Readers::default(),
-            retention: RetentionState::new(options.retention),
+            retention: RetentionState::new(options.retention, options.awaits_history_rules),
             counters,
             maintenance: Maintenance::new(options.maintain_log_bytes, options.stall_log_bytes),
             ballast: Ballast::new(env, dir, options.ballast_bytes),

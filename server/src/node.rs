@@ -338,6 +338,7 @@ fn store_options(config: &Config) -> StoreOptions {
             spare_segment_count: config.wal_spare_segments,
         },
         retention: config.retention,
+        awaits_history_rules: true,
         ballast_bytes: config.ballast_bytes,
         checkpoint_log_bytes: config.checkpoint_log_bytes,
         maintain_log_bytes: config.maintain_log_bytes,

@@ -20,7 +20,7 @@ mod constraint;
 mod copy;
 mod create;
 mod delete;
-mod diff;
+pub(crate) mod diff;
 mod expr;
 mod foreign;
 mod from;

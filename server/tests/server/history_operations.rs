@@ -2,8 +2,9 @@
 
 use driftdb_env::Env;
 use driftdb_server::{Config, Node, Session, SessionOptions};
+use driftdb_types::Value;
 
-use crate::harness::everywhere;
+use crate::harness::{Fixture, everywhere};
 use crate::traveller::Traveller;
 
 #[test]
@@ -137,4 +138,32 @@ fn one_transaction_is_undone() {
         t.run(&format!("UNDO TRANSACTION {into_u}"));
         assert_eq!(t.rows("SELECT v, more FROM u WHERE id = 5"), ["e NULL".replace("NULL", "")]);
     });
+}
+
+#[test]
+fn a_repeated_diff_is_of_the_time_of_each_run() {
+    let fixture = Fixture::new();
+    let mut t = Traveller::new(&fixture);
+    t.run("CREATE TABLE r (id int PRIMARY KEY); CREATE RESTORE POINT start");
+    let table =
+        "SELECT op, new_id FROM driftdb_diff('r', restore_point('start'), now()) ORDER BY 2";
+    let query = "DIFF (SELECT * FROM r) BETWEEN RESTORE POINT start AND now()";
+    for id in 1..4 {
+        t.run(&format!("INSERT INTO r VALUES ({id})"));
+        // Kept by its text from the second time on.
+        for text in [table, table, query, query] {
+            let found = t.rows(text);
+            assert_eq!(found.len(), id, "{text}");
+            assert_eq!(found[0], "INSERT 1", "{text}");
+        }
+    }
+    // As parameters, which have no values while it is described.
+    let text = "SELECT op FROM driftdb_diff('r', $1::text::timestamptz, $2::text::timestamptz)";
+    let times = ["2001-01-01", "2001-01-02"].map(|time| Value::text(time));
+    let error = t.session.execute_with(text, &times).unwrap_err();
+    assert_eq!(error.state.code(), "42P01");
+    let point = t.rows("SELECT at FROM driftdb_restore_points").remove(0);
+    let now = t.rows("SELECT clock_timestamp()").remove(0);
+    let times = [point, now].map(|time| Value::text(time));
+    assert_eq!(t.session.execute_with(text, &times).unwrap().rows.len(), 3);
 }

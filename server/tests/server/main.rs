@@ -6,6 +6,7 @@ mod bad_input;
 mod copy;
 mod full_disk;
 mod harness;
+mod history_model;
 mod history_operations;
 mod integrity;
 mod integrity_model;

@@ -67,8 +67,11 @@ impl Binder<'_> {
         let mut found = BTreeMap::new();
         let referenced = table.foreign_keys.iter().map(|key| key.referenced);
         for id in referenced.chain(table.referenced_by.iter().copied()) {
-            let other =
-                if id == table.id { Some(Arc::clone(table)) } else { self.catalog.table_by_id(id)? };
+            let other = if id == table.id {
+                Some(Arc::clone(table))
+            } else {
+                self.catalog.table_by_id(id)?
+            };
             let gone = || SqlError::internal(format!("table {} of a foreign key is gone", id.0));
             let (checks, defaults) = (Vec::new(), Vec::new());
             let related = RelatedTable { table: other.ok_or_else(gone)?, checks, defaults };
@@ -187,7 +190,12 @@ impl Binder<'_> {
                 let relation = qualified(schema, &name.name);
                 let notices = vec![format!("relation \"{relation}\" does not exist, skipping")];
                 let (tables, indexes) = (Vec::new(), Vec::new());
-                return Ok(Statement::Drop(DropObjects { tables, indexes, notices }));
+                return Ok(Statement::Drop(DropObjects {
+                    tables,
+                    indexes,
+                    notices,
+                    cascade: false,
+                }));
             }
             return Err(no_such_table(schema, &name.name).at(name.position));
         };
