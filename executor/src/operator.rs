@@ -8,6 +8,7 @@ pub(crate) mod aggregate;
 pub(crate) mod apply;
 pub(crate) mod bounds;
 pub(crate) mod cte;
+pub(crate) mod diff_scan;
 pub(crate) mod distinct;
 pub(crate) mod filter;
 pub(crate) mod function_scan;
@@ -96,6 +97,9 @@ impl Builder {
                 match function {
                     SetFunction::GenerateSeries { element, add } => {
                         Box::new(function_scan::FunctionScan::new(*element, *add, args, types))
+                    }
+                    SetFunction::TableDiff { before, after } => {
+                        Box::new(diff_scan::DiffScan::new(before.clone(), after.clone(), types))
                     }
                     SetFunction::System { relation, at } => {
                         Box::new(system_scan::SystemScan::new(relation, *at, args, types))

@@ -51,7 +51,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         self.visible_sequence.fetch_max(position.sequence, Ordering::SeqCst);
     }
 
-    /// Commits the writes of a transaction; durable and visible on return. Its claims are the
+    /// Commits the writes of a transaction, with what it says of itself; durable and visible on return. Its claims are the
     /// caller's to release.
     ///
     /// # Errors
@@ -61,6 +61,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         &self,
         changes: Changes,
         control: Option<&mut C::Txn>,
+        note: &[u8],
     ) -> Result<Position> {
         self.check_room(&changes.batch)?;
         self.stall_if_behind();
@@ -73,7 +74,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             self.control.validate(txn, ts)?;
         }
         let Changes { batch, created, dropped, .. } = changes;
-        let position = self.append_and_apply(&mut pipeline, RecordKind::Commit, ts, batch)?;
+        let position = self.append_and_apply(&mut pipeline, RecordKind::Commit, ts, batch, note)?;
         pipeline.known.extend(created);
         for space in dropped {
             pipeline.known.remove(&space);
@@ -90,7 +91,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         let mut pipeline = self.pipeline.lock();
         self.check_poison()?;
         let ts = self.clock.tick();
-        let position = self.append_and_apply(&mut pipeline, RecordKind::System, ts, batch)?;
+        let position = self.append_and_apply(&mut pipeline, RecordKind::System, ts, batch, &[])?;
         drop(pipeline);
         self.finish_commit(position)
     }
@@ -120,20 +121,21 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         kind: RecordKind,
         ts: Timestamp,
         mut batch: WriteBatch,
+        note: &[u8],
     ) -> Result<Position> {
         preemption_point("mvcc.commit.latched");
         assert!(ts > pipeline.last.commit.ts, "timestamps ascend");
         let sequence = pipeline.last.sequence + u64::from(kind == RecordKind::Commit);
-        let header = record::header(kind, sequence, ts);
+        let header = record::header(kind, sequence, ts, note);
         // The log refuses a record wholly or takes it wholly.
-        let appended = self.wal.append(&[&header, batch.as_bytes()]);
+        let appended = self.wal.append(&[&header, note, batch.as_bytes()]);
         if appended.as_ref().is_err_and(ballast::is_full) {
             self.note_full();
         }
         let lsn = appended?;
         preemption_point("mvcc.commit.appended");
         if kind == RecordKind::Commit {
-            system::note_commit(&mut batch, sequence, ts);
+            system::note_commit(&mut batch, sequence, ts, note);
         }
         let position = Position { commit: Commit { lsn, ts }, sequence };
         if let Err(source) = self.engine.apply(&batch, position.commit) {
@@ -141,7 +143,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             return Err(TxnError::OutcomeUnknown { source });
         }
         pipeline.last = position;
-        self.note_logged(header.len() + batch.as_bytes().len(), lsn);
+        self.note_logged(header.len() + note.len() + batch.as_bytes().len(), lsn);
         Ok(position)
     }
 

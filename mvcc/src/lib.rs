@@ -29,6 +29,7 @@ mod maintenance;
 mod merge;
 mod options;
 mod pending;
+mod provenance;
 mod readers;
 mod record;
 mod recovery;

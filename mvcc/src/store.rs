@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use driftdb_concurrency::{
-    BeginOptions, CancelToken, ConcurrencyControl, Counter, IsolationLevel, LockEntry, ObjectLocks,
-    Result, SessionLocks, Store, Transaction, TxnError, TxnId, VisibleClock, WaitEntry,
+    BeginOptions, CancelToken, CommitNote, ConcurrencyControl, Counter, HistoryRules,
+    IsolationLevel, LockEntry, ObjectLocks, Result, SessionLocks, Store, Transaction, TxnError,
+    TxnId, VisibleClock, WaitEntry,
 };
 use driftdb_env::Env;
 use driftdb_env::sync::Mutex;
@@ -130,7 +131,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccStore<E, C> {
             poisoned: OnceLock::new(),
             readers: Readers::default(),
             pending: Pending::default(),
-            retention: RetentionState::new(options.retention),
+            retention: RetentionState::new(options.retention, options.awaits_history_rules),
             counters,
             maintenance: Maintenance::new(options.maintain_log_bytes, options.stall_log_bytes),
             ballast: Ballast::new(env, dir, options.ballast_bytes),
@@ -199,7 +200,7 @@ fn create<E: Engine>(
 ) -> driftdb_storage::Result<Position> {
     let batch = system::bootstrap();
     let ts = clock.tick();
-    let header = record::header(RecordKind::System, 0, ts);
+    let header = record::header(RecordKind::System, 0, ts, &[]);
     let lsn = wal.append(&[&header, batch.as_bytes()])?;
     wal.wait_durable(lsn)?;
     let commit = Commit { lsn, ts };
@@ -245,6 +246,10 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
         self.shared.sequence_at(ts)
     }
 
+    fn commits(&self, first: u64, last: u64, most: usize) -> Result<Vec<CommitNote>> {
+        self.shared.commits(first, last, most)
+    }
+
     fn unique_ids(&self, counter: Counter, count: u64) -> Result<u64> {
         self.shared.unique_ids(counter, count)
     }
@@ -255,6 +260,10 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
 
     fn set_retention(&self, policy: RetentionPolicy) {
         self.shared.ask_retention(policy);
+    }
+
+    fn set_history_rules(&self, rules: HistoryRules) {
+        self.shared.set_history_rules(rules);
     }
 
     fn checkpoint(&self) -> Result<()> {

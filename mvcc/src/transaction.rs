@@ -14,14 +14,15 @@ use std::sync::Arc;
 
 use driftdb_concurrency::{
     Begin, BeginOptions, CancelToken, Committed, ConcurrencyControl, IsolationLevel, LockIntent,
-    LockMode, LockObject, LockStrength, Locked, ObjectLocked, ReadAt, Result, RowBatch,
+    LockMode, LockObject, LockStrength, Locked, ObjectLocked, Provenance, ReadAt, Result, RowBatch,
     SavepointId, ScanRequest, ScanState, Transaction, TxnId, VersionScan, WaitPolicy,
 };
 use driftdb_env::sync::MutexGuard;
 use driftdb_env::sync::atomic::Ordering;
-use driftdb_storage::{Engine, KeyspaceId, Timestamp};
+use driftdb_storage::{Engine, KeyRange, KeyspaceId, Timestamp};
 
 use crate::pending::SharedWrites;
+use crate::provenance;
 use crate::store::Shared;
 use crate::view::View;
 use crate::write_set::{Fate, WriteSet};
@@ -66,6 +67,8 @@ pub(crate) struct MvccTransaction<E: Engine, C: ConcurrencyControl> {
     is_untouched: bool,
     /// How far the locks went when each living savepoint was made.
     lock_marks: Vec<(SavepointId, usize)>,
+    /// What the commit says of itself, as bytes.
+    note: Vec<u8>,
 }
 
 impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
@@ -98,6 +101,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             writes: SharedWrites::default(),
             is_untouched: true,
             lock_marks: Vec::new(),
+            note: Vec::new(),
         };
         match options.as_of {
             Some(ts) => txn.enter_past(ts)?,
@@ -131,9 +135,10 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     }
 
     fn enter_past(&mut self, ts: Timestamp) -> Result<()> {
-        self.shared.check_promised(ts)?;
+        // In this order: what is promised once it is registered stays until it leaves.
         self.shared.readers.enter_anyway(self.id, ts);
         self.entered = Some(ts);
+        self.shared.check_promised(ts)?;
         self.snapshot_ts = ts;
         self.view = Some(self.shared.view_as_of(ts)?);
         Ok(())
@@ -214,7 +219,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         }
         let counts = &self.shared.counts;
         let changes = self.writes.lock().to_changes();
-        match self.shared.commit(changes, self.control.as_mut()) {
+        match self.shared.commit(changes, self.control.as_mut(), &self.note) {
             Ok(position) => {
                 counts.commits.fetch_add(1, Ordering::Relaxed);
                 self.finish(Some(position.commit.ts));
@@ -296,6 +301,18 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
         self.read_versions(space, request, out)
     }
 
+    fn scan_changes(
+        &mut self,
+        space: KeyspaceId,
+        range: &KeyRange<'_>,
+        after: Timestamp,
+        up_to: Timestamp,
+        max_rows: usize,
+        out: &mut RowBatch,
+    ) -> Result<ScanState> {
+        self.read_changes(space, range, (after, up_to), max_rows, out)
+    }
+
     fn oldest_readable(&mut self, space: KeyspaceId) -> Result<Timestamp> {
         self.oldest_time(space)
     }
@@ -362,6 +379,10 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
     fn release(&mut self, savepoint: SavepointId) {
         self.writes().release(savepoint);
         self.lock_marks.retain(|(id, _)| *id < savepoint);
+    }
+
+    fn describe(&mut self, said: &Provenance) {
+        self.note = provenance::encode(said);
     }
 
     fn has_writes(&self) -> bool {

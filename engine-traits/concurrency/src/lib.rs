@@ -19,7 +19,9 @@ mod control;
 mod error;
 mod isolation;
 mod object_lock;
+mod provenance;
 mod rows;
+mod rules;
 mod store;
 mod visible;
 
@@ -31,7 +33,9 @@ pub use object_lock::{
     LockEntry, LockMode, LockObject, LockedThing, ObjectLocked, ObjectLocks, SessionLocks,
     WaitEntry,
 };
+pub use provenance::{CommitNote, Provenance, StatementKinds};
 pub use rows::{RowBatch, RowRef};
+pub use rules::{HistoryRules, Keep};
 pub use store::{
     BeginOptions, Committed, Counter, LockIntent, Locked, ReadAt, SavepointId, ScanRequest,
     ScanState, Store, Transaction, TxnId, VersionScan,

@@ -9,8 +9,8 @@ use driftdb_storage::{
 };
 
 use crate::{
-    CancelToken, IsolationLevel, LockEntry, LockMode, LockObject, LockStrength, ObjectLocked,
-    Result, RowBatch, SessionLocks, WaitEntry, WaitPolicy,
+    CancelToken, CommitNote, HistoryRules, IsolationLevel, LockEntry, LockMode, LockObject,
+    LockStrength, ObjectLocked, Provenance, Result, RowBatch, SessionLocks, WaitEntry, WaitPolicy,
 };
 
 /// The identity of a transaction; larger is younger. Not reused while the store is open.
@@ -78,6 +78,12 @@ pub trait Store: Send + Sync {
     /// Storage.
     fn sequence_at(&self, ts: Timestamp) -> Result<u64>;
 
+    /// The visible commits with numbers `first..=last`, ascending, at most `most` of them.
+    ///
+    /// # Errors
+    /// Storage.
+    fn commits(&self, first: u64, last: u64, most: usize) -> Result<Vec<CommitNote>>;
+
     /// The first of `count` consecutive numbers that nobody else gets. Not undone by a rollback.
     ///
     /// # Errors
@@ -89,6 +95,11 @@ pub trait Store: Send + Sync {
 
     /// Replaces the promise about history. Open transactions keep what they can read.
     fn set_retention(&self, policy: RetentionPolicy);
+
+    /// Replaces the exceptions from the promise about history: keyspaces with a period of their own, and
+    /// pinned times. They are followed as time goes. Open transactions keep what they can read. Not
+    /// persisted: the caller sets them again after a start.
+    fn set_history_rules(&self, rules: HistoryRules);
 
     /// Makes everything committed durable in the engine, drops history past the promise, lets the
     /// log go (`VACUUM`, shutdown).
@@ -294,6 +305,23 @@ pub trait Transaction: Send {
         out: &mut RowBatch,
     ) -> Result<ScanState>;
 
+    /// Adds, for each of the next keys of a range for which a version began in `after < ts <= up_to`, the
+    /// newest of those, perhaps a tombstone, to `out` (which is not cleared). To go on after a batch, exclude
+    /// its last key. Otherwise as [`Transaction::scan_versions`]; where the keyspace did not exist at
+    /// `up_to`, there is nothing. Cost: what the engine takes to pass by the keys without such a version.
+    ///
+    /// # Errors
+    /// As [`Transaction::scan_versions`].
+    fn scan_changes(
+        &mut self,
+        space: KeyspaceId,
+        range: &KeyRange<'_>,
+        after: Timestamp,
+        up_to: Timestamp,
+        max_rows: usize,
+        out: &mut RowBatch,
+    ) -> Result<ScanState>;
+
     /// The earliest `from` that [`Transaction::scan_versions`] takes in this statement.
     ///
     /// # Errors
@@ -365,6 +393,9 @@ pub trait Transaction: Send {
 
     /// Forgets the savepoint and later ones; their writes stay.
     fn release(&mut self, savepoint: SavepointId);
+
+    /// What the commit says of itself; forgotten by a rollback, and where nothing is written.
+    fn describe(&mut self, provenance: &Provenance);
 
     /// Whether anything was written.
     fn has_writes(&self) -> bool;

@@ -73,6 +73,17 @@ impl SqlError {
         self
     }
 
+    /// Says which table it is whose history does not reach back so far; other errors stay as they are.
+    #[must_use]
+    pub fn about_table(mut self, table: &str) -> Self {
+        if self.state == SqlState::SnapshotTooOld && self.table.is_none() {
+            let read = format!("cannot read table \"{table}\" as of");
+            self.message = self.message.replacen("cannot read as of", &read, 1);
+            self.table = Some(table.into());
+        }
+        self
+    }
+
     /// Adds a position, unless a more precise one is there.
     #[must_use]
     pub fn at(mut self, position: u32) -> Self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_concurrency::{LockStrength, ReadAt, WaitPolicy};
 use driftdb_types::{AggregateId, DataType, FunctionId};
 
-use crate::{ColId, Expr, SystemRelation, Table, Temporal};
+use crate::{ColId, Expr, SystemRelation, Table, TableAt, Temporal};
 
 /// A column that a node yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,7 +232,7 @@ pub enum LogicalPlan {
 }
 
 /// A function that yields rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum SetFunction {
     /// `generate_series(start, stop [, step])`; the element type decides the arithmetic. For
     /// timestamps the addition function is given.
@@ -249,6 +249,16 @@ pub enum SetFunction {
         relation: Arc<SystemRelation>,
         /// As of when.
         at: ReadAt,
+    },
+    /// The rows in which a table differs between two moments: what to do to the first to get the second
+    /// (`INSERT`, `UPDATE`, `DELETE`), then the columns of the first (NULL if the row is not there), then
+    /// those of the second. A side is missing where the table did not exist; then the other's columns
+    /// stand for it.
+    TableDiff {
+        /// The first.
+        before: Option<TableAt>,
+        /// The second.
+        after: Option<TableAt>,
     },
 }
 

@@ -8,7 +8,8 @@ use driftdb_types::{AggregateId, DataType};
 use crate::logical::SetFunction;
 use crate::{
     AccessTemporal, AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
-    DropObjects, ExplainFormat, Expr, Field, IndexId, JoinKind, LockTable, SetOpKind, Table,
+    DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
+    Related, SetOpKind, Table,
 };
 
 /// One end of a key range.
@@ -297,6 +298,8 @@ pub struct PhysicalInsert {
     pub source: PhysicalPlan,
     /// Each CHECK's name and condition, over the row.
     pub checks: Vec<(String, Expr)>,
+    /// What foreign keys lead to.
+    pub related: Arc<Related>,
     /// ON CONFLICT.
     pub on_conflict: Option<PhysicalConflict>,
     /// RETURNING, over the row.
@@ -331,6 +334,8 @@ pub struct PhysicalUpdate {
     pub recheck: Option<Expr>,
     /// Each CHECK's name and condition, over the new row.
     pub checks: Vec<(String, Expr)>,
+    /// What foreign keys lead to.
+    pub related: Arc<Related>,
     /// RETURNING, over the new row followed by the rest of the source row (after key and old row).
     pub returning: Option<Vec<Expr>>,
     /// The columns of RETURNING.
@@ -346,6 +351,8 @@ pub struct PhysicalDelete {
     pub source: PhysicalPlan,
     /// As for an UPDATE.
     pub recheck: Option<Expr>,
+    /// What foreign keys lead to.
+    pub related: Arc<Related>,
     /// RETURNING, over the old row followed by the rest of the source row.
     pub returning: Option<Vec<Expr>>,
     /// The columns of RETURNING.
@@ -377,7 +384,19 @@ pub enum PhysicalStatement {
         actions: Vec<(AlterAction, Option<PhysicalPlan>)>,
     },
     /// TRUNCATE
-    Truncate(Vec<Arc<Table>>),
+    Truncate {
+        /// Which.
+        tables: Vec<Arc<Table>>,
+        /// CASCADE: tables that refer to them, too.
+        cascade: bool,
+    },
+    /// SET CONSTRAINTS
+    SetConstraints {
+        /// Which, with their schemas if named; `None`: ALL.
+        names: Option<Vec<(Option<String>, String)>>,
+        /// DEFERRED, not IMMEDIATE.
+        deferred: bool,
+    },
     /// LOCK TABLE
     LockTable(LockTable),
     /// COPY FROM: rows arrive outside; TO: the query
@@ -400,6 +419,8 @@ pub enum PhysicalStatement {
     },
     /// ANALYZE of some tables, or all
     Analyze(Vec<Arc<Table>>),
+    /// RESTORE POINT and its kin
+    History(HistoryStatement),
 }
 
 impl PhysicalPlan {

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use driftdb_concurrency::{IsolationLevel, ReadAt, RowBatch, ScanRequest, ScanState};
+use driftdb_concurrency::{IsolationLevel, ReadAt, RowBatch, ScanRequest, ScanState, TxnError};
 use driftdb_query::{AccessPath, Expr, PhysicalPlan, Result, SqlError, SystemColumn, TableAccess};
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 use driftdb_tables::{ByteRange, Cell, RowReader, point_key};
@@ -138,7 +138,8 @@ impl Access {
             reverse: self.access.reverse,
             max_rows: self.max_rows,
         };
-        let scanned = run.cx.txn.scan(keyspace, &request, &mut self.batch)?;
+        let scanned = run.cx.txn.scan(keyspace, &request, &mut self.batch);
+        let scanned = scanned.map_err(|error| about(&self.access.table.name, error))?;
         match self.batch.last_key() {
             Some(last) if scanned == ScanState::More => {
                 go_on_after(range, last, self.access.reverse);
@@ -194,13 +195,17 @@ impl Access {
     ) -> Result<Option<Timestamp>> {
         let (space, at) = (self.access.table.keyspace, self.access.at);
         if self.system.is_empty() {
-            let found = run.cx.txn.get(space, key, at, row)?;
+            let found = run.cx.txn.get(space, key, at, row);
+            let found = found.map_err(|error| about(&self.access.table.name, error))?;
             return Ok(found.then_some(Timestamp::MAX));
         }
         let range = KeyRange { start: Bound::Included(key), end: Bound::Included(key) };
         let request = ScanRequest { range, at, reverse: false, max_rows: 1 };
         let mut batch = RowBatch::new();
-        run.cx.txn.scan(space, &request, &mut batch)?;
+        run.cx
+            .txn
+            .scan(space, &request, &mut batch)
+            .map_err(|error| about(&self.access.table.name, error))?;
         let found = batch.rows().next();
         row.extend_from_slice(found.and_then(|row| row.value).unwrap_or_default());
         Ok(found.map(|row| row.ts))
@@ -234,6 +239,11 @@ impl Access {
             None => batch,
         }))
     }
+}
+
+/// An error of reading, with the table whose history does not reach back so far.
+fn about(table: &str, error: TxnError) -> SqlError {
+    SqlError::from(error).about_table(table)
 }
 
 impl Operator for Access {

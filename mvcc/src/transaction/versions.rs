@@ -76,6 +76,45 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         }
     }
 
+    /// See [`driftdb_concurrency::Transaction::scan_changes`].
+    pub(super) fn read_changes(
+        &mut self,
+        space: KeyspaceId,
+        range: &KeyRange<'_>,
+        (after, up_to): (Timestamp, Timestamp),
+        max_rows: usize,
+        out: &mut RowBatch,
+    ) -> Result<ScanState> {
+        if self.cancel.is_canceled() {
+            return Err(TxnError::Canceled);
+        }
+        let view = self.history_view(up_to)?;
+        let limit = Limit::after(out, max_rows);
+        let spec =
+            ScanSpec { range: *range, visible: Visible::Between { after, up_to }, reverse: false };
+        let mut cursor = match view.snapshot.cursor(space, &spec) {
+            Ok(cursor) => cursor,
+            Err(StorageError::UnknownKeyspace { .. }) => return Ok(ScanState::Done),
+            Err(error) => return Err(error.into()),
+        };
+        let mut last: Option<Vec<u8>> = None;
+        while cursor.next()? {
+            let entry = cursor.entry();
+            // The newest comes first; what was before it within the stretch does not matter.
+            if last.as_deref() == Some(entry.key) {
+                continue;
+            }
+            if limit.is_reached(out) {
+                return Ok(ScanState::More);
+            }
+            out.push(entry.key, entry.value, entry.ts);
+            let last = last.get_or_insert_default();
+            last.clear();
+            last.extend_from_slice(entry.key);
+        }
+        Ok(ScanState::Done)
+    }
+
     /// A view that can answer for every time up to `up_to`, the same for the whole statement as far as
     /// the statement's own snapshot reaches.
     fn history_view(&mut self, up_to: Timestamp) -> Result<&View<E::Snapshot>> {

@@ -8,6 +8,7 @@ use driftdb_mvcc::{OccControl, SsiControl};
 use driftdb_sim_disk::Fault;
 use driftdb_storage::{Damage, VerifyDepth};
 
+use crate::history::reader_below_the_floor;
 use crate::support::*;
 
 /// Plants a bug on this thread until dropped.
@@ -85,4 +86,12 @@ fn replay_with_fresh_timestamps_rewrites_history() {
     let mut damage_count = 0;
     db.store.verify(VerifyDepth::Full, &mut |_: Damage| damage_count += 1).unwrap();
     assert!(damage_count > 0);
+}
+
+#[test]
+fn retention_that_passes_low_readers_takes_their_time() {
+    let _bug = Planted::new("mvcc.retention-passes-low-readers");
+    let (db, old, past) = reader_below_the_floor::<SsiControl>();
+    assert!(db.begin_as_of(old).is_err());
+    drop(past);
 }

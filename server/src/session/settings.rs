@@ -188,6 +188,11 @@ impl Settings {
         }
     }
 
+    /// What a commit says of itself besides who makes it: from where, and what for.
+    pub(crate) fn said(&self) -> (&str, &str) {
+        (self.get("application_name"), self.get("driftdb.comment"))
+    }
+
     /// The level that new transactions ask for.
     pub(crate) fn default_isolation(&self) -> IsolationLevel {
         isolation_level(self.get("default_transaction_isolation"))

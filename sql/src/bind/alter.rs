@@ -37,12 +37,14 @@ impl Binder<'_> {
                 let notice = format!("relation \"{relation}\" does not exist, skipping");
                 let (tables, indexes) = (Vec::new(), Vec::new());
                 let notices = vec![notice];
-                return Ok(Statement::Drop(DropObjects { tables, indexes, notices }));
+                let cascade = false;
+                return Ok(Statement::Drop(DropObjects { tables, indexes, notices, cascade }));
             }
             return Err(no_such_table(schema, &name.name).at(name.position));
         };
         let taken = table.indexes.iter().map(|index| index.name.clone());
-        let taken = taken.chain(table.checks.iter().map(|check| check.name.clone())).collect();
+        let taken = taken.chain(table.checks.iter().map(|check| check.name.clone()));
+        let taken = taken.chain(table.foreign_keys.iter().map(|key| key.name.clone())).collect();
         let columns = table
             .columns
             .iter()
@@ -55,6 +57,7 @@ impl Binder<'_> {
             })
             .collect();
         let definition = Definition {
+            schema: table.schema.clone(),
             table: table.name.clone(),
             columns,
             constraints: Vec::new(),
@@ -88,15 +91,25 @@ impl Binder<'_> {
             O::AddColumn { if_not_exists, column_def, .. } => {
                 return self.add_column(alteration, column_def, *if_not_exists);
             }
-            O::AddConstraint { constraint, .. } => {
+            O::AddConstraint { constraint, not_valid } => {
                 self.constraint(&mut alteration.definition, constraint)?;
+                if *not_valid {
+                    let last = alteration.definition.constraints.last_mut();
+                    let Some(ConstraintSpec::ForeignKey(key)) = last else {
+                        return Err(SqlError::unsupported("NOT VALID but on foreign keys"));
+                    };
+                    key.not_valid = true;
+                }
                 return self.add_constraints(alteration);
             }
-            O::DropColumn { column_names, if_exists, .. } => {
+            O::ValidateConstraint { name } => AlterAction::ValidateConstraint(ident(name)),
+            O::DropColumn { column_names, if_exists, drop_behavior, .. } => {
+                let cascade = *drop_behavior == Some(ast::DropBehavior::Cascade);
                 for name in column_names {
                     match column(name) {
                         Ok(position) => {
-                            alteration.actions.push((AlterAction::DropColumn(position), None));
+                            let drop = AlterAction::DropColumn { position, cascade };
+                            alteration.actions.push((drop, None));
                         }
                         Err(_) if *if_exists => {}
                         Err(error) => return Err(error),
@@ -104,7 +117,7 @@ impl Binder<'_> {
                 }
                 return Ok(());
             }
-            O::DropConstraint { if_exists, name, .. } => {
+            O::DropConstraint { if_exists, name, drop_behavior } => {
                 let text = ident(name);
                 if !alteration.definition.taken.contains(&text) {
                     if *if_exists {
@@ -118,7 +131,8 @@ impl Binder<'_> {
                         SqlError::new(SqlState::UndefinedObject, message).at(ident_position(name))
                     );
                 }
-                AlterAction::DropConstraint(text)
+                let cascade = *drop_behavior == Some(ast::DropBehavior::Cascade);
+                AlterAction::DropConstraint { name: text, cascade }
             }
             O::RenameColumn { old_column_name, new_column_name } => {
                 let new = ident(new_column_name);
@@ -166,7 +180,8 @@ impl Binder<'_> {
             }
         }
         for (name, _) in &changed {
-            alteration.actions.push((AlterAction::DropConstraint(name.clone()), None));
+            let drop = AlterAction::DropConstraint { name: name.clone(), cascade: false };
+            alteration.actions.push((drop, None));
         }
         alteration.actions.push((action, None));
         for (name, condition) in changed {
@@ -246,8 +261,8 @@ impl Binder<'_> {
                 ConstraintSpec::PrimaryKey { columns, .. } => {
                     Some(self.null_rows(alteration, columns))
                 }
-                // The index's build finds them.
-                ConstraintSpec::Unique { .. } => None,
+                // They are found while it is added.
+                ConstraintSpec::Unique { .. } | ConstraintSpec::ForeignKey(_) => None,
                 ConstraintSpec::Check { condition, .. } => {
                     Some(self.failing_rows(alteration, condition)?)
                 }

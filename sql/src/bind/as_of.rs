@@ -76,7 +76,7 @@ impl<'a> Binder<'a> {
         clause: Option<&TimeClause>,
     ) -> Result<(Arc<Table>, ReadAt, Span)> {
         let time = match clause {
-            None => TableTime::now(),
+            None => TableTime::at(self.default_time),
             Some(clause) => self.time(clause).map_err(|error| error.at(clause.position))?,
         };
         let at = time.schema_of.map_or(CatalogAt::Statement, CatalogAt::AsOf);
@@ -96,32 +96,13 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// The one time of a clause at something that has no versions to show; nothing while a parameter in
-    /// it has no value.
-    pub(crate) fn one_time(
-        &mut self,
-        clause: &TimeClause,
-        what: &str,
-    ) -> Result<Option<Timestamp>> {
-        let time = self.time(clause)?;
-        match (time.at, time.span) {
-            (ReadAt::AsOf(ts), Span::Once) => Ok(Some(ts)),
-            (_, Span::Once) => Ok(None),
-            _ => Err(SqlError::unsupported(format!("{} on {what}", clause.range.name()))),
-        }
-    }
-
     /// The times that a clause means; now while a parameter in it has no value.
     fn time(&mut self, clause: &TimeClause) -> Result<TableTime> {
         let name = clause.range.name();
         let (form, from, to) = match &clause.range {
             TimeRange::AsOf(point) => {
                 return Ok(match self.moment(point, name)? {
-                    Moments::Known(moment) => TableTime {
-                        schema_of: Some(moment.last),
-                        at: ReadAt::AsOf(moment.last),
-                        span: Span::Once,
-                    },
+                    Moments::Known(moment) => TableTime::at(Some(moment.last)),
                     Moments::OfEachRow(expr) => {
                         TableTime { span: Span::Each(Box::new(expr)), ..TableTime::now() }
                     }
@@ -150,6 +131,18 @@ impl<'a> Binder<'a> {
         Ok(TableTime { schema_of, at: ReadAt::Statement, span })
     }
 
+    /// A single time that no row decides; `None` while a parameter in it has no value.
+    pub(crate) fn point(&mut self, point: &TimePoint, name: &str) -> Result<Option<Timestamp>> {
+        let moments = self.moment(point, name)?;
+        single(moments, name)
+    }
+
+    /// As [`Self::point`], of an expression.
+    pub(crate) fn time_of(&mut self, expr: &ast::Expr, name: &str) -> Result<Option<Timestamp>> {
+        let moments = self.moment_of(expr, name)?;
+        single(moments, name)
+    }
+
     /// The time that is written: every way to write one comes through here and through
     /// [`Self::past_time`].
     fn moment(&mut self, point: &TimePoint, name: &str) -> Result<Moments> {
@@ -158,8 +151,20 @@ impl<'a> Binder<'a> {
                 let ts = self.catalog.time_of_sequence(*sequence)?;
                 return Ok(Moments::Known(Moment::of_commit(ts)));
             }
+            TimePoint::RestorePoint(name, position) => {
+                let time = self.catalog.time_of_restore_point(name)?;
+                return match time {
+                    Some(time) => Ok(Moments::Known(Moment::of_commit(time))),
+                    None => Err(no_such_restore_point(name).at(*position)),
+                };
+            }
             TimePoint::Expression(expr) => expr,
         };
+        self.moment_of(expr, name)
+    }
+
+    /// As [`Self::moment`], of an expression.
+    fn moment_of(&mut self, expr: &ast::Expr, name: &str) -> Result<Moments> {
         let bound = self.time_expression(expr, name)?;
         if is_of_each_row(&bound) {
             return Ok(Moments::OfEachRow(bound));
@@ -204,6 +209,10 @@ impl<'a> Binder<'a> {
         const NAME: &str = "AS OF SYSTEM TIME";
         let expr = match point {
             TimePoint::Sequence(sequence) => return Ok(PastTime::Sequence(*sequence)),
+            TimePoint::RestorePoint(_, position) => {
+                let what = "a restore point as the time of a transaction";
+                return Err(SqlError::unsupported(what).at(*position));
+            }
             TimePoint::Expression(expr) => expr,
         };
         let bound = self.time_expression(expr, NAME)?;
@@ -230,7 +239,7 @@ impl<'a> Binder<'a> {
         self.coerce(bound, DataType::Timestamptz, -1, CastContext::Implicit).at_expr(expr)
     }
 
-    fn display_time(&self, time: Timestamp) -> String {
+    pub(crate) fn display_time(&self, time: Timestamp) -> String {
         let mut out = Vec::new();
         let value = Value::Timestamptz(timestamptz_of(time));
         write_text(&value, DataType::Timestamptz, self.eval, &mut out);
@@ -250,6 +259,12 @@ impl TableTime {
     fn now() -> Self {
         Self { schema_of: None, at: ReadAt::Statement, span: Span::Once }
     }
+
+    /// One time; `None`: now.
+    fn at(time: Option<Timestamp>) -> Self {
+        let at = time.map_or(ReadAt::Statement, ReadAt::AsOf);
+        Self { schema_of: time, at, span: Span::Once }
+    }
 }
 
 /// What a time is before the statement runs.
@@ -259,6 +274,17 @@ enum Moments {
     NotYet,
     /// Columns of other rows, or a subquery, decide.
     OfEachRow(Expr),
+}
+
+fn single(moments: Moments, name: &str) -> Result<Option<Timestamp>> {
+    match moments {
+        Moments::Known(moment) => Ok(Some(moment.last)),
+        Moments::NotYet => Ok(None),
+        Moments::OfEachRow(_) => {
+            let message = format!("argument of {name} must not contain variables");
+            Err(SqlError::new(SqlState::InvalidColumnReference, message))
+        }
+    }
 }
 
 fn is_of_each_row(expr: &Expr) -> bool {
@@ -271,6 +297,12 @@ fn has_parameter(expr: &Expr) -> bool {
     let mut found = matches!(expr, Expr::Param { .. });
     expr.for_each_child(&mut |child| found |= has_parameter(child));
     found
+}
+
+/// 42704
+pub(crate) fn no_such_restore_point(name: &str) -> SqlError {
+    let message = format!("restore point \"{name}\" does not exist");
+    SqlError::new(SqlState::UndefinedObject, message)
 }
 
 /// `schema.name`, as written.

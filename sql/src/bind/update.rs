@@ -10,6 +10,7 @@ use driftdb_types::SqlState;
 use sqlparser::ast;
 
 use super::Binder;
+use super::foreign::Change;
 use super::from::check_names;
 use super::names::{ident, object_name};
 use super::position::{Placed, bare};
@@ -118,6 +119,8 @@ impl Binder<'_> {
         let mut relations = vec![relation(&changed.name, named_row(&table, &row))];
         relations.extend(changed.others);
         let (returning, fields) = self.returning(update.returning.as_deref(), relations)?;
+        let assigned: Vec<usize> = assignments.iter().map(|(position, _)| *position).collect();
+        let related = self.related(&table, Change::Update(&assigned))?;
         Ok(Update {
             table,
             source,
@@ -127,6 +130,7 @@ impl Binder<'_> {
             recheck,
             row,
             checks,
+            related,
             returning,
             fields,
         })

@@ -8,6 +8,7 @@ use sqlparser::tokenizer::Token;
 
 use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
+use super::history::{self, HistoryBody};
 use super::rewrite::{Lifted, parse_statement};
 use super::tokens::is_word;
 use super::{copy, transaction, utility};
@@ -50,7 +51,15 @@ pub(crate) enum Body {
         analyze: bool,
     },
     Analyze(Vec<QualifiedName>),
-    Truncate(Vec<QualifiedName>),
+    Truncate {
+        tables: Vec<QualifiedName>,
+        cascade: bool,
+    },
+    SetConstraints {
+        /// `None`: ALL.
+        names: Option<Vec<QualifiedName>>,
+        deferred: bool,
+    },
     LockTable {
         tables: Vec<QualifiedName>,
         mode: LockMode,
@@ -60,6 +69,7 @@ pub(crate) enum Body {
         kind: DropKind,
         if_exists: bool,
         names: Vec<QualifiedName>,
+        cascade: bool,
     },
     Explain {
         statement: Box<Self>,
@@ -67,6 +77,7 @@ pub(crate) enum Body {
         format: ExplainFormat,
     },
     Copy(CopyBody),
+    History(HistoryBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
     Unsupported(String),
@@ -89,6 +100,9 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
         }
         return Err(cursor.error());
     };
+    if let Some(body) = history::parse(cursor, lifted)? {
+        return Ok(body);
+    }
     match word.as_str() {
         "update" | "delete" if has_words(cursor, &["current", "of"]) => {
             Ok(Body::Unsupported("WHERE CURRENT OF".into()))
@@ -236,12 +250,14 @@ impl Body {
             Self::Checkpoint => "CHECKPOINT",
             Self::Vacuum { .. } => "VACUUM",
             Self::Analyze(_) => "ANALYZE",
-            Self::Truncate(_) => "TRUNCATE TABLE",
+            Self::Truncate { .. } => "TRUNCATE TABLE",
+            Self::SetConstraints { .. } => "SET CONSTRAINTS",
             Self::LockTable { .. } => "LOCK TABLE",
             Self::Drop { kind: DropKind::Table, .. } => "DROP TABLE",
             Self::Drop { kind: DropKind::Index, .. } => "DROP INDEX",
             Self::Explain { .. } => "EXPLAIN",
             Self::Copy(_) => "COPY",
+            Self::History(body) => body.tag(),
         }
     }
 }

@@ -6,6 +6,8 @@
 //! * A row lock becomes `FOR UPDATE OF "#n"`, where *n* is its place in a list that keeps the whole of it.
 //! * `BETWEEN SYMMETRIC` becomes BETWEEN with the marker `@-@` before the lower bound; PostgreSQL has
 //!   that operator for paths only.
+//! * The columns in `ON DELETE SET NULL (a, b)` are cut out and kept under the position of the word after
+//!   the REFERENCES before them, which begins the referenced table's name.
 //! * `TABLE t` becomes `SELECT * FROM t`; `ISNULL`, `NOTNULL` and `TRIM(LEADING FROM x)` are spelt out.
 
 use std::collections::BTreeMap;
@@ -32,6 +34,8 @@ pub(crate) enum TimePoint {
     Expression(ast::Expr),
     /// The commit with this number.
     Sequence(u64),
+    /// The restore point with this name, and where it stands.
+    RestorePoint(String, u32),
 }
 
 /// What a time clause asks for.
@@ -82,6 +86,8 @@ pub(crate) struct Lifted {
     pub(crate) locks: Vec<LockRequest>,
     /// The past that BEGIN or SET TRANSACTION asks for.
     pub(crate) transaction_time: Option<TimePoint>,
+    /// The columns that ON DELETE sets, by the position of the referenced table's name.
+    pub(crate) delete_columns: BTreeMap<u32, Vec<String>>,
 }
 
 /// Rewrites the tokens of a query or of a statement that contains one.
@@ -102,7 +108,7 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    ["for", "as", "between", "table", "isnull", "notnull", "leading", "trailing", "both"]
+    ["for", "as", "between", "table", "isnull", "notnull", "leading", "trailing", "both", "set"]
         .iter()
         .any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
@@ -139,6 +145,8 @@ fn one(
             if is_word(token, "isnull") { &["IS", "NULL"] } else { &["IS", "NOT", "NULL"] };
         let keywords = words.iter().map(|w| token_at(Token::make_keyword(w), position, end(token)));
         out.extend(keywords);
+    } else if is_word(token, "set") && set_columns(cursor, out, lifted)? {
+        // Its words have been pushed.
     } else if is_trim(cursor, out.last()) {
         cursor.at += 1;
         out.push(token.clone());
@@ -147,6 +155,45 @@ fn one(
     } else {
         return Ok(false);
     }
+    Ok(true)
+}
+
+/// `SET NULL (a, b)` or `SET DEFAULT (a, b)` after ON DELETE: without its columns.
+fn set_columns(
+    cursor: &mut Cursor<'_>,
+    out: &mut Vec<TokenWithSpan>,
+    lifted: &mut Lifted,
+) -> Result<bool> {
+    let bracket = cursor.tokens.get(cursor.at + 2);
+    let is_list = matches!(cursor.peek_word(1).as_deref(), Some("null" | "default"))
+        && bracket.is_some_and(|token| token.token == Token::LParen);
+    let [.., on, event] = &out[..] else { return Ok(false) };
+    if !is_list || !is_word(on, "on") {
+        return Ok(false);
+    }
+    if is_word(event, "update") {
+        let message = "a column list with SET NULL is only supported for ON DELETE actions";
+        let message = match cursor.peek_word(1).as_deref() {
+            Some("default") => message.replace("SET NULL", "SET DEFAULT"),
+            _ => message.to_owned(),
+        };
+        return Err(SqlError::new(SqlState::FeatureNotSupported, message));
+    }
+    let Some(references) = out.iter().rposition(|token| is_word(token, "references")) else {
+        return Ok(false);
+    };
+    let table = start(&out[references + 1]);
+    if !is_word(event, "delete") || lifted.delete_columns.len() >= MAX_CLAUSES {
+        return Err(too_many());
+    }
+    out.extend_from_slice(&cursor.tokens[cursor.at..cursor.at + 2]);
+    cursor.at += 3;
+    let mut columns = vec![cursor.name()?];
+    while cursor.accept_token(&Token::Comma) {
+        columns.push(cursor.name()?);
+    }
+    cursor.expect_token(&Token::RParen)?;
+    lifted.delete_columns.insert(table, columns);
     Ok(true)
 }
 
@@ -204,7 +251,7 @@ fn range(cursor: &mut Cursor<'_>) -> Result<TimeRange> {
 
 /// Whether an expression may go on over an AND.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Operand {
+pub(crate) enum Operand {
     Whole,
     BeforeAnd,
 }
@@ -214,17 +261,30 @@ pub(crate) fn time_point(cursor: &mut Cursor<'_>) -> Result<TimePoint> {
     point(cursor, Operand::Whole)
 }
 
-fn point(cursor: &mut Cursor<'_>, operand: Operand) -> Result<TimePoint> {
-    if is_sequence(cursor, 0) {
-        cursor.at += 3;
-        return match cursor.peek().map(|token| &token.token) {
-            Some(Token::Number(digits, _)) => {
-                let sequence = digits.parse().map_err(|_| cursor.error())?;
-                cursor.at += 1;
-                Ok(TimePoint::Sequence(sequence))
-            }
-            _ => Err(cursor.error()),
-        };
+/// The number in `@SEQ:N`, if that is what stands here.
+pub(crate) fn sequence_number(cursor: &mut Cursor<'_>) -> Result<Option<u64>> {
+    if !is_sequence(cursor, 0) {
+        return Ok(None);
+    }
+    cursor.at += 3;
+    match cursor.peek().map(|token| &token.token) {
+        Some(Token::Number(digits, _)) => {
+            let sequence = digits.parse().map_err(|_| cursor.error())?;
+            cursor.at += 1;
+            Ok(Some(sequence))
+        }
+        _ => Err(cursor.error()),
+    }
+}
+
+/// One time.
+pub(crate) fn point(cursor: &mut Cursor<'_>, operand: Operand) -> Result<TimePoint> {
+    if let Some(sequence) = sequence_number(cursor)? {
+        return Ok(TimePoint::Sequence(sequence));
+    }
+    if cursor.accept(&["restore", "point"]) {
+        let position = cursor.position();
+        return Ok(TimePoint::RestorePoint(cursor.name()?, position));
     }
     let expr = match operand {
         Operand::Whole => cursor.parse(Parser::parse_expr)?,

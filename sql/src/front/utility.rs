@@ -17,6 +17,9 @@ pub(crate) fn set(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> 
     if cursor.accept(&["session", "authorization"]) {
         return Ok(Body::Unsupported("SET SESSION AUTHORIZATION".into()));
     }
+    if cursor.accept(&["constraints"]) {
+        return constraints(cursor);
+    }
     let mut scope = SetScope::Session;
     if cursor.peek_word(1).is_some_and(|word| word != "to") {
         if cursor.accept(&["local"]) {
@@ -69,6 +72,25 @@ pub(crate) fn set(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> 
     }
     cursor.expect_end()?;
     Ok(Body::Set { name, value: Some(values.join(", ")), scope })
+}
+
+/// SET CONSTRAINTS, after the words.
+fn constraints(cursor: &mut Cursor<'_>) -> Result<Body> {
+    let names = if cursor.accept(&["all"]) {
+        None
+    } else {
+        let mut names = vec![cursor.qualified_name()?];
+        while cursor.accept_token(&Token::Comma) {
+            names.push(cursor.qualified_name()?);
+        }
+        Some(names)
+    };
+    let deferred = cursor.accept(&["deferred"]);
+    if !deferred {
+        cursor.expect(&["immediate"])?;
+    }
+    cursor.expect_end()?;
+    Ok(Body::SetConstraints { names, deferred })
 }
 
 /// The name of a setting: lower case, perhaps with dots.
@@ -350,12 +372,9 @@ pub(crate) fn truncate(cursor: &mut Cursor<'_>) -> Result<Body> {
         return Ok(Body::Unsupported("TRUNCATE ... RESTART IDENTITY".into()));
     }
     cursor.accept(&["continue", "identity"]);
-    // There are no references between tables yet, so that CASCADE reaches nothing further.
-    if !cursor.accept(&["cascade"]) {
-        cursor.accept(&["restrict"]);
-    }
+    let cascade = cascade(cursor);
     cursor.expect_end()?;
-    Ok(Body::Truncate(tables))
+    Ok(Body::Truncate { tables, cascade })
 }
 
 /// DROP, after the word.
@@ -374,9 +393,16 @@ pub(crate) fn drop(cursor: &mut Cursor<'_>) -> Result<Body> {
     while cursor.accept_token(&Token::Comma) {
         names.push(cursor.qualified_name()?);
     }
-    if !cursor.accept(&["cascade"]) {
+    let cascade = cascade(cursor);
+    cursor.expect_end()?;
+    Ok(Body::Drop { kind, if_exists, names, cascade })
+}
+
+/// CASCADE, or RESTRICT or nothing.
+fn cascade(cursor: &mut Cursor<'_>) -> bool {
+    let cascade = cursor.accept(&["cascade"]);
+    if !cascade {
         cursor.accept(&["restrict"]);
     }
-    cursor.expect_end()?;
-    Ok(Body::Drop { kind, if_exists, names })
+    cascade
 }

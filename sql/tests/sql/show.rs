@@ -128,6 +128,9 @@ pub(crate) fn plan(p: &LogicalPlan) -> String {
                 list(columns, |c| format!("#{} {}", c.id.0, table.columns[c.position].name));
             format!("{}{at}({key}{columns})", table.name)
         }
+        LogicalPlan::FunctionScan { function: SetFunction::TableDiff { .. }, columns, .. } => {
+            format!("table_diff({})", list(columns, |c| format!("#{}", c.id.0)))
+        }
         LogicalPlan::FunctionScan {
             function: SetFunction::System { relation, .. },
             columns,
@@ -299,7 +302,9 @@ pub(crate) fn statement(s: &Statement) -> String {
             });
             format!("alter {}: {actions}", table.name)
         }
-        Statement::Truncate(tables) => format!("truncate {}", list(tables, |t| t.name.clone())),
+        Statement::Truncate { tables, cascade } => {
+            format!("truncate {} cascade={cascade}", list(tables, |t| t.name.clone()))
+        }
         Statement::Analyze(tables) => format!("analyze [{}]", list(tables, |t| t.name.clone())),
         Statement::Vacuum { tables, analyze } => {
             format!("vacuum [{}] analyze={analyze}", list(tables, |t| t.name.clone()))
@@ -310,7 +315,7 @@ pub(crate) fn statement(s: &Statement) -> String {
         Statement::Copy(c) => {
             let source = match &c.source {
                 driftdb_query::CopySource::To(q) => format!("to {}", query(q)),
-                driftdb_query::CopySource::From { table, columns, row, checks: c } => {
+                driftdb_query::CopySource::From { table, columns, row, checks: c, .. } => {
                     format!("into {} {columns:?} ({}){}", table.name, list(row, expr), checks(c))
                 }
             };

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use driftdb_query::{
     ConflictTarget, Expr, JoinKind, PhysicalPlan, PhysicalSortKey, PhysicalStatement, SetFunction,
-    SetOpKind, Subplan, Table,
+    SetOpKind, Subplan, Table, TableAt,
 };
 use driftdb_types::{EvalContext, aggregate};
 
@@ -129,6 +129,16 @@ impl Explainer<'_> {
             SetFunction::GenerateSeries { .. } => {
                 let name = "generate_series".to_owned();
                 (name.clone(), vec![name; column_count])
+            }
+            SetFunction::TableDiff { before, after } => {
+                let sides = [before, after].map(|side| side.as_ref());
+                let [old, new] = [sides[0].or(sides[1]), sides[1].or(sides[0])];
+                let columns = |side: Option<&TableAt>, prefix: &str| -> Vec<String> {
+                    let columns = side.map_or(&[][..], |side| &side.table.columns);
+                    columns.iter().map(|column| format!("{prefix}_{}", column.name)).collect()
+                };
+                let names = [vec!["op".to_owned()], columns(old, "old"), columns(new, "new")];
+                ("driftdb_diff".to_owned(), names.concat())
             }
             SetFunction::System { relation, .. } => {
                 let names = relation.columns.iter().map(|(name, _)| (*name).to_owned());

@@ -91,6 +91,8 @@ pub(super) fn parameters() -> &'static [Parameter] {
             "Sets the default read-only status of new transactions."),
         parameter!("driftdb.as_of", "", Kind::Text,
             "Sets the time that new transactions read at; empty for the present."),
+        parameter!("driftdb.comment", "", Kind::Text,
+            "Sets what the commits of this session are for; driftdb_transactions shows it."),
         parameter!("extra_float_digits", "1", Kind::Int { least: -15, most: 3 },
             "Sets the number of digits displayed for floating-point values."),
         parameter!("idle_in_transaction_session_timeout", "0", Kind::Duration,
