@@ -32,7 +32,7 @@ pub use diff::{Change, Mapping, TableDiff, check_comparable};
 pub use key::{
     ByteRange, ValueBound, index_entry, index_range, point_key, primary_range, row_id_key,
 };
-pub use reference::{ChildScan, Reference, Referral};
+pub use reference::{ChildScan, FoundRow, Reference, Referral};
 pub use row::{Cell, RowReader, encode_row};
 pub use uniqueness::{bare_key, claim_key, find_repeated, repeated};
 pub use writer::{

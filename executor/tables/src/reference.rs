@@ -25,7 +25,7 @@ use driftdb_env::planted;
 use driftdb_query::{ConstraintId, ForeignKey, Index, Result, RowKey, SqlError, Table};
 use driftdb_types::{CastContext, EvalContext, SqlState, Value, cast};
 
-pub use children::ChildScan;
+pub use children::{ChildScan, FoundRow};
 pub(crate) use values::are_comparable;
 
 use crate::key::unique_key;
