@@ -10,7 +10,8 @@
 //! Why a check that succeeds early may be forgotten: a referring row's parent is locked for key-share,
 //! and should the transaction itself take it away, that change is an event of its own, which sees the
 //! referring row. Likewise whoever later comes to refer to a key that nobody refers to now is checked
-//! itself. Only a table that refers to itself, and SET DEFAULT, depend on the order; they always queue.
+//! itself. Only a table that refers to itself, SET DEFAULT, and rows that follow a key to where another
+//! one was depend on the order; they always queue.
 //!
 //! Source: PostgreSQL 15, src/backend/commands/trigger.c and utils/adt/ri_triggers.c.
 
@@ -283,7 +284,9 @@ impl Integrity {
     ) -> Result<()> {
         let key = reference.key();
         let action = gone.action(reference);
+        let follows = action == ReferentialAction::Cascade && gone.new.is_some();
         let depends_on_order = action == ReferentialAction::SetDefault
+            || follows
             || reference.child().id == self.target.id
             || reference.child().id == reference.parent().id;
         if !depends_on_order && !reference.may_be_referenced(run.cx.txn, &gone.old, run.cx.eval)? {

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use driftdb_env::{Env, planted};
-use driftdb_query::{Result, SqlError};
+use driftdb_query::Result;
 use driftdb_server::session::Answer;
 use driftdb_server::{CONTROLS, Config, Node, Session, SessionOptions};
 use driftdb_types::Value;
@@ -113,7 +113,7 @@ impl Running {
 }
 
 /// Ends a transaction according to how its statement went.
-fn end(mut session: Session, result: Result<Vec<Answer>>) -> Result<(), SqlError> {
+fn end(mut session: Session, result: Result<Vec<Answer>>) -> Result<()> {
     match result.and_then(|_| session.query("COMMIT").map(drop)) {
         Ok(()) => Ok(()),
         Err(error) => {
@@ -123,7 +123,7 @@ fn end(mut session: Session, result: Result<Vec<Answer>>) -> Result<(), SqlError
     }
 }
 
-fn code(result: &Result<(), SqlError>) -> &'static str {
+fn code(result: &Result<()>) -> &'static str {
     match result {
         Ok(()) => "00000",
         Err(error) => error.state.code(),
