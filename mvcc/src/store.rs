@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use driftdb_concurrency::{
     BeginOptions, ConcurrencyControl, Counter, IsolationLevel, Result, Store, Transaction,
-    TxnError, TxnId,
+    TxnError, TxnId, VisibleClock,
 };
 use driftdb_env::Env;
 use driftdb_env::sync::Mutex;
@@ -21,6 +21,7 @@ use crate::clock::HybridClock;
 use crate::commit::{Pipeline, Position};
 use crate::counters::Counters;
 use crate::maintenance::Maintenance;
+use crate::pending::Pending;
 use crate::readers::Readers;
 use crate::record::RecordKind;
 use crate::retention::RetentionState;
@@ -41,12 +42,13 @@ pub(crate) struct Shared<E: Engine, C: ConcurrencyControl> {
     pub(crate) wal: Wal,
     pub(crate) control: C,
     pub(crate) clock: HybridClock,
-    pub(crate) visible_ts: AtomicU64,
+    pub(crate) visible: VisibleClock,
     pub(crate) visible_sequence: AtomicU64,
     pub(crate) pipeline: Mutex<Pipeline>,
     /// The first failure under a commit, as text.
     pub(crate) poisoned: OnceLock<String>,
     pub(crate) readers: Readers,
+    pub(crate) pending: Pending,
     pub(crate) retention: RetentionState,
     pub(crate) counters: Counters,
     pub(crate) maintenance: Maintenance,
@@ -114,17 +116,19 @@ impl<E: Engine, C: ConcurrencyControl> MvccStore<E, C> {
         }
         let view = View { ts: last.commit.ts, snapshot: engine.snapshot() };
         let counters = Counters::restore(&view)?;
+        let visible = VisibleClock::new(last.commit.ts);
         let shared = Arc::new(Shared {
             env: env.clone(),
             engine,
             wal,
-            control: C::new(env),
+            control: C::new(env, &visible),
             clock,
-            visible_ts: AtomicU64::new(last.commit.ts.0),
+            visible,
             visible_sequence: AtomicU64::new(last.sequence),
             pipeline: Mutex::new(Pipeline::after(last)),
             poisoned: OnceLock::new(),
             readers: Readers::default(),
+            pending: Pending::default(),
             retention: RetentionState::new(options.retention),
             counters,
             maintenance: Maintenance::new(options.maintain_log_bytes, options.stall_log_bytes),
@@ -287,6 +291,10 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
 
     fn engine_name(&self) -> &'static str {
         E::NAME
+    }
+
+    fn claims_wait(&self) -> bool {
+        C::CLAIMS_WAIT
     }
 
     fn granted(&self, requested: IsolationLevel) -> IsolationLevel {

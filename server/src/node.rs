@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use driftdb_concurrency::{BeginOptions, ConcurrencyControl, ReadAt, Store, TxnError};
 use driftdb_env::{Env, IoError};
 use driftdb_memory::MemoryEngine;
-use driftdb_mvcc::{LockingControl, MvccStore, SsiControl, StoreOptions};
+use driftdb_mvcc::{LockingControl, MvccStore, OccControl, SsiControl, SsnControl, StoreOptions};
 use driftdb_planner::HeuristicPlanner;
 use driftdb_query::{Planner, SqlError};
 use driftdb_storage::{Engine, EngineOptions, KeyspaceId, StorageError};
@@ -36,7 +36,7 @@ pub(crate) use registry::{Registered, Registry};
 /// The names of `storage.engine`.
 pub const ENGINES: &[&str] = &["lsm", "btree", "memory"];
 /// The names of `concurrency.control`.
-pub const CONTROLS: &[&str] = &["ssi", "locking"];
+pub const CONTROLS: &[&str] = &["ssi", "locking", "occ", "ssn"];
 /// The names of `planner.kind`.
 pub const PLANNERS: &[&str] = &["heuristic"];
 
@@ -289,6 +289,8 @@ fn open_with_engine<E: Engine>(
     match config.control.as_str() {
         SsiControl::NAME => Ok(MvccStore::<E, SsiControl>::open(env, dir, &options)?),
         LockingControl::NAME => Ok(MvccStore::<E, LockingControl>::open(env, dir, &options)?),
+        OccControl::NAME => Ok(MvccStore::<E, OccControl>::open(env, dir, &options)?),
+        SsnControl::NAME => Ok(MvccStore::<E, SsnControl>::open(env, dir, &options)?),
         name => Err(NodeError::Unknown { what: "concurrency control", name: name.to_owned() }),
     }
 }

@@ -20,6 +20,7 @@ mod error;
 mod isolation;
 mod rows;
 mod store;
+mod visible;
 
 pub use cancel::CancelToken;
 pub use control::{Begin, ConcurrencyControl, LockStrength, WaitPolicy};
@@ -30,3 +31,4 @@ pub use store::{
     BeginOptions, Committed, Counter, LockIntent, Locked, ReadAt, SavepointId, ScanRequest,
     ScanState, Store, Transaction, TxnId,
 };
+pub use visible::VisibleClock;

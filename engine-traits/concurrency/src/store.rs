@@ -21,6 +21,8 @@ pub struct BeginOptions {
     pub isolation: IsolationLevel,
     /// Promise not to write.
     pub read_only: bool,
+    /// SERIALIZABLE and read-only: wait for a snapshot that cannot fail (DEFERRABLE).
+    pub deferrable: bool,
     /// Read the past: every read is as of this time, writes are refused.
     pub as_of: Option<Timestamp>,
     /// How its waits are interrupted.
@@ -32,6 +34,7 @@ impl Default for BeginOptions {
         Self {
             isolation: IsolationLevel::ReadCommitted,
             read_only: false,
+            deferrable: false,
             as_of: None,
             cancel: CancelToken::new(),
         }
@@ -120,6 +123,9 @@ pub trait Store: Send + Sync {
 
     /// The engine's name.
     fn engine_name(&self) -> &'static str;
+
+    /// Whether a claim waits for its holder ([`crate::ConcurrencyControl::CLAIMS_WAIT`]).
+    fn claims_wait(&self) -> bool;
 
     /// The level that the control grants for one asked for.
     fn granted(&self, requested: IsolationLevel) -> IsolationLevel;

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use driftdb_concurrency::{ReadAt, RowBatch, ScanRequest, ScanState};
+use driftdb_concurrency::{IsolationLevel, ReadAt, RowBatch, ScanRequest, ScanState};
 use driftdb_query::{AccessPath, Expr, Result, SqlError, TableAccess};
 use driftdb_storage::KeyspaceId;
 use driftdb_tables::{ByteRange, Cell, RowReader, point_key};
@@ -126,7 +126,9 @@ impl Access {
             row.clear();
             if run.cx.txn.get(table.keyspace, key, self.access.at, &mut row)? {
                 self.decode(key, &row, out)?;
-            } else if self.access.at != ReadAt::Newest {
+            } else if self.access.at != ReadAt::Newest
+                && run.cx.txn.isolation() != IsolationLevel::ReadUncommitted
+            {
                 // Both are written in one transaction and read as of one time.
                 let what = format!("an index of table \"{}\" points at no row", table.name);
                 return Err(SqlError::new(SqlState::DataCorrupted, what));

@@ -199,6 +199,11 @@ impl Settings {
         self.get("default_transaction_read_only") == "on"
     }
 
+    /// Whether new transactions, serializable and read-only, wait for a safe snapshot.
+    pub(crate) fn default_deferrable(&self) -> bool {
+        self.get("default_transaction_deferrable") == "on"
+    }
+
     /// `statement_timeout`; `None`: no limit.
     pub(crate) fn statement_timeout(&self) -> Option<Duration> {
         if self.values.is_empty() {

@@ -122,6 +122,7 @@ impl Session {
             let options = BeginOptions {
                 isolation: modes.isolation.unwrap_or_else(|| self.settings.default_isolation()),
                 read_only: modes.read_only.unwrap_or_else(|| self.settings.default_read_only()),
+                deferrable: modes.deferrable.unwrap_or_else(|| self.settings.default_deferrable()),
                 as_of: None,
                 cancel: self.cancel.clone(),
             };

@@ -81,7 +81,7 @@ pub(super) fn parameters() -> &'static [Parameter] {
             "Sets the message levels that are sent to the client."),
         parameter!(told "DateStyle", "ISO, MDY", Kind::DateStyle,
             "Sets the display format for date and time values."),
-        parameter!("default_transaction_deferrable", "off", Kind::Only(&["off", "false", "no", "0"]),
+        parameter!("default_transaction_deferrable", "off", Kind::Bool,
             "Sets the default deferrable status of new transactions."),
         parameter!("default_transaction_isolation", "read committed", Kind::Enum(LEVELS),
             "Sets the transaction isolation level of each new transaction."),
