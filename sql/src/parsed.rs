@@ -162,7 +162,9 @@ impl ParsedStatement {
             },
             Body::Transaction(_) => StatementKind::Transaction,
             Body::Copy(_) => StatementKind::Copy,
-            Body::Truncate { .. } | Body::Drop { .. } => StatementKind::Definition,
+            Body::Truncate { .. } | Body::Drop { .. } | Body::AlterConstraint { .. } => {
+                StatementKind::Definition
+            }
             _ => StatementKind::Utility,
         }
     }
