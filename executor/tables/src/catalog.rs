@@ -14,7 +14,7 @@ mod restore_points;
 mod retention;
 mod store;
 
-pub use dropped::dropped_table;
+pub(crate) use dropped::dropped_table;
 pub use history::{Generation, generations, oldest_definitions, seen_from};
 pub use reader::CatalogReader;
 pub use restore_points::{

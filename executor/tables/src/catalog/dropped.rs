@@ -13,7 +13,7 @@ use super::{NAMES, Named, lookup, name_key, table_by_id};
 ///
 /// # Errors
 /// Storage; a malformed record.
-pub fn dropped_table(
+pub(crate) fn dropped_table(
     txn: &mut dyn Transaction,
     schema: &str,
     name: &str,
