@@ -21,7 +21,7 @@ mod pending;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use driftdb_concurrency::{LockStrength, WaitPolicy};
+use driftdb_concurrency::{LockMode, WaitPolicy};
 use driftdb_query::{ReferentialAction, Related, Result, SqlError, Table, TableId};
 use driftdb_tables::{Inserted, Recheck, Reference, Referral, TableWriter, lock_table};
 use driftdb_types::Value;
@@ -92,7 +92,9 @@ impl Integrity {
     /// Holds still the definitions of the tables that the statement reaches.
     pub(crate) fn hold_definitions(&self, run: &mut Run<'_, '_>) -> Result<()> {
         for related in self.related.tables.iter().filter(|other| other.table.id != self.target.id) {
-            if lock_table(run.cx.txn, &related.table, LockStrength::KeyShare)? {
+            // As one that changes rows: a cascade may.
+            let (mode, wait) = (LockMode::RowExclusive, WaitPolicy::Wait(None));
+            if lock_table(run.cx.txn, &related.table, mode, wait)? {
                 return Err(stale(&related.table.name));
             }
         }

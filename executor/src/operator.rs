@@ -23,7 +23,7 @@ pub(crate) mod outer;
 pub(crate) mod project;
 pub(crate) mod set_op;
 pub(crate) mod sort;
-pub(crate) mod system;
+pub(crate) mod system_columns;
 pub(crate) mod system_scan;
 pub(crate) mod values;
 pub(crate) mod versions;

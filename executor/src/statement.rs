@@ -5,6 +5,7 @@ pub(crate) mod delete;
 pub(crate) mod explain;
 pub(crate) mod history;
 pub(crate) mod insert;
+pub(crate) mod lock;
 pub(crate) mod maintain;
 pub(crate) mod output;
 pub(crate) mod row;
@@ -139,6 +140,7 @@ fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -> Result<Ou
             set_constraints(names.as_deref(), *deferred, run)?;
             Ok(Outcome::tag(CommandTag::plain("SET CONSTRAINTS")))
         }
+        PhysicalStatement::LockTable(locks) => lock::lock_tables(locks, run),
         PhysicalStatement::Explain { statement, analyze, format } => {
             explain::run(statement, *analyze, *format, run)
         }

@@ -16,7 +16,7 @@ use driftdb_concurrency::{BeginOptions, ConcurrencyControl, Keep, ReadAt, Store,
 use driftdb_env::sync::Mutex;
 use driftdb_env::{Env, IoError};
 use driftdb_memory::MemoryEngine;
-use driftdb_mvcc::{LockingControl, MvccStore, SsiControl, StoreOptions};
+use driftdb_mvcc::{LockingControl, MvccStore, OccControl, SsiControl, SsnControl, StoreOptions};
 use driftdb_planner::HeuristicPlanner;
 use driftdb_query::{Planner, SqlError};
 use driftdb_storage::{Engine, EngineOptions, KeyspaceId, StorageError};
@@ -32,12 +32,12 @@ use directory::DataDirectory;
 pub use directory::engine_of;
 pub use offline::{backup, convert, salvage};
 pub use registry::CancelKey;
-pub(crate) use registry::{Registered, Registry};
+pub(crate) use registry::{Registered, Registry, Wake};
 
 /// The names of `storage.engine`.
 pub const ENGINES: &[&str] = &["lsm", "btree", "memory"];
 /// The names of `concurrency.control`.
-pub const CONTROLS: &[&str] = &["ssi", "locking"];
+pub const CONTROLS: &[&str] = &["ssi", "locking", "occ", "ssn"];
 /// The names of `planner.kind`.
 pub const PLANNERS: &[&str] = &["heuristic"];
 
@@ -309,6 +309,8 @@ fn open_with_engine<E: Engine>(
     match config.control.as_str() {
         SsiControl::NAME => Ok(MvccStore::<E, SsiControl>::open(env, dir, &options)?),
         LockingControl::NAME => Ok(MvccStore::<E, LockingControl>::open(env, dir, &options)?),
+        OccControl::NAME => Ok(MvccStore::<E, OccControl>::open(env, dir, &options)?),
+        SsnControl::NAME => Ok(MvccStore::<E, SsnControl>::open(env, dir, &options)?),
         name => Err(NodeError::Unknown { what: "concurrency control", name: name.to_owned() }),
     }
 }

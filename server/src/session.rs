@@ -15,6 +15,7 @@
 //! * A panic inside a statement ends the statement, not the process: the transaction is rolled back
 //!   and the client gets XX000.
 
+mod actions;
 mod answer;
 mod copy;
 mod extended;
@@ -36,6 +37,7 @@ mod utility;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use driftdb_concurrency::CancelToken;
 use driftdb_env::HashMap;
@@ -43,12 +45,15 @@ use driftdb_env::sync::Mutex;
 use driftdb_query::{Result, SqlError};
 use driftdb_types::{EvalContext, SqlState};
 
-use crate::node::{CancelKey, DATABASE, Node, Registered, SERVER_VERSION};
+use crate::node::{CancelKey, DATABASE, Node, Registered, SERVER_VERSION, Wake};
+use actions::Actions;
 use copy::Copying;
 use portal::Portal;
 use prepared::Prepared;
 use settings::Settings;
 use transaction::Block;
+
+pub(crate) use run::ending;
 
 pub use answer::{Answer, Answers};
 pub use sink::{CopyResponse, Format, Formats, ResponseSink, Severity};
@@ -101,6 +106,7 @@ pub struct Session {
     node: Arc<Node>,
     registered: Registered,
     cancel: CancelToken,
+    actions: Arc<Actions>,
     settings: Settings,
     eval: EvalContext,
     block: Block,
@@ -126,8 +132,9 @@ impl Session {
     /// # Errors
     /// A setting that does not exist, or not a value of it.
     pub fn new(node: &Arc<Node>, options: &SessionOptions) -> Result<Self> {
-        let cancel = CancelToken::new();
-        let registered = node.registry().register(&cancel);
+        let registered = node.registry().register();
+        let cancel = registered.token().clone();
+        let actions = Arc::new(Actions::new(node, &cancel));
         let mut settings = Settings::default();
         // A time is read in the session's time zone, so that it comes last.
         let is_past = |setting: &&(String, String)| setting.0.eq_ignore_ascii_case(past::AS_OF);
@@ -146,14 +153,17 @@ impl Session {
             backend_pid: pid,
             version: Arc::from(format!("PostgreSQL {SERVER_VERSION}")),
             random: Arc::new(move || rng.lock().next_u64()),
+            actions: Arc::<Actions>::clone(&actions),
             ..EvalContext::default()
         };
         settings.apply(&mut eval);
         eval.statement_ts = time::wall_micros(node.env());
+        cancel.set_lock_timeout(settings.lock_timeout());
         let mut session = Self {
             node: Arc::clone(node),
             registered,
             cancel,
+            actions,
             settings,
             eval,
             block: Block::default(),
@@ -179,6 +189,34 @@ impl Session {
     /// Cancels this session's statement from anywhere.
     pub fn cancel_token(&self) -> &CancelToken {
         &self.cancel
+    }
+
+    /// Whether somebody asked this session to end (`pg_terminate_backend`).
+    pub fn is_ending(&self) -> bool {
+        self.registered.end().is_given()
+    }
+
+    /// Names what to call when somebody asks it to end while it waits for its client.
+    pub(crate) fn on_end(&self, wake: Wake) {
+        self.registered.end().set_wake(wake);
+    }
+
+    /// How long it may wait for its client's next message, and what that is called when it was too
+    /// long.
+    pub fn idle_limit(&self) -> Option<(Duration, SqlError)> {
+        let (limit, state, message) = match self.transaction_status() {
+            TransactionStatus::Idle => (
+                self.settings.idle_session_timeout()?,
+                SqlState::IdleSessionTimeout,
+                "terminating connection due to idle-session timeout",
+            ),
+            TransactionStatus::InBlock | TransactionStatus::Failed => (
+                self.settings.idle_in_transaction_session_timeout()?,
+                SqlState::IdleInTransactionSessionTimeout,
+                "terminating connection due to idle-in-transaction timeout",
+            ),
+        };
+        Some((limit, SqlError::new(state, message)))
     }
 
     /// The node it runs on.

@@ -131,6 +131,10 @@ pub(crate) struct Binder<'a> {
     used_ctes: BTreeSet<CteId>,
     /// While a stored text is renamed: the names met in it.
     named_parts: Option<Vec<stored::NamedPart>>,
+    /// The lock clauses of the SELECT whose FROM is being bound.
+    locking: Vec<lock::Locking<'a>>,
+    /// Those that the next query to be bound inherits.
+    handed_down: Vec<lock::Locking<'a>>,
 }
 
 impl<'a> Binder<'a> {
@@ -159,6 +163,8 @@ impl<'a> Binder<'a> {
             used_times: Vec::new(),
             used_ctes: BTreeSet::new(),
             named_parts: None,
+            locking: Vec::new(),
+            handed_down: Vec::new(),
         }
     }
 

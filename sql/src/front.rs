@@ -9,6 +9,7 @@ pub(crate) mod cursor;
 pub(crate) mod dispatch;
 pub(crate) mod history;
 pub(crate) mod limits;
+pub(crate) mod lock;
 pub(crate) mod rewrite;
 pub(crate) mod tokens;
 pub(crate) mod transaction;

@@ -22,7 +22,7 @@ pub struct ParsedStatement {
 }
 
 struct Inner {
-    text: Box<str>,
+    text: Arc<str>,
     position: u32,
     depth: u32,
     parameters: usize,
@@ -142,6 +142,11 @@ pub(crate) fn parameter_index(name: &str) -> Result<usize> {
 impl ParsedStatement {
     /// The statement's text, without blanks around it and without its semicolon.
     pub fn text(&self) -> &str {
+        &self.inner.text
+    }
+
+    /// As [`ParsedStatement::text`], to be kept.
+    pub fn shared_text(&self) -> &Arc<str> {
         &self.inner.text
     }
 

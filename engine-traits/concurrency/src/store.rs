@@ -9,8 +9,8 @@ use driftdb_storage::{
 };
 
 use crate::{
-    CancelToken, CommitNote, HistoryRules, IsolationLevel, LockStrength, Provenance, Result,
-    RowBatch, WaitPolicy,
+    CancelToken, CommitNote, HistoryRules, IsolationLevel, LockEntry, LockMode, LockObject,
+    LockStrength, ObjectLocked, Provenance, Result, RowBatch, SessionLocks, WaitEntry, WaitPolicy,
 };
 
 /// The identity of a transaction; larger is younger. Not reused while the store is open.
@@ -24,6 +24,8 @@ pub struct BeginOptions {
     pub isolation: IsolationLevel,
     /// Promise not to write.
     pub read_only: bool,
+    /// SERIALIZABLE and read-only: wait for a snapshot that cannot fail (DEFERRABLE).
+    pub deferrable: bool,
     /// Read the past: every read is as of this time, writes are refused.
     pub as_of: Option<Timestamp>,
     /// How its waits are interrupted.
@@ -35,6 +37,7 @@ impl Default for BeginOptions {
         Self {
             isolation: IsolationLevel::ReadCommitted,
             read_only: false,
+            deferrable: false,
             as_of: None,
             cancel: CancelToken::new(),
         }
@@ -129,11 +132,30 @@ pub trait Store: Send + Sync {
     /// Figures of engine, log and transactions by name.
     fn stats(&self, out: &mut dyn FnMut(&'static str, u64));
 
+    /// Locks of a session beside its transactions: advisory ones.
+    fn session_locks(&self, token: &CancelToken) -> Box<dyn SessionLocks>;
+
+    /// Whether reading a table must take [`LockMode::AccessShare`] on it: somebody holds or waits
+    /// for what excludes readers. One load.
+    fn must_lock_reads(&self) -> bool;
+
+    /// The sessions that a session waits for.
+    fn blockers(&self, session: i32) -> Vec<i32>;
+
+    /// Every lock, for `pg_locks`.
+    fn locks(&self) -> Vec<LockEntry>;
+
+    /// Every wait, for `driftdb_waits`.
+    fn waits(&self) -> Vec<WaitEntry>;
+
     /// The concurrency control's name.
     fn control_name(&self) -> &'static str;
 
     /// The engine's name.
     fn engine_name(&self) -> &'static str;
+
+    /// Whether a claim waits for its holder ([`crate::ConcurrencyControl::CLAIMS_WAIT`]).
+    fn claims_wait(&self) -> bool;
 
     /// The level that the control grants for one asked for.
     fn granted(&self, requested: IsolationLevel) -> IsolationLevel;
@@ -319,6 +341,24 @@ pub trait Transaction: Send {
         wait: WaitPolicy,
     ) -> Result<Locked>;
 
+    /// Locks a table, or another object, until this transaction ends or is rolled back to an earlier
+    /// savepoint. In a historical transaction it does nothing.
+    ///
+    /// # Errors
+    /// Deadlock, cancel, timeout, not available.
+    fn lock_object(
+        &mut self,
+        object: LockObject,
+        mode: LockMode,
+        wait: WaitPolicy,
+    ) -> Result<ObjectLocked>;
+
+    /// Whether a key has a newer version than [`Transaction::snapshot_ts`], or may have had one.
+    ///
+    /// # Errors
+    /// Storage.
+    fn has_changed(&mut self, space: KeyspaceId, key: &[u8]) -> Result<bool>;
+
     /// Writes a value. The key must have been locked with [`LockStrength::NoKeyUpdate`] or stronger,
     /// unless its keyspace was created by this transaction.
     ///
@@ -347,7 +387,8 @@ pub trait Transaction: Send {
     /// Marks the present state of the writes.
     fn savepoint(&mut self) -> SavepointId;
 
-    /// Undoes the writes since the savepoint, which stays usable; later savepoints are gone.
+    /// Undoes the writes since the savepoint, which stays usable; later savepoints are gone. Claims
+    /// and locks taken since then are given back where the protocol can do without them.
     fn rollback_to(&mut self, savepoint: SavepointId);
 
     /// Forgets the savepoint and later ones; their writes stay.

@@ -30,6 +30,7 @@ macro_rules! concurrency_suite {
             $open,
             anomalies::aborted_reads,
             anomalies::circular_information_flow,
+            anomalies::dirty_reads,
             anomalies::dirty_writes,
             anomalies::fuzzy_reads,
             anomalies::intermediate_reads,

@@ -194,6 +194,9 @@ pub trait Catalog {
         None
     }
 
+    /// A statement will lock rows of a table that was looked up.
+    fn rows_are_locked(&mut self, _table: &Arc<Table>) {}
+
     /// The time of a restore point, if there is one of the name.
     ///
     /// # Errors

@@ -48,8 +48,8 @@ pub use planner::{PlanContext, Planner};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,
-    Field, ForeignKeySpec, Insert, IsolationChoice, Parameter, PastTime, Query, SetScope,
-    Statement, TransactionModes, TransactionStatement, Update,
+    Field, ForeignKeySpec, Insert, IsolationChoice, LockTable, Parameter, PastTime, Query,
+    SetScope, Statement, TransactionModes, TransactionStatement, Update,
 };
 pub use system::{NoSystemRows, SYSTEM_SCHEMA, SystemRelation, SystemRows, SystemScan};
 pub use temporal::{

@@ -8,8 +8,8 @@ use driftdb_types::{AggregateId, DataType};
 use crate::logical::SetFunction;
 use crate::{
     AccessTemporal, AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
-    DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, Related,
-    SetOpKind, Table,
+    DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
+    Related, SetOpKind, Table,
 };
 
 /// One end of a key range.
@@ -397,6 +397,8 @@ pub enum PhysicalStatement {
         /// DEFERRED, not IMMEDIATE.
         deferred: bool,
     },
+    /// LOCK TABLE
+    LockTable(LockTable),
     /// COPY FROM: rows arrive outside; TO: the query
     Copy(Copy, Option<PhysicalPlan>),
     /// EXPLAIN

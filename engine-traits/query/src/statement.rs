@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use driftdb_concurrency::{IsolationLevel, Keep};
+use driftdb_concurrency::{IsolationLevel, Keep, LockMode};
 use driftdb_types::{DataType, Value};
 
 use crate::{
@@ -123,6 +123,17 @@ pub struct Delete {
     pub returning: Option<Vec<Expr>>,
     /// The columns of RETURNING.
     pub fields: Vec<Field>,
+}
+
+/// LOCK TABLE.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LockTable {
+    /// Which, in order.
+    pub tables: Vec<Arc<Table>>,
+    /// How.
+    pub mode: LockMode,
+    /// NOWAIT.
+    pub no_wait: bool,
 }
 
 /// A column to be created.
@@ -463,6 +474,8 @@ pub enum Statement {
         /// DEFERRED, not IMMEDIATE.
         deferred: bool,
     },
+    /// LOCK TABLE
+    LockTable(LockTable),
     /// COPY
     Copy(Copy),
     /// EXPLAIN

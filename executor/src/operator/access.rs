@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use driftdb_concurrency::{ReadAt, RowBatch, ScanRequest, ScanState, TxnError};
+use driftdb_concurrency::{IsolationLevel, ReadAt, RowBatch, ScanRequest, ScanState, TxnError};
 use driftdb_query::{AccessPath, Expr, PhysicalPlan, Result, SqlError, SystemColumn, TableAccess};
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 use driftdb_tables::{ByteRange, Cell, RowReader, point_key};
@@ -12,7 +12,7 @@ use driftdb_types::{SqlState, Value, decode_value};
 use super::Operator;
 use super::bounds::{byte_range, fit_key, index_of};
 use super::filter::filtered;
-use super::system::{System, Version, was_there};
+use super::system_columns::{System, Version, was_there};
 use crate::batch::{BATCH_ROWS, Batch, RowBuffer};
 use crate::context::Run;
 use crate::evaluate::row::evaluate_free;
@@ -175,7 +175,9 @@ impl Access {
             row.clear();
             if let Some(ts) = self.read(key, &mut row, run)? {
                 self.give(key, &row, ts, out, run)?;
-            } else if self.access.at != ReadAt::Newest {
+            } else if self.access.at != ReadAt::Newest
+                && run.cx.txn.isolation() != IsolationLevel::ReadUncommitted
+            {
                 // Both are written in one transaction and read as of one time.
                 let what = format!("an index of table \"{}\" points at no row", table.name);
                 return Err(SqlError::new(SqlState::DataCorrupted, what));

@@ -17,6 +17,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use driftdb_concurrency::{ReadAt, TxnError};
+use driftdb_env::planted;
 use driftdb_query::{
     AccessPath, KeyBounds, Moment, Period, Result, Span, SqlError, SystemColumn, Table, TableAccess,
 };
@@ -31,7 +32,7 @@ use super::access::Decoder;
 use super::bounds::{byte_range, fit_key};
 use super::filter::filtered;
 use super::meter::Meter;
-use super::system::{Ended, System, Version, was_there};
+use super::system_columns::{Ended, System, Version, was_there};
 use crate::batch::{BATCH_ROWS, Batch, RowBuffer};
 use crate::context::Run;
 use crate::evaluate::row::evaluate_free;
@@ -145,6 +146,9 @@ impl Versions {
 
     /// Begins with the next generation; false if there is none.
     fn next_part(&self, work: &mut Work, run: &mut Run<'_, '_>) -> Result<bool> {
+        if planted!("executor.newest-generation-only") {
+            work.ahead.drain(..work.ahead.len().saturating_sub(1));
+        }
         let Some(generation) = work.ahead.pop_front() else { return Ok(false) };
         let then = &generation.table;
         let shown = &self.access.table;
@@ -170,7 +174,8 @@ impl Versions {
         };
         let index = match &self.access.path {
             AccessPath::Index { index, .. } => table.index(*index).filter(|index| {
-                then.index(index.id).is_some_and(|old| old.columns == index.columns)
+                planted!("executor.young-indexes-are-asked")
+                    || then.index(index.id).is_some_and(|old| old.columns == index.columns)
             }),
             _ => None,
         };
@@ -314,6 +319,9 @@ impl Part {
             return Ok(true);
         }
         self.entry_ended = found.newer.map(|(ts, _)| ts);
+        if planted!("executor.entries-never-end") {
+            self.entry_ended = None;
+        }
         let last = self
             .entry_ended
             .map_or(self.up_to, |ended| self.up_to.min(Timestamp(ended.0.saturating_sub(1))));

@@ -28,8 +28,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use driftdb_concurrency::{
-    LockIntent, LockStrength, Locked, ReadAt, RowBatch, ScanRequest, ScanState, Transaction,
-    TxnError, WaitPolicy,
+    LockIntent, LockMode, LockObject, LockStrength, ObjectLocked, ReadAt, RowBatch, ScanRequest,
+    ScanState, Transaction, TxnError, WaitPolicy,
 };
 use driftdb_query::{IndexId, Result, SqlError, Table, TableId};
 use driftdb_storage::{KeyRange, KeyspaceId, StorageError};
@@ -136,21 +136,32 @@ pub(crate) fn scan_all(
     }
 }
 
-/// Holds a table's definition still until the transaction ends: shared by statements that change
-/// rows ([`LockStrength::KeyShare`]), alone for DDL ([`LockStrength::Update`]). Returns whether the
-/// definition changed since the statement's snapshot: then the statement must be bound again.
+/// Locks a table until the transaction ends, and so holds its definition still: whoever changes that
+/// takes [`LockMode::Share`] or more, whoever changes rows [`LockMode::RowExclusive`]. True if the
+/// statement must be begun and bound again: the definition changed since its snapshot, or others
+/// whom it had to wait for may have changed rows that it should see.
 ///
 /// # Errors
-/// 40001 above READ COMMITTED if it changed; deadlock; canceled.
+/// Deadlock; canceled; 55P03 for a lock that is not to be waited for, or not so long.
 pub fn lock_table(
     txn: &mut dyn Transaction,
     table: &Table,
-    strength: LockStrength,
+    mode: LockMode,
+    wait: WaitPolicy,
 ) -> Result<bool> {
-    let key = table_key(table.id);
-    let wait = WaitPolicy::Wait(None);
-    let locked = txn.lock(TABLES, &key, strength, LockIntent::Existing, wait)?;
-    Ok(locked == Locked::Changed)
+    let locked = match txn.lock_object(LockObject::Table(table.id.0), mode, wait) {
+        Ok(locked) => locked,
+        Err(TxnError::LockNotAvailable) => {
+            let message = format!("could not obtain lock on relation \"{}\"", table.name);
+            return Err(SqlError::new(SqlState::LockNotAvailable, message));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match locked {
+        ObjectLocked::Before => Ok(false),
+        ObjectLocked::AtOnce => Ok(txn.has_changed(TABLES, &table_key(table.id))?),
+        ObjectLocked::AfterWait => Ok(true),
+    }
 }
 
 pub(crate) fn put_table(txn: &mut dyn Transaction, table: &Table) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Changing definitions: tables and indexes come, change and go inside a transaction.
 //!
-//! Each change claims the table's definition alone, so it waits for transactions that write rows of
-//! the table and they wait for it. It then works on what is there now ([`ReadAt::Newest`]): rows that
+//! Each change locks the table, mostly alone, so it waits for transactions that write rows of the
+//! table and they wait for it; and it claims the definition. It then works on what is there now ([`ReadAt::Newest`]): rows that
 //! committed while it waited are carried over, too. A change of a table's key, TRUNCATE and a new
 //! index give new keyspaces; the old ones stay readable for earlier times.
 
@@ -13,7 +13,7 @@ mod undrop;
 use std::sync::Arc;
 
 use driftdb_concurrency::{
-    Counter, LockIntent, LockStrength, ReadAt, Store, Transaction, WaitPolicy,
+    Counter, LockIntent, LockMode, LockStrength, ReadAt, Store, Transaction, WaitPolicy,
 };
 use driftdb_query::{
     Check, Column, ColumnId, ConstraintSpec, CreateIndex, CreateTable, Deferral, DropObjects,
@@ -60,9 +60,17 @@ impl DdlContext<'_> {
         Ok(space)
     }
 
-    /// Claims a table's definition alone and gives it as of now.
+    /// Locks a table alone and gives its definition as of now.
     fn take(&mut self, table: &Table) -> Result<Table> {
-        lock_table(self.txn, table, LockStrength::Update)?;
+        self.take_in(table, LockMode::AccessExclusive)
+    }
+
+    /// Locks a table, claims its definition, and gives that as of now.
+    fn take_in(&mut self, table: &Table, mode: LockMode) -> Result<Table> {
+        let wait = WaitPolicy::Wait(None);
+        lock_table(self.txn, table, mode, wait)?;
+        let (strength, intent) = (LockStrength::Update, LockIntent::Existing);
+        self.txn.lock(TABLES, &table_key(table.id), strength, intent, wait)?;
         match table_by_id(self.txn, table.id, ReadAt::Newest)? {
             Some(table) => Ok(Arc::unwrap_or_clone(table)),
             None => Err(undefined_table(&table.name)),
@@ -257,7 +265,7 @@ fn new_index(
 /// # Errors
 /// 42P07 for a name that is taken; 23505 where rows repeat a unique key; storage.
 pub fn create_index(cx: &mut DdlContext<'_>, spec: &CreateIndex) -> Result<bool> {
-    let mut table = cx.take(&spec.table)?;
+    let mut table = cx.take_in(&spec.table, LockMode::Share)?;
     if spec.if_not_exists && !cx.name_is_free(&table.schema, &spec.name)? {
         return Ok(false);
     }
@@ -453,7 +461,7 @@ fn empty(cx: &mut DdlContext<'_>, mut table: Table) -> Result<()> {
 /// # Errors
 /// Storage.
 pub fn set_row_count(cx: &mut DdlContext<'_>, table: &Table, row_count: u64) -> Result<()> {
-    let mut table = cx.take(table)?;
+    let mut table = cx.take_in(table, LockMode::ShareUpdateExclusive)?;
     table.row_count = Some(row_count);
     put_table(cx.txn, &table)
 }

@@ -13,6 +13,7 @@ use std::ops::Bound;
 use driftdb_concurrency::{
     ConcurrencyControl, ReadAt, Result, RowBatch, ScanState, TxnError, VersionScan,
 };
+use driftdb_env::planted;
 use driftdb_storage::{
     Cursor, Engine, KeyRange, KeyspaceId, ScanSpec, Snapshot, StorageError, Timestamp, Visible,
 };
@@ -145,6 +146,7 @@ fn give<S: Snapshot>(
 ) -> driftdb_storage::Result<ScanState> {
     let spec = |visible| ScanSpec { range: request.range, visible, reverse: request.reverse };
     let alive = match snapshot.cursor(space, &spec(Visible::AsOf(request.from))) {
+        Ok(_) if planted!("mvcc.versions-begin-within") => None,
         Ok(cursor) => Some(cursor),
         Err(StorageError::UnknownKeyspace { .. }) => None,
         Err(error) => return Err(error),

@@ -3,9 +3,11 @@
 //! One file for each. Its description is part of the catalog ([`definitions`]); its rows are asked of
 //! a [`SystemView`], which reaches what the session reaches.
 
+mod locks;
 mod restore_points;
 mod retention;
 mod transactions;
+mod waits;
 
 use std::sync::Arc;
 
@@ -30,8 +32,13 @@ trait Relation: Sync {
 }
 
 /// Every relation.
-const RELATIONS: &[&dyn Relation] =
-    &[&transactions::Transactions, &restore_points::RestorePoints, &retention::Retention];
+const RELATIONS: &[&dyn Relation] = &[
+    &transactions::Transactions,
+    &restore_points::RestorePoints,
+    &retention::Retention,
+    &locks::Locks,
+    &waits::Waits,
+];
 
 /// What the catalog says of them.
 pub(crate) fn definitions() -> Vec<Arc<SystemRelation>> {

@@ -49,6 +49,7 @@ struct Savepoint {
     name: String,
     id: SavepointId,
     settings_mark: usize,
+    locks_mark: usize,
     pending_mark: PendingMark,
 }
 
@@ -153,6 +154,7 @@ impl Session {
             let options = BeginOptions {
                 isolation: modes.isolation.unwrap_or_else(|| self.settings.default_isolation()),
                 read_only: modes.read_only.unwrap_or_else(|| self.settings.default_read_only()),
+                deferrable: modes.deferrable.unwrap_or_else(|| self.settings.default_deferrable()),
                 as_of: self.past()?,
                 cancel: self.cancel.clone(),
             };
@@ -189,6 +191,14 @@ impl Session {
         Ok(())
     }
 
+    /// Fails if a statement would have no effect beyond itself.
+    pub(super) fn require_block(&self, what: &str) -> Result<()> {
+        if self.block.is_explicit() || self.block.statement_count > 1 {
+            return Ok(());
+        }
+        Err(no_transaction(&format!("{what} can only be used in transaction blocks")))
+    }
+
     pub(super) fn is_in_explicit_block(&self) -> bool {
         self.block.is_explicit()
     }
@@ -218,6 +228,7 @@ impl Session {
             // of a definition or the next start tells it again.
             drop(self.node.follow_history_rules());
         }
+        self.actions.release_since(0);
         drop(block.holds);
         match committed {
             Ok(_) => {
@@ -247,6 +258,7 @@ impl Session {
         if let Some(ddl) = block.ddl {
             ddl.finish(None);
         }
+        self.actions.release_since(0);
         self.settings.rollback();
         self.apply_settings();
     }
@@ -272,6 +284,7 @@ impl Session {
                     if let Some(ddl) = self.block.ddl.take() {
                         ddl.finish(None);
                     }
+                    self.actions.release_since(0);
                 }
             }
         }
@@ -283,6 +296,7 @@ impl Session {
 
     pub(super) fn apply_settings(&mut self) {
         self.settings.apply(&mut self.eval);
+        self.cancel.set_lock_timeout(self.settings.lock_timeout());
     }
 
     /// BEGIN, COMMIT and their kin.
@@ -455,9 +469,11 @@ impl Session {
         if let Some(txn) = &mut self.block.txn {
             let id = txn.savepoint();
             let settings_mark = self.settings.mark();
+            let locks_mark = self.actions.mark();
             let pending_mark = self.block.pending.mark();
             let name = name.to_owned();
-            self.block.savepoints.push(Savepoint { name, id, settings_mark, pending_mark });
+            let savepoint = Savepoint { name, id, settings_mark, locks_mark, pending_mark };
+            self.block.savepoints.push(savepoint);
         }
         Ok(tag("SAVEPOINT"))
     }
@@ -489,12 +505,13 @@ impl Session {
         }
         let position = self.find_savepoint(name)?;
         self.portals.clear();
-        let Savepoint { id, settings_mark, .. } = self.block.savepoints[position];
+        let Savepoint { id, settings_mark, locks_mark, .. } = self.block.savepoints[position];
         self.block.pending.rollback_to(&self.block.savepoints[position].pending_mark);
         self.block.savepoints.truncate(position + 1);
         if let Some(txn) = &mut self.block.txn {
             txn.rollback_to(id);
         }
+        self.actions.release_since(locks_mark);
         self.settings.rollback_to(settings_mark);
         self.apply_settings();
         self.block.kind = Kind::Explicit;

@@ -6,7 +6,7 @@ use driftdb_executor::CommandTag;
 use driftdb_query::eval::{Constants, eval};
 use driftdb_query::{Expr, Field, Result, SetScope, SqlError, Statement, TransactionModes};
 use driftdb_sql::{StatementKind, parse};
-use driftdb_types::{CastContext, DataType, SqlState, Value, cast};
+use driftdb_types::{CastContext, DataType, SessionActions, SqlState, Value, cast};
 
 use super::prepared::Prepared;
 use super::run::{Ran, Wanted};
@@ -75,6 +75,7 @@ impl Session {
                 self.portals.clear();
                 self.statements.clear();
                 self.repeated.clear();
+                self.actions.unlock_all();
                 self.settings.reset_all();
                 self.apply_settings();
                 done("DISCARD ALL")

@@ -11,6 +11,7 @@ mod history_operations;
 mod integrity;
 mod integrity_model;
 mod lifecycle;
+mod locks;
 mod offline;
 mod periods;
 mod periods_model;

@@ -186,7 +186,7 @@ fn a_session_in_the_past() {
         assert_eq!(t.rows("SELECT v FROM d"), ["1"]);
         assert_eq!(t.rows("SELECT v FROM d"), ["1"]);
         assert_eq!(t.code("SELECT * FROM e"), "42P01");
-        assert_eq!(t.rows("SHOW driftdb.as_of"), [first.clone()]);
+        assert_eq!(t.rows("SHOW driftdb.as_of")[0], first);
         assert_eq!(t.rows("SHOW transaction_read_only"), ["on"]);
         // A table's own clause wins.
         assert_eq!(t.rows(&format!("SELECT w FROM d FOR SYSTEM_TIME AS OF '{second}'")), ["2"]);

@@ -97,6 +97,7 @@ impl Binder<'_> {
                 })
             }
             F::Derived { lateral, subquery, alias, sample: None } => {
+                self.hand_down(alias.as_ref());
                 let (rows, uses) = if *lateral {
                     self.beside(before, left, |binder| binder.query(subquery))?
                 } else {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use driftdb_query::{
-    CatalogAt, DropObjects, Explain, LogicalPlan, Query, Result, SqlError, Statement, Table,
+    CatalogAt, DropObjects, Explain, LockTable, LogicalPlan, Query, Result, SqlError, Statement,
+    Table,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -43,6 +44,11 @@ impl Binder<'_> {
                 Statement::Vacuum { tables: self.tables(tables)?, analyze: *analyze }
             }
             Body::Analyze(tables) => Statement::Analyze(self.tables(tables)?),
+            Body::LockTable { tables, mode, no_wait } => Statement::LockTable(LockTable {
+                tables: self.tables(tables)?,
+                mode: *mode,
+                no_wait: *no_wait,
+            }),
             Body::Truncate { tables, cascade } => {
                 Statement::Truncate { tables: self.tables(tables)?, cascade: *cascade }
             }

@@ -1,5 +1,6 @@
 //! One statement's tokens to its body: by the first word, ours or the parser's.
 
+use driftdb_concurrency::LockMode;
 use driftdb_query::{ExplainFormat, Result, SetScope, SqlError, TransactionStatement};
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -59,6 +60,11 @@ pub(crate) enum Body {
         names: Option<Vec<QualifiedName>>,
         deferred: bool,
     },
+    LockTable {
+        tables: Vec<QualifiedName>,
+        mode: LockMode,
+        no_wait: bool,
+    },
     Drop {
         kind: DropKind,
         if_exists: bool,
@@ -78,9 +84,9 @@ pub(crate) enum Body {
 }
 
 /// The first words of statements that are PostgreSQL's and not ours.
-const UNSUPPORTED: [&str; 26] = [
+const UNSUPPORTED: [&str; 25] = [
     "grant", "revoke", "comment", "merge", "declare", "fetch", "move", "close", "listen",
-    "unlisten", "notify", "lock", "call", "do", "reindex", "cluster", "refresh", "load", "import",
+    "unlisten", "notify", "call", "do", "reindex", "cluster", "refresh", "load", "import",
     "security", "reassign", "label", "alter", "create", "copy", "set",
 ];
 
@@ -128,6 +134,7 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
         "analyze" | "analyse" => utility::analyze(cursor),
         "explain" => utility::explain(cursor, lifted),
         "truncate" => utility::truncate(cursor),
+        "lock" => super::lock::lock(cursor),
         "drop" => utility::drop(cursor),
         "copy" => copy::parse(cursor, lifted),
         "checkpoint" => {
@@ -245,6 +252,7 @@ impl Body {
             Self::Analyze(_) => "ANALYZE",
             Self::Truncate { .. } => "TRUNCATE TABLE",
             Self::SetConstraints { .. } => "SET CONSTRAINTS",
+            Self::LockTable { .. } => "LOCK TABLE",
             Self::Drop { kind: DropKind::Table, .. } => "DROP TABLE",
             Self::Drop { kind: DropKind::Index, .. } => "DROP INDEX",
             Self::Explain { .. } => "EXPLAIN",

@@ -32,7 +32,7 @@ fn write_history(fixture: &Fixture) -> Vec<Version> {
         for draw in 0..=scrambled(round) % 3 {
             let draw = scrambled(round * 7 + draw);
             let key = KEYS[(draw % KEYS.len() as u64) as usize];
-            let value = (draw % 4 != 0).then(|| format!("{round}.{draw}"));
+            let value = (!draw.is_multiple_of(4)).then(|| format!("{round}.{draw}"));
             put(&mut *txn, key, value.as_deref().unwrap_or_default()).expect("nobody else writes");
             if value.is_none() {
                 txn.delete(SPACE, key.as_bytes()).expect("the key is locked");
@@ -147,8 +147,9 @@ pub fn stretches_end_with_their_keyspace(open: &Open) {
     let before = Timestamp(dropped.0 - 1);
     let version = ("a".to_owned(), began, Some("1".to_owned()));
     let found = scan_versions(&mut *txn, stretch(Timestamp::MIN, before));
-    assert_eq!(found, [version.clone()], "from before there was anything");
-    assert_eq!(scan_versions(&mut *txn, stretch(before, before)), [version]);
+    let expected = [version];
+    assert_eq!(found, expected, "from before there was anything");
+    assert_eq!(scan_versions(&mut *txn, stretch(before, before)), expected);
     let mut out = RowBatch::new();
     let future = Timestamp(u64::MAX / 2);
     let refused = txn.scan_versions(SPACE, &stretch(began, future), &mut out);

@@ -12,7 +12,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use driftdb_concurrency::{LockStrength, ReadAt, RowBatch, TxnError, WaitPolicy};
+use driftdb_concurrency::{LockMode, LockStrength, ReadAt, RowBatch, TxnError, WaitPolicy};
 use driftdb_query::{RestoredTable, Result, Table, TableAt};
 use driftdb_storage::{KeyRange, Timestamp};
 use driftdb_tables::{Change, Mapping, RowReader, RowState, TableDiff, TableWriter, lock_table};
@@ -55,7 +55,9 @@ pub(super) fn run(
 
 /// Holds a table alone, as the statement's snapshot shows it.
 fn hold_alone(table: &Table, run: &mut Run<'_, '_>) -> Result<()> {
-    if lock_table(run.cx.txn, table, LockStrength::Update)? {
+    // Readers go on.
+    let (mode, wait) = (LockMode::Exclusive, WaitPolicy::Wait(None));
+    if lock_table(run.cx.txn, table, mode, wait)? {
         return Err(stale(&table.name));
     }
     // Whoever was waited for may have changed rows.

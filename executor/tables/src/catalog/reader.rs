@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use driftdb_concurrency::{ReadAt, Store, Transaction};
+use driftdb_concurrency::{LockMode, ReadAt, Store, Transaction};
 use driftdb_query::{Catalog, CatalogAt, IndexId, Result, SystemRelation, Table, TableId};
 use driftdb_storage::Timestamp;
 
@@ -17,6 +17,7 @@ pub struct CatalogReader<'a> {
     txn: &'a mut dyn Transaction,
     store: &'a dyn Store,
     own_changes: bool,
+    used: Vec<(Arc<Table>, LockMode)>,
 }
 
 impl<'a> CatalogReader<'a> {
@@ -26,7 +27,37 @@ impl<'a> CatalogReader<'a> {
         store: &'a dyn Store,
         own_changes: bool,
     ) -> Self {
-        Self { shared, txn, store, own_changes }
+        Self { shared, txn, store, own_changes, used: Vec::new() }
+    }
+
+    /// The tables that were looked up as of the statement, and how it must lock them to read them.
+    pub fn into_used(self) -> Vec<(Arc<Table>, LockMode)> {
+        self.used
+    }
+
+    fn note(&mut self, table: &Arc<Table>, mode: LockMode) {
+        match self.used.iter_mut().find(|(used, _)| used.id == table.id) {
+            Some((_, used)) => *used = mode.max(*used),
+            None => self.used.push((Arc::clone(table), mode)),
+        }
+    }
+
+    fn current_table(
+        &mut self,
+        schema: &str,
+        name: &str,
+        at: ReadAt,
+    ) -> Result<Option<Arc<Table>>> {
+        if self.own_changes {
+            return self.read_table(schema, name, at);
+        }
+        let snapshot = self.txn.snapshot_ts();
+        if let Some(known) = self.shared.cached(schema, name, snapshot) {
+            return Ok(known);
+        }
+        let table = self.read_table(schema, name, at)?;
+        self.shared.remember(schema, name, snapshot, table.clone());
+        Ok(table)
     }
 
     fn read_table(&mut self, schema: &str, name: &str, at: ReadAt) -> Result<Option<Arc<Table>>> {
@@ -65,16 +96,15 @@ impl Catalog for CatalogReader<'_> {
             }
             CatalogAt::Statement => ReadAt::Statement,
         };
-        if self.own_changes {
-            return self.read_table(schema, name, at);
+        let table = self.current_table(schema, name, at)?;
+        if let Some(table) = &table {
+            self.note(table, LockMode::AccessShare);
         }
-        let snapshot = self.txn.snapshot_ts();
-        if let Some(known) = self.shared.cached(schema, name, snapshot) {
-            return Ok(known);
-        }
-        let table = self.read_table(schema, name, at)?;
-        self.shared.remember(schema, name, snapshot, table.clone());
         Ok(table)
+    }
+
+    fn rows_are_locked(&mut self, table: &Arc<Table>) {
+        self.note(table, LockMode::RowShare);
     }
 
     fn table_by_id(&mut self, id: TableId) -> Result<Option<Arc<Table>>> {
