@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driftdb_concurrency::{CancelToken, Store, Transaction, TxnError};
-use driftdb_query::{CteId, Result, SqlError};
+use driftdb_query::{CteId, Result, SqlError, SystemRows};
 use driftdb_types::{EvalContext, SqlState, Value};
 
 use crate::integrity::PendingChecks;
@@ -20,6 +20,8 @@ pub struct ExecContext<'a> {
     pub txn: &'a mut dyn Transaction,
     /// The store it belongs to.
     pub store: &'a dyn Store,
+    /// Whoever has the rows of system relations.
+    pub system: &'a dyn SystemRows,
     /// Session and time.
     pub eval: &'a EvalContext,
     /// The parameters' values: `$1` first.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use driftdb_query::{
     AccessPath, Expr, PhysicalDelete, PhysicalInsert, PhysicalPlan, PhysicalQuery,
-    PhysicalStatement, PhysicalUpdate, Result, TableAccess,
+    PhysicalStatement, PhysicalUpdate, Result, SqlError, TableAccess,
 };
 use driftdb_tables::{RowReader, TableWriter, point_key};
 use driftdb_types::Value;
@@ -54,10 +54,12 @@ impl<'p> Point<'p> {
                 first.then_some(Self { filter: Some(predicate), ..point })
             }
             PhysicalPlan::Access(access) => match &access.path {
-                AccessPath::Point { key } => {
+                AccessPath::Point { key } if access.temporal.is_plain() => {
                     Some(Self { access, key, filter: None, project: None })
                 }
-                AccessPath::Table { .. } | AccessPath::Index { .. } => None,
+                AccessPath::Point { .. } | AccessPath::Table { .. } | AccessPath::Index { .. } => {
+                    None
+                }
             },
             _ => None,
         }
@@ -129,7 +131,8 @@ impl Direct {
         }
         let Some(key) = point_key(&access.table, &self.key) else { return Ok(false) };
         self.bytes.clear();
-        if !run.cx.txn.get(access.table.keyspace, &key, access.at, &mut self.bytes)? {
+        let found = run.cx.txn.get(access.table.keyspace, &key, access.at, &mut self.bytes);
+        if !found.map_err(|error| SqlError::from(error).about_table(&access.table.name))? {
             return Ok(false);
         }
         self.row.clear();

@@ -21,7 +21,7 @@ mod pending;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use driftdb_concurrency::{LockStrength, WaitPolicy};
+use driftdb_concurrency::{LockMode, WaitPolicy};
 use driftdb_query::{ReferentialAction, Related, Result, SqlError, Table, TableId};
 use driftdb_tables::{Inserted, Recheck, Reference, Referral, TableWriter, lock_table};
 use driftdb_types::Value;
@@ -92,7 +92,9 @@ impl Integrity {
     /// Holds still the definitions of the tables that the statement reaches.
     pub(crate) fn hold_definitions(&self, run: &mut Run<'_, '_>) -> Result<()> {
         for related in self.related.tables.iter().filter(|other| other.table.id != self.target.id) {
-            if lock_table(run.cx.txn, &related.table, LockStrength::KeyShare)? {
+            let mode = if related.is_changed { LockMode::RowExclusive } else { LockMode::RowShare };
+            let wait = WaitPolicy::Wait(None);
+            if lock_table(run.cx.txn, &related.table, mode, wait)? {
                 return Err(stale(&related.table.name));
             }
         }
@@ -163,6 +165,44 @@ impl Integrity {
         for reference in &self.links(writer.table())?.incoming {
             if let Some(before) = reference.referenced_values(old) {
                 self.note_gone(reference, Gone { old: before, new: None }, run)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts back a row of the past, as [`TableWriter::insert_at`] does.
+    pub(crate) fn put_back(
+        &mut self,
+        writer: &mut TableWriter,
+        key: &[u8],
+        row: &[Value],
+        run: &mut Run<'_, '_>,
+    ) -> Result<()> {
+        writer.insert_at(run.cx.txn, key, row, run.cx.eval)?;
+        self.note_rechecks(writer, run)?;
+        for reference in &self.links(writer.table())?.outgoing {
+            self.check_referral(reference, Stored { key, row }, run)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a row whose place a row of the past may take. No referential action follows: what refers
+    /// to it is left as it is, and must refer to a row when the constraint is checked.
+    pub(crate) fn take_away(
+        &mut self,
+        writer: &mut TableWriter,
+        key: &[u8],
+        old: &[Value],
+        run: &mut Run<'_, '_>,
+    ) -> Result<()> {
+        writer.delete(run.cx.txn, key, old)?;
+        for reference in &self.links(writer.table())?.incoming {
+            let Some(values) = reference.referenced_values(old) else { continue };
+            if reference.may_be_referenced(run.cx.txn, &values, run.cx.eval)? {
+                let key = reference.key();
+                let is_deferred = run.cx.pending.is_deferred(key.id, key.deferral);
+                let check = Check::Unreferenced(Arc::clone(reference), values);
+                self.note(Arc::clone(reference.parent()), check, is_deferred, run)?;
             }
         }
         Ok(())

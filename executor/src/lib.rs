@@ -32,5 +32,6 @@ pub use context::{DEFAULT_MEMORY_LIMIT_BYTES, ExecContext};
 pub use copy::{CopyIn, CopyOut};
 pub use direct::Direct;
 pub use integrity::{PendingChecks, PendingMark, check_pending};
+pub use statement::lock::lock_read_tables;
 pub use statement::{CommandTag, Execution, is_stale, start};
 pub use vector::{Bitmap, Vector, VectorBuilder};

@@ -3,7 +3,9 @@
 pub(crate) mod ddl;
 pub(crate) mod delete;
 pub(crate) mod explain;
+pub(crate) mod history;
 pub(crate) mod insert;
+pub(crate) mod lock;
 pub(crate) mod maintain;
 pub(crate) mod output;
 pub(crate) mod row;
@@ -138,11 +140,13 @@ fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -> Result<Ou
             set_constraints(names.as_deref(), *deferred, run)?;
             Ok(Outcome::tag(CommandTag::plain("SET CONSTRAINTS")))
         }
+        PhysicalStatement::LockTable(locks) => lock::lock_tables(locks, run),
         PhysicalStatement::Explain { statement, analyze, format } => {
             explain::run(statement, *analyze, *format, run)
         }
         PhysicalStatement::Vacuum { tables, analyze } => maintain::vacuum(tables, *analyze, run),
         PhysicalStatement::Analyze(tables) => maintain::analyze(tables, run),
+        PhysicalStatement::History(statement) => history::run(statement, run),
         PhysicalStatement::Query(_) | PhysicalStatement::Copy(..) => {
             Err(SqlError::internal("a query does not run at once"))
         }

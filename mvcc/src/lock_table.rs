@@ -1,40 +1,51 @@
-//! Locks on keys and ranges: fair queues, deadlock detection, time-outs, cancellation.
+//! Locks on keys, ranges and objects: fair queues, deadlock detection, time-outs, cancellation.
 //!
 //! The table is cut into stripes, each with its latch. A request that conflicts with a holder, or
 //! with an earlier waiter, waits in its stripe's queue; an upgrade (the requester already holds the
-//! key more weakly) goes to the front, since those behind it wait for it anyway. Whoever changes a
+//! target more weakly) goes to the front, since those behind it wait for it anyway. Whoever changes a
 //! stripe settles its queue: grants what has become free and records who waits for whom in the
-//! wait-for graph (`deadlock.rs`). So the edge that closes a cycle is seen when it is added.
+//! wait-for graph (`deadlock.rs`). So the edge that closes a cycle is seen when it is added. If the
+//! last waiter of a cycle is only queued behind others, it is moved before them instead.
+//!
+//! What one session holds, in its transaction or beside it, is held by one party (`party.rs`).
 //!
 //! Invariants
-//! * No two transactions hold conflicting locks.
-//! * A request is granted only if no earlier conflicting request waits.
+//! * No two parties hold conflicting locks.
+//! * A request is granted only if no earlier conflicting request waits, cycles excepted.
 //! * The graph holds the edges of exactly those who wait, whenever no stripe's latch is held.
+//! * `exclusive_count` is the number of [`LockMode::AccessExclusive`] locks held and waited for.
 //!
 //! Latch order: stripe → graph → a waiter's own cell.
 
 mod deadlock;
+mod listing;
+mod object;
+mod party;
 mod range;
 mod stripe;
 mod waiter;
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
-use driftdb_concurrency::{CancelToken, LockStrength, Result, TxnError, TxnId, WaitPolicy};
+use driftdb_concurrency::{
+    CancelToken, LockMode, LockObject, LockStrength, Result, TxnError, TxnId, WaitPolicy,
+};
 use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::{Mutex, MutexGuard};
 use driftdb_env::{Env, FixedState};
 use driftdb_storage::{KeyRange, KeyspaceId};
 
 use self::deadlock::WaitGraph;
+use self::party::{Party, Who};
 pub(crate) use self::range::OwnedRange;
-use self::stripe::{Request, Stripe};
+use self::stripe::{Request, Stripe, Wanted};
 use self::waiter::{WaitCell, WaitEnd};
 
 const STRIPE_COUNT: usize = 64;
 
-/// Which locks share a stripe.
+/// Which locks share a stripe. Objects are always spread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Striping {
     /// Spread by key: only keys are locked.
@@ -51,12 +62,13 @@ pub(crate) enum Target<'a> {
     Range(KeyRange<'a>),
 }
 
-/// A transaction's side: who it is and what it holds.
+/// One side of the table: who it is and what it holds, in the order in which it was taken.
 #[derive(Debug)]
-pub(crate) struct Owner {
-    id: TxnId,
+pub struct Owner {
+    who: Who,
     cancel: CancelToken,
     held: Vec<Held>,
+    keeps_keys: bool,
 }
 
 #[derive(Debug)]
@@ -65,38 +77,53 @@ enum Held {
         space: KeyspaceId,
         key: Arc<[u8]>,
         strength: LockStrength,
+        /// How strongly it was held before.
+        before: Option<LockStrength>,
     },
     /// All ranges of a keyspace.
     Ranges {
         space: KeyspaceId,
     },
+    Object {
+        object: LockObject,
+        mode: LockMode,
+    },
 }
 
 impl Owner {
+    /// A transaction's side. Those of one session are one party.
     pub(crate) fn new(id: TxnId, cancel: CancelToken) -> Self {
-        Self { id, cancel, held: Vec::new() }
+        let who = Who { party: Party::of(id, &cancel), txn: Some(id) };
+        Self { who, cancel, held: Vec::new(), keeps_keys: false }
+    }
+
+    /// A transaction's side that keeps its locks on keys through a rollback to a savepoint, because
+    /// what it has read there it has told its client.
+    pub(crate) fn keeping_keys(id: TxnId, cancel: CancelToken) -> Self {
+        Self { keeps_keys: true, ..Self::new(id, cancel) }
     }
 
     pub(crate) fn id(&self) -> TxnId {
-        self.id
+        self.who.txn.expect("a transaction's side has its identity")
     }
 
     /// The keys held; one that was upgraded comes more than once.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (KeyspaceId, &Arc<[u8]>, LockStrength)> {
         self.held.iter().filter_map(|held| match held {
-            Held::Key { space, key, strength } => Some((*space, key, *strength)),
-            Held::Ranges { .. } => None,
+            Held::Key { space, key, strength, .. } => Some((*space, key, *strength)),
+            Held::Ranges { .. } | Held::Object { .. } => None,
         })
     }
 }
 
 /// The table.
 #[derive(Debug)]
-pub(crate) struct LockTable {
+pub struct LockTable {
     env: Env,
     striping: Striping,
     stripes: Vec<Mutex<Stripe>>,
     graph: Mutex<WaitGraph>,
+    exclusive_count: AtomicUsize,
 }
 
 impl LockTable {
@@ -106,6 +133,7 @@ impl LockTable {
             striping,
             stripes: (0..STRIPE_COUNT).map(|_| Mutex::default()).collect(),
             graph: Mutex::default(),
+            exclusive_count: AtomicUsize::new(0),
         }
     }
 
@@ -121,24 +149,35 @@ impl LockTable {
         strength: LockStrength,
         wait: WaitPolicy,
     ) -> Result<()> {
-        let mut stripe = self.stripe(space, &target);
-        if stripe.holds(owner.id, space, &target, strength) {
+        let stripe = self.stripe(space, &target);
+        if stripe.holds(owner.who, space, &target, strength) {
             return Ok(());
         }
-        let request = Request::new(owner.id, space, &target, strength);
+        let request = Request::new(owner.who, space, &target, strength);
+        self.take(owner, stripe, request, wait).map(|_waited| ())
+    }
+
+    /// Takes what is not held yet; true if that had to wait.
+    fn take(
+        &self,
+        owner: &mut Owner,
+        mut stripe: MutexGuard<'_, Stripe>,
+        request: Request,
+        wait: WaitPolicy,
+    ) -> Result<bool> {
         if stripe.is_free(&request) {
-            stripe.grant(&request);
+            let before = stripe.grant(&request);
             // An upgrade may stand in the way of more waiters than before.
             self.settle(&mut stripe);
             drop(stripe);
-            owner.held.push(request.into_held());
-            return Ok(());
+            owner.held.push(request.into_held(before));
+            return Ok(false);
         }
         if wait == WaitPolicy::NoWait {
             return Err(TxnError::LockNotAvailable);
         }
         let cell = Arc::new(WaitCell::default());
-        stripe.enqueue(request.clone(), Arc::clone(&cell));
+        stripe.enqueue(request.clone(), owner.cancel.clone(), Arc::clone(&cell));
         self.settle(&mut stripe);
         drop(stripe);
         preemption_point("mvcc.lock.wait");
@@ -146,24 +185,28 @@ impl LockTable {
         self.end_wait(owner, request, &cell, end)
     }
 
-    /// Releases everything a transaction holds.
+    /// Releases everything an owner holds.
     pub(crate) fn release_all(&self, owner: &mut Owner) {
-        for held in owner.held.drain(..) {
-            let mut stripe = match &held {
-                Held::Key { space, key, .. } => self.stripe(*space, &Target::Key(key)),
-                Held::Ranges { space } => self.stripe(*space, &Target::Range(KeyRange::ALL)),
-            };
-            match &held {
-                Held::Key { space, key, .. } => stripe.release_key(owner.id, *space, key),
-                Held::Ranges { space } => stripe.release_ranges(owner.id, *space),
-            }
-            self.settle(&mut stripe);
+        for held in owner.held.drain(..).rev() {
+            self.release(owner.who, &held);
         }
     }
 
-    /// (waiter, holder) pairs.
-    pub(crate) fn waits(&self) -> Vec<(TxnId, TxnId)> {
-        self.graph.lock().edges()
+    fn release(&self, who: Who, held: &Held) {
+        let mut stripe = match held {
+            Held::Key { space, key, .. } => self.stripe(*space, &Target::Key(key)),
+            Held::Ranges { space } => self.stripe(*space, &Target::Range(KeyRange::ALL)),
+            Held::Object { object, .. } => self.stripe_of_object(*object),
+        };
+        match held {
+            Held::Key { space, key, before, .. } => stripe.release_key(who, *space, key, *before),
+            Held::Ranges { space } => stripe.release_ranges(who, *space),
+            Held::Object { object, mode } => {
+                stripe.release_object(who, *object, *mode);
+                self.discount(*mode);
+            }
+        }
+        self.settle(&mut stripe);
     }
 
     fn stripe(&self, space: KeyspaceId, target: &Target<'_>) -> MutexGuard<'_, Stripe> {
@@ -177,14 +220,25 @@ impl LockTable {
         self.stripes[(hash >> 32) as usize % STRIPE_COUNT].lock()
     }
 
+    fn stripe_of_object(&self, object: LockObject) -> MutexGuard<'_, Stripe> {
+        self.stripes[(FixedState.hash_one(object) >> 32) as usize % STRIPE_COUNT].lock()
+    }
+
     /// Grants what has become free, and looks for deadlocks among those whose edges changed.
     fn settle(&self, stripe: &mut Stripe) {
         if !stripe.has_waiters() {
             return;
         }
         let mut graph = self.graph.lock();
-        let suspects = stripe.settle(&mut graph);
-        for suspect in suspects {
+        let mut suspects = stripe.settle(&mut graph);
+        let mut promoted = Vec::new();
+        while let Some(suspect) = suspects.pop() {
+            if !promoted.contains(&suspect) && graph.is_in_cycle(suspect) && stripe.promote(suspect)
+            {
+                // Those before it hold nothing that it waits for.
+                promoted.push(suspect);
+                suspects.extend(stripe.settle(&mut graph));
+            }
             graph.break_cycles_through(suspect);
         }
     }
@@ -195,27 +249,36 @@ impl LockTable {
         request: Request,
         cell: &Arc<WaitCell>,
         end: WaitEnd,
-    ) -> Result<()> {
-        let was_granted = end == WaitEnd::Granted || {
-            let mut stripe = self.stripe(request.space, &request.target.as_target());
+    ) -> Result<bool> {
+        let mut before = cell.granted();
+        if before.is_none() {
+            let mut stripe = self.stripe_of(&request.wanted);
             // A grant may have come between the end of the wait and this latch.
-            let was_granted = cell.is_granted();
-            if !was_granted {
+            before = cell.granted();
+            if before.is_none() {
                 stripe.withdraw(cell);
-                self.graph.lock().remove(owner.id);
+                self.graph.lock().remove(owner.who.party);
                 self.settle(&mut stripe);
             }
-            was_granted
-        };
-        if was_granted {
-            owner.held.push(request.into_held());
+        }
+        let was_granted = before.is_some();
+        if let Some(before) = before {
+            owner.held.push(request.into_held(before));
         }
         match end {
-            WaitEnd::Granted => Ok(()),
+            WaitEnd::Granted { .. } => Ok(true),
             WaitEnd::Victim { detail } => Err(TxnError::Deadlock { detail }),
-            WaitEnd::TimedOut if was_granted => Ok(()),
+            WaitEnd::TimedOut if was_granted => Ok(true),
             WaitEnd::TimedOut => Err(TxnError::LockTimeout),
             WaitEnd::Canceled => Err(TxnError::Canceled),
+        }
+    }
+
+    fn stripe_of(&self, wanted: &Wanted) -> MutexGuard<'_, Stripe> {
+        match wanted {
+            Wanted::Key { space, key, .. } => self.stripe(*space, &Target::Key(key)),
+            Wanted::Range { space, range } => self.stripe(*space, &Target::Range(range.as_range())),
+            Wanted::Object { object, .. } => self.stripe_of_object(*object),
         }
     }
 }

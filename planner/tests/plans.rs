@@ -9,8 +9,8 @@ use std::sync::Arc;
 use driftdb_planner::HeuristicPlanner;
 use driftdb_query::{
     AccessPath, Catalog, CatalogAt, Column, ColumnId, Index, IndexColumn, IndexId, JoinKind,
-    KeyBound, PhysicalPlan, PhysicalStatement, PlanContext, Planner, Result, RowKey, Table,
-    TableAccess, TableId,
+    KeyBound, PhysicalPlan, PhysicalStatement, PlanContext, Planner, Result, RowKey,
+    SystemRelation, Table, TableAccess, TableId,
 };
 use driftdb_sql::{BindContext, bind, parse};
 use driftdb_storage::{KeyspaceId, Timestamp};
@@ -75,6 +75,17 @@ impl Catalog for Tables {
         Ok(None)
     }
 
+    fn system_relation(&self, _: Option<&str>, name: &str) -> Option<Arc<SystemRelation>> {
+        let columns = vec![("n", DataType::Int8), ("note", DataType::Text)];
+        let relation =
+            SystemRelation { name: "numbered", columns, key: Some(0), has_history: false };
+        (name == "numbered").then(|| Arc::new(relation))
+    }
+
+    fn tables(&mut self, _: CatalogAt) -> Result<Vec<Arc<Table>>> {
+        Ok(self.0.clone())
+    }
+
     fn time_of_sequence(&mut self, sequence: u64) -> Result<Timestamp> {
         Ok(Timestamp(sequence))
     }
@@ -106,6 +117,7 @@ fn shape(plan: &PhysicalPlan) -> String {
     match plan {
         PhysicalPlan::Values { .. } => "values".into(),
         PhysicalPlan::Access(access) => access_shape(access),
+        PhysicalPlan::FunctionScan { args, .. } if args.len() == 2 => "function[range]".into(),
         PhysicalPlan::FunctionScan { .. } => "function".into(),
         PhysicalPlan::Filter { input, .. } => format!("filter({})", of(input)),
         PhysicalPlan::Project { input, .. } => of(input),

@@ -20,11 +20,12 @@ use driftdb_query::SqlError;
 use driftdb_types::SqlState;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use crate::node::Node;
 use crate::protocol::{Connection, ConnectionStatus};
+use crate::session::ending;
 use outlet::SocketOutlet;
 
 /// How long a client may take to say hello.
@@ -218,11 +219,18 @@ async fn converse(
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    let ended = Arc::new(Notify::new());
+    let wake = Arc::clone(&ended);
+    connection.on_end(Box::new(move || wake.notify_one()));
     loop {
         let is_stopping = *stopped.borrow();
-        if is_stopping || !wait_for_bytes(connection.is_starting(), &stream, &mut stopped).await? {
-            let message = "terminating connection due to administrator command";
-            connection.terminate(&SqlError::new(SqlState::AdminShutdown, message));
+        let end = if is_stopping {
+            Some(ending())
+        } else {
+            wait_for_bytes(&mut connection, &stream, &mut stopped, &ended).await?
+        };
+        if let Some(why) = end {
+            connection.terminate(&why);
             let farewell = write_all(&stream, connection.output());
             return timeout(Duration::from_secs(1), farewell).await.unwrap_or(Ok(()));
         }
@@ -242,21 +250,30 @@ async fn converse(
     }
 }
 
-/// Waits for bytes; false if the server stops first.
+/// Waits for bytes; says why if the connection is to end before they come.
 async fn wait_for_bytes(
-    is_starting: bool,
+    connection: &mut Connection,
     stream: &TcpStream,
     stopped: &mut watch::Receiver<bool>,
-) -> io::Result<bool> {
-    let waiting = either(stream.readable(), stopped.changed());
-    let waited = if is_starting {
+    ended: &Notify,
+) -> io::Result<Option<SqlError>> {
+    if connection.is_ending() {
+        return Ok(Some(ending()));
+    }
+    let waiting = either(stream.readable(), either(stopped.changed(), ended.notified()));
+    let waited = if connection.is_starting() {
         timeout(HELLO_LIMIT, waiting).await.map_err(|_| io::ErrorKind::TimedOut)?
+    } else if let Some((limit, why)) = connection.idle_limit() {
+        match timeout(limit, waiting).await {
+            Ok(waited) => waited,
+            Err(_) => return Ok(Some(why)),
+        }
     } else {
         waiting.await
     };
     match waited {
-        Either::Left(ready) => ready.map(|()| true),
-        Either::Right(_) => Ok(false),
+        Either::Left(ready) => ready.map(|()| None),
+        Either::Right(_) => Ok(Some(ending())),
     }
 }
 

@@ -15,10 +15,12 @@
 //! * A panic inside a statement ends the statement, not the process: the transaction is rolled back
 //!   and the client gets XX000.
 
+mod actions;
 mod answer;
 mod copy;
 mod extended;
 mod message;
+mod past;
 mod plan;
 mod portal;
 mod prepared;
@@ -26,6 +28,7 @@ mod run;
 mod settings;
 mod simple;
 mod sink;
+pub(crate) mod system;
 mod time;
 mod timeout;
 mod transaction;
@@ -34,6 +37,7 @@ mod utility;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use driftdb_concurrency::CancelToken;
 use driftdb_env::HashMap;
@@ -41,12 +45,15 @@ use driftdb_env::sync::Mutex;
 use driftdb_query::{Result, SqlError};
 use driftdb_types::{EvalContext, SqlState};
 
-use crate::node::{CancelKey, DATABASE, Node, Registered, SERVER_VERSION};
+use crate::node::{CancelKey, DATABASE, Node, Registered, SERVER_VERSION, Wake};
+use actions::Actions;
 use copy::Copying;
 use portal::Portal;
 use prepared::Prepared;
 use settings::Settings;
 use transaction::Block;
+
+pub(crate) use run::ending;
 
 pub use answer::{Answer, Answers};
 pub use sink::{CopyResponse, Format, Formats, ResponseSink, Severity};
@@ -99,6 +106,7 @@ pub struct Session {
     node: Arc<Node>,
     registered: Registered,
     cancel: CancelToken,
+    actions: Arc<Actions>,
     settings: Settings,
     eval: EvalContext,
     block: Block,
@@ -124,10 +132,13 @@ impl Session {
     /// # Errors
     /// A setting that does not exist, or not a value of it.
     pub fn new(node: &Arc<Node>, options: &SessionOptions) -> Result<Self> {
-        let cancel = CancelToken::new();
-        let registered = node.registry().register(&cancel);
+        let registered = node.registry().register();
+        let cancel = registered.token().clone();
+        let actions = Arc::new(Actions::new(node, &cancel));
         let mut settings = Settings::default();
-        for (name, value) in &options.settings {
+        // A time is read in the session's time zone, so that it comes last.
+        let is_past = |setting: &&(String, String)| setting.0.eq_ignore_ascii_case(past::AS_OF);
+        for (name, value) in options.settings.iter().filter(|setting| !is_past(setting)) {
             settings.set_at_startup(name, value)?;
         }
         let user: Arc<str> = Arc::from(options.user.as_str());
@@ -142,13 +153,17 @@ impl Session {
             backend_pid: pid,
             version: Arc::from(format!("PostgreSQL {SERVER_VERSION}")),
             random: Arc::new(move || rng.lock().next_u64()),
+            actions: Arc::<Actions>::clone(&actions),
             ..EvalContext::default()
         };
         settings.apply(&mut eval);
-        Ok(Self {
+        eval.statement_ts = time::wall_micros(node.env());
+        cancel.set_lock_timeout(settings.lock_timeout());
+        let mut session = Self {
             node: Arc::clone(node),
             registered,
             cancel,
+            actions,
             settings,
             eval,
             block: Block::default(),
@@ -158,7 +173,12 @@ impl Session {
             seen: Vec::new(),
             copying: None,
             notices: Vec::new(),
-        })
+        };
+        if let Some((_, value)) = options.settings.iter().rfind(is_past) {
+            let value = session.past_setting(Some(value))?.unwrap_or_default();
+            session.settings.set_at_startup(past::AS_OF, &value)?;
+        }
+        Ok(session)
     }
 
     /// What a client needs to cancel this session's statement.
@@ -169,6 +189,34 @@ impl Session {
     /// Cancels this session's statement from anywhere.
     pub fn cancel_token(&self) -> &CancelToken {
         &self.cancel
+    }
+
+    /// Whether somebody asked this session to end (`pg_terminate_backend`).
+    pub fn is_ending(&self) -> bool {
+        self.registered.end().is_given()
+    }
+
+    /// Names what to call when somebody asks it to end while it waits for its client.
+    pub(crate) fn on_end(&self, wake: Wake) {
+        self.registered.end().set_wake(wake);
+    }
+
+    /// How long it may wait for its client's next message, and what that is called when it was too
+    /// long.
+    pub fn idle_limit(&self) -> Option<(Duration, SqlError)> {
+        let (limit, state, message) = match self.transaction_status() {
+            TransactionStatus::Idle => (
+                self.settings.idle_session_timeout()?,
+                SqlState::IdleSessionTimeout,
+                "terminating connection due to idle-session timeout",
+            ),
+            TransactionStatus::InBlock | TransactionStatus::Failed => (
+                self.settings.idle_in_transaction_session_timeout()?,
+                SqlState::IdleInTransactionSessionTimeout,
+                "terminating connection due to idle-in-transaction timeout",
+            ),
+        };
+        Some((limit, SqlError::new(state, message)))
     }
 
     /// The node it runs on.

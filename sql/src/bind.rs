@@ -20,10 +20,12 @@ mod constraint;
 mod copy;
 mod create;
 mod delete;
+pub(crate) mod diff;
 mod expr;
 mod foreign;
 mod from;
 mod function_scan;
+mod history;
 mod insert;
 mod join;
 mod literal;
@@ -39,6 +41,7 @@ mod setop;
 mod special;
 mod stored;
 mod subquery;
+mod system;
 mod target;
 mod type_name;
 mod update;
@@ -47,6 +50,7 @@ mod utility;
 use std::collections::{BTreeMap, BTreeSet};
 
 use driftdb_query::{Catalog, ColId, CteId, Result, SqlError, Statement};
+use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, EvalContext, Value};
 
 pub use stored::{bind_check, bind_default};
@@ -113,8 +117,12 @@ pub(crate) struct Binder<'a> {
     content: Option<&'a Content>,
     /// The statement's text and where it begins.
     text: Option<(&'a str, u32)>,
+    /// When tables are read that name no time; `None`: now.
+    default_time: Option<Timestamp>,
     next_column: u32,
     next_cte: u32,
+    /// Scans with system columns so far.
+    next_scan: u32,
     scopes: Vec<Scope>,
     ctes: Vec<Cte>,
     depth: u32,
@@ -123,6 +131,10 @@ pub(crate) struct Binder<'a> {
     used_ctes: BTreeSet<CteId>,
     /// While a stored text is renamed: the names met in it.
     named_parts: Option<Vec<stored::NamedPart>>,
+    /// The lock clauses of the SELECT whose FROM is being bound.
+    locking: Vec<lock::Locking<'a>>,
+    /// Those that the next query to be bound inherits.
+    handed_down: Vec<lock::Locking<'a>>,
 }
 
 impl<'a> Binder<'a> {
@@ -140,8 +152,10 @@ impl<'a> Binder<'a> {
             params,
             content,
             text: None,
+            default_time: None,
             next_column: 0,
             next_cte: 0,
+            next_scan: 0,
             scopes: Vec::new(),
             ctes: Vec::new(),
             depth: 0,
@@ -149,6 +163,8 @@ impl<'a> Binder<'a> {
             used_times: Vec::new(),
             used_ctes: BTreeSet::new(),
             named_parts: None,
+            locking: Vec::new(),
+            handed_down: Vec::new(),
         }
     }
 

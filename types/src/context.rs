@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::actions::{NoActions, SessionActions};
 use crate::datetime::TimeZone;
 
 /// How dates and timestamps are printed (the first half of `DateStyle`).
@@ -93,6 +94,8 @@ pub struct EvalContext {
     pub version: Arc<str>,
     /// 64 random bits at each call; for `random()` and `gen_random_uuid()`.
     pub random: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// What functions can do to the session.
+    pub actions: Arc<dyn SessionActions>,
 }
 
 impl Default for EvalContext {
@@ -118,6 +121,7 @@ impl Default for EvalContext {
                 env!("CARGO_PKG_VERSION"),
                 ")"
             )),
+            actions: Arc::new(NoActions),
             random: Arc::new(move || {
                 // SplitMix64 over a counter.
                 let step = sequence.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;

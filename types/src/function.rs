@@ -3,6 +3,7 @@
 //! There is one table. An operator is a function whose name is the operator's symbol. Each entry has
 //! one [`Kernel`], from which both the scalar and the vector use are derived.
 
+mod actions;
 mod bytes;
 mod cast_calls;
 mod compare;

@@ -4,6 +4,7 @@
 //! derives its scalar and its vector use from that one definition, so that the two cannot disagree.
 //! The semantics are PostgreSQL 15's, down to names, NULLs, rounding and error texts.
 
+mod actions;
 mod aggregate;
 mod cast;
 mod cell;
@@ -19,6 +20,7 @@ mod numeric;
 mod typmod;
 mod value;
 
+pub use actions::{AdvisoryKey, AdvisoryRequest, NoActions, SessionActions};
 pub use aggregate::{
     Accumulator, Aggregate, AggregateId, ResolvedAggregate, accumulator, aggregate, aggregates,
     resolve_aggregate,

@@ -18,15 +18,26 @@ mod cancel;
 mod control;
 mod error;
 mod isolation;
+mod object_lock;
+mod provenance;
 mod rows;
+mod rules;
 mod store;
+mod visible;
 
 pub use cancel::CancelToken;
 pub use control::{Begin, ConcurrencyControl, LockStrength, WaitPolicy};
 pub use error::{Result, TxnError};
 pub use isolation::IsolationLevel;
+pub use object_lock::{
+    LockEntry, LockMode, LockObject, LockedThing, ObjectLocked, ObjectLocks, SessionLocks,
+    WaitEntry,
+};
+pub use provenance::{CommitNote, Provenance, StatementKinds};
 pub use rows::{RowBatch, RowRef};
+pub use rules::{HistoryRules, Keep};
 pub use store::{
     BeginOptions, Committed, Counter, LockIntent, Locked, ReadAt, SavepointId, ScanRequest,
-    ScanState, Store, Transaction, TxnId,
+    ScanState, Store, Transaction, TxnId, VersionScan,
 };
+pub use visible::VisibleClock;

@@ -8,7 +8,10 @@ use driftdb_storage::{
     VerifyDepth, VerifyReport,
 };
 
-use crate::{CancelToken, IsolationLevel, LockStrength, Result, RowBatch, WaitPolicy};
+use crate::{
+    CancelToken, CommitNote, HistoryRules, IsolationLevel, LockEntry, LockMode, LockObject,
+    LockStrength, ObjectLocked, Provenance, Result, RowBatch, SessionLocks, WaitEntry, WaitPolicy,
+};
 
 /// The identity of a transaction; larger is younger. Not reused while the store is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +24,8 @@ pub struct BeginOptions {
     pub isolation: IsolationLevel,
     /// Promise not to write.
     pub read_only: bool,
+    /// SERIALIZABLE and read-only: wait for a snapshot that cannot fail (DEFERRABLE).
+    pub deferrable: bool,
     /// Read the past: every read is as of this time, writes are refused.
     pub as_of: Option<Timestamp>,
     /// How its waits are interrupted.
@@ -32,6 +37,7 @@ impl Default for BeginOptions {
         Self {
             isolation: IsolationLevel::ReadCommitted,
             read_only: false,
+            deferrable: false,
             as_of: None,
             cancel: CancelToken::new(),
         }
@@ -72,6 +78,12 @@ pub trait Store: Send + Sync {
     /// Storage.
     fn sequence_at(&self, ts: Timestamp) -> Result<u64>;
 
+    /// The visible commits with numbers `first..=last`, ascending, at most `most` of them.
+    ///
+    /// # Errors
+    /// Storage.
+    fn commits(&self, first: u64, last: u64, most: usize) -> Result<Vec<CommitNote>>;
+
     /// The first of `count` consecutive numbers that nobody else gets. Not undone by a rollback.
     ///
     /// # Errors
@@ -83,6 +95,11 @@ pub trait Store: Send + Sync {
 
     /// Replaces the promise about history. Open transactions keep what they can read.
     fn set_retention(&self, policy: RetentionPolicy);
+
+    /// Replaces the exceptions from the promise about history: keyspaces with a period of their own, and
+    /// pinned times. They are followed as time goes. Open transactions keep what they can read. Not
+    /// persisted: the caller sets them again after a start.
+    fn set_history_rules(&self, rules: HistoryRules);
 
     /// Makes everything committed durable in the engine, drops history past the promise, lets the
     /// log go (`VACUUM`, shutdown).
@@ -115,11 +132,30 @@ pub trait Store: Send + Sync {
     /// Figures of engine, log and transactions by name.
     fn stats(&self, out: &mut dyn FnMut(&'static str, u64));
 
+    /// Locks of a session beside its transactions: advisory ones.
+    fn session_locks(&self, token: &CancelToken) -> Box<dyn SessionLocks>;
+
+    /// Whether reading a table must take [`LockMode::AccessShare`] on it: somebody holds or waits
+    /// for what excludes readers. One load.
+    fn must_lock_reads(&self) -> bool;
+
+    /// The sessions that a session waits for.
+    fn blockers(&self, session: i32) -> Vec<i32>;
+
+    /// Every lock, for `pg_locks`.
+    fn locks(&self) -> Vec<LockEntry>;
+
+    /// Every wait, for `driftdb_waits`.
+    fn waits(&self) -> Vec<WaitEntry>;
+
     /// The concurrency control's name.
     fn control_name(&self) -> &'static str;
 
     /// The engine's name.
     fn engine_name(&self) -> &'static str;
+
+    /// Whether a claim waits for its holder ([`crate::ConcurrencyControl::CLAIMS_WAIT`]).
+    fn claims_wait(&self) -> bool;
 
     /// The level that the control grants for one asked for.
     fn granted(&self, requested: IsolationLevel) -> IsolationLevel;
@@ -169,6 +205,25 @@ pub struct ScanRequest<'a> {
     /// Descending.
     pub reverse: bool,
     /// The most rows to return.
+    pub max_rows: usize,
+}
+
+/// A scan over versions: see [`Transaction::scan_versions`].
+#[derive(Debug, Clone, Copy)]
+pub struct VersionScan<'a> {
+    /// The keys. To go on after a batch that ended with version *ts* of key *k*, begin at *k*
+    /// (included; in reverse, end there) and set `older_than` to *ts*.
+    pub range: KeyRange<'a>,
+    /// What was alive at this time or began later.
+    pub from: Timestamp,
+    /// What began at this time or earlier.
+    pub up_to: Timestamp,
+    /// Of the range's first key (in reverse: its last), which the range then includes, only versions
+    /// older than this.
+    pub older_than: Option<Timestamp>,
+    /// Descending keys. Versions within a key stay newest first.
+    pub reverse: bool,
+    /// The most versions to return.
     pub max_rows: usize,
 }
 
@@ -233,6 +288,46 @@ pub trait Transaction: Send {
         out: &mut RowBatch,
     ) -> Result<ScanState>;
 
+    /// Adds the next committed versions of a range to `out` (which is not cleared): for each key, newest
+    /// first, those that began in `from < ts <= up_to`, tombstones among them, then the one that was
+    /// alive at `from`, if there is one. So everything that lived at some time of `from..=up_to` is
+    /// there, and for each version but the newest also what ended it. Where the keyspace did not exist
+    /// at `from`, nothing was alive then; a keyspace that was dropped before `up_to` can still be
+    /// scanned. Like [`ReadAt::AsOf`], it shows no own writes, and no control hears of it. Cost: the
+    /// versions given, and one step for each key of the range that has any.
+    ///
+    /// # Errors
+    /// `from` is outside of the promise, `up_to` in the future; see [`crate::TxnError`].
+    fn scan_versions(
+        &mut self,
+        space: KeyspaceId,
+        request: &VersionScan<'_>,
+        out: &mut RowBatch,
+    ) -> Result<ScanState>;
+
+    /// Adds, for each of the next keys of a range for which a version began in `after < ts <= up_to`, the
+    /// newest of those, perhaps a tombstone, to `out` (which is not cleared). To go on after a batch, exclude
+    /// its last key. Otherwise as [`Transaction::scan_versions`]; where the keyspace did not exist at
+    /// `up_to`, there is nothing. Cost: what the engine takes to pass by the keys without such a version.
+    ///
+    /// # Errors
+    /// As [`Transaction::scan_versions`].
+    fn scan_changes(
+        &mut self,
+        space: KeyspaceId,
+        range: &KeyRange<'_>,
+        after: Timestamp,
+        up_to: Timestamp,
+        max_rows: usize,
+        out: &mut RowBatch,
+    ) -> Result<ScanState>;
+
+    /// The earliest `from` that [`Transaction::scan_versions`] takes in this statement.
+    ///
+    /// # Errors
+    /// See [`crate::TxnError`].
+    fn oldest_readable(&mut self, space: KeyspaceId) -> Result<Timestamp>;
+
     /// Claims a key; after it, nobody else changes the key until this transaction ends.
     ///
     /// # Errors
@@ -245,6 +340,24 @@ pub trait Transaction: Send {
         intent: LockIntent,
         wait: WaitPolicy,
     ) -> Result<Locked>;
+
+    /// Locks a table, or another object, until this transaction ends or is rolled back to an earlier
+    /// savepoint. In a historical transaction it does nothing.
+    ///
+    /// # Errors
+    /// Deadlock, cancel, timeout, not available.
+    fn lock_object(
+        &mut self,
+        object: LockObject,
+        mode: LockMode,
+        wait: WaitPolicy,
+    ) -> Result<ObjectLocked>;
+
+    /// Whether a key has a newer version than [`Transaction::snapshot_ts`], or may have had one.
+    ///
+    /// # Errors
+    /// Storage.
+    fn has_changed(&mut self, space: KeyspaceId, key: &[u8]) -> Result<bool>;
 
     /// Writes a value. The key must have been locked with [`LockStrength::NoKeyUpdate`] or stronger,
     /// unless its keyspace was created by this transaction.
@@ -274,11 +387,15 @@ pub trait Transaction: Send {
     /// Marks the present state of the writes.
     fn savepoint(&mut self) -> SavepointId;
 
-    /// Undoes the writes since the savepoint, which stays usable; later savepoints are gone.
+    /// Undoes the writes since the savepoint, which stays usable; later savepoints are gone. Claims
+    /// and locks taken since then are given back where the protocol can do without them.
     fn rollback_to(&mut self, savepoint: SavepointId);
 
     /// Forgets the savepoint and later ones; their writes stay.
     fn release(&mut self, savepoint: SavepointId);
+
+    /// What the commit says of itself; forgotten by a rollback, and where nothing is written.
+    fn describe(&mut self, provenance: &Provenance);
 
     /// Whether anything was written.
     fn has_writes(&self) -> bool;

@@ -10,6 +10,7 @@ pub mod basics;
 pub mod driver;
 pub mod history;
 pub mod locks;
+pub mod versions;
 
 /// Makes the tests of the concurrency suite for one way to open a store.
 ///
@@ -29,6 +30,7 @@ macro_rules! concurrency_suite {
             $open,
             anomalies::aborted_reads,
             anomalies::circular_information_flow,
+            anomalies::dirty_reads,
             anomalies::dirty_writes,
             anomalies::fuzzy_reads,
             anomalies::intermediate_reads,
@@ -53,6 +55,8 @@ macro_rules! concurrency_suite {
             locks::deadlocks_have_a_victim,
             locks::locks_end_with_their_transaction,
             locks::nowait_and_timeouts_do_not_wait,
+            versions::a_stretch_of_time_shows_each_version_once,
+            versions::stretches_end_with_their_keyspace,
         );
     };
 }

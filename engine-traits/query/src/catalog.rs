@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_storage::{KeyspaceId, Timestamp};
 use driftdb_types::{DataType, Value};
 
-use crate::{ConstraintId, Deferral, ForeignKey, Result};
+use crate::{ConstraintId, Deferral, ForeignKey, Result, SystemRelation};
 
 /// A table's object identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -188,6 +188,40 @@ pub trait Catalog {
     /// # Errors
     /// As [`Catalog::table`].
     fn index(&mut self, schema: Option<&str>, name: &str) -> Result<Option<(Arc<Table>, IndexId)>>;
+
+    /// The system relation called `name`, in `schema` or, without one, whatever the search path.
+    fn system_relation(&self, _schema: Option<&str>, _name: &str) -> Option<Arc<SystemRelation>> {
+        None
+    }
+
+    /// A statement will lock rows of a table that was looked up.
+    fn rows_are_locked(&mut self, _table: &Arc<Table>) {}
+
+    /// The time of a restore point, if there is one of the name.
+    ///
+    /// # Errors
+    /// Storage.
+    fn time_of_restore_point(&mut self, _name: &str) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
+
+    /// The table that last lost a name by being dropped, and its last moment.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn dropped_table(
+        &mut self,
+        _schema: Option<&str>,
+        _name: &str,
+    ) -> Result<Option<(Arc<Table>, Timestamp)>> {
+        Ok(None)
+    }
+
+    /// Every table as of some time, in order of creation.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn tables(&mut self, at: CatalogAt) -> Result<Vec<Arc<Table>>>;
 
     /// The time of commit sequence number `sequence` (`AS OF @SEQ:N`).
     ///

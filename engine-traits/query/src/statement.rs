@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use driftdb_concurrency::IsolationLevel;
+use driftdb_concurrency::{IsolationLevel, Keep, LockMode};
 use driftdb_types::{DataType, Value};
 
-use crate::{ColId, Deferral, Expr, IndexId, LogicalPlan, ReferentialAction, Related, Table};
+use crate::{
+    ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, ReferentialAction, Related,
+    Table,
+};
 
 /// A column of a result, as the wire describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +125,17 @@ pub struct Delete {
     pub fields: Vec<Field>,
 }
 
+/// LOCK TABLE.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LockTable {
+    /// Which, in order.
+    pub tables: Vec<Arc<Table>>,
+    /// How.
+    pub mode: LockMode,
+    /// NOWAIT.
+    pub no_wait: bool,
+}
+
 /// A column to be created.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ColumnSpec {
@@ -207,6 +221,8 @@ pub struct CreateTable {
     pub columns: Vec<ColumnSpec>,
     /// The constraints.
     pub constraints: Vec<ConstraintSpec>,
+    /// How long its history is kept; `None`: as long as the database's.
+    pub retention: Option<Keep>,
 }
 
 /// CREATE INDEX.
@@ -282,6 +298,8 @@ pub enum AlterAction {
     SetDefault(usize, Option<String>),
     /// ALTER COLUMN position SET NOT NULL (true) or DROP NOT NULL (false)
     SetNotNull(usize, bool),
+    /// SET (retention = …); `None`: RESET (retention)
+    SetRetention(Option<Keep>),
 }
 
 /// The forms of COPY.
@@ -374,6 +392,17 @@ pub struct TransactionModes {
     pub read_only: Option<bool>,
     /// DEFERRABLE or NOT DEFERRABLE.
     pub deferrable: Option<bool>,
+    /// AS OF: the past that it reads.
+    pub as_of: Option<PastTime>,
+}
+
+/// A time of the past, as a transaction or session names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PastTime {
+    /// A `timestamptz`.
+    Timestamptz(i64),
+    /// The commit with this number.
+    Sequence(u64),
 }
 
 /// Transaction control.
@@ -452,6 +481,8 @@ pub enum Statement {
         /// DEFERRED, not IMMEDIATE.
         deferred: bool,
     },
+    /// LOCK TABLE
+    LockTable(LockTable),
     /// COPY
     Copy(Copy),
     /// EXPLAIN
@@ -502,6 +533,8 @@ pub enum Statement {
     DiscardAll,
     /// CHECKPOINT
     Checkpoint,
+    /// RESTORE POINT and its kin
+    History(HistoryStatement),
     /// Nothing between two semicolons.
     Empty,
 }

@@ -1,6 +1,6 @@
 //! Set-returning functions: `generate_series`, one batch at a time.
 
-use driftdb_query::{Expr, Result, SetFunction, SqlError};
+use driftdb_query::{Expr, Result, SqlError};
 use driftdb_types::{DataType, FunctionId, Interval, SqlState, Value, compare, function};
 
 use super::Operator;
@@ -9,7 +9,8 @@ use crate::context::Run;
 use crate::evaluate::row::evaluate_free;
 
 pub(crate) struct FunctionScan {
-    function: SetFunction,
+    element: DataType,
+    add: FunctionId,
     args: Vec<Expr>,
     types: Vec<DataType>,
     series: Option<Series>,
@@ -26,12 +27,17 @@ struct Series {
 }
 
 impl FunctionScan {
-    pub(crate) fn new(function: SetFunction, args: Vec<Expr>, types: Vec<DataType>) -> Self {
-        Self { function, args, types, series: None }
+    pub(crate) fn new(
+        element: DataType,
+        add: FunctionId,
+        args: Vec<Expr>,
+        types: Vec<DataType>,
+    ) -> Self {
+        Self { element, add, args, types, series: None }
     }
 
     fn start(&self, run: &mut Run<'_, '_>) -> Result<Series> {
-        let SetFunction::GenerateSeries { element, add } = self.function;
+        let (element, add) = (self.element, self.add);
         let mut args = Vec::with_capacity(3);
         for arg in &self.args {
             args.push(evaluate_free(arg, run)?);

@@ -15,7 +15,7 @@ use crate::integrity::refuse_pending;
 use crate::operator::{build, pull};
 
 /// What definitions are changed with.
-fn context<'s>(run: &'s mut Run<'_, '_>) -> DdlContext<'s> {
+pub(crate) fn context<'s>(run: &'s mut Run<'_, '_>) -> DdlContext<'s> {
     DdlContext { txn: &mut *run.cx.txn, store: run.cx.store, eval: run.cx.eval }
 }
 

@@ -1,6 +1,6 @@
 //! What statements that write rows share: constraints, locks, and which rows they met.
 
-use driftdb_concurrency::LockStrength;
+use driftdb_concurrency::{LockMode, LockStrength, WaitPolicy};
 use driftdb_env::HashSet;
 use driftdb_query::{Expr, PhysicalPlan, Result, SqlError, Table};
 use driftdb_tables::{lock_table, row_detail};
@@ -12,7 +12,7 @@ use crate::evaluate::row::evaluate_row;
 
 /// Holds the table's definition still for a statement that writes rows.
 pub(crate) fn hold_definition(table: &Table, run: &mut Run<'_, '_>) -> Result<()> {
-    if lock_table(run.cx.txn, table, LockStrength::KeyShare)? {
+    if lock_table(run.cx.txn, table, LockMode::RowExclusive, WaitPolicy::Wait(None))? {
         return Err(stale(&table.name));
     }
     Ok(())

@@ -1,24 +1,35 @@
 //! The catalog: definitions of tables, kept in versioned keyspaces like any data.
 //!
-//! Keyspace 16 holds one record per table (columns, indexes and checks together: they change together
+//! Keyspaces 18 and 19 hold restore points and the retention of single tables. Keyspace 16 holds one record per table (columns, indexes and checks together: they change together
 //! and are read together), keyed by its object identifier. Keyspace 17 maps names to identifiers;
 //! tables and indexes share one space of names, as in PostgreSQL. Nothing is cached beside the records
 //! but decoded definitions, and those only while no DDL lies between the snapshot that read them and
 //! the snapshot that asks.
 
 mod codec;
+mod dropped;
+mod history;
 mod reader;
+mod restore_points;
+mod retention;
 mod store;
 
+pub(crate) use dropped::dropped_table;
+pub use history::{Generation, generations, oldest_definitions, seen_from};
 pub use reader::CatalogReader;
+pub use restore_points::{
+    RestorePoint, create_restore_point, drop_restore_point, restore_point, restore_points,
+};
+pub(crate) use retention::set_retention;
+pub use retention::{history_rules, table_retentions};
 pub use store::{CatalogStore, DdlGuard};
 
 use std::ops::Bound;
 use std::sync::Arc;
 
 use driftdb_concurrency::{
-    LockIntent, LockStrength, Locked, ReadAt, RowBatch, ScanRequest, ScanState, Transaction,
-    TxnError, WaitPolicy,
+    LockIntent, LockMode, LockObject, LockStrength, ObjectLocked, ReadAt, RowBatch, ScanRequest,
+    ScanState, Transaction, TxnError, WaitPolicy,
 };
 use driftdb_query::{IndexId, Result, SqlError, Table, TableId};
 use driftdb_storage::{KeyRange, KeyspaceId, StorageError};
@@ -90,48 +101,72 @@ pub fn table_by_id(
 /// Storage; a malformed record.
 pub fn tables(txn: &mut dyn Transaction, at: ReadAt) -> Result<Vec<Arc<Table>>> {
     let mut found = Vec::new();
+    scan_all(txn, TABLES, at, &mut |_, bytes| {
+        found.push(Arc::new(codec::decode_table(bytes).ok_or_else(malformed)?));
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Visits every record of a catalog keyspace. Before the keyspace existed there was nothing in it.
+pub(crate) fn scan_all(
+    txn: &mut dyn Transaction,
+    space: KeyspaceId,
+    at: ReadAt,
+    visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
+) -> Result<()> {
     let mut from: Option<Vec<u8>> = None;
     loop {
         let start = from.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let range = KeyRange { start, end: Bound::Unbounded };
         let request = ScanRequest { range, at, reverse: false, max_rows: 256 };
         let mut rows = RowBatch::new();
-        let state = match txn.scan(TABLES, &request, &mut rows) {
+        let state = match txn.scan(space, &request, &mut rows) {
             Ok(state) => state,
-            Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => return Ok(found),
+            Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         for row in rows.rows() {
-            let bytes = row.value.unwrap_or_default();
-            found.push(Arc::new(codec::decode_table(bytes).ok_or_else(malformed)?));
+            visit(row.key, row.value.unwrap_or_default())?;
         }
         match rows.last_key() {
             Some(key) if state == ScanState::More => from = Some(key.to_vec()),
-            _ => return Ok(found),
+            _ => return Ok(()),
         }
     }
 }
 
-/// Holds a table's definition still until the transaction ends: shared by statements that change
-/// rows ([`LockStrength::KeyShare`]), alone for DDL ([`LockStrength::Update`]). Returns whether the
-/// definition changed since the statement's snapshot: then the statement must be bound again.
+/// Locks a table until the transaction ends, and so holds its definition still: whoever changes that
+/// takes [`LockMode::Share`] or more, whoever changes rows [`LockMode::RowExclusive`]. True if the
+/// statement must be begun and bound again: the definition changed since its snapshot, or others
+/// whom it had to wait for may have changed rows that it should see.
 ///
 /// # Errors
-/// 40001 above READ COMMITTED if it changed; deadlock; canceled.
+/// Deadlock; canceled; 55P03 for a lock that is not to be waited for, or not so long.
 pub fn lock_table(
     txn: &mut dyn Transaction,
     table: &Table,
-    strength: LockStrength,
+    mode: LockMode,
+    wait: WaitPolicy,
 ) -> Result<bool> {
-    let key = table_key(table.id);
-    let wait = WaitPolicy::Wait(None);
-    let locked = txn.lock(TABLES, &key, strength, LockIntent::Existing, wait)?;
-    Ok(locked == Locked::Changed)
+    let locked = match txn.lock_object(LockObject::Table(table.id.0), mode, wait) {
+        Ok(locked) => locked,
+        Err(TxnError::LockNotAvailable) => {
+            let message = format!("could not obtain lock on relation \"{}\"", table.name);
+            return Err(SqlError::new(SqlState::LockNotAvailable, message));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match locked {
+        ObjectLocked::Before => Ok(false),
+        ObjectLocked::AtOnce => Ok(txn.has_changed(TABLES, &table_key(table.id))?),
+        ObjectLocked::AfterWait => Ok(true),
+    }
 }
 
 pub(crate) fn put_table(txn: &mut dyn Transaction, table: &Table) -> Result<()> {
     txn.put(TABLES, &table_key(table.id), &codec::encode_table(table))?;
-    Ok(())
+    retention::note_keyspaces(txn, table)
 }
 
 /// Claims a name and says what stands there now.
@@ -162,7 +197,7 @@ pub(crate) fn delete_name(txn: &mut dyn Transaction, schema: &str, name: &str) -
     Ok(())
 }
 
-fn malformed() -> SqlError {
+pub(crate) fn malformed() -> SqlError {
     SqlError::new(SqlState::DataCorrupted, "malformed catalog record")
         .with_hint("Run driftdb verify --data DIR and restore what it names.")
 }

@@ -1,18 +1,19 @@
 //! Changing definitions: tables and indexes come, change and go inside a transaction.
 //!
-//! Each change claims the table's definition alone, so it waits for transactions that write rows of
-//! the table and they wait for it. It then works on what is there now ([`ReadAt::Newest`]): rows that
+//! Each change locks the table, mostly alone, so it waits for transactions that write rows of the
+//! table and they wait for it; and it claims the definition. It then works on what is there now ([`ReadAt::Newest`]): rows that
 //! committed while it waited are carried over, too. A change of a table's key, TRUNCATE and a new
 //! index give new keyspaces; the old ones stay readable for earlier times.
 
 mod alter;
 mod foreign;
 mod rewrite;
+mod undrop;
 
 use std::sync::Arc;
 
 use driftdb_concurrency::{
-    Counter, LockIntent, LockStrength, ReadAt, Store, Transaction, WaitPolicy,
+    Counter, LockIntent, LockMode, LockObject, LockStrength, ReadAt, Store, Transaction, WaitPolicy,
 };
 use driftdb_query::{
     Check, Column, ColumnId, ConstraintSpec, CreateIndex, CreateTable, Deferral, DropObjects,
@@ -22,9 +23,11 @@ use driftdb_storage::KeyspaceId;
 use driftdb_types::{EvalContext, SqlState, Value};
 
 pub use alter::alter_table;
+pub use undrop::undrop_table;
 
 use crate::catalog::{
-    Named, TABLES, claim_name, delete_name, lock_table, put_name, put_table, table_by_id, table_key,
+    Named, TABLES, claim_name, delete_name, lock_table, put_name, put_table, set_retention,
+    table_by_id, table_key,
 };
 
 /// What a definition change works on.
@@ -57,9 +60,17 @@ impl DdlContext<'_> {
         Ok(space)
     }
 
-    /// Claims a table's definition alone and gives it as of now.
+    /// Locks a table alone and gives its definition as of now.
     fn take(&mut self, table: &Table) -> Result<Table> {
-        lock_table(self.txn, table, LockStrength::Update)?;
+        self.take_in(table, LockMode::AccessExclusive)
+    }
+
+    /// Locks a table, claims its definition, and gives that as of now.
+    fn take_in(&mut self, table: &Table, mode: LockMode) -> Result<Table> {
+        let wait = WaitPolicy::Wait(None);
+        lock_table(self.txn, table, mode, wait)?;
+        let (strength, intent) = (LockStrength::Update, LockIntent::Existing);
+        self.txn.lock(TABLES, &table_key(table.id), strength, intent, wait)?;
         match table_by_id(self.txn, table.id, ReadAt::Newest)? {
             Some(table) => Ok(Arc::unwrap_or_clone(table)),
             None => Err(undefined_table(&table.name)),
@@ -75,6 +86,7 @@ impl DdlContext<'_> {
     /// As [`Self::take_id`]; `None` if it is gone.
     fn try_take_id(&mut self, id: TableId) -> Result<Option<Table>> {
         let (intent, wait) = (LockIntent::Existing, WaitPolicy::Wait(None));
+        self.txn.lock_object(LockObject::Table(id.0), LockMode::AccessExclusive, wait)?;
         self.txn.lock(TABLES, &table_key(id), LockStrength::Update, intent, wait)?;
         Ok(table_by_id(self.txn, id, ReadAt::Newest)?.map(Arc::unwrap_or_clone))
     }
@@ -143,6 +155,9 @@ pub fn create_table(cx: &mut DdlContext<'_>, spec: &CreateTable) -> Result<Optio
         LockIntent::Insert,
         WaitPolicy::Wait(None),
     )?;
+    if spec.retention.is_some() {
+        set_retention(cx.txn, &table, spec.retention)?;
+    }
     put_table(cx.txn, &table)?;
     Ok(Some(Arc::new(table)))
 }
@@ -251,7 +266,7 @@ fn new_index(
 /// # Errors
 /// 42P07 for a name that is taken; 23505 where rows repeat a unique key; storage.
 pub fn create_index(cx: &mut DdlContext<'_>, spec: &CreateIndex) -> Result<bool> {
-    let mut table = cx.take(&spec.table)?;
+    let mut table = cx.take_in(&spec.table, LockMode::Share)?;
     if spec.if_not_exists && !cx.name_is_free(&table.schema, &spec.name)? {
         return Ok(false);
     }
@@ -447,7 +462,7 @@ fn empty(cx: &mut DdlContext<'_>, mut table: Table) -> Result<()> {
 /// # Errors
 /// Storage.
 pub fn set_row_count(cx: &mut DdlContext<'_>, table: &Table, row_count: u64) -> Result<()> {
-    let mut table = cx.take(table)?;
+    let mut table = cx.take_in(table, LockMode::ShareUpdateExclusive)?;
     table.row_count = Some(row_count);
     put_table(cx.txn, &table)
 }

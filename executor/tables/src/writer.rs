@@ -109,6 +109,37 @@ impl TableWriter {
         Ok(Inserted::Done { key })
     }
 
+    /// Inserts a row at a storage key of the past, at which no row stands now.
+    ///
+    /// # Errors
+    /// As [`TableWriter::insert`], and 23505.
+    pub fn insert_at(
+        &mut self,
+        txn: &mut dyn Transaction,
+        key: &[u8],
+        row: &[Value],
+        context: &EvalContext,
+    ) -> Result<()> {
+        self.check_not_null(row, context)?;
+        claim(txn, &self.table, key)?;
+        let conflict = if self.stands_at(txn, key)? {
+            // Only a primary key can be taken: numbers of rows are not given out twice.
+            let index = self.table.primary_key().map(|index| index.id);
+            index.map(|index| Conflict { index, existing_key: key.to_vec() })
+        } else {
+            self.find_conflict(txn, row, key, None)?
+        };
+        if let Some(conflict) = conflict {
+            return Err(self.conflict_error(&conflict, row, context));
+        }
+        self.put_row(txn, key, row)?;
+        for index in secondary(&self.table) {
+            let (entry, _) = index_entry(&self.table, index, row, key);
+            txn.put(index.keyspace.expect("secondary"), &entry, key)?;
+        }
+        self.watch_deferrable(txn, row, None)
+    }
+
     /// The table.
     pub fn table(&self) -> &Arc<Table> {
         &self.table
@@ -219,8 +250,21 @@ impl TableWriter {
     /// # Errors
     /// Storage.
     pub fn newest(&self, txn: &mut dyn Transaction, key: &[u8]) -> Result<Option<Vec<Value>>> {
+        self.row_at(txn, key, ReadAt::Newest)
+    }
+
+    /// The whole row at `key` as of some time.
+    ///
+    /// # Errors
+    /// Storage.
+    pub fn row_at(
+        &self,
+        txn: &mut dyn Transaction,
+        key: &[u8],
+        at: ReadAt,
+    ) -> Result<Option<Vec<Value>>> {
         let mut row = Vec::with_capacity(self.whole.len());
-        let found = fetch_row(txn, &self.table, key, ReadAt::Newest, &self.whole, &mut row)?;
+        let found = fetch_row(txn, &self.table, key, at, &self.whole, &mut row)?;
         Ok(found.then_some(row))
     }
 
@@ -322,6 +366,18 @@ pub fn row_detail(table: &Table, row: &[Value], context: &EvalContext) -> String
     let values =
         table.columns.iter().zip(row).map(|(column, value)| display(value, column.ty, context));
     format!("Failing row contains ({}).", values.collect::<Vec<_>>().join(", "))
+}
+
+/// Which row it is, for a DETAIL: `Key (id)=(1)`, or all of it where there is no primary key.
+pub fn row_identity(table: &Table, row: &[Value], context: &EvalContext) -> String {
+    match table.primary_key() {
+        Some(index) => format!("Key {}", key_detail(table, index, row, context)),
+        None => {
+            let columns = table.columns.iter().zip(row);
+            let values = columns.map(|(column, value)| display(value, column.ty, context));
+            format!("Row ({})", values.collect::<Vec<_>>().join(", "))
+        }
+    }
 }
 
 /// The error for a row whose key in a unique index another row has.

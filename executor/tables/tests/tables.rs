@@ -72,6 +72,7 @@ impl Database {
             if_not_exists: false,
             columns: vec![column("a", DataType::Int4), column("b", DataType::Text)],
             constraints,
+            retention: None,
         };
         self.ddl(|cx| create_table(cx, &spec)).unwrap().unwrap()
     }
@@ -301,6 +302,7 @@ fn a_definition_that_rolled_back_was_never_there() {
         if_not_exists: false,
         columns: vec![column("a", DataType::Int4)],
         constraints: Vec::new(),
+        retention: None,
     };
     let mut cx = DdlContext { txn: &mut *txn, store: &*db.store, eval: &db.eval };
     create_table(&mut cx, &spec).unwrap();

@@ -389,6 +389,7 @@ fn create_table_as() {
             default: None,
         }],
         constraints: Vec::new(),
+        retention: None,
     };
     let source = values(&[DataType::Int4], &[vec![int(1)], vec![int(2)]]);
     let statement = PhysicalStatement::CreateTable(spec, Some(source));

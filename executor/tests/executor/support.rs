@@ -8,8 +8,9 @@ use driftdb_executor::{CommandTag, DEFAULT_MEMORY_LIMIT_BYTES, ExecContext, Pend
 use driftdb_memory::MemoryEngine;
 use driftdb_mvcc::{MvccStore, SsiControl, StoreOptions};
 use driftdb_query::{
-    AccessPath, ColumnSpec, ConstraintSpec, CreateTable, Deferral, Expr, Field, KeyBounds,
-    PhysicalPlan, PhysicalQuery, PhysicalStatement, Result, SqlError, Table, TableAccess,
+    AccessPath, AccessTemporal, ColumnSpec, ConstraintSpec, CreateTable, Deferral, Expr, Field,
+    KeyBounds, NoSystemRows, PhysicalPlan, PhysicalQuery, PhysicalStatement, Result, SqlError,
+    Table, TableAccess,
 };
 use driftdb_sim_disk::{SimDisk, sim_env};
 use driftdb_tables::{CatalogStore, DdlContext, create_table};
@@ -61,6 +62,7 @@ impl Database {
         f(&mut ExecContext {
             txn,
             store: &*self.store,
+            system: &NoSystemRows,
             eval: &self.eval,
             params,
             cancel: &self.cancel,
@@ -118,6 +120,7 @@ impl Database {
                 column("c", DataType::Text),
             ],
             constraints: if primary_key.is_empty() { Vec::new() } else { vec![key] },
+            retention: None,
         };
         let mut txn = self.begin();
         let (store, eval) = (&*self.store, &self.eval);
@@ -197,6 +200,7 @@ pub(crate) fn access(table: &Arc<Table>, path: AccessPath) -> TableAccess {
         with_key: false,
         filter: None,
         reverse: false,
+        temporal: AccessTemporal::default(),
     }
 }
 

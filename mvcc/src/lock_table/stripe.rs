@@ -1,12 +1,14 @@
-//! One stripe: holders of keys and ranges, and the queue of those who wait.
+//! One stripe: holders of keys, ranges and objects, and the queue of those who wait.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driftdb_concurrency::{LockStrength, TxnId};
+use driftdb_concurrency::{CancelToken, LockMode, LockObject, LockStrength};
 use driftdb_storage::{KeyRange, KeyspaceId};
 
 use super::deadlock::WaitGraph;
+use super::object::{ModeSet, ObjectHolder};
+use super::party::{Party, Who};
 use super::waiter::{WaitCell, WaitEnd};
 use super::{Held, OwnedRange, Target};
 use crate::write_set::is_inverted;
@@ -14,94 +16,103 @@ use crate::write_set::is_inverted;
 /// What ranges are held in: they are only ever read.
 const RANGE_STRENGTH: LockStrength = LockStrength::Share;
 
-/// A target with its own bytes.
+/// What a request is about, with its own bytes.
 #[derive(Debug, Clone)]
-pub(super) enum OwnedTarget {
-    Key(Arc<[u8]>),
-    Range(OwnedRange),
-}
-
-impl OwnedTarget {
-    pub(super) fn as_target(&self) -> Target<'_> {
-        match self {
-            Self::Key(key) => Target::Key(key),
-            Self::Range(range) => Target::Range(range.as_range()),
-        }
-    }
+pub(super) enum Wanted {
+    Key { space: KeyspaceId, key: Arc<[u8]>, strength: LockStrength },
+    Range { space: KeyspaceId, range: OwnedRange },
+    Object { object: LockObject, mode: LockMode },
 }
 
 /// A lock asked for.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
-    txn: TxnId,
-    pub(super) space: KeyspaceId,
-    pub(super) target: OwnedTarget,
-    strength: LockStrength,
+    pub(super) who: Who,
+    pub(super) wanted: Wanted,
 }
 
 impl Request {
     pub(super) fn new(
-        txn: TxnId,
+        who: Who,
         space: KeyspaceId,
         target: &Target<'_>,
         strength: LockStrength,
     ) -> Self {
-        let target = match target {
-            Target::Key(key) => OwnedTarget::Key((*key).into()),
-            Target::Range(range) => OwnedTarget::Range(OwnedRange::new(range)),
+        let wanted = match target {
+            Target::Key(key) => Wanted::Key { space, key: (*key).into(), strength },
+            Target::Range(range) => Wanted::Range { space, range: OwnedRange::new(range) },
         };
-        Self { txn, space, target, strength }
+        Self { who, wanted }
     }
 
-    pub(super) fn into_held(self) -> Held {
-        let Self { space, strength, .. } = self;
-        match self.target {
-            OwnedTarget::Key(key) => Held::Key { space, key, strength },
-            OwnedTarget::Range(_) => Held::Ranges { space },
+    /// `before` is how strongly a key was held before.
+    pub(super) fn into_held(self, before: Option<LockStrength>) -> Held {
+        match self.wanted {
+            Wanted::Key { space, key, strength } => Held::Key { space, key, strength, before },
+            Wanted::Range { space, .. } => Held::Ranges { space },
+            Wanted::Object { object, mode } => Held::Object { object, mode },
         }
     }
 
     fn conflicts_with(&self, other: &Self) -> bool {
-        self.txn != other.txn
-            && self.space == other.space
-            && self.strength.conflicts_with(other.strength)
-            && match (&self.target, &other.target) {
-                (OwnedTarget::Key(mine), OwnedTarget::Key(theirs)) => mine == theirs,
-                (OwnedTarget::Key(key), OwnedTarget::Range(range))
-                | (OwnedTarget::Range(range), OwnedTarget::Key(key)) => {
-                    range.as_range().contains(key)
+        self.who.party != other.who.party
+            && match (&self.wanted, &other.wanted) {
+                (
+                    Wanted::Key { space, key, strength },
+                    Wanted::Key { space: other_space, key: other_key, strength: other },
+                ) => space == other_space && strength.conflicts_with(*other) && key == other_key,
+                (
+                    Wanted::Key { space, key, strength },
+                    Wanted::Range { space: other_space, range },
+                )
+                | (
+                    Wanted::Range { space: other_space, range },
+                    Wanted::Key { space, key, strength },
+                ) => {
+                    space == other_space
+                        && strength.conflicts_with(RANGE_STRENGTH)
+                        && range.as_range().contains(key)
                 }
-                (OwnedTarget::Range(_), OwnedTarget::Range(_)) => false,
+                (
+                    Wanted::Object { object, mode },
+                    Wanted::Object { object: other_object, mode: other },
+                ) => object == other_object && mode.conflicts_with(*other),
+                _ => false,
             }
+    }
+
+    /// Whether everybody who conflicts with anything on this key conflicts with this.
+    fn is_whole_key(&self) -> bool {
+        matches!(self.wanted, Wanted::Key { strength: LockStrength::Update, .. })
     }
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Holder {
-    txn: TxnId,
-    strength: LockStrength,
+pub(super) struct Holder {
+    pub(super) who: Who,
+    pub(super) strength: LockStrength,
 }
 
 /// The holders of one key. Nearly always there is one: it needs no list of its own.
 #[derive(Debug)]
-struct Holders {
+pub(super) struct Holders {
     first: Holder,
     more: Vec<Holder>,
 }
 
 impl Holders {
-    fn iter(&self) -> impl Iterator<Item = &Holder> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Holder> {
         std::iter::once(&self.first).chain(&self.more)
     }
 
-    fn of(&mut self, txn: TxnId) -> Option<&mut Holder> {
-        std::iter::once(&mut self.first).chain(&mut self.more).find(|holder| holder.txn == txn)
+    fn of(&mut self, who: Who) -> Option<&mut Holder> {
+        std::iter::once(&mut self.first).chain(&mut self.more).find(|holder| holder.who == who)
     }
 
     /// Removes a holder; true if none is left.
-    fn remove(&mut self, txn: TxnId) -> bool {
-        self.more.retain(|holder| holder.txn != txn);
-        if self.first.txn == txn {
+    fn remove(&mut self, who: Who) -> bool {
+        self.more.retain(|holder| holder.who != who);
+        if self.first.who == who {
             match self.more.pop() {
                 Some(holder) => self.first = holder,
                 None => return true,
@@ -112,19 +123,21 @@ impl Holders {
 }
 
 #[derive(Debug)]
-struct Waiting {
-    request: Request,
+pub(super) struct Waiting {
+    pub(super) request: Request,
     is_upgrade: bool,
+    cancel: CancelToken,
     cell: Arc<WaitCell>,
 }
 
 /// Part of the table.
 #[derive(Debug, Default)]
 pub(super) struct Stripe {
-    keys: BTreeMap<KeyspaceId, BTreeMap<Arc<[u8]>, Holders>>,
-    ranges: BTreeMap<KeyspaceId, BTreeMap<TxnId, Vec<OwnedRange>>>,
+    pub(super) keys: BTreeMap<KeyspaceId, BTreeMap<Arc<[u8]>, Holders>>,
+    pub(super) ranges: BTreeMap<KeyspaceId, BTreeMap<Who, Vec<OwnedRange>>>,
+    pub(super) objects: BTreeMap<LockObject, Vec<ObjectHolder>>,
     /// Upgrades first; otherwise in order of arrival.
-    queue: Vec<Waiting>,
+    pub(super) queue: Vec<Waiting>,
 }
 
 impl Stripe {
@@ -132,16 +145,16 @@ impl Stripe {
         !self.queue.is_empty()
     }
 
-    /// Whether a transaction holds this already, as strongly.
+    /// Whether this is held already, as strongly.
     pub(super) fn holds(
         &self,
-        txn: TxnId,
+        who: Who,
         space: KeyspaceId,
         target: &Target<'_>,
         strength: LockStrength,
     ) -> bool {
         let in_ranges = |range: &KeyRange<'_>| {
-            let ranges = self.ranges.get(&space).and_then(|ranges| ranges.get(&txn));
+            let ranges = self.ranges.get(&space).and_then(|ranges| ranges.get(&who));
             ranges.is_some_and(|ranges| ranges.iter().any(|held| held.covers(range)))
         };
         match target {
@@ -149,10 +162,16 @@ impl Stripe {
             Target::Key(key) => {
                 let holders = self.holders(space, key);
                 let mut held = holders.into_iter().flat_map(Holders::iter);
-                held.any(|holder| holder.txn == txn && holder.strength >= strength)
+                held.any(|holder| holder.who == who && holder.strength >= strength)
                     || strength <= RANGE_STRENGTH && in_ranges(&only(key))
             }
         }
+    }
+
+    /// Whether an object is held already in this mode.
+    pub(super) fn holds_object(&self, who: Who, object: LockObject, mode: LockMode) -> bool {
+        let mut holders = self.objects.get(&object).into_iter().flatten();
+        holders.any(|holder| holder.who == who && holder.modes.has(mode))
     }
 
     /// Whether a new request may be granted at once.
@@ -161,34 +180,45 @@ impl Stripe {
         self.blockers(request, ahead).is_empty()
     }
 
-    /// Records a lock.
-    pub(super) fn grant(&mut self, request: &Request) {
-        let Request { txn, space, strength, .. } = *request;
-        match &request.target {
-            OwnedTarget::Range(range) => {
-                let ranges = self.ranges.entry(space).or_default().entry(txn).or_default();
+    /// Records a lock. Tells how strongly a key was held before.
+    pub(super) fn grant(&mut self, request: &Request) -> Option<LockStrength> {
+        let who = request.who;
+        match &request.wanted {
+            Wanted::Range { space, range } => {
+                let ranges = self.ranges.entry(*space).or_default().entry(who).or_default();
                 OwnedRange::add(ranges, &range.as_range());
+                None
             }
-            OwnedTarget::Key(key) => {
-                let holder = Holder { txn, strength };
-                match self.keys.entry(space).or_default().get_mut(key) {
-                    None => {
-                        let holders = Holders { first: holder, more: Vec::new() };
-                        self.keys.entry(space).or_default().insert(Arc::clone(key), holders);
-                    }
-                    Some(holders) => match holders.of(txn) {
-                        Some(held) => held.strength = held.strength.max(strength),
-                        None => holders.more.push(holder),
-                    },
+            Wanted::Object { object, mode } => {
+                let holders = self.objects.entry(*object).or_default();
+                match holders.iter_mut().find(|holder| holder.who == who) {
+                    Some(holder) => holder.modes.add(*mode),
+                    None => holders.push(ObjectHolder { who, modes: ModeSet::of(*mode) }),
                 }
+                None
+            }
+            Wanted::Key { space, key, strength } => {
+                let holder = Holder { who, strength: *strength };
+                let keys = self.keys.entry(*space).or_default();
+                let Some(holders) = keys.get_mut(key) else {
+                    keys.insert(Arc::clone(key), Holders { first: holder, more: Vec::new() });
+                    return None;
+                };
+                let Some(held) = holders.of(who) else {
+                    holders.more.push(holder);
+                    return None;
+                };
+                let before = held.strength;
+                held.strength = before.max(*strength);
+                Some(before)
             }
         }
     }
 
-    pub(super) fn enqueue(&mut self, request: Request, cell: Arc<WaitCell>) {
+    pub(super) fn enqueue(&mut self, request: Request, cancel: CancelToken, cell: Arc<WaitCell>) {
         let is_upgrade = self.is_upgrade(&request);
         let at = if is_upgrade { self.upgrade_count() } else { self.queue.len() };
-        self.queue.insert(at, Waiting { request, is_upgrade, cell });
+        self.queue.insert(at, Waiting { request, is_upgrade, cancel, cell });
     }
 
     /// Takes a waiter out of the queue.
@@ -196,27 +226,62 @@ impl Stripe {
         self.queue.retain(|waiting| !Arc::ptr_eq(&waiting.cell, cell));
     }
 
-    pub(super) fn release_key(&mut self, txn: TxnId, space: KeyspaceId, key: &[u8]) {
-        // A key that was upgraded is held once and released as often as it was taken.
+    /// Moves a waiter before those that it only queues behind; false if there are none.
+    pub(super) fn promote(&mut self, party: Party) -> bool {
+        let is_it = |waiting: &Waiting| waiting.request.who.party == party;
+        let Some(from) = self.queue.iter().position(is_it) else { return false };
+        let request = &self.queue[from].request;
+        let mut ahead = self.queue[..from].iter();
+        let Some(to) = ahead.position(|other| other.request.conflicts_with(request)) else {
+            return false;
+        };
+        let mut waiting = self.queue.remove(from);
+        waiting.is_upgrade = to < self.upgrade_count();
+        self.queue.insert(to, waiting);
+        true
+    }
+
+    /// Gives a key back, or down to how it was held before.
+    pub(super) fn release_key(
+        &mut self,
+        who: Who,
+        space: KeyspaceId,
+        key: &[u8],
+        before: Option<LockStrength>,
+    ) {
         let Some(keys) = self.keys.get_mut(&space) else { return };
-        if keys.get_mut(key).is_some_and(|holders| holders.remove(txn)) {
+        let Some(holders) = keys.get_mut(key) else { return };
+        if let (Some(before), Some(held)) = (before, holders.of(who)) {
+            held.strength = before;
+        } else if holders.remove(who) {
             keys.remove(key);
         }
     }
 
-    pub(super) fn release_ranges(&mut self, txn: TxnId, space: KeyspaceId) {
+    pub(super) fn release_ranges(&mut self, who: Who, space: KeyspaceId) {
         if let Some(ranges) = self.ranges.get_mut(&space) {
-            ranges.remove(&txn);
+            ranges.remove(&who);
+        }
+    }
+
+    pub(super) fn release_object(&mut self, who: Who, object: LockObject, mode: LockMode) {
+        let Some(holders) = self.objects.get_mut(&object) else { return };
+        if let Some(holder) = holders.iter_mut().find(|holder| holder.who == who) {
+            holder.modes.remove(mode);
+        }
+        holders.retain(|holder| !holder.modes.is_empty());
+        if holders.is_empty() {
+            self.objects.remove(&object);
         }
     }
 
     /// Grants every waiter that nobody blocks any more and records the edges of the others.
     /// Returns those that got new ones.
-    pub(super) fn settle(&mut self, graph: &mut WaitGraph) -> Vec<TxnId> {
+    pub(super) fn settle(&mut self, graph: &mut WaitGraph) -> Vec<Party> {
         let mut suspects = Vec::new();
         let mut index = 0;
         while index < self.queue.len() {
-            let Waiting { request, cell, .. } = &self.queue[index];
+            let Waiting { request, cancel, cell, .. } = &self.queue[index];
             if cell.is_decided() {
                 // A victim that has not withdrawn yet.
                 index += 1;
@@ -224,84 +289,78 @@ impl Stripe {
             }
             let blockers = self.blockers(request, index);
             if !blockers.is_empty() {
-                if graph.set(request.txn, blockers, cell) {
-                    suspects.push(request.txn);
+                if graph.set(request, blockers, cancel, cell) {
+                    suspects.push(request.who.party);
                 }
                 index += 1;
                 continue;
             }
             // The edges go first: once decided, the waiter may run on and wait elsewhere.
-            graph.remove(request.txn);
-            let was_first = cell.decide(WaitEnd::Granted);
+            graph.remove(request.who.party);
             let waiting = self.queue.remove(index);
-            if was_first {
+            let before = self.strength_of(&waiting.request);
+            if waiting.cell.decide(WaitEnd::Granted { before }) {
                 self.grant(&waiting.request);
             }
         }
         suspects
     }
 
+    /// How strongly the requester holds the key that it asks for.
+    fn strength_of(&self, request: &Request) -> Option<LockStrength> {
+        let Wanted::Key { space, key, .. } = &request.wanted else { return None };
+        let mut holders = self.holders(*space, key)?.iter();
+        holders.find(|holder| holder.who == request.who).map(|holder| holder.strength)
+    }
+
     /// Who stands in the way of a request that has `ahead` waiters before it.
-    fn blockers(&self, request: &Request, ahead: usize) -> Vec<TxnId> {
+    fn blockers(&self, request: &Request, ahead: usize) -> Vec<Who> {
         let mut blockers = Vec::new();
         for waiting in self.queue[..ahead].iter().rev() {
             if !waiting.request.conflicts_with(request) {
                 continue;
             }
-            blockers.push(waiting.request.txn);
-            if waiting.request.strength == LockStrength::Update && is_key(request) {
+            blockers.push(waiting.request.who);
+            if waiting.request.is_whole_key() && matches!(request.wanted, Wanted::Key { .. }) {
                 // It waits itself for everyone before it on this key: naming it names them.
                 return blockers;
             }
         }
-        match &request.target {
-            OwnedTarget::Key(key) => {
-                let holders = self.holders(request.space, key);
-                self.add_holders(
-                    request,
-                    holders.into_iter().flat_map(Holders::iter),
-                    &mut blockers,
-                );
-                self.add_ranges(request, key, &mut blockers);
+        match &request.wanted {
+            Wanted::Key { space, key, strength } => {
+                let holders = self.holders(*space, key);
+                let holders = holders.into_iter().flat_map(Holders::iter);
+                add_holders(request.who, *strength, holders, &mut blockers);
+                if strength.conflicts_with(RANGE_STRENGTH) {
+                    self.add_ranges(request.who, *space, key, &mut blockers);
+                }
             }
-            OwnedTarget::Range(range) => {
+            Wanted::Range { space, range } => {
                 let range = range.as_range();
-                let keys = self.keys.get(&request.space);
+                let keys = self.keys.get(space);
                 let keys = keys.into_iter().flat_map(|keys| {
                     keys.range::<[u8], _>((range.start, range.end)).map(|(_, holders)| holders)
                 });
-                self.add_holders(request, keys.flat_map(Holders::iter), &mut blockers);
+                let holders = keys.flat_map(Holders::iter);
+                add_holders(request.who, RANGE_STRENGTH, holders, &mut blockers);
+            }
+            Wanted::Object { object, mode } => {
+                for holder in self.objects.get(object).into_iter().flatten() {
+                    if holder.who.party != request.who.party && holder.modes.conflicts_with(*mode) {
+                        add(holder.who, &mut blockers);
+                    }
+                }
             }
         }
         blockers
     }
 
-    fn add_holders<'a>(
-        &self,
-        request: &Request,
-        holders: impl Iterator<Item = &'a Holder>,
-        blockers: &mut Vec<TxnId>,
-    ) {
-        for holder in holders {
-            if holder.txn != request.txn
-                && holder.strength.conflicts_with(request.strength)
-                && !blockers.contains(&holder.txn)
-            {
-                blockers.push(holder.txn);
-            }
-        }
-    }
-
-    fn add_ranges(&self, request: &Request, key: &[u8], blockers: &mut Vec<TxnId>) {
-        if !request.strength.conflicts_with(RANGE_STRENGTH) {
-            return;
-        }
-        for (txn, ranges) in self.ranges.get(&request.space).into_iter().flatten() {
-            if *txn != request.txn
+    fn add_ranges(&self, who: Who, space: KeyspaceId, key: &[u8], blockers: &mut Vec<Who>) {
+        for (holder, ranges) in self.ranges.get(&space).into_iter().flatten() {
+            if holder.party != who.party
                 && ranges.iter().any(|range| range.as_range().contains(key))
-                && !blockers.contains(txn)
             {
-                blockers.push(*txn);
+                add(*holder, blockers);
             }
         }
     }
@@ -313,20 +372,29 @@ impl Stripe {
     /// Whether the requester holds part of this already. Then those in the queue wait for it, and it
     /// must not wait behind them.
     fn is_upgrade(&self, request: &Request) -> bool {
-        let keys = self.keys.get(&request.space);
-        let is_own = |holders: &Holders| holders.iter().any(|holder| holder.txn == request.txn);
-        match &request.target {
-            OwnedTarget::Key(key) => {
-                let ranges = self.ranges.get(&request.space);
-                let own = ranges.and_then(|ranges| ranges.get(&request.txn)).into_iter();
-                keys.and_then(|keys| keys.get(key)).is_some_and(is_own)
+        let who = request.who;
+        let is_own = |holders: &Holders| holders.iter().any(|holder| holder.who == who);
+        match &request.wanted {
+            Wanted::Key { space, key, .. } => {
+                let ranges = self.ranges.get(space);
+                let own = ranges.and_then(|ranges| ranges.get(&who)).into_iter();
+                self.holders(*space, key).is_some_and(is_own)
                     || own.flatten().any(|range| range.as_range().contains(key))
             }
-            OwnedTarget::Range(range) => {
+            Wanted::Range { space, range } => {
                 let range = range.as_range();
                 let bounds = (range.start, range.end);
-                let mut held = keys.into_iter().flat_map(|keys| keys.range::<[u8], _>(bounds));
+                let keys = self.keys.get(space).into_iter();
+                let mut held = keys.flat_map(|keys| keys.range::<[u8], _>(bounds));
                 held.any(|(_, holders)| is_own(holders))
+            }
+            Wanted::Object { object, .. } => {
+                // As PostgreSQL: only if somebody in the queue waits for what is held.
+                let own = |holder: &&ObjectHolder| holder.who.party == who.party;
+                let mut held = self.objects.get(object).into_iter().flatten().filter(own);
+                held.any(|holder| {
+                    self.queue.iter().any(|waiting| waits_for(waiting, *object, holder))
+                })
             }
         }
     }
@@ -336,8 +404,32 @@ impl Stripe {
     }
 }
 
-fn is_key(request: &Request) -> bool {
-    matches!(request.target, OwnedTarget::Key(_))
+fn waits_for(waiting: &Waiting, object: LockObject, holder: &ObjectHolder) -> bool {
+    match waiting.request.wanted {
+        Wanted::Object { object: wanted, mode } => {
+            wanted == object && holder.modes.conflicts_with(mode)
+        }
+        _ => false,
+    }
+}
+
+fn add(who: Who, blockers: &mut Vec<Who>) {
+    if !blockers.contains(&who) {
+        blockers.push(who);
+    }
+}
+
+fn add_holders<'a>(
+    who: Who,
+    strength: LockStrength,
+    holders: impl Iterator<Item = &'a Holder>,
+    blockers: &mut Vec<Who>,
+) {
+    for holder in holders {
+        if holder.who.party != who.party && holder.strength.conflicts_with(strength) {
+            add(holder.who, blockers);
+        }
+    }
 }
 
 /// The range that holds one key.

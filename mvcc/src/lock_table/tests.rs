@@ -2,6 +2,8 @@
 
 use std::ops::Bound;
 
+use driftdb_concurrency::{ObjectLocked, ObjectLocks};
+
 use super::*;
 
 const SPACE: KeyspaceId = KeyspaceId(2000);
@@ -17,7 +19,7 @@ fn table(striping: Striping) -> Arc<LockTable> {
 }
 
 fn until_waiting(table: &LockTable, count: usize) {
-    while table.graph.lock().edges().len() < count {
+    while table.waits().len() < count {
         driftdb_env::yield_now("test");
     }
 }
@@ -125,4 +127,127 @@ fn an_insert_into_an_own_range_passes_a_waiter() {
     table.release_all(&mut holder);
     waiter.join();
     assert_eq!(*order.lock(), [2]);
+}
+
+fn session(table: &LockTable, number: i32) -> (CancelToken, Owner) {
+    let token = CancelToken::of_session(number);
+    let owner = table.session_owner(&token);
+    (token, owner)
+}
+
+const OBJECT: LockObject = LockObject::Table(7);
+
+#[test]
+fn a_session_does_not_exclude_itself() {
+    let table = table(Striping::ByKey);
+    let (token, mut beside) = session(&table, 3);
+    let mut inside = Owner::new(TxnId(1), token);
+    let mut other = owner(2);
+    let exclusive = LockMode::Exclusive;
+    let at_once = table.lock_object(&mut beside, OBJECT, exclusive, NOWAIT).unwrap();
+    assert_eq!(at_once, ObjectLocked::AtOnce);
+    let before = table.lock_object(&mut beside, OBJECT, exclusive, NOWAIT).unwrap();
+    assert_eq!(before, ObjectLocked::Before);
+    table.lock_object(&mut inside, OBJECT, exclusive, NOWAIT).unwrap();
+    assert!(table.lock_object(&mut other, OBJECT, LockMode::RowShare, NOWAIT).is_err());
+    table.release_all(&mut inside);
+    assert!(table.lock_object(&mut other, OBJECT, LockMode::RowShare, NOWAIT).is_err());
+    assert!(table.unlock_object(&mut beside, OBJECT, exclusive));
+    assert!(!table.unlock_object(&mut beside, OBJECT, exclusive));
+    table.lock_object(&mut other, OBJECT, LockMode::RowShare, NOWAIT).unwrap();
+    assert_eq!(table.list().len(), 1);
+}
+
+#[test]
+fn a_rollback_to_a_savepoint_gives_back_what_came_after_it() {
+    let table = table(Striping::ByKeyspace);
+    let key = Target::Key(b"k");
+    let (share, update) = (LockStrength::KeyShare, LockStrength::Update);
+    let refuses = |strength| {
+        let mut other = owner(9);
+        let refused = table.acquire(&mut other, SPACE, key, strength, NOWAIT).is_err();
+        table.release_all(&mut other);
+        refused
+    };
+    let mut holder = owner(1);
+    table.acquire(&mut holder, SPACE, key, share, NOWAIT).unwrap();
+    let mark = LockTable::mark(&holder);
+    table.acquire(&mut holder, SPACE, key, update, NOWAIT).unwrap();
+    table.lock_object(&mut holder, OBJECT, LockMode::AccessExclusive, NOWAIT).unwrap();
+    assert!(table.must_lock_reads());
+    assert!(refuses(share));
+    table.release_since(&mut holder, mark);
+    assert!(!refuses(share));
+    assert!(refuses(update));
+    assert!(!table.must_lock_reads());
+    assert_eq!(table.list().len(), 1);
+    // Who has told its client what it read keeps the keys, and gives back the objects.
+    let mut strict = Owner::keeping_keys(TxnId(2), CancelToken::new());
+    table.acquire(&mut strict, SPACE, Target::Key(b"a"), share, NOWAIT).unwrap();
+    table.acquire(&mut strict, SPACE, Target::Range(KeyRange::ALL), share, NOWAIT).unwrap();
+    table.lock_object(&mut strict, OBJECT, LockMode::Share, NOWAIT).unwrap();
+    table.release_since(&mut strict, 0);
+    assert_eq!(table.list().len(), 3);
+    table.release_all(&mut strict);
+    table.release_all(&mut holder);
+    assert!(table.list().is_empty());
+}
+
+#[test]
+fn a_cycle_through_a_place_in_the_queue_is_solved_by_another_place() {
+    let table = table(Striping::ByKey);
+    let (mode, alone) = (LockMode::ShareUpdateExclusive, LockMode::AccessExclusive);
+    let (first, second) = (LockObject::Table(1), LockObject::Table(2));
+    let mut one = owner(1);
+    let mut two = owner(2);
+    table.lock_object(&mut one, first, mode, NOWAIT).unwrap();
+    table.lock_object(&mut two, second, LockMode::AccessShare, NOWAIT).unwrap();
+    let wait = |mut owner: Owner, object, mode| {
+        let at = Arc::clone(&table);
+        table.env.spawn("waiter", move || {
+            at.lock_object(&mut owner, object, mode, WAIT).unwrap();
+            at.release_all(&mut owner);
+        })
+    };
+    let two = wait(two, first, mode);
+    until_waiting(&table, 1);
+    let three = wait(owner(3), second, alone);
+    until_waiting(&table, 2);
+    // It waits behind the third, which waits for the second, which waits for it: nobody has to die.
+    let locked = table.lock_object(&mut one, second, mode, WAIT).unwrap();
+    assert_eq!(locked, ObjectLocked::AfterWait);
+    table.release_all(&mut one);
+    two.join();
+    three.join();
+    assert!(table.waits().is_empty());
+    assert!(!table.must_lock_reads());
+}
+
+#[test]
+fn a_deadlock_may_go_through_rows_tables_and_sessions() {
+    let table = table(Striping::ByKey);
+    let (token, mut beside) = session(&table, 5);
+    token.set_activity(&Arc::from("SELECT 1"));
+    let mut old = Owner::new(TxnId(1), token);
+    let mut young = owner(2);
+    let advisory = LockObject::Advisory { class: 0, object: 1, form: 1 };
+    table.lock_object(&mut beside, advisory, LockMode::Exclusive, NOWAIT).unwrap();
+    table.acquire(&mut young, SPACE, Target::Key(b"k"), LockStrength::Update, NOWAIT).unwrap();
+    let at = Arc::clone(&table);
+    let waiting = table.env.spawn("old", move || {
+        at.acquire(&mut old, SPACE, Target::Key(b"k"), LockStrength::Update, WAIT).unwrap();
+        at.release_all(&mut old);
+    });
+    until_waiting(&table, 1);
+    assert!(table.blockers(5).is_empty());
+    let error = table.lock_object(&mut young, advisory, LockMode::Share, WAIT).unwrap_err();
+    let TxnError::Deadlock { detail } = error else { panic!("{error}") };
+    assert_eq!(
+        detail,
+        "Transaction 2 waits for ShareLock on advisory lock [1,0,1,1]; blocked by process 5.\n\
+         Process 5 waits for ShareLock on transaction 2; blocked by transaction 2.\n\
+         Process 5: SELECT 1"
+    );
+    table.release_all(&mut young);
+    waiting.join();
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use driftdb_concurrency::{CancelToken, WaitPolicy};
+use driftdb_concurrency::{CancelToken, LockStrength, WaitPolicy};
 use driftdb_env::Env;
 use driftdb_env::sync::{Condvar, Mutex};
 
@@ -13,8 +13,13 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// Why a wait ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum WaitEnd {
-    Granted,
-    Victim { detail: String },
+    /// `before` is how strongly the key was held before.
+    Granted {
+        before: Option<LockStrength>,
+    },
+    Victim {
+        detail: String,
+    },
     TimedOut,
     Canceled,
 }
@@ -44,15 +49,20 @@ impl WaitCell {
         self.decided.lock().is_some()
     }
 
-    pub(super) fn is_granted(&self) -> bool {
-        *self.decided.lock() == Some(WaitEnd::Granted)
+    /// If the lock was granted: how strongly the key was held before.
+    pub(super) fn granted(&self) -> Option<Option<LockStrength>> {
+        match *self.decided.lock() {
+            Some(WaitEnd::Granted { before }) => Some(before),
+            _ => None,
+        }
     }
 
     pub(super) fn wait(&self, env: &Env, cancel: &CancelToken, wait: WaitPolicy) -> WaitEnd {
-        let deadline = match wait {
-            WaitPolicy::Wait(Some(timeout)) => Some(env.now().saturating_add(timeout)),
-            WaitPolicy::Wait(None) | WaitPolicy::NoWait => None,
+        let timeout = match wait {
+            WaitPolicy::Wait(timeout) => timeout.or_else(|| cancel.lock_timeout()),
+            WaitPolicy::NoWait => None,
         };
+        let deadline = timeout.map(|timeout| env.now().saturating_add(timeout));
         cancel.set_waiting_on(Some(Arc::clone(&self.woken)));
         let end = self.wait_until(env, cancel, deadline);
         cancel.set_waiting_on(None);

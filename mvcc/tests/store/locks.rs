@@ -9,7 +9,7 @@ use driftdb_concurrency::{
 
 use crate::support::*;
 
-for_each_control!(
+for_each_waiting_control!(
     a_deadlock_of_two_ends_the_younger,
     a_deadlock_of_three_ends_the_youngest,
     nowait_and_time_outs_fail,
@@ -53,7 +53,7 @@ fn ring<C: ConcurrencyControl>(size: usize) {
             other => assert!(other.is_ok() && Some(*id) != youngest, "{results:?}"),
         }
     }
-    assert!(db.store.control().waits().is_empty());
+    assert!(db.store.waits().is_empty());
 }
 
 fn a_deadlock_of_two_ends_the_younger<C: ConcurrencyControl>() {
@@ -90,7 +90,7 @@ fn a_cancel_ends_a_wait<C: ConcurrencyControl>() {
     until_waiting(&db.store, 1);
     cancel.cancel();
     assert!(matches!(waiting.join(), Err(TxnError::Canceled)));
-    assert!(db.store.control().waits().is_empty());
+    assert!(db.store.waits().is_empty());
     holder.commit().unwrap();
 }
 

@@ -39,6 +39,7 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
         Statement::SetConstraints { names, deferred } => {
             PhysicalStatement::SetConstraints { names, deferred }
         }
+        Statement::LockTable(locks) => PhysicalStatement::LockTable(locks),
         Statement::Copy(copy) => plan_copy(copy, cx)?,
         Statement::Explain(explain) => PhysicalStatement::Explain {
             statement: Box::new(lower_statement(*explain.statement, cx)?),
@@ -47,6 +48,7 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
         },
         Statement::Vacuum { tables, analyze } => PhysicalStatement::Vacuum { tables, analyze },
         Statement::Analyze(tables) => PhysicalStatement::Analyze(tables),
+        Statement::History(statement) => PhysicalStatement::History(statement),
         Statement::Transaction(_)
         | Statement::Set { .. }
         | Statement::Reset(_)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use driftdb_concurrency::CancelToken;
 use driftdb_env::Rng;
@@ -24,9 +25,51 @@ pub(crate) struct Registry {
 
 #[derive(Debug)]
 struct State {
-    sessions: BTreeMap<i32, ([u8; 4], CancelToken)>,
+    sessions: BTreeMap<i32, Entry>,
     next_pid: i32,
     rng: Rng,
+}
+
+#[derive(Debug)]
+struct Entry {
+    secret: [u8; 4],
+    token: CancelToken,
+    end: Arc<EndSignal>,
+}
+
+/// Says that a session is to end.
+#[derive(Default)]
+pub(crate) struct EndSignal {
+    is_given: AtomicBool,
+    /// Wakes whoever waits for the client's next message.
+    wake: Mutex<Option<Wake>>,
+}
+
+/// Wakes a waiter; may be called from any thread.
+pub(crate) type Wake = Box<dyn Fn() + Send + Sync>;
+
+impl std::fmt::Debug for EndSignal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EndSignal").field("is_given", &self.is_given).finish_non_exhaustive()
+    }
+}
+
+impl EndSignal {
+    pub(crate) fn is_given(&self) -> bool {
+        self.is_given.load(Ordering::SeqCst)
+    }
+
+    /// Names what to call when the signal is given.
+    pub(crate) fn set_wake(&self, wake: Wake) {
+        *self.wake.lock() = Some(wake);
+    }
+
+    fn give(&self) {
+        self.is_given.store(true, Ordering::SeqCst);
+        if let Some(wake) = &*self.wake.lock() {
+            wake();
+        }
+    }
 }
 
 /// Keeps a session in the registry.
@@ -34,6 +77,8 @@ struct State {
 pub(crate) struct Registered {
     registry: Arc<Registry>,
     key: CancelKey,
+    token: CancelToken,
+    end: Arc<EndSignal>,
 }
 
 impl Registry {
@@ -41,8 +86,8 @@ impl Registry {
         Self { state: Mutex::new(State { sessions: BTreeMap::new(), next_pid: 0, rng }) }
     }
 
-    /// Gives a session its number and key.
-    pub(crate) fn register(self: &Arc<Self>, token: &CancelToken) -> Registered {
+    /// Gives a session its number, key and token.
+    pub(crate) fn register(self: &Arc<Self>) -> Registered {
         let mut state = self.state.lock();
         loop {
             state.next_pid = state.next_pid.checked_add(1).unwrap_or(1);
@@ -53,22 +98,48 @@ impl Registry {
         let pid = state.next_pid;
         let mut secret = [0; 4];
         state.rng.fill(&mut secret);
-        state.sessions.insert(pid, (secret, token.clone()));
-        Registered { registry: Arc::clone(self), key: CancelKey { pid, secret } }
+        let token = CancelToken::of_session(pid);
+        let end = Arc::new(EndSignal::default());
+        let entry = Entry { secret, token: token.clone(), end: Arc::clone(&end) };
+        state.sessions.insert(pid, entry);
+        Registered { registry: Arc::clone(self), key: CancelKey { pid, secret }, token, end }
     }
 
     /// Cancels the statement that a session runs. A wrong key does nothing, and nobody is told.
     pub(crate) fn cancel(&self, pid: i32, secret: &[u8]) {
-        if let Some((right, token)) = self.state.lock().sessions.get(&pid)
-            && secret == right
+        if let Some(entry) = self.state.lock().sessions.get(&pid)
+            && secret == entry.secret
         {
-            token.cancel();
+            entry.token.cancel();
         }
+    }
+
+    /// Cancels the statement that a session runs, without a secret; false if there is no session.
+    pub(crate) fn cancel_session(&self, pid: i32) -> bool {
+        let state = self.state.lock();
+        let entry = state.sessions.get(&pid);
+        entry.inspect(|entry| entry.token.cancel()).is_some()
+    }
+
+    /// The statement that a session runs, or ran last.
+    pub(crate) fn activity(&self, pid: i32) -> Option<Arc<str>> {
+        self.state.lock().sessions.get(&pid)?.token.activity()
+    }
+
+    /// Asks a session to end; false if there is none.
+    pub(crate) fn terminate(&self, pid: i32) -> bool {
+        let state = self.state.lock();
+        let entry = state.sessions.get(&pid);
+        let entry = entry.inspect(|entry| {
+            entry.end.give();
+            entry.token.cancel();
+        });
+        entry.is_some()
     }
 
     /// Cancels what every session runs.
     pub(crate) fn cancel_all(&self) {
-        self.state.lock().sessions.values().for_each(|(_, token)| token.cancel());
+        self.state.lock().sessions.values().for_each(|entry| entry.token.cancel());
     }
 
     /// How many sessions there are.
@@ -78,6 +149,14 @@ impl Registry {
 }
 
 impl Registered {
+    pub(crate) fn token(&self) -> &CancelToken {
+        &self.token
+    }
+
+    pub(crate) fn end(&self) -> &EndSignal {
+        &self.end
+    }
+
     pub(crate) fn key(&self) -> &CancelKey {
         &self.key
     }
@@ -96,14 +175,20 @@ mod tests {
     #[test]
     fn only_the_right_key_cancels() {
         let registry = Arc::new(Registry::new(Rng::seeded(1)));
-        let token = CancelToken::new();
-        let registered = registry.register(&token);
+        let registered = registry.register();
+        let token = registered.token().clone();
         let CancelKey { pid, secret } = registered.key().clone();
         registry.cancel(pid, &[0, 0, 0, 0, 0]);
         registry.cancel(pid + 1, &secret);
         assert!(!token.is_canceled());
         registry.cancel(pid, &secret);
         assert!(token.is_canceled());
+        token.reset();
+        assert!(!registry.cancel_session(pid + 1));
+        assert!(!registry.terminate(pid + 1));
+        assert!(!registered.end().is_given());
+        assert!(registry.terminate(pid));
+        assert!(registered.end().is_given() && token.is_canceled());
         drop(registered);
         assert_eq!(registry.len(), 0);
     }

@@ -6,6 +6,7 @@
 //! * What was received and not processed is bounded by one message and one read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use driftdb_query::{Result, SqlError};
 use driftdb_types::SqlState;
@@ -15,8 +16,8 @@ use super::encode::Encoder;
 use super::message::{Bind, Frame, Message, decode, frame};
 use super::reply::Reply;
 use super::startup::{Hello, NEWEST_VERSION, Startup, hello};
-use crate::node::Node;
-use crate::session::{Session, Severity};
+use crate::node::{Node, Wake};
+use crate::session::{Session, Severity, ending};
 
 /// Takes bytes for the client.
 pub trait Outlet {
@@ -46,6 +47,8 @@ pub struct Connection {
     output: Vec<u8>,
     /// Whether the output holds something that the client may be waiting for.
     is_awaited: bool,
+    /// For the session, once there is one.
+    wake: Option<Wake>,
 }
 
 enum Phase {
@@ -86,6 +89,25 @@ impl Connection {
             input: Vec::new(),
             output: Vec::new(),
             is_awaited: false,
+            wake: None,
+        }
+    }
+
+    /// Names what to call when the connection is to end while it waits for its client.
+    pub(crate) fn on_end(&mut self, wake: Wake) {
+        self.wake = Some(wake);
+    }
+
+    /// Whether its session was asked to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        matches!(&self.phase, Phase::Running(running) if running.session.is_ending())
+    }
+
+    /// How long it may wait for its client, and what is said when that was too long.
+    pub(crate) fn idle_limit(&self) -> Option<(Duration, SqlError)> {
+        match &self.phase {
+            Phase::Running(running) => running.session.idle_limit(),
+            Phase::Startup | Phase::Closed => None,
         }
     }
 
@@ -180,6 +202,9 @@ impl Connection {
                 }
                 let mut reply = Reply { out: &mut self.output, outlet, has_failed: false };
                 self.is_awaited |= running.handle(kind, &input[body], &mut reply);
+                if running.session.is_ending() {
+                    self.terminate(&ending());
+                }
                 Ok(Some(taken))
             }
         }
@@ -211,6 +236,9 @@ impl Connection {
             encoder.negotiate_protocol_version(NEWEST_VERSION, &startup.unknown_options);
         }
         let session = Session::new(&self.node, &startup.into_options())?;
+        if let Some(wake) = self.wake.take() {
+            session.on_end(wake);
+        }
         encoder.authentication_ok();
         for (name, value) in session.reported_settings() {
             encoder.parameter_status(name, &value);

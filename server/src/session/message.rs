@@ -25,6 +25,7 @@ impl Session {
 
     /// Sends the notices that statements left.
     pub(super) fn send_notices(&mut self, sink: &mut dyn ResponseSink) {
+        self.collect_warnings();
         for notice in std::mem::take(&mut self.notices) {
             let severity = match notice.state {
                 // What IF EXISTS and IF NOT EXISTS pass over is no cause for worry.

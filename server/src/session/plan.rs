@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use driftdb_concurrency::{LockMode, LockStrength, StatementKinds};
 use driftdb_env::sync::Mutex;
 use driftdb_executor::Direct;
 use driftdb_query::{
-    AccessPath, Catalog, CatalogAt, Field, IndexId, PhysicalPlan, PhysicalStatement, PlanContext,
-    Result, SqlError, Statement, Table, TableId,
+    AccessPath, Catalog, CatalogAt, Field, HistoryStatement, IndexId, PhysicalPlan,
+    PhysicalStatement, PlanContext, Result, SqlError, Statement, Table, TableId,
 };
 use driftdb_sql::{BindContext, StatementKind, bind};
 use driftdb_storage::Timestamp;
@@ -25,6 +26,8 @@ pub(super) struct Planned {
     pub(super) is_long: bool,
     /// The direct form; kept here because it owns buffers.
     pub(super) direct: Mutex<Option<Direct>>,
+    /// The tables it reads, with the locks that takes.
+    pub(super) reads: Vec<(Arc<Table>, LockMode)>,
     /// What it was bound to.
     bound_to: BoundTo,
     settings_epoch: u64,
@@ -74,6 +77,10 @@ impl Catalog for NoCatalog {
         Err(SqlError::internal(format!("\"{name}\" was looked up without a transaction")))
     }
 
+    fn tables(&mut self, _at: CatalogAt) -> Result<Vec<Arc<Table>>> {
+        Err(SqlError::internal("tables were looked up without a transaction"))
+    }
+
     fn time_of_sequence(&mut self, _sequence: u64) -> Result<Timestamp> {
         Err(SqlError::internal("a time was looked up without a transaction"))
     }
@@ -84,7 +91,8 @@ pub(super) fn is_session_statement(prepared: &Prepared) -> bool {
     match prepared.kind() {
         StatementKind::Empty | StatementKind::Transaction => true,
         StatementKind::Utility => {
-            let planned = ["EXPLAIN", "VACUUM", "ANALYZE", "EXECUTE", "SET CONSTRAINTS"];
+            let planned =
+                ["EXPLAIN", "VACUUM", "ANALYZE", "EXECUTE", "LOCK TABLE", "SET CONSTRAINTS"];
             !planned.contains(&prepared.tag())
         }
         StatementKind::Query
@@ -162,6 +170,7 @@ impl Session {
                 param_types,
                 is_long: false,
                 direct: Mutex::new(None),
+                reads: Vec::new(),
                 bound_to: BoundTo::Nothing,
                 settings_epoch,
             });
@@ -183,6 +192,7 @@ impl Session {
                 params,
             },
         )?;
+        let reads = catalog.into_used();
         let mut fields = statement.fields();
         if let Statement::Execute { name, .. } = &statement {
             let inner = self.statement(name)?;
@@ -198,6 +208,7 @@ impl Session {
                 param_types,
                 is_long,
                 direct,
+                reads: Vec::new(),
                 bound_to,
                 settings_epoch,
             });
@@ -206,10 +217,11 @@ impl Session {
         let direct = Direct::prepare(&physical);
         Ok(Planned {
             is_long: direct.is_none() && may_take_long(&physical),
-            work: Work::Plan(physical),
             fields,
             param_types,
             direct: Mutex::new(direct),
+            reads: if reads_only_look(&physical) { reads } else { Vec::new() },
+            work: Work::Plan(physical),
             bound_to,
             settings_epoch,
         })
@@ -236,6 +248,20 @@ fn is_session_work(statement: &Statement) -> bool {
     )
 }
 
+/// Whether the tables that a statement names are read. Those that it defines or locks it locks itself.
+fn reads_only_look(statement: &PhysicalStatement) -> bool {
+    match statement {
+        PhysicalStatement::Query(_)
+        | PhysicalStatement::Insert(_)
+        | PhysicalStatement::Update(_)
+        | PhysicalStatement::Delete(_)
+        | PhysicalStatement::Copy(..)
+        | PhysicalStatement::CreateTable(_, Some(_)) => true,
+        PhysicalStatement::Explain { statement, .. } => reads_only_look(statement),
+        _ => false,
+    }
+}
+
 /// Whether a statement changes the catalog.
 pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
     match statement {
@@ -245,6 +271,11 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::AlterTable { .. }
         | PhysicalStatement::Truncate { .. }
         | PhysicalStatement::Analyze(_)
+        | PhysicalStatement::History(
+            HistoryStatement::CreateRestorePoint { .. }
+            | HistoryStatement::DropRestorePoint { .. }
+            | HistoryStatement::Undrop { .. },
+        )
         | PhysicalStatement::Vacuum { analyze: true, .. } => true,
         PhysicalStatement::Explain { statement, analyze: true, .. } => changes_catalog(statement),
         PhysicalStatement::Explain { .. }
@@ -253,6 +284,8 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::Insert(_)
         | PhysicalStatement::Update(_)
         | PhysicalStatement::Delete(_)
+        | PhysicalStatement::LockTable(_)
+        | PhysicalStatement::History(_)
         | PhysicalStatement::SetConstraints { .. }
         | PhysicalStatement::Copy(..) => false,
     }
@@ -276,13 +309,47 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
             return writing_command(statement);
         }
         PhysicalStatement::Analyze(_) => "ANALYZE",
+        PhysicalStatement::History(statement) => statement.command(),
         PhysicalStatement::Vacuum { analyze: true, .. } => "VACUUM",
         PhysicalStatement::Explain { .. }
         | PhysicalStatement::Vacuum { .. }
-        | PhysicalStatement::Query(_)
+        | PhysicalStatement::LockTable(_)
         | PhysicalStatement::SetConstraints { .. }
         | PhysicalStatement::Copy(_, Some(_)) => return None,
+        PhysicalStatement::Query(query) => return locking_command(&query.plan),
     })
+}
+
+/// The command that a query with a row lock is; only at its top, where users write it.
+fn locking_command(plan: &PhysicalPlan) -> Option<&'static str> {
+    match plan {
+        PhysicalPlan::Lock { clauses, .. } => Some(match clauses.first()?.strength {
+            LockStrength::KeyShare => "SELECT FOR KEY SHARE",
+            LockStrength::Share => "SELECT FOR SHARE",
+            LockStrength::NoKeyUpdate => "SELECT FOR NO KEY UPDATE",
+            LockStrength::Update => "SELECT FOR UPDATE",
+        }),
+        PhysicalPlan::Project { input, .. } | PhysicalPlan::Limit { input, .. } => {
+            locking_command(input)
+        }
+        PhysicalPlan::With { body, .. } => locking_command(body),
+        _ => None,
+    }
+}
+
+/// What kinds of statements its commit says it was made with.
+pub(super) fn kinds(statement: &PhysicalStatement) -> StatementKinds {
+    match statement {
+        PhysicalStatement::Insert(_) | PhysicalStatement::Copy(_, None) => StatementKinds::INSERT,
+        PhysicalStatement::Update(_) => StatementKinds::UPDATE,
+        PhysicalStatement::Delete(_) => StatementKinds::DELETE,
+        PhysicalStatement::History(
+            HistoryStatement::Restore { .. } | HistoryStatement::Undo { .. },
+        ) => StatementKinds::RESTORE,
+        PhysicalStatement::Explain { statement, analyze: true, .. } => kinds(statement),
+        statement if changes_catalog(statement) => StatementKinds::DEFINITION,
+        _ => StatementKinds::default(),
+    }
 }
 
 /// Whether a statement does more than look at a few keys.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use driftdb_env::blocking::blocking;
-use driftdb_executor::{Batch, CommandTag, Execution, check_pending, is_stale, start};
-use driftdb_query::{Field, PhysicalStatement, Result, SqlError};
+use driftdb_executor::{
+    Batch, CommandTag, Execution, check_pending, is_stale, lock_read_tables, start,
+};
+use driftdb_query::{Field, HistoryStatement, PhysicalStatement, Result, SqlError};
 use driftdb_types::{SqlState, Value};
 
-use super::plan::{Planned, Work, changes_catalog, is_session_statement, writing_command};
+use super::plan::{Planned, Work, changes_catalog, is_session_statement, kinds, writing_command};
 use super::prepared::Prepared;
 use super::{Formats, ResponseSink, Session, time};
 
@@ -21,6 +23,7 @@ macro_rules! exec_context {
                 .as_deref_mut()
                 .ok_or_else(|| driftdb_query::SqlError::internal("there is no transaction"))?,
             store: $session.node.store(),
+            system: &$crate::session::system::SystemView { node: &$session.node },
             eval: &$session.eval,
             params: $params,
             cancel: &$session.cancel,
@@ -61,6 +64,12 @@ pub(super) struct Running {
     pub(super) rest: Option<(Batch, usize)>,
 }
 
+/// The error that ends a session at somebody's request.
+pub(crate) fn ending() -> SqlError {
+    let message = "terminating connection due to administrator command";
+    SqlError::new(SqlState::AdminShutdown, message)
+}
+
 /// How often a statement is bound again because a table's definition changed under it.
 const MOST_REBINDS: usize = 10;
 
@@ -80,6 +89,9 @@ impl Session {
         sink: &mut dyn ResponseSink,
     ) -> Result<Ran> {
         self.check_not_failed(prepared.is_allowed_in_failed_transaction())?;
+        if let Some(parsed) = &prepared.parsed {
+            self.cancel.set_activity(parsed.shared_text());
+        }
         if is_session_statement(prepared) {
             let statement = self.bind_session_statement(prepared)?;
             return self.run_session_statement(&statement, params, wanted, sink);
@@ -88,6 +100,12 @@ impl Session {
         let armed =
             limit.map(|limit| self.node.timeouts().arm(self.node.env(), &self.cancel, limit));
         let result = self.run_planned(prepared, params, wanted, sink);
+        let result = result.and_then(|ran| self.take_back_settings().map(|()| ran));
+        if self.is_ending()
+            && matches!(&result, Err(error) if error.state == SqlState::QueryCanceled)
+        {
+            return Err(ending());
+        }
         result.map_err(|error| match armed {
             Some(armed) if armed.has_fired() && error.state == SqlState::QueryCanceled => {
                 SqlError::new(error.state, "canceling statement due to statement timeout")
@@ -105,6 +123,7 @@ impl Session {
     ) -> Result<Ran> {
         self.begin_statement()?;
         self.count_statement();
+        self.lend_settings();
         let mut planned = self.planned(prepared, Some(params))?;
         for _ in 0..MOST_REBINDS {
             match self.run_plan(&planned, params, wanted, sink) {
@@ -132,8 +151,17 @@ impl Session {
             Work::Plan(physical) => physical,
         };
         self.check_may_run(physical)?;
+        if !planned.reads.is_empty() {
+            lock_read_tables(&planned.reads, &mut exec_context!(self, params))?;
+        }
+        self.note_kinds(kinds(physical));
         if changes_catalog(physical) {
             self.begin_ddl();
+        }
+        if let PhysicalStatement::History(HistoryStatement::CreateRestorePoint { at, .. }) =
+            &**physical
+        {
+            self.hold_moment(*at)?;
         }
         if matches!(**physical, PhysicalStatement::SetConstraints { .. })
             && !self.is_in_explicit_block()
@@ -162,11 +190,22 @@ impl Session {
         if matches!(physical, PhysicalStatement::Vacuum { .. }) {
             self.require_no_block("VACUUM")?;
         }
+        if matches!(physical, PhysicalStatement::LockTable(_)) {
+            self.require_block("LOCK TABLE")?;
+        }
         if self.is_read_only()
             && let Some(command) = writing_command(physical)
         {
             let message = format!("cannot execute {command} in a read-only transaction");
-            return Err(SqlError::new(SqlState::ReadOnlySqlTransaction, message));
+            let error = SqlError::new(SqlState::ReadOnlySqlTransaction, message);
+            return Err(if self.is_in_past() {
+                error.with_hint(
+                    "The transaction reads the past. To write, end it, and RESET driftdb.as_of if \
+                     that is set.",
+                )
+            } else {
+                error
+            });
         }
         Ok(())
     }

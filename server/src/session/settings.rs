@@ -18,7 +18,7 @@ pub(crate) use parse::{isolation_level, parse_bool};
 use table::{Parameter, parameters};
 
 /// The settings of one session.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     /// Values other than the defaults.
     values: BTreeMap<&'static str, String>,
@@ -32,7 +32,7 @@ pub(crate) struct Settings {
     epoch: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Change {
     name: &'static str,
     before: Option<String>,
@@ -188,6 +188,11 @@ impl Settings {
         }
     }
 
+    /// What a commit says of itself besides who makes it: from where, and what for.
+    pub(crate) fn said(&self) -> (&str, &str) {
+        (self.get("application_name"), self.get("driftdb.comment"))
+    }
+
     /// The level that new transactions ask for.
     pub(crate) fn default_isolation(&self) -> IsolationLevel {
         isolation_level(self.get("default_transaction_isolation"))
@@ -199,12 +204,42 @@ impl Settings {
         self.get("default_transaction_read_only") == "on"
     }
 
+    /// Whether new transactions, serializable and read-only, wait for a safe snapshot.
+    pub(crate) fn default_deferrable(&self) -> bool {
+        self.get("default_transaction_deferrable") == "on"
+    }
+
+    /// `driftdb.as_of`, in its one form; empty: the present.
+    pub(crate) fn as_of(&self) -> &str {
+        if self.values.is_empty() { "" } else { self.get(super::past::AS_OF) }
+    }
+
     /// `statement_timeout`; `None`: no limit.
     pub(crate) fn statement_timeout(&self) -> Option<Duration> {
+        self.limit("statement_timeout")
+    }
+
+    /// `lock_timeout`; `None`: no limit.
+    pub(crate) fn lock_timeout(&self) -> Option<Duration> {
+        self.limit("lock_timeout")
+    }
+
+    /// `idle_in_transaction_session_timeout`; `None`: no limit.
+    pub(crate) fn idle_in_transaction_session_timeout(&self) -> Option<Duration> {
+        self.limit("idle_in_transaction_session_timeout")
+    }
+
+    /// `idle_session_timeout`; `None`: no limit.
+    pub(crate) fn idle_session_timeout(&self) -> Option<Duration> {
+        self.limit("idle_session_timeout")
+    }
+
+    /// A duration that is none by default and where it is zero.
+    fn limit(&self, name: &'static str) -> Option<Duration> {
         if self.values.is_empty() {
             return None;
         }
-        parse::millis(self.get("statement_timeout")).filter(|limit| !limit.is_zero())
+        parse::millis(self.get(name)).filter(|limit| !limit.is_zero())
     }
 
     /// Writes what expressions can see into their context.

@@ -6,7 +6,7 @@ use driftdb_executor::CommandTag;
 use driftdb_query::eval::{Constants, eval};
 use driftdb_query::{Expr, Field, Result, SetScope, SqlError, Statement, TransactionModes};
 use driftdb_sql::{StatementKind, parse};
-use driftdb_types::{CastContext, DataType, SqlState, Value, cast};
+use driftdb_types::{CastContext, DataType, SessionActions, SqlState, Value, cast};
 
 use super::prepared::Prepared;
 use super::run::{Ran, Wanted};
@@ -75,6 +75,7 @@ impl Session {
                 self.portals.clear();
                 self.statements.clear();
                 self.repeated.clear();
+                self.actions.unlock_all();
                 self.settings.reset_all();
                 self.apply_settings();
                 done("DISCARD ALL")
@@ -115,7 +116,12 @@ impl Session {
                     let state = SqlState::NoActiveSqlTransaction;
                     self.warn(&SqlError::new(state, message), sink);
                 }
-                self.settings.set(name, value, scope)?;
+                if name == super::past::AS_OF {
+                    let value = self.past_setting(value)?;
+                    self.settings.set(name, value.as_deref(), scope)?;
+                } else {
+                    self.settings.set(name, value, scope)?;
+                }
                 self.apply_settings();
                 return Ok(());
             }

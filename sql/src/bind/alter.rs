@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
     AlterAction, CatalogAt, ColumnSpec, ConstraintSpec, Deferral, DropObjects, Expr, LogicalPlan,
-    Result, ScanColumn, SqlError, Statement, Table,
+    Result, ScanColumn, SqlError, Statement, Table, Temporal,
 };
 use driftdb_types::{SqlState, Value};
 use sqlparser::ast;
@@ -295,7 +295,9 @@ impl Binder<'_> {
         let columns =
             ids.into_iter().enumerate().map(|(position, id)| ScanColumn { id, position }).collect();
         let table = alteration.table.clone();
-        (LogicalPlan::Scan { table, at: ReadAt::Statement, columns, key: None }, named)
+        let (at, key) = (ReadAt::Statement, None);
+        let temporal = Temporal::default();
+        (LogicalPlan::Scan { table, at, columns, key, temporal }, named)
     }
 
     /// A row with NULL in one of the columns.

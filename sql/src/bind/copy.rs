@@ -80,7 +80,7 @@ impl Binder<'_> {
     }
 
     /// A table's CHECKs over its row by position.
-    pub(super) fn slot_checks(&mut self, table: &Table) -> Result<Vec<(String, Expr)>> {
+    pub(crate) fn slot_checks(&mut self, table: &Table) -> Result<Vec<(String, Expr)>> {
         let row = self.row_ids(table);
         let mut checks = self.checks(table, &row)?;
         for (_, condition) in &mut checks {
@@ -109,6 +109,7 @@ impl Binder<'_> {
             at: driftdb_concurrency::ReadAt::Statement,
             columns: scanned,
             key: None,
+            temporal: driftdb_query::Temporal::default(),
         };
         Query { plan, fields }
     }

@@ -70,6 +70,7 @@ impl Binder<'_> {
             if_not_exists: create.if_not_exists,
             columns: definition.columns,
             constraints: definition.constraints,
+            retention: self.table_options(&create.table_options)?,
         };
         let Some(query) = &create.query else { return Ok(Statement::CreateTable(table)) };
         if !table.columns.is_empty() {

@@ -6,6 +6,7 @@ use sqlparser::ast;
 
 use super::Binder;
 use super::aggregate::Grouping;
+use super::lock::Locking;
 use super::names::{ident, ident_position};
 use super::order::{order_keys, sort_key};
 use super::position::{Placed, bare};
@@ -13,12 +14,12 @@ use super::scope::{Clause, Cte, Scope, column_of};
 use super::target::{NO_META, Rows, Target};
 
 /// The clauses around a SELECT that it must know of.
-struct Around<'e> {
+struct Around<'e, 'a> {
     order_by: &'e [ast::OrderByExpr],
-    locks: &'e [ast::LockClause],
+    lockings: Vec<Locking<'a>>,
 }
 
-impl Binder<'_> {
+impl<'a> Binder<'a> {
     /// A whole query. Its columns' types may still be undecided.
     pub(crate) fn query(&mut self, query: &ast::Query) -> Result<Rows> {
         self.deeper(1, |binder| binder.query_level(query))
@@ -28,6 +29,7 @@ impl Binder<'_> {
         if query.for_clause.is_some() || !query.pipe_operators.is_empty() {
             return Err(SqlError::unsupported("this clause after a query"));
         }
+        let lockings = self.lockings(&query.locks)?;
         let outside = self.ctes.len();
         let ctes = match &query.with {
             Some(with) => self.with(with)?,
@@ -36,16 +38,11 @@ impl Binder<'_> {
         let order_by = order_keys(query.order_by.as_ref())?;
         let mut rows = match &*query.body {
             ast::SetExpr::Select(select) => {
-                let around = Around { order_by, locks: &query.locks };
+                let around = Around { order_by, lockings };
                 self.select(select, &around, Some(query))?
             }
             body => {
-                if !query.locks.is_empty() {
-                    return Err(SqlError::new(
-                        SqlState::FeatureNotSupported,
-                        "FOR UPDATE is not allowed with UNION/INTERSECT/EXCEPT or VALUES",
-                    ));
-                }
+                Self::refuse_lockings(body, &lockings)?;
                 let rows = self.set_expr(body)?;
                 let strict = matches!(body, ast::SetExpr::SetOperation { .. });
                 let mut rows = self.sort_rows(rows, order_by, strict)?;
@@ -102,17 +99,20 @@ impl Binder<'_> {
 
     /// A SELECT with nothing around it: a branch of a set operation.
     pub(crate) fn plain_select(&mut self, select: &ast::Select) -> Result<Rows> {
-        self.select(select, &Around { order_by: &[], locks: &[] }, None)
+        self.select(select, &Around { order_by: &[], lockings: Vec::new() }, None)
     }
 
     fn select(
         &mut self,
         select: &ast::Select,
-        around: &Around<'_>,
+        around: &Around<'_, 'a>,
         query: Option<&ast::Query>,
     ) -> Result<Rows> {
         check_supported(select)?;
-        let from = self.bind_from(&select.from)?;
+        let outer = std::mem::replace(&mut self.locking, around.lockings.clone());
+        let from = self.bind_from(&select.from);
+        self.locking = outer;
+        let from = from?;
         self.scopes.push(Scope::with(Clause::Select, from.relations, from.visible));
         let mut plan = from.plan;
         if let Some(condition) = &select.selection {
@@ -135,7 +135,7 @@ impl Binder<'_> {
             keys.push((index, &key.options, &key.expr));
         }
         check_distinct(select, &keys, visible, distinct_on.as_deref())?;
-        let locks = self.locks(around.locks, &mut plan, select, groups.is_some())?;
+        let locks = self.locks(&around.lockings, &mut plan, select, groups.is_some())?;
         for lock in &locks {
             let expr = Expr::Column { id: lock.key, ty: DataType::Bytea };
             targets.push(Target { name: String::new(), expr, meta: NO_META });

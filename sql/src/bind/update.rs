@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    ColId, Expr, JoinKind, LogicalPlan, Result, ScanColumn, SqlError, Table, Update,
+    ColId, Expr, JoinKind, LogicalPlan, Result, ScanColumn, SqlError, Table, Temporal, Update,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -56,6 +56,7 @@ impl Binder<'_> {
             at: ReadAt::Statement,
             columns,
             key: Some(key),
+            temporal: Temporal::default(),
         };
         let named = named_row(&table, &old);
         let mut relations = vec![relation(&name, named.clone())];

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use driftdb_query::{
-    CatalogAt, DropObjects, Explain, LogicalPlan, Query, Result, SqlError, Statement, Table,
+    CatalogAt, DropObjects, Explain, LockTable, LogicalPlan, Query, Result, SqlError, Statement,
+    Table,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -20,7 +21,7 @@ impl Binder<'_> {
         Ok(match body {
             Body::Empty => Statement::Empty,
             Body::Tree(tree) => self.tree(tree)?,
-            Body::Transaction(statement) => Statement::Transaction(statement.clone()),
+            Body::Transaction(statement) => Statement::Transaction(self.transaction(statement)?),
             Body::Set { name, value, scope } => {
                 Statement::Set { name: name.clone(), value: value.clone(), scope: *scope }
             }
@@ -43,6 +44,11 @@ impl Binder<'_> {
                 Statement::Vacuum { tables: self.tables(tables)?, analyze: *analyze }
             }
             Body::Analyze(tables) => Statement::Analyze(self.tables(tables)?),
+            Body::LockTable { tables, mode, no_wait } => Statement::LockTable(LockTable {
+                tables: self.tables(tables)?,
+                mode: *mode,
+                no_wait: *no_wait,
+            }),
             Body::Truncate { tables, cascade } => {
                 Statement::Truncate { tables: self.tables(tables)?, cascade: *cascade }
             }
@@ -67,6 +73,7 @@ impl Binder<'_> {
                 format: *format,
             }),
             Body::Copy(copy) => Statement::Copy(self.copy(copy)?),
+            Body::History(body) => self.history(body)?,
             Body::Unsupported(what) => return Err(unsupported(what)),
         })
     }
@@ -132,7 +139,7 @@ impl Binder<'_> {
         Ok(Statement::Execute { name: name.to_owned(), args })
     }
 
-    fn tables(&mut self, names: &[QualifiedName]) -> Result<Vec<Arc<Table>>> {
+    pub(crate) fn tables(&mut self, names: &[QualifiedName]) -> Result<Vec<Arc<Table>>> {
         names
             .iter()
             .map(|name| {

@@ -1,5 +1,6 @@
 //! One statement's tokens to its body: by the first word, ours or the parser's.
 
+use driftdb_concurrency::LockMode;
 use driftdb_query::{Deferral, ExplainFormat, Result, SetScope, SqlError, TransactionStatement};
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -7,6 +8,7 @@ use sqlparser::tokenizer::Token;
 
 use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
+use super::history::{self, HistoryBody};
 use super::rewrite::{Lifted, parse_statement};
 use super::tokens::is_word;
 use super::{copy, transaction, utility};
@@ -64,6 +66,11 @@ pub(crate) enum Body {
         names: Option<Vec<QualifiedName>>,
         deferred: bool,
     },
+    LockTable {
+        tables: Vec<QualifiedName>,
+        mode: LockMode,
+        no_wait: bool,
+    },
     Drop {
         kind: DropKind,
         if_exists: bool,
@@ -76,15 +83,16 @@ pub(crate) enum Body {
         format: ExplainFormat,
     },
     Copy(CopyBody),
+    History(HistoryBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
     Unsupported(String),
 }
 
 /// The first words of statements that are PostgreSQL's and not ours.
-const UNSUPPORTED: [&str; 26] = [
+const UNSUPPORTED: [&str; 25] = [
     "grant", "revoke", "comment", "merge", "declare", "fetch", "move", "close", "listen",
-    "unlisten", "notify", "lock", "call", "do", "reindex", "cluster", "refresh", "load", "import",
+    "unlisten", "notify", "call", "do", "reindex", "cluster", "refresh", "load", "import",
     "security", "reassign", "label", "alter", "create", "copy", "set",
 ];
 
@@ -98,6 +106,9 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
         }
         return Err(cursor.error());
     };
+    if let Some(body) = history::parse(cursor, lifted)? {
+        return Ok(body);
+    }
     match word.as_str() {
         "update" | "delete" if has_words(cursor, &["current", "of"]) => {
             Ok(Body::Unsupported("WHERE CURRENT OF".into()))
@@ -106,7 +117,7 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
             Ok(Body::Tree(Box::new(parse_statement(cursor, lifted)?)))
         }
         "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" => {
-            transaction::parse(cursor)
+            transaction::parse(cursor, lifted)
         }
         "create" | "alter" => definition(cursor, lifted),
         _ => {
@@ -118,7 +129,7 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
 
 fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
     match word {
-        "set" => utility::set(cursor),
+        "set" => utility::set(cursor, lifted),
         "reset" => utility::reset(cursor),
         "show" => utility::show(cursor),
         "prepare" => utility::prepare(cursor),
@@ -129,6 +140,7 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
         "analyze" | "analyse" => utility::analyze(cursor),
         "explain" => utility::explain(cursor, lifted),
         "truncate" => utility::truncate(cursor),
+        "lock" => super::lock::lock(cursor),
         "drop" => utility::drop(cursor),
         "copy" => copy::parse(cursor, lifted),
         "checkpoint" => {
@@ -250,10 +262,12 @@ impl Body {
             Self::Truncate { .. } => "TRUNCATE TABLE",
             Self::SetConstraints { .. } => "SET CONSTRAINTS",
             Self::AlterConstraint { .. } => "ALTER TABLE",
+            Self::LockTable { .. } => "LOCK TABLE",
             Self::Drop { kind: DropKind::Table, .. } => "DROP TABLE",
             Self::Drop { kind: DropKind::Index, .. } => "DROP INDEX",
             Self::Explain { .. } => "EXPLAIN",
             Self::Copy(_) => "COPY",
+            Self::History(body) => body.tag(),
         }
     }
 }

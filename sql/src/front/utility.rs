@@ -7,11 +7,12 @@ use sqlparser::tokenizer::Token;
 
 use super::cursor::{Cursor, QualifiedName};
 use super::dispatch::{Body, DropKind, body};
+use super::history::HistoryBody;
 use super::rewrite::Lifted;
 
 /// SET, after the word.
-pub(crate) fn set(cursor: &mut Cursor<'_>) -> Result<Body> {
-    if let Some(body) = super::transaction::set(cursor)? {
+pub(crate) fn set(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
+    if let Some(body) = super::transaction::set(cursor, lifted)? {
         return Ok(body);
     }
     if cursor.accept(&["session", "authorization"]) {
@@ -205,7 +206,9 @@ pub(crate) fn prepare(cursor: &mut Cursor<'_>) -> Result<Body> {
     refuse_nesting(cursor)?;
     // Only to find syntax errors now, where the positions are the user's.
     match body(cursor, &mut Lifted::default())? {
-        Body::Tree(_) => Ok(Body::Prepare { name, types, text }),
+        Body::Tree(_) | Body::History(HistoryBody::Diff { .. }) => {
+            Ok(Body::Prepare { name, types, text })
+        }
         Body::Unsupported(what) => Err(SqlError::unsupported(what)),
         _ => Err(SqlError::new(SqlState::SyntaxError, "this statement cannot be prepared")),
     }
@@ -386,7 +389,14 @@ pub(crate) fn explain(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Bo
     refuse_nesting(cursor)?;
     let from = cursor.at;
     let inner = body(cursor, lifted)?;
-    if !matches!(inner, Body::Tree(_) | Body::Execute { .. } | Body::Unsupported(_)) {
+    let is_explained = matches!(
+        inner,
+        Body::Tree(_)
+            | Body::Execute { .. }
+            | Body::History(HistoryBody::Diff { .. })
+            | Body::Unsupported(_)
+    );
+    if !is_explained {
         cursor.at = from;
         return Err(cursor.error());
     }

@@ -114,6 +114,17 @@ impl Catalog for Fixture {
         }))
     }
 
+    fn tables(&mut self, at: CatalogAt) -> Result<Vec<Arc<Table>>> {
+        Ok(match at {
+            CatalogAt::AsOf(time) if time.0 < TURN => self.past.clone(),
+            _ => self.tables.clone(),
+        })
+    }
+
+    fn time_of_restore_point(&mut self, name: &str) -> Result<Option<Timestamp>> {
+        Ok((name == "p").then_some(Timestamp(TURN - 1)))
+    }
+
     fn time_of_sequence(&mut self, sequence: u64) -> Result<Timestamp> {
         if sequence > 100 {
             let message = format!("there is no sequence number {sequence}");

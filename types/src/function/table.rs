@@ -68,6 +68,7 @@ fn table() -> &'static Table {
         super::hash::add(&mut builder);
         super::datetime::add(&mut builder);
         super::session::add(&mut builder);
+        super::actions::add(&mut builder);
         super::cast_calls::add(&mut builder);
         let mut by_name: BTreeMap<&'static str, Vec<FunctionId>> = BTreeMap::new();
         for function in &builder.functions {

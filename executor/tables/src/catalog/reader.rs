@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use driftdb_concurrency::{ReadAt, Store, Transaction};
-use driftdb_query::{Catalog, CatalogAt, IndexId, Result, Table, TableId};
+use driftdb_concurrency::{LockMode, ReadAt, Store, Transaction};
+use driftdb_query::{Catalog, CatalogAt, IndexId, Result, SystemRelation, Table, TableId};
 use driftdb_storage::Timestamp;
 
-use super::{CatalogStore, Named, lookup, table_by_id};
+use super::{CatalogStore, Named, dropped_table, lookup, restore_point, table_by_id, tables};
 
 /// The only schema until the SQL issue brings more.
 const DEFAULT_SCHEMA: &str = "public";
@@ -17,6 +17,7 @@ pub struct CatalogReader<'a> {
     txn: &'a mut dyn Transaction,
     store: &'a dyn Store,
     own_changes: bool,
+    used: Vec<(Arc<Table>, LockMode)>,
 }
 
 impl<'a> CatalogReader<'a> {
@@ -26,7 +27,37 @@ impl<'a> CatalogReader<'a> {
         store: &'a dyn Store,
         own_changes: bool,
     ) -> Self {
-        Self { shared, txn, store, own_changes }
+        Self { shared, txn, store, own_changes, used: Vec::new() }
+    }
+
+    /// The tables that were looked up as of the statement, and how it must lock them to read them.
+    pub fn into_used(self) -> Vec<(Arc<Table>, LockMode)> {
+        self.used
+    }
+
+    fn note(&mut self, table: &Arc<Table>, mode: LockMode) {
+        match self.used.iter_mut().find(|(used, _)| used.id == table.id) {
+            Some((_, used)) => *used = mode.max(*used),
+            None => self.used.push((Arc::clone(table), mode)),
+        }
+    }
+
+    fn current_table(
+        &mut self,
+        schema: &str,
+        name: &str,
+        at: ReadAt,
+    ) -> Result<Option<Arc<Table>>> {
+        if self.own_changes {
+            return self.read_table(schema, name, at);
+        }
+        let snapshot = self.txn.snapshot_ts();
+        if let Some(known) = self.shared.cached(schema, name, snapshot) {
+            return Ok(known);
+        }
+        let table = self.read_table(schema, name, at)?;
+        self.shared.remember(schema, name, snapshot, table.clone());
+        Ok(table)
     }
 
     fn read_table(&mut self, schema: &str, name: &str, at: ReadAt) -> Result<Option<Arc<Table>>> {
@@ -34,6 +65,13 @@ impl<'a> CatalogReader<'a> {
             Some(Named::Table(id)) => table_by_id(self.txn, id, at),
             _ => Ok(None),
         }
+    }
+}
+
+fn read_at(at: CatalogAt) -> ReadAt {
+    match at {
+        CatalogAt::Statement => ReadAt::Statement,
+        CatalogAt::AsOf(ts) => ReadAt::AsOf(ts),
     }
 }
 
@@ -52,19 +90,21 @@ impl Catalog for CatalogReader<'_> {
     ) -> Result<Option<Arc<Table>>> {
         let schema = schema.unwrap_or(DEFAULT_SCHEMA);
         let at = match at {
-            CatalogAt::AsOf(ts) => return self.read_table(schema, name, ReadAt::AsOf(ts)),
+            CatalogAt::AsOf(ts) => {
+                let found = self.read_table(schema, name, ReadAt::AsOf(ts));
+                return found.map_err(|error| error.about_table(name));
+            }
             CatalogAt::Statement => ReadAt::Statement,
         };
-        if self.own_changes {
-            return self.read_table(schema, name, at);
+        let table = self.current_table(schema, name, at)?;
+        if let Some(table) = &table {
+            self.note(table, LockMode::AccessShare);
         }
-        let snapshot = self.txn.snapshot_ts();
-        if let Some(known) = self.shared.cached(schema, name, snapshot) {
-            return Ok(known);
-        }
-        let table = self.read_table(schema, name, at)?;
-        self.shared.remember(schema, name, snapshot, table.clone());
         Ok(table)
+    }
+
+    fn rows_are_locked(&mut self, table: &Arc<Table>) {
+        self.note(table, LockMode::RowShare);
     }
 
     fn table_by_id(&mut self, id: TableId) -> Result<Option<Arc<Table>>> {
@@ -79,6 +119,26 @@ impl Catalog for CatalogReader<'_> {
             }
             _ => Ok(None),
         }
+    }
+
+    fn system_relation(&self, schema: Option<&str>, name: &str) -> Option<Arc<SystemRelation>> {
+        self.shared.system_relation(schema, name)
+    }
+
+    fn time_of_restore_point(&mut self, name: &str) -> Result<Option<Timestamp>> {
+        Ok(restore_point(self.txn, name, ReadAt::Statement)?.map(|point| point.at))
+    }
+
+    fn dropped_table(
+        &mut self,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Result<Option<(Arc<Table>, Timestamp)>> {
+        dropped_table(self.txn, schema.unwrap_or(DEFAULT_SCHEMA), name)
+    }
+
+    fn tables(&mut self, at: CatalogAt) -> Result<Vec<Arc<Table>>> {
+        tables(self.txn, read_at(at))
     }
 
     fn time_of_sequence(&mut self, sequence: u64) -> Result<Timestamp> {

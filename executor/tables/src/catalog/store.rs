@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use driftdb_concurrency::{BeginOptions, ReadAt, Store, Transaction, TxnError};
 use driftdb_env::sync::Mutex;
-use driftdb_query::{Result, Table};
+use driftdb_query::{Result, SYSTEM_SCHEMA, SystemRelation, Table};
 use driftdb_storage::{StorageError, Timestamp};
 
+use super::restore_points::RESTORE_POINTS;
+use super::retention::RETENTION;
 use super::{CatalogReader, NAMES, TABLES};
 
 /// One per database.
@@ -19,6 +21,7 @@ pub struct CatalogStore {
     /// Transactions that have changed the catalog and not ended.
     pending: AtomicU64,
     cache: Mutex<Cache>,
+    system: Vec<Arc<SystemRelation>>,
 }
 
 #[derive(Debug, Default)]
@@ -29,22 +32,45 @@ struct Cache {
 }
 
 impl CatalogStore {
-    /// The catalog of a store; makes its keyspaces when the database is new.
+    /// The catalog of a store; makes those of its keyspaces that the
+    /// database does not have yet.
     ///
     /// # Errors
     /// Storage.
     pub fn open(store: &dyn Store) -> Result<Self> {
         let mut txn = store.begin(BeginOptions::default())?;
-        match txn.get(TABLES, &[], ReadAt::Newest, &mut Vec::new()) {
-            Ok(_) => txn.rollback(),
-            Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => {
-                txn.create_keyspace(TABLES)?;
-                txn.create_keyspace(NAMES)?;
-                txn.commit()?;
+        for space in [TABLES, NAMES, RESTORE_POINTS, RETENTION] {
+            match txn.get(space, &[], ReadAt::Newest, &mut Vec::new()) {
+                Ok(_) => {}
+                Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => {
+                    txn.create_keyspace(space)?;
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
+        }
+        if txn.has_writes() {
+            txn.commit()?;
+        } else {
+            txn.rollback();
         }
         Ok(Self { last_change: AtomicU64::new(store.newest().0), ..Self::default() })
+    }
+
+    /// The same catalog with system relations in it.
+    #[must_use]
+    pub fn with_system_relations(self, system: Vec<Arc<SystemRelation>>) -> Self {
+        Self { system, ..self }
+    }
+
+    pub(super) fn system_relation(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Option<Arc<SystemRelation>> {
+        if schema.is_some_and(|schema| schema != SYSTEM_SCHEMA) {
+            return None;
+        }
+        self.system.iter().find(|relation| relation.name == name).cloned()
     }
 
     /// A view of the catalog for one statement. `own_changes` says whether this transaction has

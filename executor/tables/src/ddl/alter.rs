@@ -14,7 +14,7 @@ use super::{
     DdlContext, add_check, drop_keyspace, drop_needs_of_index, duplicate_constraint,
     duplicate_relation, foreign, index_columns, new_index, primary_key_columns, rewrite,
 };
-use crate::catalog::{Named, delete_name, put_name, put_table};
+use crate::catalog::{Named, delete_name, put_name, put_table, set_retention};
 
 /// Carries out one action; gives the new definition, and descriptions of what CASCADE dropped.
 ///
@@ -64,6 +64,7 @@ pub fn alter_table(
             let position = current_position(&table, planned, *position)?;
             table.columns[position].default.clone_from(default);
         }
+        AlterAction::SetRetention(keep) => set_retention(cx.txn, &table, *keep)?,
         AlterAction::SetNotNull(position, not_null) => {
             let position = current_position(&table, planned, *position)?;
             set_not_null(&mut table, position, *not_null)?;

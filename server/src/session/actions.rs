@@ -1,0 +1,228 @@
+//! What the functions that a statement calls can do to its session, and to others.
+//!
+//! Functions see a session only through [`driftdb_types::EvalContext`], so what they change is kept
+//! here: advisory locks, of the session and of its transaction; warnings; and changes of settings,
+//! which are made on a copy and taken over when the statement has succeeded.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use driftdb_concurrency::{CancelToken, LockMode, LockObject, SessionLocks, TxnError, WaitPolicy};
+use driftdb_env::sync::{Condvar, Mutex};
+use driftdb_query::{SetScope, SqlError};
+use driftdb_types::{AdvisoryKey, AdvisoryRequest, SessionActions, SqlState, ValueError};
+
+use super::Session;
+use super::settings::Settings;
+use crate::node::Node;
+
+/// A canceled sleeper may have missed the call: it looks again after this long.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// One session's.
+pub(super) struct Actions {
+    node: Arc<Node>,
+    cancel: CancelToken,
+    locks: Mutex<Locks>,
+    warnings: Mutex<Vec<SqlError>>,
+    settings: Mutex<Changes>,
+}
+
+/// Advisory locks.
+struct Locks {
+    of_session: Box<dyn SessionLocks>,
+    /// How often each is held: it must be given back as often.
+    counts: BTreeMap<(LockObject, LockMode), u64>,
+    of_transaction: Box<dyn SessionLocks>,
+}
+
+#[derive(Default)]
+struct Changes {
+    /// The session's settings, with the changes.
+    copy: Settings,
+    made: Vec<Change>,
+}
+
+/// A change of a setting that a function made.
+struct Change {
+    name: String,
+    value: Option<String>,
+    scope: SetScope,
+}
+
+fn object(key: AdvisoryKey) -> LockObject {
+    LockObject::Advisory { class: key.class, object: key.object, form: key.form }
+}
+
+fn mode(is_shared: bool) -> LockMode {
+    if is_shared { LockMode::Share } else { LockMode::Exclusive }
+}
+
+fn value_error(error: SqlError) -> ValueError {
+    let mut value = ValueError::new(error.state, error.message);
+    value.detail = error.detail.map(Into::into);
+    value.hint = error.hint.map(Into::into);
+    value
+}
+
+impl Actions {
+    pub(super) fn new(node: &Arc<Node>, cancel: &CancelToken) -> Self {
+        let locks = Locks {
+            of_session: node.store().session_locks(cancel),
+            counts: BTreeMap::new(),
+            of_transaction: node.store().session_locks(cancel),
+        };
+        Self {
+            node: Arc::clone(node),
+            cancel: cancel.clone(),
+            locks: Mutex::new(locks),
+            warnings: Mutex::default(),
+            settings: Mutex::default(),
+        }
+    }
+
+    /// The transaction's locks, for [`Actions::release_since`].
+    pub(super) fn mark(&self) -> usize {
+        self.locks.lock().of_transaction.mark()
+    }
+
+    /// Gives back what the transaction locked since a mark; all with 0.
+    pub(super) fn release_since(&self, mark: usize) {
+        self.locks.lock().of_transaction.release_since(mark);
+    }
+
+    fn warn(&self, state: SqlState, message: String) {
+        self.warnings.lock().push(SqlError::new(state, message));
+    }
+
+    fn no_such_process(&self, pid: i32) -> bool {
+        let message = format!("PID {pid} is not a PostgreSQL server process");
+        self.warn(SqlState::Warning, message);
+        false
+    }
+}
+
+impl SessionActions for Actions {
+    fn lock(&self, request: AdvisoryRequest) -> Result<bool, ValueError> {
+        let wait = if request.waits { WaitPolicy::Wait(None) } else { WaitPolicy::NoWait };
+        let (object, mode) = (object(request.key), mode(request.is_shared));
+        let mut locks = self.locks.lock();
+        let owner = if request.is_for_transaction {
+            &mut locks.of_transaction
+        } else {
+            &mut locks.of_session
+        };
+        match owner.lock(object, mode, wait) {
+            Ok(_) => {}
+            Err(TxnError::LockNotAvailable) => return Ok(false),
+            Err(error) => return Err(value_error(error.into())),
+        }
+        if !request.is_for_transaction {
+            *locks.counts.entry((object, mode)).or_default() += 1;
+        }
+        Ok(true)
+    }
+
+    fn unlock(&self, key: AdvisoryKey, is_shared: bool) -> bool {
+        let held = (object(key), mode(is_shared));
+        let mut locks = self.locks.lock();
+        let Some(count) = locks.counts.get_mut(&held) else {
+            let message = format!("you don't own a lock of type {}", held.1.pg_name());
+            self.warn(SqlState::Warning, message);
+            return false;
+        };
+        *count -= 1;
+        if *count == 0 {
+            locks.counts.remove(&held);
+            locks.of_session.unlock(held.0, held.1);
+        }
+        true
+    }
+
+    fn unlock_all(&self) {
+        let mut locks = self.locks.lock();
+        locks.counts.clear();
+        locks.of_session.release_since(0);
+    }
+
+    fn sleep(&self, seconds: f64) -> Result<(), ValueError> {
+        let env = self.node.env();
+        // Not a number, negative: not at all. Too much: as long as a clock can count.
+        let length = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+        let deadline = env.now().saturating_add(length);
+        let (latch, woken) = (Mutex::new(()), Arc::new(Condvar::new()));
+        self.cancel.set_waiting_on(Some(Arc::clone(&woken)));
+        let mut guard = latch.lock();
+        let slept = loop {
+            if self.cancel.is_canceled() {
+                break Err(value_error(TxnError::Canceled.into()));
+            }
+            let left = deadline.saturating_sub(env.now());
+            if left.is_zero() {
+                break Ok(());
+            }
+            woken.wait_for(&mut guard, left.min(LOOK_AGAIN_AFTER));
+        };
+        drop(guard);
+        self.cancel.set_waiting_on(None);
+        slept
+    }
+
+    fn blocking_pids(&self, pid: i32) -> Vec<i32> {
+        self.node.store().blockers(pid)
+    }
+
+    fn cancel(&self, pid: i32) -> bool {
+        self.node.registry().cancel_session(pid) || self.no_such_process(pid)
+    }
+
+    fn terminate(&self, pid: i32) -> bool {
+        self.node.registry().terminate(pid) || self.no_such_process(pid)
+    }
+
+    fn setting(&self, name: &str) -> Result<String, ValueError> {
+        self.settings.lock().copy.show(name).map_err(value_error)
+    }
+
+    fn set(&self, name: &str, value: Option<&str>, is_local: bool) -> Result<String, ValueError> {
+        let scope = if is_local { SetScope::Local } else { SetScope::Session };
+        let mut settings = self.settings.lock();
+        settings.copy.set(name, value, scope).map_err(value_error)?;
+        let (name, value) = (name.to_owned(), value.map(str::to_owned));
+        let shown = settings.copy.show(&name).map_err(value_error)?;
+        settings.made.push(Change { name, value, scope });
+        Ok(shown)
+    }
+}
+
+impl Session {
+    /// Before a statement: functions see the settings as they are.
+    pub(super) fn lend_settings(&mut self) {
+        let mut changes = self.actions.settings.lock();
+        changes.made.clear();
+        if changes.copy.epoch() != self.settings.epoch() {
+            changes.copy = self.settings.clone();
+        }
+    }
+
+    /// After a statement: what its functions changed.
+    pub(super) fn take_back_settings(&mut self) -> Result<(), SqlError> {
+        let made = std::mem::take(&mut self.actions.settings.lock().made);
+        if made.is_empty() {
+            return Ok(());
+        }
+        for change in made {
+            self.settings.set(&change.name, change.value.as_deref(), change.scope)?;
+        }
+        self.apply_settings();
+        // The copy went another way to the same values.
+        self.actions.settings.lock().copy = self.settings.clone();
+        Ok(())
+    }
+
+    /// The warnings that functions left.
+    pub(super) fn collect_warnings(&mut self) {
+        self.notices.append(&mut self.actions.warnings.lock());
+    }
+}

@@ -1,0 +1,121 @@
+//! What functions can do besides computing: lock, sleep, look at other sessions, change settings.
+//!
+//! The session implements [`SessionActions`]; functions reach it through
+//! [`crate::EvalContext::actions`]. Where there is no session (constant folding, tests) they fail.
+
+use crate::{SqlState, ValueError};
+
+/// An advisory lock, as `pg_locks` shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdvisoryKey {
+    /// The upper half of one `bigint`, or the first of two `int`s.
+    pub class: u32,
+    /// The lower half, or the second.
+    pub object: u32,
+    /// 1: one `bigint`; 2: two `int`s.
+    pub form: u8,
+}
+
+/// How an advisory lock is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdvisoryRequest {
+    /// Which.
+    pub key: AdvisoryKey,
+    /// Beside others who share it.
+    pub is_shared: bool,
+    /// Until the transaction ends, not the session.
+    pub is_for_transaction: bool,
+    /// Whether to wait for it.
+    pub waits: bool,
+}
+
+/// What a session can do for the functions that its statements call.
+pub trait SessionActions: Send + Sync {
+    /// Takes an advisory lock; false if it is not free and not to be waited for.
+    ///
+    /// # Errors
+    /// Deadlock, cancel, lock timeout.
+    fn lock(&self, request: AdvisoryRequest) -> Result<bool, ValueError>;
+
+    /// Gives a lock of the session back; false, and a warning, if it has none.
+    fn unlock(&self, key: AdvisoryKey, is_shared: bool) -> bool;
+
+    /// Gives all locks of the session back.
+    fn unlock_all(&self);
+
+    /// Does nothing for a while.
+    ///
+    /// # Errors
+    /// Cancel.
+    fn sleep(&self, seconds: f64) -> Result<(), ValueError>;
+
+    /// The sessions that a session waits for.
+    fn blocking_pids(&self, pid: i32) -> Vec<i32>;
+
+    /// Cancels what a session runs; false, and a warning, if there is no such session.
+    fn cancel(&self, pid: i32) -> bool;
+
+    /// Ends a session; false, and a warning, if there is none.
+    fn terminate(&self, pid: i32) -> bool;
+
+    /// The value of a setting, as SHOW gives it.
+    ///
+    /// # Errors
+    /// No such setting.
+    fn setting(&self, name: &str) -> Result<String, ValueError>;
+
+    /// Changes a setting, for the session or for the transaction; the new value, as SHOW gives it.
+    ///
+    /// # Errors
+    /// No such setting; not a value of it.
+    fn set(&self, name: &str, value: Option<&str>, is_local: bool) -> Result<String, ValueError>;
+}
+
+/// Where there is no session.
+#[derive(Debug, Clone, Copy)]
+pub struct NoActions;
+
+fn no_session() -> ValueError {
+    ValueError::new(SqlState::FeatureNotSupported, "this function needs a session")
+}
+
+impl SessionActions for NoActions {
+    fn lock(&self, _request: AdvisoryRequest) -> Result<bool, ValueError> {
+        Err(no_session())
+    }
+
+    fn unlock(&self, _key: AdvisoryKey, _is_shared: bool) -> bool {
+        false
+    }
+
+    fn unlock_all(&self) {}
+
+    fn sleep(&self, _seconds: f64) -> Result<(), ValueError> {
+        Err(no_session())
+    }
+
+    fn blocking_pids(&self, _pid: i32) -> Vec<i32> {
+        Vec::new()
+    }
+
+    fn cancel(&self, _pid: i32) -> bool {
+        false
+    }
+
+    fn terminate(&self, _pid: i32) -> bool {
+        false
+    }
+
+    fn setting(&self, _name: &str) -> Result<String, ValueError> {
+        Err(no_session())
+    }
+
+    fn set(
+        &self,
+        _name: &str,
+        _value: Option<&str>,
+        _is_local: bool,
+    ) -> Result<String, ValueError> {
+        Err(no_session())
+    }
+}

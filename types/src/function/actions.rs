@@ -1,0 +1,164 @@
+//! Functions that act: advisory locks, sleep, other sessions, settings.
+//!
+//! Where PostgreSQL's functions give `void` these give an empty string, and where they give or take
+//! arrays of process numbers these do so as the arrays' text: neither type is there yet.
+
+use super::table::Builder;
+use super::{Kernel, Volatility, arg};
+use crate::DataType::{self, Bool, Float8, Int4, Int8, Text};
+use crate::{AdvisoryKey, AdvisoryRequest, EvalContext, SqlState, Value, ValueError};
+
+type Call = fn(&[Value], &EvalContext) -> Result<Value, ValueError>;
+
+fn volatile(
+    t: &mut Builder,
+    name: &'static str,
+    args: &'static [DataType],
+    result: DataType,
+    call: Call,
+) {
+    t.add(name, args, result, Kernel::Values(call)).volatility = Volatility::Volatile;
+}
+
+/// The lock that one `bigint` or two `int`s name.
+fn key(args: &[Value]) -> Result<AdvisoryKey, ValueError> {
+    let first = arg::int(args, 0)?;
+    Ok(match args {
+        [_] => AdvisoryKey { class: (first >> 32) as u32, object: first as u32, form: 1 },
+        _ => AdvisoryKey { class: first as u32, object: arg::int(args, 1)? as u32, form: 2 },
+    })
+}
+
+const SHARED: u8 = 1;
+const TRANSACTION: u8 = 2;
+const TRY: u8 = 4;
+
+fn take<const HOW: u8>(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
+    let taken = ctx.actions.lock(AdvisoryRequest {
+        key: key(args)?,
+        is_shared: HOW & SHARED != 0,
+        is_for_transaction: HOW & TRANSACTION != 0,
+        waits: HOW & TRY == 0,
+    })?;
+    Ok(if HOW & TRY != 0 { Value::Bool(taken) } else { Value::text("") })
+}
+
+fn give<const HOW: u8>(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
+    Ok(Value::Bool(ctx.actions.unlock(key(args)?, HOW & SHARED != 0)))
+}
+
+fn set_config(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
+    if args[0].is_null() {
+        let message = "SET requires parameter name";
+        return Err(ValueError::new(SqlState::NullValueNotAllowed, message));
+    }
+    let value = if args[1].is_null() { None } else { Some(arg::text(args, 1)?) };
+    let is_local = args[2] == Value::Bool(true);
+    Ok(Value::text(ctx.actions.set(arg::text(args, 0)?, value, is_local)?))
+}
+
+fn current_setting(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
+    match ctx.actions.setting(arg::text(args, 0)?) {
+        Ok(value) => Ok(Value::text(value)),
+        Err(error)
+            if error.state == SqlState::UndefinedObject
+                && args.get(1) == Some(&Value::Bool(true)) =>
+        {
+            Ok(Value::Null)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// `{1,2}`
+fn pids(text: &str) -> Result<Vec<i32>, ValueError> {
+    let malformed = || {
+        let message = format!("malformed array literal: \"{text}\"");
+        ValueError::new(SqlState::InvalidTextRepresentation, message)
+    };
+    let inner = text.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    let inner = inner.ok_or_else(malformed)?.trim();
+    if inner.is_empty() {
+        return Ok(Vec::new());
+    }
+    inner.split(',').map(|pid| pid.trim().parse().map_err(|_| malformed())).collect()
+}
+
+pub(super) fn add(t: &mut Builder) {
+    const ONE: &[DataType] = &[Int8];
+    const TWO: &[DataType] = &[Int4, Int4];
+    let takes: [(&str, DataType, Call); 8] = [
+        ("pg_advisory_lock", Text, take::<0>),
+        ("pg_advisory_lock_shared", Text, take::<SHARED>),
+        ("pg_advisory_xact_lock", Text, take::<TRANSACTION>),
+        ("pg_advisory_xact_lock_shared", Text, take::<{ TRANSACTION | SHARED }>),
+        ("pg_try_advisory_lock", Bool, take::<TRY>),
+        ("pg_try_advisory_lock_shared", Bool, take::<{ TRY | SHARED }>),
+        ("pg_try_advisory_xact_lock", Bool, take::<{ TRY | TRANSACTION }>),
+        ("pg_try_advisory_xact_lock_shared", Bool, take::<{ TRY | TRANSACTION | SHARED }>),
+    ];
+    for (name, result, call) in takes {
+        volatile(t, name, ONE, result, call);
+        volatile(t, name, TWO, result, call);
+    }
+    let gives: [(&str, Call); 2] =
+        [("pg_advisory_unlock", give::<0>), ("pg_advisory_unlock_shared", give::<SHARED>)];
+    for (name, call) in gives {
+        volatile(t, name, ONE, Bool, call);
+        volatile(t, name, TWO, Bool, call);
+    }
+    volatile(t, "pg_advisory_unlock_all", &[], Text, |_, ctx| {
+        ctx.actions.unlock_all();
+        Ok(Value::text(""))
+    });
+    volatile(t, "pg_sleep", &[Float8], Text, |args, ctx| {
+        ctx.actions.sleep(arg::float(args, 0)?)?;
+        Ok(Value::text(""))
+    });
+    volatile(t, "pg_cancel_backend", &[Int4], Bool, |args, ctx| {
+        Ok(Value::Bool(ctx.actions.cancel(arg::int(args, 0)? as i32)))
+    });
+    volatile(t, "pg_terminate_backend", &[Int4], Bool, |args, ctx| {
+        Ok(Value::Bool(ctx.actions.terminate(arg::int(args, 0)? as i32)))
+    });
+    volatile(t, "pg_blocking_pids", &[Int4], Text, |args, ctx| {
+        let pids = ctx.actions.blocking_pids(arg::int(args, 0)? as i32);
+        let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
+        Ok(Value::text(format!("{{{}}}", pids.join(","))))
+    });
+    volatile(t, "pg_isolation_test_session_is_blocked", &[Int4, Text], Bool, |args, ctx| {
+        let interesting = pids(arg::text(args, 1)?)?;
+        let blockers = ctx.actions.blocking_pids(arg::int(args, 0)? as i32);
+        Ok(Value::Bool(blockers.iter().any(|pid| interesting.contains(pid))))
+    });
+    let set = t.add("set_config", &[Text, Text, Bool], Text, Kernel::Values(set_config));
+    set.volatility = Volatility::Volatile;
+    set.strict = false;
+    // Not folded: another call in the statement may change it.
+    volatile(t, "current_setting", &[Text], Text, current_setting);
+    volatile(t, "current_setting", &[Text, Bool], Text, current_setting);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_told_apart_as_in_postgres() {
+        let one = key(&[Value::Int8(-1)]).unwrap();
+        assert_eq!(one, AdvisoryKey { class: u32::MAX, object: u32::MAX, form: 1 });
+        let two = key(&[Value::Int4(-1), Value::Int4(-1)]).unwrap();
+        assert_eq!(two, AdvisoryKey { class: u32::MAX, object: u32::MAX, form: 2 });
+        let large = key(&[Value::Int8((7 << 32) + 9)]).unwrap();
+        assert_eq!(large, AdvisoryKey { class: 7, object: 9, form: 1 });
+    }
+
+    #[test]
+    fn process_numbers_are_read_as_an_array() {
+        assert_eq!(pids("{}").unwrap(), []);
+        assert_eq!(pids(" {1, 22} ").unwrap(), [1, 22]);
+        for text in ["", "1", "{1", "{a}", "{1,}"] {
+            assert_eq!(pids(text).unwrap_err().state.code(), "22P02", "{text}");
+        }
+    }
+}
