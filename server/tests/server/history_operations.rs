@@ -144,7 +144,8 @@ fn one_transaction_is_undone() {
 fn a_repeated_diff_is_of_the_time_of_each_run() {
     let fixture = Fixture::new();
     let mut t = Traveller::new(&fixture);
-    t.run("CREATE TABLE r (id int PRIMARY KEY); CREATE RESTORE POINT start");
+    t.run("CREATE TABLE r (id int PRIMARY KEY)");
+    t.run("CREATE RESTORE POINT start");
     let table =
         "SELECT op, new_id FROM driftdb_diff('r', restore_point('start'), now()) ORDER BY 2";
     let query = "DIFF (SELECT * FROM r) BETWEEN RESTORE POINT start AND now()";
