@@ -317,6 +317,15 @@ fn definitions_wait_for_children_on_their_way() {
             child.query("COMMIT").unwrap();
             running.finish().1.unwrap();
         }
+        // TRUNCATE reaches tables through foreign keys, and waits for their writers, too.
+        let db = Database::new(control);
+        db.session().query("INSERT INTO held VALUES (2)").unwrap();
+        let mut writer = db.begin(READ_COMMITTED);
+        writer.query("DELETE FROM held WHERE p = 2").unwrap();
+        let running = start(db.session(), "TRUNCATE p CASCADE");
+        running.expect_waiting();
+        writer.query("COMMIT").unwrap();
+        running.finish().1.unwrap();
         // A new foreign key waits for those who write either table, and then sees their rows.
         let db = Database::new(control);
         let mut writer = db.begin(READ_COMMITTED);
