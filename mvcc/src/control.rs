@@ -22,5 +22,5 @@ mod written;
 pub use certified::{Candidate, CertifiedControl, Rule};
 pub use locking::LockingControl;
 pub use occ::OccControl;
-pub use ssi::SsiControl;
-pub use ssn::SsnControl;
+pub use ssi::{Ssi, SsiControl};
+pub use ssn::{Ssn, SsnControl};

@@ -1,7 +1,8 @@
 //! Locks on keys, ranges and objects: fair queues, deadlock detection, time-outs, cancellation.
 //!
 //! The table is cut into stripes, each with its latch. A request that conflicts with a holder, or
-//! with an earlier waiter, waits in its stripe's queue; an upgrade (the requester already holds the
+//! with an earlier waiter, waits in its stripe's queue; a claim of a key passes the waiters if it
+//! conflicts with no holder, as PostgreSQL's row locks do; an upgrade (the requester already holds the
 //! target more weakly) goes to the front, since those behind it wait for it anyway. Whoever changes a
 //! stripe settles its queue: grants what has become free and records who waits for whom in the
 //! wait-for graph (`deadlock.rs`). So the edge that closes a cycle is seen when it is added. If the
@@ -11,7 +12,7 @@
 //!
 //! Invariants
 //! * No two parties hold conflicting locks.
-//! * A request is granted only if no earlier conflicting request waits, cycles excepted.
+//! * A request that waits is granted only after earlier conflicting ones, cycles excepted.
 //! * The graph holds the edges of exactly those who wait, whenever no stripe's latch is held.
 //! * `exclusive_count` is the number of [`LockMode::AccessExclusive`] locks held and waited for.
 //!
@@ -34,7 +35,7 @@ use driftdb_concurrency::{
 };
 use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::{Mutex, MutexGuard};
-use driftdb_env::{Env, FixedState};
+use driftdb_env::{Env, FixedState, planted_order};
 use driftdb_storage::{KeyRange, KeyspaceId};
 
 use self::deadlock::WaitGraph;
@@ -137,7 +138,8 @@ impl LockTable {
         }
     }
 
-    /// Takes a lock, or a stronger one on what is held already.
+    /// Takes a lock, or a stronger one on what is held already. A key that no holder keeps is taken
+    /// at once, whoever waits for it.
     ///
     /// # Errors
     /// Deadlock (as the victim), cancel, time-out, not available.
@@ -149,23 +151,53 @@ impl LockTable {
         strength: LockStrength,
         wait: WaitPolicy,
     ) -> Result<()> {
+        let passes = matches!(target, Target::Key(_));
+        self.acquire_either_way(owner, space, target, strength, passes, wait)
+    }
+
+    /// As [`LockTable::acquire`], but after those who wait already: for protocols that lock whatever
+    /// they read, under which writers would starve.
+    ///
+    /// # Errors
+    /// As [`LockTable::acquire`].
+    pub(crate) fn acquire_in_turn(
+        &self,
+        owner: &mut Owner,
+        space: KeyspaceId,
+        target: Target<'_>,
+        strength: LockStrength,
+        wait: WaitPolicy,
+    ) -> Result<()> {
+        self.acquire_either_way(owner, space, target, strength, false, wait)
+    }
+
+    fn acquire_either_way(
+        &self,
+        owner: &mut Owner,
+        space: KeyspaceId,
+        target: Target<'_>,
+        strength: LockStrength,
+        passes: bool,
+        wait: WaitPolicy,
+    ) -> Result<()> {
         let stripe = self.stripe(space, &target);
         if stripe.holds(owner.who, space, &target, strength) {
             return Ok(());
         }
         let request = Request::new(owner.who, space, &target, strength);
-        self.take(owner, stripe, request, wait).map(|_waited| ())
+        self.take(owner, stripe, request, passes, wait).map(|_waited| ())
     }
 
-    /// Takes what is not held yet; true if that had to wait.
+    /// Takes what is not held yet, passing those who wait or not; true if it had to wait.
     fn take(
         &self,
         owner: &mut Owner,
         mut stripe: MutexGuard<'_, Stripe>,
         request: Request,
+        passes: bool,
         wait: WaitPolicy,
     ) -> Result<bool> {
-        if stripe.is_free(&request) {
+        if stripe.is_free(&request, passes) {
             let before = stripe.grant(&request);
             // An upgrade may stand in the way of more waiters than before.
             self.settle(&mut stripe);
@@ -206,7 +238,9 @@ impl LockTable {
                 self.discount(*mode);
             }
         }
-        self.settle(&mut stripe);
+        if !planted_order!("mvcc.release-without-settling") {
+            self.settle(&mut stripe);
+        }
     }
 
     fn stripe(&self, space: KeyspaceId, target: &Target<'_>) -> MutexGuard<'_, Stripe> {
@@ -239,7 +273,9 @@ impl LockTable {
                 promoted.push(suspect);
                 suspects.extend(stripe.settle(&mut graph));
             }
-            graph.break_cycles_through(suspect);
+            if !planted_order!("mvcc.cycle-not-looked-for") {
+                graph.break_cycles_through(suspect);
+            }
         }
     }
 
@@ -254,7 +290,9 @@ impl LockTable {
         if before.is_none() {
             let mut stripe = self.stripe_of(&request.wanted);
             // A grant may have come between the end of the wait and this latch.
-            before = cell.granted();
+            if !planted_order!("mvcc.late-grant-lost") {
+                before = cell.granted();
+            }
             if before.is_none() {
                 stripe.withdraw(cell);
                 self.graph.lock().remove(owner.who.party);
@@ -283,5 +321,7 @@ impl LockTable {
     }
 }
 
+#[cfg(all(test, shuttle))]
+mod schedules;
 #[cfg(test)]
 mod tests;

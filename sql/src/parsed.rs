@@ -179,9 +179,10 @@ impl ParsedStatement {
             Body::Transaction(_) => StatementKind::Transaction,
             Body::Copy(_) => StatementKind::Copy,
             Body::History(HistoryBody::Diff { .. }) => StatementKind::Query,
-            Body::Truncate { .. } | Body::Drop { .. } | Body::History(_) => {
-                StatementKind::Definition
-            }
+            Body::Truncate { .. }
+            | Body::Drop { .. }
+            | Body::AlterConstraint { .. }
+            | Body::History(_) => StatementKind::Definition,
             _ => StatementKind::Utility,
         }
     }

@@ -281,6 +281,13 @@ pub enum AlterAction {
         /// CASCADE: what depends on it goes, too.
         cascade: bool,
     },
+    /// ALTER CONSTRAINT
+    AlterConstraint {
+        /// Its name.
+        name: String,
+        /// When it is checked from now on.
+        deferral: Deferral,
+    },
     /// VALIDATE CONSTRAINT
     ValidateConstraint(String),
     /// RENAME COLUMN position TO

@@ -20,8 +20,8 @@ use driftdb_types::{SqlState, Value};
 
 use crate::context::{ExecContext, Run};
 
-/// Of one constraint, so many bytes of checks are kept.
-const MAX_BYTES: usize = 16 << 20;
+/// The checks of one constraint take this part of what a statement may hold: 16 MiB unless set otherwise.
+const SHARE_OF_MEMORY: usize = 64;
 
 /// Something to be looked at.
 #[derive(Debug)]
@@ -256,7 +256,7 @@ pub(super) fn defer(table: &Arc<Table>, check: Check, cx: &mut ExecContext<'_>) 
     }
     waiting.bytes += check.size_bytes();
     waiting.checks.push(Logged { sequence, table: Arc::clone(table), check });
-    if waiting.bytes <= MAX_BYTES {
+    if waiting.bytes <= cx.memory_limit_bytes / SHARE_OF_MEMORY {
         return Ok(());
     }
     let mut checks = std::mem::take(&mut waiting.checks);

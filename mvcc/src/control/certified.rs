@@ -262,3 +262,101 @@ impl<R: Rule> ConcurrencyControl for CertifiedControl<R> {
         &mut txn.owner
     }
 }
+
+/// Run by `.ci/shuttle`.
+#[cfg(all(test, shuttle))]
+mod schedules {
+    use driftdb_concurrency::TxnId;
+    use driftdb_env::Task;
+    use driftdb_env::schedules::Schedules;
+
+    use super::*;
+    use crate::control::{Ssi, Ssn};
+
+    const SCHEDULES: Schedules = Schedules { random: 4_000, priority: 4_000 };
+    const SPACE: KeyspaceId = KeyspaceId(1);
+    const KEYS: [&[u8]; 2] = [b"x", b"y"];
+
+    /// A commit: the snapshot it read and when it was.
+    type Commits = Mutex<Vec<(Timestamp, Timestamp)>>;
+
+    struct Fixture<R> {
+        control: CertifiedControl<R>,
+        visible: VisibleClock,
+        /// The commit latch, and the last timestamp.
+        pipeline: Mutex<u64>,
+        commits: Commits,
+    }
+
+    /// Reads both keys and writes one, as a transaction of the store does; a snapshot may be old by
+    /// the time that the control hears of it.
+    fn transact<R: Rule>(fixture: &Fixture<R>, id: u64, own: usize) {
+        let Fixture { control, visible, .. } = fixture;
+        let (mut txn, snapshot) = loop {
+            let read_ts = visible.now();
+            driftdb_env::yield_now("in between");
+            let begin = Begin {
+                id: TxnId(id),
+                isolation: IsolationLevel::Serializable,
+                read_ts,
+                read_only: false,
+                cancel: CancelToken::new(),
+            };
+            if let Some(txn) = control.begin(begin) {
+                break (txn, read_ts);
+            }
+        };
+        for key in KEYS {
+            control.read(&mut txn, SPACE, key).unwrap();
+        }
+        let (strength, wait) = (LockStrength::Update, WaitPolicy::Wait(None));
+        control.claim(&mut txn, SPACE, KEYS[own], strength, wait).unwrap();
+        let mut last = fixture.pipeline.lock();
+        *last += 1;
+        let commit = Timestamp(*last);
+        let certified = control.validate(&mut txn, commit);
+        drop(last);
+        let committed = certified.is_ok().then(|| {
+            visible.advance(commit);
+            fixture.commits.lock().push((snapshot, commit));
+            commit
+        });
+        control.finish(txn, committed);
+    }
+
+    /// Each reads both keys and writes one: of two that overlap only one commits.
+    fn no_write_skew<R: Rule>() {
+        let env = Env::os();
+        let visible = VisibleClock::new(Timestamp(1));
+        let fixture = Arc::new(Fixture::<R> {
+            control: CertifiedControl::new(&env, &visible),
+            visible,
+            pipeline: Mutex::new(1),
+            commits: Mutex::default(),
+        });
+        let tasks = [(1, 0), (2, 1), (3, 0)].map(|(id, own)| {
+            let fixture = Arc::clone(&fixture);
+            env.spawn("transaction", move || transact(&fixture, id, own))
+        });
+        tasks.into_iter().for_each(Task::join);
+        let commits = fixture.commits.lock();
+        for (index, (snapshot, commit)) in commits.iter().enumerate() {
+            for (other_snapshot, other_commit) in &commits[..index] {
+                let overlaps = snapshot < other_commit && other_snapshot < commit;
+                assert!(!overlaps, "two that overlap committed: {commits:?}");
+            }
+        }
+        assert!(!commits.is_empty(), "nobody got through");
+    }
+
+    #[test]
+    fn schedules_hold() {
+        SCHEDULES.all_hold(no_write_skew::<Ssi>);
+        SCHEDULES.all_hold(no_write_skew::<Ssn>);
+    }
+
+    #[test]
+    fn schedules_find_a_late_comer_who_is_admitted() {
+        SCHEDULES.find("mvcc.late-comer-admitted", no_write_skew::<Ssi>);
+    }
+}

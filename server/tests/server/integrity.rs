@@ -25,11 +25,16 @@ struct Database {
 
 impl Database {
     fn new(control: &str) -> Self {
+        Self::with(control, 1 << 30)
+    }
+
+    fn with(control: &str, statement_memory_bytes: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = Config {
             data: dir.path().join("data"),
             engine: "memory".into(),
             control: control.into(),
+            statement_memory_bytes,
             ..Config::default()
         };
         let node = Node::open(&Env::os(), &config).unwrap();
@@ -302,6 +307,55 @@ fn definitions_wait_for_children_on_their_way() {
         running.expect_waiting();
         writer.query("COMMIT").unwrap();
         assert_eq!(running.finish().1.unwrap_err().state.code(), "23503");
+    }
+}
+
+/// As many bytes of deferred checks as a constraint may keep, and more.
+const MANY: usize = 400;
+
+#[test]
+fn many_deferred_checks_become_one_look_at_the_table() {
+    for control in CONTROLS {
+        let db = Database::with(control, 1 << 20);
+        let mut session = db.begin(LEVELS[0]);
+        let children = format!("INSERT INTO late SELECT i FROM generate_series(11, {MANY}) i");
+        let parents = format!("INSERT INTO p SELECT i, 0 FROM generate_series(11, {MANY}) i");
+        let keys = format!("INSERT INTO k SELECT i FROM generate_series(11, {MANY}) i");
+        session.query(&format!("{children}; {parents}; {keys}; {keys}")).unwrap();
+        session.query("SAVEPOINT s; INSERT INTO late VALUES (5000)").unwrap();
+        let error = session.query("SET CONSTRAINTS late_p_fkey IMMEDIATE").unwrap_err();
+        assert_eq!(error.detail.as_deref(), Some("Key (p)=(5000) is not present in table \"p\"."));
+        session.query("ROLLBACK TO s; SET CONSTRAINTS late_p_fkey IMMEDIATE").unwrap();
+        let error = session.query("SET CONSTRAINTS k_id_key IMMEDIATE").unwrap_err();
+        assert_eq!(error.state.code(), "23505");
+        session.query("ROLLBACK TO s").unwrap();
+        // Its keys are claimed, so that another transaction cannot bring one unseen.
+        let running = start(db.begin(LEVELS[0]), "INSERT INTO k VALUES (11); COMMIT");
+        running.expect_waiting();
+        session.query("DELETE FROM k; INSERT INTO k VALUES (11); COMMIT").unwrap();
+        assert_eq!(running.finish().1.unwrap_err().state.code(), "23505");
+        assert_eq!(db.violations(), 0);
+        assert_eq!(db.count("SELECT count(*) FROM late"), MANY as i64 - 10);
+    }
+}
+
+#[test]
+fn the_past_has_the_constraints_of_its_time() {
+    for control in CONTROLS {
+        let db = Database::new(control);
+        let mut session = db.session();
+        session.query("INSERT INTO held VALUES (1), (2)").unwrap();
+        let store = db.node.store();
+        let then = store.sequence_at(store.newest()).unwrap();
+        session
+            .query("ALTER TABLE held DROP CONSTRAINT held_p_fkey; DROP TABLE p CASCADE")
+            .unwrap();
+        let joined = format!(
+            "SELECT count(*) FROM held FOR SYSTEM_TIME AS OF @SEQ:{then} c \
+             JOIN p FOR SYSTEM_TIME AS OF @SEQ:{then} ON p.id = c.p"
+        );
+        assert_eq!(db.count(&joined), 2);
+        session.query("INSERT INTO held VALUES (77)").unwrap();
     }
 }
 

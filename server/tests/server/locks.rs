@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::harness::{Fixture, block_on, code, everywhere};
+use crate::wire::futures;
 
 const TABLE: &str =
     "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1), (2, 2)";
@@ -62,7 +63,7 @@ fn a_waiter_is_seen_to_wait() {
                 a.batch_execute("COMMIT").await.unwrap();
             };
             let (deleted, ()) =
-                tokio::join!(b.execute("DELETE FROM t WHERE id = 1", &[]), watching);
+                futures(b.execute("DELETE FROM t WHERE id = 1", &[]), watching).await;
             assert_eq!(deleted.unwrap(), 1);
             assert_eq!(value(&watcher, "SELECT count(*) FROM driftdb_waits").await, "0");
         });
@@ -88,7 +89,7 @@ fn a_deadlock_through_a_row_and_a_table_names_both_sides() {
                 b.batch_execute("ROLLBACK").await.unwrap();
                 error
             };
-            let (inserted, error) = tokio::join!(insert, closing);
+            let (inserted, error) = futures(insert, closing).await;
             inserted.unwrap();
             assert_eq!(error.code().code(), "40P01");
             let detail = error.detail().unwrap();
@@ -175,7 +176,7 @@ fn a_session_can_be_ended_by_another() {
             value(&boss, &format!("SELECT pg_terminate_backend({busy_pid})")).await
         };
         let (ended, was_told) =
-            tokio::join!(busy.simple_query("SELECT pg_advisory_lock(1)"), ending);
+            futures(busy.simple_query("SELECT pg_advisory_lock(1)"), ending).await;
         assert_eq!(was_told, "t");
         assert_eq!(code(ended), "57P01");
         assert_eq!(value(&boss, &format!("SELECT pg_terminate_backend({idle_pid})")).await, "t");
@@ -201,7 +202,7 @@ fn a_cancel_ends_a_sleep_and_leaves_the_session() {
             tokio::time::sleep(Duration::from_millis(20)).await;
             value(&b, &format!("SELECT pg_cancel_backend({sleeper})")).await
         };
-        let (slept, was_told) = tokio::join!(a.simple_query("SELECT pg_sleep(1000)"), canceling);
+        let (slept, was_told) = futures(a.simple_query("SELECT pg_sleep(1000)"), canceling).await;
         assert_eq!((code(slept).as_str(), was_told.as_str()), ("57014", "t"));
         assert_eq!(value(&a, "SELECT pg_sleep(0.001) || 'awake'").await, "awake");
     });

@@ -164,7 +164,7 @@ fn transactions_are_atomic_and_isolated_on_every_composition() {
 }
 
 /// Both of two futures.
-async fn futures<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
+pub(crate) async fn futures<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
     let (mut a, mut b) = (std::pin::pin!(a), std::pin::pin!(b));
     let (mut first, mut second) = (None, None);
     std::future::poll_fn(|cx| {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    AlterAction, CatalogAt, ColumnSpec, ConstraintSpec, DropObjects, Expr, LogicalPlan, Result,
-    ScanColumn, SqlError, Statement, Table, Temporal,
+    AlterAction, CatalogAt, ColumnSpec, ConstraintSpec, Deferral, DropObjects, Expr, LogicalPlan,
+    Result, ScanColumn, SqlError, Statement, Table, Temporal,
 };
 use driftdb_types::{SqlState, Value};
 use sqlparser::ast;
@@ -17,6 +17,7 @@ use super::names::{ident, ident_position, object_name};
 use super::predicate::any_of;
 use super::scope::Named;
 use super::stored::Renaming;
+use crate::front::cursor::QualifiedName;
 
 /// ALTER TABLE as it is collected.
 struct Alteration {
@@ -33,12 +34,7 @@ impl Binder<'_> {
         let schema = name.schema.as_deref();
         let Some(table) = self.catalog.table(schema, &name.name, CatalogAt::Statement)? else {
             if alter.if_exists {
-                let relation = qualified(schema, &name.name);
-                let notice = format!("relation \"{relation}\" does not exist, skipping");
-                let (tables, indexes) = (Vec::new(), Vec::new());
-                let notices = vec![notice];
-                let cascade = false;
-                return Ok(Statement::Drop(DropObjects { tables, indexes, notices, cascade }));
+                return Ok(skipped(schema, &name.name));
             }
             return Err(no_such_table(schema, &name.name).at(name.position));
         };
@@ -70,6 +66,25 @@ impl Binder<'_> {
             self.alter_action(&mut alteration, operation)?;
         }
         Ok(Statement::AlterTable { table: alteration.table, actions: alteration.actions })
+    }
+
+    /// ALTER TABLE … ALTER CONSTRAINT.
+    pub(crate) fn alter_constraint(
+        &mut self,
+        table: &QualifiedName,
+        if_exists: bool,
+        name: &str,
+        deferral: Deferral,
+    ) -> Result<Statement> {
+        let schema = table.schema.as_deref();
+        let Some(found) = self.catalog.table(schema, &table.name, CatalogAt::Statement)? else {
+            if if_exists {
+                return Ok(skipped(schema, &table.name));
+            }
+            return Err(no_such_table(schema, &table.name).at(table.position));
+        };
+        let action = AlterAction::AlterConstraint { name: name.to_owned(), deferral };
+        Ok(Statement::AlterTable { table: found, actions: vec![(action, None)] })
     }
 
     fn alter_action(
@@ -309,6 +324,13 @@ fn one_row(scan: LogicalPlan, predicate: Expr) -> LogicalPlan {
     let filter = LogicalPlan::Filter { input: Box::new(scan), predicate };
     let one = Expr::constant(Value::Int8(1), driftdb_types::DataType::Int8);
     LogicalPlan::Limit { input: Box::new(filter), count: Some(one), offset: None }
+}
+
+/// ALTER TABLE IF EXISTS of a table that does not.
+fn skipped(schema: Option<&str>, name: &str) -> Statement {
+    let relation = qualified(schema, name);
+    let notice = format!("relation \"{relation}\" does not exist, skipping");
+    Statement::Drop(DropObjects { notices: vec![notice], ..DropObjects::default() })
 }
 
 fn exists(column: &str, table: &str) -> SqlError {

@@ -115,12 +115,12 @@ fn refuse_deferrable(table: &Table, target: &ConflictTarget) -> Result<()> {
         ConflictTarget::Any => index.unique,
         ConflictTarget::Indexes(indexes) => indexes.contains(&index.id),
     };
-    if table.indexes.iter().filter(is_meant).any(|index| index.deferral.is_deferrable()) {
-        return Err(SqlError::new(
-            SqlState::ObjectNotInPrerequisiteState,
-            "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as \
-             arbiters",
-        ));
+    let mut meant = table.indexes.iter().filter(is_meant);
+    if let Some(index) = meant.find(|index| index.deferral.is_deferrable()) {
+        let message = "ON CONFLICT does not support deferrable unique constraints/exclusion \
+                       constraints as arbiters";
+        return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .with_constraint(&table.name, &index.name));
     }
     Ok(())
 }

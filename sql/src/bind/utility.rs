@@ -52,6 +52,9 @@ impl Binder<'_> {
             Body::Truncate { tables, cascade } => {
                 Statement::Truncate { tables: self.tables(tables)?, cascade: *cascade }
             }
+            Body::AlterConstraint { table, if_exists, name, deferral } => {
+                self.alter_constraint(table, *if_exists, name, *deferral)?
+            }
             Body::SetConstraints { names, deferred } => {
                 let named = |name: &QualifiedName| (name.schema.clone(), name.name.clone());
                 let names = names.as_ref().map(|names| names.iter().map(named).collect());

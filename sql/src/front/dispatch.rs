@@ -1,7 +1,7 @@
 //! One statement's tokens to its body: by the first word, ours or the parser's.
 
 use driftdb_concurrency::LockMode;
-use driftdb_query::{ExplainFormat, Result, SetScope, SqlError, TransactionStatement};
+use driftdb_query::{Deferral, ExplainFormat, Result, SetScope, SqlError, TransactionStatement};
 use driftdb_types::SqlState;
 use sqlparser::ast;
 use sqlparser::tokenizer::Token;
@@ -54,6 +54,12 @@ pub(crate) enum Body {
     Truncate {
         tables: Vec<QualifiedName>,
         cascade: bool,
+    },
+    AlterConstraint {
+        table: QualifiedName,
+        if_exists: bool,
+        name: String,
+        deferral: Deferral,
     },
     SetConstraints {
         /// `None`: ALL.
@@ -158,6 +164,9 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
         (create, second.as_str(), third.as_str()),
         (_, "table", _) | (true, "index", _) | (true, "unique", "index")
     );
+    if !create && second == "table" && has_words(cursor, &["alter", "constraint"]) {
+        return utility::alter_constraint(cursor);
+    }
     if ours {
         return match parse_statement(cursor, lifted) {
             Ok(statement) => Ok(Body::Tree(Box::new(statement))),
@@ -253,6 +262,7 @@ impl Body {
             Self::Truncate { .. } => "TRUNCATE TABLE",
             Self::SetConstraints { .. } => "SET CONSTRAINTS",
             Self::LockTable { .. } => "LOCK TABLE",
+            Self::AlterConstraint { .. } => "ALTER TABLE",
             Self::Drop { kind: DropKind::Table, .. } => "DROP TABLE",
             Self::Drop { kind: DropKind::Index, .. } => "DROP INDEX",
             Self::Explain { .. } => "EXPLAIN",

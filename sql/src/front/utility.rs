@@ -1,6 +1,6 @@
 //! The statements without a query in them: settings, prepared statements, maintenance, DROP.
 
-use driftdb_query::{ExplainFormat, Result, SetScope, SqlError};
+use driftdb_query::{Deferral, ExplainFormat, Result, SetScope, SqlError};
 use driftdb_types::SqlState;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
@@ -92,6 +92,43 @@ fn constraints(cursor: &mut Cursor<'_>) -> Result<Body> {
     }
     cursor.expect_end()?;
     Ok(Body::SetConstraints { names, deferred })
+}
+
+/// ALTER TABLE … ALTER CONSTRAINT, from its first word.
+pub(crate) fn alter_constraint(cursor: &mut Cursor<'_>) -> Result<Body> {
+    cursor.expect(&["alter", "table"])?;
+    let if_exists = cursor.accept(&["if", "exists"]);
+    cursor.accept(&["only"]);
+    let table = cursor.qualified_name()?;
+    cursor.accept_token(&Token::Mul);
+    cursor.expect(&["alter", "constraint"])?;
+    let name = cursor.name()?;
+    let (mut deferrable, mut deferred) = (None, false);
+    loop {
+        if cursor.accept(&["not", "deferrable"]) {
+            deferrable = Some(false);
+        } else if cursor.accept(&["deferrable"]) {
+            deferrable = Some(true);
+        } else if cursor.accept(&["initially", "deferred"]) {
+            deferred = true;
+        } else if !cursor.accept(&["initially", "immediate"]) {
+            break;
+        }
+    }
+    if cursor.accept_token(&Token::Comma) {
+        return Ok(Body::Unsupported("ALTER CONSTRAINT beside other actions".into()));
+    }
+    cursor.expect_end()?;
+    let deferral = match (deferrable, deferred) {
+        (Some(false), true) => {
+            let message = "constraint declared INITIALLY DEFERRED must be DEFERRABLE";
+            return Err(SqlError::new(SqlState::SyntaxError, message));
+        }
+        (_, true) => Deferral::Deferred,
+        (Some(true), false) => Deferral::Immediate,
+        (Some(false) | None, false) => Deferral::Never,
+    };
+    Ok(Body::AlterConstraint { table, if_exists, name, deferral })
 }
 
 /// The name of a setting: lower case, perhaps with dots.

@@ -41,6 +41,9 @@ pub fn alter_table(
         AlterAction::DropConstraint { name, cascade } => {
             dropped = drop_constraint(cx, &mut table, name, *cascade)?;
         }
+        AlterAction::AlterConstraint { name, deferral } => {
+            foreign::set_deferral(&mut table, name, *deferral)?;
+        }
         AlterAction::ValidateConstraint(name) => foreign::validate(cx, &mut table, name)?,
         AlterAction::RenameColumn(position, name) => {
             let position = current_position(&table, planned, *position)?;

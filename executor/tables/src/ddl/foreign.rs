@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use driftdb_query::{
-    ColumnId, ConstraintId, ForeignKey, ForeignKeySpec, Index, IndexId, Result, SqlError, Table,
-    TableId,
+    ColumnId, ConstraintId, Deferral, ForeignKey, ForeignKeySpec, Index, IndexId, Result, SqlError,
+    Table, TableId,
 };
 use driftdb_types::SqlState;
 
@@ -94,6 +94,22 @@ pub(super) fn check_rows(
         Some(error) => Err(error),
         None => Ok(()),
     }
+}
+
+/// ALTER CONSTRAINT.
+pub(super) fn set_deferral(table: &mut Table, name: &str, deferral: Deferral) -> Result<()> {
+    let known = has_constraint(table, name);
+    let relation = &table.name;
+    if let Some(key) = table.foreign_keys.iter_mut().find(|key| key.name == name) {
+        key.deferral = deferral;
+        return Ok(());
+    }
+    let (state, what) = if known {
+        (SqlState::WrongObjectType, "is not a foreign key constraint")
+    } else {
+        (SqlState::UndefinedObject, "does not exist")
+    };
+    Err(SqlError::new(state, format!("constraint \"{name}\" of relation \"{relation}\" {what}")))
 }
 
 /// VALIDATE CONSTRAINT.
