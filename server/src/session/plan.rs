@@ -280,7 +280,8 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::History(
             HistoryStatement::CreateRestorePoint { .. }
             | HistoryStatement::DropRestorePoint { .. }
-            | HistoryStatement::Undrop { .. },
+            | HistoryStatement::Undrop { .. }
+            | HistoryStatement::Restore { is_database: true, .. },
         )
         | PhysicalStatement::Vacuum { analyze: true, .. } => true,
         PhysicalStatement::Explain { statement, analyze: true, .. } => changes_catalog(statement),
