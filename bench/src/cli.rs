@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::pgbench::{self, Mode, Plan, Workload};
+use crate::pgbench::{self, Level, Mode, Plan, Workload};
 use crate::{counts, kv};
 
 const OVERVIEW: &str = "\
@@ -29,7 +29,12 @@ Options:
   --rounds N         rounds; each runs every system once [default: 3]
   --clients A,B,C    numbers of clients [default: 1,4,16]
   --engines A,B      DriftDB engines [default: lsm,btree]
-  --workloads A,B    of select-only, simple-update, tpcb [default: all]
+  --controls A,B     concurrency controls, each on each engine [default: ssi]
+  --levels A,B       isolation levels, for PostgreSQL too, of read-committed, repeatable-read,
+                     serializable; what fails with 40001 or 40P01 is retried and counted
+                     [default: read-committed]
+  --workloads A,B    of select-only, simple-update, tpcb [default: these], hot-counter (one row), and
+                     read-mostly (reads of one row, with sums of the whole table and updates between)
   --mode M           simple, extended or prepared [default: prepared]
   --set KEY=VALUE    a setting for every DriftDB server; may be repeated
   --no-postgres      leave PostgreSQL out
@@ -37,6 +42,8 @@ Options:
 
 Example:
   driftdb bench pgbench --time 20 --clients 4 --workloads select-only
+  driftdb bench pgbench --controls ssi,ssn,occ,locking --levels repeatable-read,serializable \
+      --engines lsm --workloads simple-update,hot-counter
 
 Needs pgbench and PostgreSQL 15's server (Debian: postgresql-15). Started as root, PostgreSQL runs as
 the unprivileged user postgres.";
@@ -102,6 +109,10 @@ fn parse(args: &[String]) -> Result<Plan> {
                 plan.clients = list.context("--clients takes numbers")?;
             }
             "--engines" => plan.engines = value()?.split(',').map(str::to_owned).collect(),
+            "--controls" => plan.controls = value()?.split(',').map(str::to_owned).collect(),
+            "--levels" => {
+                plan.levels = value()?.split(',').map(Level::named).collect::<Result<_>>()?;
+            }
             "--workloads" => {
                 plan.workloads = value()?.split(',').map(Workload::named).collect::<Result<_>>()?;
             }
@@ -133,6 +144,7 @@ mod tests {
         let mistake = |line| format!("{:#}", parse(&words(line)).unwrap_err());
         assert!(mistake("--colour").contains("unknown option --colour"));
         assert!(mistake("--mode fast").contains("fast"));
+        assert!(mistake("--levels snapshot").contains("snapshot"));
         assert!(mistake("--scale").contains("needs a value"));
     }
 }

@@ -1,6 +1,6 @@
 //! pgbench against every system, interleaved.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ pub(crate) struct Plan {
     pub(crate) rounds: usize,
     pub(crate) clients: Vec<u32>,
     pub(crate) engines: Vec<String>,
+    pub(crate) controls: Vec<String>,
+    pub(crate) levels: Vec<Level>,
     pub(crate) workloads: Vec<Workload>,
     pub(crate) mode: Mode,
     pub(crate) settings: Vec<String>,
@@ -32,6 +34,8 @@ impl Default for Plan {
             rounds: 3,
             clients: vec![1, 4, 16],
             engines: vec!["lsm".into(), "btree".into()],
+            controls: vec!["ssi".into()],
+            levels: vec![Level::ReadCommitted],
             workloads: vec![Workload::SelectOnly, Workload::SimpleUpdate, Workload::TpcB],
             mode: Mode::Prepared,
             settings: Vec::new(),
@@ -41,13 +45,24 @@ impl Default for Plan {
     }
 }
 
-/// pgbench's built-in scripts.
+/// pgbench's built-in scripts, and two of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Workload {
     SelectOnly,
     SimpleUpdate,
     TpcB,
+    /// Every client adds to one row.
+    HotCounter,
+    /// Reads of one row, with long scans and updates between.
+    ReadMostly,
 }
+
+const COUNT: &str = "UPDATE pgbench_branches SET bbalance = bbalance + 1 WHERE bid = 1;\n";
+const READ: &str = "\\set aid random(1, 100000 * :scale)\n\
+    SELECT abalance FROM pgbench_accounts WHERE aid = :aid;\n";
+const WRITE: &str = "\\set aid random(1, 100000 * :scale)\n\
+    UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :aid;\n";
+const SCAN: &str = "SELECT sum(abalance) FROM pgbench_accounts;\n";
 
 impl Workload {
     pub(crate) fn named(name: &str) -> Result<Self> {
@@ -55,7 +70,12 @@ impl Workload {
             "select-only" => Self::SelectOnly,
             "simple-update" => Self::SimpleUpdate,
             "tpcb" => Self::TpcB,
-            other => bail!("unknown workload \"{other}\" (select-only, simple-update, tpcb)"),
+            "hot-counter" => Self::HotCounter,
+            "read-mostly" => Self::ReadMostly,
+            other => bail!(
+                "unknown workload \"{other}\" \
+                 (select-only, simple-update, tpcb, hot-counter, read-mostly)"
+            ),
         })
     }
 
@@ -64,14 +84,64 @@ impl Workload {
             Self::SelectOnly => "select-only",
             Self::SimpleUpdate => "simple-update",
             Self::TpcB => "tpcb",
+            Self::HotCounter => "hot-counter",
+            Self::ReadMostly => "read-mostly",
         }
     }
 
-    fn script(self) -> &'static str {
-        match self {
-            Self::TpcB => "tpcb-like",
-            other => other.name(),
+    /// pgbench's options for its scripts: built in, or written into `dir`, with their shares.
+    fn scripts(self, dir: &Path) -> Result<Vec<String>> {
+        let own: &[(&str, &str, u32)] = match self {
+            Self::TpcB => return Ok(vec!["-b".into(), "tpcb-like".into()]),
+            Self::SelectOnly | Self::SimpleUpdate => {
+                return Ok(vec!["-b".into(), self.name().into()]);
+            }
+            Self::HotCounter => &[("count.sql", COUNT, 1)],
+            Self::ReadMostly => {
+                &[("read.sql", READ, 900), ("write.sql", WRITE, 90), ("scan.sql", SCAN, 1)]
+            }
+        };
+        let mut options = Vec::new();
+        for (name, text, share) in own {
+            let path = dir.join(name);
+            std::fs::write(&path, text)?;
+            options.extend(["-f".to_owned(), format!("{}@{share}", path.display())]);
         }
+        Ok(options)
+    }
+}
+
+/// The isolation level of every transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    ReadCommitted,
+    RepeatableRead,
+    Serializable,
+}
+
+impl Level {
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        Ok(match name {
+            "read-committed" => Self::ReadCommitted,
+            "repeatable-read" => Self::RepeatableRead,
+            "serializable" => Self::Serializable,
+            other => {
+                bail!("unknown level \"{other}\" (read-committed, repeatable-read, serializable)")
+            }
+        })
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::ReadCommitted => "read committed",
+            Self::RepeatableRead => "repeatable read",
+            Self::Serializable => "serializable",
+        }
+    }
+
+    /// What libpq tells the server at the start.
+    fn options(self) -> String {
+        format!("-c default_transaction_isolation={}", self.name().replace(' ', "\\ "))
     }
 }
 
@@ -110,7 +180,9 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
         systems.push(System::postgres(&scratch.0)?);
     }
     for engine in &plan.engines {
-        systems.push(System::driftdb(engine, &plan.settings, &scratch.0)?);
+        for control in &plan.controls {
+            systems.push(System::driftdb(engine, control, &plan.settings, &scratch.0)?);
+        }
     }
     for system in &systems {
         eprintln!("loading scale {} into {} …", plan.scale, system.name);
@@ -119,19 +191,22 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
     let mut report = Report::default();
     for &workload in &plan.workloads {
         for &clients in &plan.clients {
-            let cell = Cell { workload: workload.name(), clients };
-            for round in 1..=plan.rounds {
-                for system in &systems {
-                    let sample = measure(system, workload, clients, plan)?;
-                    eprintln!(
-                        "{} clients={clients} round {round}/{}: {:<14} {:>9.0} tps {:>7.1} µs CPU",
-                        workload.name(),
-                        plan.rounds,
-                        system.name,
-                        sample.tps,
-                        sample.cpu_micros,
-                    );
-                    report.add(cell, &system.name, sample);
+            for &level in &plan.levels {
+                let cell = Cell { workload: workload.name(), clients, level };
+                for round in 1..=plan.rounds {
+                    for system in &systems {
+                        let sample = measure(system, workload, cell, plan, &scratch.0)?;
+                        eprintln!(
+                            "{} clients={clients} {} round {round}/{}: {:<18} {:>9.0} tps {:>7.1} µs CPU",
+                            workload.name(),
+                            level.name(),
+                            plan.rounds,
+                            system.name,
+                            sample.tps,
+                            sample.cpu_micros,
+                        );
+                        report.add(cell, &system.name, sample);
+                    }
                 }
             }
         }
@@ -156,13 +231,21 @@ fn initialize(system: &System, scale: u32) -> Result<()> {
     Ok(())
 }
 
-fn measure(system: &System, workload: Workload, clients: u32, plan: &Plan) -> Result<Sample> {
+fn measure(
+    system: &System,
+    workload: Workload,
+    cell: Cell,
+    plan: &Plan,
+    scratch: &Path,
+) -> Result<Sample> {
     let before = system.cpu_seconds()?;
     let mut pgbench: Command = system.client("pgbench");
     let output = pgbench
-        .args(["-b", workload.script(), "-M", plan.mode.name(), "-n"])
-        .args(["-c", &clients.to_string(), "-j", &clients.min(2).to_string()])
+        .args(workload.scripts(scratch)?)
+        .args(["-M", plan.mode.name(), "-n", "--max-tries", "0"])
+        .args(["-c", &cell.clients.to_string(), "-j", &cell.clients.min(2).to_string()])
         .args(["-T", &plan.time.as_secs().to_string()])
+        .env("PGOPTIONS", cell.level.options())
         .stdin(Stdio::null())
         .output()
         .context("could not run pgbench")?;
@@ -179,8 +262,12 @@ fn measure(system: &System, workload: Workload, clients: u32, plan: &Plan) -> Re
     if transactions < 1.0 {
         bail!("{} finished no transaction", system.name);
     }
-    let cpu_micros = (system.cpu_seconds()? - before) * 1e6 / transactions;
-    Ok(Sample { tps: figure("tps =")?, latency_ms: figure("latency average =")?, cpu_micros })
+    Ok(Sample {
+        tps: figure("tps =")?,
+        latency_ms: figure("latency average =")?,
+        cpu_micros: (system.cpu_seconds()? - before) * 1e6 / transactions,
+        retries: figure("total number of retries:")? / transactions,
+    })
 }
 
 /// A directory for the run, removed at its end.

@@ -6,13 +6,14 @@ use std::fmt::Write as _;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use crate::pgbench::Plan;
+use crate::pgbench::{Level, Plan};
 
 /// One row of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Cell {
     pub(crate) workload: &'static str,
     pub(crate) clients: u32,
+    pub(crate) level: Level,
 }
 
 /// One run of one system.
@@ -22,6 +23,8 @@ pub(crate) struct Sample {
     pub(crate) latency_ms: f64,
     /// CPU time of the server per transaction.
     pub(crate) cpu_micros: f64,
+    /// How often a transaction was run again.
+    pub(crate) retries: f64,
 }
 
 /// All samples, in the order of their rounds.
@@ -68,8 +71,10 @@ impl Report {
             plan.rounds
         )
         .expect("writing to a string");
-        out.push_str("| workload | clients | system | tps | latency ms | CPU µs/txn | ratio |\n");
-        out.push_str("| --- | ---: | --- | ---: | ---: | ---: | --- |\n");
+        out.push_str(
+            "| workload | clients | level | system | tps | latency ms | CPU µs/txn | retries | ratio |\n",
+        );
+        out.push_str("| --- | ---: | --- | --- | ---: | ---: | ---: | ---: | --- |\n");
         for &cell in &self.cells {
             for system in &self.systems {
                 let of = |figure: fn(&Sample) -> f64| {
@@ -77,12 +82,14 @@ impl Report {
                 };
                 writeln!(
                     out,
-                    "| {} | {} | {system} | {:.0} | {:.3} | {:.1} | {} |",
+                    "| {} | {} | {} | {system} | {:.0} | {:.3} | {:.1} | {:.3} | {} |",
                     cell.workload,
                     cell.clients,
+                    cell.level.name(),
                     of(|s| s.tps),
                     of(|s| s.latency_ms),
                     of(|s| s.cpu_micros),
+                    of(|s| s.retries),
                     spread(&self.ratios(cell, system)),
                 )
                 .expect("writing to a string");
@@ -101,11 +108,15 @@ impl Report {
                     .of(cell, system)
                     .iter()
                     .map(|s| {
-                        json!({"tps": s.tps, "latency_ms": s.latency_ms, "cpu_us": s.cpu_micros})
+                        json!({
+                            "tps": s.tps, "latency_ms": s.latency_ms, "cpu_us": s.cpu_micros,
+                            "retries": s.retries,
+                        })
                     })
                     .collect();
                 json!({
-                    "workload": cell.workload, "clients": cell.clients, "system": system,
+                    "workload": cell.workload, "clients": cell.clients,
+                    "level": cell.level.name(), "system": system,
                     "samples": samples, "ratios": self.ratios(cell, system),
                 })
             })
@@ -143,18 +154,22 @@ mod tests {
 
     #[test]
     fn ratios_are_taken_within_a_round() {
-        let cell = Cell { workload: "tpcb", clients: 4 };
+        let cell = Cell { workload: "tpcb", clients: 4, level: Level::ReadCommitted };
         let mut report = Report::default();
         // The machine halves its speed in the second round; the ratio does not notice.
         for (peer, own) in [(1000.0, 1500.0), (500.0, 750.0)] {
             for (system, tps) in [(PEER, peer), ("driftdb lsm", own)] {
-                report.add(cell, system, Sample { tps, latency_ms: 1.0, cpu_micros: 10.0 });
+                report.add(
+                    cell,
+                    system,
+                    Sample { tps, latency_ms: 1.0, cpu_micros: 10.0, retries: 0.0 },
+                );
             }
         }
         assert_eq!(report.ratios(cell, "driftdb lsm"), [1.5, 1.5]);
         let table = report.to_table(&Plan::default());
         // Of two samples the median is the lower; three digits are kept.
-        assert!(table.contains("| tpcb | 4 | driftdb lsm | 750 |"), "{table}");
+        assert!(table.contains("| tpcb | 4 | read committed | driftdb lsm | 750 |"), "{table}");
         assert!(table.contains("| 1.50 [1.50, 1.50] |"), "{table}");
     }
 }

@@ -26,9 +26,14 @@ pub(crate) struct System {
 
 impl System {
     /// Starts this very program as a DriftDB server.
-    pub(crate) fn driftdb(engine: &str, settings: &[String], scratch: &Path) -> Result<Self> {
-        let name = format!("driftdb {engine}");
-        let dir = scratch.join(format!("driftdb-{engine}"));
+    pub(crate) fn driftdb(
+        engine: &str,
+        control: &str,
+        settings: &[String],
+        scratch: &Path,
+    ) -> Result<Self> {
+        let name = format!("driftdb {engine} {control}");
+        let dir = scratch.join(format!("driftdb-{engine}-{control}"));
         let port = free_port()?;
         let program = std::env::current_exe().context("where am I?")?;
         let mut command = Command::new(program);
@@ -39,11 +44,13 @@ impl System {
             .arg("--listen")
             .arg(format!("127.0.0.1:{port}"))
             .arg("--set")
-            .arg(format!("storage.engine={engine}"));
+            .arg(format!("storage.engine={engine}"))
+            .arg("--set")
+            .arg(format!("concurrency.control={control}"));
         for setting in settings {
             command.arg("--set").arg(setting);
         }
-        let log = fs::File::create(scratch.join(format!("driftdb-{engine}.log")))?;
+        let log = fs::File::create(dir.with_extension("log"))?;
         command.stdout(log.try_clone()?).stderr(log);
         let server = command.spawn().context("could not start driftdb serve")?;
         let system = Self { name, port, user: "driftdb", database: "driftdb", server, dir };

@@ -7,6 +7,7 @@ use driftdb_concurrency::{CancelToken, Store, Transaction, TxnError};
 use driftdb_query::{CteId, Result, SqlError, SystemRows};
 use driftdb_types::{EvalContext, SqlState, Value};
 
+use crate::integrity::PendingChecks;
 use crate::operator::cte::CteSlot;
 use crate::subplan::SubplanState;
 
@@ -27,6 +28,8 @@ pub struct ExecContext<'a> {
     pub params: &'a [Value],
     /// How the statement is interrupted.
     pub cancel: &'a CancelToken,
+    /// The checks that wait for the end of the transaction; they live as long as it does.
+    pub pending: &'a mut PendingChecks,
     /// Where notices go.
     pub notices: &'a mut Vec<SqlError>,
     /// The most memory that the statement may hold.

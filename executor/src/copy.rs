@@ -17,6 +17,7 @@ use driftdb_types::{SqlState, Value, parse_text};
 
 use crate::context::{ExecContext, Run, State};
 use crate::evaluate::row::evaluate_row;
+use crate::integrity::Integrity;
 use crate::statement::CommandTag;
 use crate::statement::row::{check_row, hold_definition};
 use lines::{Line, Lines};
@@ -36,6 +37,7 @@ pub struct CopyIn {
     options: CopyOptions,
     lines: Lines,
     writer: TableWriter,
+    integrity: Integrity,
     state: State,
     line_number: u64,
     rows: u64,
@@ -73,11 +75,14 @@ impl CopyIn {
     /// # Errors
     /// The table cannot be written; [`crate::is_stale`] tells when the statement must be bound again.
     pub fn start(copy: &Copy, cx: &mut ExecContext<'_>) -> Result<Self> {
-        let CopySource::From { table, columns, row, checks } = &copy.source else {
+        let CopySource::From { table, columns, row, checks, related } = &copy.source else {
             return Err(SqlError::internal("COPY TO reads no rows"));
         };
         let mut state = State::default();
-        hold_definition(table, &mut Run { cx, state: &mut state })?;
+        let mut run = Run { cx, state: &mut state };
+        hold_definition(table, &mut run)?;
+        let integrity = Integrity::new(table, related);
+        integrity.hold_definitions(&mut run)?;
         Ok(Self {
             table: Arc::clone(table),
             columns: columns.clone(),
@@ -86,6 +91,7 @@ impl CopyIn {
             options: copy.options.clone(),
             lines: Lines::new(&copy.options),
             writer: TableWriter::new(Arc::clone(table)),
+            integrity,
             state,
             line_number: 0,
             rows: 0,
@@ -113,6 +119,7 @@ impl CopyIn {
     /// As [`CopyIn::push`].
     pub fn finish(mut self, cx: &mut ExecContext<'_>) -> Result<CommandTag> {
         self.insert_lines(true, cx)?;
+        self.integrity.finish(&mut Run { cx, state: &mut self.state })?;
         Ok(CommandTag::counted("COPY", self.rows))
     }
 
@@ -194,10 +201,10 @@ impl CopyIn {
             .map(|expr| evaluate_row(expr, input, &mut run))
             .collect::<Result<_>>()?;
         check_row(&self.table, &self.checks, &row, &mut run)?;
-        match self.writer.insert(cx.txn, cx.store, &row, cx.eval)? {
+        match self.integrity.insert(&mut self.writer, &row, &mut run)? {
             Inserted::Done { .. } => Ok(()),
             Inserted::Conflict(conflict) => {
-                Err(self.writer.conflict_error(&conflict, &row, cx.eval))
+                Err(self.writer.conflict_error(&conflict, &row, run.cx.eval))
             }
         }
     }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use driftdb_query::{
     AccessPath, Expr, PhysicalDelete, PhysicalInsert, PhysicalPlan, PhysicalQuery,
-    PhysicalStatement, PhysicalUpdate, Result, TableAccess,
+    PhysicalStatement, PhysicalUpdate, Result, SqlError, TableAccess,
 };
 use driftdb_tables::{RowReader, TableWriter, point_key};
 use driftdb_types::Value;
 
 use crate::context::{ExecContext, Run, State};
 use crate::evaluate::row::{evaluate_free, evaluate_row, holds};
+use crate::integrity::Integrity;
 use crate::operator::bounds::fit_key;
 use crate::statement::delete::delete_row;
 use crate::statement::insert::Inserter;
@@ -53,10 +54,12 @@ impl<'p> Point<'p> {
                 first.then_some(Self { filter: Some(predicate), ..point })
             }
             PhysicalPlan::Access(access) => match &access.path {
-                AccessPath::Point { key } => {
+                AccessPath::Point { key } if access.temporal.is_plain() => {
                     Some(Self { access, key, filter: None, project: None })
                 }
-                AccessPath::Table { .. } | AccessPath::Index { .. } => None,
+                AccessPath::Point { .. } | AccessPath::Table { .. } | AccessPath::Index { .. } => {
+                    None
+                }
             },
             _ => None,
         }
@@ -128,7 +131,8 @@ impl Direct {
         }
         let Some(key) = point_key(&access.table, &self.key) else { return Ok(false) };
         self.bytes.clear();
-        if !run.cx.txn.get(access.table.keyspace, &key, access.at, &mut self.bytes)? {
+        let found = run.cx.txn.get(access.table.keyspace, &key, access.at, &mut self.bytes);
+        if !found.map_err(|error| SqlError::from(error).about_table(&access.table.name))? {
             return Ok(false);
         }
         self.row.clear();
@@ -172,13 +176,16 @@ impl Direct {
         out: &mut Vec<Value>,
     ) -> Result<CommandTag> {
         hold_definition(&update.table, run)?;
+        let mut integrity = Integrity::new(&update.table, &update.related);
+        integrity.hold_definitions(run)?;
         if !self.read(&update.source, run)? {
             return Ok(CommandTag::counted("UPDATE", 0));
         }
         let writer = self.writer.as_mut().expect("an update writes");
-        let Some(new) = update_row(update, writer, &mut self.row, run)? else {
+        let Some(new) = update_row(update, writer, &mut integrity, &mut self.row, run)? else {
             return Ok(CommandTag::counted("UPDATE", 0));
         };
+        integrity.finish(run)?;
         if let Some(returning) = &update.returning {
             let rest = &self.row[1 + update.table.columns.len()..];
             let row: Vec<Value> = new.into_iter().chain(rest.iter().cloned()).collect();
@@ -196,13 +203,16 @@ impl Direct {
         out: &mut Vec<Value>,
     ) -> Result<CommandTag> {
         hold_definition(&delete.table, run)?;
+        let mut integrity = Integrity::new(&delete.table, &delete.related);
+        integrity.hold_definitions(run)?;
         if !self.read(&delete.source, run)? {
             return Ok(CommandTag::counted("DELETE", 0));
         }
         let writer = self.writer.as_mut().expect("a delete writes");
-        if !delete_row(delete, writer, &mut self.row, run)? {
+        if !delete_row(delete, writer, &mut integrity, &mut self.row, run)? {
             return Ok(CommandTag::counted("DELETE", 0));
         }
+        integrity.finish(run)?;
         for expr in delete.returning.iter().flatten() {
             out.push(evaluate_row(expr, &self.row[1..], run)?);
         }
@@ -220,7 +230,7 @@ impl Direct {
             unreachable!("prepare looked at the source")
         };
         let writer = self.writer.as_mut().expect("an insert writes");
-        let mut inserter = Inserter::new(insert, writer);
+        let mut inserter = Inserter::new(insert, writer, run)?;
         for row in rows {
             let row = row.iter().map(|expr| evaluate_free(expr, run)).collect::<Result<_>>()?;
             inserter.insert(row, run)?;

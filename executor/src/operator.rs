@@ -8,6 +8,7 @@ pub(crate) mod aggregate;
 pub(crate) mod apply;
 pub(crate) mod bounds;
 pub(crate) mod cte;
+pub(crate) mod diff_scan;
 pub(crate) mod distinct;
 pub(crate) mod filter;
 pub(crate) mod function_scan;
@@ -22,8 +23,10 @@ pub(crate) mod outer;
 pub(crate) mod project;
 pub(crate) mod set_op;
 pub(crate) mod sort;
+pub(crate) mod system_columns;
 pub(crate) mod system_scan;
 pub(crate) mod values;
+pub(crate) mod versions;
 
 use driftdb_query::{PhysicalPlan, Result, SetFunction};
 
@@ -83,12 +86,20 @@ impl Builder {
             PhysicalPlan::Values { rows, types } => {
                 Box::new(values::Values::new(rows.clone(), types.clone()))
             }
+            PhysicalPlan::Access(access) if versions::is_over_versions(access) => {
+                // The node's own meter: the last one, as it has no inputs.
+                let meter = self.meter.as_ref().and_then(|meters| meters.last()).cloned();
+                Box::new(versions::Versions::new(access.clone(), meter))
+            }
             PhysicalPlan::Access(access) => Box::new(access::Access::new(access.clone())),
             PhysicalPlan::FunctionScan { function, args, types } => {
                 let (args, types) = (args.clone(), types.clone());
                 match function {
                     SetFunction::GenerateSeries { element, add } => {
                         Box::new(function_scan::FunctionScan::new(*element, *add, args, types))
+                    }
+                    SetFunction::TableDiff { before, after } => {
+                        Box::new(diff_scan::DiffScan::new(before.clone(), after.clone(), types))
                     }
                     SetFunction::System { relation, at } => {
                         Box::new(system_scan::SystemScan::new(relation, *at, args, types))

@@ -3,6 +3,7 @@
 pub(crate) mod ddl;
 pub(crate) mod delete;
 pub(crate) mod explain;
+pub(crate) mod history;
 pub(crate) mod insert;
 pub(crate) mod lock;
 pub(crate) mod maintain;
@@ -18,6 +19,7 @@ use driftdb_types::DataType;
 
 use crate::batch::Batch;
 use crate::context::{ExecContext, Run, State};
+use crate::integrity::set_constraints;
 use crate::operator::{BoxOperator, build, pull};
 
 /// What a finished statement reports: `SELECT 5`, `INSERT 0 3`, `CREATE TABLE`.
@@ -133,13 +135,18 @@ fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -> Result<Ou
         PhysicalStatement::CreateIndex(spec) => ddl::create_index(spec, run),
         PhysicalStatement::Drop(objects) => ddl::drop_objects(objects, run),
         PhysicalStatement::AlterTable { table, actions } => ddl::alter_table(table, actions, run),
-        PhysicalStatement::Truncate(tables) => ddl::truncate(tables, run),
+        PhysicalStatement::Truncate { tables, cascade } => ddl::truncate(tables, *cascade, run),
+        PhysicalStatement::SetConstraints { names, deferred } => {
+            set_constraints(names.as_deref(), *deferred, run)?;
+            Ok(Outcome::tag(CommandTag::plain("SET CONSTRAINTS")))
+        }
         PhysicalStatement::LockTable(locks) => lock::lock_tables(locks, run),
         PhysicalStatement::Explain { statement, analyze, format } => {
             explain::run(statement, *analyze, *format, run)
         }
         PhysicalStatement::Vacuum { tables, analyze } => maintain::vacuum(tables, *analyze, run),
         PhysicalStatement::Analyze(tables) => maintain::analyze(tables, run),
+        PhysicalStatement::History(statement) => history::run(statement, run),
         PhysicalStatement::Query(_) | PhysicalStatement::Copy(..) => {
             Err(SqlError::internal("a query does not run at once"))
         }

@@ -1,7 +1,7 @@
 //! The commit pipeline: one latch gives commits their order; the log's sync happens outside of it.
 //!
 //! ```text
-//! latch:    validate → timestamp, sequence number → append to the log → apply to the engine
+//! latch:    timestamp → validate → sequence number → append to the log → apply to the engine
 //! outside:  wait until the log is durable → publish → (the transaction) release claims
 //! ```
 //!
@@ -20,7 +20,7 @@ use crate::ballast;
 use crate::record::{self, RecordKind};
 use crate::store::Shared;
 use crate::system;
-use crate::write_set::{Fate, WriteSet};
+use crate::write_set::Changes;
 
 /// Where a commit stands: in the log, in time, and in the dense count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,17 +41,17 @@ pub(crate) struct Pipeline {
 impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     /// The timestamp of the newest visible commit.
     pub(crate) fn visible(&self) -> Timestamp {
-        Timestamp(self.visible_ts.load(Ordering::SeqCst))
+        self.visible.now()
     }
 
     /// Makes everything up to `position` visible; it is durable.
     pub(crate) fn publish(&self, position: Position) {
         // In this order: whoever knows the number can read its timestamp.
-        self.visible_ts.fetch_max(position.commit.ts.0, Ordering::SeqCst);
+        self.visible.advance(position.commit.ts);
         self.visible_sequence.fetch_max(position.sequence, Ordering::SeqCst);
     }
 
-    /// Commits the writes of a transaction; durable and visible on return. Its claims are the
+    /// Commits the writes of a transaction, with what it says of itself; durable and visible on return. Its claims are the
     /// caller's to release.
     ///
     /// # Errors
@@ -59,24 +59,24 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     /// written. [`TxnError::OutcomeUnknown`]: it may be.
     pub(crate) fn commit(
         &self,
-        writes: &WriteSet,
+        changes: Changes,
         control: Option<&mut C::Txn>,
+        note: &[u8],
     ) -> Result<Position> {
-        let batch = writes.to_batch();
-        self.check_room(&batch)?;
+        self.check_room(&changes.batch)?;
         self.stall_if_behind();
         preemption_point("mvcc.commit.begin");
         let mut pipeline = self.pipeline.lock();
         self.check_writable()?;
-        self.check_keyspaces(&mut pipeline, writes)?;
+        self.check_keyspaces(&mut pipeline, &changes)?;
+        let ts = self.clock.tick();
         if let Some(txn) = control {
-            // Under the latch nothing is applied: one snapshot is the newest throughout.
-            let snapshot = self.engine.snapshot();
-            self.control.validate(txn, &|space, key| Ok(snapshot.newest(space, key)?))?;
+            self.control.validate(txn, ts)?;
         }
-        let position = self.append_and_apply(&mut pipeline, RecordKind::Commit, batch)?;
-        pipeline.known.extend(writes.spaces_of(Fate::Created));
-        for space in writes.spaces_of(Fate::Dropped) {
+        let Changes { batch, created, dropped, .. } = changes;
+        let position = self.append_and_apply(&mut pipeline, RecordKind::Commit, ts, batch, note)?;
+        pipeline.known.extend(created);
+        for space in dropped {
             pipeline.known.remove(&space);
         }
         drop(pipeline);
@@ -90,20 +90,21 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     pub(crate) fn commit_system(&self, batch: WriteBatch) -> Result<Position> {
         let mut pipeline = self.pipeline.lock();
         self.check_poison()?;
-        let position = self.append_and_apply(&mut pipeline, RecordKind::System, batch)?;
+        let ts = self.clock.tick();
+        let position = self.append_and_apply(&mut pipeline, RecordKind::System, ts, batch, &[])?;
         drop(pipeline);
         self.finish_commit(position)
     }
 
     /// A record whose batch the engine refuses would make the log unreplayable: ask before.
-    fn check_keyspaces(&self, pipeline: &mut Pipeline, writes: &WriteSet) -> Result<()> {
-        for space in writes.needed_spaces() {
+    fn check_keyspaces(&self, pipeline: &mut Pipeline, changes: &Changes) -> Result<()> {
+        for &space in &changes.needed {
             if !pipeline.known.contains(&space) {
                 self.engine.snapshot().newest(space, b"")?;
                 pipeline.known.insert(space);
             }
         }
-        for space in writes.spaces_of(Fate::Created) {
+        for &space in &changes.created {
             let exists = match self.engine.snapshot().newest(space, b"") {
                 Ok(_) => true,
                 Err(StorageError::UnknownKeyspace { .. }) => false,
@@ -118,22 +119,23 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         &self,
         pipeline: &mut Pipeline,
         kind: RecordKind,
+        ts: Timestamp,
         mut batch: WriteBatch,
+        note: &[u8],
     ) -> Result<Position> {
         preemption_point("mvcc.commit.latched");
-        let ts = self.clock.tick();
         assert!(ts > pipeline.last.commit.ts, "timestamps ascend");
         let sequence = pipeline.last.sequence + u64::from(kind == RecordKind::Commit);
-        let header = record::header(kind, sequence, ts);
+        let header = record::header(kind, sequence, ts, note);
         // The log refuses a record wholly or takes it wholly.
-        let appended = self.wal.append(&[&header, batch.as_bytes()]);
+        let appended = self.wal.append(&[&header, note, batch.as_bytes()]);
         if appended.as_ref().is_err_and(ballast::is_full) {
             self.note_full();
         }
         let lsn = appended?;
         preemption_point("mvcc.commit.appended");
         if kind == RecordKind::Commit {
-            system::note_commit(&mut batch, sequence, ts);
+            system::note_commit(&mut batch, sequence, ts, note);
         }
         let position = Position { commit: Commit { lsn, ts }, sequence };
         if let Err(source) = self.engine.apply(&batch, position.commit) {
@@ -141,7 +143,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             return Err(TxnError::OutcomeUnknown { source });
         }
         pipeline.last = position;
-        self.note_logged(header.len() + batch.as_bytes().len(), lsn);
+        self.note_logged(header.len() + note.len() + batch.as_bytes().len(), lsn);
         Ok(position)
     }
 

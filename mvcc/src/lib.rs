@@ -28,6 +28,8 @@ mod lock_table;
 mod maintenance;
 mod merge;
 mod options;
+mod pending;
+mod provenance;
 mod readers;
 mod record;
 mod recovery;
@@ -42,7 +44,7 @@ mod verify;
 mod view;
 mod write_set;
 
-pub use control::{LockingControl, SsiControl};
+pub use control::{LockingControl, OccControl, SsiControl, SsnControl};
 pub use convert::{ConvertProgress, convert};
 pub use options::StoreOptions;
 pub use record::{CommitRecord, RecordKind};

@@ -35,7 +35,7 @@ use driftdb_concurrency::{
 };
 use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::{Mutex, MutexGuard};
-use driftdb_env::{Env, FixedState};
+use driftdb_env::{Env, FixedState, planted_order};
 use driftdb_storage::{KeyRange, KeyspaceId};
 
 use self::deadlock::WaitGraph;
@@ -238,7 +238,9 @@ impl LockTable {
                 self.discount(*mode);
             }
         }
-        self.settle(&mut stripe);
+        if !planted_order!("mvcc.release-without-settling") {
+            self.settle(&mut stripe);
+        }
     }
 
     fn stripe(&self, space: KeyspaceId, target: &Target<'_>) -> MutexGuard<'_, Stripe> {
@@ -271,7 +273,9 @@ impl LockTable {
                 promoted.push(suspect);
                 suspects.extend(stripe.settle(&mut graph));
             }
-            graph.break_cycles_through(suspect);
+            if !planted_order!("mvcc.cycle-not-looked-for") {
+                graph.break_cycles_through(suspect);
+            }
         }
     }
 
@@ -286,7 +290,9 @@ impl LockTable {
         if before.is_none() {
             let mut stripe = self.stripe_of(&request.wanted);
             // A grant may have come between the end of the wait and this latch.
-            before = cell.granted();
+            if !planted_order!("mvcc.late-grant-lost") {
+                before = cell.granted();
+            }
             if before.is_none() {
                 stripe.withdraw(cell);
                 self.graph.lock().remove(owner.who.party);
@@ -315,5 +321,7 @@ impl LockTable {
     }
 }
 
+#[cfg(all(test, shuttle))]
+mod schedules;
 #[cfg(test)]
 mod tests;

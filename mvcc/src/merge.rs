@@ -24,7 +24,7 @@ impl Limit {
         }
     }
 
-    fn is_reached(self, out: &RowBatch) -> bool {
+    pub(crate) fn is_reached(self, out: &RowBatch) -> bool {
         out.len() >= self.row_count || out.size_bytes() >= self.size_bytes
     }
 }

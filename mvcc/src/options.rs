@@ -14,6 +14,9 @@ pub struct StoreOptions {
     pub wal: WalOptions,
     /// How far back every time stays readable; `None`: for ever.
     pub retention: Option<Duration>,
+    /// Whether exceptions from the period will be told ([`driftdb_concurrency::Store::set_history_rules`]).
+    /// Until they are, nothing is forgotten: the period alone may be too short.
+    pub awaits_history_rules: bool,
     /// How much log the engine may leave to replay before a checkpoint is made, in bytes.
     pub checkpoint_log_bytes: u64,
     /// How much log is written between two looks of the background task, in bytes.
@@ -33,6 +36,7 @@ impl Default for StoreOptions {
             engine: EngineOptions::default(),
             wal: WalOptions::default(),
             retention: None,
+            awaits_history_rules: false,
             checkpoint_log_bytes: 256 << 20,
             maintain_log_bytes: 1 << 20,
             stall_log_bytes: 512 << 20,
@@ -49,6 +53,7 @@ impl StoreOptions {
             engine: EngineOptions::tiny(),
             wal: WalOptions::tiny(),
             retention: None,
+            awaits_history_rules: false,
             checkpoint_log_bytes: 16 << 10,
             maintain_log_bytes: 1 << 10,
             stall_log_bytes: 64 << 10,

@@ -38,7 +38,7 @@ impl Readers {
     }
 
     /// Registers a reader that takes what is left at `ts`: some keyspaces may promise more than
-    /// others, and the engine refuses the rest.
+    /// others, and the engine refuses the rest. What the policy then promises is kept for it.
     pub(crate) fn enter_anyway(&self, id: TxnId, ts: Timestamp) {
         *self.shard(id).lock().entry(ts).or_default() += 1;
     }

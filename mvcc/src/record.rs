@@ -1,15 +1,18 @@
 //! What one record of the log holds: a commit, or a note of the store to itself.
 //!
-//! Layout (docs/formats/commit-record.md): version, kind, two bytes of zero, sequence number and
-//! timestamp (both little-endian), then the bytes of the write batch as they are. The log has
-//! checksummed all of it already.
+//! Layout (docs/formats/commit-record.md): version, kind, length of the note, sequence number and
+//! timestamp (all little-endian), the note (what the commit says of itself; version 2 only), then the
+//! bytes of the write batch as they are. The log has checksummed all of it already.
 
 use driftdb_storage::{Lsn, Result, StorageError, Timestamp, WriteBatch};
 
 use crate::system;
 
+/// A record without a note.
 const VERSION: u8 = 1;
-/// Bytes before the batch.
+/// A record with one.
+const VERSION_WITH_NOTE: u8 = 2;
+/// Bytes before the note and the batch.
 pub(crate) const HEADER_BYTES: usize = 20;
 
 /// Who made a record.
@@ -48,9 +51,14 @@ impl CommitRecord {
         let (header, bytes) = payload
             .split_first_chunk::<HEADER_BYTES>()
             .ok_or_else(|| fail(format!("{} bytes are too short", payload.len())))?;
-        if header[0] != VERSION {
-            return Err(fail(format!("unknown commit record version {}", header[0])));
-        }
+        let note_len = match header[0] {
+            VERSION => 0,
+            VERSION_WITH_NOTE => usize::from(u16::from_le_bytes([header[2], header[3]])),
+            other => return Err(fail(format!("unknown commit record version {other}"))),
+        };
+        let Some((note, bytes)) = bytes.split_at_checked(note_len) else {
+            return Err(fail(format!("a note of {note_len} bytes does not fit")));
+        };
         let kind = match header[1] {
             1 => RecordKind::Commit,
             2 => RecordKind::System,
@@ -62,16 +70,26 @@ impl CommitRecord {
         let (sequence, ts) = (number(4), Timestamp(number(12)));
         let mut batch = WriteBatch::from_bytes(bytes).map_err(|error| fail(error.to_string()))?;
         if kind == RecordKind::Commit {
-            system::note_commit(&mut batch, sequence, ts);
+            system::note_commit(&mut batch, sequence, ts, note);
         }
         Ok(Self { kind, sequence, ts, batch })
     }
 }
 
-/// The bytes before the batch.
-pub(crate) fn header(kind: RecordKind, sequence: u64, ts: Timestamp) -> [u8; HEADER_BYTES] {
+/// The bytes before the note and the batch.
+///
+/// # Panics
+/// If the note is longer than 65,535 bytes.
+pub(crate) fn header(
+    kind: RecordKind,
+    sequence: u64,
+    ts: Timestamp,
+    note: &[u8],
+) -> [u8; HEADER_BYTES] {
+    let note_len = u16::try_from(note.len()).expect("a note is short");
     let mut header = [0; HEADER_BYTES];
-    header[0] = VERSION;
+    header[0] = if note.is_empty() { VERSION } else { VERSION_WITH_NOTE };
+    header[2..4].copy_from_slice(&note_len.to_le_bytes());
     header[1] = match kind {
         RecordKind::Commit => 1,
         RecordKind::System => 2,
@@ -88,7 +106,7 @@ mod tests {
     use super::*;
 
     fn encoded(kind: RecordKind, batch: &WriteBatch) -> Vec<u8> {
-        [&header(kind, 7, Timestamp(9))[..], batch.as_bytes()].concat()
+        [&header(kind, 7, Timestamp(9), b"")[..], batch.as_bytes()].concat()
     }
 
     #[test]
@@ -96,10 +114,35 @@ mod tests {
         let mut batch = WriteBatch::new();
         batch.put(KeyspaceId(2000), b"k", b"v");
         let record = CommitRecord::decode(Lsn(1), &encoded(RecordKind::Commit, &batch)).unwrap();
-        system::note_commit(&mut batch, 7, Timestamp(9));
+        system::note_commit(&mut batch, 7, Timestamp(9), b"");
         let expected =
             CommitRecord { kind: RecordKind::Commit, sequence: 7, ts: Timestamp(9), batch };
         assert_eq!(record, expected);
+    }
+
+    #[test]
+    fn a_note_is_in_the_implied_entry() {
+        let mut batch = WriteBatch::new();
+        batch.put(KeyspaceId(2000), b"k", b"v");
+        let head = header(RecordKind::Commit, 7, Timestamp(9), b"note");
+        let payload = [&head[..], b"note", batch.as_bytes()].concat();
+        let record = CommitRecord::decode(Lsn(1), &payload).unwrap();
+        system::note_commit(&mut batch, 7, Timestamp(9), b"note");
+        assert_eq!(record.batch, batch);
+        CommitRecord::decode(Lsn(1), &payload[..HEADER_BYTES + 3]).unwrap_err();
+    }
+
+    #[test]
+    fn a_record_from_before_notes_is_read() {
+        // Version 1 as the first release wrote it: what would be a note's length is zero.
+        let mut batch = WriteBatch::new();
+        batch.put(KeyspaceId(2000), b"k", b"v");
+        let mut payload = vec![1, 1, 0, 0];
+        payload.extend_from_slice(&7u64.to_le_bytes());
+        payload.extend_from_slice(&9u64.to_le_bytes());
+        payload.extend_from_slice(batch.as_bytes());
+        assert_eq!(payload, encoded(RecordKind::Commit, &batch));
+        CommitRecord::decode(Lsn(1), &payload).unwrap();
     }
 
     #[test]
@@ -107,7 +150,7 @@ mod tests {
         let mut batch = WriteBatch::new();
         batch.delete(KeyspaceId(2000), b"k");
         let good = encoded(RecordKind::System, &batch);
-        for (at, value) in [(0, 2), (1, 9), (HEADER_BYTES, 77)] {
+        for (at, value) in [(0, 3), (1, 9), (HEADER_BYTES, 77)] {
             let mut bad = good.clone();
             bad[at] = value;
             let error = CommitRecord::decode(Lsn(1), &bad).unwrap_err();

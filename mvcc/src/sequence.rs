@@ -3,12 +3,15 @@
 //! The engine keeps sequence → timestamp (`system.rs`). Timestamps ascend with sequence numbers, so
 //! the other direction is a binary search of point reads.
 
-use driftdb_concurrency::{ConcurrencyControl, Result, TxnError};
+use std::ops::Bound;
+
+use driftdb_concurrency::{CommitNote, ConcurrencyControl, Result, TxnError};
 use driftdb_env::sync::atomic::Ordering;
 use driftdb_storage::{
     Cursor, Engine, KeyRange, ScanSpec, Snapshot, StorageError, Timestamp, Visible,
 };
 
+use crate::provenance;
 use crate::store::Shared;
 use crate::system::{self, COMMITS};
 use crate::view::View;
@@ -25,6 +28,26 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             return Err(TxnError::UnknownSequence { requested: sequence, newest });
         }
         Ok(timestamp_of(&self.newest_view(), sequence)?)
+    }
+
+    /// See [`driftdb_concurrency::Store::commits`].
+    pub(crate) fn commits(&self, first: u64, last: u64, most: usize) -> Result<Vec<CommitNote>> {
+        let view = self.newest_view();
+        let ends = [first, last.min(self.visible_sequence())].map(u64::to_be_bytes);
+        let range = KeyRange { start: Bound::Included(&ends[0]), end: Bound::Included(&ends[1]) };
+        let spec = ScanSpec { range, visible: Visible::AsOf(view.ts), reverse: false };
+        let mut cursor = view.snapshot.cursor(COMMITS, &spec)?;
+        let mut notes = Vec::new();
+        while notes.len() < most && cursor.next()? {
+            let entry = cursor.entry();
+            let sequence = number_of(entry.key)?;
+            let (ts, note) = system::commit_entry(entry.value.unwrap_or_default())?;
+            let Some(provenance) = provenance::decode(note) else {
+                return Err(damage(format!("commit {sequence} has a malformed note")).into());
+            };
+            notes.push(CommitNote { sequence, ts, provenance });
+        }
+        Ok(notes)
     }
 
     pub(crate) fn sequence_at(&self, ts: Timestamp) -> Result<u64> {
@@ -47,10 +70,9 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
 fn timestamp_of<S: Snapshot>(view: &View<S>, sequence: u64) -> driftdb_storage::Result<Timestamp> {
     let mut value = Vec::new();
     if view.snapshot.get(COMMITS, &sequence.to_be_bytes(), view.ts, &mut value)?.is_none() {
-        let what = format!("commit {sequence} is missing");
-        return Err(StorageError::corruption(format!("system keyspace {COMMITS}"), 0, what));
+        return Err(damage(format!("commit {sequence} is missing")));
     }
-    Ok(Timestamp(system::number(COMMITS, &value)?))
+    Ok(system::commit_entry(&value)?.0)
 }
 
 /// The newest sequence number that an engine holds at `ts`; 0 in a new one.
@@ -63,10 +85,14 @@ pub(crate) fn last_sequence<S: Snapshot>(
     if !cursor.next()? {
         return Ok(0);
     }
-    let key = cursor.entry().key;
-    let bytes = key.try_into().map_err(|_| {
-        let what = format!("a key of {} bytes", key.len());
-        StorageError::corruption(format!("system keyspace {COMMITS}"), 0, what)
-    })?;
+    number_of(cursor.entry().key)
+}
+
+fn number_of(key: &[u8]) -> driftdb_storage::Result<u64> {
+    let bytes = key.try_into().map_err(|_| damage(format!("a key of {} bytes", key.len())))?;
     Ok(u64::from_be_bytes(bytes))
+}
+
+fn damage(what: String) -> StorageError {
+    StorageError::corruption(format!("system keyspace {COMMITS}"), 0, what)
 }

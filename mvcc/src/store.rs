@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use driftdb_concurrency::{
-    BeginOptions, CancelToken, ConcurrencyControl, Counter, IsolationLevel, LockEntry, ObjectLocks,
-    Result, SessionLocks, Store, Transaction, TxnError, TxnId, WaitEntry,
+    BeginOptions, CancelToken, CommitNote, ConcurrencyControl, Counter, HistoryRules,
+    IsolationLevel, LockEntry, ObjectLocks, Result, SessionLocks, Store, Transaction, TxnError,
+    TxnId, VisibleClock, WaitEntry,
 };
 use driftdb_env::Env;
 use driftdb_env::sync::Mutex;
@@ -21,6 +22,7 @@ use crate::clock::HybridClock;
 use crate::commit::{Pipeline, Position};
 use crate::counters::Counters;
 use crate::maintenance::Maintenance;
+use crate::pending::Pending;
 use crate::readers::Readers;
 use crate::record::RecordKind;
 use crate::retention::RetentionState;
@@ -42,12 +44,13 @@ pub(crate) struct Shared<E: Engine, C: ConcurrencyControl> {
     pub(crate) wal: Wal,
     pub(crate) control: C,
     pub(crate) clock: HybridClock,
-    pub(crate) visible_ts: AtomicU64,
+    pub(crate) visible: VisibleClock,
     pub(crate) visible_sequence: AtomicU64,
     pub(crate) pipeline: Mutex<Pipeline>,
     /// The first failure under a commit, as text.
     pub(crate) poisoned: OnceLock<String>,
     pub(crate) readers: Readers,
+    pub(crate) pending: Pending,
     pub(crate) retention: RetentionState,
     pub(crate) counters: Counters,
     pub(crate) maintenance: Maintenance,
@@ -115,18 +118,20 @@ impl<E: Engine, C: ConcurrencyControl> MvccStore<E, C> {
         }
         let view = View { ts: last.commit.ts, snapshot: engine.snapshot() };
         let counters = Counters::restore(&view)?;
+        let visible = VisibleClock::new(last.commit.ts);
         let shared = Arc::new(Shared {
             env: env.clone(),
             engine,
             wal,
-            control: C::new(env),
+            control: C::new(env, &visible),
             clock,
-            visible_ts: AtomicU64::new(last.commit.ts.0),
+            visible,
             visible_sequence: AtomicU64::new(last.sequence),
             pipeline: Mutex::new(Pipeline::after(last)),
             poisoned: OnceLock::new(),
             readers: Readers::default(),
-            retention: RetentionState::new(options.retention),
+            pending: Pending::default(),
+            retention: RetentionState::new(options.retention, options.awaits_history_rules),
             counters,
             maintenance: Maintenance::new(options.maintain_log_bytes, options.stall_log_bytes),
             ballast: Ballast::new(env, dir, options.ballast_bytes),
@@ -195,7 +200,7 @@ fn create<E: Engine>(
 ) -> driftdb_storage::Result<Position> {
     let batch = system::bootstrap();
     let ts = clock.tick();
-    let header = record::header(RecordKind::System, 0, ts);
+    let header = record::header(RecordKind::System, 0, ts, &[]);
     let lsn = wal.append(&[&header, batch.as_bytes()])?;
     wal.wait_durable(lsn)?;
     let commit = Commit { lsn, ts };
@@ -241,6 +246,10 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
         self.shared.sequence_at(ts)
     }
 
+    fn commits(&self, first: u64, last: u64, most: usize) -> Result<Vec<CommitNote>> {
+        self.shared.commits(first, last, most)
+    }
+
     fn unique_ids(&self, counter: Counter, count: u64) -> Result<u64> {
         self.shared.unique_ids(counter, count)
     }
@@ -251,6 +260,10 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
 
     fn set_retention(&self, policy: RetentionPolicy) {
         self.shared.ask_retention(policy);
+    }
+
+    fn set_history_rules(&self, rules: HistoryRules) {
+        self.shared.set_history_rules(rules);
     }
 
     fn checkpoint(&self) -> Result<()> {
@@ -308,6 +321,10 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
 
     fn engine_name(&self) -> &'static str {
         E::NAME
+    }
+
+    fn claims_wait(&self) -> bool {
+        C::CLAIMS_WAIT
     }
 
     fn granted(&self, requested: IsolationLevel) -> IsolationLevel {

@@ -12,6 +12,8 @@ pub const COMMITS: KeyspaceId = KeyspaceId(1);
 pub const COUNTERS: KeyspaceId = KeyspaceId(2);
 
 const VERSION: u8 = 1;
+/// A commit's entry that goes on after its time.
+const VERSION_WITH_NOTE: u8 = 2;
 
 /// What the first record of a database does.
 pub(crate) fn bootstrap() -> WriteBatch {
@@ -21,9 +23,24 @@ pub(crate) fn bootstrap() -> WriteBatch {
     batch
 }
 
-/// Adds the entry of a commit to its own batch.
-pub(crate) fn note_commit(batch: &mut WriteBatch, sequence: u64, ts: Timestamp) {
-    batch.put(COMMITS, &sequence.to_be_bytes(), &value(ts.0));
+/// Adds the entry of a commit to its own batch; `note` is what the commit says of itself, as bytes.
+pub(crate) fn note_commit(batch: &mut WriteBatch, sequence: u64, ts: Timestamp, note: &[u8]) {
+    let mut entry = value(ts.0).to_vec();
+    if !note.is_empty() {
+        entry[0] = VERSION_WITH_NOTE;
+        entry.extend_from_slice(note);
+    }
+    batch.put(COMMITS, &sequence.to_be_bytes(), &entry);
+}
+
+/// The time of a commit and what it says of itself, from its entry.
+pub(crate) fn commit_entry(value: &[u8]) -> Result<(Timestamp, &[u8])> {
+    match value.split_first_chunk::<9>() {
+        Some(([VERSION_WITH_NOTE, ts @ ..], note)) => {
+            Ok((Timestamp(u64::from_le_bytes(*ts)), note))
+        }
+        _ => Ok((Timestamp(number(COMMITS, value)?), &[])),
+    }
 }
 
 pub(crate) fn counter_key(counter: Counter) -> [u8; 1] {

@@ -7,21 +7,25 @@
 
 mod lock;
 mod read;
+mod versions;
 mod write;
 
 use std::sync::Arc;
 
 use driftdb_concurrency::{
     Begin, BeginOptions, CancelToken, Committed, ConcurrencyControl, IsolationLevel, LockIntent,
-    LockMode, LockObject, LockStrength, Locked, ObjectLocked, ReadAt, Result, RowBatch,
-    SavepointId, ScanRequest, ScanState, Transaction, TxnId, WaitPolicy,
+    LockMode, LockObject, LockStrength, Locked, ObjectLocked, Provenance, ReadAt, Result, RowBatch,
+    SavepointId, ScanRequest, ScanState, Transaction, TxnId, VersionScan, WaitPolicy,
 };
+use driftdb_env::sync::MutexGuard;
 use driftdb_env::sync::atomic::Ordering;
-use driftdb_storage::{Engine, KeyspaceId, Timestamp};
+use driftdb_storage::{Engine, KeyRange, KeyspaceId, Timestamp};
 
+use crate::pending::SharedWrites;
+use crate::provenance;
 use crate::store::Shared;
 use crate::view::View;
-use crate::write_set::WriteSet;
+use crate::write_set::{Fate, WriteSet};
 
 /// What a transaction may do and how it reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +36,8 @@ enum Mode {
     Snapshot,
     /// The newest version under locks.
     Newest,
+    /// The newest version, pending or committed, of each key by itself.
+    Dirty,
     /// The past.
     Historical,
 }
@@ -55,9 +61,14 @@ pub(crate) struct MvccTransaction<E: Engine, C: ConcurrencyControl> {
     entered: Option<Timestamp>,
     /// The control's part, from the first call to it on.
     control: Option<C::Txn>,
-    writes: WriteSet,
+    /// Shared with dirty readers once something is in it.
+    writes: SharedWrites,
+    /// Whether nothing was done to `writes` yet, so that reads need not look.
+    is_untouched: bool,
     /// How far the locks went when each living savepoint was made.
     lock_marks: Vec<(SavepointId, usize)>,
+    /// What the commit says of itself, as bytes.
+    note: Vec<u8>,
 }
 
 impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
@@ -71,40 +82,63 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             // some serial execution passes through: readers need no locks.
             None if is_long && C::READS_NEWEST && !is_read_only => Mode::Newest,
             None if is_long => Mode::Snapshot,
+            None if isolation == IsolationLevel::ReadUncommitted => Mode::Dirty,
             None => Mode::Statement,
         };
-        let is_serializable = isolation == IsolationLevel::Serializable;
         let mut txn = Self {
             shared: Arc::clone(shared),
             id: shared.next_txn(),
             isolation,
             mode,
             is_read_only,
-            tracks_reads: !is_read_only && (mode == Mode::Newest || is_long && is_serializable),
+            tracks_reads: mode != Mode::Historical && C::tracks_reads(isolation, is_read_only),
             cancel: options.cancel,
             snapshot_ts: shared.visible(),
             view: None,
             other: None,
             entered: None,
             control: None,
-            writes: WriteSet::default(),
+            writes: SharedWrites::default(),
+            is_untouched: true,
             lock_marks: Vec::new(),
+            note: Vec::new(),
         };
         match options.as_of {
             Some(ts) => txn.enter_past(ts)?,
-            None if mode == Mode::Snapshot => txn.enter_now(),
-            None => {}
-        }
-        if txn.tracks_reads {
-            txn.control();
+            None => while !txn.enter_control(options.deferrable)? {},
         }
         Ok(txn)
     }
 
+    /// Takes the snapshot that this transaction keeps, and tells the control of one whose reads it
+    /// tracks. False if another snapshot is needed: commits since this one are forgotten already, or a
+    /// deferrable transaction could fail on it.
+    fn enter_control(&mut self, is_deferrable: bool) -> Result<bool> {
+        if self.mode == Mode::Snapshot {
+            self.enter_now();
+        }
+        if !self.tracks_reads {
+            return Ok(true);
+        }
+        self.control = self.shared.control.begin(self.as_begin());
+        let mut is_fit = self.control.is_some();
+        if let Some(control) = &mut self.control
+            && is_deferrable
+            && self.is_read_only
+        {
+            is_fit = self.shared.control.wait_until_safe(control, &self.cancel)?;
+        }
+        if !is_fit {
+            self.finish(None);
+        }
+        Ok(is_fit)
+    }
+
     fn enter_past(&mut self, ts: Timestamp) -> Result<()> {
-        self.shared.check_promised(ts)?;
+        // In this order: what is promised once it is registered stays until it leaves.
         self.shared.readers.enter_anyway(self.id, ts);
         self.entered = Some(ts);
+        self.shared.check_promised(ts)?;
         self.snapshot_ts = ts;
         self.view = Some(self.shared.view_as_of(ts)?);
         Ok(())
@@ -122,17 +156,37 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         }
     }
 
-    /// The control's part of this transaction.
-    fn control(&mut self) -> &mut C::Txn {
-        self.control.get_or_insert_with(|| {
-            self.shared.control.begin(Begin {
-                id: self.id,
-                isolation: self.isolation,
-                read_ts: self.snapshot_ts,
-                read_only: self.is_read_only,
-                cancel: self.cancel.clone(),
-            })
-        })
+    /// What the control has to know of this transaction.
+    fn as_begin(&self) -> Begin {
+        Begin {
+            id: self.id,
+            isolation: self.isolation,
+            read_ts: self.snapshot_ts,
+            read_only: self.is_read_only,
+            cancel: self.cancel.clone(),
+        }
+    }
+
+    /// Tells the control of this transaction, if it does not know yet.
+    fn begin_control(&mut self) {
+        if self.control.is_none() {
+            let begun = self.shared.control.begin(self.as_begin());
+            self.control = Some(begun.expect("only whose reads are tracked can come too late"));
+        }
+    }
+
+    /// The write set, to change it.
+    fn writes(&mut self) -> MutexGuard<'_, WriteSet> {
+        if self.is_untouched {
+            self.is_untouched = false;
+            self.shared.pending.register(self.id, &self.writes);
+        }
+        self.writes.lock()
+    }
+
+    /// What this transaction did to a keyspace.
+    fn fate(&self, space: KeyspaceId) -> Fate {
+        if self.is_untouched { Fate::Lives } else { self.writes.lock().fate(space) }
     }
 
     /// Ends the control's part and the registration. Every path comes here once.
@@ -143,15 +197,29 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         if let Some(ts) = self.entered.take() {
             self.shared.readers.leave(self.id, ts);
         }
+        if !self.is_untouched {
+            self.shared.pending.forget(self.id);
+        }
+    }
+
+    fn validate_reads(&mut self) -> Result<()> {
+        let Some(control) = &mut self.control else { return Ok(()) };
+        let checked = self.shared.control.validate_reads(control);
+        if let Err(error) = &checked {
+            self.shared.counts.note_error(error);
+        }
+        checked
     }
 
     fn commit_writes(&mut self) -> Result<Committed> {
-        if self.writes.is_empty() {
+        if !self.has_writes() {
+            self.validate_reads()?;
             self.finish(None);
             return Ok(Committed { commit: None, sequence: self.shared.visible_sequence() });
         }
         let counts = &self.shared.counts;
-        match self.shared.commit(&self.writes, self.control.as_mut()) {
+        let changes = self.writes.lock().to_changes();
+        match self.shared.commit(changes, self.control.as_mut(), &self.note) {
             Ok(position) => {
                 counts.commits.fetch_add(1, Ordering::Relaxed);
                 self.finish(Some(position.commit.ts));
@@ -168,7 +236,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
 
 impl<E: Engine, C: ConcurrencyControl> Drop for MvccTransaction<E, C> {
     fn drop(&mut self) {
-        if !self.writes.is_empty() && self.control.is_some() {
+        if self.has_writes() && self.control.is_some() {
             self.shared.counts.rollbacks.fetch_add(1, Ordering::Relaxed);
         }
         self.finish(None);
@@ -194,9 +262,11 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
 
     fn begin_statement(&mut self) -> Result<()> {
         self.shared.check_open()?;
-        self.writes.begin_statement();
+        if !self.is_untouched {
+            self.writes.lock().begin_statement();
+        }
         self.other = None;
-        if matches!(self.mode, Mode::Statement | Mode::Newest) {
+        if matches!(self.mode, Mode::Statement | Mode::Newest | Mode::Dirty) {
             self.view = None;
             self.snapshot_ts = self.shared.visible();
         }
@@ -220,6 +290,31 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
         out: &mut RowBatch,
     ) -> Result<ScanState> {
         self.read_range(space, request, out)
+    }
+
+    fn scan_versions(
+        &mut self,
+        space: KeyspaceId,
+        request: &VersionScan<'_>,
+        out: &mut RowBatch,
+    ) -> Result<ScanState> {
+        self.read_versions(space, request, out)
+    }
+
+    fn scan_changes(
+        &mut self,
+        space: KeyspaceId,
+        range: &KeyRange<'_>,
+        after: Timestamp,
+        up_to: Timestamp,
+        max_rows: usize,
+        out: &mut RowBatch,
+    ) -> Result<ScanState> {
+        self.read_changes(space, range, (after, up_to), max_rows, out)
+    }
+
+    fn oldest_readable(&mut self, space: KeyspaceId) -> Result<Timestamp> {
+        self.oldest_time(space)
     }
 
     fn lock(
@@ -248,46 +343,50 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
 
     fn put(&mut self, space: KeyspaceId, key: &[u8], value: &[u8]) -> Result<()> {
         self.check_writable(space)?;
-        self.writes.write(space, key, Some(value));
+        self.writes().write(space, key, Some(value));
         Ok(())
     }
 
     fn delete(&mut self, space: KeyspaceId, key: &[u8]) -> Result<()> {
         self.check_writable(space)?;
-        self.writes.write(space, key, None);
+        self.writes().write(space, key, None);
         Ok(())
     }
 
     fn create_keyspace(&mut self, space: KeyspaceId) -> Result<()> {
         self.refuse_read_only()?;
-        self.writes.create(space);
+        self.writes().create_keyspace(space);
         Ok(())
     }
 
     fn drop_keyspace(&mut self, space: KeyspaceId) -> Result<()> {
         self.check_writable(space)?;
-        self.writes.drop(space);
+        self.writes().drop_keyspace(space);
         Ok(())
     }
 
     fn savepoint(&mut self) -> SavepointId {
-        let id = self.writes.savepoint();
+        let id = self.writes().savepoint();
         self.mark_locks(id);
         id
     }
 
     fn rollback_to(&mut self, savepoint: SavepointId) {
-        self.writes.rollback_to(savepoint);
+        self.writes().rollback_to(savepoint);
         self.release_locks_since(savepoint);
     }
 
     fn release(&mut self, savepoint: SavepointId) {
-        self.writes.release(savepoint);
+        self.writes().release(savepoint);
         self.lock_marks.retain(|(id, _)| *id < savepoint);
     }
 
+    fn describe(&mut self, said: &Provenance) {
+        self.note = provenance::encode(said);
+    }
+
     fn has_writes(&self) -> bool {
-        !self.writes.is_empty()
+        !self.is_untouched && !self.writes.lock().is_empty()
     }
 
     fn commit(mut self: Box<Self>) -> Result<Committed> {

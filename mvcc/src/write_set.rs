@@ -74,6 +74,16 @@ struct Savepoint {
     undo_len: usize,
 }
 
+/// A write set on its way into the log.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    pub(crate) batch: WriteBatch,
+    /// The keyspaces that the engine must know for the batch to apply.
+    pub(crate) needed: Vec<KeyspaceId>,
+    pub(crate) created: Vec<KeyspaceId>,
+    pub(crate) dropped: Vec<KeyspaceId>,
+}
+
 /// The write set.
 #[derive(Debug, Default)]
 pub(crate) struct WriteSet {
@@ -164,14 +174,14 @@ impl WriteSet {
     }
 
     /// Notes that this transaction makes a keyspace.
-    pub(crate) fn create(&mut self, space: KeyspaceId) {
+    pub(crate) fn create_keyspace(&mut self, space: KeyspaceId) {
         let before = self.fate(space);
         assert!(before == Fate::Lives, "keyspace {space} is made once and never again");
         self.set_fate(space, before, Fate::Created);
     }
 
     /// Notes that this transaction drops a keyspace.
-    pub(crate) fn drop(&mut self, space: KeyspaceId) {
+    pub(crate) fn drop_keyspace(&mut self, space: KeyspaceId) {
         let before = self.fate(space);
         let after = match before {
             Fate::Lives => Fate::Dropped,
@@ -210,7 +220,7 @@ impl WriteSet {
     }
 
     /// The keyspaces that the engine must know for this write set to apply.
-    pub(crate) fn needed_spaces(&self) -> impl Iterator<Item = KeyspaceId> {
+    fn needed_spaces(&self) -> impl Iterator<Item = KeyspaceId> {
         self.spaces
             .iter()
             .filter(|(_, space)| match space.fate {
@@ -222,12 +232,22 @@ impl WriteSet {
     }
 
     /// The keyspaces of one fate.
-    pub(crate) fn spaces_of(&self, fate: Fate) -> impl Iterator<Item = KeyspaceId> {
+    fn spaces_of(&self, fate: Fate) -> impl Iterator<Item = KeyspaceId> {
         self.spaces.iter().filter(move |(_, space)| space.fate == fate).map(|(id, _)| *id)
     }
 
+    /// What a commit needs to know.
+    pub(crate) fn to_changes(&self) -> Changes {
+        Changes {
+            batch: self.to_batch(),
+            needed: self.needed_spaces().collect(),
+            created: self.spaces_of(Fate::Created).collect(),
+            dropped: self.spaces_of(Fate::Dropped).collect(),
+        }
+    }
+
     /// Everything as a batch: keyspaces made, writes in key order, keyspaces dropped.
-    pub(crate) fn to_batch(&self) -> WriteBatch {
+    fn to_batch(&self) -> WriteBatch {
         let mut batch = WriteBatch::new();
         for space in self.spaces_of(Fate::Created) {
             batch.create_keyspace(space);
@@ -331,7 +351,7 @@ mod tests {
         writes.write(SPACE, b"a", Some(b"0"));
         let outer = writes.savepoint();
         writes.write(SPACE, b"a", Some(b"1"));
-        writes.create(KeyspaceId(2001));
+        writes.create_keyspace(KeyspaceId(2001));
         let inner = writes.savepoint();
         writes.write(SPACE, b"a", None);
         writes.write(SPACE, b"b", Some(b"2"));
@@ -348,9 +368,9 @@ mod tests {
     #[test]
     fn what_comes_and_goes_is_not_committed() {
         let mut writes = WriteSet::default();
-        writes.create(SPACE);
+        writes.create_keyspace(SPACE);
         writes.write(SPACE, b"k", Some(b"v"));
-        writes.drop(SPACE);
+        writes.drop_keyspace(SPACE);
         assert!(writes.is_empty());
         assert!(writes.to_batch().is_empty());
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use driftdb_concurrency::{ConcurrencyControl, Store};
 use driftdb_env::Env;
-use driftdb_mvcc::{LockingControl, MvccStore, SsiControl, StoreOptions};
+use driftdb_mvcc::{LockingControl, MvccStore, OccControl, SsiControl, SsnControl, StoreOptions};
 use driftdb_storage::Engine;
 
 fn open<E: Engine, C: ConcurrencyControl>(env: &Env) -> Arc<dyn Store> {
@@ -26,6 +26,12 @@ pairs! {
     ssi_on_memory: driftdb_memory::MemoryEngine, super::SsiControl;
     ssi_on_lsm: driftdb_storage_lsm::LsmEngine, super::SsiControl;
     ssi_on_btree: driftdb_storage_btree::BtreeEngine, super::SsiControl;
+    ssn_on_memory: driftdb_memory::MemoryEngine, super::SsnControl;
+    ssn_on_lsm: driftdb_storage_lsm::LsmEngine, super::SsnControl;
+    ssn_on_btree: driftdb_storage_btree::BtreeEngine, super::SsnControl;
+    occ_on_memory: driftdb_memory::MemoryEngine, super::OccControl;
+    occ_on_lsm: driftdb_storage_lsm::LsmEngine, super::OccControl;
+    occ_on_btree: driftdb_storage_btree::BtreeEngine, super::OccControl;
     locking_on_memory: driftdb_memory::MemoryEngine, super::LockingControl;
     locking_on_lsm: driftdb_storage_lsm::LsmEngine, super::LockingControl;
     locking_on_btree: driftdb_storage_btree::BtreeEngine, super::LockingControl;

@@ -17,6 +17,8 @@ mod model;
 mod planted;
 #[path = "store/restart.rs"]
 mod restart;
+#[path = "store/serializable.rs"]
+mod serializable;
 #[path = "store/statements.rs"]
 mod statements;
 #[path = "store/threads.rs"]

@@ -71,8 +71,9 @@ fn lower_node(plan: LogicalPlan, frame: &mut Frame, cx: &PlanContext) -> Result<
             let types = columns.iter().map(|column| column.ty).collect();
             Ok(Lowered::unordered(PhysicalPlan::Values { rows, types }, columns))
         }
-        LogicalPlan::Scan { table, at, columns, key } => {
-            access::lower_scan(&access::Scan { table, at, columns, key }, Vec::new(), frame, cx)
+        LogicalPlan::Scan { table, at, columns, key, temporal } => {
+            let scan = access::Scan { table, at, columns, key, temporal };
+            access::lower_scan(&scan, Vec::new(), frame, cx)
         }
         LogicalPlan::FunctionScan { function, args, columns } => {
             let args = resolve::resolve_all(args, &[], frame, cx)?;
@@ -146,8 +147,8 @@ fn lower_filter(
 ) -> Result<Lowered> {
     let mut predicates = Vec::new();
     conjuncts(predicate, &mut predicates);
-    if let LogicalPlan::Scan { table, at, columns, key } = input {
-        let scan = access::Scan { table, at, columns, key };
+    if let LogicalPlan::Scan { table, at, columns, key, temporal } = input {
+        let scan = access::Scan { table, at, columns, key, temporal };
         return access::lower_scan(&scan, predicates, frame, cx);
     }
     let input = lower(system::bounded(input, &predicates), frame, cx)?;
@@ -255,7 +256,11 @@ fn lower_lock(
     let position = |id: ColId| input.columns.iter().position(|column| column.id == id);
     let mut locks = Vec::new();
     for (clause, scan) in clauses.into_iter().zip(scans) {
-        let (scanned, predicates) = scan.unwrap_or_default();
+        let Locked { columns: scanned, predicates, has_system_columns } = scan.unwrap_or_default();
+        if has_system_columns {
+            // A row that was waited for is read again: these would still be the old version's.
+            return Err(SqlError::unsupported("FOR UPDATE with a table's system columns"));
+        }
         let key = position(clause.key)
             .ok_or_else(|| SqlError::internal("the key of a locked row is not there"))?;
         let columns = scanned
@@ -284,18 +289,28 @@ fn lower_lock(
     Ok(Lowered { plan, ..input })
 }
 
-type ScanAndPredicates = (Vec<driftdb_query::ScanColumn>, Vec<Expr>);
+/// What is locked.
+#[derive(Default)]
+struct Locked {
+    columns: Vec<driftdb_query::ScanColumn>,
+    predicates: Vec<Expr>,
+    has_system_columns: bool,
+}
 
 /// The scan that yields `key`, with the predicates directly above it.
-fn locked_scan(plan: &LogicalPlan, key: ColId) -> Option<ScanAndPredicates> {
+fn locked_scan(plan: &LogicalPlan, key: ColId) -> Option<Locked> {
     match plan {
-        LogicalPlan::Scan { columns, key: Some(found), .. } if *found == key => {
-            Some((columns.clone(), Vec::new()))
+        LogicalPlan::Scan { columns, key: Some(found), temporal, .. } if *found == key => {
+            Some(Locked {
+                columns: columns.clone(),
+                predicates: Vec::new(),
+                has_system_columns: !temporal.system.is_empty(),
+            })
         }
         LogicalPlan::Filter { input, predicate } => {
-            let (columns, mut predicates) = locked_scan(input, key)?;
-            conjuncts(predicate.clone(), &mut predicates);
-            Some((columns, predicates))
+            let mut locked = locked_scan(input, key)?;
+            conjuncts(predicate.clone(), &mut locked.predicates);
+            Some(locked)
         }
         other => {
             let mut found = None;

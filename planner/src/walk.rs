@@ -1,6 +1,6 @@
 //! Visiting the parts of a logical plan.
 
-use driftdb_query::{Expr, LogicalPlan};
+use driftdb_query::{Expr, LogicalPlan, Span};
 
 /// Calls `visit` for each direct input.
 pub(crate) fn for_each_input(plan: &LogicalPlan, visit: &mut dyn FnMut(&LogicalPlan)) {
@@ -73,8 +73,12 @@ pub(crate) fn for_each_expr(plan: &LogicalPlan, visit: &mut dyn FnMut(&Expr)) {
             count.iter().chain(offset).for_each(visit);
         }
         LogicalPlan::Distinct { on, .. } => on.iter().flatten().for_each(visit),
-        LogicalPlan::Scan { .. }
-        | LogicalPlan::SetOp { .. }
+        LogicalPlan::Scan { temporal, .. } => {
+            if let Span::Each(time) = &temporal.span {
+                visit(time);
+            }
+        }
+        LogicalPlan::SetOp { .. }
         | LogicalPlan::With { .. }
         | LogicalPlan::CteScan { .. }
         | LogicalPlan::Lock { .. } => {}
@@ -102,8 +106,12 @@ pub(crate) fn for_each_expr_mut(plan: &mut LogicalPlan, visit: &mut dyn FnMut(&m
             count.iter_mut().chain(offset).for_each(visit);
         }
         LogicalPlan::Distinct { on, .. } => on.iter_mut().flatten().for_each(visit),
-        LogicalPlan::Scan { .. }
-        | LogicalPlan::SetOp { .. }
+        LogicalPlan::Scan { temporal, .. } => {
+            if let Span::Each(time) = &mut temporal.span {
+                visit(time);
+            }
+        }
+        LogicalPlan::SetOp { .. }
         | LogicalPlan::With { .. }
         | LogicalPlan::CteScan { .. }
         | LogicalPlan::Lock { .. } => {}

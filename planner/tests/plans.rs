@@ -44,6 +44,7 @@ fn table(name: &str, id: u32, rows: u64) -> Arc<Table> {
         unique: primary,
         primary,
         constraint: primary,
+        deferral: driftdb_query::Deferral::Never,
     };
     Arc::new(Table {
         id: TableId(id),
@@ -55,6 +56,8 @@ fn table(name: &str, id: u32, rows: u64) -> Arc<Table> {
         dropped_columns: 0,
         indexes: vec![index(1, true), index(2, false)],
         checks: Vec::new(),
+        foreign_keys: Vec::new(),
+        referenced_by: Vec::new(),
         row_count: Some(rows),
     })
 }
@@ -62,6 +65,10 @@ fn table(name: &str, id: u32, rows: u64) -> Arc<Table> {
 impl Catalog for Tables {
     fn table(&mut self, _: Option<&str>, name: &str, _: CatalogAt) -> Result<Option<Arc<Table>>> {
         Ok(self.0.iter().find(|table| table.name == name).cloned())
+    }
+
+    fn table_by_id(&mut self, id: TableId) -> Result<Option<Arc<Table>>> {
+        Ok(self.0.iter().find(|table| table.id == id).cloned())
     }
 
     fn index(&mut self, _: Option<&str>, _: &str) -> Result<Option<(Arc<Table>, IndexId)>> {
@@ -73,6 +80,10 @@ impl Catalog for Tables {
         let relation =
             SystemRelation { name: "numbered", columns, key: Some(0), has_history: false };
         (name == "numbered").then(|| Arc::new(relation))
+    }
+
+    fn tables(&mut self, _: CatalogAt) -> Result<Vec<Arc<Table>>> {
+        Ok(self.0.clone())
     }
 
     fn time_of_sequence(&mut self, sequence: u64) -> Result<Timestamp> {

@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use driftdb_concurrency::{BeginOptions, ConcurrencyControl, ReadAt, Store, TxnError};
+use driftdb_concurrency::{BeginOptions, ConcurrencyControl, Keep, ReadAt, Store, TxnError};
+use driftdb_env::sync::Mutex;
 use driftdb_env::{Env, IoError};
 use driftdb_memory::MemoryEngine;
-use driftdb_mvcc::{LockingControl, MvccStore, SsiControl, StoreOptions};
+use driftdb_mvcc::{LockingControl, MvccStore, OccControl, SsiControl, SsnControl, StoreOptions};
 use driftdb_planner::HeuristicPlanner;
 use driftdb_query::{Planner, SqlError};
 use driftdb_storage::{Engine, EngineOptions, KeyspaceId, StorageError};
@@ -36,7 +37,7 @@ pub(crate) use registry::{Registered, Registry, Wake};
 /// The names of `storage.engine`.
 pub const ENGINES: &[&str] = &["lsm", "btree", "memory"];
 /// The names of `concurrency.control`.
-pub const CONTROLS: &[&str] = &["ssi", "locking"];
+pub const CONTROLS: &[&str] = &["ssi", "locking", "occ", "ssn"];
 /// The names of `planner.kind`.
 pub const PLANNERS: &[&str] = &["heuristic"];
 
@@ -151,6 +152,7 @@ pub struct Node {
     registry: Arc<Registry>,
     timeouts: Arc<Timeouts>,
     panics: AtomicU64,
+    following: Mutex<()>,
     // Last: the directory is ours until everything else is gone.
     _directory: DataDirectory,
 }
@@ -172,7 +174,7 @@ impl Node {
         let store = open_store(env, &directory.store_dir(), config)?;
         let catalog = CatalogStore::open(&*store)?;
         let catalog = Arc::new(catalog.with_system_relations(system::definitions()));
-        Ok(Arc::new(Self {
+        let node = Arc::new(Self {
             env: env.clone(),
             config: config.clone(),
             store,
@@ -181,8 +183,25 @@ impl Node {
             registry: Arc::new(Registry::new(env.rng("cancel keys"))),
             timeouts: Arc::default(),
             panics: AtomicU64::new(0),
+            following: Mutex::default(),
             _directory: directory,
-        }))
+        });
+        node.follow_history_rules()?;
+        Ok(node)
+    }
+
+    /// Tells the store what the catalog says of retention and pins.
+    ///
+    /// # Errors
+    /// Storage; the store then goes on with what it was told before.
+    pub(crate) fn follow_history_rules(&self) -> driftdb_query::Result<()> {
+        // One at a time: what was read first must not be told last.
+        let _turn = self.following.lock();
+        let options = BeginOptions { read_only: true, ..BeginOptions::default() };
+        let mut txn = self.store.begin(options)?;
+        let database = self.config.retention.map_or(Keep::Forever, Keep::For);
+        self.store.set_history_rules(driftdb_tables::history_rules(&mut *txn, database)?);
+        Ok(())
     }
 
     /// Refuses new transactions and makes everything durable in the engine, so that the next start
@@ -290,6 +309,8 @@ fn open_with_engine<E: Engine>(
     match config.control.as_str() {
         SsiControl::NAME => Ok(MvccStore::<E, SsiControl>::open(env, dir, &options)?),
         LockingControl::NAME => Ok(MvccStore::<E, LockingControl>::open(env, dir, &options)?),
+        OccControl::NAME => Ok(MvccStore::<E, OccControl>::open(env, dir, &options)?),
+        SsnControl::NAME => Ok(MvccStore::<E, SsnControl>::open(env, dir, &options)?),
         name => Err(NodeError::Unknown { what: "concurrency control", name: name.to_owned() }),
     }
 }
@@ -319,6 +340,7 @@ fn store_options(config: &Config) -> StoreOptions {
             spare_segment_count: config.wal_spare_segments,
         },
         retention: config.retention,
+        awaits_history_rules: true,
         ballast_bytes: config.ballast_bytes,
         checkpoint_log_bytes: config.checkpoint_log_bytes,
         maintain_log_bytes: config.maintain_log_bytes,

@@ -20,6 +20,7 @@ mod answer;
 mod copy;
 mod extended;
 mod message;
+mod past;
 mod plan;
 mod portal;
 mod prepared;
@@ -135,7 +136,9 @@ impl Session {
         let cancel = registered.token().clone();
         let actions = Arc::new(Actions::new(node, &cancel));
         let mut settings = Settings::default();
-        for (name, value) in &options.settings {
+        // A time is read in the session's time zone, so that it comes last.
+        let is_past = |setting: &&(String, String)| setting.0.eq_ignore_ascii_case(past::AS_OF);
+        for (name, value) in options.settings.iter().filter(|setting| !is_past(setting)) {
             settings.set_at_startup(name, value)?;
         }
         let user: Arc<str> = Arc::from(options.user.as_str());
@@ -154,8 +157,9 @@ impl Session {
             ..EvalContext::default()
         };
         settings.apply(&mut eval);
+        eval.statement_ts = time::wall_micros(node.env());
         cancel.set_lock_timeout(settings.lock_timeout());
-        Ok(Self {
+        let mut session = Self {
             node: Arc::clone(node),
             registered,
             cancel,
@@ -169,7 +173,12 @@ impl Session {
             seen: Vec::new(),
             copying: None,
             notices: Vec::new(),
-        })
+        };
+        if let Some((_, value)) = options.settings.iter().rfind(is_past) {
+            let value = session.past_setting(Some(value))?.unwrap_or_default();
+            session.settings.set_at_startup(past::AS_OF, &value)?;
+        }
+        Ok(session)
     }
 
     /// What a client needs to cancel this session's statement.

@@ -1,5 +1,7 @@
 //! `driftdb sim`: run seeds, count, and print how to replay what failed.
 
+mod spec;
+
 use std::time::Duration;
 
 use driftdb_env::Env;
@@ -11,6 +13,7 @@ use crate::{FaultCounts, Scenario, SeedOptions, SeedReport, run_seed};
 
 const USAGE: &str = "\
 usage: driftdb sim [SCENARIO] [--seed N | --seeds COUNT] [--set KEY=VALUE]... [--bug NAME]
+       driftdb sim --spec FILE [--permutation STEPS] [--accept] [--set KEY=VALUE]... [--bug NAME]
 
   SCENARIO         one of them, or several with commas between; all in turn if none is named
   --seed N         run one seed and print its trace hash
@@ -18,6 +21,10 @@ usage: driftdb sim [SCENARIO] [--seed N | --seeds COUNT] [--set KEY=VALUE]... [-
   --first N        begin at seed N instead of 0
   --set KEY=VALUE  fix a setting that seeds otherwise draw, such as storage.engine=btree
   --bug NAME       plant a bug (builds with debug assertions only)
+  --spec FILE      play an isolation spec and compare with expected/NAME.out beside it; with --set of
+                   storage.engine, concurrency.control or sim.isolation only there, and print
+  --permutation S  play only this order of steps, and print
+  --accept         write expected/NAME.out
 
 exit status: 0 all held, 1 a seed failed, 2 wrong usage";
 
@@ -33,6 +40,10 @@ struct Request {
 
 /// Runs the command line `driftdb sim ARGS…`; returns the exit status.
 pub fn run(args: &[String]) -> i32 {
+    let is_spec = |arg: &String| arg == "--spec" || arg.starts_with("--spec=");
+    if args.iter().any(is_spec) {
+        return on_host_stack(|| spec::run(args));
+    }
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
         println!("{USAGE}\n\nscenarios: {}\nbugs: {}", names().join(", "), BUGS.join(", "));
         return 0;

@@ -23,5 +23,5 @@ mod world;
 pub(crate) use fiber::on_host_stack;
 pub use scheduler::{KillAt, NodeId};
 pub use settings::{Chance, KernelSettings};
-pub use sim::{Outcome, Sim, simulate};
+pub use sim::{FiberId, Outcome, Sim, simulate};
 pub use world::SimNodeWorld;

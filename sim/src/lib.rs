@@ -6,8 +6,10 @@ mod fault;
 pub mod kernel;
 mod memory;
 mod node;
+mod oracle;
 mod plan;
 mod scenario;
+pub mod spec;
 mod sql;
 mod workload;
 

@@ -11,6 +11,7 @@ use driftdb_storage::{Compaction, Compression, FilterKind};
 
 use crate::fault::{Trouble, draw_crash_mode};
 use crate::kernel::{Chance, KernelSettings};
+use crate::spec::LEVELS;
 
 /// What happens between two openings of the node.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +68,7 @@ const ISOLATION_LEVELS: [IsolationLevel; 3] =
     [IsolationLevel::ReadCommitted, IsolationLevel::RepeatableRead, IsolationLevel::Serializable];
 
 fn level_of(name: &str) -> Result<IsolationLevel, String> {
-    let found = ISOLATION_LEVELS.into_iter().find(|level| level.to_string() == name);
+    let found = LEVELS.into_iter().find(|level| level.to_string() == name);
     found.ok_or_else(|| format!("no isolation level \"{name}\""))
 }
 

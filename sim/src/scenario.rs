@@ -12,6 +12,7 @@ use crate::kernel::simulate;
 use crate::node::{Machine, Workload};
 use crate::plan::Plan;
 use crate::workload::bank::Bank;
+use crate::workload::isolation::Isolation;
 use crate::workload::ledger::Ledger;
 use crate::workload::list_append::ListAppend;
 
@@ -24,11 +25,14 @@ pub enum Scenario {
     Bank,
     /// Appending to lists through SQL sessions: which anomalies occur.
     ListAppend,
+    /// Appending to lists straight on the transactional store, with ranges and the past: exactly what
+    /// each level promises.
+    Isolation,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Ledger, Self::Bank, Self::ListAppend];
+    pub const ALL: [Self; 4] = [Self::Ledger, Self::Bank, Self::ListAppend, Self::Isolation];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -36,6 +40,7 @@ impl Scenario {
             Self::Ledger => "ledger",
             Self::Bank => "bank",
             Self::ListAppend => "list-append",
+            Self::Isolation => "isolation",
         }
     }
 
@@ -49,6 +54,7 @@ impl Scenario {
             Self::Ledger => Rc::new(Ledger::new(plan)),
             Self::Bank => Rc::new(Bank::new(plan)),
             Self::ListAppend => Rc::new(ListAppend::new(plan)),
+            Self::Isolation => Rc::new(Isolation::new(plan)),
         }
     }
 }
@@ -91,6 +97,10 @@ pub fn run_seed(
     options: &SeedOptions,
 ) -> Result<SeedReport, String> {
     let mut plan = Plan::of(seed);
+    if scenario == Scenario::Isolation {
+        // It needs to know the fate of every transaction.
+        plan.lives.clear();
+    }
     for (key, value) in &options.settings {
         plan.set(key, value)?;
     }

@@ -1,5 +1,6 @@
 //! What clients do, and what must hold for them.
 
 pub(crate) mod bank;
+pub(crate) mod isolation;
 pub(crate) mod ledger;
 pub(crate) mod list_append;

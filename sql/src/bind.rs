@@ -20,9 +20,12 @@ mod constraint;
 mod copy;
 mod create;
 mod delete;
+pub(crate) mod diff;
 mod expr;
+mod foreign;
 mod from;
 mod function_scan;
+mod history;
 mod insert;
 mod join;
 mod literal;
@@ -47,6 +50,7 @@ mod utility;
 use std::collections::{BTreeMap, BTreeSet};
 
 use driftdb_query::{Catalog, ColId, CteId, Result, SqlError, Statement};
+use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, EvalContext, Value};
 
 pub use stored::{bind_check, bind_default};
@@ -113,8 +117,12 @@ pub(crate) struct Binder<'a> {
     content: Option<&'a Content>,
     /// The statement's text and where it begins.
     text: Option<(&'a str, u32)>,
+    /// When tables are read that name no time; `None`: now.
+    default_time: Option<Timestamp>,
     next_column: u32,
     next_cte: u32,
+    /// Scans with system columns so far.
+    next_scan: u32,
     scopes: Vec<Scope>,
     ctes: Vec<Cte>,
     depth: u32,
@@ -144,8 +152,10 @@ impl<'a> Binder<'a> {
             params,
             content,
             text: None,
+            default_time: None,
             next_column: 0,
             next_cte: 0,
+            next_scan: 0,
             scopes: Vec::new(),
             ctes: Vec::new(),
             depth: 0,

@@ -7,6 +7,7 @@
 pub(crate) mod copy;
 pub(crate) mod cursor;
 pub(crate) mod dispatch;
+pub(crate) mod history;
 pub(crate) mod limits;
 pub(crate) mod lock;
 pub(crate) mod rewrite;

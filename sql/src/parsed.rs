@@ -7,8 +7,10 @@ use driftdb_query::{Result, SqlError, TransactionStatement};
 use driftdb_types::SqlState;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use crate::bind::diff::TABLE_DIFF;
 use crate::front::cursor::Cursor;
 use crate::front::dispatch::{Body, body};
+use crate::front::history::HistoryBody;
 use crate::front::limits::{depth, with_room};
 use crate::front::rewrite::Lifted;
 use crate::front::tokens::{Source, end, start, tokenize};
@@ -24,6 +26,8 @@ struct Inner {
     position: u32,
     depth: u32,
     parameters: usize,
+    /// Whether it names a function whose arguments are times.
+    has_time_arguments: bool,
     /// Always there until it is dropped, which needs room.
     content: Option<Box<Content>>,
 }
@@ -98,9 +102,16 @@ fn parse_one(
             position,
             depth,
             parameters,
+            has_time_arguments: tokens.iter().any(is_table_diff),
             content: Some(content),
         }),
     })
+}
+
+/// Whether a word is the function's name; if it is something else, the statement is bound more often
+/// than it need be.
+fn is_table_diff(token: &TokenWithSpan) -> bool {
+    matches!(&token.token, Token::Word(word) if word.value.eq_ignore_ascii_case(TABLE_DIFF))
 }
 
 /// The highest `$n`.
@@ -167,7 +178,11 @@ impl ParsedStatement {
             },
             Body::Transaction(_) => StatementKind::Transaction,
             Body::Copy(_) => StatementKind::Copy,
-            Body::Truncate(_) | Body::Drop { .. } => StatementKind::Definition,
+            Body::History(HistoryBody::Diff { .. }) => StatementKind::Query,
+            Body::Truncate { .. }
+            | Body::Drop { .. }
+            | Body::AlterConstraint { .. }
+            | Body::History(_) => StatementKind::Definition,
             _ => StatementKind::Utility,
         }
     }
@@ -199,6 +214,8 @@ impl ParsedStatement {
     /// be a parameter or relative to now, and the schema is that of the time.
     pub fn depends_on_time(&self) -> bool {
         !self.content().lifted.times.is_empty()
+            || self.inner.has_time_arguments
+            || matches!(self.body(), Body::History(_))
     }
 
     pub(crate) fn body(&self) -> &Body {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use driftdb_env::Env;
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
-use crate::{CancelToken, IsolationLevel, ObjectLocks, Result, TxnId};
+use crate::{CancelToken, IsolationLevel, ObjectLocks, Result, TxnId, VisibleClock};
 
 /// How a transaction starts.
 #[derive(Debug, Clone)]
@@ -59,8 +59,9 @@ pub enum WaitPolicy {
 /// A concurrency-control protocol. One value serves all transactions of a store; per-key state (locks,
 /// read marks) is its own. All calls may come from any thread; those with one `Txn` come one at a time.
 ///
-/// Order of calls: `begin`, then any of `read`, `scanned`, `write`, then `validate` (only to commit),
-/// then `finish` exactly once, on every path. Read-only historical transactions make no calls.
+/// Order of calls: `begin`, then any of `read`, `scanned`, `claim`, then to commit `validate` (with
+/// writes) or `validate_reads` (without), then `finish` exactly once, on every path. Historical
+/// transactions make no calls; a transaction whose reads are not tracked makes none before its first claim.
 pub trait ConcurrencyControl: Send + Sync + 'static {
     /// The name in the configuration.
     const NAME: &'static str;
@@ -69,20 +70,28 @@ pub trait ConcurrencyControl: Send + Sync + 'static {
     /// instead of their snapshot.
     const READS_NEWEST: bool;
 
+    /// Whether a claim waits for whoever holds a conflicting one. Otherwise it is granted, and the later of
+    /// the two to commit fails.
+    const CLAIMS_WAIT: bool;
+
     /// The state of one transaction.
     type Txn: Send;
 
     /// Where its locks are, those on tables and advisory ones included.
     type Locks: ObjectLocks;
 
-    /// A protocol with no transactions yet.
-    fn new(env: &Env) -> Self;
+    /// A protocol with no transactions yet. `visible` is the store's.
+    fn new(env: &Env, visible: &VisibleClock) -> Self;
 
     /// The level really given for one asked for: the same or the next stronger that it offers.
     fn granted(requested: IsolationLevel) -> IsolationLevel;
 
-    /// Starts a transaction. Never waits.
-    fn begin(&self, begin: Begin) -> Self::Txn;
+    /// Whether it has to hear of the reads of a transaction at a granted level.
+    fn tracks_reads(isolation: IsolationLevel, read_only: bool) -> bool;
+
+    /// Starts a transaction. Never waits. `None`: commits since the snapshot are forgotten already,
+    /// so that a transaction whose reads are tracked has to begin with a newer one.
+    fn begin(&self, begin: Begin) -> Option<Self::Txn>;
 
     /// Before a key is read. May wait.
     ///
@@ -97,6 +106,7 @@ pub trait ConcurrencyControl: Send + Sync + 'static {
     fn scanned(&self, txn: &mut Self::Txn, space: KeyspaceId, range: &KeyRange<'_>) -> Result<()>;
 
     /// Claims a key before it is written or locked by `SELECT … FOR`. May wait for its holder.
+    /// From then on nobody else changes the key until this transaction ends, or its commit fails.
     ///
     /// # Errors
     /// Conflict, deadlock, cancel, timeout, not available.
@@ -109,16 +119,25 @@ pub trait ConcurrencyControl: Send + Sync + 'static {
         wait: WaitPolicy,
     ) -> Result<()>;
 
-    /// The last check before a commit with writes. Called under the store's commit latch, in commit
-    /// order; must not wait. `newest(space, key)` tells the newest committed version.
+    /// The last check before a commit with writes at `commit`. Called under the store's commit latch, in
+    /// commit order; must not wait. The commit may still fail afterwards: `finish` tells.
     ///
     /// # Errors
     /// Conflict.
-    fn validate(
-        &self,
-        txn: &mut Self::Txn,
-        newest: &dyn Fn(KeyspaceId, &[u8]) -> Result<Option<Timestamp>>,
-    ) -> Result<()>;
+    fn validate(&self, txn: &mut Self::Txn, commit: Timestamp) -> Result<()>;
+
+    /// The last check before a transaction ends that wrote nothing. Must not wait.
+    ///
+    /// # Errors
+    /// Conflict: what it read is no state of a serial execution.
+    fn validate_reads(&self, txn: &mut Self::Txn) -> Result<()>;
+
+    /// Waits until it is known whether the snapshot of a read-only transaction is *safe*: whether it is a
+    /// state of a serial execution, so that reading it cannot fail. False: it is not.
+    ///
+    /// # Errors
+    /// Cancel.
+    fn wait_until_safe(&self, txn: &mut Self::Txn, cancel: &CancelToken) -> Result<bool>;
 
     /// Ends a transaction, committed at a timestamp (already visible) or aborted; releases its claims
     /// and wakes their waiters.

@@ -19,8 +19,11 @@ mod control;
 mod error;
 mod isolation;
 mod object_lock;
+mod provenance;
 mod rows;
+mod rules;
 mod store;
+mod visible;
 
 pub use cancel::CancelToken;
 pub use control::{Begin, ConcurrencyControl, LockStrength, WaitPolicy};
@@ -30,8 +33,11 @@ pub use object_lock::{
     LockEntry, LockMode, LockObject, LockedThing, ObjectLocked, ObjectLocks, SessionLocks,
     WaitEntry,
 };
+pub use provenance::{CommitNote, Provenance, StatementKinds};
 pub use rows::{RowBatch, RowRef};
+pub use rules::{HistoryRules, Keep};
 pub use store::{
     BeginOptions, Committed, Counter, LockIntent, Locked, ReadAt, SavepointId, ScanRequest,
-    ScanState, Store, Transaction, TxnId,
+    ScanState, Store, Transaction, TxnId, VersionScan,
 };
+pub use visible::VisibleClock;

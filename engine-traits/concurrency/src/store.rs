@@ -9,8 +9,8 @@ use driftdb_storage::{
 };
 
 use crate::{
-    CancelToken, IsolationLevel, LockEntry, LockMode, LockObject, LockStrength, ObjectLocked,
-    Result, RowBatch, SessionLocks, WaitEntry, WaitPolicy,
+    CancelToken, CommitNote, HistoryRules, IsolationLevel, LockEntry, LockMode, LockObject,
+    LockStrength, ObjectLocked, Provenance, Result, RowBatch, SessionLocks, WaitEntry, WaitPolicy,
 };
 
 /// The identity of a transaction; larger is younger. Not reused while the store is open.
@@ -24,6 +24,8 @@ pub struct BeginOptions {
     pub isolation: IsolationLevel,
     /// Promise not to write.
     pub read_only: bool,
+    /// SERIALIZABLE and read-only: wait for a snapshot that cannot fail (DEFERRABLE).
+    pub deferrable: bool,
     /// Read the past: every read is as of this time, writes are refused.
     pub as_of: Option<Timestamp>,
     /// How its waits are interrupted.
@@ -35,6 +37,7 @@ impl Default for BeginOptions {
         Self {
             isolation: IsolationLevel::ReadCommitted,
             read_only: false,
+            deferrable: false,
             as_of: None,
             cancel: CancelToken::new(),
         }
@@ -75,6 +78,12 @@ pub trait Store: Send + Sync {
     /// Storage.
     fn sequence_at(&self, ts: Timestamp) -> Result<u64>;
 
+    /// The visible commits with numbers `first..=last`, ascending, at most `most` of them.
+    ///
+    /// # Errors
+    /// Storage.
+    fn commits(&self, first: u64, last: u64, most: usize) -> Result<Vec<CommitNote>>;
+
     /// The first of `count` consecutive numbers that nobody else gets. Not undone by a rollback.
     ///
     /// # Errors
@@ -86,6 +95,11 @@ pub trait Store: Send + Sync {
 
     /// Replaces the promise about history. Open transactions keep what they can read.
     fn set_retention(&self, policy: RetentionPolicy);
+
+    /// Replaces the exceptions from the promise about history: keyspaces with a period of their own, and
+    /// pinned times. They are followed as time goes. Open transactions keep what they can read. Not
+    /// persisted: the caller sets them again after a start.
+    fn set_history_rules(&self, rules: HistoryRules);
 
     /// Makes everything committed durable in the engine, drops history past the promise, lets the
     /// log go (`VACUUM`, shutdown).
@@ -140,6 +154,9 @@ pub trait Store: Send + Sync {
     /// The engine's name.
     fn engine_name(&self) -> &'static str;
 
+    /// Whether a claim waits for its holder ([`crate::ConcurrencyControl::CLAIMS_WAIT`]).
+    fn claims_wait(&self) -> bool;
+
     /// The level that the control grants for one asked for.
     fn granted(&self, requested: IsolationLevel) -> IsolationLevel;
 }
@@ -188,6 +205,25 @@ pub struct ScanRequest<'a> {
     /// Descending.
     pub reverse: bool,
     /// The most rows to return.
+    pub max_rows: usize,
+}
+
+/// A scan over versions: see [`Transaction::scan_versions`].
+#[derive(Debug, Clone, Copy)]
+pub struct VersionScan<'a> {
+    /// The keys. To go on after a batch that ended with version *ts* of key *k*, begin at *k*
+    /// (included; in reverse, end there) and set `older_than` to *ts*.
+    pub range: KeyRange<'a>,
+    /// What was alive at this time or began later.
+    pub from: Timestamp,
+    /// What began at this time or earlier.
+    pub up_to: Timestamp,
+    /// Of the range's first key (in reverse: its last), which the range then includes, only versions
+    /// older than this.
+    pub older_than: Option<Timestamp>,
+    /// Descending keys. Versions within a key stay newest first.
+    pub reverse: bool,
+    /// The most versions to return.
     pub max_rows: usize,
 }
 
@@ -251,6 +287,46 @@ pub trait Transaction: Send {
         request: &ScanRequest<'_>,
         out: &mut RowBatch,
     ) -> Result<ScanState>;
+
+    /// Adds the next committed versions of a range to `out` (which is not cleared): for each key, newest
+    /// first, those that began in `from < ts <= up_to`, tombstones among them, then the one that was
+    /// alive at `from`, if there is one. So everything that lived at some time of `from..=up_to` is
+    /// there, and for each version but the newest also what ended it. Where the keyspace did not exist
+    /// at `from`, nothing was alive then; a keyspace that was dropped before `up_to` can still be
+    /// scanned. Like [`ReadAt::AsOf`], it shows no own writes, and no control hears of it. Cost: the
+    /// versions given, and one step for each key of the range that has any.
+    ///
+    /// # Errors
+    /// `from` is outside of the promise, `up_to` in the future; see [`crate::TxnError`].
+    fn scan_versions(
+        &mut self,
+        space: KeyspaceId,
+        request: &VersionScan<'_>,
+        out: &mut RowBatch,
+    ) -> Result<ScanState>;
+
+    /// Adds, for each of the next keys of a range for which a version began in `after < ts <= up_to`, the
+    /// newest of those, perhaps a tombstone, to `out` (which is not cleared). To go on after a batch, exclude
+    /// its last key. Otherwise as [`Transaction::scan_versions`]; where the keyspace did not exist at
+    /// `up_to`, there is nothing. Cost: what the engine takes to pass by the keys without such a version.
+    ///
+    /// # Errors
+    /// As [`Transaction::scan_versions`].
+    fn scan_changes(
+        &mut self,
+        space: KeyspaceId,
+        range: &KeyRange<'_>,
+        after: Timestamp,
+        up_to: Timestamp,
+        max_rows: usize,
+        out: &mut RowBatch,
+    ) -> Result<ScanState>;
+
+    /// The earliest `from` that [`Transaction::scan_versions`] takes in this statement.
+    ///
+    /// # Errors
+    /// See [`crate::TxnError`].
+    fn oldest_readable(&mut self, space: KeyspaceId) -> Result<Timestamp>;
 
     /// Claims a key; after it, nobody else changes the key until this transaction ends.
     ///
@@ -317,6 +393,9 @@ pub trait Transaction: Send {
 
     /// Forgets the savepoint and later ones; their writes stay.
     fn release(&mut self, savepoint: SavepointId);
+
+    /// What the commit says of itself; forgotten by a rollback, and where nothing is written.
+    fn describe(&mut self, provenance: &Provenance);
 
     /// Whether anything was written.
     fn has_writes(&self) -> bool;

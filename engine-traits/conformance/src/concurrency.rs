@@ -11,6 +11,7 @@ pub mod driver;
 pub mod history;
 pub mod locks;
 pub mod objects;
+pub mod versions;
 
 /// Makes the tests of the concurrency suite for one way to open a store.
 ///
@@ -30,6 +31,7 @@ macro_rules! concurrency_suite {
             $open,
             anomalies::aborted_reads,
             anomalies::circular_information_flow,
+            anomalies::dirty_reads,
             anomalies::dirty_writes,
             anomalies::fuzzy_reads,
             anomalies::intermediate_reads,
@@ -57,6 +59,8 @@ macro_rules! concurrency_suite {
             objects::a_session_is_one_holder,
             objects::modes_conflict_as_they_say,
             objects::savepoints_give_locks_back,
+            versions::a_stretch_of_time_shows_each_version_once,
+            versions::stretches_end_with_their_keyspace,
         );
     };
 }

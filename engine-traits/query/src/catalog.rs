@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_storage::{KeyspaceId, Timestamp};
 use driftdb_types::{DataType, Value};
 
-use crate::{Result, SystemRelation};
+use crate::{ConstraintId, Deferral, ForeignKey, Result, SystemRelation};
 
 /// A table's object identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +50,10 @@ pub struct Table {
     pub indexes: Vec<Index>,
     /// Its CHECK constraints.
     pub checks: Vec<Check>,
+    /// Its foreign keys, in order of creation.
+    pub foreign_keys: Vec<ForeignKey>,
+    /// The tables with foreign keys that refer to this one, in order; itself, too, if it has one.
+    pub referenced_by: Vec<TableId>,
     /// Rows at the last ANALYZE; `None` if never.
     pub row_count: Option<u64>,
 }
@@ -93,7 +97,8 @@ pub struct Index {
     /// entries are the rows.
     ///
     /// An entry's key is the encoded columns (bitwise inverted where descending), followed by the
-    /// row's key unless the index is unique and no column is NULL; its value is the row's key.
+    /// row's key unless the index is unique, not deferrable, and no column is NULL; its value is the
+    /// row's key.
     pub keyspace: Option<KeyspaceId>,
     /// Its columns.
     pub columns: Vec<IndexColumn>,
@@ -103,6 +108,15 @@ pub struct Index {
     pub primary: bool,
     /// Whether it belongs to a constraint (PRIMARY KEY, UNIQUE) rather than to CREATE INDEX.
     pub constraint: bool,
+    /// When equal keys are refused.
+    pub deferral: Deferral,
+}
+
+impl Index {
+    /// Its constraint's identity.
+    pub fn constraint_id(&self) -> ConstraintId {
+        ConstraintId(self.id.0)
+    }
 }
 
 /// One column of an index.
@@ -134,6 +148,11 @@ impl Table {
         self.columns.iter().position(|column| column.id == id)
     }
 
+    /// The positions of columns by number; `None` if one is not there.
+    pub fn positions(&self, ids: &[ColumnId]) -> Option<Vec<usize>> {
+        ids.iter().map(|id| self.position(*id)).collect()
+    }
+
     /// The primary key, if there is one.
     pub fn primary_key(&self) -> Option<&Index> {
         self.indexes.iter().find(|index| index.primary)
@@ -158,6 +177,12 @@ pub trait Catalog {
         at: CatalogAt,
     ) -> Result<Option<Arc<Table>>>;
 
+    /// A table by identity, as the running statement sees it.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn table_by_id(&mut self, id: TableId) -> Result<Option<Arc<Table>>>;
+
     /// The table that owns the index called `name`, and the index's identity.
     ///
     /// # Errors
@@ -171,6 +196,32 @@ pub trait Catalog {
 
     /// A statement will lock rows of a table that was looked up.
     fn rows_are_locked(&mut self, _table: &Arc<Table>) {}
+
+    /// The time of a restore point, if there is one of the name.
+    ///
+    /// # Errors
+    /// Storage.
+    fn time_of_restore_point(&mut self, _name: &str) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
+
+    /// The table that last lost a name by being dropped, and its last moment.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn dropped_table(
+        &mut self,
+        _schema: Option<&str>,
+        _name: &str,
+    ) -> Result<Option<(Arc<Table>, Timestamp)>> {
+        Ok(None)
+    }
+
+    /// Every table as of some time, in order of creation.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn tables(&mut self, at: CatalogAt) -> Result<Vec<Arc<Table>>>;
 
     /// The time of commit sequence number `sequence` (`AS OF @SEQ:N`).
     ///

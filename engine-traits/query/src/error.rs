@@ -1,8 +1,10 @@
 //! An SQL error: everything PostgreSQL's ErrorResponse can say.
 
 use driftdb_concurrency::TxnError;
-use driftdb_storage::StorageError;
-use driftdb_types::{SqlState, ValueError};
+use driftdb_storage::{StorageError, Timestamp};
+use driftdb_types::{DataType, EvalContext, SqlState, Value, ValueError, write_text};
+
+use crate::timestamptz_of;
 
 /// The result of an SQL call.
 pub type Result<T> = std::result::Result<T, SqlError>;
@@ -71,6 +73,17 @@ impl SqlError {
         self
     }
 
+    /// Says which table it is whose history does not reach back so far; other errors stay as they are.
+    #[must_use]
+    pub fn about_table(mut self, table: &str) -> Self {
+        if self.state == SqlState::SnapshotTooOld && self.table.is_none() {
+            let read = format!("cannot read table \"{table}\" as of");
+            self.message = self.message.replacen("cannot read as of", &read, 1);
+            self.table = Some(table.into());
+        }
+        self
+    }
+
     /// Adds a position, unless a more precise one is there.
     #[must_use]
     pub fn at(mut self, position: u32) -> Self {
@@ -114,7 +127,14 @@ impl From<StorageError> for SqlError {
                 .with_hint("Restart the server; recovery reads what is durable."),
             StorageError::Corruption(_) => Self::new(SqlState::DataCorrupted, message)
                 .with_hint("Run driftdb verify --data DIR and restore what it names."),
-            StorageError::SnapshotTooOld { .. } => Self::new(SqlState::SnapshotTooOld, message),
+            StorageError::SnapshotTooOld { requested, oldest } => Self::new(
+                SqlState::SnapshotTooOld,
+                format!(
+                    "cannot read as of {}: history is kept since {}",
+                    shown(requested),
+                    shown(oldest)
+                ),
+            ),
             StorageError::UnknownKeyspace { .. } | StorageError::Internal(_) => {
                 Self::new(SqlState::InternalError, message)
             }
@@ -149,10 +169,20 @@ impl From<TxnError> for SqlError {
                 Self::new(SqlState::TransactionResolutionUnknown, message)
                     .with_hint("After the restart, look whether its effects are there.")
             }
-            TxnError::FutureTime { .. } | TxnError::UnknownSequence { .. } => {
-                Self::new(SqlState::InvalidParameterValue, message)
-            }
+            TxnError::FutureTime { requested } => Self::new(
+                SqlState::InvalidParameterValue,
+                format!("cannot read as of {}: it is in the future", shown(requested)),
+            ),
+            TxnError::UnknownSequence { .. } => Self::new(SqlState::InvalidParameterValue, message),
             TxnError::ShuttingDown => Self::new(SqlState::AdminShutdown, message),
         }
     }
+}
+
+/// The time of a commit for people: in UTC, to the microsecond.
+fn shown(ts: Timestamp) -> String {
+    let mut text = Vec::new();
+    let value = Value::Timestamptz(timestamptz_of(ts));
+    write_text(&value, DataType::Timestamptz, &EvalContext::default(), &mut text);
+    String::from_utf8_lossy(&text).into_owned()
 }

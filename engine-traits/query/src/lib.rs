@@ -18,11 +18,14 @@ mod catalog;
 mod error;
 pub mod eval;
 mod expr;
+mod history;
+mod integrity;
 mod logical;
 mod physical;
 mod planner;
 mod statement;
 mod system;
+mod temporal;
 
 pub use catalog::{
     Catalog, CatalogAt, Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table,
@@ -30,6 +33,8 @@ pub use catalog::{
 };
 pub use error::{Result, SqlError};
 pub use expr::{BoolTest, ColId, Expr, Subplan, Subquery, SubqueryKind};
+pub use history::{HistoryStatement, RestoredTable, TableAt};
+pub use integrity::{ConstraintId, Deferral, ForeignKey, ReferentialAction, Related, RelatedTable};
 pub use logical::{
     AggregateCall, CteId, JoinKind, LockClause, LogicalPlan, OutputColumn, ScanColumn, SetFunction,
     SetOpKind, SortKey,
@@ -43,7 +48,10 @@ pub use planner::{PlanContext, Planner};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,
-    Field, Insert, IsolationChoice, LockTable, Parameter, Query, SetScope, Statement,
-    TransactionModes, TransactionStatement, Update,
+    Field, ForeignKeySpec, Insert, IsolationChoice, LockTable, Parameter, PastTime, Query,
+    SetScope, Statement, TransactionModes, TransactionStatement, Update,
 };
 pub use system::{NoSystemRows, SYSTEM_SCHEMA, SystemRelation, SystemRows, SystemScan};
+pub use temporal::{
+    AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
+};

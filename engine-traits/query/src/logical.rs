@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_concurrency::{LockStrength, ReadAt, WaitPolicy};
 use driftdb_types::{AggregateId, DataType, FunctionId};
 
-use crate::{ColId, Expr, SystemRelation, Table};
+use crate::{ColId, Expr, SystemRelation, Table, TableAt, Temporal};
 
 /// A column that a node yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +123,8 @@ pub enum LogicalPlan {
         columns: Vec<ScanColumn>,
         /// If set, also yields (first) each row's storage key, as `bytea`.
         key: Option<ColId>,
+        /// More times than one, and what versions know of themselves.
+        temporal: Temporal,
     },
     /// A set-returning function, such as `generate_series`, in FROM. Arguments may use columns of
     /// earlier FROM items when it is the right side of a lateral join.
@@ -230,7 +232,7 @@ pub enum LogicalPlan {
 }
 
 /// A function that yields rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum SetFunction {
     /// `generate_series(start, stop [, step])`; the element type decides the arithmetic. For
     /// timestamps the addition function is given.
@@ -248,6 +250,16 @@ pub enum SetFunction {
         /// As of when.
         at: ReadAt,
     },
+    /// The rows in which a table differs between two moments: what to do to the first to get the second
+    /// (`INSERT`, `UPDATE`, `DELETE`), then the columns of the first (NULL if the row is not there), then
+    /// those of the second. A side is missing where the table did not exist; then the other's columns
+    /// stand for it.
+    TableDiff {
+        /// The first.
+        before: Option<TableAt>,
+        /// The second.
+        after: Option<TableAt>,
+    },
 }
 
 impl LogicalPlan {
@@ -258,12 +270,14 @@ impl LogicalPlan {
             | Self::FunctionScan { columns, .. }
             | Self::SetOp { columns, .. }
             | Self::CteScan { columns, .. } => columns.clone(),
-            Self::Scan { table, columns, key, .. } => {
+            Self::Scan { table, columns, key, temporal, .. } => {
+                let system = temporal.system.iter();
+                let system = system.map(|(id, column)| OutputColumn { id: *id, ty: column.ty() });
                 let key = key.map(|id| OutputColumn { id, ty: DataType::Bytea });
                 let scanned = columns
                     .iter()
                     .map(|c| OutputColumn { id: c.id, ty: table.columns[c.position].ty });
-                key.into_iter().chain(scanned).collect()
+                key.into_iter().chain(scanned).chain(system).collect()
             }
             Self::Filter { input, .. }
             | Self::Sort { input, .. }

@@ -7,8 +7,9 @@ use driftdb_types::{AggregateId, DataType};
 
 use crate::logical::SetFunction;
 use crate::{
-    AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId, DropObjects, ExplainFormat,
-    Expr, Field, IndexId, JoinKind, LockTable, SetOpKind, Table,
+    AccessTemporal, AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
+    DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
+    Related, SetOpKind, Table,
 };
 
 /// One end of a key range.
@@ -63,7 +64,8 @@ pub enum AccessPath {
     },
 }
 
-/// A table as of some time, by some path. Yields the storage key (if asked, first), then the columns.
+/// A table as of some time or over a stretch of time, by some path. Yields the storage key (if asked,
+/// first), then the columns, then the system columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableAccess {
     /// The table, with the schema of that time.
@@ -80,6 +82,9 @@ pub struct TableAccess {
     pub filter: Option<Expr>,
     /// Descending.
     pub reverse: bool,
+    /// More times than one, and what versions know of themselves. Unless [`crate::Span::Once`], the
+    /// path is only where to look: `filter` decides by itself, and no order is promised.
+    pub temporal: AccessTemporal,
 }
 
 /// One key of an order.
@@ -293,6 +298,8 @@ pub struct PhysicalInsert {
     pub source: PhysicalPlan,
     /// Each CHECK's name and condition, over the row.
     pub checks: Vec<(String, Expr)>,
+    /// What foreign keys lead to.
+    pub related: Arc<Related>,
     /// ON CONFLICT.
     pub on_conflict: Option<PhysicalConflict>,
     /// RETURNING, over the row.
@@ -327,6 +334,8 @@ pub struct PhysicalUpdate {
     pub recheck: Option<Expr>,
     /// Each CHECK's name and condition, over the new row.
     pub checks: Vec<(String, Expr)>,
+    /// What foreign keys lead to.
+    pub related: Arc<Related>,
     /// RETURNING, over the new row followed by the rest of the source row (after key and old row).
     pub returning: Option<Vec<Expr>>,
     /// The columns of RETURNING.
@@ -342,6 +351,8 @@ pub struct PhysicalDelete {
     pub source: PhysicalPlan,
     /// As for an UPDATE.
     pub recheck: Option<Expr>,
+    /// What foreign keys lead to.
+    pub related: Arc<Related>,
     /// RETURNING, over the old row followed by the rest of the source row.
     pub returning: Option<Vec<Expr>>,
     /// The columns of RETURNING.
@@ -373,7 +384,19 @@ pub enum PhysicalStatement {
         actions: Vec<(AlterAction, Option<PhysicalPlan>)>,
     },
     /// TRUNCATE
-    Truncate(Vec<Arc<Table>>),
+    Truncate {
+        /// Which.
+        tables: Vec<Arc<Table>>,
+        /// CASCADE: tables that refer to them, too.
+        cascade: bool,
+    },
+    /// SET CONSTRAINTS
+    SetConstraints {
+        /// Which, with their schemas if named; `None`: ALL.
+        names: Option<Vec<(Option<String>, String)>>,
+        /// DEFERRED, not IMMEDIATE.
+        deferred: bool,
+    },
     /// LOCK TABLE
     LockTable(LockTable),
     /// COPY FROM: rows arrive outside; TO: the query
@@ -396,6 +419,8 @@ pub enum PhysicalStatement {
     },
     /// ANALYZE of some tables, or all
     Analyze(Vec<Arc<Table>>),
+    /// RESTORE POINT and its kin
+    History(HistoryStatement),
 }
 
 impl PhysicalPlan {
@@ -407,8 +432,10 @@ impl PhysicalPlan {
             | Self::CteScan { types, .. } => types.clone(),
             Self::Access(access) => {
                 let key = access.with_key.then_some(DataType::Bytea);
+                let system = access.temporal.system.iter().map(|column| column.ty());
                 key.into_iter()
                     .chain(access.columns.iter().map(|&c| access.table.columns[c].ty))
+                    .chain(system)
                     .collect()
             }
             Self::Filter { input, .. }

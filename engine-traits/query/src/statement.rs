@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use driftdb_concurrency::{IsolationLevel, LockMode};
+use driftdb_concurrency::{IsolationLevel, Keep, LockMode};
 use driftdb_types::{DataType, Value};
 
-use crate::{ColId, Expr, IndexId, LogicalPlan, Table};
+use crate::{
+    ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, ReferentialAction, Related,
+    Table,
+};
 
 /// A column of a result, as the wire describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub struct Insert {
     pub row: Vec<ColId>,
     /// Each CHECK's name and condition, over `row`.
     pub checks: Vec<(String, Expr)>,
+    /// What foreign keys lead to.
+    pub related: Arc<Related>,
     /// ON CONFLICT.
     pub on_conflict: Option<ConflictAction>,
     /// RETURNING, over `row`.
@@ -91,6 +96,8 @@ pub struct Update {
     pub row: Vec<ColId>,
     /// Each CHECK's name and condition, over `row`.
     pub checks: Vec<(String, Expr)>,
+    /// What foreign keys lead to.
+    pub related: Arc<Related>,
     /// RETURNING, over `row` and the other FROM items' columns.
     pub returning: Option<Vec<Expr>>,
     /// The columns of RETURNING.
@@ -110,6 +117,8 @@ pub struct Delete {
     pub old: Vec<ColId>,
     /// WHERE again, over the source.
     pub recheck: Option<Expr>,
+    /// What foreign keys lead to.
+    pub related: Arc<Related>,
     /// RETURNING, over `old` and the other FROM items' columns.
     pub returning: Option<Vec<Expr>>,
     /// The columns of RETURNING.
@@ -151,6 +160,8 @@ pub enum ConstraintSpec {
         name: String,
         /// Its columns by name.
         columns: Vec<String>,
+        /// When it is checked.
+        deferral: Deferral,
     },
     /// UNIQUE
     Unique {
@@ -158,6 +169,8 @@ pub enum ConstraintSpec {
         name: String,
         /// Its columns by name.
         columns: Vec<String>,
+        /// When it is checked.
+        deferral: Deferral,
     },
     /// CHECK
     Check {
@@ -166,6 +179,33 @@ pub enum ConstraintSpec {
         /// Its condition, as SQL text (checked by the binder).
         condition: String,
     },
+    /// FOREIGN KEY
+    ForeignKey(ForeignKeySpec),
+}
+
+/// A foreign key to be created: by names, since the columns may come with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForeignKeySpec {
+    /// Its name.
+    pub name: String,
+    /// The referencing columns.
+    pub columns: Vec<String>,
+    /// The referenced table; `None`: the same.
+    pub referenced: Option<Arc<Table>>,
+    /// The referenced columns; empty: the primary key's.
+    pub referenced_columns: Vec<String>,
+    /// MATCH FULL
+    pub match_full: bool,
+    /// ON DELETE
+    pub on_delete: ReferentialAction,
+    /// The columns that ON DELETE sets; empty: all.
+    pub delete_columns: Vec<String>,
+    /// ON UPDATE
+    pub on_update: ReferentialAction,
+    /// When it is checked.
+    pub deferral: Deferral,
+    /// NOT VALID: existing rows are not looked at.
+    pub not_valid: bool,
 }
 
 /// CREATE TABLE.
@@ -181,6 +221,8 @@ pub struct CreateTable {
     pub columns: Vec<ColumnSpec>,
     /// The constraints.
     pub constraints: Vec<ConstraintSpec>,
+    /// How long its history is kept; `None`: as long as the database's.
+    pub retention: Option<Keep>,
 }
 
 /// CREATE INDEX.
@@ -199,7 +241,7 @@ pub struct CreateIndex {
 }
 
 /// DROP TABLE, DROP INDEX. Missing objects under IF EXISTS are left out, with a notice.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct DropObjects {
     /// Tables.
     pub tables: Vec<Arc<Table>>,
@@ -207,6 +249,8 @@ pub struct DropObjects {
     pub indexes: Vec<(Arc<Table>, IndexId)>,
     /// What IF EXISTS did not find: texts of notices.
     pub notices: Vec<String>,
+    /// CASCADE: what depends on them goes, too.
+    pub cascade: bool,
 }
 
 /// One action of ALTER TABLE.
@@ -221,12 +265,31 @@ pub enum AlterAction {
         /// IF NOT EXISTS.
         if_not_exists: bool,
     },
-    /// DROP COLUMN (position in the table)
-    DropColumn(usize),
+    /// DROP COLUMN
+    DropColumn {
+        /// Its position in the table.
+        position: usize,
+        /// CASCADE: what depends on it goes, too.
+        cascade: bool,
+    },
     /// ADD CONSTRAINT
     AddConstraint(ConstraintSpec),
     /// DROP CONSTRAINT
-    DropConstraint(String),
+    DropConstraint {
+        /// Its name.
+        name: String,
+        /// CASCADE: what depends on it goes, too.
+        cascade: bool,
+    },
+    /// ALTER CONSTRAINT
+    AlterConstraint {
+        /// Its name.
+        name: String,
+        /// When it is checked from now on.
+        deferral: Deferral,
+    },
+    /// VALIDATE CONSTRAINT
+    ValidateConstraint(String),
     /// RENAME COLUMN position TO
     RenameColumn(usize, String),
     /// RENAME TO
@@ -235,6 +298,8 @@ pub enum AlterAction {
     SetDefault(usize, Option<String>),
     /// ALTER COLUMN position SET NOT NULL (true) or DROP NOT NULL (false)
     SetNotNull(usize, bool),
+    /// SET (retention = …); `None`: RESET (retention)
+    SetRetention(Option<Keep>),
 }
 
 /// The forms of COPY.
@@ -279,6 +344,8 @@ pub enum CopySource {
         row: Vec<Expr>,
         /// Each CHECK's name and condition, over the whole row (`Expr::Slot`).
         checks: Vec<(String, Expr)>,
+        /// What foreign keys lead to.
+        related: Arc<Related>,
     },
     /// TO STDOUT from a query.
     To(Box<Query>),
@@ -325,6 +392,17 @@ pub struct TransactionModes {
     pub read_only: Option<bool>,
     /// DEFERRABLE or NOT DEFERRABLE.
     pub deferrable: Option<bool>,
+    /// AS OF: the past that it reads.
+    pub as_of: Option<PastTime>,
+}
+
+/// A time of the past, as a transaction or session names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PastTime {
+    /// A `timestamptz`.
+    Timestamptz(i64),
+    /// The commit with this number.
+    Sequence(u64),
 }
 
 /// Transaction control.
@@ -390,7 +468,19 @@ pub enum Statement {
         actions: Vec<(AlterAction, Option<LogicalPlan>)>,
     },
     /// TRUNCATE
-    Truncate(Vec<Arc<Table>>),
+    Truncate {
+        /// Which.
+        tables: Vec<Arc<Table>>,
+        /// CASCADE: tables that refer to them, too.
+        cascade: bool,
+    },
+    /// SET CONSTRAINTS
+    SetConstraints {
+        /// Which, with their schemas if named; `None`: ALL.
+        names: Option<Vec<(Option<String>, String)>>,
+        /// DEFERRED, not IMMEDIATE.
+        deferred: bool,
+    },
     /// LOCK TABLE
     LockTable(LockTable),
     /// COPY
@@ -443,6 +533,8 @@ pub enum Statement {
     DiscardAll,
     /// CHECKPOINT
     Checkpoint,
+    /// RESTORE POINT and its kin
+    History(HistoryStatement),
     /// Nothing between two semicolons.
     Empty,
 }

@@ -1,16 +1,18 @@
 //! A table as of some time: by scanning its keys, by one key, or through an index.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
-use driftdb_concurrency::{ReadAt, RowBatch, ScanRequest, ScanState};
-use driftdb_query::{AccessPath, Expr, Result, SqlError, TableAccess};
-use driftdb_storage::KeyspaceId;
+use driftdb_concurrency::{IsolationLevel, ReadAt, RowBatch, ScanRequest, ScanState, TxnError};
+use driftdb_query::{AccessPath, Expr, PhysicalPlan, Result, SqlError, SystemColumn, TableAccess};
+use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 use driftdb_tables::{ByteRange, Cell, RowReader, point_key};
 use driftdb_types::{SqlState, Value, decode_value};
 
 use super::Operator;
 use super::bounds::{byte_range, fit_key, index_of};
 use super::filter::filtered;
+use super::system_columns::{System, Version, was_there};
 use crate::batch::{BATCH_ROWS, Batch, RowBuffer};
 use crate::context::Run;
 use crate::evaluate::row::evaluate_free;
@@ -22,7 +24,8 @@ const BATCH_BYTES: usize = 4 << 20;
 
 pub(crate) struct Access {
     access: TableAccess,
-    reader: RowReader,
+    decoder: Decoder,
+    system: System,
     types: Vec<driftdb_types::DataType>,
     state: State,
     max_rows: usize,
@@ -47,14 +50,54 @@ pub(crate) fn go_on_after(range: &mut ByteRange, last: &[u8], reverse: bool) {
     }
 }
 
+/// Turns stored rows into rows of columns: the key, if asked, the columns, the system columns.
+pub(crate) struct Decoder {
+    reader: RowReader,
+    with_key: bool,
+}
+
+impl Decoder {
+    pub(crate) fn new(access: &TableAccess) -> Self {
+        let reader = RowReader::new(&access.table, &access.columns);
+        Self { reader, with_key: access.with_key }
+    }
+
+    /// Adds a row.
+    pub(crate) fn push(
+        &self,
+        key: &[u8],
+        row: &[u8],
+        system: Vec<Value>,
+        out: &mut RowBuffer,
+    ) -> Result<()> {
+        let mut columns = out.builders().iter_mut();
+        if self.with_key
+            && let Some(column) = columns.next()
+        {
+            column.push(Value::Bytea(key.into()))?;
+        }
+        for (index, column) in columns.by_ref().take(self.reader.len()).enumerate() {
+            match self.reader.cell(row, index)? {
+                Cell::Null => column.push_null(),
+                Cell::Bytes(mut bytes) => {
+                    column.push(decode_value(self.reader.ty(index), &mut bytes)?)?;
+                }
+                Cell::Missing(value) => column.push(value.clone())?,
+            }
+        }
+        columns.zip(system).try_for_each(|(column, value)| column.push(value))?;
+        out.added();
+        Ok(())
+    }
+}
+
 impl Access {
     pub(crate) fn new(access: TableAccess) -> Self {
-        let reader = RowReader::new(&access.table, &access.columns);
-        let key = access.with_key.then_some(driftdb_types::DataType::Bytea);
-        let columns = access.columns.iter().map(|&position| access.table.columns[position].ty);
-        let types = key.into_iter().chain(columns).collect();
+        let decoder = Decoder::new(&access);
+        let system = System::new(&access.temporal.system);
+        let types = PhysicalPlan::Access(access.clone()).types();
         let (state, max_rows) = (State::New, FIRST_ROWS);
-        Self { access, reader, types, state, max_rows, batch: RowBatch::new() }
+        Self { access, decoder, system, types, state, max_rows, batch: RowBatch::new() }
     }
 
     /// The rows of a point, which is the whole result.
@@ -68,11 +111,9 @@ impl Access {
         let fits = table.primary_key().is_some_and(|index| fit_key(table, index, &mut values));
         let Some(key) = point_key(table, &values).filter(|_| fits) else { return Ok(None) };
         let mut row = Vec::new();
-        if !run.cx.txn.get(self.access.table.keyspace, &key, self.access.at, &mut row)? {
-            return Ok(None);
-        }
+        let Some(ts) = self.read(&key, &mut row, run)? else { return Ok(None) };
         let mut out = RowBuffer::new(&self.types, 1);
-        self.decode(&key, &row, &mut out)?;
+        self.give(&key, &row, ts, &mut out, run)?;
         self.finish(out, run)
     }
 
@@ -97,7 +138,8 @@ impl Access {
             reverse: self.access.reverse,
             max_rows: self.max_rows,
         };
-        let scanned = run.cx.txn.scan(keyspace, &request, &mut self.batch)?;
+        let scanned = run.cx.txn.scan(keyspace, &request, &mut self.batch);
+        let scanned = scanned.map_err(|error| about(&self.access.table.name, error))?;
         match self.batch.last_key() {
             Some(last) if scanned == ScanState::More => {
                 go_on_after(range, last, self.access.reverse);
@@ -107,26 +149,35 @@ impl Access {
         let row_bytes = self.batch.size_bytes() / self.batch.len().max(1) + 1;
         self.max_rows = (self.max_rows * 4).min(BATCH_BYTES / row_bytes).clamp(1, BATCH_ROWS);
         let mut out = RowBuffer::new(&self.types, self.batch.len());
+        let batch = std::mem::take(&mut self.batch);
         if matches!(self.access.path, AccessPath::Index { .. }) {
-            self.fetch(&mut out, run)?;
+            self.fetch(&batch, &mut out, run)?;
         } else {
-            for row in self.batch.rows() {
-                self.decode(row.key, row.value.unwrap_or_default(), &mut out)?;
+            for row in batch.rows() {
+                self.give(row.key, row.value.unwrap_or_default(), row.ts, &mut out, run)?;
             }
         }
+        self.batch = batch;
         self.finish(out, run)
     }
 
     /// Gets the rows that a batch of index entries points at.
-    fn fetch(&self, out: &mut RowBuffer, run: &mut Run<'_, '_>) -> Result<()> {
-        let table = &self.access.table;
+    fn fetch(
+        &mut self,
+        batch: &RowBatch,
+        out: &mut RowBuffer,
+        run: &mut Run<'_, '_>,
+    ) -> Result<()> {
+        let table = Arc::clone(&self.access.table);
         let mut row = Vec::new();
-        for entry in self.batch.rows() {
+        for entry in batch.rows() {
             let key = entry.value.unwrap_or_default();
             row.clear();
-            if run.cx.txn.get(table.keyspace, key, self.access.at, &mut row)? {
-                self.decode(key, &row, out)?;
-            } else if self.access.at != ReadAt::Newest {
+            if let Some(ts) = self.read(key, &mut row, run)? {
+                self.give(key, &row, ts, out, run)?;
+            } else if self.access.at != ReadAt::Newest
+                && run.cx.txn.isolation() != IsolationLevel::ReadUncommitted
+            {
                 // Both are written in one transaction and read as of one time.
                 let what = format!("an index of table \"{}\" points at no row", table.name);
                 return Err(SqlError::new(SqlState::DataCorrupted, what));
@@ -135,24 +186,50 @@ impl Access {
         Ok(())
     }
 
-    fn decode(&self, key: &[u8], row: &[u8], out: &mut RowBuffer) -> Result<()> {
-        let mut columns = out.builders().iter_mut();
-        if self.access.with_key
-            && let Some(column) = columns.next()
-        {
-            column.push(Value::Bytea(key.into()))?;
+    /// Reads the row at a key, with the commit that made it where that matters.
+    fn read(
+        &self,
+        key: &[u8],
+        row: &mut Vec<u8>,
+        run: &mut Run<'_, '_>,
+    ) -> Result<Option<Timestamp>> {
+        let (space, at) = (self.access.table.keyspace, self.access.at);
+        if self.system.is_empty() {
+            let found = run.cx.txn.get(space, key, at, row);
+            let found = found.map_err(|error| about(&self.access.table.name, error))?;
+            return Ok(found.then_some(Timestamp::MAX));
         }
-        for (index, column) in columns.enumerate() {
-            match self.reader.cell(row, index)? {
-                Cell::Null => column.push_null(),
-                Cell::Bytes(mut bytes) => {
-                    column.push(decode_value(self.reader.ty(index), &mut bytes)?)?;
-                }
-                Cell::Missing(value) => column.push(value.clone())?,
-            }
+        let range = KeyRange { start: Bound::Included(key), end: Bound::Included(key) };
+        let request = ScanRequest { range, at, reverse: false, max_rows: 1 };
+        let mut batch = RowBatch::new();
+        run.cx
+            .txn
+            .scan(space, &request, &mut batch)
+            .map_err(|error| about(&self.access.table.name, error))?;
+        let found = batch.rows().next();
+        row.extend_from_slice(found.and_then(|row| row.value).unwrap_or_default());
+        Ok(found.map(|row| row.ts))
+    }
+
+    fn give(
+        &mut self,
+        key: &[u8],
+        row: &[u8],
+        ts: Timestamp,
+        out: &mut RowBuffer,
+        run: &mut Run<'_, '_>,
+    ) -> Result<()> {
+        let mut system = Vec::new();
+        if !self.system.is_empty() {
+            let was_there = if self.system.wants(SystemColumn::Op) {
+                was_there(run.cx.txn, self.access.table.keyspace, key, ts)?
+            } else {
+                None
+            };
+            let version = Version { start: ts, end: None, was_there };
+            system = self.system.values(version, run.cx.store)?;
         }
-        out.added();
-        Ok(())
+        self.decoder.push(key, row, system, out)
     }
 
     fn finish(&self, out: RowBuffer, run: &mut Run<'_, '_>) -> Result<Option<Batch>> {
@@ -162,6 +239,11 @@ impl Access {
             None => batch,
         }))
     }
+}
+
+/// An error of reading, with the table whose history does not reach back so far.
+fn about(table: &str, error: TxnError) -> SqlError {
+    SqlError::from(error).about_table(table)
 }
 
 impl Operator for Access {

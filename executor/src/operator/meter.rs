@@ -18,6 +18,7 @@ struct Counts {
     rows: AtomicU64,
     loops: AtomicU64,
     micros: AtomicI64,
+    versions: AtomicU64,
 }
 
 impl Meter {
@@ -29,6 +30,16 @@ impl Meter {
     /// How often it was started.
     pub(crate) fn loops(&self) -> u64 {
         self.0.loops.load(Ordering::Relaxed)
+    }
+
+    /// Versions of rows and index entries read, over all loops; 0 where it reads none.
+    pub(crate) fn versions(&self) -> u64 {
+        self.0.versions.load(Ordering::Relaxed)
+    }
+
+    /// Counts versions read.
+    pub(crate) fn add_versions(&self, count: u64) {
+        self.0.versions.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Time spent in it and its inputs.

@@ -1,6 +1,6 @@
 //! Whether a plan may give other rows when it is started over with other values handed down.
 
-use driftdb_query::{AccessPath, Expr, KeyBound, KeyBounds, PhysicalPlan};
+use driftdb_query::{AccessPath, Expr, KeyBound, KeyBounds, PhysicalPlan, Span};
 
 use crate::context::on_deep_stack;
 
@@ -77,7 +77,11 @@ pub(crate) fn any_expr(plan: &PhysicalPlan, test: &dyn Fn(&Expr) -> bool) -> boo
     match plan {
         PhysicalPlan::Values { rows, .. } => rows.iter().flatten().any(test),
         PhysicalPlan::Access(access) => {
-            access.filter.iter().any(test)
+            let time = match &access.temporal.span {
+                Span::Each(time) => Some(&**time),
+                Span::Once | Span::Period(_) => None,
+            };
+            access.filter.iter().chain(time).any(test)
                 || match &access.path {
                     AccessPath::Table { bounds } | AccessPath::Index { bounds, .. } => {
                         any_bound(bounds, test)

@@ -11,10 +11,11 @@ use driftdb_types::SqlState;
 
 use super::{CommandTag, Outcome};
 use crate::context::Run;
+use crate::integrity::refuse_pending;
 use crate::operator::{build, pull};
 
 /// What definitions are changed with.
-fn context<'s>(run: &'s mut Run<'_, '_>) -> DdlContext<'s> {
+pub(crate) fn context<'s>(run: &'s mut Run<'_, '_>) -> DdlContext<'s> {
     DdlContext { txn: &mut *run.cx.txn, store: run.cx.store, eval: run.cx.eval }
 }
 
@@ -61,6 +62,7 @@ fn fill(table: Arc<Table>, source: &PhysicalPlan, run: &mut Run<'_, '_>) -> Resu
 }
 
 pub(crate) fn create_index(spec: &CreateIndex, run: &mut Run<'_, '_>) -> Result<Outcome> {
+    refuse_pending(&spec.table, "CREATE INDEX", run)?;
     if !driftdb_tables::create_index(&mut context(run), spec)? {
         let message = format!("relation \"{}\" already exists, skipping", spec.name);
         notice(message, SqlState::DuplicateTable, run);
@@ -72,7 +74,11 @@ pub(crate) fn drop_objects(objects: &DropObjects, run: &mut Run<'_, '_>) -> Resu
     for message in &objects.notices {
         notice(message.clone(), SqlState::SuccessfulCompletion, run);
     }
-    driftdb_tables::drop_objects(&mut context(run), objects)?;
+    for table in &objects.tables {
+        refuse_pending(table, "DROP TABLE", run)?;
+    }
+    let dropped = driftdb_tables::drop_objects(&mut context(run), objects)?;
+    tell_cascade(&dropped, run);
     // A statement drops objects of one kind; if IF EXISTS found none, the notice says which.
     let of_indexes = !objects.indexes.is_empty()
         || objects.tables.is_empty() && objects.notices.iter().any(|n| n.starts_with("index"));
@@ -86,8 +92,33 @@ pub(crate) fn drop_objects(objects: &DropObjects, run: &mut Run<'_, '_>) -> Resu
     Ok(Outcome::tag(CommandTag::plain(command)))
 }
 
-pub(crate) fn truncate(tables: &[Arc<Table>], run: &mut Run<'_, '_>) -> Result<Outcome> {
-    driftdb_tables::truncate(&mut context(run), tables)?;
+/// The notice about what CASCADE dropped.
+fn tell_cascade(dropped: &[String], run: &mut Run<'_, '_>) {
+    let lines: Vec<String> = dropped.iter().map(|one| format!("drop cascades to {one}")).collect();
+    match &lines[..] {
+        [] => {}
+        [line] => notice(line.clone(), SqlState::SuccessfulCompletion, run),
+        _ => {
+            let message = format!("drop cascades to {} other objects", lines.len());
+            let told = SqlError::new(SqlState::SuccessfulCompletion, message);
+            run.cx.notices.push(told.with_detail(lines.join("\n")));
+        }
+    }
+}
+
+pub(crate) fn truncate(
+    tables: &[Arc<Table>],
+    cascade: bool,
+    run: &mut Run<'_, '_>,
+) -> Result<Outcome> {
+    for table in tables {
+        refuse_pending(table, "TRUNCATE", run)?;
+    }
+    let cascaded = driftdb_tables::truncate(&mut context(run), tables, cascade)?;
+    for table in cascaded {
+        let message = format!("truncate cascades to table \"{table}\"");
+        notice(message, SqlState::SuccessfulCompletion, run);
+    }
     Ok(Outcome::tag(CommandTag::plain("TRUNCATE TABLE")))
 }
 
@@ -96,6 +127,7 @@ pub(crate) fn alter_table(
     actions: &[(AlterAction, Option<PhysicalPlan>)],
     run: &mut Run<'_, '_>,
 ) -> Result<Outcome> {
+    refuse_pending(table, "ALTER TABLE", run)?;
     // Positions are those of the table as it was bound; the newest definition only tells names.
     let mut newest = Arc::clone(table);
     for (action, violation) in actions {
@@ -114,7 +146,9 @@ pub(crate) fn alter_table(
             notice(message, SqlState::DuplicateColumn, run);
             continue;
         }
-        newest = driftdb_tables::alter_table(&mut context(run), table, action)?;
+        let dropped;
+        (newest, dropped) = driftdb_tables::alter_table(&mut context(run), table, action)?;
+        tell_cascade(&dropped, run);
     }
     Ok(Outcome::tag(CommandTag::plain("ALTER TABLE")))
 }

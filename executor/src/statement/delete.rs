@@ -12,6 +12,7 @@ use super::row::{Touched, hold_definition, may_repeat, storage_key};
 use super::{CommandTag, Outcome};
 use crate::context::Run;
 use crate::evaluate::row::holds;
+use crate::integrity::Integrity;
 use crate::operator::{BoxOperator, pull};
 
 /// Runs the statement to its end, on the operators of its source.
@@ -22,6 +23,8 @@ pub(crate) fn run(
 ) -> Result<Outcome> {
     hold_definition(&delete.table, run)?;
     let mut writer = TableWriter::new(Arc::clone(&delete.table));
+    let mut integrity = Integrity::new(&delete.table, &delete.related);
+    integrity.hold_definitions(run)?;
     let mut output = Output::new(delete.returning.as_deref(), &delete.fields);
     let mut touched = may_repeat(&delete.source).then(Touched::default);
     let mut rows = 0;
@@ -34,12 +37,13 @@ pub(crate) fn run(
             {
                 continue;
             }
-            if delete_row(delete, &mut writer, &mut row, run)? {
+            if delete_row(delete, &mut writer, &mut integrity, &mut row, run)? {
                 rows += 1;
                 output.add(&row[1..], run)?;
             }
         }
     }
+    integrity.finish(run)?;
     Ok(Outcome { tag: CommandTag::counted("DELETE", rows), batches: output.finish(run)? })
 }
 
@@ -48,6 +52,7 @@ pub(crate) fn run(
 pub(crate) fn delete_row(
     delete: &PhysicalDelete,
     writer: &mut TableWriter,
+    integrity: &mut Integrity,
     row: &mut [Value],
     run: &mut Run<'_, '_>,
 ) -> Result<bool> {
@@ -66,6 +71,6 @@ pub(crate) fn delete_row(
             }
         }
     }
-    writer.delete(run.cx.txn, storage_key(row)?, &row[1..=width])?;
+    integrity.delete(writer, storage_key(row)?, &row[1..=width], run)?;
     Ok(true)
 }

@@ -14,6 +14,7 @@ use super::row::{Touched, check_row, hold_definition, update_strength};
 use super::{CommandTag, Outcome};
 use crate::context::Run;
 use crate::evaluate::row::{evaluate_row, holds};
+use crate::integrity::Integrity;
 use crate::operator::{BoxOperator, pull};
 
 /// A row that a conflict points at may be deleted before it is locked; then the insertion is tried
@@ -28,7 +29,7 @@ pub(crate) fn run(
 ) -> Result<Outcome> {
     hold_definition(&insert.table, run)?;
     let mut writer = TableWriter::new(Arc::clone(&insert.table));
-    let mut inserter = Inserter::new(insert, &mut writer);
+    let mut inserter = Inserter::new(insert, &mut writer, run)?;
     while let Some(batch) = pull(&mut source, run)? {
         run.check_cancel()?;
         for row in 0..batch.len() {
@@ -42,24 +43,33 @@ pub(crate) fn run(
 pub(crate) struct Inserter<'a> {
     insert: &'a PhysicalInsert,
     writer: &'a mut TableWriter,
+    integrity: Integrity,
     output: Output<'a>,
     touched: Touched,
     rows: u64,
 }
 
 impl<'a> Inserter<'a> {
-    pub(crate) fn new(insert: &'a PhysicalInsert, writer: &'a mut TableWriter) -> Self {
-        Self {
+    pub(crate) fn new(
+        insert: &'a PhysicalInsert,
+        writer: &'a mut TableWriter,
+        run: &mut Run<'_, '_>,
+    ) -> Result<Self> {
+        let integrity = Integrity::new(&insert.table, &insert.related);
+        integrity.hold_definitions(run)?;
+        Ok(Self {
             insert,
             writer,
+            integrity,
             output: Output::new(insert.returning.as_deref(), &insert.fields),
             touched: Touched::default(),
             rows: 0,
-        }
+        })
     }
 
-    /// The tag, and what RETURNING yields.
-    pub(crate) fn finish(self, run: &mut Run<'_, '_>) -> Result<Outcome> {
+    /// The tag, and what RETURNING yields, once all constraints hold.
+    pub(crate) fn finish(mut self, run: &mut Run<'_, '_>) -> Result<Outcome> {
+        self.integrity.finish(run)?;
         let tag = CommandTag::counted("INSERT", self.rows);
         Ok(Outcome { tag, batches: self.output.finish(run)? })
     }
@@ -68,8 +78,7 @@ impl<'a> Inserter<'a> {
         let insert = self.insert;
         check_row(&insert.table, &insert.checks, &row, run)?;
         for _ in 0..ATTEMPTS {
-            let cx = &mut *run.cx;
-            let conflict = match self.writer.insert(cx.txn, cx.store, &row, cx.eval)? {
+            let conflict = match self.integrity.insert(self.writer, &row, run)? {
                 Inserted::Done { key } => {
                     self.rows += 1;
                     if insert.on_conflict.is_some() {
@@ -180,8 +189,7 @@ impl<'a> Inserter<'a> {
             new[*position] = evaluate_row(value, &scope, run)?;
         }
         check_row(table, &self.insert.checks, &new, run)?;
-        let cx = &mut *run.cx;
-        self.writer.update(cx.txn, cx.store, key, &existing, &new, cx.eval)?;
+        self.integrity.update(self.writer, key, &existing, &new, run)?;
         self.touched.add(key, run)?;
         // The key may have changed with the row.
         if let Some(moved) = primary_key(table, &new) {

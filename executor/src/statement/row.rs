@@ -49,9 +49,17 @@ fn lacks_value(table: &Table, row: &[Value]) -> bool {
 
 /// How strongly an update locks: others may still refer to a row whose keys stay.
 pub(crate) fn update_strength(table: &Table, assignments: &[(usize, Expr)]) -> LockStrength {
+    update_strength_of(table, assignments.iter().map(|(position, _)| *position))
+}
+
+/// The same, by the positions of the columns that change.
+pub(crate) fn update_strength_of(
+    table: &Table,
+    changed: impl Iterator<Item = usize> + Clone,
+) -> LockStrength {
     let assigned = |id| {
         let position = table.position(id);
-        assignments.iter().any(|(assigned, _)| Some(*assigned) == position)
+        changed.clone().any(|changed| Some(changed) == position)
     };
     let changes_key = table
         .indexes

@@ -12,6 +12,7 @@ use super::row::{Touched, check_row, hold_definition, may_repeat, storage_key, u
 use super::{CommandTag, Outcome};
 use crate::context::Run;
 use crate::evaluate::row::{evaluate_row, holds};
+use crate::integrity::Integrity;
 use crate::operator::{BoxOperator, pull};
 
 /// Runs the statement to its end, on the operators of its source.
@@ -22,6 +23,8 @@ pub(crate) fn run(
 ) -> Result<Outcome> {
     hold_definition(&update.table, run)?;
     let mut writer = TableWriter::new(Arc::clone(&update.table));
+    let mut integrity = Integrity::new(&update.table, &update.related);
+    integrity.hold_definitions(run)?;
     let mut output = Output::new(update.returning.as_deref(), &update.fields);
     let mut touched = may_repeat(&update.source).then(Touched::default);
     let mut rows = 0;
@@ -35,7 +38,7 @@ pub(crate) fn run(
             {
                 continue;
             }
-            if let Some(new) = update_row(update, &mut writer, &mut row, run)? {
+            if let Some(new) = update_row(update, &mut writer, &mut integrity, &mut row, run)? {
                 rows += 1;
                 if output.is_wanted() {
                     let rest = &row[1 + update.table.columns.len()..];
@@ -45,6 +48,7 @@ pub(crate) fn run(
             }
         }
     }
+    integrity.finish(run)?;
     Ok(Outcome { tag: CommandTag::counted("UPDATE", rows), batches: output.finish(run)? })
 }
 
@@ -53,6 +57,7 @@ pub(crate) fn run(
 pub(crate) fn update_row(
     update: &PhysicalUpdate,
     writer: &mut TableWriter,
+    integrity: &mut Integrity,
     row: &mut [Value],
     run: &mut Run<'_, '_>,
 ) -> Result<Option<Vec<Value>>> {
@@ -77,7 +82,6 @@ pub(crate) fn update_row(
     }
     check_row(&update.table, &update.checks, &new, run)?;
     let old = &row[1..=width];
-    let cx = &mut *run.cx;
-    writer.update(cx.txn, cx.store, storage_key(row)?, old, &new, cx.eval)?;
+    integrity.update(writer, storage_key(row)?, old, &new, run)?;
     Ok(Some(new))
 }

@@ -1,16 +1,27 @@
 //! The catalog: definitions of tables, kept in versioned keyspaces like any data.
 //!
-//! Keyspace 16 holds one record per table (columns, indexes and checks together: they change together
+//! Keyspaces 18 and 19 hold restore points and the retention of single tables. Keyspace 16 holds one record per table (columns, indexes and checks together: they change together
 //! and are read together), keyed by its object identifier. Keyspace 17 maps names to identifiers;
 //! tables and indexes share one space of names, as in PostgreSQL. Nothing is cached beside the records
 //! but decoded definitions, and those only while no DDL lies between the snapshot that read them and
 //! the snapshot that asks.
 
 mod codec;
+mod dropped;
+mod history;
 mod reader;
+mod restore_points;
+mod retention;
 mod store;
 
+pub(crate) use dropped::dropped_table;
+pub use history::{Generation, generations, oldest_definitions, seen_from};
 pub use reader::CatalogReader;
+pub use restore_points::{
+    RestorePoint, create_restore_point, drop_restore_point, restore_point, restore_points,
+};
+pub(crate) use retention::set_retention;
+pub use retention::{history_rules, table_retentions};
 pub use store::{CatalogStore, DdlGuard};
 
 use std::ops::Bound;
@@ -90,24 +101,37 @@ pub fn table_by_id(
 /// Storage; a malformed record.
 pub fn tables(txn: &mut dyn Transaction, at: ReadAt) -> Result<Vec<Arc<Table>>> {
     let mut found = Vec::new();
+    scan_all(txn, TABLES, at, &mut |_, bytes| {
+        found.push(Arc::new(codec::decode_table(bytes).ok_or_else(malformed)?));
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Visits every record of a catalog keyspace. Before the keyspace existed there was nothing in it.
+pub(crate) fn scan_all(
+    txn: &mut dyn Transaction,
+    space: KeyspaceId,
+    at: ReadAt,
+    visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
+) -> Result<()> {
     let mut from: Option<Vec<u8>> = None;
     loop {
         let start = from.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let range = KeyRange { start, end: Bound::Unbounded };
         let request = ScanRequest { range, at, reverse: false, max_rows: 256 };
         let mut rows = RowBatch::new();
-        let state = match txn.scan(TABLES, &request, &mut rows) {
+        let state = match txn.scan(space, &request, &mut rows) {
             Ok(state) => state,
-            Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => return Ok(found),
+            Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         for row in rows.rows() {
-            let bytes = row.value.unwrap_or_default();
-            found.push(Arc::new(codec::decode_table(bytes).ok_or_else(malformed)?));
+            visit(row.key, row.value.unwrap_or_default())?;
         }
         match rows.last_key() {
             Some(key) if state == ScanState::More => from = Some(key.to_vec()),
-            _ => return Ok(found),
+            _ => return Ok(()),
         }
     }
 }
@@ -142,7 +166,7 @@ pub fn lock_table(
 
 pub(crate) fn put_table(txn: &mut dyn Transaction, table: &Table) -> Result<()> {
     txn.put(TABLES, &table_key(table.id), &codec::encode_table(table))?;
-    Ok(())
+    retention::note_keyspaces(txn, table)
 }
 
 /// Claims a name and says what stands there now.
@@ -173,7 +197,7 @@ pub(crate) fn delete_name(txn: &mut dyn Transaction, schema: &str, name: &str) -
     Ok(())
 }
 
-fn malformed() -> SqlError {
+pub(crate) fn malformed() -> SqlError {
     SqlError::new(SqlState::DataCorrupted, "malformed catalog record")
         .with_hint("Run driftdb verify --data DIR and restore what it names.")
 }

@@ -6,24 +6,28 @@
 //! index give new keyspaces; the old ones stay readable for earlier times.
 
 mod alter;
+mod foreign;
 mod rewrite;
+mod undrop;
 
 use std::sync::Arc;
 
 use driftdb_concurrency::{
-    Counter, LockIntent, LockMode, LockStrength, ReadAt, Store, Transaction, WaitPolicy,
+    Counter, LockIntent, LockMode, LockObject, LockStrength, ReadAt, Store, Transaction, WaitPolicy,
 };
 use driftdb_query::{
-    Check, Column, ColumnId, ConstraintSpec, CreateIndex, CreateTable, DropObjects, Index,
-    IndexColumn, IndexId, Result, RowKey, SqlError, Table, TableId,
+    Check, Column, ColumnId, ConstraintSpec, CreateIndex, CreateTable, Deferral, DropObjects,
+    Index, IndexColumn, IndexId, Result, RowKey, SqlError, Table, TableId,
 };
 use driftdb_storage::KeyspaceId;
 use driftdb_types::{EvalContext, SqlState, Value};
 
 pub use alter::alter_table;
+pub use undrop::undrop_table;
 
 use crate::catalog::{
-    Named, TABLES, claim_name, delete_name, lock_table, put_name, put_table, table_by_id, table_key,
+    Named, TABLES, claim_name, delete_name, lock_table, put_name, put_table, set_retention,
+    table_by_id, table_key,
 };
 
 /// What a definition change works on.
@@ -73,6 +77,20 @@ impl DdlContext<'_> {
         }
     }
 
+    /// As [`Self::take`], by identity.
+    fn take_id(&mut self, id: TableId) -> Result<Table> {
+        let undefined = || undefined_table(&format!("with OID {}", id.0));
+        self.try_take_id(id)?.ok_or_else(undefined)
+    }
+
+    /// As [`Self::take_id`]; `None` if it is gone.
+    fn try_take_id(&mut self, id: TableId) -> Result<Option<Table>> {
+        let (intent, wait) = (LockIntent::Existing, WaitPolicy::Wait(None));
+        self.txn.lock_object(LockObject::Table(id.0), LockMode::AccessExclusive, wait)?;
+        self.txn.lock(TABLES, &table_key(id), LockStrength::Update, intent, wait)?;
+        Ok(table_by_id(self.txn, id, ReadAt::Newest)?.map(Arc::unwrap_or_clone))
+    }
+
     fn name_is_free(&mut self, schema: &str, name: &str) -> Result<bool> {
         Ok(claim_name(self.txn, schema, name)?.is_none())
     }
@@ -117,10 +135,17 @@ pub fn create_table(cx: &mut DdlContext<'_>, spec: &CreateTable) -> Result<Optio
         dropped_columns: 0,
         indexes: Vec::new(),
         checks: Vec::new(),
+        foreign_keys: Vec::new(),
+        referenced_by: Vec::new(),
         row_count: None,
     };
     put_name(cx.txn, &table.schema, &table.name, Named::Table(table.id))?;
-    for constraint in &spec.constraints {
+    // Keys first: a foreign key may rely on one of the same table.
+    let (keys, others): (Vec<_>, Vec<_>) = spec
+        .constraints
+        .iter()
+        .partition(|constraint| !matches!(constraint, ConstraintSpec::ForeignKey(_)));
+    for constraint in keys.into_iter().chain(others) {
         add_empty_constraint(cx, &mut table, constraint)?;
     }
     cx.txn.lock(
@@ -130,6 +155,9 @@ pub fn create_table(cx: &mut DdlContext<'_>, spec: &CreateTable) -> Result<Optio
         LockIntent::Insert,
         WaitPolicy::Wait(None),
     )?;
+    if spec.retention.is_some() {
+        set_retention(cx.txn, &table, spec.retention)?;
+    }
     put_table(cx.txn, &table)?;
     Ok(Some(Arc::new(table)))
 }
@@ -142,18 +170,24 @@ fn add_empty_constraint(
 ) -> Result<()> {
     match constraint {
         ConstraintSpec::Check { name, condition } => add_check(table, name, condition)?,
-        ConstraintSpec::Unique { name, columns } => {
+        ConstraintSpec::Unique { name, columns, deferral } => {
             let columns = index_columns(table, columns)?;
             let keyspace = Some(cx.new_keyspace()?);
             let index = new_index(cx, table, name, columns, keyspace, true)?;
-            table.indexes.push(Index { constraint: true, ..index });
+            table.indexes.push(Index { constraint: true, deferral: *deferral, ..index });
         }
-        ConstraintSpec::PrimaryKey { name, columns } => {
+        ConstraintSpec::PrimaryKey { name, columns, deferral } => {
             let columns = primary_key_columns(table, columns)?;
-            let index = new_index(cx, table, name, columns, None, true)?;
-            table.indexes.push(Index { primary: true, constraint: true, ..index });
-            table.key = RowKey::Primary;
+            // A row cannot be found by a key that may repeat: such a key gets an index of its own.
+            let keyspace = if deferral.is_deferrable() { Some(cx.new_keyspace()?) } else { None };
+            let index = new_index(cx, table, name, columns, keyspace, true)?;
+            let deferral = *deferral;
+            table.indexes.push(Index { primary: true, constraint: true, deferral, ..index });
+            if keyspace.is_none() {
+                table.key = RowKey::Primary;
+            }
         }
+        ConstraintSpec::ForeignKey(spec) => foreign::add_foreign_key(cx, table, spec)?,
     }
     Ok(())
 }
@@ -223,6 +257,7 @@ fn new_index(
         unique,
         primary: false,
         constraint: false,
+        deferral: Deferral::Never,
     })
 }
 
@@ -251,20 +286,25 @@ pub fn create_index(cx: &mut DdlContext<'_>, spec: &CreateIndex) -> Result<bool>
     Ok(true)
 }
 
-/// Drops tables (with their indexes) and indexes.
+/// Drops tables (with their indexes) and indexes; gives descriptions of what went with them.
 ///
 /// # Errors
-/// 2BP01 for an index that belongs to a constraint; storage.
-pub fn drop_objects(cx: &mut DdlContext<'_>, objects: &DropObjects) -> Result<()> {
+/// 2BP01 for an index that belongs to a constraint, and for what a foreign key of another table
+/// needs, unless CASCADE was said; storage.
+pub fn drop_objects(cx: &mut DdlContext<'_>, objects: &DropObjects) -> Result<Vec<String>> {
+    let going: Vec<TableId> = objects.tables.iter().map(|table| table.id).collect();
+    let mut dropped = Vec::new();
+    if !objects.cascade {
+        check_not_needed(cx, objects, &going)?;
+    }
     for table in &objects.tables {
-        let table = cx.take(table)?;
-        for index in &table.indexes {
-            delete_name(cx.txn, &table.schema, &index.name)?;
-            drop_keyspace(cx, index.keyspace)?;
+        let mut table = cx.take(table)?;
+        let dependents = foreign::dependents(cx, &table, |_| true)?;
+        for dependent in dependents.iter().filter(|other| !going.contains(&other.child.id)) {
+            foreign::drop_key(cx, &mut table, dependent)?;
+            dropped.push(dependent.describe());
         }
-        delete_name(cx.txn, &table.schema, &table.name)?;
-        cx.txn.drop_keyspace(table.keyspace)?;
-        cx.txn.delete(TABLES, &table_key(table.id))?;
+        drop_table(cx, table)?;
     }
     for (table, id) in &objects.indexes {
         let mut table = cx.take(table)?;
@@ -272,12 +312,73 @@ pub fn drop_objects(cx: &mut DdlContext<'_>, objects: &DropObjects) -> Result<()
         if index.constraint {
             return Err(required_by_constraint(&table, &index));
         }
+        dropped.extend(drop_needs_of_index(cx, &mut table, &index, objects.cascade)?);
         delete_name(cx.txn, &table.schema, &index.name)?;
         drop_keyspace(cx, index.keyspace)?;
         table.indexes.retain(|other| other.id != index.id);
         put_table(cx.txn, &table)?;
     }
+    Ok(dropped)
+}
+
+fn drop_table(cx: &mut DdlContext<'_>, mut table: Table) -> Result<()> {
+    while let Some(id) = table.foreign_keys.last().map(|key| key.id) {
+        foreign::remove(cx, &mut table, id)?;
+    }
+    for index in &table.indexes {
+        delete_name(cx.txn, &table.schema, &index.name)?;
+        drop_keyspace(cx, index.keyspace)?;
+    }
+    delete_name(cx.txn, &table.schema, &table.name)?;
+    cx.txn.drop_keyspace(table.keyspace)?;
+    cx.txn.delete(TABLES, &table_key(table.id))?;
     Ok(())
+}
+
+/// The error if tables that stay refer to tables that go.
+fn check_not_needed(
+    cx: &mut DdlContext<'_>,
+    objects: &DropObjects,
+    going: &[TableId],
+) -> Result<()> {
+    let mut lines = Vec::new();
+    for table in &objects.tables {
+        let table = cx.take(table)?;
+        for dependent in foreign::dependents(cx, &table, |_| true)? {
+            if !going.contains(&dependent.child.id) {
+                let name = &table.name;
+                lines.push(format!("{} depends on table {name}", dependent.describe()));
+            }
+        }
+    }
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let error = match &objects.tables[..] {
+        [table] => foreign::still_needed(&format!("table {}", table.name), &lines),
+        _ => SqlError {
+            message: "cannot drop desired object(s) because other objects depend on them".into(),
+            ..foreign::still_needed("", &lines)
+        },
+    };
+    Err(error)
+}
+
+/// Drops the foreign keys that rely on an index, or fails.
+fn drop_needs_of_index(
+    cx: &mut DdlContext<'_>,
+    table: &mut Table,
+    index: &Index,
+    cascade: bool,
+) -> Result<Vec<String>> {
+    let dependents = foreign::dependents(cx, table, |key| key.referenced_index == index.id)?;
+    let needed = format!("index {}", index.name);
+    let object = if index.constraint {
+        format!("constraint {} on table {}", index.name, table.name)
+    } else {
+        needed.clone()
+    };
+    foreign::drop_dependents(cx, table, dependents, cascade, &object, &needed)
 }
 
 fn required_by_constraint(table: &Table, index: &Index) -> SqlError {
@@ -298,23 +399,62 @@ fn drop_keyspace(cx: &mut DdlContext<'_>, space: Option<KeyspaceId>) -> Result<(
     Ok(())
 }
 
-/// Empties tables: they get new keyspaces, earlier times keep the old ones.
+/// Empties tables: they get new keyspaces, earlier times keep the old ones. Gives the names of the
+/// tables that were emptied because they refer to one that was.
 ///
 /// # Errors
-/// Storage.
-pub fn truncate(cx: &mut DdlContext<'_>, tables: &[Arc<Table>]) -> Result<()> {
+/// 0A000 for a table that another one refers to, unless that is emptied, too, or CASCADE was said;
+/// storage.
+pub fn truncate(
+    cx: &mut DdlContext<'_>,
+    tables: &[Arc<Table>],
+    cascade: bool,
+) -> Result<Vec<String>> {
+    let mut emptied: Vec<Table> = Vec::new();
     for table in tables {
-        let mut table = cx.take(table)?;
-        cx.txn.drop_keyspace(table.keyspace)?;
-        table.keyspace = cx.new_keyspace()?;
-        for index in table.indexes.iter_mut().filter(|index| index.keyspace.is_some()) {
-            drop_keyspace(cx, index.keyspace)?;
-            index.keyspace = Some(cx.new_keyspace()?);
+        if !emptied.iter().any(|other| other.id == table.id) {
+            emptied.push(cx.take(table)?);
         }
-        table.row_count = None;
-        put_table(cx.txn, &table)?;
     }
-    Ok(())
+    let named = emptied.len();
+    let mut next = 0;
+    while next < emptied.len() {
+        for id in emptied[next].referenced_by.clone() {
+            if emptied.iter().any(|other| other.id == id) {
+                continue;
+            }
+            let child = cx.take_id(id)?;
+            if !cascade {
+                return Err(referenced(&emptied[next], &child));
+            }
+            emptied.push(child);
+        }
+        next += 1;
+    }
+    let cascaded = emptied[named..].iter().map(|table| table.name.clone()).collect();
+    emptied.into_iter().try_for_each(|table| empty(cx, table))?;
+    Ok(cascaded)
+}
+
+fn referenced(table: &Table, child: &Table) -> SqlError {
+    let (table, child) = (&table.name, &child.name);
+    let message = "cannot truncate a table referenced in a foreign key constraint";
+    SqlError::new(SqlState::FeatureNotSupported, message)
+        .with_detail(format!("Table \"{child}\" references \"{table}\"."))
+        .with_hint(format!(
+            "Truncate table \"{child}\" at the same time, or use TRUNCATE ... CASCADE."
+        ))
+}
+
+fn empty(cx: &mut DdlContext<'_>, mut table: Table) -> Result<()> {
+    cx.txn.drop_keyspace(table.keyspace)?;
+    table.keyspace = cx.new_keyspace()?;
+    for index in table.indexes.iter_mut().filter(|index| index.keyspace.is_some()) {
+        drop_keyspace(cx, index.keyspace)?;
+        index.keyspace = Some(cx.new_keyspace()?);
+    }
+    table.row_count = None;
+    put_table(cx.txn, &table)
 }
 
 /// Records what ANALYZE counted.

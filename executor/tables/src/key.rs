@@ -82,8 +82,17 @@ fn append(column: KeyColumn, value: &Value, out: &mut Vec<u8>) {
 pub fn point_key(table: &Table, key: &[Value]) -> Option<Vec<u8>> {
     let index = table.primary_key().expect("the caller checked that the table has one");
     assert_eq!(key.len(), index.columns.len());
-    let mut out = Vec::with_capacity(key.len() * 10);
-    for (column, value) in key_columns(table, index).zip(key) {
+    unique_key(table, index, key.iter())
+}
+
+/// The bytes of values in an index, in its columns' order; `None` if one is NULL.
+pub(crate) fn unique_key<'v>(
+    table: &Table,
+    index: &Index,
+    values: impl Iterator<Item = &'v Value>,
+) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(index.columns.len() * 10);
+    for (column, value) in key_columns(table, index).zip(values) {
         if value.is_null() {
             return None;
         }
@@ -105,7 +114,8 @@ pub(crate) fn primary_key_of(table: &Table, row: &[Value]) -> Vec<u8> {
 /// The key of a row's entry in a secondary index, and whether no other row may have the same.
 pub fn index_entry(table: &Table, index: &Index, row: &[Value], row_key: &[u8]) -> (Vec<u8>, bool) {
     let mut out = Vec::with_capacity(index.columns.len() * 10 + row_key.len());
-    let mut exclusive = index.unique;
+    // A deferrable key may repeat for a while.
+    let mut exclusive = index.unique && !index.deferral.is_deferrable();
     for column in key_columns(table, index) {
         let value = &row[column.position];
         // NULLs are distinct from each other: such an entry carries the row's key.
@@ -182,7 +192,7 @@ pub fn index_range(
 }
 
 /// The end of all keys that begin with `prefix`.
-fn after_prefix(prefix: &[u8]) -> Bound<Vec<u8>> {
+pub(crate) fn after_prefix(prefix: &[u8]) -> Bound<Vec<u8>> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
         if last < 0xff {
@@ -229,6 +239,7 @@ mod tests {
             unique: false,
             primary: false,
             constraint: false,
+            deferral: driftdb_query::Deferral::Never,
         };
         Table {
             id: TableId(1),
@@ -240,6 +251,8 @@ mod tests {
             columns,
             indexes: vec![index],
             checks: Vec::new(),
+            foreign_keys: Vec::new(),
+            referenced_by: Vec::new(),
             row_count: None,
         }
     }

@@ -12,16 +12,29 @@
 
 mod catalog;
 mod ddl;
+mod diff;
 mod key;
+mod reference;
 mod row;
+mod uniqueness;
 mod writer;
 
-pub use catalog::{CatalogReader, CatalogStore, DdlGuard, lock_table, table_by_id, tables};
+pub use catalog::{
+    CatalogReader, CatalogStore, DdlGuard, Generation, RestorePoint, create_restore_point,
+    drop_restore_point, generations, history_rules, lock_table, oldest_definitions, restore_point,
+    restore_points, seen_from, table_by_id, table_retentions, tables,
+};
 pub use ddl::{
     DdlContext, alter_table, create_index, create_table, drop_objects, set_row_count, truncate,
+    undrop_table,
 };
+pub use diff::{Change, Mapping, TableDiff, check_comparable};
 pub use key::{
     ByteRange, ValueBound, index_entry, index_range, point_key, primary_range, row_id_key,
 };
+pub use reference::{ChildScan, FoundRow, Reference, Referral};
 pub use row::{Cell, RowReader, encode_row};
-pub use writer::{Conflict, Inserted, RowState, TableWriter, fetch_row, row_detail};
+pub use uniqueness::{bare_key, claim_key, find_repeated, repeated};
+pub use writer::{
+    Conflict, Inserted, Recheck, RowState, TableWriter, fetch_row, row_detail, row_identity,
+};

@@ -191,6 +191,8 @@ mod tests {
                 .collect(),
             indexes: Vec::new(),
             checks: Vec::new(),
+            foreign_keys: Vec::new(),
+            referenced_by: Vec::new(),
             row_count: None,
         }
     }

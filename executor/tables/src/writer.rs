@@ -5,7 +5,6 @@
 //! key is then read as of now ([`ReadAt::Newest`]), at every isolation level: a constraint is about
 //! what is there, not about what a snapshot shows.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use driftdb_concurrency::{
@@ -16,6 +15,7 @@ use driftdb_types::{DataType, EvalContext, SqlState, Value, write_text};
 
 use crate::key::{index_entry, primary_key_of, row_id_key};
 use crate::row::{RowReader, encode_row};
+use crate::uniqueness::{bare_key, is_surely_unique};
 
 /// Row identifiers are taken in runs, since each run is a durable promise of the store.
 const ROW_ID_RUN: u64 = 64;
@@ -50,6 +50,15 @@ pub enum RowState {
     Changed(Option<Vec<Value>>),
 }
 
+/// A key of a deferrable index that may be there twice, and is to be looked at again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recheck {
+    /// Which index.
+    pub index: IndexId,
+    /// The key ([`crate::bare_key`]).
+    pub bare: Vec<u8>,
+}
+
 /// Writes rows of one table.
 #[derive(Debug)]
 pub struct TableWriter {
@@ -57,13 +66,14 @@ pub struct TableWriter {
     whole: RowReader,
     row_ids: std::ops::Range<u64>,
     bytes: Vec<u8>,
+    rechecks: Vec<Recheck>,
 }
 
 impl TableWriter {
     /// A writer of `table`, whose definition the caller has locked ([`crate::lock_table`]).
     pub fn new(table: Arc<Table>) -> Self {
         let whole = RowReader::whole(&table);
-        Self { table, whole, row_ids: 0..0, bytes: Vec::new() }
+        Self { table, whole, row_ids: 0..0, bytes: Vec::new(), rechecks: Vec::new() }
     }
 
     /// Inserts a row, unless a unique index already has one of its keys.
@@ -95,7 +105,74 @@ impl TableWriter {
             let (entry, _) = index_entry(&self.table, index, row, &key);
             txn.put(index.keyspace.expect("secondary"), &entry, &key)?;
         }
+        self.watch_deferrable(txn, row, None)?;
         Ok(Inserted::Done { key })
+    }
+
+    /// Inserts a row at a storage key of the past, at which no row stands now.
+    ///
+    /// # Errors
+    /// As [`TableWriter::insert`], and 23505.
+    pub fn insert_at(
+        &mut self,
+        txn: &mut dyn Transaction,
+        key: &[u8],
+        row: &[Value],
+        context: &EvalContext,
+    ) -> Result<()> {
+        self.check_not_null(row, context)?;
+        claim(txn, &self.table, key)?;
+        let conflict = if self.stands_at(txn, key)? {
+            // Only a primary key can be taken: numbers of rows are not given out twice.
+            let index = self.table.primary_key().map(|index| index.id);
+            index.map(|index| Conflict { index, existing_key: key.to_vec() })
+        } else {
+            self.find_conflict(txn, row, key, None)?
+        };
+        if let Some(conflict) = conflict {
+            return Err(self.conflict_error(&conflict, row, context));
+        }
+        self.put_row(txn, key, row)?;
+        for index in secondary(&self.table) {
+            let (entry, _) = index_entry(&self.table, index, row, key);
+            txn.put(index.keyspace.expect("secondary"), &entry, key)?;
+        }
+        self.watch_deferrable(txn, row, None)
+    }
+
+    /// The table.
+    pub fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    /// The storage key of a row whose table is keyed by its primary key; `None` if it is a number.
+    pub fn key_of(&self, row: &[Value]) -> Option<Vec<u8>> {
+        (self.table.key == RowKey::Primary).then(|| primary_key_of(&self.table, row))
+    }
+
+    /// What became doubtful since the last call: keys of deferrable indexes.
+    pub fn take_rechecks(&mut self) -> Vec<Recheck> {
+        std::mem::take(&mut self.rechecks)
+    }
+
+    /// Notes the keys that a row brings to deferrable indexes, unless they are surely unique.
+    fn watch_deferrable(
+        &mut self,
+        txn: &mut dyn Transaction,
+        row: &[Value],
+        old: Option<&[Value]>,
+    ) -> Result<()> {
+        let table = Arc::clone(&self.table);
+        for index in secondary(&table).filter(|i| i.unique && i.deferral.is_deferrable()) {
+            let Some(bare) = bare_key(&table, index, row) else { continue };
+            if old.and_then(|old| bare_key(&table, index, old)).as_ref() == Some(&bare) {
+                continue;
+            }
+            if !is_surely_unique(txn, index, &bare)? {
+                self.rechecks.push(Recheck { index: index.id, bare });
+            }
+        }
+        Ok(())
     }
 
     /// Replaces the row at `key`, which the caller has locked, by `new`.
@@ -132,7 +209,8 @@ impl TableWriter {
                 txn.put(space, &after, key)?;
             }
         }
-        self.put_row(txn, key, new)
+        self.put_row(txn, key, new)?;
+        self.watch_deferrable(txn, new, Some(old))
     }
 
     /// Removes the row at `key`, which the caller has locked.
@@ -172,8 +250,21 @@ impl TableWriter {
     /// # Errors
     /// Storage.
     pub fn newest(&self, txn: &mut dyn Transaction, key: &[u8]) -> Result<Option<Vec<Value>>> {
+        self.row_at(txn, key, ReadAt::Newest)
+    }
+
+    /// The whole row at `key` as of some time.
+    ///
+    /// # Errors
+    /// Storage.
+    pub fn row_at(
+        &self,
+        txn: &mut dyn Transaction,
+        key: &[u8],
+        at: ReadAt,
+    ) -> Result<Option<Vec<Value>>> {
         let mut row = Vec::with_capacity(self.whole.len());
-        let found = fetch_row(txn, &self.table, key, ReadAt::Newest, &self.whole, &mut row)?;
+        let found = fetch_row(txn, &self.table, key, at, &self.whole, &mut row)?;
         Ok(found.then_some(row))
     }
 
@@ -185,15 +276,7 @@ impl TableWriter {
         context: &EvalContext,
     ) -> SqlError {
         let index = self.table.index(conflict.index).expect("a conflict names an index");
-        SqlError::new(
-            SqlState::UniqueViolation,
-            format!("duplicate key value violates unique constraint \"{}\"", index.name),
-        )
-        .with_detail(format!(
-            "Key {} already exists.",
-            key_detail(&self.table, index, row, context)
-        ))
-        .with_constraint(&self.table.name, &index.name)
+        duplicate_key(&self.table, index, row, context)
     }
 
     fn next_row_id(&mut self, store: &dyn Store) -> Result<u64> {
@@ -285,6 +368,33 @@ pub fn row_detail(table: &Table, row: &[Value], context: &EvalContext) -> String
     format!("Failing row contains ({}).", values.collect::<Vec<_>>().join(", "))
 }
 
+/// Which row it is, for a DETAIL: `Key (id)=(1)`, or all of it where there is no primary key.
+pub fn row_identity(table: &Table, row: &[Value], context: &EvalContext) -> String {
+    match table.primary_key() {
+        Some(index) => format!("Key {}", key_detail(table, index, row, context)),
+        None => {
+            let columns = table.columns.iter().zip(row);
+            let values = columns.map(|(column, value)| display(value, column.ty, context));
+            format!("Row ({})", values.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// The error for a row whose key in a unique index another row has.
+pub(crate) fn duplicate_key(
+    table: &Table,
+    index: &Index,
+    row: &[Value],
+    context: &EvalContext,
+) -> SqlError {
+    SqlError::new(
+        SqlState::UniqueViolation,
+        format!("duplicate key value violates unique constraint \"{}\"", index.name),
+    )
+    .with_detail(format!("Key {} already exists.", key_detail(table, index, row, context)))
+    .with_constraint(&table.name, &index.name)
+}
+
 /// `(a, b)=(1, x)`
 pub(crate) fn key_detail(
     table: &Table,
@@ -292,17 +402,23 @@ pub(crate) fn key_detail(
     row: &[Value],
     context: &EvalContext,
 ) -> String {
-    let mut names = String::new();
-    let mut values = String::new();
-    for column in &index.columns {
-        let position = table.position(column.column).expect("an index covers live columns");
-        let separator = if names.is_empty() { "" } else { ", " };
-        let definition = &table.columns[position];
-        let value = display(&row[position], definition.ty, context);
-        write!(names, "{separator}{}", definition.name).expect("writing to a string");
-        write!(values, "{separator}{value}").expect("writing to a string");
-    }
-    format!("({names})=({values})")
+    let position = |id| table.position(id).expect("an index covers live columns");
+    let positions: Vec<usize> = index.columns.iter().map(|c| position(c.column)).collect();
+    let values: Vec<Value> = positions.iter().map(|at| row[*at].clone()).collect();
+    values_detail(table, &positions, &values, context)
+}
+
+/// `(a, b)=(1, x)`, of the columns at some positions.
+pub(crate) fn values_detail(
+    table: &Table,
+    positions: &[usize],
+    values: &[Value],
+    context: &EvalContext,
+) -> String {
+    let columns = positions.iter().map(|at| &table.columns[*at]);
+    let names: Vec<&str> = columns.clone().map(|column| column.name.as_str()).collect();
+    let values = columns.zip(values).map(|(column, value)| display(value, column.ty, context));
+    format!("({})=({})", names.join(", "), values.collect::<Vec<_>>().join(", "))
 }
 
 fn display(value: &Value, ty: DataType, context: &EvalContext) -> String {

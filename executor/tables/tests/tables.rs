@@ -11,7 +11,7 @@ use driftdb_memory::MemoryEngine;
 use driftdb_mvcc::{MvccStore, SsiControl, StoreOptions};
 use driftdb_query::{
     AlterAction, Catalog, CatalogAt, ColumnSpec, ConstraintSpec, CreateIndex, CreateTable,
-    DropObjects, RowKey, Table,
+    Deferral, DropObjects, RowKey, Table,
 };
 use driftdb_sim_disk::{SimDisk, sim_env};
 use driftdb_storage::Timestamp;
@@ -72,6 +72,7 @@ impl Database {
             if_not_exists: false,
             columns: vec![column("a", DataType::Int4), column("b", DataType::Text)],
             constraints,
+            retention: None,
         };
         self.ddl(|cx| create_table(cx, &spec)).unwrap().unwrap()
     }
@@ -113,7 +114,11 @@ fn column(name: &str, ty: DataType) -> ColumnSpec {
 }
 
 fn primary_key(name: &str) -> ConstraintSpec {
-    ConstraintSpec::PrimaryKey { name: name.into(), columns: vec!["a".into()] }
+    ConstraintSpec::PrimaryKey {
+        name: name.into(),
+        columns: vec!["a".into()],
+        deferral: Deferral::Never,
+    }
 }
 
 fn row(a: i32, b: &str) -> Vec<Value> {
@@ -144,7 +149,11 @@ fn a_primary_key_is_the_rows_place_and_is_unique() {
 #[test]
 fn index_entries_follow_their_rows() {
     let db = Database::new();
-    let unique = ConstraintSpec::Unique { name: "t_b_key".into(), columns: vec!["b".into()] };
+    let unique = ConstraintSpec::Unique {
+        name: "t_b_key".into(),
+        columns: vec!["b".into()],
+        deferral: Deferral::Never,
+    };
     let table = db.create("t", vec![primary_key("t_pkey"), unique]);
     db.insert(&table, &row(1, "x"));
     assert!(matches!(db.insert(&table, &row(2, "x")), Inserted::Conflict(_)));
@@ -166,7 +175,11 @@ fn index_entries_follow_their_rows() {
 #[test]
 fn nulls_do_not_collide_but_may_be_forbidden() {
     let db = Database::new();
-    let unique = ConstraintSpec::Unique { name: "t_b_key".into(), columns: vec!["b".into()] };
+    let unique = ConstraintSpec::Unique {
+        name: "t_b_key".into(),
+        columns: vec!["b".into()],
+        deferral: Deferral::Never,
+    };
     let table = db.create("t", vec![primary_key("t_pkey"), unique]);
     for a in 0..3 {
         let null = [Value::Int4(a), Value::Null];
@@ -188,7 +201,7 @@ fn adding_a_primary_key_rewrites_the_rows_and_keeps_the_past() {
     db.insert(&table, &row(1, "one"));
     let before = db.now();
     let action = AlterAction::AddConstraint(primary_key("t_pkey"));
-    let keyed = db.ddl(|cx| alter_table(cx, &table, &action)).unwrap();
+    let (keyed, _) = db.ddl(|cx| alter_table(cx, &table, &action)).unwrap();
     assert_eq!(keyed.key, RowKey::Primary);
     assert_eq!(db.count(&keyed, ReadAt::Statement), 2);
     assert!(matches!(db.insert(&keyed, &row(1, "again")), Inserted::Conflict(_)));
@@ -232,8 +245,10 @@ fn columns_come_and_go_and_the_past_keeps_its_schema() {
         default: Some(driftdb_query::Expr::constant(Value::Int4(9), DataType::Int4)),
         if_not_exists: false,
     };
-    let table = db.ddl(|cx| alter_table(cx, &table, &added)).unwrap();
-    let table = db.ddl(|cx| alter_table(cx, &table, &AlterAction::DropColumn(1))).unwrap();
+    let (table, _) = db.ddl(|cx| alter_table(cx, &table, &added)).unwrap();
+    let (table, _) = db
+        .ddl(|cx| alter_table(cx, &table, &AlterAction::DropColumn { position: 1, cascade: false }))
+        .unwrap();
     let mut txn = db.begin();
     let key = point_key(&table, &[Value::Int4(1)]).unwrap();
     let mut found = Vec::new();
@@ -246,7 +261,7 @@ fn columns_come_and_go_and_the_past_keeps_its_schema() {
         default: None,
         if_not_exists: false,
     };
-    let table = db.ddl(|cx| alter_table(cx, &table, &readded)).unwrap();
+    let (table, _) = db.ddl(|cx| alter_table(cx, &table, &readded)).unwrap();
     let mut txn = db.begin();
     found.clear();
     let reader = RowReader::whole(&table);
@@ -263,10 +278,11 @@ fn dropped_and_truncated_tables_are_readable_in_the_past() {
     let table = db.create("t", vec![primary_key("t_pkey")]);
     db.insert(&table, &row(1, "x"));
     let full = db.now();
-    db.ddl(|cx| truncate(cx, &[Arc::clone(&table)])).unwrap();
+    db.ddl(|cx| truncate(cx, &[Arc::clone(&table)], false)).unwrap();
     let emptied = db.lookup("t", CatalogAt::Statement).unwrap();
     assert_eq!(db.count(&emptied, ReadAt::Statement), 0);
-    let objects = DropObjects { tables: vec![emptied], indexes: vec![], notices: vec![] };
+    let objects =
+        DropObjects { tables: vec![emptied], indexes: vec![], notices: vec![], cascade: false };
     db.ddl(|cx| drop_objects(cx, &objects)).unwrap();
     assert_eq!(db.lookup("t", CatalogAt::Statement), None);
     let then = db.lookup("t", CatalogAt::AsOf(full)).unwrap();
@@ -286,6 +302,7 @@ fn a_definition_that_rolled_back_was_never_there() {
         if_not_exists: false,
         columns: vec![column("a", DataType::Int4)],
         constraints: Vec::new(),
+        retention: None,
     };
     let mut cx = DdlContext { txn: &mut *txn, store: &*db.store, eval: &db.eval };
     create_table(&mut cx, &spec).unwrap();

@@ -25,8 +25,13 @@ fn options(format: CopyFormat) -> CopyOptions {
 
 fn copy_from(table: &Arc<Table>, options: CopyOptions) -> Copy {
     let row = vec![islot(0), islot(1), slot(2, TYPES[2])];
-    let source =
-        CopySource::From { table: Arc::clone(table), columns: vec![0, 1, 2], row, checks: vec![] };
+    let source = CopySource::From {
+        table: Arc::clone(table),
+        columns: vec![0, 1, 2],
+        row,
+        checks: vec![],
+        related: Arc::default(),
+    };
     Copy { source, options }
 }
 

@@ -26,6 +26,7 @@ pub(crate) fn insert(table: &Arc<Table>, rows: &[Row]) -> PhysicalInsert {
         table: Arc::clone(table),
         source: values(&TYPES, rows),
         checks: Vec::new(),
+        related: Arc::default(),
         on_conflict: None,
         returning: None,
         fields: Vec::new(),
@@ -43,6 +44,7 @@ pub(crate) fn update(
         assignments,
         recheck: filter,
         checks: Vec::new(),
+        related: Arc::default(),
         returning: None,
         fields: Vec::new(),
     }
@@ -53,6 +55,7 @@ pub(crate) fn delete(table: &Arc<Table>, filter: Option<Expr>) -> PhysicalDelete
         table: Arc::clone(table),
         source: target(table, filter.clone()),
         recheck: filter,
+        related: Arc::default(),
         returning: None,
         fields: Vec::new(),
     }
@@ -327,7 +330,7 @@ fn a_definition_that_changed_makes_a_statement_stale() {
     let db = Database::new();
     let table = db.create("t", &[]);
     let mut txn = db.begin();
-    let drop_b = alter(&table, AlterAction::DropColumn(1), None);
+    let drop_b = alter(&table, AlterAction::DropColumn { position: 1, cascade: false }, None);
     db.run(&drop_b).unwrap();
     let error = db
         .run_in(&mut *txn, &PhysicalStatement::Insert(insert(&table, &[row(1, 1, "")])))
@@ -352,20 +355,21 @@ fn definitions_report_tags_and_notices() {
     assert_eq!(db.run(&index(false)).unwrap().tag.to_string(), "CREATE INDEX");
     let again = db.run(&index(true)).unwrap();
     assert_eq!(again.notices[0].message, "relation \"t_b_idx\" already exists, skipping");
+    let truncate = PhysicalStatement::Truncate { tables: vec![Arc::clone(&table)], cascade: false };
     for (statement, tag) in [
         (PhysicalStatement::Analyze(Vec::new()), "ANALYZE"),
         (PhysicalStatement::Vacuum { tables: vec![Arc::clone(&table)], analyze: true }, "VACUUM"),
-        (PhysicalStatement::Truncate(vec![Arc::clone(&table)]), "TRUNCATE TABLE"),
+        (truncate, "TRUNCATE TABLE"),
     ] {
         assert_eq!(db.run(&statement).unwrap().tag.to_string(), tag);
     }
     let objects =
-        DropObjects { tables: vec![table], indexes: Vec::new(), notices: vec!["gone".into()] };
+        DropObjects { tables: vec![table], notices: vec!["gone".into()], ..DropObjects::default() };
     let dropped = db.run(&PhysicalStatement::Drop(objects)).unwrap();
     assert_eq!(dropped.tag.to_string(), "DROP TABLE");
     assert_eq!(dropped.notices[0].message, "gone");
     let notices = vec!["relation \"nope\" does not exist, skipping".into()];
-    let nothing = DropObjects { tables: Vec::new(), indexes: Vec::new(), notices };
+    let nothing = DropObjects { notices, ..DropObjects::default() };
     let altered = db.run(&PhysicalStatement::Drop(nothing)).unwrap();
     assert_eq!(altered.tag.to_string(), "ALTER TABLE");
 }
@@ -385,6 +389,7 @@ fn create_table_as() {
             default: None,
         }],
         constraints: Vec::new(),
+        retention: None,
     };
     let source = values(&[DataType::Int4], &[vec![int(1)], vec![int(2)]]);
     let statement = PhysicalStatement::CreateTable(spec, Some(source));

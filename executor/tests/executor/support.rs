@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use driftdb_concurrency::{BeginOptions, CancelToken, ReadAt, Store, Transaction};
-use driftdb_executor::{CommandTag, DEFAULT_MEMORY_LIMIT_BYTES, ExecContext, start};
+use driftdb_executor::{CommandTag, DEFAULT_MEMORY_LIMIT_BYTES, ExecContext, PendingChecks, start};
 use driftdb_memory::MemoryEngine;
 use driftdb_mvcc::{MvccStore, SsiControl, StoreOptions};
 use driftdb_query::{
-    AccessPath, ColumnSpec, ConstraintSpec, CreateTable, Expr, Field, KeyBounds, NoSystemRows,
-    PhysicalPlan, PhysicalQuery, PhysicalStatement, Result, SqlError, Table, TableAccess,
+    AccessPath, AccessTemporal, ColumnSpec, ConstraintSpec, CreateTable, Deferral, Expr, Field,
+    KeyBounds, NoSystemRows, PhysicalPlan, PhysicalQuery, PhysicalStatement, Result, SqlError,
+    Table, TableAccess,
 };
 use driftdb_sim_disk::{SimDisk, sim_env};
 use driftdb_tables::{CatalogStore, DdlContext, create_table};
@@ -65,6 +66,7 @@ impl Database {
             eval: &self.eval,
             params,
             cancel: &self.cancel,
+            pending: &mut PendingChecks::default(),
             notices,
             memory_limit_bytes: self.memory_limit_bytes,
         })
@@ -106,6 +108,7 @@ impl Database {
         let key = ConstraintSpec::PrimaryKey {
             name: format!("{name}_pkey"),
             columns: primary_key.iter().map(|&column| column.to_owned()).collect(),
+            deferral: Deferral::Never,
         };
         let spec = CreateTable {
             schema: "public".into(),
@@ -117,6 +120,7 @@ impl Database {
                 column("c", DataType::Text),
             ],
             constraints: if primary_key.is_empty() { Vec::new() } else { vec![key] },
+            retention: None,
         };
         let mut txn = self.begin();
         let (store, eval) = (&*self.store, &self.eval);
@@ -196,6 +200,7 @@ pub(crate) fn access(table: &Arc<Table>, path: AccessPath) -> TableAccess {
         with_key: false,
         filter: None,
         reverse: false,
+        temporal: AccessTemporal::default(),
     }
 }
 

@@ -3,13 +3,14 @@
 //! From REPEATABLE READ on, a transaction that may write locks each key it reads and each range it
 //! scans in share mode before it reads the newest version there, and claims what it writes; all of
 //! it is held to the end. Ranges lock keys that do not exist yet, so there are no phantoms, and
-//! REPEATABLE READ is as strong as SERIALIZABLE.
+//! REPEATABLE READ is granted SERIALIZABLE.
 //!
 //! At READ COMMITTED reads take no locks: a statement reads a snapshot of what was committed when it
-//! began, as under `ssi`. READ UNCOMMITTED is granted READ COMMITTED.
+//! began, as under `ssi`.
 
 use driftdb_concurrency::{
-    Begin, ConcurrencyControl, IsolationLevel, LockStrength, Result, WaitPolicy,
+    Begin, CancelToken, ConcurrencyControl, IsolationLevel, LockStrength, Result, VisibleClock,
+    WaitPolicy,
 };
 use driftdb_env::Env;
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
@@ -32,27 +33,36 @@ pub struct LockingTxn {
 impl ConcurrencyControl for LockingControl {
     const NAME: &'static str = "locking";
     const READS_NEWEST: bool = true;
+    const CLAIMS_WAIT: bool = true;
 
     type Txn = LockingTxn;
     type Locks = LockTable;
 
-    fn new(env: &Env) -> Self {
+    fn new(env: &Env, _visible: &VisibleClock) -> Self {
         // A range and the keys in it must meet under one latch.
         Self { locks: LockTable::new(env, Striping::ByKeyspace) }
     }
 
     fn granted(requested: IsolationLevel) -> IsolationLevel {
-        requested.max(IsolationLevel::ReadCommitted)
+        // What is read is locked to the end, ranges too: REPEATABLE READ is SERIALIZABLE.
+        match requested {
+            IsolationLevel::RepeatableRead => IsolationLevel::Serializable,
+            other => other,
+        }
     }
 
-    fn begin(&self, begin: Begin) -> LockingTxn {
-        let locks_reads = begin.isolation >= IsolationLevel::RepeatableRead && !begin.read_only;
+    fn tracks_reads(isolation: IsolationLevel, read_only: bool) -> bool {
+        isolation >= IsolationLevel::RepeatableRead && !read_only
+    }
+
+    fn begin(&self, begin: Begin) -> Option<LockingTxn> {
+        let locks_reads = Self::tracks_reads(begin.isolation, begin.read_only);
         let owner = if locks_reads {
             Owner::keeping_keys(begin.id, begin.cancel)
         } else {
             Owner::new(begin.id, begin.cancel)
         };
-        LockingTxn { owner, locks_reads }
+        Some(LockingTxn { owner, locks_reads })
     }
 
     fn read(&self, txn: &mut LockingTxn, space: KeyspaceId, key: &[u8]) -> Result<()> {
@@ -83,13 +93,18 @@ impl ConcurrencyControl for LockingControl {
         self.locks.acquire(&mut txn.owner, space, Target::Key(key), strength, wait)
     }
 
-    fn validate(
-        &self,
-        _txn: &mut LockingTxn,
-        _newest: &dyn Fn(KeyspaceId, &[u8]) -> Result<Option<Timestamp>>,
-    ) -> Result<()> {
+    fn validate(&self, _txn: &mut LockingTxn, _commit: Timestamp) -> Result<()> {
         // The locks have seen to it.
         Ok(())
+    }
+
+    fn validate_reads(&self, _txn: &mut LockingTxn) -> Result<()> {
+        Ok(())
+    }
+
+    fn wait_until_safe(&self, _txn: &mut LockingTxn, _cancel: &CancelToken) -> Result<bool> {
+        // Commit order is a serial order: every snapshot is a state that it passes through.
+        Ok(true)
     }
 
     fn finish(&self, mut txn: LockingTxn, _committed: Option<Timestamp>) {

@@ -37,7 +37,12 @@ impl Commits {
             return Err(StorageError::corruption(format!("system keyspace {COMMITS}"), 0, what));
         };
         self.fill_to(sequence, entry.ts, add)?;
-        self.add(sequence, entry.ts, add)
+        self.last = (sequence, entry.ts);
+        match system::commit_entry(entry.value.unwrap_or_default()) {
+            // Its note with it.
+            Ok((ts, _)) if ts == entry.ts => add(entry),
+            _ => self.add(sequence, entry.ts, add),
+        }
     }
 
     /// The keyspace has ended; the engine should hold all commits up to `at`.
@@ -92,5 +97,5 @@ pub(super) fn counters_jump(sequence: u64, ts: Timestamp) -> ([u8; HEADER_BYTES]
     for (counter, number) in JUMPS {
         batch.put(COUNTERS, &system::counter_key(counter), &system::value(number));
     }
-    (record::header(RecordKind::System, sequence, ts), batch)
+    (record::header(RecordKind::System, sequence, ts, &[]), batch)
 }

@@ -19,7 +19,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         if self.mode == Mode::Historical {
             return Ok(ObjectLocked::Before);
         }
-        self.control();
+        self.begin_control();
         let owner = C::owner(self.control.as_mut().expect("begun just now"));
         let taken = self.shared.control.locks().lock_object(owner, object, mode, wait);
         if let Err(error) = &taken {

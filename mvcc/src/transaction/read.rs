@@ -9,8 +9,15 @@ use driftdb_storage::{Engine, KeyRange, KeyspaceId, ScanSpec, Snapshot, Timestam
 
 use super::{Mode, MvccTransaction};
 use crate::merge::{self, Limit};
+use crate::pending::{self, Looker};
 use crate::view::View;
 use crate::write_set::{Fate, OwnView};
+
+/// Lower keyspaces are the system's: see [`driftdb_concurrency::Counter::Keyspace`].
+const FIRST_USER_KEYSPACE: KeyspaceId = KeyspaceId(1024);
+
+/// At least so many pending writes are looked at in one go.
+const MIN_PENDING: usize = 64;
 
 impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     pub(super) fn read_key(
@@ -21,14 +28,14 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         out: &mut Vec<u8>,
     ) -> Result<bool> {
         if let Some(own) = self.own_view(space, at)? {
-            match self.writes.get(space, key, own) {
-                Some(Some(value)) => {
-                    out.extend_from_slice(value);
-                    return Ok(true);
-                }
-                Some(None) => return Ok(false),
-                None if self.writes.fate(space) == Fate::Created => return Ok(false),
-                None => {}
+            if let Some(found) = self.read_own(space, key, own, out) {
+                return Ok(found);
+            }
+            if self.is_dirty(space, at)
+                && let Some(value) = self.shared.pending.get(self.looker(own), space, key)
+            {
+                out.extend_from_slice(value.as_deref().unwrap_or_default());
+                return Ok(value.is_some());
             }
             if self.tracks_reads {
                 let control = self.control.as_mut().expect("begun with the transaction");
@@ -37,6 +44,38 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         }
         let view = self.view_at(at)?;
         Ok(view.snapshot.get(space, key, view.ts, out)?.is_some())
+    }
+
+    /// Whether there is a value among the own writes, if they say anything about the key.
+    fn read_own(
+        &self,
+        space: KeyspaceId,
+        key: &[u8],
+        own: OwnView,
+        out: &mut Vec<u8>,
+    ) -> Option<bool> {
+        if self.is_untouched {
+            return None;
+        }
+        let writes = self.writes.lock();
+        match writes.get(space, key, own) {
+            Some(Some(value)) => {
+                out.extend_from_slice(value);
+                Some(true)
+            }
+            Some(None) => Some(false),
+            None => (writes.fate(space) == Fate::Created).then_some(false),
+        }
+    }
+
+    /// Whether a read sees what others have not committed.
+    fn is_dirty(&self, space: KeyspaceId, at: ReadAt) -> bool {
+        // The catalog is read as it was committed: a definition is either there or not.
+        self.mode == Mode::Dirty && at == ReadAt::Statement && space >= FIRST_USER_KEYSPACE
+    }
+
+    fn looker(&self, own: OwnView) -> Looker {
+        Looker { id: self.id, own }
     }
 
     pub(super) fn read_range(
@@ -52,15 +91,23 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         let Some(own) = self.own_view(space, request.at)? else {
             return self.scan_past(space, request, limit, out);
         };
-        if self.tracks_reads && self.writes.fate(space) != Fate::Created {
+        if self.tracks_reads && self.fate(space) != Fate::Created {
             return self.scan_tracked(space, request, own, out);
+        }
+        if self.is_dirty(space, request.at) && self.fate(space) != Fate::Created {
+            return self.scan_dirty(space, request, own, out);
         }
         self.scan_merged(space, request, own, limit, out)
     }
 
     /// The own writes a read sees: none of the past, none in a historical transaction.
     fn own_view(&self, space: KeyspaceId, at: ReadAt) -> Result<Option<OwnView>> {
-        let own = self.writes.view(at);
+        let own = match at {
+            ReadAt::AsOf(_) => None,
+            // Nothing is seen of nothing.
+            _ if self.is_untouched => Some(OwnView::All),
+            at => self.writes.lock().view(at),
+        };
         if own.is_some() {
             self.check_not_dropped(space)?;
         }
@@ -87,14 +134,14 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         limit: Limit,
         out: &mut RowBatch,
     ) -> Result<ScanState> {
-        if self.writes.fate(space) == Fate::Created {
+        if self.fate(space) == Fate::Created {
             let none = None::<<E::Snapshot as Snapshot>::Cursor<'_>>;
             return self.merge_own(space, request, own, none, limit, out);
         }
         self.view_at(request.at)?;
         let view = self.held_view(request.at);
         let cursor = view.snapshot.cursor(space, &spec(request, view.ts))?;
-        if self.writes.is_empty() {
+        if self.is_untouched {
             return Ok(merge::copy(cursor, limit, out)?);
         }
         self.merge_own(space, request, own, Some(cursor), limit, out)
@@ -109,7 +156,8 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         limit: Limit,
         out: &mut RowBatch,
     ) -> Result<ScanState> {
-        let own = self.writes.range(space, &request.range, own);
+        let writes = self.writes.lock();
+        let own = writes.range(space, &request.range, own);
         let state = if request.reverse {
             merge::merge(cursor, own.rev(), true, limit, out)
         } else {
@@ -158,30 +206,77 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         }
     }
 
+    /// Scans what is pending and what is committed.
+    fn scan_dirty(
+        &mut self,
+        space: KeyspaceId,
+        request: &ScanRequest<'_>,
+        own: OwnView,
+        out: &mut RowBatch,
+    ) -> Result<ScanState> {
+        let limit = Limit::after(out, request.max_rows);
+        let row_count = out.len();
+        let mut resume: Option<Vec<u8>> = None;
+        loop {
+            let mut request = match &resume {
+                Some(end) => after(request, end),
+                None => *request,
+            };
+            let (rows, complete_to) = self.shared.pending.range(
+                self.looker(own),
+                space,
+                &request.range,
+                request.reverse,
+                request.max_rows.max(MIN_PENDING),
+            );
+            if let Some(key) = &complete_to {
+                request.range = pending::up_to(&request.range, key, request.reverse);
+            }
+            self.newest_view();
+            let view = self.held_view(request.at);
+            let cursor = Some(view.snapshot.cursor(space, &spec(&request, view.ts))?);
+            let rows = rows.iter().map(|(key, value)| (&**key, value.as_deref()));
+            let state = if request.reverse {
+                merge::merge(cursor, rows.rev(), true, limit, out)?
+            } else {
+                merge::merge(cursor, rows, false, limit, out)?
+            };
+            match complete_to {
+                _ if state == ScanState::More => return Ok(state),
+                None => return Ok(ScanState::Done),
+                Some(_) if out.len() > row_count => return Ok(ScanState::More),
+                // The batch turned out empty, and the caller has no key to go on from.
+                Some(key) => resume = Some(key.into_vec()),
+            }
+        }
+    }
+
     /// The moment to read at, with its snapshot.
     fn view_at(&mut self, at: ReadAt) -> Result<&View<E::Snapshot>> {
         match (at, self.mode) {
             (ReadAt::AsOf(ts), _) => self.past_view(ts)?,
             (_, Mode::Historical) | (ReadAt::Statement, Mode::Snapshot) => {}
             (ReadAt::Statement, Mode::Statement) => self.statement_view(),
-            (ReadAt::Statement, Mode::Newest) | (ReadAt::Newest, _) => self.newest_view(),
+            (ReadAt::Statement, Mode::Newest | Mode::Dirty) | (ReadAt::Newest, _) => {
+                self.newest_view();
+            }
         }
         Ok(self.held_view(at))
     }
 
     /// What [`Self::view_at`] just provided.
-    fn held_view(&self, at: ReadAt) -> &View<E::Snapshot> {
+    pub(super) fn held_view(&self, at: ReadAt) -> &View<E::Snapshot> {
         let statement = self.view.as_ref();
         let is_other = match at {
             ReadAt::AsOf(_) => true,
             ReadAt::Newest => self.mode != Mode::Historical,
-            ReadAt::Statement => self.mode == Mode::Newest,
+            ReadAt::Statement => matches!(self.mode, Mode::Newest | Mode::Dirty),
         };
         let view = if is_other { self.other.as_ref() } else { statement };
         view.expect("provided before it is used")
     }
 
-    fn statement_view(&mut self) {
+    pub(super) fn statement_view(&mut self) {
         if self.view.is_some() {
             return;
         }
@@ -202,7 +297,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         }
     }
 
-    fn past_view(&mut self, ts: Timestamp) -> Result<()> {
+    pub(super) fn past_view(&mut self, ts: Timestamp) -> Result<()> {
         if self.other.as_ref().is_some_and(|view| view.ts == ts) {
             return Ok(());
         }

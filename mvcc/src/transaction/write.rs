@@ -21,7 +21,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     }
 
     pub(super) fn check_not_dropped(&self, space: KeyspaceId) -> Result<()> {
-        match self.writes.fate(space) {
+        match self.fate(space) {
             Fate::Lives | Fate::Created => Ok(()),
             Fate::Dropped | Fate::CreatedAndDropped => {
                 Err(StorageError::UnknownKeyspace { space, at: self.snapshot_ts }.into())
@@ -56,12 +56,16 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         wait: WaitPolicy,
     ) -> Result<Locked> {
         self.check_writable(space)?;
-        if self.writes.fate(space) == Fate::Created {
+        if self.fate(space) == Fate::Created {
             return Ok(Locked::Unchanged);
         }
-        self.control();
+        self.begin_control();
         let control = self.control.as_mut().expect("begun just now");
         self.shared.control.claim(control, space, key, strength, wait)?;
+        if self.mode == Mode::Dirty {
+            // What was read may never have been committed: it has to be read again.
+            return Ok(Locked::Changed);
+        }
         if planted!("mvcc.no-first-updater-check") {
             return Ok(Locked::Unchanged);
         }

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use driftdb_concurrency::{ConcurrencyControl, ReadAt, Store, TxnError};
+use driftdb_concurrency::{
+    ConcurrencyControl, HistoryRules, Keep, Provenance, ReadAt, StatementKinds, Store, TxnError,
+};
 use driftdb_env::World;
 use driftdb_mvcc::StoreOptions;
-use driftdb_storage::{Retention, RetentionPolicy, StorageError, Timestamp};
+use driftdb_storage::{KeyspaceId, Retention, RetentionPolicy, StorageError, Timestamp};
 
 use crate::support::*;
 
@@ -18,6 +20,10 @@ for_each_control!(
     forgotten_times_are_errors,
     an_open_snapshot_keeps_its_history,
     a_retention_period_follows_the_clock,
+    a_reader_below_the_floor_keeps_its_time,
+    a_pinned_time_stays_until_it_is_let_go,
+    nothing_is_forgotten_before_the_rules_are_known,
+    commits_say_what_they_were_told,
 );
 
 fn every_commit_can_be_read_again<C: ConcurrencyControl>() {
@@ -151,6 +157,91 @@ fn a_retention_period_follows_the_clock<C: ConcurrencyControl>() {
     assert_eq!(db.read("a").as_deref(), Some("2"));
     // Kept below the newest commit, so that readers of now are never too late.
     assert_eq!(db.store.retention().default.keep_since, db.store.newest());
+}
+
+/// Some keyspaces forget at once, so that the floor is that of the newest commit; others keep a minute.
+pub(crate) fn reader_below_the_floor<C: ConcurrencyControl>() -> (Fixture<C>, Timestamp, Txn) {
+    let period = Duration::from_secs(60);
+    let db = Fixture::<C>::with(&StoreOptions { retention: Some(period), ..options() });
+    let old = db.set(&[("a", "1")]);
+    db.set(&[("a", "2")]);
+    let by_keyspace = [(KeyspaceId(1025), Keep::For(Duration::ZERO))].into();
+    db.store.set_history_rules(HistoryRules { by_keyspace, pins: Vec::new() });
+    db.store.checkpoint().unwrap();
+    assert!(db.store.retention().of(KeyspaceId(1025)).keep_since > old);
+    let past = db.begin_as_of(old).unwrap();
+    db.env.sleep(period * 2);
+    db.set(&[("a", "3")]);
+    db.store.checkpoint().unwrap();
+    (db, old, past)
+}
+
+fn a_reader_below_the_floor_keeps_its_time<C: ConcurrencyControl>() {
+    let (db, old, mut past) = reader_below_the_floor::<C>();
+    assert_eq!(get(&mut past, "a").as_deref(), Some("1"));
+    // Also for others, who look with a snapshot of now.
+    assert_eq!(get(&mut db.begin_as_of(old).unwrap(), "a").as_deref(), Some("1"));
+    past.commit().unwrap();
+    db.store.checkpoint().unwrap();
+    assert!(db.begin_as_of(old).is_err());
+}
+
+fn a_pinned_time_stays_until_it_is_let_go<C: ConcurrencyControl>() {
+    let db = Fixture::<C>::with(&StoreOptions { retention: Some(Duration::ZERO), ..options() });
+    let old = db.set(&[("a", "1")]);
+    let hold = db.begin_as_of(old).unwrap();
+    let rules = HistoryRules { pins: vec![old], ..HistoryRules::default() };
+    db.store.set_history_rules(rules);
+    hold.commit().unwrap();
+    let between = db.set(&[("a", "2")]);
+    db.set(&[("a", "3")]);
+    db.store.checkpoint().unwrap();
+    assert_eq!(get(&mut db.begin_as_of(old).unwrap(), "a").as_deref(), Some("1"));
+    assert!(db.begin_as_of(between).is_err());
+    db.store.set_history_rules(HistoryRules::default());
+    db.store.checkpoint().unwrap();
+    assert!(db.begin_as_of(old).is_err());
+}
+
+fn nothing_is_forgotten_before_the_rules_are_known<C: ConcurrencyControl>() {
+    let retention = Some(Duration::ZERO);
+    let options = StoreOptions { retention, awaits_history_rules: true, ..options() };
+    let db = Fixture::<C>::with(&options);
+    let old = db.set(&[("a", "1")]);
+    db.set(&[("a", "2")]);
+    db.store.checkpoint().unwrap();
+    let by_keyspace = [(TABLE, Keep::Forever)].into();
+    db.store.set_history_rules(HistoryRules { by_keyspace, pins: Vec::new() });
+    db.store.checkpoint().unwrap();
+    assert_eq!(get(&mut db.begin_as_of(old).unwrap(), "a").as_deref(), Some("1"));
+}
+
+fn commits_say_what_they_were_told<C: ConcurrencyControl>() {
+    let db = Fixture::<C>::new();
+    let mut txn = db.begin(ReadCommitted);
+    put(&mut txn, "a", "1").unwrap();
+    let said = Provenance {
+        user: "ada".into(),
+        application: "test".into(),
+        comment: "why".into(),
+        kinds: StatementKinds::INSERT,
+    };
+    txn.describe(&said);
+    let told = txn.commit().unwrap().sequence;
+    db.set(&[("a", "2")]);
+    let check = |db: &Fixture<C>| {
+        let notes = db.store.commits(told, u64::MAX, 10).unwrap();
+        let found: Vec<_> = notes.iter().map(|n| (n.sequence, n.provenance.clone())).collect();
+        assert_eq!(found, [(told, said.clone()), (told + 1, Provenance::default())]);
+        assert_eq!(db.store.timestamp_of_sequence(told).unwrap(), notes[0].ts);
+        assert_eq!(db.store.commits(told, told, 10).unwrap().len(), 1);
+        assert_eq!(db.store.commits(1, told + 1, 2).unwrap().len(), 2);
+        assert!(db.store.commits(told + 2, u64::MAX, 10).unwrap().is_empty());
+        assert!(db.store.commits(5, 1, 10).unwrap().is_empty());
+    };
+    check(&db);
+    let db = db.crash();
+    check(&db);
 }
 
 #[test]

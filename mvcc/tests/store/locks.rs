@@ -9,7 +9,7 @@ use driftdb_concurrency::{
 
 use crate::support::*;
 
-for_each_control!(
+for_each_waiting_control!(
     a_deadlock_of_two_ends_the_younger,
     a_deadlock_of_three_ends_the_youngest,
     nowait_and_time_outs_fail,

@@ -20,14 +20,27 @@ pub(crate) const TABLE: KeyspaceId = KeyspaceId(1024);
 
 pub(crate) const WAIT: WaitPolicy = WaitPolicy::Wait(None);
 
-/// Runs each generic test under each control, as a test of its own.
-macro_rules! for_each_control {
+/// Runs each generic test under each control whose claims wait, as a test of its own.
+macro_rules! for_each_waiting_control {
     ($($name:ident),* $(,)?) => {
         mod ssi {
             $(#[test] fn $name() { super::$name::<driftdb_mvcc::SsiControl>(); })*
         }
+        mod ssn {
+            $(#[test] fn $name() { super::$name::<driftdb_mvcc::SsnControl>(); })*
+        }
         mod locking {
             $(#[test] fn $name() { super::$name::<driftdb_mvcc::LockingControl>(); })*
+        }
+    };
+}
+
+/// Runs each generic test under each control, as a test of its own.
+macro_rules! for_each_control {
+    ($($name:ident),* $(,)?) => {
+        for_each_waiting_control!($($name),*);
+        mod occ {
+            $(#[test] fn $name() { super::$name::<driftdb_mvcc::OccControl>(); })*
         }
     };
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    AccessPath, ColId, Expr, Index, KeyBound, KeyBounds, OutputColumn, PhysicalPlan, PlanContext,
-    Result, RowKey, ScanColumn, Table, TableAccess,
+    AccessPath, AccessTemporal, ColId, Expr, Index, KeyBound, KeyBounds, OutputColumn,
+    PhysicalPlan, PlanContext, Result, RowKey, ScanColumn, Span, Table, TableAccess, Temporal,
 };
 use driftdb_types::{Comparison, DataType};
 
@@ -26,16 +26,19 @@ pub(super) struct Scan {
     pub(super) at: ReadAt,
     pub(super) columns: Vec<ScanColumn>,
     pub(super) key: Option<ColId>,
+    pub(super) temporal: Temporal,
 }
 
 impl Scan {
-    /// What the scan yields: the key, if asked, then the columns.
+    /// What the scan yields: the key, if asked, then the columns, then the system columns.
     pub(super) fn outputs(&self) -> Vec<OutputColumn> {
         let scanned = self
             .columns
             .iter()
             .map(|c| OutputColumn { id: c.id, ty: self.table.columns[c.position].ty });
-        self.key.map(key_column).into_iter().chain(scanned).collect()
+        let system = self.temporal.system.iter();
+        let system = system.map(|(id, column)| OutputColumn { id: *id, ty: column.ty() });
+        self.key.map(key_column).into_iter().chain(scanned).chain(system).collect()
     }
 }
 
@@ -65,7 +68,17 @@ pub(super) fn lower_scan(
     cx: &PlanContext,
 ) -> Result<Lowered> {
     let outputs = scan.outputs();
-    let best = choose(scan, &predicates, cx);
+    let mut best = choose(scan, &predicates, cx);
+    let span = match &scan.temporal.span {
+        Span::Each(time) => Span::Each(Box::new(resolve(Expr::clone(time), &[], frame, cx)?)),
+        other => other.clone(),
+    };
+    if span != Span::Once {
+        // Earlier the table may have had another key, or not yet the index: the path tells where to
+        // look, and the predicates decide.
+        best.used.clear();
+        best.order.clear();
+    }
     let path = resolve_path(best.path, frame, cx)?;
     let rest = predicates
         .into_iter()
@@ -82,6 +95,10 @@ pub(super) fn lower_scan(
         with_key: scan.key.is_some(),
         filter,
         reverse: false,
+        temporal: AccessTemporal {
+            span,
+            system: scan.temporal.system.iter().map(|(_, column)| *column).collect(),
+        },
     };
     let plan = PhysicalPlan::Access(access);
     Ok(Lowered { plan, columns: outputs, order: best.order })

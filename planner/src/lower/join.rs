@@ -32,6 +32,10 @@ pub(super) fn lower_join(join: Join, frame: &mut Frame, cx: &PlanContext) -> Res
     let mut conditions = Vec::new();
     conjuncts(on, &mut conditions);
     if lateral {
+        if as_scan(right.clone()).is_ok() {
+            // A table whose time the left row tells: the conditions may also tell its key.
+            return look_up(kind, left, right, conditions, frame, cx);
+        }
         return apply(kind, left, right, conditions, frame, cx);
     }
     if kind == JoinKind::Right {
@@ -101,14 +105,14 @@ fn sides(
 /// The base table of a side, with the predicates on it.
 fn as_scan(plan: LogicalPlan) -> std::result::Result<(Scan, Vec<Expr>), LogicalPlan> {
     match plan {
-        LogicalPlan::Scan { table, at, columns, key } => {
-            Ok((Scan { table, at, columns, key }, Vec::new()))
+        LogicalPlan::Scan { table, at, columns, key, temporal } => {
+            Ok((Scan { table, at, columns, key, temporal }, Vec::new()))
         }
         LogicalPlan::Filter { input, predicate } => match *input {
-            LogicalPlan::Scan { table, at, columns, key } => {
+            LogicalPlan::Scan { table, at, columns, key, temporal } => {
                 let mut predicates = Vec::new();
                 conjuncts(predicate, &mut predicates);
-                Ok((Scan { table, at, columns, key }, predicates))
+                Ok((Scan { table, at, columns, key, temporal }, predicates))
             }
             input => Err(LogicalPlan::Filter { input: Box::new(input), predicate }),
         },

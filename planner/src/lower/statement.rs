@@ -35,7 +35,10 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
                 .collect::<Result<_>>()?;
             PhysicalStatement::AlterTable { table, actions }
         }
-        Statement::Truncate(tables) => PhysicalStatement::Truncate(tables),
+        Statement::Truncate { tables, cascade } => PhysicalStatement::Truncate { tables, cascade },
+        Statement::SetConstraints { names, deferred } => {
+            PhysicalStatement::SetConstraints { names, deferred }
+        }
         Statement::LockTable(locks) => PhysicalStatement::LockTable(locks),
         Statement::Copy(copy) => plan_copy(copy, cx)?,
         Statement::Explain(explain) => PhysicalStatement::Explain {
@@ -45,6 +48,7 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
         },
         Statement::Vacuum { tables, analyze } => PhysicalStatement::Vacuum { tables, analyze },
         Statement::Analyze(tables) => PhysicalStatement::Analyze(tables),
+        Statement::History(statement) => PhysicalStatement::History(statement),
         Statement::Transaction(_)
         | Statement::Set { .. }
         | Statement::Reset(_)
@@ -133,6 +137,7 @@ fn plan_insert(insert: Insert, cx: &PlanContext) -> Result<PhysicalInsert> {
     Ok(PhysicalInsert {
         source: plan_rows(insert.source, cx)?,
         checks,
+        related: insert.related,
         on_conflict,
         returning,
         fields: insert.fields,
@@ -205,6 +210,7 @@ fn plan_update(update: Update, cx: &PlanContext) -> Result<PhysicalUpdate> {
         assignments: before.resolve_named(update.assignments)?,
         recheck: update.recheck.map(|expr| before.resolve(expr)).transpose()?,
         checks,
+        related: update.related,
         returning: update.returning.map(|exprs| after.resolve_all(exprs)).transpose()?,
         fields: update.fields,
         table: update.table,
@@ -221,6 +227,7 @@ fn plan_delete(delete: Delete, cx: &PlanContext) -> Result<PhysicalDelete> {
     Ok(PhysicalDelete {
         source,
         recheck: delete.recheck.map(|expr| before.resolve(expr)).transpose()?,
+        related: delete.related,
         returning: delete.returning.map(|exprs| after.resolve_all(exprs)).transpose()?,
         fields: delete.fields,
         table: delete.table,

@@ -56,8 +56,9 @@ fn collect_in(expr: &Expr, used: &mut BTreeSet<ColId>) {
 fn drop_unused(plan: &mut LogicalPlan, used: &BTreeSet<ColId>) -> bool {
     let mut dropped = false;
     match plan {
-        LogicalPlan::Scan { columns, key, .. } => {
+        LogicalPlan::Scan { columns, key, temporal, .. } => {
             columns.retain(|column| used.contains(&column.id));
+            temporal.system.retain(|(id, _)| used.contains(id));
             key.take_if(|key| !used.contains(key));
         }
         LogicalPlan::Project { exprs, .. } => {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use driftdb_concurrency::{LockMode, LockStrength};
+use driftdb_concurrency::{LockMode, LockStrength, StatementKinds};
 use driftdb_env::sync::Mutex;
 use driftdb_executor::Direct;
 use driftdb_query::{
-    AccessPath, Catalog, CatalogAt, Field, IndexId, PhysicalPlan, PhysicalStatement, PlanContext,
-    Result, SqlError, Statement, Table,
+    AccessPath, Catalog, CatalogAt, Field, HistoryStatement, IndexId, PhysicalPlan,
+    PhysicalStatement, PlanContext, Result, SqlError, Statement, Table, TableId,
 };
 use driftdb_sql::{BindContext, StatementKind, bind};
 use driftdb_storage::Timestamp;
@@ -65,12 +65,20 @@ impl Catalog for NoCatalog {
         Err(SqlError::internal(format!("\"{name}\" was looked up without a transaction")))
     }
 
+    fn table_by_id(&mut self, id: TableId) -> Result<Option<Arc<Table>>> {
+        Err(SqlError::internal(format!("table {} was looked up without a transaction", id.0)))
+    }
+
     fn index(
         &mut self,
         _schema: Option<&str>,
         name: &str,
     ) -> Result<Option<(Arc<Table>, IndexId)>> {
         Err(SqlError::internal(format!("\"{name}\" was looked up without a transaction")))
+    }
+
+    fn tables(&mut self, _at: CatalogAt) -> Result<Vec<Arc<Table>>> {
+        Err(SqlError::internal("tables were looked up without a transaction"))
     }
 
     fn time_of_sequence(&mut self, _sequence: u64) -> Result<Timestamp> {
@@ -83,7 +91,9 @@ pub(super) fn is_session_statement(prepared: &Prepared) -> bool {
     match prepared.kind() {
         StatementKind::Empty | StatementKind::Transaction => true,
         StatementKind::Utility => {
-            !["EXPLAIN", "VACUUM", "ANALYZE", "EXECUTE", "LOCK TABLE"].contains(&prepared.tag())
+            let planned =
+                ["EXPLAIN", "VACUUM", "ANALYZE", "EXECUTE", "LOCK TABLE", "SET CONSTRAINTS"];
+            !planned.contains(&prepared.tag())
         }
         StatementKind::Query
         | StatementKind::Change
@@ -265,8 +275,14 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::CreateIndex(_)
         | PhysicalStatement::Drop(_)
         | PhysicalStatement::AlterTable { .. }
-        | PhysicalStatement::Truncate(_)
+        | PhysicalStatement::Truncate { .. }
         | PhysicalStatement::Analyze(_)
+        | PhysicalStatement::History(
+            HistoryStatement::CreateRestorePoint { .. }
+            | HistoryStatement::DropRestorePoint { .. }
+            | HistoryStatement::Undrop { .. }
+            | HistoryStatement::Restore { is_database: true, .. },
+        )
         | PhysicalStatement::Vacuum { analyze: true, .. } => true,
         PhysicalStatement::Explain { statement, analyze: true, .. } => changes_catalog(statement),
         PhysicalStatement::Explain { .. }
@@ -276,6 +292,8 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::Update(_)
         | PhysicalStatement::Delete(_)
         | PhysicalStatement::LockTable(_)
+        | PhysicalStatement::History(_)
+        | PhysicalStatement::SetConstraints { .. }
         | PhysicalStatement::Copy(..) => false,
     }
 }
@@ -292,16 +310,18 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         PhysicalStatement::Drop(objects) if objects.tables.is_empty() => "DROP INDEX",
         PhysicalStatement::Drop(_) => "DROP TABLE",
         PhysicalStatement::AlterTable { .. } => "ALTER TABLE",
-        PhysicalStatement::Truncate(_) => "TRUNCATE TABLE",
+        PhysicalStatement::Truncate { .. } => "TRUNCATE TABLE",
         PhysicalStatement::Copy(_, None) => "COPY FROM",
         PhysicalStatement::Explain { statement, analyze: true, .. } => {
             return writing_command(statement);
         }
         PhysicalStatement::Analyze(_) => "ANALYZE",
+        PhysicalStatement::History(statement) => statement.command(),
         PhysicalStatement::Vacuum { analyze: true, .. } => "VACUUM",
         PhysicalStatement::Explain { .. }
         | PhysicalStatement::Vacuum { .. }
         | PhysicalStatement::LockTable(_)
+        | PhysicalStatement::SetConstraints { .. }
         | PhysicalStatement::Copy(_, Some(_)) => return None,
         PhysicalStatement::Query(query) => return locking_command(&query.plan),
     })
@@ -321,6 +341,21 @@ fn locking_command(plan: &PhysicalPlan) -> Option<&'static str> {
         }
         PhysicalPlan::With { body, .. } => locking_command(body),
         _ => None,
+    }
+}
+
+/// What kinds of statements its commit says it was made with.
+pub(super) fn kinds(statement: &PhysicalStatement) -> StatementKinds {
+    match statement {
+        PhysicalStatement::Insert(_) | PhysicalStatement::Copy(_, None) => StatementKinds::INSERT,
+        PhysicalStatement::Update(_) => StatementKinds::UPDATE,
+        PhysicalStatement::Delete(_) => StatementKinds::DELETE,
+        PhysicalStatement::History(
+            HistoryStatement::Restore { .. } | HistoryStatement::Undo { .. },
+        ) => StatementKinds::RESTORE,
+        PhysicalStatement::Explain { statement, analyze: true, .. } => kinds(statement),
+        statement if changes_catalog(statement) => StatementKinds::DEFINITION,
+        _ => StatementKinds::default(),
     }
 }
 

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use driftdb_env::blocking::blocking;
-use driftdb_executor::{Batch, CommandTag, Execution, is_stale, lock_read_tables, start};
-use driftdb_query::{Field, PhysicalStatement, Result, SqlError};
+use driftdb_executor::{
+    Batch, CommandTag, Execution, check_pending, is_stale, lock_read_tables, start,
+};
+use driftdb_query::{Field, HistoryStatement, PhysicalStatement, Result, SqlError};
 use driftdb_types::{SqlState, Value};
 
-use super::plan::{Planned, Work, changes_catalog, is_session_statement, writing_command};
+use super::plan::{Planned, Work, changes_catalog, is_session_statement, kinds, writing_command};
 use super::prepared::Prepared;
 use super::{Formats, ResponseSink, Session, time};
 
@@ -25,6 +27,7 @@ macro_rules! exec_context {
             eval: &$session.eval,
             params: $params,
             cancel: &$session.cancel,
+            pending: &mut $session.block.pending,
             notices: &mut $session.notices,
             memory_limit_bytes: $session.node.config().statement_memory_bytes,
         }
@@ -151,8 +154,20 @@ impl Session {
         if !planned.reads.is_empty() {
             lock_read_tables(&planned.reads, &mut exec_context!(self, params))?;
         }
+        self.note_kinds(kinds(physical));
         if changes_catalog(physical) {
             self.begin_ddl();
+        }
+        if let PhysicalStatement::History(HistoryStatement::CreateRestorePoint { at, .. }) =
+            &**physical
+        {
+            self.hold_moment(*at)?;
+        }
+        if matches!(**physical, PhysicalStatement::SetConstraints { .. })
+            && !self.is_in_explicit_block()
+        {
+            let message = "SET CONSTRAINTS can only be used in transaction blocks";
+            self.warn(&SqlError::new(SqlState::NoActiveSqlTransaction, message), sink);
         }
         if wanted.limit.is_none() && planned.direct.lock().is_some() {
             return self.run_direct(planned, params, wanted, sink);
@@ -161,6 +176,14 @@ impl Session {
             return blocking(|| self.run_operators(physical, params, wanted, sink));
         }
         self.run_operators(physical, params, wanted, sink)
+    }
+
+    /// Makes the deferred checks of a block that is about to be committed.
+    pub(super) fn check_pending(&mut self) -> Result<()> {
+        if self.block.txn.is_none() || self.block.pending.is_empty() {
+            return Ok(());
+        }
+        check_pending(&mut exec_context!(self, &[]))
     }
 
     fn check_may_run(&self, physical: &PhysicalStatement) -> Result<()> {
@@ -174,7 +197,15 @@ impl Session {
             && let Some(command) = writing_command(physical)
         {
             let message = format!("cannot execute {command} in a read-only transaction");
-            return Err(SqlError::new(SqlState::ReadOnlySqlTransaction, message));
+            let error = SqlError::new(SqlState::ReadOnlySqlTransaction, message);
+            return Err(if self.is_in_past() {
+                error.with_hint(
+                    "The transaction reads the past. To write, end it, and RESET driftdb.as_of if \
+                     that is set.",
+                )
+            } else {
+                error
+            });
         }
         Ok(())
     }

@@ -188,6 +188,11 @@ impl Settings {
         }
     }
 
+    /// What a commit says of itself besides who makes it: from where, and what for.
+    pub(crate) fn said(&self) -> (&str, &str) {
+        (self.get("application_name"), self.get("driftdb.comment"))
+    }
+
     /// The level that new transactions ask for.
     pub(crate) fn default_isolation(&self) -> IsolationLevel {
         isolation_level(self.get("default_transaction_isolation"))
@@ -197,6 +202,16 @@ impl Settings {
     /// Whether new transactions promise not to write.
     pub(crate) fn default_read_only(&self) -> bool {
         self.get("default_transaction_read_only") == "on"
+    }
+
+    /// Whether new transactions, serializable and read-only, wait for a safe snapshot.
+    pub(crate) fn default_deferrable(&self) -> bool {
+        self.get("default_transaction_deferrable") == "on"
+    }
+
+    /// `driftdb.as_of`, in its one form; empty: the present.
+    pub(crate) fn as_of(&self) -> &str {
+        if self.values.is_empty() { "" } else { self.get(super::past::AS_OF) }
     }
 
     /// `statement_timeout`; `None`: no limit.

@@ -4,6 +4,8 @@
 //! a [`SystemView`], which reaches what the session reaches.
 
 mod locks;
+mod restore_points;
+mod retention;
 mod transactions;
 mod waits;
 
@@ -30,7 +32,13 @@ trait Relation: Sync {
 }
 
 /// Every relation.
-const RELATIONS: &[&dyn Relation] = &[&transactions::Transactions, &locks::Locks, &waits::Waits];
+const RELATIONS: &[&dyn Relation] = &[
+    &transactions::Transactions,
+    &restore_points::RestorePoints,
+    &retention::Retention,
+    &locks::Locks,
+    &waits::Waits,
+];
 
 /// What the catalog says of them.
 pub(crate) fn definitions() -> Vec<Arc<SystemRelation>> {

@@ -3,9 +3,12 @@
 //! Outside of BEGIN a string of statements (simple protocol), or everything up to Sync (extended),
 //! is an *implicit* block: one transaction that commits at its end. BEGIN makes it explicit.
 
-use driftdb_concurrency::{BeginOptions, IsolationLevel, SavepointId, Transaction};
-use driftdb_executor::CommandTag;
-use driftdb_query::{Result, SetScope, SqlError, TransactionModes, TransactionStatement};
+use driftdb_concurrency::{
+    BeginOptions, IsolationLevel, Provenance, SavepointId, StatementKinds, Transaction,
+};
+use driftdb_executor::{CommandTag, PendingChecks, PendingMark};
+use driftdb_query::{PastTime, Result, SetScope, SqlError, TransactionModes, TransactionStatement};
+use driftdb_storage::Timestamp;
 use driftdb_tables::DdlGuard;
 use driftdb_types::SqlState;
 
@@ -21,7 +24,13 @@ pub(super) struct Block {
     is_fresh: bool,
     modes: TransactionModes,
     ddl: Option<DdlGuard>,
+    /// Deferred checks of constraints.
+    pub(super) pending: PendingChecks,
     savepoints: Vec<Savepoint>,
+    /// Keep the history that its restore points are to pin until they do.
+    holds: Vec<Box<dyn Transaction>>,
+    /// What its statements did.
+    kinds: StatementKinds,
     /// Statements run in it so far.
     statement_count: u64,
 }
@@ -41,6 +50,7 @@ struct Savepoint {
     id: SavepointId,
     settings_mark: usize,
     locks_mark: usize,
+    pending_mark: PendingMark,
 }
 
 impl Block {
@@ -62,6 +72,11 @@ impl Block {
 
     fn is_explicit(&self) -> bool {
         matches!(self.kind, Kind::Explicit | Kind::Failed)
+    }
+
+    /// The past that BEGIN or SET TRANSACTION named.
+    pub(super) fn past(&self) -> Option<PastTime> {
+        self.modes.as_of
     }
 
     /// Whether this transaction has changed the catalog.
@@ -97,6 +112,22 @@ impl Session {
         self.block.statement_count += 1;
     }
 
+    /// A statement of the block may write.
+    pub(super) fn note_kinds(&mut self, kinds: StatementKinds) {
+        self.block.kinds.add(kinds);
+    }
+
+    /// What the commit of a block says of itself.
+    fn provenance(&self, kinds: StatementKinds) -> Provenance {
+        let (application, comment) = self.settings.said();
+        Provenance {
+            user: self.eval.user.to_string(),
+            application: application.to_owned(),
+            comment: comment.to_owned(),
+            kinds,
+        }
+    }
+
     /// Begins a statement on the transaction, which is begun first if need be.
     pub(super) fn begin_statement(&mut self) -> Result<()> {
         self.open_implicit_block();
@@ -123,12 +154,24 @@ impl Session {
             let options = BeginOptions {
                 isolation: modes.isolation.unwrap_or_else(|| self.settings.default_isolation()),
                 read_only: modes.read_only.unwrap_or_else(|| self.settings.default_read_only()),
-                as_of: None,
+                deferrable: modes.deferrable.unwrap_or_else(|| self.settings.default_deferrable()),
+                as_of: self.past()?,
                 cancel: self.cancel.clone(),
             };
             self.block.txn = Some(self.node.store().begin(options)?);
             self.block.is_fresh = true;
         }
+        Ok(())
+    }
+
+    /// Keeps the history of a moment until the block ends.
+    ///
+    /// # Errors
+    /// It is in the future, or gone already.
+    pub(super) fn hold_moment(&mut self, at: Option<Timestamp>) -> Result<()> {
+        let as_of = at.or_else(|| self.block.txn.as_ref().map(|txn| txn.snapshot_ts()));
+        let options = BeginOptions { as_of, ..BeginOptions::default() };
+        self.block.holds.push(self.node.store().begin(options)?);
         Ok(())
     }
 
@@ -162,9 +205,18 @@ impl Session {
 
     /// Commits the block, whichever it is.
     pub(super) fn commit_block(&mut self) -> Result<()> {
+        if let Err(error) = self.check_pending() {
+            self.rollback_block();
+            return Err(error);
+        }
         let block = self.end_block();
         let committed = match block.txn {
-            Some(txn) => txn.commit().map(|committed| committed.commit.map(|commit| commit.ts)),
+            Some(mut txn) => {
+                if txn.has_writes() {
+                    txn.describe(&self.provenance(block.kinds));
+                }
+                txn.commit().map(|committed| committed.commit.map(|commit| commit.ts))
+            }
             None => Ok(None),
         };
         if let Some(ddl) = block.ddl {
@@ -172,8 +224,12 @@ impl Session {
             // the log is poisoned then, and nothing is bound for writing any more.
             let newest = self.node.store().newest();
             ddl.finish(*committed.as_ref().unwrap_or(&Some(newest)));
+            // It is committed; if this fails, the store keeps what it kept before, and the next change
+            // of a definition or the next start tells it again.
+            drop(self.node.follow_history_rules());
         }
         self.actions.release_since(0);
+        drop(block.holds);
         match committed {
             Ok(_) => {
                 self.settings.commit();
@@ -258,6 +314,9 @@ impl Session {
             TransactionStatement::RollbackTo(name) => self.rollback_to(name),
             TransactionStatement::SetTransaction(modes) => {
                 if self.block.is_explicit() {
+                    if let Some(time) = modes.as_of {
+                        self.check_past(time)?;
+                    }
                     self.set_modes(*modes)?;
                 } else {
                     let message = "SET TRANSACTION can only be used in transaction blocks";
@@ -288,6 +347,9 @@ impl Session {
         modes: TransactionModes,
         sink: &mut dyn ResponseSink,
     ) -> Result<CommandTag> {
+        if let Some(time) = modes.as_of {
+            self.check_past(time)?;
+        }
         if self.block.is_explicit() {
             let message = "there is already a transaction in progress";
             self.warn(&SqlError::new(SqlState::ActiveSqlTransaction, message), sink);
@@ -308,6 +370,9 @@ impl Session {
                 let message = "SET TRANSACTION ISOLATION LEVEL must be called before any query";
                 return refuse(message);
             }
+            if modes.as_of.is_some() {
+                return refuse("SET TRANSACTION AS OF must be called before any query");
+            }
             match modes.read_only {
                 Some(false) if txn.is_read_only() => {
                     return refuse("transaction read-write mode must be set before any query");
@@ -324,6 +389,7 @@ impl Session {
         own.isolation = modes.isolation.or(own.isolation);
         own.read_only = modes.read_only.or(own.read_only);
         own.deferrable = modes.deferrable.or(own.deferrable);
+        own.as_of = modes.as_of.or(own.as_of);
         Ok(())
     }
 
@@ -345,7 +411,7 @@ impl Session {
             Some(txn) => txn.is_read_only(),
             None => {
                 let own = self.block.modes.read_only;
-                own.unwrap_or_else(|| self.settings.default_read_only())
+                self.is_in_past() || own.unwrap_or_else(|| self.settings.default_read_only())
             }
         }
     }
@@ -404,8 +470,10 @@ impl Session {
             let id = txn.savepoint();
             let settings_mark = self.settings.mark();
             let locks_mark = self.actions.mark();
+            let pending_mark = self.block.pending.mark();
             let name = name.to_owned();
-            self.block.savepoints.push(Savepoint { name, id, settings_mark, locks_mark });
+            let savepoint = Savepoint { name, id, settings_mark, locks_mark, pending_mark };
+            self.block.savepoints.push(savepoint);
         }
         Ok(tag("SAVEPOINT"))
     }
@@ -438,6 +506,7 @@ impl Session {
         let position = self.find_savepoint(name)?;
         self.portals.clear();
         let Savepoint { id, settings_mark, locks_mark, .. } = self.block.savepoints[position];
+        self.block.pending.rollback_to(&self.block.savepoints[position].pending_mark);
         self.block.savepoints.truncate(position + 1);
         if let Some(txn) = &mut self.block.txn {
             txn.rollback_to(id);

@@ -116,7 +116,12 @@ impl Session {
                     let state = SqlState::NoActiveSqlTransaction;
                     self.warn(&SqlError::new(state, message), sink);
                 }
-                self.settings.set(name, value, scope)?;
+                if name == super::past::AS_OF {
+                    let value = self.past_setting(value)?;
+                    self.settings.set(name, value.as_deref(), scope)?;
+                } else {
+                    self.settings.set(name, value, scope)?;
+                }
                 self.apply_settings();
                 return Ok(());
             }

@@ -1,58 +1,10 @@
 //! Reading the past, on every engine under every control.
 
 use driftdb_server::{Session, SessionOptions};
-use driftdb_types::{EvalContext, Value, write_text};
+use driftdb_types::Value;
 
 use crate::harness::{Fixture, everywhere};
-
-struct Traveller {
-    session: Session,
-}
-
-impl Traveller {
-    fn new(fixture: &Fixture) -> Self {
-        Self { session: Session::new(&fixture.node, &SessionOptions::default()).unwrap() }
-    }
-
-    fn run(&mut self, sql: &str) {
-        self.session.query(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-    }
-
-    /// The rows of a query as lines.
-    fn rows(&mut self, sql: &str) -> Vec<String> {
-        let answers = self.session.query(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-        let eval = EvalContext::default();
-        let answer = answers.last().unwrap();
-        let line = |row: &Vec<Value>| {
-            let cells = row.iter().zip(&answer.fields).map(|(value, field)| {
-                let mut text = Vec::new();
-                write_text(value, field.ty, &eval, &mut text);
-                String::from_utf8(text).unwrap()
-            });
-            cells.collect::<Vec<String>>().join(" ")
-        };
-        answer.rows.iter().map(line).collect()
-    }
-
-    fn code(&mut self, sql: &str) -> &'static str {
-        self.session.query(sql).unwrap_err().state.code()
-    }
-
-    /// A time after everything so far and before everything to come, as a clause.
-    fn now(&mut self) -> String {
-        let text = self.rows("SELECT clock_timestamp()").remove(0);
-        // Clocks may stand still for a moment.
-        while self.rows("SELECT clock_timestamp()")[0] == text {}
-        format!("FOR SYSTEM_TIME AS OF '{text}'")
-    }
-
-    /// The same by the number of the newest commit.
-    fn sequence(&mut self) -> String {
-        let store = self.session.node().store();
-        let sequence = store.sequence_at(store.newest()).unwrap();
-        format!("FOR SYSTEM_TIME AS OF @SEQ:{sequence}")
-    }
-}
+use crate::traveller::Traveller;
 
 #[test]
 fn any_table_at_any_time() {

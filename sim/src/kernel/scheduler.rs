@@ -35,10 +35,13 @@ pub enum KillAt {
 /// Where the harness waits. No latch has this address: it is not aligned for any.
 const HARNESS_ADDRESS: usize = 1;
 
+/// Where somebody waits for the moment at which nobody can run unless time passes.
+const IDLE_ADDRESS: usize = 3;
+
 /// Where fibers wait that only a timer wakes.
 const SLEEPING: usize = 0;
 
-type FiberIndex = u32;
+pub(crate) type FiberIndex = u32;
 
 struct Slot {
     name: String,
@@ -153,14 +156,23 @@ impl State {
     /// Advances time to the next timer and fires all that are due; false if there is none.
     fn fire_timers(&mut self) -> bool {
         while let Some(&Reverse((at, fiber, wait))) = self.timers.peek() {
-            if at > self.now_ns && !self.runnable.is_empty() {
-                break;
+            if at > self.now_ns {
+                if !self.runnable.is_empty() {
+                    break;
+                }
+                self.wake(IDLE_ADDRESS, usize::MAX);
+                if !self.runnable.is_empty() {
+                    break;
+                }
             }
             self.timers.pop();
             if self.is_present(fiber, wait) {
                 self.now_ns = self.now_ns.max(at);
                 self.make_runnable(fiber, Woken::TimedOut);
             }
+        }
+        if self.runnable.is_empty() {
+            self.wake(IDLE_ADDRESS, usize::MAX);
         }
         !self.runnable.is_empty()
     }
@@ -236,7 +248,12 @@ impl Scheduler {
     }
 
     /// Starts a fiber on a node.
-    pub(crate) fn spawn(self: &Rc<Self>, node: NodeId, name: &str, body: Box<dyn FnOnce()>) {
+    pub(crate) fn spawn(
+        self: &Rc<Self>,
+        node: NodeId,
+        name: &str,
+        body: Box<dyn FnOnce()>,
+    ) -> FiberIndex {
         let kernel = Rc::downgrade(self);
         let fiber_name = name.to_owned();
         let fiber = Fiber::new(Box::new(move || {
@@ -257,6 +274,7 @@ impl Scheduler {
             woken: Woken::Notified,
         }));
         state.runnable.push(index);
+        index
     }
 
     /// Runs until the first fiber has ended or something failed. Everything else is abandoned.
@@ -368,6 +386,18 @@ impl Scheduler {
     /// Rests until something happened that the harness may be interested in.
     pub(crate) fn wait_for_event(&self, deadline: Duration) -> Woken {
         self.wait(HARNESS_ADDRESS, Some(deadline))
+    }
+
+    /// Rests until nobody can run unless time passes.
+    pub(crate) fn wait_until_idle(&self) {
+        self.wait(IDLE_ADDRESS, None);
+    }
+
+    /// Whether a fiber waits for somebody to wake it, and not only for time to pass.
+    pub(crate) fn is_waiting(&self, fiber: FiberIndex) -> bool {
+        let state = self.state.borrow();
+        let slot = state.slots[fiber as usize].as_ref();
+        slot.is_some_and(|slot| slot.waits_on.is_some_and(|address| address != SLEEPING))
     }
 
     pub(crate) fn notify_harness(&self) {

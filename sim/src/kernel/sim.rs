@@ -10,7 +10,7 @@ use driftdb_env::kernel::{self, Kernel, Woken};
 use driftdb_sim_disk::SimDisk;
 
 use super::fiber::on_host_stack;
-use super::scheduler::{KillAt, NodeId, Scheduler};
+use super::scheduler::{FiberIndex, KillAt, NodeId, Scheduler};
 use super::settings::KernelSettings;
 use super::{SimNodeWorld, panics};
 
@@ -88,10 +88,14 @@ impl std::fmt::Debug for Sim {
     }
 }
 
+/// Names a fiber that was started.
+#[derive(Debug, Clone, Copy)]
+pub struct FiberId(FiberIndex);
+
 impl Sim {
     /// Starts a fiber on a node.
-    pub fn spawn(&self, node: NodeId, name: &str, body: impl FnOnce() + 'static) {
-        self.scheduler.spawn(node, name, Box::new(body));
+    pub fn spawn(&self, node: NodeId, name: &str, body: impl FnOnce() + 'static) -> FiberId {
+        FiberId(self.scheduler.spawn(node, name, Box::new(body)))
     }
 
     /// Gives life to a node that has none (or no longer), and returns the environment of this life.
@@ -142,6 +146,18 @@ impl Sim {
                 return done();
             }
         }
+    }
+
+    /// Waits until nobody can run unless time passes. Who then waits and does not sleep
+    /// ([`Sim::is_waiting`]) is blocked by somebody: exactly, if disks are fast and nobody is held up
+    /// ([`super::KernelSettings`]).
+    pub fn wait_until_idle(&self) {
+        self.scheduler.wait_until_idle();
+    }
+
+    /// Whether a fiber waits to be woken; false if it has ended, can run, or only sleeps.
+    pub fn is_waiting(&self, fiber: FiberId) -> bool {
+        self.scheduler.is_waiting(fiber.0)
     }
 
     /// Makes all [`Sim::wait_until`] look again.

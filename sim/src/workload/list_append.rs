@@ -1,11 +1,8 @@
 //! Appending to lists through SQL sessions, and reading them.
 //!
 //! Each value is appended once in the whole run, so a read of a list shows which versions of it came
-//! before, and in which order. From that alone [`history`] derives who depends on whom, without
+//! before, and in which order. From that alone [`History`] derives who depends on whom, without
 //! trusting a timestamp of the store: the idea of Elle [Kingsbury20].
-
-mod cycles;
-mod history;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -17,9 +14,9 @@ use driftdb_types::Value;
 
 use super::bank::go_on;
 use crate::node::Workload;
+use crate::oracle::lists::{Fate, History, Op};
 use crate::plan::Plan;
 use crate::sql::{Client, Refusal, integer, text};
-use history::{Fate, History, Op};
 
 pub(crate) struct ListAppend {
     isolation: IsolationLevel,

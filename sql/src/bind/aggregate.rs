@@ -152,7 +152,8 @@ impl Grouping {
     pub(crate) fn new(mut groups: Vec<(ColId, Expr)>, scope: &Scope) -> Self {
         for relation in &scope.relations {
             let Some(table) = &relation.table else { continue };
-            let Some(key) = table.primary_key() else { continue };
+            let immediate = |key: &&driftdb_query::Index| !key.deferral.is_deferrable();
+            let Some(key) = table.primary_key().filter(immediate) else { continue };
             let grouped = |id: Option<ColId>| {
                 id.is_some_and(|id| groups.iter().any(|(_, expr)| column_of(expr) == Some(id)))
             };

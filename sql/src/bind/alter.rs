@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    AlterAction, CatalogAt, ColumnSpec, ConstraintSpec, DropObjects, Expr, LogicalPlan, Result,
-    ScanColumn, SqlError, Statement, Table,
+    AlterAction, CatalogAt, ColumnSpec, ConstraintSpec, Deferral, DropObjects, Expr, LogicalPlan,
+    Result, ScanColumn, SqlError, Statement, Table, Temporal,
 };
 use driftdb_types::{SqlState, Value};
 use sqlparser::ast;
@@ -17,6 +17,7 @@ use super::names::{ident, ident_position, object_name};
 use super::predicate::any_of;
 use super::scope::Named;
 use super::stored::Renaming;
+use crate::front::cursor::QualifiedName;
 
 /// ALTER TABLE as it is collected.
 struct Alteration {
@@ -33,16 +34,13 @@ impl Binder<'_> {
         let schema = name.schema.as_deref();
         let Some(table) = self.catalog.table(schema, &name.name, CatalogAt::Statement)? else {
             if alter.if_exists {
-                let relation = qualified(schema, &name.name);
-                let notice = format!("relation \"{relation}\" does not exist, skipping");
-                let (tables, indexes) = (Vec::new(), Vec::new());
-                let notices = vec![notice];
-                return Ok(Statement::Drop(DropObjects { tables, indexes, notices }));
+                return Ok(skipped(schema, &name.name));
             }
             return Err(no_such_table(schema, &name.name).at(name.position));
         };
         let taken = table.indexes.iter().map(|index| index.name.clone());
-        let taken = taken.chain(table.checks.iter().map(|check| check.name.clone())).collect();
+        let taken = taken.chain(table.checks.iter().map(|check| check.name.clone()));
+        let taken = taken.chain(table.foreign_keys.iter().map(|key| key.name.clone())).collect();
         let columns = table
             .columns
             .iter()
@@ -55,6 +53,7 @@ impl Binder<'_> {
             })
             .collect();
         let definition = Definition {
+            schema: table.schema.clone(),
             table: table.name.clone(),
             columns,
             constraints: Vec::new(),
@@ -67,6 +66,25 @@ impl Binder<'_> {
             self.alter_action(&mut alteration, operation)?;
         }
         Ok(Statement::AlterTable { table: alteration.table, actions: alteration.actions })
+    }
+
+    /// ALTER TABLE … ALTER CONSTRAINT.
+    pub(crate) fn alter_constraint(
+        &mut self,
+        table: &QualifiedName,
+        if_exists: bool,
+        name: &str,
+        deferral: Deferral,
+    ) -> Result<Statement> {
+        let schema = table.schema.as_deref();
+        let Some(found) = self.catalog.table(schema, &table.name, CatalogAt::Statement)? else {
+            if if_exists {
+                return Ok(skipped(schema, &table.name));
+            }
+            return Err(no_such_table(schema, &table.name).at(table.position));
+        };
+        let action = AlterAction::AlterConstraint { name: name.to_owned(), deferral };
+        Ok(Statement::AlterTable { table: found, actions: vec![(action, None)] })
     }
 
     fn alter_action(
@@ -88,15 +106,25 @@ impl Binder<'_> {
             O::AddColumn { if_not_exists, column_def, .. } => {
                 return self.add_column(alteration, column_def, *if_not_exists);
             }
-            O::AddConstraint { constraint, .. } => {
+            O::AddConstraint { constraint, not_valid } => {
                 self.constraint(&mut alteration.definition, constraint)?;
+                if *not_valid {
+                    let last = alteration.definition.constraints.last_mut();
+                    let Some(ConstraintSpec::ForeignKey(key)) = last else {
+                        return Err(SqlError::unsupported("NOT VALID but on foreign keys"));
+                    };
+                    key.not_valid = true;
+                }
                 return self.add_constraints(alteration);
             }
-            O::DropColumn { column_names, if_exists, .. } => {
+            O::ValidateConstraint { name } => AlterAction::ValidateConstraint(ident(name)),
+            O::DropColumn { column_names, if_exists, drop_behavior, .. } => {
+                let cascade = *drop_behavior == Some(ast::DropBehavior::Cascade);
                 for name in column_names {
                     match column(name) {
                         Ok(position) => {
-                            alteration.actions.push((AlterAction::DropColumn(position), None));
+                            let drop = AlterAction::DropColumn { position, cascade };
+                            alteration.actions.push((drop, None));
                         }
                         Err(_) if *if_exists => {}
                         Err(error) => return Err(error),
@@ -104,7 +132,7 @@ impl Binder<'_> {
                 }
                 return Ok(());
             }
-            O::DropConstraint { if_exists, name, .. } => {
+            O::DropConstraint { if_exists, name, drop_behavior } => {
                 let text = ident(name);
                 if !alteration.definition.taken.contains(&text) {
                     if *if_exists {
@@ -118,7 +146,8 @@ impl Binder<'_> {
                         SqlError::new(SqlState::UndefinedObject, message).at(ident_position(name))
                     );
                 }
-                AlterAction::DropConstraint(text)
+                let cascade = *drop_behavior == Some(ast::DropBehavior::Cascade);
+                AlterAction::DropConstraint { name: text, cascade }
             }
             O::RenameColumn { old_column_name, new_column_name } => {
                 let new = ident(new_column_name);
@@ -166,7 +195,8 @@ impl Binder<'_> {
             }
         }
         for (name, _) in &changed {
-            alteration.actions.push((AlterAction::DropConstraint(name.clone()), None));
+            let drop = AlterAction::DropConstraint { name: name.clone(), cascade: false };
+            alteration.actions.push((drop, None));
         }
         alteration.actions.push((action, None));
         for (name, condition) in changed {
@@ -246,8 +276,8 @@ impl Binder<'_> {
                 ConstraintSpec::PrimaryKey { columns, .. } => {
                     Some(self.null_rows(alteration, columns))
                 }
-                // The index's build finds them.
-                ConstraintSpec::Unique { .. } => None,
+                // They are found while it is added.
+                ConstraintSpec::Unique { .. } | ConstraintSpec::ForeignKey(_) => None,
                 ConstraintSpec::Check { condition, .. } => {
                     Some(self.failing_rows(alteration, condition)?)
                 }
@@ -265,7 +295,9 @@ impl Binder<'_> {
         let columns =
             ids.into_iter().enumerate().map(|(position, id)| ScanColumn { id, position }).collect();
         let table = alteration.table.clone();
-        (LogicalPlan::Scan { table, at: ReadAt::Statement, columns, key: None }, named)
+        let (at, key) = (ReadAt::Statement, None);
+        let temporal = Temporal::default();
+        (LogicalPlan::Scan { table, at, columns, key, temporal }, named)
     }
 
     /// A row with NULL in one of the columns.
@@ -292,6 +324,13 @@ fn one_row(scan: LogicalPlan, predicate: Expr) -> LogicalPlan {
     let filter = LogicalPlan::Filter { input: Box::new(scan), predicate };
     let one = Expr::constant(Value::Int8(1), driftdb_types::DataType::Int8);
     LogicalPlan::Limit { input: Box::new(filter), count: Some(one), offset: None }
+}
+
+/// ALTER TABLE IF EXISTS of a table that does not.
+fn skipped(schema: Option<&str>, name: &str) -> Statement {
+    let relation = qualified(schema, name);
+    let notice = format!("relation \"{relation}\" does not exist, skipping");
+    Statement::Drop(DropObjects { notices: vec![notice], ..DropObjects::default() })
 }
 
 fn exists(column: &str, table: &str) -> SqlError {

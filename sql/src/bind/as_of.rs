@@ -1,15 +1,18 @@
-//! AS OF: which time a table is read at, and the table as of that time.
+//! FOR SYSTEM_TIME: which times a table is read at, and the table as of then.
 //!
-//! The expression may use parameters, the clock and arithmetic, but no column. It is evaluated now,
-//! because the schema of that time decides what the statement means. A timestamp has microseconds and a
-//! commit nanoseconds: *as of t* means everything committed in microsecond t or before, so the last
-//! nanosecond of t is asked for.
+//! The expressions may use parameters, the clock and arithmetic. They are evaluated now, because the
+//! schema of that time decides what the statement means. AS OF may also use columns of the FROM items
+//! before it and of outer queries: then each of their rows is a time of its own, and the schema is that
+//! of now.
 
 use std::sync::Arc;
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::eval::{Constants, eval};
-use driftdb_query::{CatalogAt, Expr, Result, SqlError, Table};
+use driftdb_query::{
+    CatalogAt, Expr, Moment, PastTime, Period, PeriodForm, Result, Span, SqlError, Table,
+    TransactionStatement, timestamptz_of,
+};
 use driftdb_storage::Timestamp;
 use driftdb_types::{CastContext, DataType, SqlState, Value, can_cast, write_text};
 use sqlparser::ast;
@@ -18,10 +21,7 @@ use super::Binder;
 use super::names::{ObjectName, ident_position};
 use super::position::Placed;
 use super::scope::{Clause, Scope};
-use crate::front::rewrite::{TimeClause, TimePoint};
-
-/// Microseconds from 1970-01-01, the epoch of commits, to 2000-01-01, that of `timestamptz`.
-const EPOCH_MICROS: i64 = 946_684_800_000_000;
+use crate::front::rewrite::{TimeClause, TimePoint, TimeRange};
 
 impl<'a> Binder<'a> {
     /// The time clause after a table's name or alias.
@@ -60,7 +60,7 @@ impl<'a> Binder<'a> {
             if !self.used_times.contains(place) {
                 return Err(SqlError::new(
                     SqlState::FeatureNotSupported,
-                    "FOR SYSTEM_TIME AS OF belongs after a table that is read",
+                    format!("{} belongs after a table that is read", clause.range.name()),
                 )
                 .at(clause.position));
             }
@@ -68,111 +68,241 @@ impl<'a> Binder<'a> {
         Ok(())
     }
 
-    /// The table with a name, and when to read it.
+    /// The table with a name, and when to read it. The schema is that of the time, for a stretch of
+    /// time that of its end, and that of now where the time comes from another row.
     pub(crate) fn table_at(
         &mut self,
         name: &ObjectName,
         clause: Option<&TimeClause>,
-    ) -> Result<(Arc<Table>, ReadAt)> {
+    ) -> Result<(Arc<Table>, ReadAt, Span)> {
         let time = match clause {
-            None => None,
+            None => TableTime::at(self.default_time),
             Some(clause) => self.time(clause).map_err(|error| error.at(clause.position))?,
         };
-        let at = time.map_or(CatalogAt::Statement, CatalogAt::AsOf);
+        let at = time.schema_of.map_or(CatalogAt::Statement, CatalogAt::AsOf);
         let place = |error: SqlError| error.at(name.position);
         let table = self.catalog.table(name.schema.as_deref(), &name.name, at).map_err(place)?;
-        match (table, time) {
-            (Some(table), Some(time)) => Ok((table, ReadAt::AsOf(time))),
-            (Some(table), None) => Ok((table, ReadAt::Statement)),
+        match (table, time.schema_of) {
+            (Some(table), _) => Ok((table, time.at, time.span)),
             (None, None) => Err(place(no_such_table(name.schema.as_deref(), &name.name))),
-            (None, Some(time)) => Err(place(SqlError::new(
+            (None, Some(schema_of)) => Err(place(SqlError::new(
                 SqlState::UndefinedTable,
                 format!(
                     "relation \"{}\" did not exist as of {}",
                     qualified(name.schema.as_deref(), &name.name),
-                    self.display_time(time)
+                    self.display_time(schema_of)
                 ),
             ))),
         }
     }
 
-    /// The time of a clause; nothing while a parameter in it has no value.
-    pub(crate) fn time(&mut self, clause: &TimeClause) -> Result<Option<Timestamp>> {
-        let expr = match &clause.at {
+    /// The times that a clause means; now while a parameter in it has no value.
+    fn time(&mut self, clause: &TimeClause) -> Result<TableTime> {
+        let name = clause.range.name();
+        let (form, from, to) = match &clause.range {
+            TimeRange::AsOf(point) => {
+                return Ok(match self.moment(point, name)? {
+                    Moments::Known(moment) => TableTime::at(Some(moment.last)),
+                    Moments::OfEachRow(expr) => {
+                        TableTime { span: Span::Each(Box::new(expr)), ..TableTime::now() }
+                    }
+                    Moments::NotYet => TableTime::now(),
+                });
+            }
+            TimeRange::All => {
+                return Ok(TableTime { span: Span::Period(Period::ALL), ..TableTime::now() });
+            }
+            TimeRange::Between(from, to) => (PeriodForm::Between, from, to),
+            TimeRange::FromTo(from, to) => (PeriodForm::FromTo, from, to),
+            TimeRange::ContainedIn(from, to) => (PeriodForm::ContainedIn, from, to),
+        };
+        let bounds = (self.moment(from, name)?, self.moment(to, name)?);
+        let (from, to) = match bounds {
+            (Moments::Known(from), Moments::Known(to)) => (from, to),
+            (Moments::OfEachRow(_), _) | (_, Moments::OfEachRow(_)) => {
+                let message = format!("argument of {name} must not contain variables");
+                return Err(SqlError::new(SqlState::InvalidColumnReference, message));
+            }
+            _ => return Ok(TableTime { span: Span::Period(Period::ALL), ..TableTime::now() }),
+        };
+        let span = Span::Period(Period { form, from, to });
+        // The end names no time where there is none: versions up to now.
+        let schema_of = (to != Moment::END).then_some(to.last);
+        Ok(TableTime { schema_of, at: ReadAt::Statement, span })
+    }
+
+    /// A single time that no row decides; `None` while a parameter in it has no value.
+    pub(crate) fn point(&mut self, point: &TimePoint, name: &str) -> Result<Option<Timestamp>> {
+        let moments = self.moment(point, name)?;
+        single(moments, name)
+    }
+
+    /// As [`Self::point`], of an expression.
+    pub(crate) fn time_of(&mut self, expr: &ast::Expr, name: &str) -> Result<Option<Timestamp>> {
+        let moments = self.moment_of(expr, name)?;
+        single(moments, name)
+    }
+
+    /// The time that is written: every way to write one comes through here and through
+    /// [`Self::past_time`].
+    fn moment(&mut self, point: &TimePoint, name: &str) -> Result<Moments> {
+        let expr = match point {
             TimePoint::Sequence(sequence) => {
-                return self.catalog.time_of_sequence(*sequence).map(Some);
+                let ts = self.catalog.time_of_sequence(*sequence)?;
+                return Ok(Moments::Known(Moment::of_commit(ts)));
+            }
+            TimePoint::RestorePoint(name, position) => {
+                let time = self.catalog.time_of_restore_point(name)?;
+                return match time {
+                    Some(time) => Ok(Moments::Known(Moment::of_commit(time))),
+                    None => Err(no_such_restore_point(name).at(*position)),
+                };
             }
             TimePoint::Expression(expr) => expr,
         };
-        let bound = self.time_expression(expr)?;
-        if self.params.is_none() && has_parameter(&bound) {
-            return Ok(None);
+        self.moment_of(expr, name)
+    }
+
+    /// As [`Self::moment`], of an expression.
+    fn moment_of(&mut self, expr: &ast::Expr, name: &str) -> Result<Moments> {
+        let bound = self.time_expression(expr, name)?;
+        if is_of_each_row(&bound) {
+            return Ok(Moments::OfEachRow(bound));
         }
+        if self.params.is_none() && has_parameter(&bound) {
+            return Ok(Moments::NotYet);
+        }
+        self.constant_time(&bound, name)
+            .map(|micros| Moments::Known(Moment::of_timestamptz(micros)))
+    }
+
+    fn constant_time(&self, bound: &Expr, name: &str) -> Result<i64> {
         let scope = Constants { context: self.eval, params: self.params.unwrap_or(&[]) };
-        match eval(&bound, &scope)? {
-            Value::Timestamptz(micros) => Ok(Some(commit_time(micros))),
+        match eval(bound, &scope)? {
+            Value::Timestamptz(micros) => Ok(micros),
             Value::Null => Err(SqlError::new(
                 SqlState::InvalidParameterValue,
-                "the time of FOR SYSTEM_TIME AS OF must not be null",
+                format!("the time of {name} must not be null"),
             )),
             other => Err(SqlError::internal(format!("a time of type {}", other.data_type()))),
         }
     }
 
-    fn time_expression(&mut self, expr: &ast::Expr) -> Result<Expr> {
-        // No column is in sight, not even an outer query's.
-        let outside = std::mem::replace(&mut self.scopes, vec![Scope::new(Clause::AsOf)]);
-        let bound = self.expr(expr).at_expr(expr);
-        self.scopes = outside;
-        let bound = bound.map_err(|error| match error.state {
-            SqlState::UndefinedColumn | SqlState::UndefinedTable => {
-                let position = error.position;
-                let plain = SqlError::new(
-                    SqlState::InvalidColumnReference,
-                    "argument of FOR SYSTEM_TIME AS OF must not contain variables",
-                );
-                position.map_or(plain.clone(), |position| plain.at(position))
+    /// Transaction control, with the time that it names.
+    pub(crate) fn transaction(
+        &mut self,
+        statement: &TransactionStatement,
+    ) -> Result<TransactionStatement> {
+        let point = self.content.and_then(|content| content.lifted.transaction_time.as_ref());
+        let mut statement = statement.clone();
+        if let Some(point) = point
+            && let TransactionStatement::Begin(modes) | TransactionStatement::SetTransaction(modes) =
+                &mut statement
+        {
+            modes.as_of = Some(self.past_time(point)?);
+        }
+        Ok(statement)
+    }
+
+    /// The time that a transaction names. Numbers of commits are looked up where it begins.
+    fn past_time(&mut self, point: &TimePoint) -> Result<PastTime> {
+        const NAME: &str = "AS OF SYSTEM TIME";
+        let expr = match point {
+            TimePoint::Sequence(sequence) => return Ok(PastTime::Sequence(*sequence)),
+            TimePoint::RestorePoint(_, position) => {
+                let what = "a restore point as the time of a transaction";
+                return Err(SqlError::unsupported(what).at(*position));
             }
-            _ => error,
-        })?;
+            TimePoint::Expression(expr) => expr,
+        };
+        let bound = self.time_expression(expr, NAME)?;
+        if is_of_each_row(&bound) || has_parameter(&bound) {
+            let message = format!("argument of {NAME} must not contain variables");
+            return Err(SqlError::new(SqlState::InvalidColumnReference, message)).at_expr(expr);
+        }
+        self.constant_time(&bound, NAME).at_expr(expr).map(PastTime::Timestamptz)
+    }
+
+    fn time_expression(&mut self, expr: &ast::Expr, name: &str) -> Result<Expr> {
+        self.scopes.push(Scope::new(Clause::AsOf));
+        let bound = self.expr(expr).at_expr(expr);
+        self.scopes.pop();
+        let bound = bound?;
         let ty = bound.ty();
         if ty != DataType::Unknown && !can_cast(ty, DataType::Timestamptz, CastContext::Implicit) {
             return Err(SqlError::new(
                 SqlState::DatatypeMismatch,
-                format!(
-                    "argument of FOR SYSTEM_TIME AS OF must be type timestamp with time zone, \
-                     not type {ty}"
-                ),
+                format!("argument of {name} must be type timestamp with time zone, not type {ty}"),
             ))
             .at_expr(expr);
         }
         self.coerce(bound, DataType::Timestamptz, -1, CastContext::Implicit).at_expr(expr)
     }
 
-    fn display_time(&self, time: Timestamp) -> String {
-        let micros = i64::try_from(time.0 / 1000).unwrap_or(i64::MAX) - EPOCH_MICROS;
+    pub(crate) fn display_time(&self, time: Timestamp) -> String {
         let mut out = Vec::new();
-        write_text(&Value::Timestamptz(micros), DataType::Timestamptz, self.eval, &mut out);
+        let value = Value::Timestamptz(timestamptz_of(time));
+        write_text(&value, DataType::Timestamptz, self.eval, &mut out);
         String::from_utf8_lossy(&out).into_owned()
     }
 }
 
-/// The last nanosecond of a microsecond. Before 1970 there are no commits.
-fn commit_time(micros: i64) -> Timestamp {
-    if micros == i64::MAX {
-        return Timestamp::MAX;
+/// When to read a table.
+struct TableTime {
+    /// Whose schema; `None`: the statement's.
+    schema_of: Option<Timestamp>,
+    at: ReadAt,
+    span: Span,
+}
+
+impl TableTime {
+    fn now() -> Self {
+        Self { schema_of: None, at: ReadAt::Statement, span: Span::Once }
     }
-    let since_1970 = micros.saturating_add(EPOCH_MICROS);
-    match u64::try_from(since_1970) {
-        Ok(micros) => Timestamp(micros.saturating_mul(1000).saturating_add(999)),
-        Err(_) => Timestamp::MIN,
+
+    /// One time; `None`: now.
+    fn at(time: Option<Timestamp>) -> Self {
+        let at = time.map_or(ReadAt::Statement, ReadAt::AsOf);
+        Self { schema_of: time, at, span: Span::Once }
     }
+}
+
+/// What a time is before the statement runs.
+enum Moments {
+    Known(Moment),
+    /// A parameter has no value yet.
+    NotYet,
+    /// Columns of other rows, or a subquery, decide.
+    OfEachRow(Expr),
+}
+
+fn single(moments: Moments, name: &str) -> Result<Option<Timestamp>> {
+    match moments {
+        Moments::Known(moment) => Ok(Some(moment.last)),
+        Moments::NotYet => Ok(None),
+        Moments::OfEachRow(_) => {
+            let message = format!("argument of {name} must not contain variables");
+            Err(SqlError::new(SqlState::InvalidColumnReference, message))
+        }
+    }
+}
+
+fn is_of_each_row(expr: &Expr) -> bool {
+    let mut found = matches!(expr, Expr::Column { .. } | Expr::Subquery(_));
+    expr.for_each_child(&mut |child| found |= is_of_each_row(child));
+    found
 }
 
 fn has_parameter(expr: &Expr) -> bool {
     let mut found = matches!(expr, Expr::Param { .. });
     expr.for_each_child(&mut |child| found |= has_parameter(child));
     found
+}
+
+/// 42704
+pub(crate) fn no_such_restore_point(name: &str) -> SqlError {
+    let message = format!("restore point \"{name}\" does not exist");
+    SqlError::new(SqlState::UndefinedObject, message)
 }
 
 /// `schema.name`, as written.

@@ -24,6 +24,7 @@ impl Binder<'_> {
             None => ConflictTarget::Any,
             Some(target) => self.conflict_target(table, target)?,
         };
+        refuse_deferrable(table, &target)?;
         let existing = self.row_ids(table);
         let update = match &conflict.action {
             ast::OnConflictAction::DoNothing => None,
@@ -106,4 +107,20 @@ impl Binder<'_> {
             }
         }
     }
+}
+
+/// A key that may repeat for a while decides nothing.
+fn refuse_deferrable(table: &Table, target: &ConflictTarget) -> Result<()> {
+    let is_meant = |index: &&Index| match target {
+        ConflictTarget::Any => index.unique,
+        ConflictTarget::Indexes(indexes) => indexes.contains(&index.id),
+    };
+    let mut meant = table.indexes.iter().filter(is_meant);
+    if let Some(index) = meant.find(|index| index.deferral.is_deferrable()) {
+        let message = "ON CONFLICT does not support deferrable unique constraints/exclusion \
+                       constraints as arbiters";
+        return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .with_constraint(&table.name, &index.name));
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Constraints: their columns, conditions and names.
 
-use driftdb_query::{CatalogAt, ConstraintSpec, Expr, Result, SqlError};
+use driftdb_query::{CatalogAt, ConstraintSpec, Deferral, Expr, Result, SqlError};
 use driftdb_types::SqlState;
 use sqlparser::ast;
 
@@ -22,11 +22,16 @@ impl Binder<'_> {
         for option in &column.options {
             let given = option.name.as_ref();
             match &option.option {
-                ast::ColumnOption::PrimaryKey(_) => {
-                    self.primary_key(definition, given, vec![name.clone()])?;
+                ast::ColumnOption::PrimaryKey(key) => {
+                    let deferral = deferral(key.characteristics.as_ref())?;
+                    self.primary_key(definition, given, vec![name.clone()], deferral)?;
                 }
-                ast::ColumnOption::Unique(_) => {
-                    self.unique(definition, given, vec![name.clone()])?;
+                ast::ColumnOption::Unique(key) => {
+                    let deferral = deferral(key.characteristics.as_ref())?;
+                    self.unique(definition, given, vec![name.clone()], deferral)?;
+                }
+                ast::ColumnOption::ForeignKey(key) => {
+                    self.foreign_key(definition, given, key, vec![name.clone()])?;
                 }
                 ast::ColumnOption::Check(check) => {
                     self.check(
@@ -51,19 +56,24 @@ impl Binder<'_> {
         match constraint {
             ast::TableConstraint::PrimaryKey(key) => {
                 let columns = key_columns(&key.columns)?;
-                self.primary_key(definition, key.name.as_ref(), columns)
+                let deferral = deferral(key.characteristics.as_ref())?;
+                self.primary_key(definition, key.name.as_ref(), columns, deferral)
             }
             ast::TableConstraint::Unique(key) => {
                 if key.nulls_distinct == ast::NullsDistinctOption::NotDistinct {
                     return Err(SqlError::unsupported("UNIQUE NULLS NOT DISTINCT"));
                 }
                 let columns = key_columns(&key.columns)?;
-                self.unique(definition, key.name.as_ref(), columns)
+                let deferral = deferral(key.characteristics.as_ref())?;
+                self.unique(definition, key.name.as_ref(), columns, deferral)
             }
             ast::TableConstraint::Check(check) => {
                 self.check(definition, check.name.as_ref(), &check.expr, None)
             }
-            ast::TableConstraint::ForeignKey(_) => Err(SqlError::unsupported("a foreign key")),
+            ast::TableConstraint::ForeignKey(key) => {
+                let columns = key.columns.iter().map(ident).collect();
+                self.foreign_key(definition, key.name.as_ref(), key, columns)
+            }
             ast::TableConstraint::Exclude(_) => Err(SqlError::unsupported("EXCLUDE")),
             _ => Err(SqlError::unsupported("this kind of constraint")),
         }
@@ -74,6 +84,7 @@ impl Binder<'_> {
         definition: &mut Definition,
         name: Option<&ast::Ident>,
         columns: Vec<String>,
+        deferral: Deferral,
     ) -> Result<()> {
         if definition.has_primary {
             let message =
@@ -87,7 +98,7 @@ impl Binder<'_> {
             column.not_null |= columns.contains(&column.name);
         }
         let name = self.constraint_name(definition, name, &[], "pkey")?;
-        definition.constraints.push(ConstraintSpec::PrimaryKey { name, columns });
+        definition.constraints.push(ConstraintSpec::PrimaryKey { name, columns, deferral });
         Ok(())
     }
 
@@ -96,10 +107,11 @@ impl Binder<'_> {
         definition: &mut Definition,
         name: Option<&ast::Ident>,
         columns: Vec<String>,
+        deferral: Deferral,
     ) -> Result<()> {
         check_key(definition, &columns, "unique")?;
         let name = self.constraint_name(definition, name, &columns, "key")?;
-        definition.constraints.push(ConstraintSpec::Unique { name, columns });
+        definition.constraints.push(ConstraintSpec::Unique { name, columns, deferral });
         Ok(())
     }
 
@@ -206,7 +218,7 @@ impl Binder<'_> {
             }
             let name = truncate(format!("{head}{tail}"));
             let clash = taken.contains(&name)
-                || label != "check"
+                || !matches!(label, "check" | "fkey")
                     && (self.catalog.table(None, &name, CatalogAt::Statement)?.is_some()
                         || self.catalog.index(None, &name)?.is_some());
             if !clash {
@@ -214,6 +226,24 @@ impl Binder<'_> {
             }
         }
         Err(SqlError::new(SqlState::ProgramLimitExceeded, format!("no free name for \"{base}\"")))
+    }
+}
+
+/// When a constraint is checked, as its characteristics say.
+pub(super) fn deferral(given: Option<&ast::ConstraintCharacteristics>) -> Result<Deferral> {
+    let Some(given) = given else { return Ok(Deferral::Never) };
+    if given.enforced.is_some() {
+        return Err(SqlError::new(SqlState::SyntaxError, "syntax error at or near \"ENFORCED\""));
+    }
+    let deferred = matches!(given.initially, Some(ast::DeferrableInitial::Deferred));
+    match (given.deferrable, deferred) {
+        (Some(false), true) => Err(SqlError::new(
+            SqlState::SyntaxError,
+            "constraint declared INITIALLY DEFERRED must be DEFERRABLE",
+        )),
+        (_, true) => Ok(Deferral::Deferred),
+        (Some(true), false) => Ok(Deferral::Immediate),
+        (Some(false) | None, false) => Ok(Deferral::Never),
     }
 }
 

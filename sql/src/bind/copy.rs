@@ -7,6 +7,7 @@ use driftdb_types::SqlState;
 use sqlparser::ast;
 
 use super::Binder;
+use super::foreign::Change;
 use super::names::ObjectName;
 use crate::front::copy::{CopyBody, CopyValue, CopyWhat};
 
@@ -57,7 +58,8 @@ impl Binder<'_> {
         let source = if copy.from {
             let row = self.copied_row(&table, &columns)?;
             let checks = self.slot_checks(&table)?;
-            CopySource::From { table, columns, row, checks }
+            let related = self.related(&table, Change::Insert)?;
+            CopySource::From { table, columns, row, checks, related }
         } else {
             CopySource::To(Box::new(self.table_query(&table, &columns)))
         };
@@ -78,7 +80,7 @@ impl Binder<'_> {
     }
 
     /// A table's CHECKs over its row by position.
-    fn slot_checks(&mut self, table: &Table) -> Result<Vec<(String, Expr)>> {
+    pub(crate) fn slot_checks(&mut self, table: &Table) -> Result<Vec<(String, Expr)>> {
         let row = self.row_ids(table);
         let mut checks = self.checks(table, &row)?;
         for (_, condition) in &mut checks {
@@ -107,6 +109,7 @@ impl Binder<'_> {
             at: driftdb_concurrency::ReadAt::Statement,
             columns: scanned,
             key: None,
+            temporal: driftdb_query::Temporal::default(),
         };
         Query { plan, fields }
     }

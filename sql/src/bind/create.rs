@@ -14,6 +14,7 @@ use super::scope::{Clause, Scope};
 
 /// A table's definition as it is collected.
 pub(crate) struct Definition {
+    pub(crate) schema: String,
     pub(crate) table: String,
     pub(crate) columns: Vec<ColumnSpec>,
     pub(crate) constraints: Vec<ConstraintSpec>,
@@ -47,6 +48,7 @@ impl Binder<'_> {
         let name = object_name(&create.name)?;
         let schema = name.schema.unwrap_or_else(|| "public".to_owned());
         let mut definition = Definition {
+            schema: schema.clone(),
             table: name.name.clone(),
             columns: Vec::new(),
             constraints: Vec::new(),
@@ -68,6 +70,7 @@ impl Binder<'_> {
             if_not_exists: create.if_not_exists,
             columns: definition.columns,
             constraints: definition.constraints,
+            retention: self.table_options(&create.table_options)?,
         };
         let Some(query) = &create.query else { return Ok(Statement::CreateTable(table)) };
         if !table.columns.is_empty() {
@@ -119,10 +122,8 @@ impl Binder<'_> {
                 | ast::ColumnOption::PrimaryKey(_)
                 | ast::ColumnOption::Unique(_)
                 | ast::ColumnOption::Check(_)
+                | ast::ColumnOption::ForeignKey(_)
                 | ast::ColumnOption::Collation(_) => {}
-                ast::ColumnOption::ForeignKey(_) => {
-                    return Err(place(SqlError::unsupported("a foreign key")));
-                }
                 ast::ColumnOption::Generated { .. } | ast::ColumnOption::Identity(_) => {
                     return Err(place(SqlError::unsupported("a generated or identity column")));
                 }

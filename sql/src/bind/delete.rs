@@ -5,6 +5,7 @@ use driftdb_types::SqlState;
 use sqlparser::ast;
 
 use super::Binder;
+use super::foreign::Change;
 use super::scope::Clause;
 use super::stored::{named_row, relation};
 
@@ -33,6 +34,8 @@ impl Binder<'_> {
         let mut relations = vec![relation(&changed.name, named_row(&table, &changed.old))];
         relations.extend(changed.others);
         let (returning, fields) = self.returning(delete.returning.as_deref(), relations)?;
-        Ok(Delete { table, source, key: changed.key, old: changed.old, recheck, returning, fields })
+        let related = self.related(&table, Change::Delete)?;
+        let (key, old) = (changed.key, changed.old);
+        Ok(Delete { table, source, key, old, recheck, related, returning, fields })
     }
 }

@@ -1,7 +1,8 @@
 //! FROM items: tables, subqueries, functions, common table expressions.
 
 use driftdb_query::{
-    ColId, Expr, JoinKind, LogicalPlan, OutputColumn, Result, ScanColumn, SqlError,
+    ColId, Expr, JoinKind, LogicalPlan, OutputColumn, Result, ScanColumn, SqlError, SystemColumn,
+    Temporal,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -10,6 +11,10 @@ use super::names::{ident, ident_position, object_name};
 use super::scope::{Clause, FromItem, Named, Relation, Scope, column_of};
 use super::target::{Rows, RowsColumn};
 use super::{Binder, Meta};
+
+/// System columns have identities of their own from here on, so that those of a statement's other
+/// columns count up without gaps.
+const FIRST_SYSTEM_COLUMN: u32 = 1 << 31;
 
 /// Which items beside it an item uses.
 #[derive(Debug, Clone, Copy, Default)]
@@ -75,7 +80,11 @@ impl Binder<'_> {
         use ast::TableFactor as F;
         match factor {
             F::Table { name, alias, args: None, with_ordinality: false, sample: None, .. } => {
-                Ok((self.table_item(name, alias.as_ref())?, Lateral::default()))
+                if self.content.is_some_and(|content| content.lifted.times.is_empty()) {
+                    return Ok((self.table_item(name, alias.as_ref())?, Lateral::default()));
+                }
+                // Its time may come from the items beside it.
+                self.beside(before, left, |binder| binder.table_item(name, alias.as_ref()))
             }
             F::Table { name, alias, args: Some(args), with_ordinality, .. } => {
                 self.beside(before, left, |binder| {
@@ -107,6 +116,7 @@ impl Binder<'_> {
                         columns: renamed(columns, alias)?,
                         table: None,
                         lockable: None,
+                        hidden: None,
                     };
                     item.visible = relation.columns.clone();
                     item.relations = vec![relation];
@@ -134,8 +144,9 @@ impl Binder<'_> {
         let scope = self.scopes.pop();
         let used = |item: Option<&FromItem>| {
             let Some((scope, item)) = scope.as_ref().zip(item) else { return false };
-            item.relations.iter().flat_map(|relation| &relation.columns).any(|column| {
-                column_of(&column.expr).is_some_and(|id| scope.positions.contains_key(&id))
+            item.relations.iter().any(|relation| {
+                let columns = relation.columns.iter().filter_map(|column| column_of(&column.expr));
+                columns.chain(relation.system_ids()).any(|id| scope.positions.contains_key(&id))
             })
         };
         Ok((result?, Lateral { before: used(before), left: used(left) }))
@@ -152,10 +163,11 @@ impl Binder<'_> {
         if parsed.schema.is_none()
             && let Some(cte) = self.ctes.iter().rev().find(|cte| cte.name == parsed.name).cloned()
         {
-            if clause.is_some() {
-                return Err(SqlError::unsupported(
-                    "FOR SYSTEM_TIME AS OF on a common table expression",
-                )
+            if let Some(clause) = clause {
+                return Err(SqlError::unsupported(format!(
+                    "{} on a common table expression",
+                    clause.range.name()
+                ))
                 .with_hint("Put it on the tables inside.")
                 .at(parsed.position));
             }
@@ -176,7 +188,7 @@ impl Binder<'_> {
         {
             return self.system_item(relation, &parsed, clause, alias);
         }
-        let (table, at) = self.table_at(&parsed, clause)?;
+        let (table, at, span) = self.table_at(&parsed, clause)?;
         let mut columns = Vec::with_capacity(table.columns.len());
         let mut named = Vec::with_capacity(table.columns.len());
         for (position, column) in table.columns.iter().enumerate() {
@@ -190,8 +202,21 @@ impl Binder<'_> {
         // A locking query asks for the key; it fills in this identity.
         let lockable = self.column_id();
         let own = Aliased { alias, own: table.name.clone(), schema: Some(table.schema.clone()) };
-        let plan = LogicalPlan::Scan { table: table.clone(), at, columns, key: None };
-        item(plan, named, own, Some(table), Some(lockable))
+        let (system, hidden) = self.system_columns();
+        let temporal = Temporal { span, system };
+        let plan = LogicalPlan::Scan { table: table.clone(), at, columns, key: None, temporal };
+        let mut item = item(plan, named, own, Some(table), Some(lockable))?;
+        item.relations.iter_mut().for_each(|relation| relation.hidden = Some(hidden));
+        Ok(item)
+    }
+
+    /// Identities for the system columns of a scan; those that are not used are pruned.
+    fn system_columns(&mut self) -> (Vec<(ColId, SystemColumn)>, ColId) {
+        let count = SystemColumn::ALL.len() as u32;
+        let first = ColId(FIRST_SYSTEM_COLUMN + self.next_scan * count);
+        self.next_scan += 1;
+        let id = |column: SystemColumn| ColId(first.0 + column.offset());
+        (SystemColumn::ALL.into_iter().map(|column| (id(column), column)).collect(), first)
     }
 
     /// A subquery under its alias.
@@ -249,7 +274,8 @@ pub(crate) fn item(
         Some(alias) => (ident(&alias.name), None, renamed(columns, alias)?),
         None => (aliased.own, aliased.schema, columns),
     };
-    let relation = Relation { name, schema, columns: columns.clone(), table, lockable };
+    let relation =
+        Relation { name, schema, columns: columns.clone(), table, lockable, hidden: None };
     Ok(FromItem { plan, relations: vec![relation], visible: columns })
 }
 

@@ -6,6 +6,7 @@ use sqlparser::ast;
 
 use super::Binder;
 use super::call::is_aggregate;
+use super::diff::TABLE_DIFF;
 use super::from::{Aliased, item};
 use super::names::{ident, object_name};
 use super::scope::{FromItem, Named};
@@ -29,6 +30,9 @@ impl Binder<'_> {
             args: args.to_vec(),
             clauses: Vec::new(),
         };
+        if parsed.name == TABLE_DIFF {
+            return self.table_diff(args, parsed.position, alias);
+        }
         let column_name = alias.map_or(parsed.name.clone(), |alias| ident(&alias.name));
         if is_aggregate(&parsed.name) {
             return Err(SqlError::new(

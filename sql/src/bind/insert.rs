@@ -7,6 +7,7 @@ use driftdb_types::{CastContext, DataType, SqlState};
 use sqlparser::ast;
 
 use super::Binder;
+use super::foreign::Change;
 use super::names::{ident, object_name};
 use super::position::{Placed, position};
 use super::returning::is_default;
@@ -67,7 +68,11 @@ impl Binder<'_> {
         };
         let relations = vec![relation(&name, named_row(&table, &row))];
         let (returning, fields) = self.returning(insert.returning.as_deref(), relations)?;
-        Ok(Insert { table, source, row, checks, on_conflict, returning, fields })
+        let updated = on_conflict.as_ref().and_then(|action| action.update.as_ref());
+        let updated = updated.map(|update| update.iter().map(|(at, _)| *at).collect::<Vec<_>>());
+        let change = updated.as_deref().map_or(Change::Insert, Change::Upsert);
+        let related = self.related(&table, change)?;
+        Ok(Insert { table, source, row, checks, related, on_conflict, returning, fields })
     }
 
     /// The positions of the columns that are given; all, if none is named.

@@ -7,7 +7,7 @@
 //! Sources: PostgreSQL 15, parser/analyze.c (transformLockingClause, CheckSelectLocking).
 
 use driftdb_concurrency::{LockStrength, ReadAt, WaitPolicy};
-use driftdb_query::{ColId, JoinKind, LockClause, LogicalPlan, Result, SqlError};
+use driftdb_query::{ColId, JoinKind, LockClause, LogicalPlan, Result, Span, SqlError};
 use driftdb_types::SqlState;
 use sqlparser::ast;
 
@@ -241,8 +241,9 @@ fn yield_key(
     columns: &[ColId],
 ) -> Option<Place> {
     match plan {
-        LogicalPlan::Scan { columns, key, at, .. } => {
+        LogicalPlan::Scan { columns, key, at, temporal, .. } => {
             let is_it = columns.first().is_some_and(|column| column.id == first)
+                && temporal.span == Span::Once
                 && !matches!(at, ReadAt::AsOf(_));
             is_it.then(|| {
                 *key = Some(wanted);

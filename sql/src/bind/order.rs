@@ -139,6 +139,7 @@ impl Binder<'_> {
             columns: columns.clone(),
             table: None,
             lockable: None,
+            hidden: None,
         };
         self.scopes.push(Scope::with(Clause::OrderBy, vec![relation], columns));
         let mut sorted = Vec::with_capacity(keys.len());

@@ -34,7 +34,10 @@ impl Binder<'_> {
             if let Some(clause) = clause {
                 return Err(SqlError::new(
                     SqlState::FeatureNotSupported,
-                    "the past cannot be changed: FOR SYSTEM_TIME AS OF is for tables that are read",
+                    format!(
+                        "the past cannot be changed: {} is for tables that are read",
+                        clause.range.name()
+                    ),
                 )
                 .at(clause.position));
             }

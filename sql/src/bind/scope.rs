@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driftdb_query::{AggregateCall, ColId, CteId, Expr, LogicalPlan, Result, SqlError, Table};
+use driftdb_query::{
+    AggregateCall, ColId, CteId, Expr, LogicalPlan, Result, SqlError, SystemColumn, Table,
+};
 use driftdb_types::{DataType, SqlState};
 use sqlparser::ast;
 
@@ -29,6 +31,26 @@ pub(crate) struct Relation {
     pub(crate) table: Option<Arc<Table>>,
     /// The scan's identity for its first column decides which scan a lock clause means.
     pub(crate) lockable: Option<ColId>,
+    /// The first of the system columns' identities, if it has any: they are found by name, after all
+    /// other columns of the level, and `*` leaves them out.
+    pub(crate) hidden: Option<ColId>,
+}
+
+impl Relation {
+    /// The system column with a name.
+    fn system_column(&self, name: &str) -> Option<Expr> {
+        let first = self.hidden?;
+        let column = SystemColumn::named(name)?;
+        Some(Expr::Column { id: ColId(first.0 + column.offset()), ty: column.ty() })
+    }
+
+    /// The identities of its system columns.
+    pub(crate) fn system_ids(&self) -> impl Iterator<Item = ColId> {
+        let first = self.hidden;
+        SystemColumn::ALL
+            .into_iter()
+            .filter_map(move |column| Some(ColId(first?.0 + column.offset())))
+    }
 }
 
 /// A FROM item: its plan and the names it gives.
@@ -127,8 +149,14 @@ impl Scope {
     /// `t.a` for a column of this level.
     pub(crate) fn display(&self, id: ColId) -> Option<String> {
         self.relations.iter().find_map(|relation| {
-            let column = relation.columns.iter().find(|c| column_of(&c.expr) == Some(id))?;
-            Some(format!("{}.{}", relation.name, column.name))
+            let own = relation.columns.iter().find(|c| column_of(&c.expr) == Some(id));
+            let name = match own {
+                Some(column) => column.name.as_str(),
+                None => {
+                    SystemColumn::ALL[relation.system_ids().position(|system| system == id)?].name()
+                }
+            };
+            Some(format!("{}.{name}", relation.name))
         })
     }
 }
@@ -181,16 +209,20 @@ impl Binder<'_> {
     /// A bare name, if any scope has it.
     pub(crate) fn find_bare(&mut self, name: &str, position: u32) -> Result<Option<Expr>> {
         for level in (0..self.scopes.len()).rev() {
-            let mut found = self.scopes[level].visible.iter().filter(|column| column.name == name);
-            let Some(first) = found.next() else { continue };
-            if found.next().is_some() {
+            let scope = &self.scopes[level];
+            let visible = scope.visible.iter().filter(|column| column.name == name);
+            let mut found: Vec<Expr> = visible.map(|column| column.expr.clone()).collect();
+            if found.is_empty() {
+                found.extend(scope.relations.iter().filter_map(|r| r.system_column(name)));
+            }
+            let Some(expr) = found.pop() else { continue };
+            if !found.is_empty() {
                 return Err(SqlError::new(
                     SqlState::AmbiguousColumn,
                     format!("column reference \"{name}\" is ambiguous"),
                 )
                 .at(position));
             }
-            let expr = first.expr.clone();
             self.note(level, &expr, position);
             return Ok(Some(expr));
         }
@@ -240,22 +272,25 @@ impl Binder<'_> {
         };
         let (level, index) = self.find_relation(schema, relation, position)?;
         let relation = &self.scopes[level].relations[index];
-        let mut found = relation.columns.iter().filter(|c| c.name == *column);
-        let Some(first) = found.next() else {
+        let named = relation.columns.iter().filter(|c| c.name == *column);
+        let mut found: Vec<Expr> = named.map(|column| column.expr.clone()).collect();
+        if found.is_empty() {
+            found.extend(relation.system_column(column));
+        }
+        let Some(expr) = found.pop() else {
             return Err(SqlError::new(
                 SqlState::UndefinedColumn,
                 format!("column {}.{column} does not exist", relation.name),
             )
             .at(position));
         };
-        if found.next().is_some() {
+        if !found.is_empty() {
             return Err(SqlError::new(
                 SqlState::AmbiguousColumn,
                 format!("column reference \"{column}\" is ambiguous"),
             )
             .at(position));
         }
-        let expr = first.expr.clone();
         self.note(level, &expr, position);
         self.note_parts(parts, &expr);
         Ok(expr)

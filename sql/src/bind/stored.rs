@@ -49,7 +49,14 @@ pub(crate) fn named_row(table: &Table, row: &[ColId]) -> Vec<Named> {
 
 /// A relation of a table's columns.
 pub(crate) fn relation(name: &str, columns: Vec<Named>) -> Relation {
-    Relation { name: name.to_owned(), schema: None, columns, table: None, lockable: None }
+    Relation {
+        name: name.to_owned(),
+        schema: None,
+        columns,
+        table: None,
+        lockable: None,
+        hidden: None,
+    }
 }
 
 /// What gets a new name.

@@ -13,7 +13,7 @@ use super::from::{Aliased, item};
 use super::names::ObjectName;
 use super::scope::{FromItem, Named};
 use super::target::NO_META;
-use crate::front::rewrite::TimeClause;
+use crate::front::rewrite::{TimeClause, TimeRange};
 
 impl Binder<'_> {
     /// A system relation under its name or alias.
@@ -26,11 +26,17 @@ impl Binder<'_> {
     ) -> Result<FromItem> {
         let time = match clause {
             Some(clause) if !relation.has_history => {
-                let what = format!("FOR SYSTEM_TIME AS OF on system relation \"{}\"", name.name);
+                let what = format!("{} on system relation \"{}\"", clause.range.name(), name.name);
                 return Err(SqlError::unsupported(what).at(clause.position));
             }
-            Some(clause) => self.time(clause).map_err(|error| error.at(clause.position))?,
-            None => None,
+            Some(clause) => match &clause.range {
+                TimeRange::AsOf(point) => self.point(point, clause.range.name())?,
+                other => {
+                    let what = format!("{} on a system relation", other.name());
+                    return Err(SqlError::unsupported(what).at(clause.position));
+                }
+            },
+            None => self.default_time.filter(|_| relation.has_history),
         };
         let mut columns = Vec::with_capacity(relation.columns.len());
         let mut named = Vec::with_capacity(relation.columns.len());

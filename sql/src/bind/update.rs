@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    ColId, Expr, JoinKind, LogicalPlan, Result, ScanColumn, SqlError, Table, Update,
+    ColId, Expr, JoinKind, LogicalPlan, Result, ScanColumn, SqlError, Table, Temporal, Update,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
 
 use super::Binder;
+use super::foreign::Change;
 use super::from::check_names;
 use super::names::{ident, object_name};
 use super::position::{Placed, bare};
@@ -55,6 +56,7 @@ impl Binder<'_> {
             at: ReadAt::Statement,
             columns,
             key: Some(key),
+            temporal: Temporal::default(),
         };
         let named = named_row(&table, &old);
         let mut relations = vec![relation(&name, named.clone())];
@@ -117,6 +119,8 @@ impl Binder<'_> {
         let mut relations = vec![relation(&changed.name, named_row(&table, &row))];
         relations.extend(changed.others);
         let (returning, fields) = self.returning(update.returning.as_deref(), relations)?;
+        let assigned: Vec<usize> = assignments.iter().map(|(position, _)| *position).collect();
+        let related = self.related(&table, Change::Update(&assigned))?;
         Ok(Update {
             table,
             source,
@@ -126,6 +130,7 @@ impl Binder<'_> {
             recheck,
             row,
             checks,
+            related,
             returning,
             fields,
         })

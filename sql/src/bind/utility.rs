@@ -21,7 +21,7 @@ impl Binder<'_> {
         Ok(match body {
             Body::Empty => Statement::Empty,
             Body::Tree(tree) => self.tree(tree)?,
-            Body::Transaction(statement) => Statement::Transaction(statement.clone()),
+            Body::Transaction(statement) => Statement::Transaction(self.transaction(statement)?),
             Body::Set { name, value, scope } => {
                 Statement::Set { name: name.clone(), value: value.clone(), scope: *scope }
             }
@@ -44,14 +44,25 @@ impl Binder<'_> {
                 Statement::Vacuum { tables: self.tables(tables)?, analyze: *analyze }
             }
             Body::Analyze(tables) => Statement::Analyze(self.tables(tables)?),
-            Body::Truncate(tables) => Statement::Truncate(self.tables(tables)?),
             Body::LockTable { tables, mode, no_wait } => Statement::LockTable(LockTable {
                 tables: self.tables(tables)?,
                 mode: *mode,
                 no_wait: *no_wait,
             }),
-            Body::Drop { kind, if_exists, names } => {
-                Statement::Drop(self.drop(*kind, *if_exists, names)?)
+            Body::Truncate { tables, cascade } => {
+                Statement::Truncate { tables: self.tables(tables)?, cascade: *cascade }
+            }
+            Body::AlterConstraint { table, if_exists, name, deferral } => {
+                self.alter_constraint(table, *if_exists, name, *deferral)?
+            }
+            Body::SetConstraints { names, deferred } => {
+                let named = |name: &QualifiedName| (name.schema.clone(), name.name.clone());
+                let names = names.as_ref().map(|names| names.iter().map(named).collect());
+                Statement::SetConstraints { names, deferred: *deferred }
+            }
+            Body::Drop { kind, if_exists, names, cascade } => {
+                let objects = self.drop(*kind, *if_exists, names)?;
+                Statement::Drop(DropObjects { cascade: *cascade, ..objects })
             }
             Body::Explain { statement, .. } if matches!(**statement, Body::Execute { .. }) => {
                 return Err(unsupported("EXPLAIN EXECUTE"));
@@ -62,6 +73,7 @@ impl Binder<'_> {
                 format: *format,
             }),
             Body::Copy(copy) => Statement::Copy(self.copy(copy)?),
+            Body::History(body) => self.history(body)?,
             Body::Unsupported(what) => return Err(unsupported(what)),
         })
     }
@@ -127,7 +139,7 @@ impl Binder<'_> {
         Ok(Statement::Execute { name: name.to_owned(), args })
     }
 
-    fn tables(&mut self, names: &[QualifiedName]) -> Result<Vec<Arc<Table>>> {
+    pub(crate) fn tables(&mut self, names: &[QualifiedName]) -> Result<Vec<Arc<Table>>> {
         names
             .iter()
             .map(|name| {
@@ -148,7 +160,7 @@ impl Binder<'_> {
         names: &[QualifiedName],
     ) -> Result<DropObjects> {
         let mut objects =
-            DropObjects { tables: Vec::new(), indexes: Vec::new(), notices: Vec::new() };
+            DropObjects { tables: vec![], indexes: vec![], notices: vec![], cascade: false };
         for name in names {
             let schema = name.schema.as_deref();
             let table = self.catalog.table(schema, &name.name, CatalogAt::Statement)?;

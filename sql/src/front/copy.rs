@@ -51,7 +51,7 @@ pub(crate) fn parse(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body
         options.push(("format".into(), CopyValue::Text("binary".into()), position));
     }
     let what = if cursor.accept_token(&Token::LParen) {
-        CopyWhat::Query(Box::new(query(cursor, lifted)?))
+        CopyWhat::Query(Box::new(bracketed_query(cursor, lifted)?))
     } else {
         let name = cursor.qualified_name()?;
         let mut columns = Vec::new();
@@ -93,8 +93,11 @@ pub(crate) fn parse(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body
     Ok(Body::Copy(CopyBody { what, from, options }))
 }
 
-/// The query up to its closing bracket.
-fn query(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<ast::Statement> {
+/// The query up to its closing bracket, after the opening one.
+pub(crate) fn bracketed_query(
+    cursor: &mut Cursor<'_>,
+    lifted: &mut Lifted,
+) -> Result<ast::Statement> {
     let mut open = 1;
     let mut to = cursor.at;
     while open > 0 {

@@ -1,13 +1,14 @@
 //! One statement's tokens to its body: by the first word, ours or the parser's.
 
 use driftdb_concurrency::LockMode;
-use driftdb_query::{ExplainFormat, Result, SetScope, SqlError, TransactionStatement};
+use driftdb_query::{Deferral, ExplainFormat, Result, SetScope, SqlError, TransactionStatement};
 use driftdb_types::SqlState;
 use sqlparser::ast;
 use sqlparser::tokenizer::Token;
 
 use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
+use super::history::{self, HistoryBody};
 use super::rewrite::{Lifted, parse_statement};
 use super::tokens::is_word;
 use super::{copy, transaction, utility};
@@ -50,7 +51,21 @@ pub(crate) enum Body {
         analyze: bool,
     },
     Analyze(Vec<QualifiedName>),
-    Truncate(Vec<QualifiedName>),
+    Truncate {
+        tables: Vec<QualifiedName>,
+        cascade: bool,
+    },
+    AlterConstraint {
+        table: QualifiedName,
+        if_exists: bool,
+        name: String,
+        deferral: Deferral,
+    },
+    SetConstraints {
+        /// `None`: ALL.
+        names: Option<Vec<QualifiedName>>,
+        deferred: bool,
+    },
     LockTable {
         tables: Vec<QualifiedName>,
         mode: LockMode,
@@ -60,6 +75,7 @@ pub(crate) enum Body {
         kind: DropKind,
         if_exists: bool,
         names: Vec<QualifiedName>,
+        cascade: bool,
     },
     Explain {
         statement: Box<Self>,
@@ -67,6 +83,7 @@ pub(crate) enum Body {
         format: ExplainFormat,
     },
     Copy(CopyBody),
+    History(HistoryBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
     Unsupported(String),
@@ -89,6 +106,9 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
         }
         return Err(cursor.error());
     };
+    if let Some(body) = history::parse(cursor, lifted)? {
+        return Ok(body);
+    }
     match word.as_str() {
         "update" | "delete" if has_words(cursor, &["current", "of"]) => {
             Ok(Body::Unsupported("WHERE CURRENT OF".into()))
@@ -97,7 +117,7 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
             Ok(Body::Tree(Box::new(parse_statement(cursor, lifted)?)))
         }
         "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" => {
-            transaction::parse(cursor)
+            transaction::parse(cursor, lifted)
         }
         "create" | "alter" => definition(cursor, lifted),
         _ => {
@@ -109,7 +129,7 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
 
 fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
     match word {
-        "set" => utility::set(cursor),
+        "set" => utility::set(cursor, lifted),
         "reset" => utility::reset(cursor),
         "show" => utility::show(cursor),
         "prepare" => utility::prepare(cursor),
@@ -144,6 +164,9 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
         (create, second.as_str(), third.as_str()),
         (_, "table", _) | (true, "index", _) | (true, "unique", "index")
     );
+    if !create && second == "table" && has_words(cursor, &["alter", "constraint"]) {
+        return utility::alter_constraint(cursor);
+    }
     if ours {
         return match parse_statement(cursor, lifted) {
             Ok(statement) => Ok(Body::Tree(Box::new(statement))),
@@ -236,12 +259,15 @@ impl Body {
             Self::Checkpoint => "CHECKPOINT",
             Self::Vacuum { .. } => "VACUUM",
             Self::Analyze(_) => "ANALYZE",
-            Self::Truncate(_) => "TRUNCATE TABLE",
+            Self::Truncate { .. } => "TRUNCATE TABLE",
+            Self::SetConstraints { .. } => "SET CONSTRAINTS",
             Self::LockTable { .. } => "LOCK TABLE",
+            Self::AlterConstraint { .. } => "ALTER TABLE",
             Self::Drop { kind: DropKind::Table, .. } => "DROP TABLE",
             Self::Drop { kind: DropKind::Index, .. } => "DROP INDEX",
             Self::Explain { .. } => "EXPLAIN",
             Self::Copy(_) => "COPY",
+            Self::History(body) => body.tag(),
         }
     }
 }

@@ -1,10 +1,13 @@
 //! What the parser does not know, lifted out of its way.
 //!
-//! * `FOR SYSTEM_TIME AS OF expr` and `AS OF @SEQ:N` are cut out and kept under the position of the word
-//!   before them, which is the table's name or its alias: the binder asks for both.
+//! * `FOR SYSTEM_TIME …` (AS OF, BETWEEN, FROM … TO, CONTAINED IN, ALL) and `AS OF @SEQ:N` are cut out and
+//!   kept under the position of the word before them, which is the table's name or its alias: the binder
+//!   asks for both.
 //! * A row lock becomes `FOR UPDATE OF "#n"`, where *n* is its place in a list that keeps the whole of it.
 //! * `BETWEEN SYMMETRIC` becomes BETWEEN with the marker `@-@` before the lower bound; PostgreSQL has
 //!   that operator for paths only.
+//! * The columns in `ON DELETE SET NULL (a, b)` are cut out and kept under the position of the word after
+//!   the REFERENCES before them, which begins the referenced table's name.
 //! * `TABLE t` becomes `SELECT * FROM t`; `ISNULL`, `NOTNULL` and `TRIM(LEADING FROM x)` are spelt out.
 
 use std::collections::BTreeMap;
@@ -13,6 +16,7 @@ use driftdb_concurrency::LockStrength;
 use driftdb_query::{Result, SqlError};
 use driftdb_types::SqlState;
 use sqlparser::ast;
+use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -30,13 +34,38 @@ pub(crate) enum TimePoint {
     Expression(ast::Expr),
     /// The commit with this number.
     Sequence(u64),
+    /// The restore point with this name, and where it stands.
+    RestorePoint(String, u32),
+}
+
+/// What a time clause asks for.
+#[derive(Debug)]
+pub(crate) enum TimeRange {
+    AsOf(TimePoint),
+    Between(TimePoint, TimePoint),
+    FromTo(TimePoint, TimePoint),
+    ContainedIn(TimePoint, TimePoint),
+    All,
+}
+
+impl TimeRange {
+    /// How messages name it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::AsOf(_) => "FOR SYSTEM_TIME AS OF",
+            Self::Between(..) => "FOR SYSTEM_TIME BETWEEN",
+            Self::FromTo(..) => "FOR SYSTEM_TIME FROM",
+            Self::ContainedIn(..) => "FOR SYSTEM_TIME CONTAINED IN",
+            Self::All => "FOR SYSTEM_TIME ALL",
+        }
+    }
 }
 
 /// A time clause.
 #[derive(Debug)]
 pub(crate) struct TimeClause {
     pub(crate) position: u32,
-    pub(crate) at: TimePoint,
+    pub(crate) range: TimeRange,
 }
 
 /// A row-lock clause.
@@ -55,6 +84,10 @@ pub(crate) struct Lifted {
     pub(crate) times: BTreeMap<u32, TimeClause>,
     /// In order.
     pub(crate) locks: Vec<LockRequest>,
+    /// The past that BEGIN or SET TRANSACTION asks for.
+    pub(crate) transaction_time: Option<TimePoint>,
+    /// The columns that ON DELETE sets, by the position of the referenced table's name.
+    pub(crate) delete_columns: BTreeMap<u32, Vec<String>>,
 }
 
 /// Rewrites the tokens of a query or of a statement that contains one.
@@ -75,7 +108,7 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    ["for", "as", "between", "table", "isnull", "notnull", "leading", "trailing", "both"]
+    ["for", "as", "between", "table", "isnull", "notnull", "leading", "trailing", "both", "set"]
         .iter()
         .any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
@@ -89,12 +122,11 @@ fn one(
 ) -> Result<bool> {
     let position = start(token);
     if cursor.accept(&["for", "system_time"]) {
-        if !cursor.accept(&["as", "of"]) {
-            return Err(cursor.error());
-        }
-        time(cursor, position, out, lifted)?;
+        let range = range(cursor)?;
+        keep_time(TimeClause { position, range }, cursor, out, lifted)?;
     } else if is_word(token, "as") && is_sequence(cursor, 2) && cursor.accept(&["as", "of"]) {
-        time(cursor, position, out, lifted)?;
+        let range = TimeRange::AsOf(point(cursor, Operand::Whole)?);
+        keep_time(TimeClause { position, range }, cursor, out, lifted)?;
     } else if is_word(token, "for") {
         return lock(cursor, position, out, lifted);
     } else if cursor.accept(&["between", "symmetric"]) {
@@ -113,6 +145,8 @@ fn one(
             if is_word(token, "isnull") { &["IS", "NULL"] } else { &["IS", "NOT", "NULL"] };
         let keywords = words.iter().map(|w| token_at(Token::make_keyword(w), position, end(token)));
         out.extend(keywords);
+    } else if is_word(token, "set") && set_columns(cursor, out, lifted)? {
+        // Its words have been pushed.
     } else if is_trim(cursor, out.last()) {
         cursor.at += 1;
         out.push(token.clone());
@@ -121,6 +155,45 @@ fn one(
     } else {
         return Ok(false);
     }
+    Ok(true)
+}
+
+/// `SET NULL (a, b)` or `SET DEFAULT (a, b)` after ON DELETE: without its columns.
+fn set_columns(
+    cursor: &mut Cursor<'_>,
+    out: &mut Vec<TokenWithSpan>,
+    lifted: &mut Lifted,
+) -> Result<bool> {
+    let bracket = cursor.tokens.get(cursor.at + 2);
+    let is_list = matches!(cursor.peek_word(1).as_deref(), Some("null" | "default"))
+        && bracket.is_some_and(|token| token.token == Token::LParen);
+    let [.., on, event] = &out[..] else { return Ok(false) };
+    if !is_list || !is_word(on, "on") {
+        return Ok(false);
+    }
+    if is_word(event, "update") {
+        let message = "a column list with SET NULL is only supported for ON DELETE actions";
+        let message = match cursor.peek_word(1).as_deref() {
+            Some("default") => message.replace("SET NULL", "SET DEFAULT"),
+            _ => message.to_owned(),
+        };
+        return Err(SqlError::new(SqlState::FeatureNotSupported, message));
+    }
+    let Some(references) = out.iter().rposition(|token| is_word(token, "references")) else {
+        return Ok(false);
+    };
+    let table = start(&out[references + 1]);
+    if !is_word(event, "delete") || lifted.delete_columns.len() >= MAX_CLAUSES {
+        return Err(too_many());
+    }
+    out.extend_from_slice(&cursor.tokens[cursor.at..cursor.at + 2]);
+    cursor.at += 3;
+    let mut columns = vec![cursor.name()?];
+    while cursor.accept_token(&Token::Comma) {
+        columns.push(cursor.name()?);
+    }
+    cursor.expect_token(&Token::RParen)?;
+    lifted.delete_columns.insert(table, columns);
     Ok(true)
 }
 
@@ -150,32 +223,94 @@ fn is_sequence(cursor: &Cursor<'_>, ahead: usize) -> bool {
         && at(2).is_some_and(|token| token.token == Token::Colon)
 }
 
-fn time(
-    cursor: &mut Cursor<'_>,
-    position: u32,
+/// What stands after FOR SYSTEM_TIME.
+fn range(cursor: &mut Cursor<'_>) -> Result<TimeRange> {
+    if cursor.accept(&["as", "of"]) {
+        Ok(TimeRange::AsOf(point(cursor, Operand::Whole)?))
+    } else if cursor.accept(&["between"]) {
+        let from = point(cursor, Operand::BeforeAnd)?;
+        cursor.expect(&["and"])?;
+        Ok(TimeRange::Between(from, point(cursor, Operand::BeforeAnd)?))
+    } else if cursor.accept(&["from"]) {
+        let from = point(cursor, Operand::Whole)?;
+        cursor.expect(&["to"])?;
+        Ok(TimeRange::FromTo(from, point(cursor, Operand::Whole)?))
+    } else if cursor.accept(&["contained", "in"]) {
+        cursor.expect_token(&Token::LParen)?;
+        let from = point(cursor, Operand::Whole)?;
+        cursor.expect_token(&Token::Comma)?;
+        let to = point(cursor, Operand::Whole)?;
+        cursor.expect_token(&Token::RParen)?;
+        Ok(TimeRange::ContainedIn(from, to))
+    } else if cursor.accept(&["all"]) {
+        Ok(TimeRange::All)
+    } else {
+        Err(cursor.error())
+    }
+}
+
+/// Whether an expression may go on over an AND.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operand {
+    Whole,
+    BeforeAnd,
+}
+
+/// One time: here are all the ways to write one.
+pub(crate) fn time_point(cursor: &mut Cursor<'_>) -> Result<TimePoint> {
+    point(cursor, Operand::Whole)
+}
+
+/// The number in `@SEQ:N`, if that is what stands here.
+pub(crate) fn sequence_number(cursor: &mut Cursor<'_>) -> Result<Option<u64>> {
+    if !is_sequence(cursor, 0) {
+        return Ok(None);
+    }
+    cursor.at += 3;
+    match cursor.peek().map(|token| &token.token) {
+        Some(Token::Number(digits, _)) => {
+            let sequence = digits.parse().map_err(|_| cursor.error())?;
+            cursor.at += 1;
+            Ok(Some(sequence))
+        }
+        _ => Err(cursor.error()),
+    }
+}
+
+/// One time.
+pub(crate) fn point(cursor: &mut Cursor<'_>, operand: Operand) -> Result<TimePoint> {
+    if let Some(sequence) = sequence_number(cursor)? {
+        return Ok(TimePoint::Sequence(sequence));
+    }
+    if cursor.accept(&["restore", "point"]) {
+        let position = cursor.position();
+        return Ok(TimePoint::RestorePoint(cursor.name()?, position));
+    }
+    let expr = match operand {
+        Operand::Whole => cursor.parse(Parser::parse_expr)?,
+        Operand::BeforeAnd => cursor.parse(|parser| {
+            let between = PostgreSqlDialect {}.prec_value(Precedence::Between);
+            parser.parse_subexpr(between)
+        })?,
+    };
+    Ok(TimePoint::Expression(expr))
+}
+
+/// Keeps a clause under the word before it.
+fn keep_time(
+    clause: TimeClause,
+    cursor: &Cursor<'_>,
     out: &[TokenWithSpan],
     lifted: &mut Lifted,
 ) -> Result<()> {
-    let at = if is_sequence(cursor, 0) {
-        cursor.at += 3;
-        match cursor.peek().map(|token| &token.token) {
-            Some(Token::Number(digits, _)) => {
-                let sequence = digits.parse().map_err(|_| cursor.error())?;
-                cursor.at += 1;
-                TimePoint::Sequence(sequence)
-            }
-            _ => return Err(cursor.error()),
-        }
-    } else {
-        TimePoint::Expression(cursor.parse(Parser::parse_expr)?)
-    };
+    let position = clause.position;
     let Some(key) = table_word(out) else {
         return Err(syntax_error_for(cursor.source, position));
     };
     if lifted.times.len() >= MAX_CLAUSES {
         return Err(too_many());
     }
-    if lifted.times.insert(key, TimeClause { position, at }).is_some() {
+    if lifted.times.insert(key, clause).is_some() {
         return Err(syntax_error_for(cursor.source, position));
     }
     Ok(())

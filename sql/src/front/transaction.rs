@@ -6,15 +6,16 @@ use sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
 use super::dispatch::Body;
+use super::rewrite::{Lifted, time_point};
 
 /// Parses transaction control, the first word of which is already known to be one.
-pub(crate) fn parse(cursor: &mut Cursor<'_>) -> Result<Body> {
+pub(crate) fn parse(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
     let statement = if cursor.accept(&["begin"]) {
         work(cursor);
-        TransactionStatement::Begin(modes(cursor, false)?)
+        TransactionStatement::Begin(modes(cursor, lifted, false)?)
     } else if cursor.accept(&["start"]) {
         cursor.expect(&["transaction"])?;
-        TransactionStatement::Begin(modes(cursor, false)?)
+        TransactionStatement::Begin(modes(cursor, lifted, false)?)
     } else if cursor.accept(&["commit"]) || cursor.accept(&["end"]) {
         if cursor.accept(&["prepared"]) {
             return Ok(Body::Unsupported("COMMIT PREPARED".into()));
@@ -59,7 +60,11 @@ fn chain(cursor: &mut Cursor<'_>) -> Result<bool> {
 }
 
 /// A list of modes, with or without commas; `required`: at least one.
-pub(crate) fn modes(cursor: &mut Cursor<'_>, required: bool) -> Result<TransactionModes> {
+pub(crate) fn modes(
+    cursor: &mut Cursor<'_>,
+    lifted: &mut Lifted,
+    required: bool,
+) -> Result<TransactionModes> {
     let mut modes = TransactionModes::default();
     let mut first = true;
     loop {
@@ -73,6 +78,10 @@ pub(crate) fn modes(cursor: &mut Cursor<'_>, required: bool) -> Result<Transacti
             modes.deferrable = Some(true);
         } else if cursor.accept(&["not", "deferrable"]) {
             modes.deferrable = Some(false);
+        } else if cursor.accept(&["as", "of"]) {
+            // CockroachDB's spelling; the words say nothing more.
+            cursor.accept(&["system", "time"]);
+            lifted.transaction_time = Some(time_point(cursor)?);
         } else if first && !required {
             return Ok(modes);
         } else {
@@ -100,13 +109,18 @@ fn level(cursor: &mut Cursor<'_>) -> Result<IsolationLevel> {
 }
 
 /// SET TRANSACTION and SET SESSION CHARACTERISTICS, after SET.
-pub(crate) fn set(cursor: &mut Cursor<'_>) -> Result<Option<Body>> {
+pub(crate) fn set(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Option<Body>> {
     let statement = if cursor.accept(&["transaction", "snapshot"]) {
         return Err(SqlError::unsupported("SET TRANSACTION SNAPSHOT"));
     } else if cursor.accept(&["transaction"]) || cursor.accept(&["local", "transaction"]) {
-        TransactionStatement::SetTransaction(modes(cursor, true)?)
+        TransactionStatement::SetTransaction(modes(cursor, lifted, true)?)
     } else if cursor.accept(&["session", "characteristics", "as", "transaction"]) {
-        TransactionStatement::SetSession(modes(cursor, true)?)
+        let modes = modes(cursor, lifted, true)?;
+        if lifted.transaction_time.is_some() {
+            return Err(SqlError::unsupported("AS OF in SET SESSION CHARACTERISTICS")
+                .with_hint("SET driftdb.as_of lets a session read the past."));
+        }
+        TransactionStatement::SetSession(modes)
     } else {
         return Ok(None);
     };

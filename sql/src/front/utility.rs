@@ -1,21 +1,25 @@
 //! The statements without a query in them: settings, prepared statements, maintenance, DROP.
 
-use driftdb_query::{ExplainFormat, Result, SetScope, SqlError};
+use driftdb_query::{Deferral, ExplainFormat, Result, SetScope, SqlError};
 use driftdb_types::SqlState;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
 use super::cursor::{Cursor, QualifiedName};
 use super::dispatch::{Body, DropKind, body};
+use super::history::HistoryBody;
 use super::rewrite::Lifted;
 
 /// SET, after the word.
-pub(crate) fn set(cursor: &mut Cursor<'_>) -> Result<Body> {
-    if let Some(body) = super::transaction::set(cursor)? {
+pub(crate) fn set(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
+    if let Some(body) = super::transaction::set(cursor, lifted)? {
         return Ok(body);
     }
     if cursor.accept(&["session", "authorization"]) {
         return Ok(Body::Unsupported("SET SESSION AUTHORIZATION".into()));
+    }
+    if cursor.accept(&["constraints"]) {
+        return constraints(cursor);
     }
     let mut scope = SetScope::Session;
     if cursor.peek_word(1).is_some_and(|word| word != "to") {
@@ -69,6 +73,62 @@ pub(crate) fn set(cursor: &mut Cursor<'_>) -> Result<Body> {
     }
     cursor.expect_end()?;
     Ok(Body::Set { name, value: Some(values.join(", ")), scope })
+}
+
+/// SET CONSTRAINTS, after the words.
+fn constraints(cursor: &mut Cursor<'_>) -> Result<Body> {
+    let names = if cursor.accept(&["all"]) {
+        None
+    } else {
+        let mut names = vec![cursor.qualified_name()?];
+        while cursor.accept_token(&Token::Comma) {
+            names.push(cursor.qualified_name()?);
+        }
+        Some(names)
+    };
+    let deferred = cursor.accept(&["deferred"]);
+    if !deferred {
+        cursor.expect(&["immediate"])?;
+    }
+    cursor.expect_end()?;
+    Ok(Body::SetConstraints { names, deferred })
+}
+
+/// ALTER TABLE … ALTER CONSTRAINT, from its first word.
+pub(crate) fn alter_constraint(cursor: &mut Cursor<'_>) -> Result<Body> {
+    cursor.expect(&["alter", "table"])?;
+    let if_exists = cursor.accept(&["if", "exists"]);
+    cursor.accept(&["only"]);
+    let table = cursor.qualified_name()?;
+    cursor.accept_token(&Token::Mul);
+    cursor.expect(&["alter", "constraint"])?;
+    let name = cursor.name()?;
+    let (mut deferrable, mut deferred) = (None, false);
+    loop {
+        if cursor.accept(&["not", "deferrable"]) {
+            deferrable = Some(false);
+        } else if cursor.accept(&["deferrable"]) {
+            deferrable = Some(true);
+        } else if cursor.accept(&["initially", "deferred"]) {
+            deferred = true;
+        } else if !cursor.accept(&["initially", "immediate"]) {
+            break;
+        }
+    }
+    if cursor.accept_token(&Token::Comma) {
+        return Ok(Body::Unsupported("ALTER CONSTRAINT beside other actions".into()));
+    }
+    cursor.expect_end()?;
+    let deferral = match (deferrable, deferred) {
+        (Some(false), true) => {
+            let message = "constraint declared INITIALLY DEFERRED must be DEFERRABLE";
+            return Err(SqlError::new(SqlState::SyntaxError, message));
+        }
+        (_, true) => Deferral::Deferred,
+        (Some(true), false) => Deferral::Immediate,
+        (Some(false) | None, false) => Deferral::Never,
+    };
+    Ok(Body::AlterConstraint { table, if_exists, name, deferral })
 }
 
 /// The name of a setting: lower case, perhaps with dots.
@@ -146,7 +206,9 @@ pub(crate) fn prepare(cursor: &mut Cursor<'_>) -> Result<Body> {
     refuse_nesting(cursor)?;
     // Only to find syntax errors now, where the positions are the user's.
     match body(cursor, &mut Lifted::default())? {
-        Body::Tree(_) => Ok(Body::Prepare { name, types, text }),
+        Body::Tree(_) | Body::History(HistoryBody::Diff { .. }) => {
+            Ok(Body::Prepare { name, types, text })
+        }
         Body::Unsupported(what) => Err(SqlError::unsupported(what)),
         _ => Err(SqlError::new(SqlState::SyntaxError, "this statement cannot be prepared")),
     }
@@ -327,7 +389,14 @@ pub(crate) fn explain(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Bo
     refuse_nesting(cursor)?;
     let from = cursor.at;
     let inner = body(cursor, lifted)?;
-    if !matches!(inner, Body::Tree(_) | Body::Execute { .. } | Body::Unsupported(_)) {
+    let is_explained = matches!(
+        inner,
+        Body::Tree(_)
+            | Body::Execute { .. }
+            | Body::History(HistoryBody::Diff { .. })
+            | Body::Unsupported(_)
+    );
+    if !is_explained {
         cursor.at = from;
         return Err(cursor.error());
     }
@@ -350,12 +419,9 @@ pub(crate) fn truncate(cursor: &mut Cursor<'_>) -> Result<Body> {
         return Ok(Body::Unsupported("TRUNCATE ... RESTART IDENTITY".into()));
     }
     cursor.accept(&["continue", "identity"]);
-    // There are no references between tables yet, so that CASCADE reaches nothing further.
-    if !cursor.accept(&["cascade"]) {
-        cursor.accept(&["restrict"]);
-    }
+    let cascade = cascade(cursor);
     cursor.expect_end()?;
-    Ok(Body::Truncate(tables))
+    Ok(Body::Truncate { tables, cascade })
 }
 
 /// DROP, after the word.
@@ -374,9 +440,16 @@ pub(crate) fn drop(cursor: &mut Cursor<'_>) -> Result<Body> {
     while cursor.accept_token(&Token::Comma) {
         names.push(cursor.qualified_name()?);
     }
-    if !cursor.accept(&["cascade"]) {
+    let cascade = cascade(cursor);
+    cursor.expect_end()?;
+    Ok(Body::Drop { kind, if_exists, names, cascade })
+}
+
+/// CASCADE, or RESTRICT or nothing.
+fn cascade(cursor: &mut Cursor<'_>) -> bool {
+    let cascade = cursor.accept(&["cascade"]);
+    if !cascade {
         cursor.accept(&["restrict"]);
     }
-    cursor.expect_end()?;
-    Ok(Body::Drop { kind, if_exists, names })
+    cascade
 }

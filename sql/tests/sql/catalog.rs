@@ -40,6 +40,7 @@ fn table(id: u32, name: &str, columns: &[(&str, DataType, i32)], key: &[u16]) ->
         unique: true,
         primary: true,
         constraint: true,
+        deferral: driftdb_query::Deferral::Never,
     };
     Table {
         id: TableId(id),
@@ -50,6 +51,8 @@ fn table(id: u32, name: &str, columns: &[(&str, DataType, i32)], key: &[u16]) ->
         columns: columns.collect(),
         indexes: if key.is_empty() { Vec::new() } else { vec![index] },
         checks: Vec::new(),
+        foreign_keys: Vec::new(),
+        referenced_by: Vec::new(),
         row_count: None,
         dropped_columns: 0,
     }
@@ -100,11 +103,26 @@ impl Catalog for Fixture {
         Ok(found.filter(|_| schema.is_none_or(|schema| schema == "public")).cloned())
     }
 
+    fn table_by_id(&mut self, id: TableId) -> Result<Option<Arc<Table>>> {
+        Ok(self.tables.iter().find(|table| table.id == id).cloned())
+    }
+
     fn index(&mut self, _: Option<&str>, name: &str) -> Result<Option<(Arc<Table>, IndexId)>> {
         Ok(self.tables.iter().find_map(|table| {
             let index = table.indexes.iter().find(|index| index.name == name)?;
             Some((table.clone(), index.id))
         }))
+    }
+
+    fn tables(&mut self, at: CatalogAt) -> Result<Vec<Arc<Table>>> {
+        Ok(match at {
+            CatalogAt::AsOf(time) if time.0 < TURN => self.past.clone(),
+            _ => self.tables.clone(),
+        })
+    }
+
+    fn time_of_restore_point(&mut self, name: &str) -> Result<Option<Timestamp>> {
+        Ok((name == "p").then_some(Timestamp(TURN - 1)))
     }
 
     fn time_of_sequence(&mut self, sequence: u64) -> Result<Timestamp> {

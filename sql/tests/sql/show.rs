@@ -2,7 +2,8 @@
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    Expr, JoinKind, LogicalPlan, Query, SetFunction, SortKey, Statement, Subquery, SubqueryKind,
+    Expr, JoinKind, LogicalPlan, Query, SetFunction, SortKey, Span, Statement, Subquery,
+    SubqueryKind,
 };
 use driftdb_types::{DataType, EvalContext, Value, aggregate, function, write_text};
 
@@ -109,16 +110,26 @@ pub(crate) fn plan(p: &LogicalPlan) -> String {
             let rows = list(rows, |row| format!("({})", list(row, expr)));
             format!("values<{}>{{{rows}}}", list(columns, |c| format!("#{}", c.id.0)))
         }
-        LogicalPlan::Scan { table, at, columns, key } => {
+        LogicalPlan::Scan { table, at, columns, key, temporal } => {
             let at = match at {
                 ReadAt::Statement => String::new(),
                 ReadAt::AsOf(time) => format!("@{}", time.0),
                 ReadAt::Newest => "@newest".into(),
             };
+            let at = match &temporal.span {
+                Span::Once => at,
+                Span::Each(time) => format!("@[{}]", expr(time)),
+                Span::Period(p) => {
+                    format!("@{:?}({}..{})", p.form, p.from.first.0, p.to.last.0)
+                }
+            };
             let key = key.map_or(String::new(), |key| format!("#{} key; ", key.0));
             let columns =
                 list(columns, |c| format!("#{} {}", c.id.0, table.columns[c.position].name));
             format!("{}{at}({key}{columns})", table.name)
+        }
+        LogicalPlan::FunctionScan { function: SetFunction::TableDiff { .. }, columns, .. } => {
+            format!("table_diff({})", list(columns, |c| format!("#{}", c.id.0)))
         }
         LogicalPlan::FunctionScan {
             function: SetFunction::System { relation, .. },
@@ -291,7 +302,9 @@ pub(crate) fn statement(s: &Statement) -> String {
             });
             format!("alter {}: {actions}", table.name)
         }
-        Statement::Truncate(tables) => format!("truncate {}", list(tables, |t| t.name.clone())),
+        Statement::Truncate { tables, cascade } => {
+            format!("truncate {} cascade={cascade}", list(tables, |t| t.name.clone()))
+        }
         Statement::Analyze(tables) => format!("analyze [{}]", list(tables, |t| t.name.clone())),
         Statement::Vacuum { tables, analyze } => {
             format!("vacuum [{}] analyze={analyze}", list(tables, |t| t.name.clone()))
@@ -302,7 +315,7 @@ pub(crate) fn statement(s: &Statement) -> String {
         Statement::Copy(c) => {
             let source = match &c.source {
                 driftdb_query::CopySource::To(q) => format!("to {}", query(q)),
-                driftdb_query::CopySource::From { table, columns, row, checks: c } => {
+                driftdb_query::CopySource::From { table, columns, row, checks: c, .. } => {
                     format!("into {} {columns:?} ({}){}", table.name, list(row, expr), checks(c))
                 }
             };

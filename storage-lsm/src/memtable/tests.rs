@@ -13,6 +13,12 @@ use crate::span::{Source, Span};
 const A: KeyspaceId = KeyspaceId(1);
 const BUFFER_BYTES: usize = 64 << 10;
 
+/// Sizes of what is drawn. Miri takes a thousand times as long, and finds in a small list what it would in a large one.
+const BATCHES: usize = if cfg!(miri) { 4 } else { 12 };
+const WRITES: usize = if cfg!(miri) { 5 } else { 12 };
+const LARGE_BATCH: usize = if cfg!(miri) { 8 } else { 60 };
+const PROBES: usize = if cfg!(miri) { 2 } else { 4 };
+
 fn commit(n: u64) -> Commit {
     Commit { lsn: Lsn(n), ts: Timestamp(n) }
 }
@@ -167,10 +173,10 @@ proptest! {
 
     #[test]
     fn it_is_an_ordered_map(
-        batches in prop::collection::vec(prop::collection::vec(write(), 0..12), 1..12),
+        batches in prop::collection::vec(prop::collection::vec(write(), 0..WRITES), 1..BATCHES),
         sorts: bool,
-        replayed in 0..12usize,
-        probes in prop::collection::vec(key(), 1..4),
+        replayed in 0..BATCHES,
+        probes in prop::collection::vec(key(), 1..PROBES),
     ) {
         let mut batches = batches;
         if sorts {
@@ -194,9 +200,9 @@ proptest! {
 
     #[test]
     fn a_batch_of_its_own_is_an_ordered_map(
-        writes in prop::collection::vec(write(), 0..60),
+        writes in prop::collection::vec(write(), 0..LARGE_BATCH),
         sorts: bool,
-        probes in prop::collection::vec(key(), 1..4),
+        probes in prop::collection::vec(key(), 1..PROBES),
     ) {
         let mut writes = writes;
         if sorts {
@@ -210,13 +216,14 @@ proptest! {
 #[test]
 fn a_long_history_is_passed_over_both_ways() {
     let memtable = Arc::new(Memtable::new(BUFFER_BYTES));
-    let batches: Vec<Vec<Write>> = (0..40u8)
+    let count = if cfg!(miri) { 5 } else { 40u8 };
+    let batches: Vec<Vec<Write>> = (0..count)
         .map(|n| [b"a", b"b", b"c"].map(|key| (A.0, key.to_vec(), Some(vec![n]))).to_vec())
         .collect();
     for (n, writes) in (1..).zip(&batches) {
         memtable.insert(&batch_of(writes), commit(n * 10));
     }
-    check(&memtable, &model_of(&batches), &[b"b".to_vec(), b"bb".to_vec()], 400);
+    check(&memtable, &model_of(&batches), &[b"b".to_vec(), b"bb".to_vec()], u64::from(count) * 10);
 }
 
 #[test]
@@ -271,7 +278,7 @@ fn the_arena_holds_what_it_promises() {
 /// One writer, two readers, on real threads. Each batch moves every key to its own number.
 #[test]
 fn readers_see_whole_batches() {
-    let (batch_count, key_count) = if cfg!(miri) { (6, 4) } else { (400, 50) };
+    let (batch_count, key_count) = if cfg!(miri) { (3, 3) } else { (400, 50) };
     let memtable = Arc::new(Memtable::new(8 << 20));
     let applied = AtomicU64::new(0);
     let key_of = |n: u64| format!("{:03}", n * 37 % 101).into_bytes();
@@ -281,6 +288,8 @@ fn readers_see_whole_batches() {
             scope.spawn(move || {
                 let mut at = 0;
                 while at < batch_count {
+                    // Miri gives a thread that only looks most of its time.
+                    std::thread::yield_now();
                     at = applied.load(Ordering::Acquire);
                     let spec = ScanSpec {
                         range: KeyRange { start: Bound::Unbounded, end: Bound::Unbounded },

@@ -1,10 +1,13 @@
 //! The anomalies of [Berenson95] and [Adya99], as interleavings: none may commit at a level that
 //! forbids it.
 
-use driftdb_concurrency::IsolationLevel;
+use driftdb_concurrency::{
+    IsolationLevel, LockIntent, LockStrength, ReadAt, Transaction, WaitPolicy,
+};
+use driftdb_storage::KeyRange;
 
 use super::driver::Step::{Add, Commit, Insert, Read, Rollback, Scan, Write};
-use super::driver::{Fixture, LEVELS, Open, Results, Step, script};
+use super::driver::{Fixture, LEVELS, Open, Results, SPACE, Step, get, put, scan_range, script};
 
 const ROWS: [(&str, &str); 2] = [("x", "10"), ("y", "20")];
 
@@ -44,6 +47,44 @@ pub fn dirty_writes(open: &Open) {
         };
         assert_eq!(rows, expected, "{level}: {results:?}");
     });
+}
+
+/// G1a is permitted at READ UNCOMMITTED, and really seen where that level is granted: by key, by scan in
+/// both directions, deletes too; own writes hide those of others; the rolled-back are gone.
+pub fn dirty_reads(open: &Open) {
+    let fixture = Fixture::new(open, &ROWS);
+    let level = IsolationLevel::ReadUncommitted;
+    if fixture.store.granted(level) != level {
+        return;
+    }
+    let mut writer = fixture.begin(IsolationLevel::ReadCommitted);
+    put(&mut *writer, "x", "101").expect("nobody else writes");
+    put(&mut *writer, "z", "30").expect("nobody else writes");
+    writer
+        .lock(SPACE, b"y", LockStrength::Update, LockIntent::Existing, WaitPolicy::NoWait)
+        .and_then(|_| writer.delete(SPACE, b"y"))
+        .expect("nobody else writes");
+    let mut reader = fixture.begin(level);
+    put(&mut *reader, "own", "1").expect("nobody else writes");
+    let seen = |reader: &mut dyn Transaction, reverse| {
+        reader.begin_statement().expect("a healthy store");
+        let rows = scan_range(reader, KeyRange::ALL, ReadAt::Statement, reverse, 1);
+        rows.expect("a healthy store reads")
+    };
+    let row = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let mut dirty = vec![row("own", "1"), row("x", "101"), row("z", "30")];
+    assert_eq!(seen(&mut *reader, false), dirty);
+    dirty.reverse();
+    assert_eq!(seen(&mut *reader, true), dirty);
+    let value = get(&mut *reader, "x", ReadAt::Statement).expect("a healthy store reads");
+    assert_eq!(value.as_deref(), Some("101"));
+    let value = get(&mut *reader, "x", ReadAt::Newest).expect("a healthy store reads");
+    assert_eq!(value.as_deref(), Some("10"), "checks go by what was committed");
+    writer.rollback();
+    let clean = [row("own", "1"), row("x", "10"), row("y", "20")];
+    assert_eq!(seen(&mut *reader, false), clean);
+    reader.commit().expect("nobody else writes");
+    assert_eq!(fixture.rows(), clean);
 }
 
 /// G1a: what is rolled back is never read.

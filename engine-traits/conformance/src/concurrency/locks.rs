@@ -25,6 +25,9 @@ fn lock(
 /// Claims conflict as PostgreSQL's row locks do; who does not want to wait, or not long, does not.
 pub fn nowait_and_timeouts_do_not_wait(open: &Open) {
     let fixture = Fixture::new(open, &[("a", "1")]);
+    if !fixture.store.claims_wait() {
+        return later_claims_fail_at_commit(&fixture);
+    }
     for (held, asked) in ALL.into_iter().flat_map(|held| ALL.map(|asked| (held, asked))) {
         let mut holder = fixture.begin(IsolationLevel::ReadCommitted);
         lock(&mut *holder, "a", held, WaitPolicy::NoWait).expect("nobody holds it");
@@ -42,6 +45,26 @@ pub fn nowait_and_timeouts_do_not_wait(open: &Open) {
                 assert!(matches!(late, Err(TxnError::LockTimeout)), "{late:?}");
             }
             Err(error) => panic!("NOWAIT gives {error}"),
+        }
+    }
+}
+
+/// Where claims do not wait, those that conflict are found when the later one commits, and no others.
+fn later_claims_fail_at_commit(fixture: &Fixture) {
+    for (first, later) in ALL.into_iter().flat_map(|first| ALL.map(|later| (first, later))) {
+        let [mut winner, mut loser] =
+            [(); 2].map(|()| fixture.begin(IsolationLevel::ReadCommitted));
+        lock(&mut *winner, "a", first, WaitPolicy::NoWait).expect("claims do not wait");
+        lock(&mut *loser, "a", later, WaitPolicy::NoWait).expect("claims do not wait");
+        put(&mut *winner, "w", "1").expect("claims do not wait");
+        put(&mut *loser, "l", "1").expect("claims do not wait");
+        winner.commit().expect("the first to commit");
+        match loser.commit() {
+            Ok(_) => assert!(!first.conflicts_with(later), "{later:?} commits after {first:?}"),
+            Err(error) => {
+                assert!(first.conflicts_with(later), "{later:?} fails after {first:?}: {error}");
+                assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
+            }
         }
     }
 }
@@ -100,7 +123,8 @@ fn a_waiter_goes_on(open: &Open) {
         let fixture = Fixture::new(open, &[("a", "1")]);
         let (mut first, mut second) = (fixture.actor(level), fixture.actor(level));
         first.complete(Write("a", "2"));
-        assert!(!second.send(Write("a", "3")), "{level}: a second writer waits");
+        let has_waited = !second.send(Write("a", "3"));
+        assert!(has_waited || !fixture.store.claims_wait(), "{level}: a second writer waits");
         first.send(Commit);
         second.send(Commit);
         first.finish();
@@ -108,13 +132,14 @@ fn a_waiter_goes_on(open: &Open) {
         let committed = matches!(outcomes.last(), Some(Outcome::Done));
         let expected = if committed { "3" } else { "2" };
         assert_eq!(fixture.value("a").as_deref(), Some(expected), "{level}: {outcomes:?}");
-        if level == IsolationLevel::ReadCommitted {
+        if level == IsolationLevel::ReadCommitted && has_waited {
             assert!(committed, "{level}: the waiter goes on: {outcomes:?}");
         }
     }
 }
 
-/// In a cycle of waits somebody is told `Deadlock`, and the others go on.
+/// In a cycle of waits somebody is told `Deadlock`, and the others go on; where nobody waits, somebody
+/// fails at commit.
 pub fn deadlocks_have_a_victim(open: &Open) {
     for (level, count) in LEVELS.into_iter().flat_map(|level| [(level, 2), (level, 3)]) {
         let keys = ["a", "b", "c"];
@@ -131,11 +156,13 @@ pub fn deadlocks_have_a_victim(open: &Open) {
         }
         let outcomes: Vec<_> = actors.into_iter().map(super::driver::Actor::finish).collect();
         let failed = |outcome: &&Outcome| matches!(outcome, Outcome::Failed(_));
-        let deadlocks = outcomes
-            .iter()
-            .flatten()
-            .filter(|outcome| matches!(outcome, Outcome::Failed(TxnError::Deadlock { .. })));
-        assert!(deadlocks.count() >= 1, "{level}: no victim among {count}: {outcomes:?}");
+        let is_victim = |outcome: &&Outcome| match outcome {
+            Outcome::Failed(TxnError::Deadlock { .. }) => true,
+            Outcome::Failed(_) => !fixture.store.claims_wait(),
+            _ => false,
+        };
+        let victims = outcomes.iter().flatten().filter(is_victim);
+        assert!(victims.count() >= 1, "{level}: no victim among {count}: {outcomes:?}");
         let ends = outcomes.iter().filter(|of| of.iter().find(failed).is_none());
         assert!(ends.count() >= 1, "{level}: nobody of {count} got through: {outcomes:?}");
     }
@@ -144,6 +171,9 @@ pub fn deadlocks_have_a_victim(open: &Open) {
 /// A canceled waiter stops waiting, is told so, and holds nothing.
 pub fn a_canceled_waiter_stops(open: &Open) {
     let fixture = Fixture::new(open, &[("a", "1"), ("b", "1")]);
+    if !fixture.store.claims_wait() {
+        return;
+    }
     let mut holder = fixture.begin(IsolationLevel::ReadCommitted);
     put(&mut *holder, "a", "2").expect("nobody holds it");
     let mut waiter = fixture.actor(IsolationLevel::ReadCommitted);

@@ -1,7 +1,10 @@
 //! What EXPLAIN shows of an access to a table.
 
 use driftdb_concurrency::ReadAt;
-use driftdb_query::{AccessPath, KeyBound, KeyBounds, TableAccess};
+use driftdb_query::{
+    AccessPath, KeyBound, KeyBounds, Moment, Period, PeriodForm, Span, TableAccess, timestamptz_of,
+};
+use driftdb_storage::Timestamp;
 use driftdb_types::{Value, write_text};
 
 use super::node::Node;
@@ -19,6 +22,10 @@ impl Explainer<'_> {
         let names: Vec<String> = key
             .into_iter()
             .chain(access.columns.iter().map(|&position| column(position)))
+            .chain(access.temporal.system.iter().map(|system| {
+                let name = system.name();
+                if self.qualify { format!("{}.{name}", table.name) } else { name.to_owned() }
+            }))
             .collect();
         let (index, bounds) = match &access.path {
             AccessPath::Table { bounds } => {
@@ -49,19 +56,42 @@ impl Explainer<'_> {
         } else {
             node = on_table(&format!("Seq Scan{direction}"), table);
         }
-        if let ReadAt::AsOf(ts) = access.at {
-            // Timestamps count from 1970, values from 2000.
-            let micros = (ts.0 / 1000) as i64 - 946_684_800_000_000;
-            let mut text = Vec::new();
-            let value = Value::Timestamptz(micros);
-            write_text(&value, value.data_type(), self.ctx, &mut text);
-            node.property("As Of", String::from_utf8_lossy(&text));
+        match (&access.temporal.span, access.at) {
+            (Span::Once, ReadAt::AsOf(ts)) => node.property("As Of", self.time(ts)),
+            (Span::Once, _) => {}
+            (Span::Each(time), _) => {
+                let text = self.expr(time, &[], &mut node);
+                node.property("As Of Each", text);
+            }
+            (Span::Period(period), _) => node.property("Versions", self.period(period)),
         }
         if let Some(filter) = &access.filter {
             let text = self.expr(filter, &names, &mut node);
             node.property("Filter", text);
         }
         (node, names)
+    }
+
+    fn time(&self, ts: Timestamp) -> String {
+        let mut text = Vec::new();
+        let value = Value::Timestamptz(timestamptz_of(ts));
+        write_text(&value, value.data_type(), self.ctx, &mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// A stretch of time, as it is written.
+    fn period(&self, period: &Period) -> String {
+        let from = match period.from {
+            Moment::BEGINNING => "-infinity".to_owned(),
+            from => self.time(from.last),
+        };
+        let to = self.time(period.to.last);
+        match period.form {
+            PeriodForm::Between => format!("between {from} and {to}"),
+            PeriodForm::FromTo => format!("from {from} to {to}"),
+            PeriodForm::ContainedIn => format!("contained in ({from}, {to})"),
+            PeriodForm::All => "all".to_owned(),
+        }
     }
 
     fn bounds(&mut self, bounds: &KeyBounds, keys: &[String], node: &mut Node) -> Vec<String> {

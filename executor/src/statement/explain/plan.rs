@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use driftdb_query::{
     ConflictTarget, Expr, JoinKind, PhysicalPlan, PhysicalSortKey, PhysicalStatement, SetFunction,
-    SetOpKind, Subplan, Table,
+    SetOpKind, Subplan, Table, TableAt,
 };
 use driftdb_types::{EvalContext, aggregate};
 
@@ -79,6 +79,9 @@ impl Explainer<'_> {
         // A projection or filter is shown as part of its input; the count after it is the one that
         // matters.
         if meter.is_some() {
+            if let Some(versions) = meter.as_ref().map(Meter::versions).filter(|count| *count > 0) {
+                node.property("Versions Read", versions.to_string());
+            }
             node.meter = meter;
         }
         (node, names)
@@ -115,6 +118,41 @@ impl Explainer<'_> {
         exprs.iter().map(|expr| self.expr(expr, slots, node)).collect()
     }
 
+    fn function_scan(
+        &mut self,
+        function: &SetFunction,
+        args: &[Expr],
+        column_count: usize,
+    ) -> (Node, Vec<String>) {
+        let mut node = Node::new("Function Scan");
+        let (name, names) = match function {
+            SetFunction::GenerateSeries { .. } => {
+                let name = "generate_series".to_owned();
+                (name.clone(), vec![name; column_count])
+            }
+            SetFunction::TableDiff { before, after } => {
+                let sides = [before, after].map(|side| side.as_ref());
+                let [old, new] = [sides[0].or(sides[1]), sides[1].or(sides[0])];
+                let columns = |side: Option<&TableAt>, prefix: &str| -> Vec<String> {
+                    let columns = side.map_or(&[][..], |side| &side.table.columns);
+                    columns.iter().map(|column| format!("{prefix}_{}", column.name)).collect()
+                };
+                let names = [vec!["op".to_owned()], columns(old, "old"), columns(new, "new")];
+                ("driftdb_diff".to_owned(), names.concat())
+            }
+            SetFunction::System { relation, .. } => {
+                let names = relation.columns.iter().map(|(name, _)| (*name).to_owned());
+                (relation.name.to_owned(), names.collect())
+            }
+        };
+        node.suffix = format!(" on {name}");
+        if let [from, to] = args {
+            let ends = [from, to].map(|end| self.expr(end, &[], &mut node));
+            node.property("Key Range", format!("{} to {}", ends[0], ends[1]));
+        }
+        (node, names)
+    }
+
     fn node(&mut self, plan: &PhysicalPlan) -> (Node, Vec<String>) {
         match plan {
             PhysicalPlan::Values { rows, types } => {
@@ -127,23 +165,7 @@ impl Explainer<'_> {
             }
             PhysicalPlan::Access(access) => self.access(access),
             PhysicalPlan::FunctionScan { function, args, types } => {
-                let mut node = Node::new("Function Scan");
-                let (name, names) = match function {
-                    SetFunction::GenerateSeries { .. } => {
-                        let name = "generate_series".to_owned();
-                        (name.clone(), vec![name; types.len()])
-                    }
-                    SetFunction::System { relation, .. } => {
-                        let names = relation.columns.iter().map(|(name, _)| (*name).to_owned());
-                        (relation.name.to_owned(), names.collect())
-                    }
-                };
-                node.suffix = format!(" on {name}");
-                if let [from, to] = &args[..] {
-                    let ends = [from, to].map(|end| self.expr(end, &[], &mut node));
-                    node.property("Key Range", format!("{} to {}", ends[0], ends[1]));
-                }
-                (node, names)
+                self.function_scan(function, args, types.len())
             }
             PhysicalPlan::Filter { input, predicate } => {
                 let (mut node, names) = self.plan(input);

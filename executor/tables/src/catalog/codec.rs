@@ -1,12 +1,17 @@
 //! Catalog records as bytes: `docs/formats/catalog.md`.
 
-use driftdb_query::{Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table, TableId};
+use driftdb_query::{
+    Check, Column, ColumnId, ConstraintId, Deferral, ForeignKey, Index, IndexColumn, IndexId,
+    ReferentialAction, RowKey, Table, TableId,
+};
 use driftdb_storage::{KeyspaceId, read_varint, write_varint};
 use driftdb_types::{DataType, Value, decode_value, encode_value};
 
 use super::Named;
 
 const VERSION: u8 = 1;
+/// Version 1 of a table's record ended with the checks.
+const TABLE_VERSION: u8 = 2;
 /// More columns or indexes than any table may have: a bound for damaged counts.
 const MOST: u64 = 10_000;
 
@@ -37,7 +42,7 @@ pub(super) fn decode_named(bytes: &[u8]) -> Option<Named> {
 }
 
 pub(super) fn encode_table(table: &Table) -> Vec<u8> {
-    let mut out = vec![VERSION];
+    let mut out = vec![TABLE_VERSION];
     number(&mut out, table.id.0);
     text(&mut out, &table.schema);
     text(&mut out, &table.name);
@@ -62,7 +67,10 @@ pub(super) fn encode_table(table: &Table) -> Vec<u8> {
         text(&mut out, &index.name);
         optional(&mut out, index.keyspace, |out, space| number(out, space.0));
         out.push(
-            u8::from(index.unique) | u8::from(index.primary) << 1 | u8::from(index.constraint) << 2,
+            u8::from(index.unique)
+                | u8::from(index.primary) << 1
+                | u8::from(index.constraint) << 2
+                | deferral_code(index.deferral) << 3,
         );
         number(&mut out, index.columns.len() as u32);
         for column in &index.columns {
@@ -75,13 +83,65 @@ pub(super) fn encode_table(table: &Table) -> Vec<u8> {
         text(&mut out, &check.name);
         text(&mut out, &check.condition);
     }
+    number(&mut out, table.foreign_keys.len() as u32);
+    for key in &table.foreign_keys {
+        foreign_key(&mut out, key);
+    }
+    number(&mut out, table.referenced_by.len() as u32);
+    table.referenced_by.iter().for_each(|id| number(&mut out, id.0));
     out
+}
+
+fn foreign_key(out: &mut Vec<u8>, key: &ForeignKey) {
+    number(out, key.id.0);
+    text(out, &key.name);
+    columns(out, &key.columns);
+    number(out, key.referenced.0);
+    number(out, key.referenced_index.0);
+    columns(out, &key.referenced_columns);
+    let flags =
+        u8::from(key.match_full) | u8::from(key.validated) << 1 | deferral_code(key.deferral) << 2;
+    out.push(flags);
+    out.push(action_code(key.on_delete));
+    columns(out, &key.delete_columns);
+    out.push(action_code(key.on_update));
+}
+
+fn columns(out: &mut Vec<u8>, columns: &[ColumnId]) {
+    number(out, columns.len() as u32);
+    columns.iter().for_each(|id| number(out, u32::from(id.0)));
+}
+
+fn deferral_code(deferral: Deferral) -> u8 {
+    match deferral {
+        Deferral::Never => 0,
+        Deferral::Immediate => 1,
+        Deferral::Deferred => 2,
+    }
+}
+
+fn deferral(code: u8) -> Option<Deferral> {
+    [Deferral::Never, Deferral::Immediate, Deferral::Deferred].get(usize::from(code)).copied()
+}
+
+const ACTIONS: [ReferentialAction; 5] = [
+    ReferentialAction::NoAction,
+    ReferentialAction::Restrict,
+    ReferentialAction::Cascade,
+    ReferentialAction::SetNull,
+    ReferentialAction::SetDefault,
+];
+
+fn action_code(action: ReferentialAction) -> u8 {
+    let code = ACTIONS.iter().position(|other| *other == action);
+    code.expect("every action is in the list") as u8
 }
 
 pub(super) fn decode_table(bytes: &[u8]) -> Option<Table> {
     let mut input = Input { rest: bytes };
-    (input.byte()? == VERSION).then_some(())?;
-    let table = Table {
+    let version = input.byte()?;
+    (1..=TABLE_VERSION).contains(&version).then_some(())?;
+    let mut table = Table {
         id: TableId(input.number()?),
         schema: input.text()?,
         name: input.text()?,
@@ -93,9 +153,17 @@ pub(super) fn decode_table(bytes: &[u8]) -> Option<Table> {
         indexes: input.list(Input::index)?,
         checks: input
             .list(|input| Some(Check { name: input.text()?, condition: input.text()? }))?,
+        foreign_keys: Vec::new(),
+        referenced_by: Vec::new(),
     };
+    if version > 1 {
+        table.foreign_keys = input.list(Input::foreign_key)?;
+        table.referenced_by = input.list(|input| input.number().map(TableId))?;
+    }
     let covered = |id: ColumnId| table.position(id).is_some();
-    let sound = table.indexes.iter().flat_map(|index| &index.columns).all(|c| covered(c.column));
+    let indexed = table.indexes.iter().flat_map(|index| &index.columns).map(|c| c.column);
+    let referring = table.foreign_keys.iter().flat_map(|key| &key.columns).copied();
+    let sound = indexed.chain(referring).all(covered);
     (sound && input.rest.is_empty()).then_some(table)
 }
 
@@ -182,7 +250,42 @@ impl Input<'_> {
             unique: flags & 1 != 0,
             primary: flags & 2 != 0,
             constraint: flags & 4 != 0,
+            deferral: deferral(flags >> 3)?,
         })
+    }
+
+    fn foreign_key(&mut self) -> Option<ForeignKey> {
+        let id = ConstraintId(self.number()?);
+        let name = self.text()?;
+        let columns = self.list(Self::column_id)?;
+        let referenced = TableId(self.number()?);
+        let referenced_index = IndexId(self.number()?);
+        let referenced_columns = self.list(Self::column_id)?;
+        let flags = self.byte()?;
+        let on_delete = self.action()?;
+        let delete_columns = self.list(Self::column_id)?;
+        let on_update = self.action()?;
+        let sound = !columns.is_empty()
+            && columns.len() == referenced_columns.len()
+            && delete_columns.iter().all(|id| columns.contains(id));
+        sound.then_some(ForeignKey {
+            id,
+            name,
+            columns,
+            referenced,
+            referenced_index,
+            referenced_columns,
+            match_full: flags & 1 != 0,
+            on_delete,
+            delete_columns,
+            on_update,
+            deferral: deferral(flags >> 2)?,
+            validated: flags & 2 != 0,
+        })
+    }
+
+    fn action(&mut self) -> Option<ReferentialAction> {
+        ACTIONS.get(usize::from(self.byte()?)).copied()
     }
 
     fn column_id(&mut self) -> Option<ColumnId> {
@@ -219,8 +322,24 @@ mod tests {
                 unique: true,
                 primary: true,
                 constraint: true,
+                deferral: Deferral::Deferred,
             }],
             checks: vec![Check { name: "k".into(), condition: "c <> ''".into() }],
+            foreign_keys: vec![ForeignKey {
+                id: ConstraintId(16390),
+                name: "t_c_fkey".into(),
+                columns: vec![ColumnId(3)],
+                referenced: TableId(16384),
+                referenced_index: IndexId(16385),
+                referenced_columns: vec![ColumnId(3)],
+                match_full: true,
+                on_delete: ReferentialAction::SetNull,
+                delete_columns: vec![ColumnId(3)],
+                on_update: ReferentialAction::Cascade,
+                deferral: Deferral::Immediate,
+                validated: true,
+            }],
+            referenced_by: vec![TableId(16384)],
             row_count: Some(5),
         }
     }
@@ -230,6 +349,20 @@ mod tests {
         assert_eq!(decode_table(&encode_table(&sample())), Some(sample()));
         let named = Named::Index(TableId(1), IndexId(2));
         assert_eq!(decode_named(&encode_named(named)), Some(named));
+    }
+
+    #[test]
+    fn records_of_version_1_are_read() {
+        let mut before = sample();
+        before.indexes[0].deferral = Deferral::Never;
+        before.foreign_keys.clear();
+        before.referenced_by.clear();
+        let mut bytes = encode_table(&before);
+        assert_eq!(bytes[0], 2);
+        // What version 2 adds: two empty lists.
+        assert_eq!(bytes.split_off(bytes.len() - 2), [0, 0]);
+        bytes[0] = 1;
+        assert_eq!(decode_table(&bytes), Some(before));
     }
 
     #[test]

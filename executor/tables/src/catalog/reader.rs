@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use driftdb_concurrency::{LockMode, ReadAt, Store, Transaction};
-use driftdb_query::{Catalog, CatalogAt, IndexId, Result, SystemRelation, Table};
+use driftdb_query::{Catalog, CatalogAt, IndexId, Result, SystemRelation, Table, TableId};
 use driftdb_storage::Timestamp;
 
-use super::{CatalogStore, Named, lookup, table_by_id};
+use super::{CatalogStore, Named, dropped_table, lookup, restore_point, table_by_id, tables};
 
 /// The only schema until the SQL issue brings more.
 const DEFAULT_SCHEMA: &str = "public";
@@ -68,6 +68,13 @@ impl<'a> CatalogReader<'a> {
     }
 }
 
+fn read_at(at: CatalogAt) -> ReadAt {
+    match at {
+        CatalogAt::Statement => ReadAt::Statement,
+        CatalogAt::AsOf(ts) => ReadAt::AsOf(ts),
+    }
+}
+
 impl std::fmt::Debug for CatalogReader<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CatalogReader").field("own_changes", &self.own_changes).finish()
@@ -83,7 +90,10 @@ impl Catalog for CatalogReader<'_> {
     ) -> Result<Option<Arc<Table>>> {
         let schema = schema.unwrap_or(DEFAULT_SCHEMA);
         let at = match at {
-            CatalogAt::AsOf(ts) => return self.read_table(schema, name, ReadAt::AsOf(ts)),
+            CatalogAt::AsOf(ts) => {
+                let found = self.read_table(schema, name, ReadAt::AsOf(ts));
+                return found.map_err(|error| error.about_table(name));
+            }
             CatalogAt::Statement => ReadAt::Statement,
         };
         let table = self.current_table(schema, name, at)?;
@@ -95,6 +105,10 @@ impl Catalog for CatalogReader<'_> {
 
     fn rows_are_locked(&mut self, table: &Arc<Table>) {
         self.note(table, LockMode::RowShare);
+    }
+
+    fn table_by_id(&mut self, id: TableId) -> Result<Option<Arc<Table>>> {
+        table_by_id(self.txn, id, ReadAt::Statement)
     }
 
     fn index(&mut self, schema: Option<&str>, name: &str) -> Result<Option<(Arc<Table>, IndexId)>> {
@@ -109,6 +123,22 @@ impl Catalog for CatalogReader<'_> {
 
     fn system_relation(&self, schema: Option<&str>, name: &str) -> Option<Arc<SystemRelation>> {
         self.shared.system_relation(schema, name)
+    }
+
+    fn time_of_restore_point(&mut self, name: &str) -> Result<Option<Timestamp>> {
+        Ok(restore_point(self.txn, name, ReadAt::Statement)?.map(|point| point.at))
+    }
+
+    fn dropped_table(
+        &mut self,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Result<Option<(Arc<Table>, Timestamp)>> {
+        dropped_table(self.txn, schema.unwrap_or(DEFAULT_SCHEMA), name)
+    }
+
+    fn tables(&mut self, at: CatalogAt) -> Result<Vec<Arc<Table>>> {
+        tables(self.txn, read_at(at))
     }
 
     fn time_of_sequence(&mut self, sequence: u64) -> Result<Timestamp> {

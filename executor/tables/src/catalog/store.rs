@@ -9,6 +9,8 @@ use driftdb_env::sync::Mutex;
 use driftdb_query::{Result, SYSTEM_SCHEMA, SystemRelation, Table};
 use driftdb_storage::{StorageError, Timestamp};
 
+use super::restore_points::RESTORE_POINTS;
+use super::retention::RETENTION;
 use super::{CatalogReader, NAMES, TABLES};
 
 /// One per database.
@@ -30,20 +32,26 @@ struct Cache {
 }
 
 impl CatalogStore {
-    /// The catalog of a store; makes its keyspaces when the database is new.
+    /// The catalog of a store; makes those of its keyspaces that the
+    /// database does not have yet.
     ///
     /// # Errors
     /// Storage.
     pub fn open(store: &dyn Store) -> Result<Self> {
         let mut txn = store.begin(BeginOptions::default())?;
-        match txn.get(TABLES, &[], ReadAt::Newest, &mut Vec::new()) {
-            Ok(_) => txn.rollback(),
-            Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => {
-                txn.create_keyspace(TABLES)?;
-                txn.create_keyspace(NAMES)?;
-                txn.commit()?;
+        for space in [TABLES, NAMES, RESTORE_POINTS, RETENTION] {
+            match txn.get(space, &[], ReadAt::Newest, &mut Vec::new()) {
+                Ok(_) => {}
+                Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => {
+                    txn.create_keyspace(space)?;
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
+        }
+        if txn.has_writes() {
+            txn.commit()?;
+        } else {
+            txn.rollback();
         }
         Ok(Self { last_change: AtomicU64::new(store.newest().0), ..Self::default() })
     }

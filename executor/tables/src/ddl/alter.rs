@@ -11,12 +11,12 @@ use driftdb_query::{
 use driftdb_types::{SqlState, Value};
 
 use super::{
-    DdlContext, add_check, drop_keyspace, duplicate_constraint, duplicate_relation, index_columns,
-    new_index, primary_key_columns, rewrite,
+    DdlContext, add_check, drop_keyspace, drop_needs_of_index, duplicate_constraint,
+    duplicate_relation, foreign, index_columns, new_index, primary_key_columns, rewrite,
 };
-use crate::catalog::{Named, delete_name, put_name, put_table};
+use crate::catalog::{Named, delete_name, put_name, put_table, set_retention};
 
-/// Carries out one action and returns the new definition.
+/// Carries out one action; gives the new definition, and descriptions of what CASCADE dropped.
 ///
 /// # Errors
 /// PostgreSQL's: 42701 for a column that exists, 42704 for a constraint that does not, 23505 for
@@ -25,19 +25,26 @@ pub fn alter_table(
     cx: &mut DdlContext<'_>,
     table: &Arc<Table>,
     action: &AlterAction,
-) -> Result<Arc<Table>> {
+) -> Result<(Arc<Table>, Vec<String>)> {
     let planned = table;
     let mut table = cx.take(table)?;
+    let mut dropped = Vec::new();
     match action {
         AlterAction::AddColumn { column, default, if_not_exists } => {
             add_column(cx, &mut table, column, default.as_ref(), *if_not_exists)?;
         }
-        AlterAction::DropColumn(position) => {
+        AlterAction::DropColumn { position, cascade } => {
             let position = current_position(&table, planned, *position)?;
-            drop_column(cx, &mut table, position)?;
+            dropped = drop_column(cx, &mut table, position, *cascade)?;
         }
         AlterAction::AddConstraint(constraint) => add_constraint(cx, &mut table, constraint)?,
-        AlterAction::DropConstraint(name) => drop_constraint(cx, &mut table, name)?,
+        AlterAction::DropConstraint { name, cascade } => {
+            dropped = drop_constraint(cx, &mut table, name, *cascade)?;
+        }
+        AlterAction::AlterConstraint { name, deferral } => {
+            foreign::set_deferral(&mut table, name, *deferral)?;
+        }
+        AlterAction::ValidateConstraint(name) => foreign::validate(cx, &mut table, name)?,
         AlterAction::RenameColumn(position, name) => {
             let position = current_position(&table, planned, *position)?;
             if table.column(name).is_some() {
@@ -57,13 +64,14 @@ pub fn alter_table(
             let position = current_position(&table, planned, *position)?;
             table.columns[position].default.clone_from(default);
         }
+        AlterAction::SetRetention(keep) => set_retention(cx.txn, &table, *keep)?,
         AlterAction::SetNotNull(position, not_null) => {
             let position = current_position(&table, planned, *position)?;
             set_not_null(&mut table, position, *not_null)?;
         }
     }
     put_table(cx.txn, &table)?;
-    Ok(Arc::new(table))
+    Ok((Arc::new(table), dropped))
 }
 
 /// Where the column that the statement was bound to stands now.
@@ -120,10 +128,24 @@ fn last_column_number(table: &Table) -> u16 {
     table.columns.iter().map(|column| column.id.0).max().unwrap_or(0).max(table.dropped_columns)
 }
 
-fn drop_column(cx: &mut DdlContext<'_>, table: &mut Table, position: usize) -> Result<()> {
+fn drop_column(
+    cx: &mut DdlContext<'_>,
+    table: &mut Table,
+    position: usize,
+    cascade: bool,
+) -> Result<Vec<String>> {
+    let column = table.columns[position].clone();
+    let own = table.foreign_keys.iter().filter(|key| key.columns.contains(&column.id));
+    for id in own.map(|key| key.id).collect::<Vec<_>>() {
+        foreign::remove(cx, table, id)?;
+    }
+    let dependents =
+        foreign::dependents(cx, table, |key| key.referenced_columns.contains(&column.id))?;
+    let needed = format!("column {} of table {}", column.name, table.name);
+    let dropped = foreign::drop_dependents(cx, table, dependents, cascade, &needed, &needed)?;
     let before = table.clone();
     table.dropped_columns = last_column_number(table);
-    let column = table.columns.remove(position);
+    table.columns.remove(position);
     let uses = |index: &Index| index.columns.iter().any(|c| c.column == column.id);
     let gone: Vec<Index> = table.indexes.iter().filter(|index| uses(index)).cloned().collect();
     table.indexes.retain(|index| !uses(index));
@@ -131,11 +153,13 @@ fn drop_column(cx: &mut DdlContext<'_>, table: &mut Table, position: usize) -> R
     for index in &gone {
         delete_name(cx.txn, &table.schema, &index.name)?;
     }
-    if gone.iter().any(|index| index.primary) {
+    if before.key == RowKey::Primary && gone.iter().any(|index| index.primary) {
         table.key = RowKey::RowId;
-        return rewrite_without(cx, &before, table, &column);
+        rewrite_without(cx, &before, table, &column)?;
+    } else {
+        gone.iter().try_for_each(|index| drop_keyspace(cx, index.keyspace))?;
     }
-    gone.iter().try_for_each(|index| drop_keyspace(cx, index.keyspace))
+    Ok(dropped)
 }
 
 /// Rewrites the rows under a new key while the dropped column is still there to be read, so that
@@ -166,32 +190,51 @@ fn add_constraint(
 ) -> Result<()> {
     match constraint {
         ConstraintSpec::Check { name, condition } => add_check(table, name, condition),
-        ConstraintSpec::Unique { name, columns } => {
+        ConstraintSpec::Unique { name, columns, deferral } => {
             if table.indexes.iter().any(|index| index.constraint && index.name == *name) {
                 return Err(duplicate_constraint(table, name));
             }
             let columns = index_columns(table, columns)?;
             let keyspace = Some(cx.new_keyspace()?);
             let index = new_index(cx, table, name, columns, keyspace, true)?;
+            let index = Index { constraint: true, deferral: *deferral, ..index };
             rewrite::fill_index(cx, table, &index)?;
-            table.indexes.push(Index { constraint: true, ..index });
+            table.indexes.push(index);
             Ok(())
         }
-        ConstraintSpec::PrimaryKey { name, columns } => {
+        ConstraintSpec::PrimaryKey { name, columns, deferral } => {
             let before = table.clone();
             let columns = primary_key_columns(table, columns)?;
-            let index = new_index(cx, table, name, columns, None, true)?;
-            table.indexes.push(Index { primary: true, constraint: true, ..index });
+            let keyspace = if deferral.is_deferrable() { Some(cx.new_keyspace()?) } else { None };
+            let index = new_index(cx, table, name, columns, keyspace, true)?;
+            let deferral = *deferral;
+            let index = Index { primary: true, constraint: true, deferral, ..index };
+            if keyspace.is_some() {
+                rewrite::fill_index(cx, table, &index)?;
+                table.indexes.push(index);
+                return Ok(());
+            }
+            table.indexes.push(index);
             table.key = RowKey::Primary;
             rewrite::rewrite(cx, &before, table)
         }
+        ConstraintSpec::ForeignKey(spec) => foreign::add_foreign_key(cx, table, spec),
     }
 }
 
-fn drop_constraint(cx: &mut DdlContext<'_>, table: &mut Table, name: &str) -> Result<()> {
+fn drop_constraint(
+    cx: &mut DdlContext<'_>,
+    table: &mut Table,
+    name: &str,
+    cascade: bool,
+) -> Result<Vec<String>> {
     if table.checks.iter().any(|check| check.name == name) {
         table.checks.retain(|check| check.name != name);
-        return Ok(());
+        return Ok(Vec::new());
+    }
+    if let Some(id) = table.foreign_keys.iter().find(|key| key.name == name).map(|key| key.id) {
+        foreign::remove(cx, table, id)?;
+        return Ok(Vec::new());
     }
     let found = table.indexes.iter().find(|index| index.constraint && index.name == name).cloned();
     let Some(index) = found else {
@@ -200,14 +243,17 @@ fn drop_constraint(cx: &mut DdlContext<'_>, table: &mut Table, name: &str) -> Re
             format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name),
         ));
     };
+    let dropped = drop_needs_of_index(cx, table, &index, cascade)?;
     let before = table.clone();
     table.indexes.retain(|other| other.id != index.id);
     delete_name(cx.txn, &table.schema, name)?;
-    if index.primary {
+    if index.keyspace.is_none() {
         table.key = RowKey::RowId;
-        return rewrite::rewrite(cx, &before, table);
+        rewrite::rewrite(cx, &before, table)?;
+    } else {
+        drop_keyspace(cx, index.keyspace)?;
     }
-    drop_keyspace(cx, index.keyspace)
+    Ok(dropped)
 }
 
 fn set_not_null(table: &mut Table, position: usize, not_null: bool) -> Result<()> {

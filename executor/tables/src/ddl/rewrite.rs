@@ -10,6 +10,7 @@ use driftdb_types::{SqlState, Value};
 use super::DdlContext;
 use crate::key::{index_entry, primary_key_of, row_id_key};
 use crate::row::{RowReader, encode_row};
+use crate::uniqueness::{bare_key, is_there};
 use crate::writer::{key_detail, secondary};
 
 /// Rows read at a time.
@@ -56,6 +57,14 @@ fn add_entry(
     let space = index.keyspace.expect("a secondary index");
     let (entry, exclusive) = index_entry(table, index, row, key);
     if exclusive && cx.txn.get(space, &entry, ReadAt::Newest, &mut Vec::new())? {
+        return Err(duplicated(cx, table, index, row));
+    }
+    // A deferrable key may repeat later, but not when its constraint comes.
+    if index.unique
+        && index.deferral.is_deferrable()
+        && let Some(bare) = bare_key(table, index, row)
+        && is_there(cx.txn, index, &bare)?
+    {
         return Err(duplicated(cx, table, index, row));
     }
     cx.txn.put(space, &entry, key)?;

@@ -5,7 +5,8 @@
 //!   fate wholly or not at all; and whatever was decided stays.
 //! * Every read of others' values is a prefix of the list (else two orders, or a read of what was
 //!   never committed: G1a), ends where a transaction ended (G1b), and shows own appends.
-//! * Dependencies have no cycle that the level forbids ([`super::cycles`]).
+//! * Dependencies have no cycle that the level forbids ([`super::graph`]).
+//! Reads are judged from READ COMMITTED on.
 //!
 //! Sources: [Adya99] for the phenomena, [Kingsbury20] for deriving them from lists.
 
@@ -13,11 +14,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use driftdb_concurrency::IsolationLevel;
 
-use super::cycles::{Dependencies, Edge};
+use super::graph::{Anomaly, Dependencies, Edge};
 
 /// One step of a transaction.
 #[derive(Debug, Clone)]
-pub(super) enum Op {
+pub(crate) enum Op {
     /// Appended, or tried to.
     Append { key: u64, value: u64 },
     /// Read.
@@ -26,7 +27,7 @@ pub(super) enum Op {
 
 /// What is known about a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// Its client still waits for an answer.
     InFlight,
     /// Acknowledged, or found by a recovery.
@@ -52,10 +53,11 @@ impl Txn {
     }
 }
 
-pub(super) struct History {
-    pub(super) prepared: bool,
-    pub(super) committed_count: u64,
+pub(crate) struct History {
+    pub(crate) prepared: bool,
+    pub(crate) committed_count: u64,
     txns: Vec<Txn>,
+    newest_value: u64,
     /// Who appended a value.
     writers: BTreeMap<u64, usize>,
     /// The lists that the last recovery found.
@@ -63,39 +65,41 @@ pub(super) struct History {
 }
 
 impl History {
-    pub(super) fn new(key_count: u64) -> Self {
+    pub(crate) fn new(key_count: u64) -> Self {
         Self {
             prepared: false,
             committed_count: 0,
             txns: Vec::new(),
+            newest_value: 0,
             writers: BTreeMap::new(),
             lists: vec![Vec::new(); key_count as usize],
         }
     }
 
-    pub(super) fn begin(&mut self) -> usize {
+    pub(crate) fn begin(&mut self) -> usize {
         self.txns.push(Txn { ops: Vec::new(), fate: Fate::InFlight });
         self.txns.len() - 1
     }
 
     /// Notes that a transaction appends a value to a list; the value.
-    pub(super) fn new_value(&mut self, txn: usize, key: u64) -> u64 {
-        let value = self.writers.len() as u64 + 1;
+    pub(crate) fn new_value(&mut self, txn: usize, key: u64) -> u64 {
+        self.newest_value += 1;
+        let value = self.newest_value;
         self.writers.insert(value, txn);
         self.push(txn, Op::Append { key, value });
         value
     }
 
-    pub(super) fn push(&mut self, txn: usize, op: Op) {
+    pub(crate) fn push(&mut self, txn: usize, op: Op) {
         self.txns[txn].ops.push(op);
     }
 
-    pub(super) fn settle(&mut self, txn: usize, fate: Fate) {
+    pub(crate) fn settle(&mut self, txn: usize, fate: Fate) {
         self.txns[txn].fate = fate;
         self.committed_count += u64::from(fate == Fate::Committed);
     }
 
-    pub(super) fn crashed(&mut self) {
+    pub(crate) fn crashed(&mut self) {
         for txn in &mut self.txns {
             if txn.fate == Fate::InFlight {
                 txn.fate = Fate::Unknown;
@@ -104,7 +108,7 @@ impl History {
     }
 
     /// Judges everything so far by the lists that a recovery found. All fates are decided after it.
-    pub(super) fn judge(
+    pub(crate) fn judge(
         &mut self,
         lists: &[Vec<u64>],
         level: IsolationLevel,
@@ -115,14 +119,30 @@ impl History {
             }
         }
         self.decide(lists)?;
-        for (number, txn) in self.txns.iter().enumerate() {
-            self.judge_reads(number, txn, lists)?;
+        if level >= IsolationLevel::ReadCommitted {
+            for (number, txn) in self.txns.iter().enumerate() {
+                self.judge_reads(number, txn, lists)?;
+            }
         }
         self.dependencies(lists)
             .judge(level)
             .map_err(|what| format!("{what} at {level}, lists {lists:?}"))?;
         self.lists = lists.to_vec();
         Ok(())
+    }
+
+    /// Every kind of cycle that is there, allowed or not.
+    pub(crate) fn anomalies(&self, lists: &[Vec<u64>]) -> BTreeSet<Anomaly> {
+        self.dependencies(lists).anomalies()
+    }
+
+    /// Takes appends back: a rollback to a savepoint undid them. They must stay out of all lists.
+    pub(crate) fn undo(&mut self, txn: usize, values: &[u64]) {
+        let undone = |op: &Op| matches!(op, Op::Append { value, .. } if values.contains(value));
+        self.txns[txn].ops.retain(|op| !undone(op));
+        for value in values {
+            self.writers.remove(value);
+        }
     }
 
     /// Compares appends with the lists, and decides unknown fates.
@@ -211,11 +231,17 @@ impl History {
             }
             for op in &txn.ops {
                 let Op::Read { key, list } = op else { continue };
-                let others = list.iter().take_while(|value| self.writers[value] != reader).count();
+                let writer = |value: &u64| self.writers.get(value).copied();
+                let whole = &lists[*key as usize];
+                let others = list.iter().take_while(|value| writer(value) != Some(reader)).count();
+                if !whole.starts_with(&list[..others]) {
+                    // A dirty read: of no version.
+                    continue;
+                }
                 if let Some(last) = list[..others].last() {
                     graph.add(self.writers[last], reader, Edge::WriteRead);
                 }
-                if let Some(next) = lists[*key as usize].get(others) {
+                if let Some(next) = whole.get(others) {
                     graph.add(reader, self.writers[next], Edge::ReadWrite);
                 }
             }

@@ -1,0 +1,54 @@
+//! Statements that operate on history.
+
+mod restore;
+mod undo;
+
+use driftdb_query::{HistoryStatement, Result, SqlError};
+use driftdb_tables::{RestorePoint, create_restore_point, drop_restore_point, undrop_table};
+use driftdb_types::SqlState;
+
+use super::ddl::context;
+use super::{CommandTag, Outcome};
+use crate::context::Run;
+
+/// Runs the statement to its end.
+pub(crate) fn run(statement: &HistoryStatement, run: &mut Run<'_, '_>) -> Result<Outcome> {
+    let rows = match statement {
+        HistoryStatement::CreateRestorePoint { name, at, pin } => {
+            let at = at.unwrap_or_else(|| run.cx.txn.snapshot_ts());
+            let point = RestorePoint { name: name.clone(), at, is_pinned: *pin };
+            create_restore_point(run.cx.txn, &point)?;
+            None
+        }
+        HistoryStatement::DropRestorePoint { name, if_exists } => {
+            drop_point(name, *if_exists, run)?;
+            None
+        }
+        HistoryStatement::Undrop { was, at, name } => {
+            undrop_table(&mut context(run), was, *at, name)?;
+            None
+        }
+        HistoryStatement::Restore { tables, at, created, dropped, .. } => {
+            let tables = restore::Tables { restored: tables, created, dropped };
+            Some(restore::run(&tables, *at, run)?)
+        }
+        HistoryStatement::Undo { sequence, ts, tables, gone, skip_conflicts } => {
+            let commit = undo::Commit { sequence: *sequence, ts: *ts };
+            Some(undo::run(commit, tables, gone, *skip_conflicts, run)?)
+        }
+    };
+    Ok(Outcome::tag(CommandTag { command: statement.command(), rows }))
+}
+
+fn drop_point(name: &str, if_exists: bool, run: &mut Run<'_, '_>) -> Result<()> {
+    if drop_restore_point(run.cx.txn, name)? {
+        return Ok(());
+    }
+    let message = format!("restore point \"{name}\" does not exist");
+    if !if_exists {
+        return Err(SqlError::new(SqlState::UndefinedObject, message));
+    }
+    let notice = format!("{message}, skipping");
+    run.cx.notices.push(SqlError::new(SqlState::SuccessfulCompletion, notice));
+    Ok(())
+}

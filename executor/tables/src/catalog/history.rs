@@ -1,0 +1,110 @@
+//! Where a table's rows were, over a stretch of time.
+//!
+//! TRUNCATE and a change of the primary key give a table new keyspaces; the rows of each time are in the
+//! keyspaces that the definition of that time names. A *generation* is a stretch in which the rows stayed
+//! in one keyspace. Columns need no such care: stored rows name them by number, so that rows of every
+//! time can be read by the definition of any.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use driftdb_concurrency::{RowBatch, ScanState, Transaction, VersionScan};
+use driftdb_query::{Result, RowKey, Table, TableId};
+use driftdb_storage::{KeyRange, Timestamp};
+
+use super::{TABLES, codec, malformed, table_key};
+
+/// A stretch of time in which a table's rows stayed in one keyspace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generation {
+    /// Its first time, or that of the stretch asked for if it was there already.
+    pub from: Timestamp,
+    /// The commit that ended it: all its versions end there.
+    pub ended: Option<Timestamp>,
+    /// The definition that it began with.
+    pub table: Arc<Table>,
+}
+
+/// The generations of a table that lived at some time of `from..=up_to`, in order of time.
+///
+/// # Errors
+/// Storage; a time outside of the promise; a malformed record.
+pub fn generations(
+    txn: &mut dyn Transaction,
+    id: TableId,
+    from: Timestamp,
+    up_to: Timestamp,
+) -> Result<Vec<Generation>> {
+    let mut found: Vec<Generation> = Vec::new();
+    for (ts, table) in definitions(txn, id, from, up_to)?.into_iter().rev() {
+        let began = ts.max(from);
+        let open = found.last_mut().filter(|generation| generation.ended.is_none());
+        let stays = |open: &Generation, table: &Table| open.table.keyspace == table.keyspace;
+        match (open, table) {
+            (Some(open), Some(table)) if stays(open, &table) => {}
+            (open, table) => {
+                if let Some(open) = open {
+                    open.ended = Some(ts);
+                }
+                let next = table.map(|table| Generation { from: began, ended: None, table });
+                found.extend(next);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The oldest time whose definitions of tables are kept.
+///
+/// # Errors
+/// Storage.
+pub fn oldest_definitions(txn: &mut dyn Transaction) -> Result<Timestamp> {
+    Ok(txn.oldest_readable(TABLES)?)
+}
+
+/// A definition and when it was made; `None`: the table was dropped.
+type Definition = (Timestamp, Option<Arc<Table>>);
+
+/// Every definition of a stretch, newest first.
+fn definitions(
+    txn: &mut dyn Transaction,
+    id: TableId,
+    from: Timestamp,
+    up_to: Timestamp,
+) -> Result<Vec<Definition>> {
+    let key = table_key(id);
+    let range = KeyRange { start: Bound::Included(&key), end: Bound::Included(&key) };
+    let (mut found, mut older_than) = (Vec::new(), None);
+    loop {
+        let mut batch = RowBatch::new();
+        let scan = VersionScan { range, from, up_to, older_than, reverse: false, max_rows: 256 };
+        let state = txn.scan_versions(TABLES, &scan, &mut batch)?;
+        for row in batch.rows() {
+            let table = row
+                .value
+                .map(|bytes| codec::decode_table(bytes).map(Arc::new).ok_or_else(malformed))
+                .transpose()?;
+            found.push((row.ts, table));
+            older_than = Some(row.ts);
+        }
+        if state == ScanState::Done {
+            return Ok(found);
+        }
+    }
+}
+
+/// A definition of a table as seen from another time: the columns are those that are shown, the rows
+/// and index entries where they were. An index of `shown` is there only if it was there then, and the
+/// rows are keyed by the primary key only if they are now as they were.
+pub fn seen_from(shown: &Table, then: &Table) -> Table {
+    let mut seen = shown.clone();
+    seen.keyspace = then.keyspace;
+    seen.indexes.retain_mut(|index| {
+        let Some(old) = then.index(index.id) else { return false };
+        index.keyspace = old.keyspace;
+        index.columns == old.columns
+    });
+    let is_keyed = then.key == RowKey::Primary && seen.primary_key().is_some();
+    seen.key = if is_keyed { RowKey::Primary } else { RowKey::RowId };
+    seen
+}

@@ -1,0 +1,77 @@
+//! What one transaction read: keys by their hash, and ranges.
+//!
+//! A hash of 64 bits stands for a key. Two keys of one hash count as one, which can only make a
+//! conflict out of none, about once in 2⁶⁴ pairs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
+
+use driftdb_env::FixedState;
+use driftdb_storage::{KeyRange, KeyspaceId};
+
+use super::range_set::RangeSet;
+
+/// More keys of one keyspace than this count as all of it: the set's memory is bounded.
+const KEYS_MAX: usize = 1 << 16;
+
+/// The hash that stands for a key.
+pub(super) fn hash(space: KeyspaceId, key: &[u8]) -> u64 {
+    FixedState.hash_one((space, key))
+}
+
+/// Keys and ranges of keys, there or not.
+#[derive(Debug, Default)]
+pub(super) struct ReadSet {
+    spaces: BTreeMap<KeyspaceId, SpaceReads>,
+}
+
+/// What was read of one keyspace.
+#[derive(Debug, Default)]
+pub(super) struct SpaceReads {
+    pub(super) hashes: BTreeSet<u64>,
+    pub(super) ranges: RangeSet,
+}
+
+impl ReadSet {
+    pub(super) fn add_key(&mut self, space: KeyspaceId, key: &[u8]) {
+        let reads = self.spaces.entry(space).or_default();
+        reads.hashes.insert(hash(space, key));
+        if reads.hashes.len() > KEYS_MAX {
+            reads.hashes = BTreeSet::new();
+            reads.ranges.add(&KeyRange::ALL);
+        }
+    }
+
+    pub(super) fn add_range(&mut self, space: KeyspaceId, range: &KeyRange<'_>) {
+        self.spaces.entry(space).or_default().ranges.add(range);
+    }
+
+    pub(super) fn spaces(&self) -> impl Iterator<Item = (KeyspaceId, &SpaceReads)> {
+        self.spaces.iter().map(|(space, reads)| (*space, reads))
+    }
+
+    pub(super) fn spaces_mut(&mut self) -> impl Iterator<Item = (KeyspaceId, &mut SpaceReads)> {
+        self.spaces.iter_mut().map(|(space, reads)| (*space, reads))
+    }
+
+    /// Keys and ranges held.
+    pub(super) fn len(&self) -> usize {
+        self.spaces.values().map(|reads| reads.hashes.len() + reads.ranges.len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_keys_become_the_whole_keyspace() {
+        let mut reads = ReadSet::default();
+        for n in 0..=KEYS_MAX as u32 {
+            reads.add_key(KeyspaceId(7), &n.to_be_bytes());
+        }
+        assert_eq!(reads.len(), 1);
+        let (_, reads) = reads.spaces().next().unwrap();
+        assert!(reads.ranges.contains(b"any"));
+    }
+}

@@ -1,0 +1,387 @@
+//! Appending to lists on the transactional store, with reads of keys, of ranges, and of the past; judged
+//! by both oracles of isolation, which must agree.
+//!
+//! The black-box one hears of the same reads and appends, and of no timestamp. A list is not there
+//! before the first append to it, so reads of ranges meet phantoms. All transactions of a seed run at
+//! one level, so that what SERIALIZABLE promises is owed. There are no crashes: fates are known.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use driftdb_concurrency::{
+    BeginOptions, IsolationLevel, LockIntent, LockStrength, Locked, ReadAt, RowBatch, ScanRequest,
+    ScanState, Store, Transaction, TxnError, WaitPolicy,
+};
+use driftdb_env::Rng;
+use driftdb_server::Node;
+use driftdb_storage::{ErrorKind, KeyRange, KeyspaceId, StorageError, Timestamp};
+
+use crate::node::Workload;
+use crate::oracle::lists::{Fate, History, Op};
+use crate::oracle::versions::{Act, Reads, Row, Versions};
+use crate::plan::Plan;
+
+const SPACE: KeyspaceId = KeyspaceId(1024);
+
+pub(crate) struct Isolation {
+    isolation: IsolationLevel,
+    judged_as: Option<IsolationLevel>,
+    /// Whether the control reads the newest version under locks.
+    locks_reads: bool,
+    key_count: u64,
+    is_prepared: RefCell<bool>,
+    lists: RefCell<History>,
+    versions: RefCell<Versions>,
+    rng: RefCell<Rng>,
+}
+
+/// Why a transaction did not commit.
+enum Failed {
+    Refused(TxnError),
+    Violation(String),
+}
+
+impl From<TxnError> for Failed {
+    fn from(error: TxnError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// A running transaction, by its number in either oracle.
+struct Running {
+    txn: Box<dyn Transaction>,
+    in_lists: Option<usize>,
+    in_versions: usize,
+}
+
+fn key_name(key: u64) -> Vec<u8> {
+    format!("list {key:03}").into_bytes()
+}
+
+fn key_of(name: &[u8]) -> Option<u64> {
+    std::str::from_utf8(name).ok()?.strip_prefix("list ")?.parse().ok()
+}
+
+fn to_bytes(list: &[u64]) -> Vec<u8> {
+    let values: Vec<String> = list.iter().map(u64::to_string).collect();
+    values.join(",").into_bytes()
+}
+
+fn from_bytes(bytes: &[u8]) -> Result<Vec<u64>, Failed> {
+    let text = String::from_utf8_lossy(bytes);
+    let list: Result<Vec<u64>, _> = text.split(',').map(str::parse).collect();
+    list.map_err(|_| Failed::Violation(format!("a list reads as \"{text}\"")))
+}
+
+impl Isolation {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let mut rng = Rng::stream(plan.seed, "isolation workload");
+        let key_count = 3 + rng.below(6);
+        Self {
+            isolation: plan.isolation,
+            judged_as: plan.judged_as,
+            locks_reads: plan.config.control == "locking",
+            key_count,
+            is_prepared: RefCell::new(false),
+            lists: RefCell::new(History::new(key_count)),
+            versions: RefCell::default(),
+            rng: RefCell::new(rng),
+        }
+    }
+
+    fn draw(&self, below: u64) -> u64 {
+        self.rng.borrow_mut().below(below)
+    }
+
+    fn begin(&self, store: &dyn Store) -> Result<Running, Failed> {
+        let past = match self.draw(8) {
+            0 => {
+                let times = self.versions.borrow().commit_times();
+                (!times.is_empty()).then(|| times[self.rng.borrow_mut().index(times.len())])
+            }
+            _ => None,
+        };
+        let options = BeginOptions {
+            isolation: self.isolation,
+            read_only: past.is_some() || self.draw(8) == 0,
+            as_of: past,
+            ..BeginOptions::default()
+        };
+        let newest_ack = self.versions.borrow().newest_ack();
+        let txn = store.begin(options)?;
+        let reads = match (txn.isolation(), past) {
+            (_, Some(_)) => Reads::Past,
+            (IsolationLevel::ReadUncommitted, _) => Reads::Dirty,
+            (IsolationLevel::ReadCommitted, _) => Reads::Statement,
+            _ if self.locks_reads && !txn.is_read_only() => Reads::Newest,
+            _ => Reads::Snapshot,
+        };
+        let mut versions = self.versions.borrow_mut();
+        let begun = versions.begin(reads, txn.snapshot_ts(), newest_ack);
+        let in_versions = begun.map_err(Failed::Violation)?;
+        // The past is a matter of timestamps: the black-box oracle knows none.
+        let in_lists = past.is_none().then(|| self.lists.borrow_mut().begin());
+        Ok(Running { txn, in_lists, in_versions })
+    }
+
+    /// Reads the keys from `first` to `last`, one by its key, several by a scan in batches.
+    fn read(&self, running: &mut Running, first: u64, last: u64) -> Result<(), Failed> {
+        running.txn.begin_statement()?;
+        let mut rows = BTreeMap::new();
+        if first == last && self.draw(3) > 0 {
+            if let Some(list) = get(&mut *running.txn, first, ReadAt::Statement)? {
+                rows.insert(first, Row { list, ts: None });
+            }
+        } else {
+            self.scan(&mut *running.txn, first, last, &mut rows)?;
+        }
+        let at = running.txn.snapshot_ts();
+        if let Some(txn) = running.in_lists {
+            let mut lists = self.lists.borrow_mut();
+            for key in first..=last {
+                let list = rows.get(&key).map(|row: &Row| row.list.clone()).unwrap_or_default();
+                lists.push(txn, Op::Read { key, list });
+            }
+        }
+        self.versions.borrow_mut().act(running.in_versions, Act::Read { at, first, last, rows });
+        Ok(())
+    }
+
+    fn scan(
+        &self,
+        txn: &mut dyn Transaction,
+        first: u64,
+        last: u64,
+        rows: &mut BTreeMap<u64, Row>,
+    ) -> Result<(), Failed> {
+        let (mut start, mut end) =
+            (Bound::Included(key_name(first)), Bound::Included(key_name(last)));
+        let (reverse, max_rows) = (self.draw(2) == 0, [1, 2, 100][self.draw(3) as usize]);
+        let mut batch = RowBatch::new();
+        loop {
+            let range = KeyRange {
+                start: start.as_ref().map(Vec::as_slice),
+                end: end.as_ref().map(Vec::as_slice),
+            };
+            let request = ScanRequest { range, at: ReadAt::Statement, reverse, max_rows };
+            batch.clear();
+            let state = txn.scan(SPACE, &request, &mut batch)?;
+            for row in batch.rows() {
+                let Some(key) = key_of(row.key) else {
+                    return Err(Failed::Violation(format!("a key reads as {:?}", row.key)));
+                };
+                let list = from_bytes(row.value.unwrap_or_default())?;
+                if rows.insert(key, Row { list, ts: Some(row.ts) }).is_some() {
+                    return Err(Failed::Violation(format!("a scan gives list {key} twice")));
+                }
+            }
+            let Some(reached) = batch.last_key().filter(|_| state == ScanState::More) else {
+                return Ok(());
+            };
+            let bound = Bound::Excluded(reached.to_vec());
+            if reverse { end = bound } else { start = bound }
+        }
+    }
+
+    /// As an upsert does; the value.
+    fn append(&self, running: &mut Running, key: u64) -> Result<u64, Failed> {
+        let txn = &mut *running.txn;
+        txn.begin_statement()?;
+        let name = key_name(key);
+        let mut list = get(txn, key, ReadAt::Statement)?;
+        let (strength, intent) = match list {
+            Some(_) => (LockStrength::NoKeyUpdate, LockIntent::Existing),
+            None => (LockStrength::Update, LockIntent::Insert),
+        };
+        let locked = txn.lock(SPACE, &name, strength, intent, WaitPolicy::Wait(None))?;
+        if locked == Locked::Changed || txn.isolation() == IsolationLevel::ReadUncommitted {
+            let was_there = list.is_some();
+            list = get(txn, key, ReadAt::Newest)?;
+            if !was_there && list.is_some() && txn.isolation() >= IsolationLevel::RepeatableRead {
+                // SQL finds the key taken by a row that its snapshot does not show.
+                return Err(Failed::Refused(TxnError::ConcurrentUpdate));
+            }
+        }
+        let in_lists = running.in_lists.expect("the past is not written to");
+        let value = self.lists.borrow_mut().new_value(in_lists, key);
+        let mut list = list.unwrap_or_default();
+        list.push(value);
+        txn.put(SPACE, &name, &to_bytes(&list))?;
+        self.versions.borrow_mut().act(running.in_versions, Act::Append { key, value });
+        Ok(value)
+    }
+
+    fn undone_appends(&self, running: &mut Running) -> Result<(), Failed> {
+        let savepoint = running.txn.savepoint();
+        let mut values = Vec::new();
+        for _ in 0..1 + self.draw(2) {
+            let key = self.draw(self.key_count);
+            values.push(self.append(running, key)?);
+        }
+        running.txn.rollback_to(savepoint);
+        if let Some(txn) = running.in_lists {
+            self.lists.borrow_mut().undo(txn, &values);
+        }
+        self.versions.borrow_mut().undo(running.in_versions, &values);
+        Ok(())
+    }
+
+    fn acts(&self, running: &mut Running) -> Result<(), Failed> {
+        for _ in 0..1 + self.draw(4) {
+            let key = self.draw(self.key_count);
+            match self.draw(10) {
+                0..3 => self.read(running, key, key)?,
+                3..6 => {
+                    let other = self.draw(self.key_count);
+                    self.read(running, key.min(other), key.max(other))?;
+                }
+                _ if running.txn.is_read_only() => self.read(running, 0, self.key_count - 1)?,
+                6..9 => {
+                    self.append(running, key)?;
+                }
+                _ => self.undone_appends(running)?,
+            }
+        }
+        if self.draw(12) == 0 { Err(Failed::Refused(TxnError::Canceled)) } else { Ok(()) }
+    }
+
+    /// One transaction; false if the store does not seem to go on.
+    fn transact(&self, store: &dyn Store) -> Result<bool, String> {
+        let mut running = match self.begin(store) {
+            Ok(running) => running,
+            Err(failed) => return Self::go_on(failed),
+        };
+        let (in_lists, in_versions) = (running.in_lists, running.in_versions);
+        let settle = |fate| {
+            if let Some(txn) = in_lists {
+                self.lists.borrow_mut().settle(txn, fate);
+            }
+        };
+        let done = self.acts(&mut running);
+        let done = done.and_then(|()| Ok(running.txn.commit()?));
+        match done {
+            Ok(committed) => {
+                self.versions.borrow_mut().commit(in_versions, committed.commit.map(|it| it.ts));
+                settle(Fate::Committed);
+                Ok(true)
+            }
+            Err(failed) => {
+                settle(Fate::Aborted);
+                Self::go_on(failed)
+            }
+        }
+    }
+
+    fn go_on(failed: Failed) -> Result<bool, String> {
+        match failed {
+            Failed::Violation(what) => Err(what),
+            Failed::Refused(TxnError::Storage(StorageError::SnapshotTooOld { .. })) => Ok(true),
+            Failed::Refused(error) => match error.kind() {
+                ErrorKind::Retry => Ok(true),
+                ErrorKind::Invalid if matches!(error, TxnError::Canceled) => Ok(true),
+                _ => Err(format!("unexpected error: {error}")),
+            },
+        }
+    }
+
+    fn prepare(&self, store: &dyn Store) -> Result<(), Failed> {
+        let mut txn = store.begin(BeginOptions::default())?;
+        txn.create_keyspace(SPACE)?;
+        txn.commit()?;
+        Ok(())
+    }
+
+    /// Everything as of now, or of a time.
+    fn read_all(&self, store: &dyn Store, as_of: Option<Timestamp>) -> Result<Lists, Failed> {
+        let mut txn = store.begin(BeginOptions { as_of, ..BeginOptions::default() })?;
+        let mut rows = BTreeMap::new();
+        self.scan(&mut *txn, 0, self.key_count - 1, &mut rows)?;
+        Ok(rows.into_iter().map(|(key, row)| (key, row.list)).collect())
+    }
+
+    /// Both oracles on everything that happened.
+    fn judge(&self, store: &dyn Store) -> Result<(), Failed> {
+        let found = self.read_all(store, None)?;
+        let of = |key| found.get(&key).cloned().unwrap_or_default();
+        let lists: Vec<Vec<u64>> = (0..self.key_count).map(of).collect();
+        let level = self.judged_as.unwrap_or_else(|| store.granted(self.isolation));
+        let by_times = self.versions.borrow().judge(&lists, level).map_err(Failed::Violation);
+        let by_lists = self.lists.borrow_mut().judge(&lists, level).map_err(Failed::Violation);
+        let by_times = by_times?;
+        by_lists?;
+        let by_lists = self.lists.borrow().anomalies(&lists);
+        if level >= IsolationLevel::ReadCommitted && by_times != by_lists {
+            let what =
+                format!("the oracles disagree: {by_times:?} by times, {by_lists:?} by lists");
+            return Err(Failed::Violation(what));
+        }
+        self.look_back(store)
+    }
+
+    /// The past, at some of the times that ever were.
+    fn look_back(&self, store: &dyn Store) -> Result<(), Failed> {
+        let times = self.versions.borrow().commit_times();
+        for _ in 0..times.len().min(8) {
+            let ts = times[self.rng.borrow_mut().index(times.len())];
+            let ts = [ts, Timestamp(ts.0 - 1)][self.draw(2) as usize];
+            let found = match self.read_all(store, Some(ts)) {
+                Err(Failed::Refused(TxnError::Storage(StorageError::SnapshotTooOld {
+                    ..
+                }))) => continue,
+                found => found?,
+            };
+            let expected = self.versions.borrow().as_of(ts);
+            if found != expected {
+                let what =
+                    format!("time travel: as of {ts} lists are {found:?}, were {expected:?}");
+                return Err(Failed::Violation(what));
+            }
+        }
+        Ok(())
+    }
+}
+
+type Lists = BTreeMap<u64, Vec<u64>>;
+
+fn get(txn: &mut dyn Transaction, key: u64, at: ReadAt) -> Result<Option<Vec<u64>>, Failed> {
+    let mut bytes = Vec::new();
+    match txn.get(SPACE, &key_name(key), at, &mut bytes)? {
+        true => from_bytes(&bytes).map(Some),
+        false => Ok(None),
+    }
+}
+
+impl Workload for Isolation {
+    fn recovered(&self, node: &Arc<Node>) -> Result<bool, String> {
+        let is_prepared = self.is_prepared.replace(true);
+        let done = match is_prepared {
+            true => self.judge(node.store()),
+            false => self.prepare(node.store()),
+        };
+        match done {
+            Ok(()) => Ok(true),
+            Err(Failed::Violation(what)) => Err(what),
+            Err(Failed::Refused(error)) => Err(format!("unexpected error: {error}")),
+        }
+    }
+
+    fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), String> {
+        for _ in 0..count {
+            if self.draw(16) == 0 {
+                node.store().checkpoint().map_err(|error| format!("checkpoint fails: {error}"))?;
+            }
+            if !self.transact(node.store())? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn crashed(&self) {}
+
+    fn committed_count(&self) -> u64 {
+        self.lists.borrow().committed_count
+    }
+}
