@@ -1,7 +1,8 @@
 //! Locks on keys, ranges and objects: fair queues, deadlock detection, time-outs, cancellation.
 //!
 //! The table is cut into stripes, each with its latch. A request that conflicts with a holder, or
-//! with an earlier waiter, waits in its stripe's queue; an upgrade (the requester already holds the
+//! with an earlier waiter, waits in its stripe's queue; a claim of a key passes the waiters if it
+//! conflicts with no holder, as PostgreSQL's row locks do; an upgrade (the requester already holds the
 //! target more weakly) goes to the front, since those behind it wait for it anyway. Whoever changes a
 //! stripe settles its queue: grants what has become free and records who waits for whom in the
 //! wait-for graph (`deadlock.rs`). So the edge that closes a cycle is seen when it is added. If the
@@ -11,7 +12,7 @@
 //!
 //! Invariants
 //! * No two parties hold conflicting locks.
-//! * A request is granted only if no earlier conflicting request waits, cycles excepted.
+//! * A request that waits is granted only after earlier conflicting ones, cycles excepted.
 //! * The graph holds the edges of exactly those who wait, whenever no stripe's latch is held.
 //! * `exclusive_count` is the number of [`LockMode::AccessExclusive`] locks held and waited for.
 //!
@@ -137,7 +138,8 @@ impl LockTable {
         }
     }
 
-    /// Takes a lock, or a stronger one on what is held already.
+    /// Takes a lock, or a stronger one on what is held already. A key that no holder keeps is taken
+    /// at once, whoever waits for it.
     ///
     /// # Errors
     /// Deadlock (as the victim), cancel, time-out, not available.
@@ -149,23 +151,53 @@ impl LockTable {
         strength: LockStrength,
         wait: WaitPolicy,
     ) -> Result<()> {
+        let passes = matches!(target, Target::Key(_));
+        self.acquire_either_way(owner, space, target, strength, passes, wait)
+    }
+
+    /// As [`LockTable::acquire`], but after those who wait already: for protocols that lock whatever
+    /// they read, under which writers would starve.
+    ///
+    /// # Errors
+    /// As [`LockTable::acquire`].
+    pub(crate) fn acquire_in_turn(
+        &self,
+        owner: &mut Owner,
+        space: KeyspaceId,
+        target: Target<'_>,
+        strength: LockStrength,
+        wait: WaitPolicy,
+    ) -> Result<()> {
+        self.acquire_either_way(owner, space, target, strength, false, wait)
+    }
+
+    fn acquire_either_way(
+        &self,
+        owner: &mut Owner,
+        space: KeyspaceId,
+        target: Target<'_>,
+        strength: LockStrength,
+        passes: bool,
+        wait: WaitPolicy,
+    ) -> Result<()> {
         let stripe = self.stripe(space, &target);
         if stripe.holds(owner.who, space, &target, strength) {
             return Ok(());
         }
         let request = Request::new(owner.who, space, &target, strength);
-        self.take(owner, stripe, request, wait).map(|_waited| ())
+        self.take(owner, stripe, request, passes, wait).map(|_waited| ())
     }
 
-    /// Takes what is not held yet; true if that had to wait.
+    /// Takes what is not held yet, passing those who wait or not; true if it had to wait.
     fn take(
         &self,
         owner: &mut Owner,
         mut stripe: MutexGuard<'_, Stripe>,
         request: Request,
+        passes: bool,
         wait: WaitPolicy,
     ) -> Result<bool> {
-        if stripe.is_free(&request) {
+        if stripe.is_free(&request, passes) {
             let before = stripe.grant(&request);
             // An upgrade may stand in the way of more waiters than before.
             self.settle(&mut stripe);

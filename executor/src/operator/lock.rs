@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use driftdb_concurrency::WaitPolicy;
-use driftdb_query::{PhysicalLock, Result, SqlError};
+use driftdb_concurrency::{LockStrength, WaitPolicy};
+use driftdb_query::{PhysicalLock, Result, SqlError, Table};
 use driftdb_tables::{RowState, TableWriter};
 use driftdb_types::{DataType, SqlState, Value};
 
@@ -54,6 +54,10 @@ impl Lock {
             match state {
                 RowState::Unchanged => {}
                 RowState::Changed(None) => return Ok(false),
+                // Only the key was to stay, and it is the key that found the row: the row is given as
+                // the statement's snapshot shows it, as in PostgreSQL.
+                RowState::Changed(Some(_))
+                    if clause.strength == LockStrength::KeyShare && has_one_key(&clause.table) => {}
                 RowState::Changed(Some(newest)) => {
                     for &(slot, position) in &clause.columns {
                         row[slot] = newest[position].clone();
@@ -68,6 +72,11 @@ impl Lock {
         }
         Ok(true)
     }
+}
+
+/// Whether the storage key is all that others may refer to.
+fn has_one_key(table: &Table) -> bool {
+    table.indexes.iter().filter(|index| index.unique).all(|index| index.primary)
 }
 
 fn not_available(error: SqlError, clause: &PhysicalLock) -> SqlError {

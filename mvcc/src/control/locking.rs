@@ -70,7 +70,8 @@ impl ConcurrencyControl for LockingControl {
             return Ok(());
         }
         let forever = WaitPolicy::Wait(None);
-        self.locks.acquire(&mut txn.owner, space, Target::Key(key), LockStrength::Share, forever)
+        let share = LockStrength::Share;
+        self.locks.acquire_in_turn(&mut txn.owner, space, Target::Key(key), share, forever)
     }
 
     fn scanned(&self, txn: &mut LockingTxn, space: KeyspaceId, range: &KeyRange<'_>) -> Result<()> {
@@ -78,7 +79,7 @@ impl ConcurrencyControl for LockingControl {
             return Ok(());
         }
         let (target, forever) = (Target::Range(*range), WaitPolicy::Wait(None));
-        self.locks.acquire(&mut txn.owner, space, target, LockStrength::Share, forever)
+        self.locks.acquire_in_turn(&mut txn.owner, space, target, LockStrength::Share, forever)
     }
 
     fn claim(

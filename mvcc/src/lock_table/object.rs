@@ -94,7 +94,7 @@ impl ObjectLocks for LockTable {
         self.count(mode);
         let request = Request { who: owner.who, wanted: Wanted::Object { object, mode } };
         let held_before = owner.held.len();
-        let taken = self.take(owner, stripe, request, wait);
+        let taken = self.take(owner, stripe, request, false, wait);
         if owner.held.len() == held_before {
             self.discount(mode);
         }

@@ -174,9 +174,13 @@ impl Stripe {
         holders.any(|holder| holder.who == who && holder.modes.has(mode))
     }
 
-    /// Whether a new request may be granted at once.
-    pub(super) fn is_free(&self, request: &Request) -> bool {
-        let ahead = if self.is_upgrade(request) { self.upgrade_count() } else { self.queue.len() };
+    /// Whether a new request may be granted at once, passing those who wait or not.
+    pub(super) fn is_free(&self, request: &Request, passes: bool) -> bool {
+        let ahead = match passes {
+            true => 0,
+            false if self.is_upgrade(request) => self.upgrade_count(),
+            false => self.queue.len(),
+        };
         self.blockers(request, ahead).is_empty()
     }
 

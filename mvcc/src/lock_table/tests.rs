@@ -35,7 +35,7 @@ fn ask(
     let env = table.env.clone();
     env.spawn("asker", move || {
         let mut owner = owner(id);
-        table.acquire(&mut owner, SPACE, Target::Key(b"k"), strength, WAIT).unwrap();
+        table.acquire_in_turn(&mut owner, SPACE, Target::Key(b"k"), strength, WAIT).unwrap();
         order.lock().push(id);
         table.release_all(&mut owner);
     })
@@ -54,8 +54,12 @@ fn waiters_are_served_in_order_of_arrival() {
     let second = ask(&table, 3, LockStrength::Share, &order);
     until_waiting(&table, 2);
     let mut third = owner(4);
-    let refused = table.acquire(&mut third, SPACE, key, LockStrength::Share, NOWAIT);
+    let share = LockStrength::Share;
+    let refused = table.acquire_in_turn(&mut third, SPACE, key, share, NOWAIT);
     assert!(matches!(refused, Err(TxnError::LockNotAvailable)));
+    // A claim only asks the holders.
+    table.acquire(&mut third, SPACE, key, share, NOWAIT).unwrap();
+    table.release_all(&mut third);
     assert!(order.lock().is_empty());
     // The holder itself may: those in the queue wait for it anyway.
     table.acquire(&mut holder, SPACE, key, LockStrength::Update, NOWAIT).unwrap();

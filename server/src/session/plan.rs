@@ -224,7 +224,7 @@ impl Session {
             fields,
             param_types,
             direct: Mutex::new(direct),
-            reads: if reads_only_look(&physical) { reads } else { Vec::new() },
+            reads: reads_of(&physical, reads),
             work: Work::Plan(physical),
             bound_to,
             settings_epoch,
@@ -252,18 +252,24 @@ fn is_session_work(statement: &Statement) -> bool {
     )
 }
 
-/// Whether the tables that a statement names are read. Those that it defines or locks it locks itself.
-fn reads_only_look(statement: &PhysicalStatement) -> bool {
-    match statement {
+/// Of the tables that a statement names, those that it reads. What it changes, defines or locks it
+/// locks itself.
+fn reads_of(
+    statement: &PhysicalStatement,
+    mut named: Vec<(Arc<Table>, LockMode)>,
+) -> Vec<(Arc<Table>, LockMode)> {
+    let target = match statement {
         PhysicalStatement::Query(_)
-        | PhysicalStatement::Insert(_)
-        | PhysicalStatement::Update(_)
-        | PhysicalStatement::Delete(_)
         | PhysicalStatement::Copy(..)
-        | PhysicalStatement::CreateTable(_, Some(_)) => true,
-        PhysicalStatement::Explain { statement, .. } => reads_only_look(statement),
-        _ => false,
-    }
+        | PhysicalStatement::CreateTable(_, Some(_)) => return named,
+        PhysicalStatement::Insert(insert) => &insert.table,
+        PhysicalStatement::Update(update) => &update.table,
+        PhysicalStatement::Delete(delete) => &delete.table,
+        PhysicalStatement::Explain { statement, .. } => return reads_of(statement, named),
+        _ => return Vec::new(),
+    };
+    named.retain(|(table, _)| table.id != target.id);
+    named
 }
 
 /// Whether a statement changes the catalog.
@@ -278,7 +284,8 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::History(
             HistoryStatement::CreateRestorePoint { .. }
             | HistoryStatement::DropRestorePoint { .. }
-            | HistoryStatement::Undrop { .. },
+            | HistoryStatement::Undrop { .. }
+            | HistoryStatement::Restore { is_database: true, .. },
         )
         | PhysicalStatement::Vacuum { analyze: true, .. } => true,
         PhysicalStatement::Explain { statement, analyze: true, .. } => changes_catalog(statement),
