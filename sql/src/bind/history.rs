@@ -77,7 +77,8 @@ impl Binder<'_> {
             };
             let gone = || SqlError::internal(format!("table {} of a foreign key is gone", id.0));
             let (checks, defaults) = (Vec::new(), Vec::new());
-            let related = RelatedTable { table: other.ok_or_else(gone)?, checks, defaults };
+            let table = other.ok_or_else(gone)?;
+            let related = RelatedTable { table, is_changed: true, checks, defaults };
             found.insert(id, related);
         }
         Ok(Arc::new(Related { tables: found.into_values().collect() }))
