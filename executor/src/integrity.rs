@@ -92,8 +92,8 @@ impl Integrity {
     /// Holds still the definitions of the tables that the statement reaches.
     pub(crate) fn hold_definitions(&self, run: &mut Run<'_, '_>) -> Result<()> {
         for related in self.related.tables.iter().filter(|other| other.table.id != self.target.id) {
-            // As one that changes rows: a cascade may.
-            let (mode, wait) = (LockMode::RowExclusive, WaitPolicy::Wait(None));
+            let mode = if related.is_changed { LockMode::RowExclusive } else { LockMode::RowShare };
+            let wait = WaitPolicy::Wait(None);
             if lock_table(run.cx.txn, &related.table, mode, wait)? {
                 return Err(stale(&related.table.name));
             }

@@ -94,6 +94,8 @@ pub struct Related {
 pub struct RelatedTable {
     /// Its definition.
     pub table: Arc<Table>,
+    /// Whether its rows may be changed; else they are looked at.
+    pub is_changed: bool,
     /// Each CHECK's name and condition, over the whole row ([`Expr::Slot`]).
     pub checks: Vec<(String, Expr)>,
     /// The columns' defaults, if a foreign key of the table may set them; else empty.

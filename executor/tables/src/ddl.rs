@@ -13,7 +13,7 @@ mod undrop;
 use std::sync::Arc;
 
 use driftdb_concurrency::{
-    Counter, LockIntent, LockMode, LockStrength, ReadAt, Store, Transaction, WaitPolicy,
+    Counter, LockIntent, LockMode, LockObject, LockStrength, ReadAt, Store, Transaction, WaitPolicy,
 };
 use driftdb_query::{
     Check, Column, ColumnId, ConstraintSpec, CreateIndex, CreateTable, Deferral, DropObjects,
@@ -86,6 +86,7 @@ impl DdlContext<'_> {
     /// As [`Self::take_id`]; `None` if it is gone.
     fn try_take_id(&mut self, id: TableId) -> Result<Option<Table>> {
         let (intent, wait) = (LockIntent::Existing, WaitPolicy::Wait(None));
+        self.txn.lock_object(LockObject::Table(id.0), LockMode::AccessExclusive, wait)?;
         self.txn.lock(TABLES, &table_key(id), LockStrength::Update, intent, wait)?;
         Ok(table_by_id(self.txn, id, ReadAt::Newest)?.map(Arc::unwrap_or_clone))
     }

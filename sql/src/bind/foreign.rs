@@ -97,7 +97,8 @@ impl Binder<'_> {
         changed: &BTreeSet<TableId>,
     ) -> Result<RelatedTable> {
         let (mut checks, mut defaults) = (Vec::new(), Vec::new());
-        if changed.contains(&table.id) {
+        let is_changed = changed.contains(&table.id);
+        if is_changed {
             checks = self.slot_checks(&table)?;
             let sets_default = |key: &ForeignKey| {
                 [key.on_delete, key.on_update].contains(&ReferentialAction::SetDefault)
@@ -108,7 +109,7 @@ impl Binder<'_> {
                 }
             }
         }
-        Ok(RelatedTable { table, checks, defaults })
+        Ok(RelatedTable { table, is_changed, checks, defaults })
     }
 }
 
