@@ -2,8 +2,8 @@
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    Expr, JoinKind, LogicalPlan, Query, SetFunction, SortKey, Span, Statement, Subquery,
-    SubqueryKind,
+    Expr, HistoryStatement, JoinKind, LogicalPlan, Query, SetFunction, SortKey, Span, Statement,
+    Subquery, SubqueryKind,
 };
 use driftdb_types::{DataType, EvalContext, Value, aggregate, function, write_text};
 
@@ -325,7 +325,33 @@ pub(crate) fn statement(s: &Statement) -> String {
             };
             format!("copy {source} {:?}", c.options)
         }
+        Statement::History(h) => history(h),
         Statement::Execute { name, args } => format!("execute {name}({})", list(args, expr)),
+        other => format!("{other:?}"),
+    }
+}
+
+fn history(h: &HistoryStatement) -> String {
+    match h {
+        HistoryStatement::Restore { tables, at, is_database, created, dropped } => {
+            let tables = list(tables, |(restored, was)| {
+                format!("{}({} columns then)", restored.table.name, was.columns.len())
+            });
+            let [created, dropped] = [created, dropped].map(|l| list(l, |t| t.name.clone()));
+            let all = if *is_database { " all" } else { "" };
+            format!("restore{all} [{tables}] @{} without [{created}] with [{dropped}]", at.0)
+        }
+        HistoryStatement::Undo { sequence, ts, tables, gone, skip_conflicts } => {
+            let tables = list(tables, |(restored, was)| {
+                let was = if was.is_some() { "" } else { " new" };
+                format!("{}{was}", restored.table.name)
+            });
+            let gone = list(gone, |t| t.name.clone());
+            format!("undo {sequence}@{} [{tables}] gone [{gone}] skip={skip_conflicts}", ts.0)
+        }
+        HistoryStatement::Undrop { was, at, name } => {
+            format!("undrop {} as {name} @{}", was.name, at.0)
+        }
         other => format!("{other:?}"),
     }
 }
