@@ -71,7 +71,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         self.check_keyspaces(&mut pipeline, &changes)?;
         let ts = self.clock.tick();
         if let Some(txn) = control {
-            self.control.validate(txn, ts)?;
+            self.control.validate(txn, ts, &changes.batch)?;
         }
         let Changes { batch, created, dropped, .. } = changes;
         let position = self.append_and_apply(&mut pipeline, RecordKind::Commit, ts, batch, note)?;

@@ -77,7 +77,6 @@ enum Held {
     Key {
         space: KeyspaceId,
         key: Arc<[u8]>,
-        strength: LockStrength,
         /// How strongly it was held before.
         before: Option<LockStrength>,
     },
@@ -106,14 +105,6 @@ impl Owner {
 
     pub(crate) fn id(&self) -> TxnId {
         self.who.txn.expect("a transaction's side has its identity")
-    }
-
-    /// The keys held; one that was upgraded comes more than once.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = (KeyspaceId, &Arc<[u8]>, LockStrength)> {
-        self.held.iter().filter_map(|held| match held {
-            Held::Key { space, key, strength, .. } => Some((*space, key, *strength)),
-            Held::Ranges { .. } | Held::Object { .. } => None,
-        })
     }
 }
 

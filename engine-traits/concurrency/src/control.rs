@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use driftdb_env::Env;
-use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
+use driftdb_storage::{KeyRange, KeyspaceId, Timestamp, WriteBatch};
 
 use crate::{CancelToken, IsolationLevel, ObjectLocks, Result, TxnId, VisibleClock};
 
@@ -119,12 +119,12 @@ pub trait ConcurrencyControl: Send + Sync + 'static {
         wait: WaitPolicy,
     ) -> Result<()>;
 
-    /// The last check before a commit with writes at `commit`. Called under the store's commit latch, in
+    /// The last check before `writes` are committed at `commit`. Called under the store's commit latch, in
     /// commit order; must not wait. The commit may still fail afterwards: `finish` tells.
     ///
     /// # Errors
     /// Conflict.
-    fn validate(&self, txn: &mut Self::Txn, commit: Timestamp) -> Result<()>;
+    fn validate(&self, txn: &mut Self::Txn, commit: Timestamp, writes: &WriteBatch) -> Result<()>;
 
     /// The last check before a transaction ends that wrote nothing. Must not wait.
     ///

@@ -183,6 +183,10 @@ pub enum LockIntent {
     Existing,
     /// A key is about to be inserted: what stands there now decides, at every level.
     Insert,
+    /// A key that nobody else writes or locks as long as this transaction runs: the number of a new row,
+    /// an index entry that names a row which is claimed. Only protocols that lock what they scan need
+    /// the claim.
+    Owned,
 }
 
 /// The state of a key after it was locked.

@@ -1,7 +1,8 @@
 //! Writing rows: NOT NULL, uniqueness and index entries, one way for every statement.
 //!
 //! Every key that a row change touches is claimed first (row, old and new index entries), so that two
-//! transactions that would break a constraint together wait for each other. What stands at a claimed
+//! transactions that would break a constraint together wait for each other; of those that nobody else can
+//! want it is only said so ([`LockIntent::Owned`]). What stands at a claimed
 //! key is then read as of now ([`ReadAt::Newest`]), at every isolation level: a constraint is about
 //! what is there, not about what a snapshot shows.
 
@@ -88,11 +89,11 @@ impl TableWriter {
         context: &EvalContext,
     ) -> Result<Inserted> {
         self.check_not_null(row, context)?;
-        let key = match self.table.key {
-            RowKey::Primary => primary_key_of(&self.table, row),
-            RowKey::RowId => row_id_key(self.next_row_id(store)?),
+        let (key, intent) = match self.table.key {
+            RowKey::Primary => (primary_key_of(&self.table, row), LockIntent::Insert),
+            RowKey::RowId => (row_id_key(self.next_row_id(store)?), LockIntent::Owned),
         };
-        claim(txn, &self.table, &key)?;
+        claim_in(txn, self.table.keyspace, &key, intent)?;
         if self.table.key == RowKey::Primary && self.stands_at(txn, &key)? {
             let index = self.table.primary_key().expect("the key is primary").id;
             return Ok(Inserted::Conflict(Conflict { index, existing_key: key }));
@@ -121,7 +122,7 @@ impl TableWriter {
         context: &EvalContext,
     ) -> Result<()> {
         self.check_not_null(row, context)?;
-        claim(txn, &self.table, key)?;
+        claim_in(txn, self.table.keyspace, key, LockIntent::Insert)?;
         let conflict = if self.stands_at(txn, key)? {
             // Only a primary key can be taken: numbers of rows are not given out twice.
             let index = self.table.primary_key().map(|index| index.id);
@@ -201,10 +202,10 @@ impl TableWriter {
         }
         for index in secondary(&self.table) {
             let space = index.keyspace.expect("secondary");
-            let (before, _) = index_entry(&self.table, index, old, key);
+            let (before, exclusive) = index_entry(&self.table, index, old, key);
             let (after, _) = index_entry(&self.table, index, new, key);
             if before != after {
-                claim_in(txn, space, &before)?;
+                claim_in(txn, space, &before, of_entry(exclusive))?;
                 txn.delete(space, &before)?;
                 txn.put(space, &after, key)?;
             }
@@ -220,8 +221,8 @@ impl TableWriter {
     pub fn delete(&mut self, txn: &mut dyn Transaction, key: &[u8], old: &[Value]) -> Result<()> {
         for index in secondary(&self.table) {
             let space = index.keyspace.expect("secondary");
-            let (entry, _) = index_entry(&self.table, index, old, key);
-            claim_in(txn, space, &entry)?;
+            let (entry, exclusive) = index_entry(&self.table, index, old, key);
+            claim_in(txn, space, &entry, of_entry(exclusive))?;
             txn.delete(space, &entry)?;
         }
         txn.delete(self.table.keyspace, key)?;
@@ -313,7 +314,7 @@ impl TableWriter {
             if old.is_some_and(|old| index_entry(&self.table, index, old, key).0 == entry) {
                 continue;
             }
-            claim_in(txn, space, &entry)?;
+            claim_in(txn, space, &entry, of_entry(exclusive))?;
             self.bytes.clear();
             if exclusive && txn.get(space, &entry, ReadAt::Newest, &mut self.bytes)? {
                 let existing_key = self.bytes.clone();
@@ -435,15 +436,17 @@ pub(crate) fn secondary(table: &Table) -> impl Iterator<Item = &Index> {
     table.indexes.iter().filter(|index| index.keyspace.is_some())
 }
 
-fn claim(txn: &mut dyn Transaction, table: &Table, key: &[u8]) -> Result<()> {
-    claim_in(txn, table.keyspace, key)
+/// An entry that is no other row's names its row, whose claim is claim enough.
+fn of_entry(exclusive: bool) -> LockIntent {
+    if exclusive { LockIntent::Insert } else { LockIntent::Owned }
 }
 
 fn claim_in(
     txn: &mut dyn Transaction,
     space: driftdb_storage::KeyspaceId,
     key: &[u8],
+    intent: LockIntent,
 ) -> Result<()> {
-    txn.lock(space, key, LockStrength::Update, LockIntent::Insert, WaitPolicy::Wait(None))?;
+    txn.lock(space, key, LockStrength::Update, intent, WaitPolicy::Wait(None))?;
     Ok(())
 }

@@ -28,11 +28,11 @@ use driftdb_concurrency::{
 };
 use driftdb_env::sync::{Condvar, Mutex};
 use driftdb_env::{Env, planted};
-use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
+use driftdb_storage::{KeyRange, KeyspaceId, Timestamp, WriteBatch};
 
 use super::read_set::ReadSet;
 use super::recent::{Footprint, Recent, Safety, SafetyCell};
-use super::written::Key;
+use super::written::{Key, keys_of};
 use crate::lock_table::{LockTable, Owner, Striping, Target};
 
 /// A cancel may come between a waiter's look and its wait: it looks again after this long.
@@ -112,14 +112,18 @@ impl CertifiedTxn {
 }
 
 impl<R: Rule> CertifiedControl<R> {
-    fn certify(&self, txn: &mut CertifiedTxn, commit: Option<Timestamp>) -> Result<()> {
+    /// Certifies a commit and what it writes, or the end of one that wrote nothing.
+    fn certify(
+        &self,
+        txn: &mut CertifiedTxn,
+        commit: Option<(Timestamp, &WriteBatch)>,
+    ) -> Result<()> {
         let Some(tracking) = &mut txn.tracking else { return Ok(()) };
         if tracking.safety.as_ref().is_some_and(|safety| safety.get() == Safety::Safe) {
             return Ok(());
         }
-        let is_written = |strength| strength >= LockStrength::NoKeyUpdate && commit.is_some();
-        let claims = txn.owner.keys().filter(|(_, _, strength)| is_written(*strength));
-        let written: Vec<Key> = claims.map(|(space, key, _)| (space, Arc::clone(key))).collect();
+        let (commit, writes) = commit.unzip();
+        let written: Vec<Key> = writes.into_iter().flat_map(keys_of).collect();
         let mut recent = self.recent.lock();
         let outgoing = recent.outgoing(txn.snapshot, &tracking.reads);
         let candidate = Candidate {
@@ -215,8 +219,13 @@ impl<R: Rule> ConcurrencyControl for CertifiedControl<R> {
         self.locks.acquire(&mut txn.owner, space, Target::Key(key), strength, wait)
     }
 
-    fn validate(&self, txn: &mut CertifiedTxn, commit: Timestamp) -> Result<()> {
-        self.certify(txn, Some(commit))
+    fn validate(
+        &self,
+        txn: &mut CertifiedTxn,
+        commit: Timestamp,
+        writes: &WriteBatch,
+    ) -> Result<()> {
+        self.certify(txn, Some((commit, writes)))
     }
 
     fn validate_reads(&self, txn: &mut CertifiedTxn) -> Result<()> {
@@ -314,7 +323,9 @@ mod schedules {
         let mut last = fixture.pipeline.lock();
         *last += 1;
         let commit = Timestamp(*last);
-        let certified = control.validate(&mut txn, commit);
+        let mut writes = WriteBatch::new();
+        writes.put(SPACE, KEYS[own], b"");
+        let certified = control.validate(&mut txn, commit, &writes);
         drop(last);
         let committed = certified.is_ok().then(|| {
             visible.advance(commit);

@@ -13,7 +13,7 @@ use driftdb_concurrency::{
     WaitPolicy,
 };
 use driftdb_env::Env;
-use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
+use driftdb_storage::{KeyRange, KeyspaceId, Timestamp, WriteBatch};
 
 use crate::lock_table::{LockTable, Owner, Striping, Target};
 
@@ -93,7 +93,12 @@ impl ConcurrencyControl for LockingControl {
         self.locks.acquire(&mut txn.owner, space, Target::Key(key), strength, wait)
     }
 
-    fn validate(&self, _txn: &mut LockingTxn, _commit: Timestamp) -> Result<()> {
+    fn validate(
+        &self,
+        _txn: &mut LockingTxn,
+        _commit: Timestamp,
+        _writes: &WriteBatch,
+    ) -> Result<()> {
         // The locks have seen to it.
         Ok(())
     }

@@ -23,10 +23,10 @@ use driftdb_concurrency::{
 };
 use driftdb_env::sync::Mutex;
 use driftdb_env::{Env, HashMap, planted};
-use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
+use driftdb_storage::{KeyRange, KeyspaceId, Timestamp, WriteBatch};
 
 use super::read_set::{ReadSet, hash};
-use super::written::{Key, Written};
+use super::written::{Key, Written, keys_of};
 use crate::lock_table::{LockTable, Owner, Striping};
 
 /// More claimed keys of recent commits than this are not kept.
@@ -212,9 +212,12 @@ impl ConcurrencyControl for OccControl {
         Ok(())
     }
 
-    fn validate(&self, txn: &mut OccTxn, commit: Timestamp) -> Result<()> {
+    fn validate(&self, txn: &mut OccTxn, commit: Timestamp, writes: &WriteBatch) -> Result<()> {
+        let unclaimed: Vec<Key> =
+            keys_of(writes).filter(|(space, key)| txn.claim_of(*space, key).is_none()).collect();
+        let claims = txn.claims.iter().map(|claim| (claim.key.clone(), claim.strength));
         let claims: Vec<_> =
-            txn.claims.iter().map(|claim| (claim.key.clone(), claim.strength)).collect();
+            claims.chain(unclaimed.into_iter().map(|key| (key, LockStrength::Update))).collect();
         let mut recent = self.recent.lock();
         recent.check(txn).map_err(conflict)?;
         recent.record(commit, claims);

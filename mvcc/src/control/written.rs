@@ -4,13 +4,26 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driftdb_env::HashMap;
-use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
+use driftdb_storage::{KeyRange, KeyspaceId, Operation, Timestamp, WriteBatch};
 
 use super::read_set::{ReadSet, hash};
 use crate::write_set::is_inverted;
 
 /// A key that a commit wrote or claimed.
 pub(super) type Key = (KeyspaceId, Arc<[u8]>);
+
+/// The keys of a batch.
+pub(super) fn keys_of(writes: &WriteBatch) -> impl Iterator<Item = Key> {
+    writes.operations().filter_map(|operation| match operation {
+        Operation::Put { space, key, .. } | Operation::Delete { space, key } => {
+            Some((space, Arc::from(key)))
+        }
+        // Transactions do not delete ranges; a keyspace that is new or gone is the catalog's affair.
+        Operation::DeleteRange { .. }
+        | Operation::CreateKeyspace(_)
+        | Operation::DropKeyspace(_) => None,
+    })
+}
 
 /// What is known of each writer of a key.
 pub(super) type Writers<T> = Vec<(Timestamp, T)>;

@@ -48,7 +48,7 @@ impl Request {
     /// `before` is how strongly a key was held before.
     pub(super) fn into_held(self, before: Option<LockStrength>) -> Held {
         match self.wanted {
-            Wanted::Key { space, key, strength } => Held::Key { space, key, strength, before },
+            Wanted::Key { space, key, .. } => Held::Key { space, key, before },
             Wanted::Range { space, .. } => Held::Ranges { space },
             Wanted::Object { object, mode } => Held::Object { object, mode },
         }

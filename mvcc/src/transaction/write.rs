@@ -60,6 +60,9 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             return Ok(Locked::Unchanged);
         }
         self.begin_control();
+        if intent == LockIntent::Owned && !C::READS_NEWEST {
+            return Ok(Locked::Unchanged);
+        }
         let control = self.control.as_mut().expect("begun just now");
         self.shared.control.claim(control, space, key, strength, wait)?;
         if self.mode == Mode::Dirty {
