@@ -153,9 +153,9 @@ fn a_session_does_not_exclude_itself() {
     let before = table.lock_object(&mut beside, OBJECT, exclusive, NOWAIT).unwrap();
     assert_eq!(before, ObjectLocked::Before);
     table.lock_object(&mut inside, OBJECT, exclusive, NOWAIT).unwrap();
-    assert!(table.lock_object(&mut other, OBJECT, LockMode::RowShare, NOWAIT).is_err());
+    table.lock_object(&mut other, OBJECT, LockMode::RowShare, NOWAIT).unwrap_err();
     table.release_all(&mut inside);
-    assert!(table.lock_object(&mut other, OBJECT, LockMode::RowShare, NOWAIT).is_err());
+    table.lock_object(&mut other, OBJECT, LockMode::RowShare, NOWAIT).unwrap_err();
     assert!(table.unlock_object(&mut beside, OBJECT, exclusive));
     assert!(!table.unlock_object(&mut beside, OBJECT, exclusive));
     table.lock_object(&mut other, OBJECT, LockMode::RowShare, NOWAIT).unwrap();

@@ -15,7 +15,7 @@ const FAMILIES: [&[DataType]; 4] = [
 pub(crate) fn are_comparable(referencing: DataType, referenced: DataType) -> bool {
     let both = |family: &&[DataType]| family.contains(&referencing) && family.contains(&referenced);
     referencing == referenced
-        || FAMILIES.iter().any(|family| both(&family))
+        || FAMILIES.iter().any(both)
         || can_cast(referencing, referenced, CastContext::Implicit)
 }
 
