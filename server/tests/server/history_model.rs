@@ -221,7 +221,7 @@ fn run(fixture: &Fixture, seed: u64) {
 
 #[test]
 fn random_histories_agree_with_the_model() {
-    everywhere(|fixture| (0..12).for_each(|seed| run(fixture, seed)));
+    everywhere(|fixture| (0..6).for_each(|seed| run(fixture, seed)));
 }
 
 #[test]
