@@ -47,6 +47,10 @@ pub enum HistoryStatement {
         at: Timestamp,
         /// Whether these are all tables.
         is_database: bool,
+        /// Tables that did not exist then: they go.
+        created: Vec<Arc<Table>>,
+        /// Tables that exist no more: they come back.
+        dropped: Vec<Arc<Table>>,
     },
     /// UNDROP TABLE
     Undrop {

@@ -28,7 +28,10 @@ pub(crate) fn run(statement: &HistoryStatement, run: &mut Run<'_, '_>) -> Result
             undrop_table(&mut context(run), was, *at, name)?;
             None
         }
-        HistoryStatement::Restore { tables, at, .. } => Some(restore::run(tables, *at, run)?),
+        HistoryStatement::Restore { tables, at, created, dropped, .. } => {
+            let tables = restore::Tables { restored: tables, created, dropped };
+            Some(restore::run(&tables, *at, run)?)
+        }
         HistoryStatement::Undo { sequence, ts, tables, gone, skip_conflicts } => {
             let commit = undo::Commit { sequence: *sequence, ts: *ts };
             Some(undo::run(commit, tables, gone, *skip_conflicts, run)?)

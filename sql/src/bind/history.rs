@@ -62,11 +62,14 @@ impl Binder<'_> {
         self.point(point, "AS OF")?.ok_or_else(unknown)
     }
 
-    /// The tables that a table refers to, and those that refer to it.
-    fn neighbours(&mut self, table: &Arc<Table>) -> Result<Arc<Related>> {
+    /// The tables that a table refers to, and those that refer to it; but for those that go.
+    fn neighbours(&mut self, table: &Arc<Table>, going: &[Arc<Table>]) -> Result<Arc<Related>> {
         let mut found = BTreeMap::new();
         let referenced = table.foreign_keys.iter().map(|key| key.referenced);
         for id in referenced.chain(table.referenced_by.iter().copied()) {
+            if going.iter().any(|table| table.id == id) {
+                continue;
+            }
             let other = if id == table.id {
                 Some(Arc::clone(table))
             } else {
@@ -81,9 +84,9 @@ impl Binder<'_> {
         Ok(Arc::new(Related { tables: found.into_values().collect() }))
     }
 
-    fn restored(&mut self, table: Arc<Table>) -> Result<RestoredTable> {
+    fn restored(&mut self, table: Arc<Table>, going: &[Arc<Table>]) -> Result<RestoredTable> {
         let checks = self.slot_checks(&table)?;
-        let related = self.neighbours(&table)?;
+        let related = self.neighbours(&table, going)?;
         Ok(RestoredTable { table, checks, related })
     }
 
@@ -96,32 +99,34 @@ impl Binder<'_> {
         } else {
             self.tables(names)?
         };
+        let is_missing =
+            |table: &Table, from: &[Arc<Table>]| !from.iter().any(|other| other.id == table.id);
+        let (mut created, mut dropped) = (Vec::new(), Vec::new());
         if is_database {
-            // A row that comes back must have a table to come back to.
-            let gone = then.iter().find(|table| !tables.iter().any(|now| now.id == table.id));
-            if let Some(gone) = gone {
-                let message = format!("table \"{}\" has been dropped since", gone.name);
-                return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, message)
-                    .with_hint("UNDROP it first."));
-            }
+            created.extend(tables.iter().filter(|table| is_missing(table, &then)).cloned());
+            dropped.extend(then.iter().filter(|was| is_missing(was, &tables)).cloned());
         }
         let mut restored: Vec<(RestoredTable, Arc<Table>)> = Vec::with_capacity(tables.len());
         for table in tables {
             let Some(was) = then.iter().find(|was| was.id == table.id) else {
+                if is_database {
+                    continue;
+                }
                 let message = format!(
                     "table \"{}\" did not exist as of {}",
                     table.name,
                     self.display_time(at)
                 );
                 return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, message)
-                    .with_hint("Drop it, or restore the other tables by name."));
+                    .with_hint("DROP TABLE makes it as it was then."));
             };
             if !restored.iter().any(|(other, _)| other.table.id == table.id) {
-                restored.push((self.restored(table)?, Arc::clone(was)));
+                restored.push((self.restored(table, &created)?, Arc::clone(was)));
             }
         }
         let tables = restored;
-        Ok(Statement::History(HistoryStatement::Restore { tables, at, is_database }))
+        let restore = HistoryStatement::Restore { tables, at, is_database, created, dropped };
+        Ok(Statement::History(restore))
     }
 
     fn undrop(
@@ -169,7 +174,7 @@ impl Binder<'_> {
         let mut tables = Vec::with_capacity(after.len());
         for table in self.catalog.tables(CatalogAt::Statement)? {
             let was = after.iter().find(|was| was.id == table.id).cloned();
-            tables.push((self.restored(table)?, was));
+            tables.push((self.restored(table, &[])?, was));
         }
         let gone =
             after.into_iter().filter(|was| !tables.iter().any(|(now, _)| now.table.id == was.id));

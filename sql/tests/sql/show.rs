@@ -2,8 +2,8 @@
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    Expr, JoinKind, LogicalPlan, Query, SetFunction, SortKey, Span, Statement, Subquery,
-    SubqueryKind,
+    Expr, HistoryStatement, JoinKind, LogicalPlan, Query, SetFunction, SortKey, Span, Statement,
+    Subquery, SubqueryKind,
 };
 use driftdb_types::{DataType, EvalContext, Value, aggregate, function, write_text};
 
@@ -101,6 +101,27 @@ fn keys(keys: &[SortKey]) -> String {
     })
 }
 
+fn scan(p: &LogicalPlan) -> String {
+    let LogicalPlan::Scan { table, at, columns, key, temporal } = p else {
+        unreachable!("the caller chose the scans")
+    };
+    let at = match at {
+        ReadAt::Statement => String::new(),
+        ReadAt::AsOf(time) => format!("@{}", time.0),
+        ReadAt::Newest => "@newest".into(),
+    };
+    let at = match &temporal.span {
+        Span::Once => at,
+        Span::Each(time) => format!("@[{}]", expr(time)),
+        Span::Period(p) => {
+            format!("@{:?}({}..{})", p.form, p.from.first.0, p.to.last.0)
+        }
+    };
+    let key = key.map_or(String::new(), |key| format!("#{} key; ", key.0));
+    let columns = list(columns, |c| format!("#{} {}", c.id.0, table.columns[c.position].name));
+    format!("{}{at}({key}{columns})", table.name)
+}
+
 pub(crate) fn plan(p: &LogicalPlan) -> String {
     match p {
         LogicalPlan::Values { columns, rows } if columns.is_empty() && rows.len() == 1 => {
@@ -110,24 +131,7 @@ pub(crate) fn plan(p: &LogicalPlan) -> String {
             let rows = list(rows, |row| format!("({})", list(row, expr)));
             format!("values<{}>{{{rows}}}", list(columns, |c| format!("#{}", c.id.0)))
         }
-        LogicalPlan::Scan { table, at, columns, key, temporal } => {
-            let at = match at {
-                ReadAt::Statement => String::new(),
-                ReadAt::AsOf(time) => format!("@{}", time.0),
-                ReadAt::Newest => "@newest".into(),
-            };
-            let at = match &temporal.span {
-                Span::Once => at,
-                Span::Each(time) => format!("@[{}]", expr(time)),
-                Span::Period(p) => {
-                    format!("@{:?}({}..{})", p.form, p.from.first.0, p.to.last.0)
-                }
-            };
-            let key = key.map_or(String::new(), |key| format!("#{} key; ", key.0));
-            let columns =
-                list(columns, |c| format!("#{} {}", c.id.0, table.columns[c.position].name));
-            format!("{}{at}({key}{columns})", table.name)
-        }
+        LogicalPlan::Scan { .. } => scan(p),
         LogicalPlan::FunctionScan { function: SetFunction::TableDiff { .. }, columns, .. } => {
             format!("table_diff({})", list(columns, |c| format!("#{}", c.id.0)))
         }
@@ -321,7 +325,33 @@ pub(crate) fn statement(s: &Statement) -> String {
             };
             format!("copy {source} {:?}", c.options)
         }
+        Statement::History(h) => history(h),
         Statement::Execute { name, args } => format!("execute {name}({})", list(args, expr)),
+        other => format!("{other:?}"),
+    }
+}
+
+fn history(h: &HistoryStatement) -> String {
+    match h {
+        HistoryStatement::Restore { tables, at, is_database, created, dropped } => {
+            let tables = list(tables, |(restored, was)| {
+                format!("{}({} columns then)", restored.table.name, was.columns.len())
+            });
+            let [created, dropped] = [created, dropped].map(|l| list(l, |t| t.name.clone()));
+            let all = if *is_database { " all" } else { "" };
+            format!("restore{all} [{tables}] @{} without [{created}] with [{dropped}]", at.0)
+        }
+        HistoryStatement::Undo { sequence, ts, tables, gone, skip_conflicts } => {
+            let tables = list(tables, |(restored, was)| {
+                let was = if was.is_some() { "" } else { " new" };
+                format!("{}{was}", restored.table.name)
+            });
+            let gone = list(gone, |t| t.name.clone());
+            format!("undo {sequence}@{} [{tables}] gone [{gone}] skip={skip_conflicts}", ts.0)
+        }
+        HistoryStatement::Undrop { was, at, name } => {
+            format!("undrop {} as {name} @{}", was.name, at.0)
+        }
         other => format!("{other:?}"),
     }
 }

@@ -4,42 +4,61 @@
 //! those of then under the definition of now: columns that were added since hold what ADD COLUMN gave to
 //! existing rows, columns that were dropped are left out.
 //!
+//! RESTORE DATABASE also drops tables that did not exist then, and brings back those that exist no more.
+//!
 //! The table is held alone, so that between the look at it and the commit nobody changes what was looked
 //! at. All rows that differ are removed before any is put back: a value that moved from one row to another
 //! must not meet itself in a unique index. Foreign keys are checked when all is back, also those between
-//! tables that are restored together; no referential action follows. The difference is walked once for each, and not kept.
+//! tables that are restored together; no referential action follows. The difference is walked once for
+//! each, and not kept.
 
 use std::ops::Bound;
 use std::sync::Arc;
 
 use driftdb_concurrency::{LockMode, LockStrength, ReadAt, RowBatch, TxnError, WaitPolicy};
-use driftdb_query::{RestoredTable, Result, Table, TableAt};
+use driftdb_query::{DropObjects, RestoredTable, Result, SqlError, Table, TableAt};
 use driftdb_storage::{KeyRange, Timestamp};
-use driftdb_tables::{Change, Mapping, RowReader, RowState, TableDiff, TableWriter, lock_table};
+use driftdb_tables::{
+    Change, Mapping, RowReader, RowState, TableDiff, TableWriter, lock_table, undrop_table,
+};
+use driftdb_types::SqlState;
 
 use crate::context::Run;
 use crate::integrity::Integrity;
+use crate::statement::ddl::{context, drop_objects};
 use crate::statement::row::check_row;
 use crate::statement::stale;
 
+/// What becomes of which table.
+pub(super) struct Tables<'a> {
+    /// As it is now, and as it was.
+    pub(super) restored: &'a [(RestoredTable, Arc<Table>)],
+    /// They did not exist then.
+    pub(super) created: &'a [Arc<Table>],
+    /// They exist no more.
+    pub(super) dropped: &'a [Arc<Table>],
+}
+
 /// Restores tables to what they were; returns how many rows differed.
 pub(super) fn run(
-    tables: &[(RestoredTable, Arc<Table>)],
+    Tables { restored: tables, created, dropped }: &Tables<'_>,
     at: Timestamp,
     run: &mut Run<'_, '_>,
 ) -> Result<u64> {
     // Nothing is written before all tables are held: the statement may still have to be bound again.
-    for (restored, _) in tables {
+    for (restored, _) in *tables {
         hold_alone(&restored.table, run)?;
     }
-    for (restored, _) in tables {
+    for (restored, _) in *tables {
         Integrity::new(&restored.table, &restored.related).hold_definitions(run)?;
     }
     let has_own_writes = run.cx.txn.has_writes();
     let mut restores: Vec<Restore<'_>> = Vec::with_capacity(tables.len());
-    for (restored, was) in tables {
+    for (restored, was) in *tables {
         restores.push(Restore::new(restored, was, at, has_own_writes));
     }
+    drop_created(created, run)?;
+    bring_back(dropped, at, run)?;
     let mut rows = 0;
     for restore in &mut restores {
         rows += restore.remove(run)?;
@@ -51,6 +70,33 @@ pub(super) fn run(
         restore.integrity.finish(run)?;
     }
     Ok(rows)
+}
+
+/// Drops tables that did not exist then, with the foreign keys that refer to them.
+fn drop_created(created: &[Arc<Table>], run: &mut Run<'_, '_>) -> Result<()> {
+    if created.is_empty() {
+        return Ok(());
+    }
+    let notices =
+        created.iter().map(|table| format!("table \"{}\" did not exist then: dropped", table.name));
+    let objects = DropObjects {
+        tables: created.to_vec(),
+        indexes: Vec::new(),
+        notices: notices.collect(),
+        cascade: true,
+    };
+    drop_objects(&objects, run).map(drop)
+}
+
+/// Brings back tables that exist no more.
+fn bring_back(dropped: &[Arc<Table>], at: Timestamp, run: &mut Run<'_, '_>) -> Result<()> {
+    for was in dropped {
+        undrop_table(&mut context(run), was, at, &was.name)?;
+        let without = if was.foreign_keys.is_empty() { "" } else { " without its foreign keys" };
+        let notice = format!("table \"{}\" was dropped since: brought back{without}", was.name);
+        run.cx.notices.push(SqlError::new(SqlState::SuccessfulCompletion, notice));
+    }
+    Ok(())
 }
 
 /// Holds a table alone, as the statement's snapshot shows it.
