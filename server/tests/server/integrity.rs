@@ -99,7 +99,7 @@ fn start(mut session: Session, sql: &str) -> Running {
     let (sender, result) = channel();
     let sql = sql.to_owned();
     let thread = std::thread::spawn(move || {
-        let _ = sender.send(session.query(&sql));
+        sender.send(session.query(&sql)).unwrap();
         session
     });
     Running { thread, result }
@@ -293,7 +293,7 @@ fn of_two_that_bring_the_same_key_one_commits() {
         first.query(insert).unwrap();
         if locks_reads(control, level) {
             let running = start(second, insert);
-            let _ = running.result.recv_timeout(WATCHED);
+            drop(running.result.recv_timeout(WATCHED));
             first.query("COMMIT").unwrap();
             running.thread.join().unwrap();
         } else {
