@@ -35,7 +35,7 @@ use driftdb_concurrency::{
 };
 use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::{Mutex, MutexGuard};
-use driftdb_env::{Env, FixedState, planted_order};
+use driftdb_env::{Env, FixedState, planted, planted_order};
 use driftdb_storage::{KeyRange, KeyspaceId};
 
 use self::deadlock::WaitGraph;
@@ -238,7 +238,7 @@ impl LockTable {
                 self.discount(*mode);
             }
         }
-        if !planted_order!("mvcc.release-without-settling") {
+        if !planted!("mvcc.release-without-settling") {
             self.settle(&mut stripe);
         }
     }
@@ -294,7 +294,9 @@ impl LockTable {
                 before = cell.granted();
             }
             if before.is_none() {
-                stripe.withdraw(cell);
+                if !planted!("lock.victim-keeps-its-place") {
+                    stripe.withdraw(cell);
+                }
                 self.graph.lock().remove(owner.who.party);
                 self.settle(&mut stripe);
             }

@@ -17,6 +17,7 @@ use driftdb_concurrency::{
     LockMode, LockObject, LockStrength, Locked, ObjectLocked, Provenance, ReadAt, Result, RowBatch,
     SavepointId, ScanRequest, ScanState, Transaction, TxnId, VersionScan, WaitPolicy,
 };
+use driftdb_env::planted;
 use driftdb_env::sync::MutexGuard;
 use driftdb_env::sync::atomic::Ordering;
 use driftdb_storage::{Engine, KeyRange, KeyspaceId, Timestamp};
@@ -135,6 +136,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     }
 
     fn enter_past(&mut self, ts: Timestamp) -> Result<()> {
+        let ts = if planted!("mvcc.past-reads-one-later") { ts.next() } else { ts };
         // In this order: what is promised once it is registered stays until it leaves.
         self.shared.readers.enter_anyway(self.id, ts);
         self.entered = Some(ts);
@@ -146,7 +148,11 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
 
     fn enter_now(&mut self) {
         loop {
-            let ts = self.shared.visible();
+            let mut ts = self.shared.visible();
+            if planted!("mvcc.snapshot-ahead-of-visible") {
+                // Commits that are on their way get times up to here.
+                ts = self.shared.clock.latest();
+            }
             if self.shared.readers.enter(self.id, ts) {
                 self.entered = Some(ts);
                 self.snapshot_ts = ts;
@@ -217,6 +223,11 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             self.finish(None);
             return Ok(Committed { commit: None, sequence: self.shared.visible_sequence() });
         }
+        if planted!("mvcc.claims-end-before-commit")
+            && let Some(control) = self.control.take()
+        {
+            self.shared.control.finish(control, None);
+        }
         let counts = &self.shared.counts;
         let changes = self.writes.lock().to_changes();
         match self.shared.commit(changes, self.control.as_mut(), &self.note) {
@@ -266,7 +277,8 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
             self.writes.lock().begin_statement();
         }
         self.other = None;
-        if matches!(self.mode, Mode::Statement | Mode::Newest | Mode::Dirty) {
+        let is_kept = self.view.is_some() && planted!("mvcc.statement-snapshot-kept");
+        if matches!(self.mode, Mode::Statement | Mode::Newest | Mode::Dirty) && !is_kept {
             self.view = None;
             self.snapshot_ts = self.shared.visible();
         }
@@ -372,7 +384,9 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
     }
 
     fn rollback_to(&mut self, savepoint: SavepointId) {
-        self.writes().rollback_to(savepoint);
+        if !planted!("mvcc.savepoint-keeps-writes") {
+            self.writes().rollback_to(savepoint);
+        }
         self.release_locks_since(savepoint);
     }
 

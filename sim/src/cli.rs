@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use driftdb_env::Env;
 
-use crate::bugs::BUGS;
+use crate::bugs::{self, BUGS, ISOLATION_BUGS};
 use crate::kernel::on_host_stack;
 use crate::memory;
 use crate::{FaultCounts, Scenario, SeedOptions, SeedReport, run_seed};
@@ -45,7 +45,8 @@ pub fn run(args: &[String]) -> i32 {
         return on_host_stack(|| spec::run(args));
     }
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
-        println!("{USAGE}\n\nscenarios: {}\nbugs: {}", names().join(", "), BUGS.join(", "));
+        let bugs: Vec<&str> = BUGS.iter().chain(ISOLATION_BUGS).copied().collect();
+        println!("{USAGE}\n\nscenarios: {}\nbugs: {}", names().join(", "), bugs.join(", "));
         return 0;
     }
     match parse(args) {
@@ -101,8 +102,8 @@ fn parse(args: &[String]) -> Result<Request, String> {
             }
             "--bug" => {
                 let name = value()?;
-                let bug = BUGS.iter().find(|bug| **bug == name);
-                request.options.bug = Some(bug.ok_or_else(|| format!("no bug \"{name}\""))?);
+                request.options.bug =
+                    Some(bugs::bug(&name).ok_or_else(|| format!("no bug \"{name}\""))?);
                 if !cfg!(debug_assertions) {
                     return Err("--bug has no effect in a release build".into());
                 }
@@ -257,9 +258,23 @@ mod tests {
             "--set storage.engine=floppy",
             "--set sim.clients=many",
             "--bug none",
+            "--spec",
+            "--spec nothing.spec",
+            "--spec specs/g0.spec --permutation nothing",
+            "--spec specs/g0.spec --seeds 3",
+            "--spec specs/g0.spec --set storage.engine=floppy",
         ] {
             assert_eq!(status(wrong), 2, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_spec_is_played_where_it_is_asked_for() {
+        let place = "--set concurrency.control=ssi --set storage.engine=memory";
+        assert_eq!(status(&format!("--spec specs/p4.spec {place}")), 0);
+        assert_eq!(status(&format!("--spec specs/p4.spec --permutation=w1 {place}")), 0);
+        let bug = "--bug mvcc.no-first-updater-check";
+        assert_eq!(status(&format!("--spec specs/p4.spec {place} {bug}")), 1);
     }
 
     #[test]

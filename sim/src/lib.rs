@@ -13,6 +13,8 @@ pub mod spec;
 mod sql;
 mod workload;
 
-pub use bugs::BUGS;
+pub use bugs::{BUGS, ISOLATION_BUGS};
 pub use fault::FaultCounts;
-pub use scenario::{Scenario, SeedOptions, SeedReport, run_seed};
+pub use scenario::{
+    IsolationHistory, Scenario, SeedOptions, SeedReport, isolation_history, run_seed,
+};

@@ -96,6 +96,41 @@ pub fn run_seed(
     seed: u64,
     options: &SeedOptions,
 ) -> Result<SeedReport, String> {
+    let plan = plan(scenario, seed, options)?;
+    let workload = scenario.workload(&plan);
+    Ok(run(plan, &workload, options))
+}
+
+/// A history of the scenario `isolation`, for another checker to judge.
+#[derive(Debug, Clone)]
+pub struct IsolationHistory {
+    /// As of any seed.
+    pub report: SeedReport,
+    /// The kinds of cycle that are there by our oracles, allowed or not.
+    pub anomalies: Vec<&'static str>,
+    /// The history in Elle's format, in lines of JSON.
+    pub elle: String,
+}
+
+/// Runs a seed of the scenario `isolation` and keeps its history.
+///
+/// # Errors
+/// A setting that there is not, or a violation.
+pub fn isolation_history(seed: u64, options: &SeedOptions) -> Result<IsolationHistory, String> {
+    let plan = plan(Scenario::Isolation, seed, options)?;
+    let isolation = Rc::new(Isolation::new(&plan));
+    let workload: Rc<dyn Workload> = isolation.clone();
+    let report = run(plan, &workload, options);
+    match (&report.failure, isolation.judged()) {
+        (None, Some(judged)) => {
+            let anomalies = judged.anomalies.iter().map(|anomaly| anomaly.name()).collect();
+            Ok(IsolationHistory { report, anomalies, elle: judged.elle })
+        }
+        (failure, _) => Err(failure.clone().unwrap_or_else(|| "nothing was judged".to_owned())),
+    }
+}
+
+fn plan(scenario: Scenario, seed: u64, options: &SeedOptions) -> Result<Plan, String> {
     let mut plan = Plan::of(seed);
     if scenario == Scenario::Isolation {
         // It needs to know the fate of every transaction.
@@ -104,19 +139,23 @@ pub fn run_seed(
     for (key, value) in &options.settings {
         plan.set(key, value)?;
     }
-    let workload = scenario.workload(&plan);
+    Ok(plan)
+}
+
+fn run(plan: Plan, workload: &Rc<dyn Workload>, options: &SeedOptions) -> SeedReport {
+    let seed = plan.seed;
     let disk = SimDisk::new(seed);
     let faults = Rc::new(RefCell::new(FaultCounts::default()));
     planted::activate(options.bug);
     let outcome = {
-        let (disk, workload, faults) = (disk.clone(), Rc::clone(&workload), Rc::clone(&faults));
+        let (disk, workload, faults) = (disk.clone(), Rc::clone(workload), Rc::clone(&faults));
         simulate(plan.kernel, move |sim| Machine::new(sim, plan, disk, workload, faults).run())
     };
     planted::activate(None);
     let mut faults = faults.borrow().clone();
     faults.add_disk(&disk);
     faults.add("delays", outcome.delay_count);
-    Ok(SeedReport {
+    SeedReport {
         failure: outcome.failure,
         trace_hash: outcome.trace_hash ^ disk.trace_hash(),
         virtual_time: outcome.virtual_time,
@@ -124,7 +163,7 @@ pub fn run_seed(
         disk_op_count: outcome.disk_op_count,
         step_count: outcome.step_count,
         faults,
-    })
+    }
 }
 
 /// Whether the settings exist.

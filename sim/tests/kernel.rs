@@ -224,3 +224,38 @@ fn a_panic_that_somebody_caught_still_counts() {
     });
     assert!(outcome.failure.unwrap().contains("hushed up"));
 }
+
+#[test]
+fn blocked_is_told_from_asleep_without_passing_time() {
+    let settings = KernelSettings {
+        delay: Chance::NEVER,
+        switch: Chance::NEVER,
+        max_disk_ns: 0,
+        ..KernelSettings::plain(3)
+    };
+    let outcome = simulate(settings, |sim: Sim| {
+        let env = sim.boot(NODE, &SimDisk::new(3), 3, Duration::ZERO);
+        let cell = Arc::new((Mutex::new(false), Condvar::new()));
+        let (theirs, sleeper) = (Arc::clone(&cell), env.clone());
+        // It looks again from time to time, as waiters for locks do: that is still to be blocked.
+        let blocked = sim.spawn(NODE, "blocked", move || {
+            let mut is_free = theirs.0.lock();
+            while !*is_free {
+                theirs.1.wait_for(&mut is_free, Duration::from_millis(50));
+            }
+        });
+        let asleep = sim.spawn(NODE, "asleep", move || sleeper.sleep(Duration::from_secs(1)));
+        sim.wait_until_idle();
+        assert_eq!(sim.now(), Duration::ZERO);
+        assert!(sim.is_waiting(blocked) && !sim.is_waiting(asleep));
+        sim.sleep(Duration::from_secs(2));
+        sim.wait_until_idle();
+        assert!(sim.is_waiting(blocked));
+        *cell.0.lock() = true;
+        cell.1.notify_all();
+        sim.wait_until_idle();
+        assert!(!sim.is_waiting(blocked));
+        assert_eq!(sim.now(), Duration::from_secs(2));
+    });
+    assert_eq!(outcome.failure, None);
+}

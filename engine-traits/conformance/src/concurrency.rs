@@ -10,6 +10,7 @@ pub mod basics;
 pub mod driver;
 pub mod history;
 pub mod locks;
+pub mod objects;
 pub mod versions;
 
 /// Makes the tests of the concurrency suite for one way to open a store.
@@ -55,6 +56,9 @@ macro_rules! concurrency_suite {
             locks::deadlocks_have_a_victim,
             locks::locks_end_with_their_transaction,
             locks::nowait_and_timeouts_do_not_wait,
+            objects::a_session_is_one_holder,
+            objects::modes_conflict_as_they_say,
+            objects::savepoints_give_locks_back,
             versions::a_stretch_of_time_shows_each_version_once,
             versions::stretches_end_with_their_keyspace,
         );

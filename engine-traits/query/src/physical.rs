@@ -87,6 +87,16 @@ pub struct TableAccess {
     pub temporal: AccessTemporal,
 }
 
+impl TableAccess {
+    /// The types of the columns it yields.
+    pub fn types(&self) -> Vec<DataType> {
+        let key = self.with_key.then_some(DataType::Bytea);
+        let columns = self.columns.iter().map(|&position| self.table.columns[position].ty);
+        let system = self.temporal.system.iter().map(|column| column.ty());
+        key.into_iter().chain(columns).chain(system).collect()
+    }
+}
+
 /// One key of an order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PhysicalSortKey {
@@ -430,14 +440,7 @@ impl PhysicalPlan {
             Self::Values { types, .. }
             | Self::FunctionScan { types, .. }
             | Self::CteScan { types, .. } => types.clone(),
-            Self::Access(access) => {
-                let key = access.with_key.then_some(DataType::Bytea);
-                let system = access.temporal.system.iter().map(|column| column.ty());
-                key.into_iter()
-                    .chain(access.columns.iter().map(|&c| access.table.columns[c].ty))
-                    .chain(system)
-                    .collect()
-            }
+            Self::Access(access) => access.types(),
             Self::Filter { input, .. }
             | Self::Sort { input, .. }
             | Self::Limit { input, .. }

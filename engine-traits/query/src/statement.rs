@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use driftdb_concurrency::{IsolationLevel, Keep, LockMode};
+use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, Value};
 
 use crate::{
@@ -403,6 +404,8 @@ pub enum PastTime {
     Timestamptz(i64),
     /// The commit with this number.
     Sequence(u64),
+    /// The time of a restore point.
+    Commit(Timestamp),
 }
 
 /// Transaction control.

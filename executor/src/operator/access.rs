@@ -4,7 +4,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use driftdb_concurrency::{IsolationLevel, ReadAt, RowBatch, ScanRequest, ScanState, TxnError};
-use driftdb_query::{AccessPath, Expr, PhysicalPlan, Result, SqlError, SystemColumn, TableAccess};
+use driftdb_query::{AccessPath, Expr, Result, SqlError, SystemColumn, TableAccess};
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 use driftdb_tables::{ByteRange, Cell, RowReader, point_key};
 use driftdb_types::{SqlState, Value, decode_value};
@@ -95,7 +95,7 @@ impl Access {
     pub(crate) fn new(access: TableAccess) -> Self {
         let decoder = Decoder::new(&access);
         let system = System::new(&access.temporal.system);
-        let types = PhysicalPlan::Access(access.clone()).types();
+        let types = access.types();
         let (state, max_rows) = (State::New, FIRST_ROWS);
         Self { access, decoder, system, types, state, max_rows, batch: RowBatch::new() }
     }

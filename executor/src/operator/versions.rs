@@ -55,7 +55,15 @@ pub(crate) struct Versions {
     system: System,
     types: Vec<DataType>,
     meter: Option<Meter>,
+    known: Option<Known>,
     state: State,
+}
+
+/// Every generation of the table up to the statement's snapshot.
+struct Known {
+    from: Timestamp,
+    up_to: Timestamp,
+    all: Vec<Generation>,
 }
 
 enum State {
@@ -97,8 +105,8 @@ impl Versions {
     pub(crate) fn new(access: TableAccess, meter: Option<Meter>) -> Self {
         let decoder = Decoder::new(&access);
         let system = System::new(&access.temporal.system);
-        let types = driftdb_query::PhysicalPlan::Access(access.clone()).types();
-        Self { access, decoder, system, types, meter, state: State::New }
+        let types = access.types();
+        Self { access, decoder, system, types, meter, known: None, state: State::New }
     }
 
     /// Finds out which versions are wanted; `None`: none.
@@ -113,9 +121,7 @@ impl Versions {
             named => snapshot.max(named),
         };
         let began_by = period.began_by().min(now);
-        let wants_end = self.system.wants_end()
-            || period.ended_by() != Timestamp::MAX
-            || period.form == driftdb_query::PeriodForm::ContainedIn;
+        let wants_end = self.system.wants_end() || period.ended_by() != Timestamp::MAX;
         let up_to = if wants_end { now } else { began_by };
         let from = match period.alive_from() {
             Some(from) if from > now => {
@@ -124,9 +130,43 @@ impl Versions {
             Some(from) => from,
             None => oldest_definitions(run.cx.txn)?,
         };
-        let ahead = generations(run.cx.txn, self.access.table.id, from, up_to)?.into();
+        let ahead = self.generations(from, up_to, run)?;
         let (part, batch_rows) = (None, FIRST_ROWS);
         Ok(Some(Work { period, began_by, up_to, wants_end, ahead, part, batch_rows }))
+    }
+
+    /// The table's generations over a stretch. Where each row of another table asks for a stretch of its
+    /// own, they are read once for all.
+    fn generations(
+        &mut self,
+        from: Timestamp,
+        up_to: Timestamp,
+        run: &mut Run<'_, '_>,
+    ) -> Result<VecDeque<Generation>> {
+        let id = self.access.table.id;
+        if !matches!(self.access.temporal.span, Span::Each(_)) {
+            return Ok(generations(run.cx.txn, id, from, up_to)?.into());
+        }
+        let known = match &self.known {
+            Some(known) => known,
+            None => {
+                let (from, up_to) = (oldest_definitions(run.cx.txn)?, run.cx.txn.snapshot_ts());
+                let all = generations(run.cx.txn, id, from, up_to)?;
+                self.known.insert(Known { from, up_to, all })
+            }
+        };
+        if from < known.from || up_to > known.up_to {
+            return Ok(generations(run.cx.txn, id, from, up_to)?.into());
+        }
+        let lived = known.all.iter().filter(|generation| {
+            generation.from <= up_to && generation.ended.is_none_or(|ended| ended > from)
+        });
+        let clip = |generation: &Generation| Generation {
+            from: generation.from.max(from),
+            ended: generation.ended.filter(|ended| *ended <= up_to),
+            table: Arc::clone(&generation.table),
+        };
+        Ok(lived.map(clip).collect())
     }
 
     fn period(&self, run: &mut Run<'_, '_>) -> Result<Option<Period>> {
@@ -159,7 +199,12 @@ impl Versions {
         };
         let mut from = generation.from;
         if work.period.alive_from().is_none() {
-            from = from.max(run.cx.txn.oldest_readable(table.keyspace)?);
+            // What is kept of the table is kept of its indexes, too, so that the path makes no
+            // difference.
+            let indexes = table.indexes.iter().filter_map(|index| index.keyspace);
+            for space in std::iter::once(table.keyspace).chain(indexes) {
+                from = from.max(run.cx.txn.oldest_readable(space)?);
+            }
         }
         let before_end = |ended: Timestamp| Timestamp(ended.0.saturating_sub(1));
         let up_to = generation.ended.map_or(work.up_to, |ended| work.up_to.min(before_end(ended)));

@@ -5,6 +5,7 @@ use std::ops::Bound;
 use driftdb_concurrency::{
     ConcurrencyControl, ReadAt, Result, RowBatch, ScanRequest, ScanState, TxnError,
 };
+use driftdb_env::planted;
 use driftdb_storage::{Engine, KeyRange, KeyspaceId, ScanSpec, Snapshot, Timestamp, Visible};
 
 use super::{Mode, MvccTransaction};
@@ -141,7 +142,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         self.view_at(request.at)?;
         let view = self.held_view(request.at);
         let cursor = view.snapshot.cursor(space, &spec(request, view.ts))?;
-        if self.is_untouched {
+        if self.is_untouched || planted!("mvcc.scan-misses-own-writes") {
             return Ok(merge::copy(cursor, limit, out)?);
         }
         self.merge_own(space, request, own, Some(cursor), limit, out)
@@ -185,7 +186,12 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             let limit = Limit::after(&rows, request.max_rows);
             let mut state = self.scan_merged(space, &request, own, limit, &mut rows)?;
             let end = rows.last_key().map(<[u8]>::to_vec);
-            let covered = covered(&request, state, end.as_deref());
+            let mut covered = covered(&request, state, end.as_deref());
+            if let Some(last) = &end
+                && planted!("mvcc.range-ends-at-its-last-row")
+            {
+                covered = self::covered(&request, ScanState::More, Some(last));
+            }
             let control = self.control.as_mut().expect("begun with the transaction");
             self.shared.control.scanned(control, space, &covered)?;
             let seen = self.held_view(request.at).ts;

@@ -66,7 +66,9 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             // What was read may never have been committed: it has to be read again.
             return Ok(Locked::Changed);
         }
-        if planted!("mvcc.no-first-updater-check") {
+        let is_not_rechecked =
+            self.mode == Mode::Statement && planted!("mvcc.waited-row-not-rechecked");
+        if planted!("mvcc.no-first-updater-check") || is_not_rechecked {
             return Ok(Locked::Unchanged);
         }
         self.changed_since_snapshot(space, key, strength, intent)

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use driftdb_concurrency::{CancelToken, LockMode, LockObject, SessionLocks, TxnError, WaitPolicy};
@@ -27,6 +28,10 @@ pub(super) struct Actions {
     locks: Mutex<Locks>,
     warnings: Mutex<Vec<SqlError>>,
     settings: Mutex<Changes>,
+    /// Whether a function did anything since the session last looked: most statements call none.
+    is_touched: AtomicBool,
+    /// Whether the transaction may hold advisory locks.
+    has_locked: AtomicBool,
 }
 
 /// Advisory locks.
@@ -79,6 +84,8 @@ impl Actions {
             locks: Mutex::new(locks),
             warnings: Mutex::default(),
             settings: Mutex::default(),
+            is_touched: AtomicBool::new(false),
+            has_locked: AtomicBool::new(false),
         }
     }
 
@@ -89,11 +96,15 @@ impl Actions {
 
     /// Gives back what the transaction locked since a mark; all with 0.
     pub(super) fn release_since(&self, mark: usize) {
-        self.locks.lock().of_transaction.release_since(mark);
+        if self.has_locked.load(Ordering::Relaxed) {
+            self.locks.lock().of_transaction.release_since(mark);
+            self.has_locked.store(mark > 0, Ordering::Relaxed);
+        }
     }
 
     fn warn(&self, state: SqlState, message: String) {
         self.warnings.lock().push(SqlError::new(state, message));
+        self.is_touched.store(true, Ordering::Relaxed);
     }
 
     fn no_such_process(&self, pid: i32) -> bool {
@@ -107,6 +118,9 @@ impl SessionActions for Actions {
     fn lock(&self, request: AdvisoryRequest) -> Result<bool, ValueError> {
         let wait = if request.waits { WaitPolicy::Wait(None) } else { WaitPolicy::NoWait };
         let (object, mode) = (object(request.key), mode(request.is_shared));
+        if request.is_for_transaction {
+            self.has_locked.store(true, Ordering::Relaxed);
+        }
         let mut locks = self.locks.lock();
         let owner = if request.is_for_transaction {
             &mut locks.of_transaction
@@ -192,6 +206,7 @@ impl SessionActions for Actions {
         let (name, value) = (name.to_owned(), value.map(str::to_owned));
         let shown = settings.copy.show(&name).map_err(value_error)?;
         settings.made.push(Change { name, value, scope });
+        self.is_touched.store(true, Ordering::Relaxed);
         Ok(shown)
     }
 }
@@ -208,6 +223,9 @@ impl Session {
 
     /// After a statement: what its functions changed.
     pub(super) fn take_back_settings(&mut self) -> Result<(), SqlError> {
+        if !self.actions.is_touched.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let made = std::mem::take(&mut self.actions.settings.lock().made);
         if made.is_empty() {
             return Ok(());
@@ -223,6 +241,8 @@ impl Session {
 
     /// The warnings that functions left.
     pub(super) fn collect_warnings(&mut self) {
-        self.notices.append(&mut self.actions.warnings.lock());
+        if self.actions.is_touched.swap(false, Ordering::Relaxed) {
+            self.notices.append(&mut self.actions.warnings.lock());
+        }
     }
 }

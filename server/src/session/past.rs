@@ -8,7 +8,7 @@
 //! or a time in UTC. What is relative, like `-10 minutes`, is so to the moment of SET.
 
 use driftdb_concurrency::BeginOptions;
-use driftdb_query::{Moment, PastTime, Result, SqlError};
+use driftdb_query::{Catalog, Moment, PastTime, Result, SqlError, timestamptz_of};
 use driftdb_storage::Timestamp;
 use driftdb_types::{
     CastContext, DataType, EvalContext, SqlState, Value, cast, function, resolve_operator,
@@ -20,9 +20,30 @@ use super::Session;
 /// The setting.
 pub(super) const AS_OF: &str = "driftdb.as_of";
 
+/// What the setting names.
+#[derive(Debug, PartialEq, Eq)]
+enum Past {
+    Time(PastTime),
+    /// Looked up whenever a transaction begins.
+    RestorePoint(String),
+}
+
 /// A time as text: every form that the setting takes comes through here.
-fn parse(text: &str, eval: &EvalContext) -> Result<PastTime> {
+fn parse(text: &str, eval: &EvalContext) -> Result<Past> {
     let text = text.trim();
+    const POINT: &str = "restore point ";
+    if text.get(..POINT.len()).is_some_and(|start| start.eq_ignore_ascii_case(POINT)) {
+        let name = text[POINT.len()..].trim();
+        let quoted = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
+        return Ok(Past::RestorePoint(match quoted {
+            Some(name) => name.replace("\"\"", "\""),
+            None => name.to_ascii_lowercase(),
+        }));
+    }
+    parse_time(text, eval).map(Past::Time)
+}
+
+fn parse_time(text: &str, eval: &EvalContext) -> Result<PastTime> {
     if let Some(number) = text.get(..5).filter(|start| start.eq_ignore_ascii_case("@SEQ:")) {
         let number = text[number.len()..].trim().parse();
         return number.map(PastTime::Sequence).map_err(|_| invalid(text));
@@ -47,21 +68,30 @@ fn parse(text: &str, eval: &EvalContext) -> Result<PastTime> {
 
 fn invalid(text: &str) -> SqlError {
     let message = format!("invalid value for parameter \"{AS_OF}\": \"{text}\"");
-    SqlError::new(SqlState::InvalidParameterValue, message)
-        .with_hint("Give a timestamp, an interval such as '-10 minutes', or '@SEQ:n'.")
+    SqlError::new(SqlState::InvalidParameterValue, message).with_hint(
+        "Give a timestamp, an interval such as '-10 minutes', '@SEQ:n', or 'RESTORE POINT name'.",
+    )
 }
 
 /// The form in which the setting is kept.
-fn canonical(time: PastTime) -> String {
-    match time {
-        PastTime::Sequence(number) => format!("@SEQ:{number}"),
-        PastTime::Timestamptz(micros) => {
-            let mut out = Vec::new();
-            let utc = EvalContext::default();
-            write_text(&Value::Timestamptz(micros), DataType::Timestamptz, &utc, &mut out);
-            String::from_utf8_lossy(&out).into_owned()
+fn canonical(past: &Past) -> String {
+    let micros = match past {
+        Past::RestorePoint(name) => {
+            let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            return if name.chars().all(is_plain) {
+                format!("RESTORE POINT {name}")
+            } else {
+                format!("RESTORE POINT \"{}\"", name.replace('"', "\"\""))
+            };
         }
-    }
+        Past::Time(PastTime::Sequence(number)) => return format!("@SEQ:{number}"),
+        Past::Time(PastTime::Timestamptz(micros)) => *micros,
+        Past::Time(PastTime::Commit(ts)) => timestamptz_of(*ts),
+    };
+    let mut out = Vec::new();
+    let utc = EvalContext::default();
+    write_text(&Value::Timestamptz(micros), DataType::Timestamptz, &utc, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 impl Session {
@@ -78,9 +108,33 @@ impl Session {
         if text.trim().is_empty() {
             return Ok(Some(String::new()));
         }
-        let time = parse(text, &self.eval)?;
-        self.check_past(time)?;
-        Ok(Some(canonical(time)))
+        let past = parse(text, &self.eval)?;
+        self.check_past(self.time_of(&past)?)?;
+        Ok(Some(canonical(&past)))
+    }
+
+    fn time_of(&self, past: &Past) -> Result<PastTime> {
+        match past {
+            Past::Time(time) => Ok(*time),
+            Past::RestorePoint(name) => match self.time_of_restore_point(name)? {
+                Some(time) => Ok(PastTime::Commit(time)),
+                None => {
+                    let message = format!("restore point \"{name}\" does not exist");
+                    Err(SqlError::new(SqlState::UndefinedObject, message))
+                }
+            },
+        }
+    }
+
+    /// The time of a restore point, as committed.
+    pub(super) fn time_of_restore_point(&self, name: &str) -> Result<Option<Timestamp>> {
+        let options = BeginOptions { read_only: true, ..BeginOptions::default() };
+        let mut txn = self.node.store().begin(options)?;
+        txn.begin_statement()?;
+        let mut catalog = self.node.catalog().reader(txn.as_mut(), self.node.store(), false);
+        let time = catalog.time_of_restore_point(name);
+        txn.rollback();
+        time
     }
 
     /// Fails if nothing can be read as of a time.
@@ -94,6 +148,7 @@ impl Session {
         Ok(match time {
             PastTime::Timestamptz(micros) => Moment::of_timestamptz(micros).last,
             PastTime::Sequence(number) => self.node.store().timestamp_of_sequence(number)?,
+            PastTime::Commit(ts) => ts,
         })
     }
 
@@ -103,7 +158,7 @@ impl Session {
             Some(time) => time,
             None => match self.settings.as_of() {
                 "" => return Ok(None),
-                text => parse(text, &EvalContext::default())?,
+                text => self.time_of(&parse(text, &EvalContext::default())?)?,
             },
         };
         self.past_timestamp(time).map(Some)
@@ -122,7 +177,7 @@ mod tests {
     fn check(text: &str, expected: &str) {
         let eval = EvalContext { statement_ts: 3_600_000_000, ..EvalContext::default() };
         let shown = match parse(text, &eval) {
-            Ok(time) => canonical(time),
+            Ok(past) => canonical(&past),
             Err(error) => error.state.code().to_owned(),
         };
         assert_eq!(shown, expected, "{text}");
@@ -137,5 +192,7 @@ mod tests {
         check("@SEQ:-1", "22023");
         check("yesterdayish", "22007");
         check("-", "22007");
+        check("Restore Point Before_Import", "RESTORE POINT before_import");
+        check("restore point \"Q 1\"", "RESTORE POINT \"Q 1\"");
     }
 }

@@ -52,10 +52,10 @@ pub(super) enum Work {
     Session(Statement),
 }
 
-/// A catalog for statements that name nothing in it.
-struct NoCatalog;
+/// A catalog for statements that name nothing in it but, perhaps, a restore point.
+struct NoCatalog<'a>(&'a Session);
 
-impl Catalog for NoCatalog {
+impl Catalog for NoCatalog<'_> {
     fn table(
         &mut self,
         _schema: Option<&str>,
@@ -84,6 +84,10 @@ impl Catalog for NoCatalog {
     fn time_of_sequence(&mut self, _sequence: u64) -> Result<Timestamp> {
         Err(SqlError::internal("a time was looked up without a transaction"))
     }
+
+    fn time_of_restore_point(&mut self, name: &str) -> Result<Option<Timestamp>> {
+        self.0.time_of_restore_point(name)
+    }
 }
 
 /// Whether a statement runs in the session, without a transaction of its own.
@@ -110,7 +114,7 @@ impl Session {
         bind(
             parsed,
             &mut BindContext {
-                catalog: &mut NoCatalog,
+                catalog: &mut NoCatalog(self),
                 eval: &self.eval,
                 param_types: &mut types,
                 params: None,

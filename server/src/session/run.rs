@@ -151,7 +151,8 @@ impl Session {
             Work::Plan(physical) => physical,
         };
         self.check_may_run(physical)?;
-        if !planned.reads.is_empty() {
+        // The past cannot be taken from anybody.
+        if !planned.reads.is_empty() && !self.is_in_past() {
             lock_read_tables(&planned.reads, &mut exec_context!(self, params))?;
         }
         self.note_kinds(kinds(physical));

@@ -91,6 +91,15 @@ pub(crate) fn everywhere(mut test: impl FnMut(&Fixture)) {
     }
 }
 
+/// Runs a test on every engine under every control whose row locks make others wait.
+pub(crate) fn wherever_rows_are_waited_for(mut test: impl FnMut(&Fixture)) {
+    everywhere(|fixture| {
+        if fixture.node.store().claims_wait() {
+            test(fixture);
+        }
+    });
+}
+
 /// The SQLSTATE of a result that must be an error.
 pub(crate) fn code<T>(result: Result<T, tokio_postgres::Error>) -> String {
     let Err(error) = result else { panic!("an error was expected") };

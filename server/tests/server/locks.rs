@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::harness::{Fixture, block_on, code, everywhere};
+use crate::harness::{Fixture, block_on, code, wherever_rows_are_waited_for};
 use crate::wire::futures;
 
 const TABLE: &str =
@@ -34,7 +34,7 @@ async fn until_blocked(watcher: &Client, waiter: &str, blocker: &str) {
 
 #[test]
 fn a_waiter_is_seen_to_wait() {
-    everywhere(|fixture| {
+    wherever_rows_are_waited_for(|fixture| {
         block_on(async {
             let (a, b) = (fixture.connect().await, fixture.connect().await);
             let watcher = fixture.connect().await;
@@ -72,7 +72,7 @@ fn a_waiter_is_seen_to_wait() {
 
 #[test]
 fn a_deadlock_through_a_row_and_a_table_names_both_sides() {
-    everywhere(|fixture| {
+    wherever_rows_are_waited_for(|fixture| {
         block_on(async {
             let (a, b) = (fixture.connect().await, fixture.connect().await);
             let watcher = fixture.connect().await;
@@ -107,7 +107,7 @@ fn a_deadlock_through_a_row_and_a_table_names_both_sides() {
 
 #[test]
 fn every_wait_ends_at_lock_timeout_and_statement_timeout() {
-    everywhere(|fixture| {
+    wherever_rows_are_waited_for(|fixture| {
         block_on(async {
             let (a, b) = (fixture.connect().await, fixture.connect().await);
             a.batch_execute(TABLE).await.unwrap();

@@ -188,6 +188,11 @@ fn a_session_in_the_past() {
         assert_eq!(t.code("SELECT * FROM e"), "42P01");
         assert_eq!(t.rows("SHOW driftdb.as_of")[0], first);
         assert_eq!(t.rows("SHOW transaction_read_only"), ["on"]);
+        // Nobody can lock the past.
+        let mut other = Traveller::new(fixture);
+        other.run("BEGIN; LOCK TABLE d; DELETE FROM d");
+        assert_eq!(t.rows("SELECT v FROM d"), ["1"]);
+        other.run("ROLLBACK");
         // A table's own clause wins.
         assert_eq!(t.rows(&format!("SELECT w FROM d FOR SYSTEM_TIME AS OF '{second}'")), ["2"]);
         // What comes later is not there: for this session, the last version lives on.
@@ -236,6 +241,23 @@ fn a_session_in_the_past() {
         assert_eq!(t.code("SET driftdb.as_of = 'some day'"), "22007");
         assert_eq!(t.code("BEGIN AS OF SYSTEM TIME '2999-01-01'"), "22023");
         assert_eq!(t.code("COMMIT AND CHAIN"), "25P01");
+        // By name.
+        t.run("CREATE RESTORE POINT four");
+        t.run("UPDATE d SET w = 5");
+        t.run("BEGIN AS OF RESTORE POINT four");
+        assert_eq!(t.rows("SELECT w FROM d"), ["4"]);
+        t.run("COMMIT; SET driftdb.as_of = 'restore point Four'");
+        assert_eq!(t.rows("SELECT w FROM d"), ["4"]);
+        assert_eq!(t.rows("SHOW driftdb.as_of"), ["RESTORE POINT four"]);
+        assert_eq!(t.rows("SELECT count(*) FROM d FOR SYSTEM_TIME ALL"), ["4"]);
+        t.run("SET driftdb.as_of = ''");
+        assert_eq!(
+            t.rows("SELECT w FROM d FOR SYSTEM_TIME BETWEEN RESTORE POINT four AND 'infinity' ORDER BY 1"),
+            ["4", "5"]
+        );
+        t.run("UPDATE d SET w = 4; DROP RESTORE POINT four");
+        assert_eq!(t.code("BEGIN AS OF RESTORE POINT four"), "42704");
+        assert_eq!(t.code("SET driftdb.as_of = 'RESTORE POINT four'"), "42704");
         // From the connection string.
         let settings = vec![
             ("Driftdb.as_of".to_owned(), first.clone()),
@@ -251,6 +273,25 @@ fn a_session_in_the_past() {
         let settings = vec![("driftdb.as_of".to_owned(), "2999-01-01".to_owned())];
         let options = SessionOptions { settings, ..SessionOptions::default() };
         assert_eq!(Session::new(&fixture.node, &options).unwrap_err().state.code(), "22023");
+    });
+}
+
+#[test]
+fn a_connection_in_the_past() {
+    use crate::harness::{block_on, connect};
+    let fixture = Fixture::new();
+    let mut t = Traveller::new(&fixture);
+    t.run("CREATE TABLE i (v int); INSERT INTO i VALUES (1)");
+    let first = t.clock().replace(' ', "T").replace('+', "%2B");
+    t.run("UPDATE i SET v = 2");
+    let url = format!("{}?options=-c%20driftdb.as_of%3D{first}", fixture.url());
+    block_on(async {
+        let client = connect(&url).await;
+        // What a tool does that knows nothing of time.
+        let row = client.query_one("SELECT v FROM i WHERE v < $1", &[&10]).await.unwrap();
+        assert_eq!(row.get::<_, i32>(0), 1);
+        let refused = client.execute("DELETE FROM i", &[]).await;
+        assert_eq!(crate::harness::code(refused), "25006");
     });
 }
 

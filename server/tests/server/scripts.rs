@@ -112,7 +112,12 @@ fn scripts_hold_everywhere() {
     // A server of its own for each script would be cleaner and takes longer; scripts name their tables
     // differently instead.
     everywhere(|fixture| {
+        let are_waited_for = fixture.node.store().claims_wait();
         for path in scripts("") {
+            // Who gets a lock that another holds: only where rows are waited for.
+            if path.ends_with("pg_locks.slt") && !are_waited_for {
+                continue;
+            }
             println!("{}", path.display());
             run(&path, &fixture.url(), fixture.node.store().control_name());
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::bugs::BUGS;
+use crate::bugs;
 use crate::spec::{LEVELS, Places, Spec, report};
 
 struct Request {
@@ -55,8 +55,8 @@ fn parse(args: &[String]) -> Result<Request, String> {
             "--set" => narrow(&value()?, &mut request.places)?,
             "--bug" => {
                 let name = value()?;
-                let bug = BUGS.iter().find(|bug| **bug == name);
-                request.places.bug = Some(bug.ok_or_else(|| format!("no bug \"{name}\""))?);
+                request.places.bug =
+                    Some(bugs::bug(&name).ok_or_else(|| format!("no bug \"{name}\""))?);
                 if !cfg!(debug_assertions) {
                     return Err("--bug has no effect in a release build".into());
                 }

@@ -136,6 +136,39 @@ impl History {
         self.dependencies(lists).anomalies()
     }
 
+    /// The history as Elle and its kin read it: a line of JSON for each transaction begun and ended,
+    /// and at the end a reader of all lists.
+    pub(crate) fn for_elle(&self, lists: &[Vec<u64>]) -> String {
+        let mut text = String::new();
+        let mut line = |kind: &str, process: usize, ops: &[String]| {
+            text.push_str(&format!(
+                "{{\"type\":\"{kind}\",\"process\":{process},\"value\":[{}]}}\n",
+                ops.join(",")
+            ));
+        };
+        for (process, txn) in self.txns.iter().enumerate() {
+            let append = |key: u64, value: u64| format!("[\"append\",{key},{value}]");
+            let begun = txn.ops.iter().map(|op| match op {
+                Op::Append { key, value } => append(*key, *value),
+                Op::Read { key, .. } => format!("[\"r\",{key},null]"),
+            });
+            line("invoke", process, &begun.collect::<Vec<_>>());
+            let ended = txn.ops.iter().map(|op| match op {
+                Op::Append { key, value } => append(*key, *value),
+                Op::Read { key, list } => format!("[\"r\",{key},{list:?}]"),
+            });
+            let kind = if txn.fate == Fate::Committed { "ok" } else { "fail" };
+            line(kind, process, &ended.collect::<Vec<_>>());
+        }
+        let keys = lists.iter().enumerate();
+        let unread: Vec<String> =
+            (0..lists.len()).map(|key| format!("[\"r\",{key},null]")).collect();
+        let read: Vec<String> = keys.map(|(key, list)| format!("[\"r\",{key},{list:?}]")).collect();
+        line("invoke", self.txns.len(), &unread);
+        line("ok", self.txns.len(), &read);
+        text
+    }
+
     /// Takes appends back: a rollback to a savepoint undid them. They must stay out of all lists.
     pub(crate) fn undo(&mut self, txn: usize, values: &[u64]) {
         let undone = |op: &Op| matches!(op, Op::Append { value, .. } if values.contains(value));

@@ -151,6 +151,8 @@ impl Player {
         for sql in &self.spec.setup {
             self.must(&control, "setup", sql)?;
         }
+        // What transactions begin after is in the past of them.
+        self.sim.sleep(BETWEEN_STEPS);
         let mut seats = Vec::new();
         for session in &self.spec.sessions {
             let seat = Seat { session: self.session(&self.options)?, running: None };
@@ -159,6 +161,7 @@ impl Player {
             }
             seats.push(seat);
         }
+        self.sim.sleep(BETWEEN_STEPS);
         let mut played = Played::default();
         self.steps(order, blocked, &mut seats, &mut played);
         self.end(&mut seats, &mut played);

@@ -6,7 +6,7 @@
 //! one level, so that what SERIALIZABLE promises is owed. There are no crashes: fates are known.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ use driftdb_server::Node;
 use driftdb_storage::{ErrorKind, KeyRange, KeyspaceId, StorageError, Timestamp};
 
 use crate::node::Workload;
+use crate::oracle::graph::Anomaly;
 use crate::oracle::lists::{Fate, History, Op};
 use crate::oracle::versions::{Act, Reads, Row, Versions};
 use crate::plan::Plan;
@@ -35,6 +36,16 @@ pub(crate) struct Isolation {
     lists: RefCell<History>,
     versions: RefCell<Versions>,
     rng: RefCell<Rng>,
+    judged: RefCell<Option<Judged>>,
+}
+
+/// What the oracles found, when nothing was violated.
+#[derive(Debug, Clone)]
+pub(crate) struct Judged {
+    /// Kinds of cycle that are there, allowed or not.
+    pub(crate) anomalies: BTreeSet<Anomaly>,
+    /// The history, for another checker.
+    pub(crate) elle: String,
 }
 
 /// Why a transaction did not commit.
@@ -88,7 +99,13 @@ impl Isolation {
             lists: RefCell::new(History::new(key_count)),
             versions: RefCell::default(),
             rng: RefCell::new(rng),
+            judged: RefCell::default(),
         }
+    }
+
+    /// What came of it.
+    pub(crate) fn judged(&self) -> Option<Judged> {
+        self.judged.borrow().clone()
     }
 
     fn draw(&self, below: u64) -> u64 {
@@ -312,11 +329,15 @@ impl Isolation {
         let by_times = by_times?;
         by_lists?;
         let by_lists = self.lists.borrow().anomalies(&lists);
-        if level >= IsolationLevel::ReadCommitted && by_times != by_lists {
+        // Dirty reads are of no version, which only one of them can say.
+        let reads_versions = store.granted(self.isolation) >= IsolationLevel::ReadCommitted;
+        if reads_versions && by_times != by_lists {
             let what =
                 format!("the oracles disagree: {by_times:?} by times, {by_lists:?} by lists");
             return Err(Failed::Violation(what));
         }
+        let elle = self.lists.borrow().for_elle(&lists);
+        self.judged.replace(Some(Judged { anomalies: by_lists, elle }));
         self.look_back(store)
     }
 

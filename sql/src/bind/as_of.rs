@@ -209,9 +209,10 @@ impl<'a> Binder<'a> {
         const NAME: &str = "AS OF SYSTEM TIME";
         let expr = match point {
             TimePoint::Sequence(sequence) => return Ok(PastTime::Sequence(*sequence)),
-            TimePoint::RestorePoint(_, position) => {
-                let what = "a restore point as the time of a transaction";
-                return Err(SqlError::unsupported(what).at(*position));
+            TimePoint::RestorePoint(name, position) => {
+                let time = self.catalog.time_of_restore_point(name)?;
+                let time = time.ok_or_else(|| no_such_restore_point(name).at(*position))?;
+                return Ok(PastTime::Commit(time));
             }
             TimePoint::Expression(expr) => expr,
         };

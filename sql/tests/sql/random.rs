@@ -15,7 +15,7 @@ fn survives(text: &str) {
     }
 }
 
-const WORDS: [&str; 96] = [
+const WORDS: [&str; 102] = [
     "select",
     "from",
     "where",
@@ -96,7 +96,13 @@ const WORDS: [&str; 96] = [
     "with",
     "for update",
     "for system_time as of",
+    "for system_time between",
+    "for system_time from",
+    "for system_time contained in",
+    "for system_time all",
     "as of @seq:1",
+    "as of system time",
+    "system_op",
     "now()",
     "interval '1 day'",
     "copy t from stdin",

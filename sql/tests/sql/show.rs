@@ -101,6 +101,27 @@ fn keys(keys: &[SortKey]) -> String {
     })
 }
 
+fn scan(p: &LogicalPlan) -> String {
+    let LogicalPlan::Scan { table, at, columns, key, temporal } = p else {
+        unreachable!("the caller chose the scans")
+    };
+    let at = match at {
+        ReadAt::Statement => String::new(),
+        ReadAt::AsOf(time) => format!("@{}", time.0),
+        ReadAt::Newest => "@newest".into(),
+    };
+    let at = match &temporal.span {
+        Span::Once => at,
+        Span::Each(time) => format!("@[{}]", expr(time)),
+        Span::Period(p) => {
+            format!("@{:?}({}..{})", p.form, p.from.first.0, p.to.last.0)
+        }
+    };
+    let key = key.map_or(String::new(), |key| format!("#{} key; ", key.0));
+    let columns = list(columns, |c| format!("#{} {}", c.id.0, table.columns[c.position].name));
+    format!("{}{at}({key}{columns})", table.name)
+}
+
 pub(crate) fn plan(p: &LogicalPlan) -> String {
     match p {
         LogicalPlan::Values { columns, rows } if columns.is_empty() && rows.len() == 1 => {
@@ -110,24 +131,7 @@ pub(crate) fn plan(p: &LogicalPlan) -> String {
             let rows = list(rows, |row| format!("({})", list(row, expr)));
             format!("values<{}>{{{rows}}}", list(columns, |c| format!("#{}", c.id.0)))
         }
-        LogicalPlan::Scan { table, at, columns, key, temporal } => {
-            let at = match at {
-                ReadAt::Statement => String::new(),
-                ReadAt::AsOf(time) => format!("@{}", time.0),
-                ReadAt::Newest => "@newest".into(),
-            };
-            let at = match &temporal.span {
-                Span::Once => at,
-                Span::Each(time) => format!("@[{}]", expr(time)),
-                Span::Period(p) => {
-                    format!("@{:?}({}..{})", p.form, p.from.first.0, p.to.last.0)
-                }
-            };
-            let key = key.map_or(String::new(), |key| format!("#{} key; ", key.0));
-            let columns =
-                list(columns, |c| format!("#{} {}", c.id.0, table.columns[c.position].name));
-            format!("{}{at}({key}{columns})", table.name)
-        }
+        LogicalPlan::Scan { .. } => scan(p),
         LogicalPlan::FunctionScan { function: SetFunction::TableDiff { .. }, columns, .. } => {
             format!("table_diff({})", list(columns, |c| format!("#{}", c.id.0)))
         }

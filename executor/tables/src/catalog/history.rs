@@ -35,46 +35,10 @@ pub fn generations(
     from: Timestamp,
     up_to: Timestamp,
 ) -> Result<Vec<Generation>> {
-    let mut found: Vec<Generation> = Vec::new();
-    for (ts, table) in definitions(txn, id, from, up_to)?.into_iter().rev() {
-        let began = ts.max(from);
-        let open = found.last_mut().filter(|generation| generation.ended.is_none());
-        let stays = |open: &Generation, table: &Table| open.table.keyspace == table.keyspace;
-        match (open, table) {
-            (Some(open), Some(table)) if stays(open, &table) => {}
-            (open, table) => {
-                if let Some(open) = open {
-                    open.ended = Some(ts);
-                }
-                let next = table.map(|table| Generation { from: began, ended: None, table });
-                found.extend(next);
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// The oldest time whose definitions of tables are kept.
-///
-/// # Errors
-/// Storage.
-pub fn oldest_definitions(txn: &mut dyn Transaction) -> Result<Timestamp> {
-    Ok(txn.oldest_readable(TABLES)?)
-}
-
-/// A definition and when it was made; `None`: the table was dropped.
-type Definition = (Timestamp, Option<Arc<Table>>);
-
-/// Every definition of a stretch, newest first.
-fn definitions(
-    txn: &mut dyn Transaction,
-    id: TableId,
-    from: Timestamp,
-    up_to: Timestamp,
-) -> Result<Vec<Definition>> {
+    let mut found = Found::default();
     let key = table_key(id);
     let range = KeyRange { start: Bound::Included(&key), end: Bound::Included(&key) };
-    let (mut found, mut older_than) = (Vec::new(), None);
+    let mut older_than = None;
     loop {
         let mut batch = RowBatch::new();
         let scan = VersionScan { range, from, up_to, older_than, reverse: false, max_rows: 256 };
@@ -84,13 +48,51 @@ fn definitions(
                 .value
                 .map(|bytes| codec::decode_table(bytes).map(Arc::new).ok_or_else(malformed))
                 .transpose()?;
-            found.push((row.ts, table));
+            found.add(row.ts.max(from), table);
             older_than = Some(row.ts);
         }
         if state == ScanState::Done {
-            return Ok(found);
+            found.newest_first.reverse();
+            return Ok(found.newest_first);
         }
     }
+}
+
+/// Generations, while definitions come in, newest first: of each generation only one is kept, however
+/// often ANALYZE or ALTER wrote another.
+#[derive(Default)]
+struct Found {
+    newest_first: Vec<Generation>,
+    /// When the next older generation ended.
+    ended: Option<Timestamp>,
+}
+
+impl Found {
+    /// A definition and when it was made; `None`: the table was dropped.
+    fn add(&mut self, ts: Timestamp, table: Option<Arc<Table>>) {
+        let Some(table) = table else {
+            self.ended = Some(ts);
+            return;
+        };
+        match self.newest_first.last_mut() {
+            Some(last)
+                if self.ended == Some(last.from) && last.table.keyspace == table.keyspace =>
+            {
+                last.from = ts;
+                last.table = table;
+            }
+            _ => self.newest_first.push(Generation { from: ts, ended: self.ended, table }),
+        }
+        self.ended = Some(ts);
+    }
+}
+
+/// The oldest time whose definitions of tables are kept.
+///
+/// # Errors
+/// Storage.
+pub fn oldest_definitions(txn: &mut dyn Transaction) -> Result<Timestamp> {
+    Ok(txn.oldest_readable(TABLES)?)
 }
 
 /// A definition of a table as seen from another time: the columns are those that are shown, the rows
