@@ -114,7 +114,8 @@ impl Workload {
                 &[("read.sql", READ, 900), ("write.sql", WRITE, 90), ("scan.sql", SCAN, 1)]
             }
             Self::Commit(rows) => {
-                insert = format!("INSERT INTO commits SELECT n FROM generate_series(1, {rows}) n;\n");
+                insert =
+                    format!("INSERT INTO commits SELECT n FROM generate_series(1, {rows}) n;\n");
                 &[("insert.sql", &insert, 1)]
             }
         };
