@@ -160,11 +160,11 @@ fn a_repeated_diff_is_of_the_time_of_each_run() {
     }
     // As parameters, which have no values while it is described.
     let text = "SELECT op FROM driftdb_diff('r', $1::text::timestamptz, $2::text::timestamptz)";
-    let times = ["2001-01-01", "2001-01-02"].map(|time| Value::text(time));
+    let times = ["2001-01-01", "2001-01-02"].map(Value::text);
     let error = t.session.execute_with(text, &times).unwrap_err();
     assert_eq!(error.state.code(), "42P01");
     let point = t.rows("SELECT at FROM driftdb_restore_points").remove(0);
     let now = t.rows("SELECT clock_timestamp()").remove(0);
-    let times = [point, now].map(|time| Value::text(time));
+    let times = [point, now].map(Value::text);
     assert_eq!(t.session.execute_with(text, &times).unwrap().rows.len(), 3);
 }
