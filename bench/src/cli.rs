@@ -34,7 +34,8 @@ Options:
                      serializable; what fails with 40001 or 40P01 is retried and counted
                      [default: read-committed]
   --workloads A,B    of select-only, simple-update, tpcb [default: these], hot-counter (one row), and
-                     read-mostly (reads of one row, with sums of the whole table and updates between)
+                     read-mostly (reads of one row, with sums of the whole table and updates between),
+                     commit-1, commit-10, commit-1000, commit-100000 (rows inserted at once)
   --mode M           simple, extended or prepared [default: prepared]
   --set KEY=VALUE    a setting for every DriftDB server; may be repeated
   --no-postgres      leave PostgreSQL out
@@ -140,6 +141,7 @@ mod tests {
     #[test]
     fn options_are_read_and_mistakes_named() {
         let plan = parse(&words("--scale 2 --clients 1,8 --workloads tpcb --mode simple")).unwrap();
+        parse(&words("--workloads commit-1,commit-100000,hot-counter,read-mostly")).unwrap();
         assert_eq!((plan.scale, plan.clients, plan.mode), (2, vec![1, 8], Mode::Simple));
         let mistake = |line| format!("{:#}", parse(&words(line)).unwrap_err());
         assert!(mistake("--colour").contains("unknown option --colour"));

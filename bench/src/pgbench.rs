@@ -55,7 +55,13 @@ pub(crate) enum Workload {
     HotCounter,
     /// Reads of one row, with long scans and updates between.
     ReadMostly,
+    /// So many rows inserted by each transaction.
+    Commit(u32),
 }
+
+/// The sizes of [`Workload::Commit`].
+const COMMITS: [(&str, u32); 4] =
+    [("commit-1", 1), ("commit-10", 10), ("commit-1000", 1_000), ("commit-100000", 100_000)];
 
 const COUNT: &str = "UPDATE pgbench_branches SET bbalance = bbalance + 1 WHERE bid = 1;\n";
 const READ: &str = "\\set aid random(1, 100000 * :scale)\n\
@@ -72,10 +78,13 @@ impl Workload {
             "tpcb" => Self::TpcB,
             "hot-counter" => Self::HotCounter,
             "read-mostly" => Self::ReadMostly,
-            other => bail!(
-                "unknown workload \"{other}\" \
-                 (select-only, simple-update, tpcb, hot-counter, read-mostly)"
-            ),
+            other => match COMMITS.iter().find(|(name, _)| *name == other) {
+                Some((_, rows)) => Self::Commit(*rows),
+                None => bail!(
+                    "unknown workload \"{other}\" (select-only, simple-update, tpcb, hot-counter, \
+                     read-mostly, commit-1, commit-10, commit-1000, commit-100000)"
+                ),
+            },
         })
     }
 
@@ -86,11 +95,15 @@ impl Workload {
             Self::TpcB => "tpcb",
             Self::HotCounter => "hot-counter",
             Self::ReadMostly => "read-mostly",
+            Self::Commit(rows) => {
+                COMMITS.iter().find(|(_, known)| *known == rows).map_or("commit", |(name, _)| name)
+            }
         }
     }
 
     /// pgbench's options for its scripts: built in, or written into `dir`, with their shares.
     fn scripts(self, dir: &Path) -> Result<Vec<String>> {
+        let insert;
         let own: &[(&str, &str, u32)] = match self {
             Self::TpcB => return Ok(vec!["-b".into(), "tpcb-like".into()]),
             Self::SelectOnly | Self::SimpleUpdate => {
@@ -99,6 +112,10 @@ impl Workload {
             Self::HotCounter => &[("count.sql", COUNT, 1)],
             Self::ReadMostly => {
                 &[("read.sql", READ, 900), ("write.sql", WRITE, 90), ("scan.sql", SCAN, 1)]
+            }
+            Self::Commit(rows) => {
+                insert = format!("INSERT INTO commits SELECT n FROM generate_series(1, {rows}) n;\n");
+                &[("insert.sql", &insert, 1)]
             }
         };
         let mut options = Vec::new();
@@ -227,6 +244,12 @@ fn initialize(system: &System, scale: u32) -> Result<()> {
         .context("could not run pgbench (Debian: apt-get install postgresql-15)")?;
     if !output.status.success() {
         bail!("pgbench -i failed on {}: {}", system.name, String::from_utf8_lossy(&output.stderr));
+    }
+    let create = "CREATE TABLE commits (v int)";
+    let created =
+        system.client("psql").args(["-qc", create]).status().context("could not run psql")?;
+    if !created.success() {
+        bail!("{create} failed on {}", system.name);
     }
     Ok(())
 }

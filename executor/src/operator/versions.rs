@@ -199,7 +199,12 @@ impl Versions {
         };
         let mut from = generation.from;
         if work.period.alive_from().is_none() {
-            from = from.max(run.cx.txn.oldest_readable(table.keyspace)?);
+            // What is kept of the table is kept of its indexes, too, so that the path makes no
+            // difference.
+            let indexes = table.indexes.iter().filter_map(|index| index.keyspace);
+            for space in std::iter::once(table.keyspace).chain(indexes) {
+                from = from.max(run.cx.txn.oldest_readable(space)?);
+            }
         }
         let before_end = |ended: Timestamp| Timestamp(ended.0.saturating_sub(1));
         let up_to = generation.ended.map_or(work.up_to, |ended| work.up_to.min(before_end(ended)));

@@ -3,7 +3,8 @@
 //! Both are looked for as of now, at every isolation level: a constraint is about what is there. The
 //! referenced row is found through the unique index that the key relies on, then locked for key-share
 //! and looked at again: from then on nobody takes it away or changes its key until the transaction
-//! ends. Referring rows are found through the index that fixes most of the key's columns, or by
+//! ends. Above READ COMMITTED a row that refers must also find the referenced row in its snapshot: it may
+//! not build on what the transaction cannot see. Referring rows are found through the index that fixes most of the key's columns, or by
 //! reading the whole table.
 //!
 //! Invariants
@@ -19,7 +20,7 @@ mod values;
 use std::sync::Arc;
 
 use driftdb_concurrency::{
-    IsolationLevel, LockIntent, LockStrength, ReadAt, Transaction, TxnError, WaitPolicy,
+    IsolationLevel, LockIntent, LockStrength, Locked, ReadAt, Transaction, TxnError, WaitPolicy,
 };
 use driftdb_env::planted;
 use driftdb_query::{ConstraintId, ForeignKey, Index, Result, RowKey, SqlError, Table};
@@ -59,6 +60,16 @@ pub enum Referral {
     Mixed,
     /// It refers to the row with these values.
     To(Vec<Value>),
+}
+
+/// What became of holding a referenced row.
+enum Held {
+    /// It is held: its storage key, and whether it changed since the snapshot.
+    Stands(Vec<u8>, Locked),
+    /// There is none.
+    Gone,
+    /// Another transaction has it, and it was not to be waited for.
+    Busy,
 }
 
 impl Reference {
@@ -140,6 +151,14 @@ impl Reference {
         pairs.map(|(value, (from, to))| converted(value, from, to, context)).collect()
     }
 
+    /// Values of the referencing columns as the referenced columns hold them; `None` if they cannot.
+    fn to_parent(&self, values: &[Value], context: &EvalContext) -> Option<Vec<Value>> {
+        let from = self.child_positions.iter().map(|at| self.child.columns[*at].ty);
+        let to = self.parent_positions.iter().map(|at| self.parent.columns[*at].ty);
+        let pairs = values.iter().zip(from.zip(to));
+        pairs.map(|(value, (from, to))| converted(value, from, to, context)).collect()
+    }
+
     /// New values of the referenced columns, to be stored in the referencing ones.
     ///
     /// # Errors
@@ -157,7 +176,8 @@ impl Reference {
     }
 
     /// Whether the row that a referencing row's values name stands; if so, it stays until the
-    /// transaction ends. `None`: it stands, and could not be locked without waiting.
+    /// transaction ends. `None`: it stands, and could not be locked without waiting. Above READ COMMITTED
+    /// one that the snapshot does not show is none.
     ///
     /// # Errors
     /// 40001 above READ COMMITTED if it went since the snapshot; deadlock; canceled; storage.
@@ -168,52 +188,55 @@ impl Reference {
         wait: WaitPolicy,
         context: &EvalContext,
     ) -> Result<Option<bool>> {
-        let from = self.child_positions.iter().map(|at| self.child.columns[*at].ty);
-        let to = self.parent_positions.iter().map(|at| self.parent.columns[*at].ty);
-        let pairs = values.iter().zip(from.zip(to));
-        let fitted: Option<Vec<Value>> =
-            pairs.map(|(value, (from, to))| converted(value, from, to, context)).collect();
-        match fitted {
-            Some(values) => self.hold(txn, &values, wait),
-            None => Ok(Some(false)),
-        }
-    }
-
-    /// As [`Reference::hold_parent`], by the referenced columns' own values: whether another row has
-    /// taken the key of one that went.
-    ///
-    /// # Errors
-    /// As [`Reference::hold_parent`].
-    pub fn stands(&self, txn: &mut dyn Transaction, values: &[Value]) -> Result<bool> {
-        Ok(self.hold(txn, values, WaitPolicy::Wait(None))? == Some(true))
-    }
-
-    fn hold(
-        &self,
-        txn: &mut dyn Transaction,
-        values: &[Value],
-        wait: WaitPolicy,
-    ) -> Result<Option<bool>> {
-        let ordered = self.index_order.iter().map(|place| &values[*place]);
-        let Some(entry) = unique_key(&self.parent, &self.index, ordered) else {
-            return Ok(Some(false));
-        };
-        let space = self.parent.keyspace;
-        for _ in 0..ATTEMPTS {
-            let Some(key) = self.row_at(txn, &entry, ReadAt::Newest)? else {
+        let Some(values) = self.to_parent(values, context) else { return Ok(Some(false)) };
+        let Some(entry) = self.entry(&values) else { return Ok(Some(false)) };
+        let sees_all = txn.isolation() < IsolationLevel::RepeatableRead;
+        let key = match self.hold(txn, &entry, wait)? {
+            Held::Stands(key, Locked::Changed) if !sees_all => key,
+            Held::Stands(..) => return Ok(Some(true)),
+            Held::Busy => return Ok(None),
+            Held::Gone if sees_all => return Ok(Some(false)),
+            Held::Gone => {
                 self.check_not_taken_away(txn, &entry)?;
                 return Ok(Some(false));
+            }
+        };
+        Ok(Some(self.row_at(txn, &entry, ReadAt::Statement)? == Some(key)))
+    }
+
+    /// Whether a row with these values of the referenced columns stands now, whoever brought it; if so,
+    /// it stays.
+    ///
+    /// # Errors
+    /// Deadlock; canceled; storage.
+    pub fn stands(&self, txn: &mut dyn Transaction, values: &[Value]) -> Result<bool> {
+        let Some(entry) = self.entry(values) else { return Ok(false) };
+        Ok(matches!(self.hold(txn, &entry, WaitPolicy::Wait(None))?, Held::Stands(..)))
+    }
+
+    /// The referenced index's entry for values of the referenced columns.
+    fn entry(&self, values: &[Value]) -> Option<Vec<u8>> {
+        let ordered = self.index_order.iter().map(|place| &values[*place]);
+        unique_key(&self.parent, &self.index, ordered)
+    }
+
+    fn hold(&self, txn: &mut dyn Transaction, entry: &[u8], wait: WaitPolicy) -> Result<Held> {
+        let space = self.parent.keyspace;
+        for _ in 0..ATTEMPTS {
+            let Some(key) = self.row_at(txn, entry, ReadAt::Newest)? else {
+                return Ok(Held::Gone);
             };
             if planted!("integrity.no-parent-lock") {
-                return Ok(Some(true));
+                return Ok(Held::Stands(key, Locked::Unchanged));
             }
-            match txn.lock(space, &key, LockStrength::KeyShare, LockIntent::Insert, wait) {
-                Ok(_) => {}
-                Err(TxnError::LockNotAvailable) => return Ok(None),
-                Err(error) => return Err(error.into()),
-            }
-            if self.row_at(txn, &entry, ReadAt::Newest)?.as_ref() == Some(&key) {
-                return Ok(Some(true));
+            let locked =
+                match txn.lock(space, &key, LockStrength::KeyShare, LockIntent::Insert, wait) {
+                    Ok(locked) => locked,
+                    Err(TxnError::LockNotAvailable) => return Ok(Held::Busy),
+                    Err(error) => return Err(error.into()),
+                };
+            if self.row_at(txn, entry, ReadAt::Newest)?.as_ref() == Some(&key) {
+                return Ok(Held::Stands(key, locked));
             }
         }
         Err(TxnError::ConcurrentUpdate.into())
@@ -237,11 +260,8 @@ impl Reference {
         })
     }
 
-    /// Above READ COMMITTED: fails if the snapshot shows the row and a later commit took it away.
+    /// Fails if the snapshot shows the row and a later commit took it away.
     fn check_not_taken_away(&self, txn: &mut dyn Transaction, entry: &[u8]) -> Result<()> {
-        if txn.isolation() < IsolationLevel::RepeatableRead {
-            return Ok(());
-        }
         let Some(key) = self.row_at(txn, entry, ReadAt::Statement)? else { return Ok(()) };
         let (intent, wait) = (LockIntent::Existing, WaitPolicy::Wait(None));
         txn.lock(self.parent.keyspace, &key, LockStrength::KeyShare, intent, wait)?;

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use driftdb_env::{Env, planted};
+use driftdb_env::{Env, Rng, planted};
 use driftdb_query::Result;
 use driftdb_server::session::Answer;
 use driftdb_server::{CONTROLS, Config, Node, Session, SessionOptions};
@@ -223,6 +223,27 @@ fn a_parent_is_deleted_before_its_child_comes() {
 }
 
 #[test]
+fn a_parent_that_the_snapshot_does_not_show_is_none() {
+    everywhere(|control, level| {
+        let db = Database::new(control);
+        let mut child = db.begin(level);
+        db.session().query("INSERT INTO p VALUES (4, 0)").unwrap();
+        let result = child.query("INSERT INTO held VALUES (4)");
+        let code = code(&end(child, result));
+        let sees_it = control == "locking" || !LEVELS[2..].contains(&level);
+        assert_eq!(code, if sees_it { "00000" } else { "23503" }, "{control} {level}");
+        // Its own parents it sees, and those that only changed beside the key.
+        let mut child = db.begin(level);
+        db.session().query("UPDATE p SET v = 9 WHERE id = 2").unwrap();
+        child.query("INSERT INTO p VALUES (5, 0); INSERT INTO held VALUES (5)").unwrap();
+        let result = child.query("INSERT INTO held VALUES (2)");
+        let code = self::code(&end(child, result));
+        assert!(["00000", "40001"].contains(&code), "{control} {level}: {code}");
+        assert_eq!(db.violations(), 0);
+    });
+}
+
+#[test]
 fn a_child_that_comes_just_before_is_taken_along() {
     everywhere(|control, level| {
         let (insert, delete) = ("INSERT INTO follows VALUES (1)", "DELETE FROM p WHERE id = 1");
@@ -387,6 +408,55 @@ fn the_past_has_the_constraints_of_its_time() {
         assert_eq!(db.count(&joined), 2);
         session.query("INSERT INTO held VALUES (77)").unwrap();
     }
+}
+
+/// A short random transaction over few keys.
+fn churn(session: &mut Session, level: &str, rng: &mut Rng) -> Result<()> {
+    session.query(&format!("BEGIN ISOLATION LEVEL {level}"))?;
+    for _ in 0..1 + rng.below(3) {
+        let key = rng.below(4);
+        let child = ["held", "follows", "late"][rng.index(3)];
+        session.query(&match rng.below(8) {
+            0 | 1 => format!("INSERT INTO p VALUES ({key}, 0) ON CONFLICT DO NOTHING"),
+            2 => format!("DELETE FROM p WHERE id = {key}"),
+            3 => format!("UPDATE p SET id = {} WHERE id = {key}", rng.below(4)),
+            4 | 5 => format!("INSERT INTO {child} VALUES ({key})"),
+            6 => format!("DELETE FROM {child} WHERE p = {key}"),
+            _ => format!("INSERT INTO k VALUES ({})", rng.below(40)),
+        })?;
+    }
+    session.query("COMMIT").map(drop)
+}
+
+#[test]
+fn sessions_at_once_leave_nothing_that_refers_to_nothing() {
+    everywhere(|control, level| {
+        let db = Database::new(control);
+        let threads: Vec<_> = (0..4)
+            .map(|seed| {
+                let (mut session, level) = (db.session(), level.to_owned());
+                std::thread::spawn(move || {
+                    let mut rng = Rng::seeded(seed);
+                    let mut committed = 0;
+                    for _ in 0..40 {
+                        match churn(&mut session, &level, &mut rng) {
+                            Ok(()) => committed += 1,
+                            Err(error) => {
+                                let code = error.state.code();
+                                let known = ["23503", "23505", "40001", "40P01"].contains(&code);
+                                assert!(known, "{code} {error}");
+                                session.query("ROLLBACK").unwrap();
+                            }
+                        }
+                    }
+                    committed
+                })
+            })
+            .collect();
+        let committed: i32 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+        assert!(committed > 8, "{control} {level}: only {committed} committed");
+        assert_eq!(db.violations(), 0, "{control} {level}");
+    });
 }
 
 #[test]

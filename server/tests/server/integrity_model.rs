@@ -239,7 +239,7 @@ fn node(control: &str, statement_memory_bytes: usize) -> (std::sync::Arc<Node>, 
 fn actions_do_as_the_model_does() {
     for control in CONTROLS {
         let (node, _dir) = node(control, 1 << 30);
-        for seed in 0..20 {
+        for seed in 0..8 {
             let mut run = Run::new(&node, seed, false);
             for _ in 0..60 {
                 let (sql, outcome) = run.statement();
@@ -267,7 +267,7 @@ fn deferred_checks_and_savepoints_do_as_the_model_does() {
     // With so little memory the fifth check makes a look at the whole table of them.
     for (control, memory_bytes) in [("ssi", 1 << 30), ("locking", 1 << 30), ("ssi", 32 << 10)] {
         let (node, _dir) = node(control, memory_bytes);
-        for seed in 100..130 {
+        for seed in 100..115 {
             let mut run = Run::new(&node, seed, true);
             for _ in 0..8 {
                 let before = run.model.clone();

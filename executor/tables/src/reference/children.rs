@@ -178,8 +178,9 @@ impl Reference {
                 Referral::None => return Ok(None),
                 Referral::Mixed => self.mixed_nulls(),
                 Referral::To(values) => {
-                    if self.hold_parent(txn, &values, WaitPolicy::Wait(None), context)?
-                        == Some(true)
+                    // Whoever brought both: rows of other transactions are looked at, too.
+                    if let Some(parent) = self.to_parent(&values, context)
+                        && self.stands(txn, &parent)?
                     {
                         return Ok(None);
                     }

@@ -13,9 +13,9 @@ const FAMILIES: [&[DataType]; 4] = [
 /// Whether a column of type `referencing` may refer to one of type `referenced`: they compare, or the
 /// former converts to the latter unasked.
 pub(crate) fn are_comparable(referencing: DataType, referenced: DataType) -> bool {
-    let both = |family: &&[DataType]| family.contains(&referencing) && family.contains(&referenced);
+    let both = |family: &[DataType]| family.contains(&referencing) && family.contains(&referenced);
     referencing == referenced
-        || FAMILIES.iter().any(both)
+        || FAMILIES.iter().any(|family| both(family))
         || can_cast(referencing, referenced, CastContext::Implicit)
 }
 
