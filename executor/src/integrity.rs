@@ -144,8 +144,10 @@ impl Integrity {
         }
         for reference in &links.outgoing {
             let changed = reference.child_positions().iter().any(|at| old[*at] != new[*at]);
-            // A pending check knows the row by its storage key.
-            if changed || moved.is_some() && reference.key().deferral.is_deferrable() {
+            // A row that moved is a new one to everybody else: whoever deletes its parent would look for
+            // it under its old key only, unless the parent is held. And a pending check knows the row
+            // by its storage key.
+            if changed || moved.is_some() {
                 let key = moved.as_deref().unwrap_or(key);
                 self.check_referral(reference, Stored { key, row: new }, run)?;
             }

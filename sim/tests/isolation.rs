@@ -1,7 +1,6 @@
 //! Random histories hold what their level promises, on every control and engine; the oracles see what a
 //! weaker level lets through; another checker agrees with ours; and each planted bug of isolation is
 //! found.
-#![expect(clippy::disallowed_methods, reason = "specs are real files")]
 
 use std::path::Path;
 use std::time::Duration;

@@ -115,6 +115,7 @@ specs! {
     deadlock_three: "deadlock-three",
     dirty_read: "dirty-read",
     foreign_key: "foreign-key",
+    foreign_key_actions: "foreign-key-actions",
     fuzzy_read: "fuzzy-read",
     g_single: "g-single",
     g_single_predicate: "g-single-predicate",

@@ -118,7 +118,6 @@ fn play(request: &Request) -> Result<bool, String> {
     Ok(is_as_before && report.failures.is_empty())
 }
 
-#[expect(clippy::disallowed_methods, reason = "a spec is read before anything is simulated")]
 fn read(path: &Path) -> std::io::Result<String> {
     std::fs::read_to_string(path)
 }

@@ -6,6 +6,7 @@
 //! * Every read of others' values is a prefix of the list (else two orders, or a read of what was
 //!   never committed: G1a), ends where a transaction ended (G1b), and shows own appends.
 //! * Dependencies have no cycle that the level forbids ([`super::graph`]).
+//!
 //! Reads are judged from READ COMMITTED on.
 //!
 //! Sources: [Adya99] for the phenomena, [Kingsbury20] for deriving them from lists.

@@ -142,13 +142,13 @@ impl Reach<'_, '_> {
         };
         let touched: Vec<ColumnId> = updated.iter().map(|at| table.columns[*at].id).collect();
         let touches = |ids: &[ColumnId]| ids.iter().any(|id| touched.contains(id));
-        // A row that moves is looked at again under its new storage key.
+        // A row that moves is a new one: its parent is held, and a check looks for it where it went.
         let moves = table.key == RowKey::Primary
             && table
                 .primary_key()
                 .is_some_and(|key| key.columns.iter().any(|c| touches(&[c.column])));
         for key in &table.foreign_keys {
-            if inserts || touches(&key.columns) || moves && key.deferral.is_deferrable() {
+            if inserts || touches(&key.columns) || moves {
                 self.find(key.referenced)?;
             }
         }
