@@ -143,15 +143,16 @@ fn found_by_seed(bug: &'static str, control: &str, level: &str) {
 /// bug.
 fn found_by_spec(bug: &'static str, name: &str, control: &str, level: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("specs/{name}.spec"));
-    let spec = Spec::parse(name, &std::fs::read_to_string(file).unwrap()).unwrap();
-    let level = LEVELS.into_iter().find(|it| it.to_string() == level).unwrap();
+    let spec = Spec::parse(name, &std::fs::read_to_string(file).expect("a spec that runs"))
+        .expect("a spec that runs");
+    let level = LEVELS.into_iter().find(|it| it.to_string() == level).expect("a spec that runs");
     let places = |bug| Places {
         engines: vec!["memory".to_owned()],
         controls: vec![control.to_owned()],
         levels: vec![level],
         bug,
     };
-    let clean = report(&spec, &places(None)).unwrap();
+    let clean = report(&spec, &places(None)).expect("a spec that runs");
     assert!(clean.failures.is_empty(), "{:?}", clean.failures);
     match report(&spec, &places(Some(bug))) {
         Err(what) => println!("{bug}: {name} does not run: {what}"),

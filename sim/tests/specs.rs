@@ -3,6 +3,7 @@
 //! `DRIFTDB_GOLDEN=write cargo test -p driftdb-sim --test specs golden` accepts what is seen now, and makes
 //! the table in `docs/isolation.md` from it. Judgements are never accepted: they fail all the same.
 #![expect(clippy::disallowed_methods, reason = "specs and golden files are real files")]
+#![expect(clippy::unwrap_used, reason = "a test fails where it is wrong")]
 
 use std::path::{Path, PathBuf};
 

@@ -400,7 +400,7 @@ mod tests {
     fn who_comes_later_sees_what_was_acknowledged() {
         let mut versions = history(Reads::Snapshot, &[(5, 8, 0, [&[], &[]])]);
         let ack = versions.newest_ack();
-        assert!(versions.begin(Reads::Snapshot, Timestamp(7), ack).is_err());
+        versions.begin(Reads::Snapshot, Timestamp(7), ack).unwrap_err();
         assert_eq!(versions.as_of(Timestamp(7)), BTreeMap::new());
         assert_eq!(versions.as_of(Timestamp(8)), BTreeMap::from([(0, vec![1])]));
     }
