@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::pgbench::{self, Level, Mode, Plan, Workload};
-use crate::{counts, kv};
+use crate::{counts, kv, past};
 
 const OVERVIEW: &str = "\
 Usage: driftdb bench COMMAND [OPTIONS]
@@ -14,6 +14,7 @@ Commands:
   kv        the storage engines beside RocksDB, LMDB, redb and fjall
   counts    instructions of the engines' hot paths against their baseline
   pgbench   the server beside PostgreSQL
+  past      reading the past, beside MariaDB's system-versioned tables
 
 Each has --help.";
 
@@ -55,6 +56,7 @@ pub fn run(args: &[String]) -> i32 {
     match args.first().map(String::as_str) {
         Some("kv") => command(&args[1..], kv::HELP, kv::parse, kv::run),
         Some("counts") => command(&args[1..], counts::HELP, counts::parse, counts::run),
+        Some("past") => command(&args[1..], past::HELP, past::parse, past::run),
         Some("pgbench") => command(&args[1..], HELP, parse, pgbench::run),
         Some(other) if !is_help(&args[0]) => {
             eprintln!("driftdb bench: unknown benchmark \"{other}\"\n\n{OVERVIEW}");

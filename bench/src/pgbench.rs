@@ -1,12 +1,13 @@
 //! pgbench against every system, interleaved.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use crate::report::{Cell, Report, Sample};
+use crate::scratch::Scratch;
 use crate::system::System;
 
 /// What to run.
@@ -195,11 +196,11 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
     let scratch = Scratch::new()?;
     let mut systems = Vec::new();
     if plan.with_postgres {
-        systems.push(System::postgres(&scratch.0)?);
+        systems.push(System::postgres(scratch.dir())?);
     }
     for engine in &plan.engines {
         for control in &plan.controls {
-            systems.push(System::driftdb(engine, control, &plan.settings, &scratch.0)?);
+            systems.push(System::driftdb(engine, control, &plan.settings, scratch.dir())?);
         }
     }
     for system in &systems {
@@ -213,7 +214,7 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
                 let cell = Cell { workload: workload.name(), clients, level };
                 for round in 1..=plan.rounds {
                     for system in &systems {
-                        let sample = measure(system, workload, cell, plan, &scratch.0)?;
+                        let sample = measure(system, workload, cell, plan, scratch.dir())?;
                         eprintln!(
                             "{} clients={clients} {} round {round}/{}: {:<18} {:>9.0} tps {:>7.1} µs CPU",
                             workload.name(),
@@ -292,21 +293,4 @@ fn measure(
         cpu_micros: (system.cpu_seconds()? - before) * 1e6 / transactions,
         retries: figure("total number of retries:")? / transactions,
     })
-}
-
-/// A directory for the run, removed at its end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self> {
-        let dir = std::env::temp_dir().join(format!("driftdb-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&dir)?;
-        Ok(Self(dir))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).ok();
-    }
 }

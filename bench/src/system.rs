@@ -61,7 +61,7 @@ impl System {
     pub(crate) fn postgres(scratch: &Path) -> Result<Self> {
         let dir = scratch.join("postgres");
         fs::create_dir_all(&dir)?;
-        give_to_postgres(&dir)?;
+        give_to("postgres", &dir)?;
         let initdb = unprivileged(&format!("{POSTGRES_BIN}/initdb"))
             .args(["-A", "trust", "-U", "driftdb", "-E", "UTF8", "--locale=C", "-D"])
             .arg(&dir)
@@ -87,6 +87,77 @@ impl System {
         let name = "postgres".to_owned();
         let system = Self { name, port, user: "driftdb", database: "postgres", server, dir };
         system.wait_until_ready()
+    }
+
+    /// Makes and starts a MariaDB with its default durability.
+    pub(crate) fn mariadb(scratch: &Path) -> Result<Self> {
+        let dir = scratch.join("mariadb");
+        fs::create_dir_all(&dir)?;
+        give_to("mysql", &dir)?;
+        let owner = if is_root() { "--user=mysql" } else { "--skip-name-resolve" };
+        let made = Command::new("mariadb-install-db")
+            .args([owner, "--auth-root-authentication-method=normal", "--skip-test-db"])
+            .arg(format!("--datadir={}", dir.display()))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .context("could not run mariadb-install-db (Debian: apt-get install mariadb-server)")?;
+        if !made.success() {
+            bail!("mariadb-install-db failed");
+        }
+        let port = free_port()?;
+        let log = fs::File::create(scratch.join("mariadb.log"))?;
+        let server = Command::new("mariadbd")
+            .args(["--no-defaults", owner, "--bind-address=127.0.0.1"])
+            // As DriftDB has for its cache; everything else is the default.
+            .arg("--innodb-buffer-pool-size=256M")
+            .arg(format!("--datadir={}", dir.display()))
+            .arg(format!("--socket={}/socket", dir.display()))
+            .arg(format!("--port={port}"))
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("could not start mariadbd")?;
+        let (name, user, database) = ("mariadb".to_owned(), "root", "bench");
+        let mut system = Self { name, port, user, database, server, dir };
+        let deadline = Instant::now() + START_TIMEOUT;
+        while Instant::now() < deadline {
+            if let Some(status) = system.server.try_wait()? {
+                bail!("mariadb ended at once: {status}");
+            }
+            let mut create = system.mariadb_client_without_database();
+            create.args(["-e", "CREATE DATABASE bench"]);
+            create.stdout(Stdio::null()).stderr(Stdio::null());
+            if create.status().is_ok_and(|status| status.success()) {
+                return Ok(system);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("mariadb did not start within {START_TIMEOUT:?}")
+    }
+
+    fn mariadb_client_without_database(&self) -> Command {
+        let mut command = Command::new("mariadb");
+        command
+            .args([
+                "--no-defaults",
+                "--protocol=tcp",
+                "-h",
+                "127.0.0.1",
+                "-N",
+                "-B",
+                "-u",
+                self.user,
+            ])
+            .arg(format!("--port={}", self.port));
+        command
+    }
+
+    /// MariaDB's client, which prints values only.
+    pub(crate) fn mariadb_client(&self) -> Command {
+        let mut command = self.mariadb_client_without_database();
+        command.arg(self.database);
+        command
     }
 
     fn wait_until_ready(mut self) -> Result<Self> {
@@ -210,11 +281,12 @@ fn unprivileged(program: &str) -> Command {
     }
 }
 
-fn give_to_postgres(dir: &Path) -> Result<()> {
+/// Started as root, a server runs as its own user.
+fn give_to(user: &str, dir: &Path) -> Result<()> {
     if is_root() {
-        let owned = Command::new("chown").arg("postgres:").arg(dir).status()?;
+        let owned = Command::new("chown").arg(format!("{user}:")).arg(dir).status()?;
         if !owned.success() {
-            bail!("could not give {} to the user postgres", dir.display());
+            bail!("could not give {} to the user {user}", dir.display());
         }
     }
     Ok(())
