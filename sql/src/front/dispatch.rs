@@ -89,11 +89,12 @@ pub(crate) enum Body {
     Unsupported(String),
 }
 
-/// The first words of statements that are PostgreSQL's and not ours.
-const UNSUPPORTED: [&str; 25] = [
+/// The first words of statements that PostgreSQL has and this build has not; ERASE is from other databases with
+/// history.
+const UNSUPPORTED: [&str; 26] = [
     "grant", "revoke", "comment", "merge", "declare", "fetch", "move", "close", "listen",
     "unlisten", "notify", "call", "do", "reindex", "cluster", "refresh", "load", "import",
-    "security", "reassign", "label", "alter", "create", "copy", "set",
+    "security", "reassign", "label", "alter", "create", "copy", "set", "erase",
 ];
 
 /// Parses one statement from the cursor to its end.
