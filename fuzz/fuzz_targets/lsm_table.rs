@@ -53,8 +53,27 @@ fn bases() -> &'static [Base] {
             assert!(!tables.is_empty(), "no table in {DIR}");
             Base { disk, options, tables }
         };
-        kinds.map(base).into()
+        kinds.map(base).into_iter().chain([with_dictionary()]).collect()
     })
+}
+
+/// The files of version 3, which has dictionaries.
+fn with_dictionary() -> Base {
+    let options = EngineOptions { compression: Compression::Zstd, ..EngineOptions::tiny() };
+    let disk = new_disk::<LsmEngine>(&options);
+    disk.files().iter().for_each(|path| assert!(disk.remove_file(path)));
+    let files: [(&str, &[u8]); 3] = [
+        ("MANIFEST", include_bytes!("../../storage-lsm/tests/formats/v3/MANIFEST")),
+        ("000001.table", include_bytes!("../../storage-lsm/tests/formats/v3/000001.table")),
+        ("000002.table", include_bytes!("../../storage-lsm/tests/formats/v3/000002.table")),
+    ];
+    let write = |(name, bytes): &(&str, &[u8])| {
+        let path = PathBuf::from(DIR).join(name);
+        assert!(disk.write_file(&path, bytes));
+        path
+    };
+    let tables = files.iter().map(write).skip(1).collect();
+    Base { disk, options, tables }
 }
 
 fuzz_target!(|case: Case| {

@@ -44,6 +44,8 @@ pub struct Config {
     pub filter: FilterKind,
     /// `storage.compression`
     pub compression: Compression,
+    /// `storage.dictionary_sample_bytes`
+    pub dictionary_sample_bytes: usize,
     /// `storage.compaction`
     pub compaction: Compaction,
     /// `storage.step_bytes`
@@ -92,6 +94,7 @@ impl Default for Config {
             filter_bits_per_key: 10,
             filter: FilterKind::Bloom,
             compression: Compression::Lz4,
+            dictionary_sample_bytes: 4 << 20,
             compaction: Compaction::Tiered,
             step_bytes: 4 << 20,
             read_path: ReadPath::Pread,

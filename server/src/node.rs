@@ -331,6 +331,7 @@ fn store_options(config: &Config) -> StoreOptions {
             filter_bits_per_key: config.filter_bits_per_key,
             filter: config.filter,
             compression: config.compression,
+            dictionary_sample_bytes: config.dictionary_sample_bytes,
             compaction: config.compaction,
             step_bytes: config.step_bytes,
         },

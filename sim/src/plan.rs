@@ -115,6 +115,7 @@ fn config(seed: u64) -> Config {
             "compression",
             &[Compression::None, Compression::Lz4, Compression::Zstd],
         ),
+        dictionary_sample_bytes: draw(seed, "dictionary", &DICTIONARY_SAMPLES),
         compaction: draw(seed, "compaction", &[Compaction::Leveled, Compaction::Tiered]),
         step_bytes: draw(seed, "step", &[1, 512, 8 << 10, 4 << 20]),
         // A large one would be most of what the simulated disk writes.
@@ -128,6 +129,10 @@ fn config(seed: u64) -> Config {
         ..Config::default()
     }
 }
+
+/// Seldom so little that tables have dictionaries: to train one takes longer than a seed.
+const DICTIONARY_SAMPLES: [usize; 8] =
+    [0, 1 << 10, 4 << 20, 4 << 20, 4 << 20, 4 << 20, 4 << 20, 4 << 20];
 
 /// Mostly for ever; sometimes about as long as a life lasts in virtual time.
 const RETENTION: [Option<Duration>; 4] =

@@ -251,6 +251,7 @@ impl Engine for LsmEngine {
         out("disk_bytes_now", sizes().sum::<u64>() + self.context.stats.manifest_bytes.get());
         out("memtable_bytes_now", self.memtable_bytes() as u64);
         out("cache_bytes_now", self.context.cache.used_bytes() as u64);
+        out("pinned_bytes_now", self.context.pinned_bytes() as u64);
     }
 }
 

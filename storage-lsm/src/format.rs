@@ -27,10 +27,11 @@ pub(crate) enum FileType {
 }
 
 impl FileType {
-    /// The version this program writes. It reads that and all before it.
-    pub(crate) fn version(self) -> u32 {
+    /// The latest version that this program reads; it reads all before it, too.
+    pub(crate) fn latest_version(self) -> u32 {
         match self {
-            Self::Table | Self::Manifest => 2,
+            Self::Table => 3,
+            Self::Manifest => 2,
         }
     }
 }
@@ -44,14 +45,15 @@ pub(crate) enum FrameKind {
     Index = 3,
     Footer = 4,
     Manifest = 5,
+    Dictionary = 6,
 }
 
 /// The first bytes of a file.
-pub(crate) fn preamble(file_type: FileType, file_id: u64) -> [u8; PREAMBLE_BYTES] {
+pub(crate) fn preamble(file_type: FileType, version: u32, file_id: u64) -> [u8; PREAMBLE_BYTES] {
     let mut out = [0; PREAMBLE_BYTES];
     out[..8].copy_from_slice(&MAGIC);
     out[8..16].copy_from_slice(&ENGINE);
-    out[16..20].copy_from_slice(&file_type.version().to_le_bytes());
+    out[16..20].copy_from_slice(&version.to_le_bytes());
     out[20] = file_type as u8;
     out[24..32].copy_from_slice(&file_id.to_le_bytes());
     let crc = crc32c::crc32c(&out[..32]);
@@ -84,7 +86,7 @@ pub(crate) fn check_preamble(
         });
     }
     let found = u32_at(bytes, 16);
-    let supported = file_type.version();
+    let supported = file_type.latest_version();
     if !(1..=supported).contains(&found) {
         return Err(StorageError::FormatVersion { file: file.to_owned(), found, supported });
     }
@@ -150,7 +152,7 @@ pub(crate) fn check_frame(
 ) -> std::result::Result<(), &'static str> {
     match check_coded_frame(frame, kind, file_id, offset)? {
         Codec::Raw => Ok(()),
-        Codec::Lz4 | Codec::Zstd => Err("the block is compressed"),
+        _ => Err("the block is compressed"),
     }
 }
 
@@ -220,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_named() {
-        let mut bytes = preamble(FileType::Table, 3);
+        let mut bytes = preamble(FileType::Table, 2, 3);
         check_preamble(&bytes, FileType::Table, 3, "f").unwrap();
         check_preamble(&bytes, FileType::Table, 4, "f").unwrap_err();
         bytes[16] = 9;

@@ -1,6 +1,6 @@
 //! The decoders behind the checksums, for the targets in `fuzz/`. Built only with `--cfg fuzzing`.
 
-use driftdb_storage::{Compression, Entry, FilterKind, KeyspaceId, Timestamp};
+use driftdb_storage::{Entry, FilterKind, KeyspaceId, Timestamp};
 
 use crate::format::FRAME_HEADER_BYTES;
 use crate::table::fuzzing as table;
@@ -117,18 +117,22 @@ pub fn ask_filter(payload: &[u8], is_v1: bool, hashes: &[u64]) -> Option<Vec<boo
     Some(hashes.iter().map(|&hash| filter.may_contain(hash)).collect())
 }
 
-fn codec(is_zstd: bool) -> table::Codec {
-    if is_zstd { Compression::Zstd.into() } else { Compression::Lz4.into() }
+fn codec(number: u8) -> table::Codec {
+    [table::Codec::Lz4, table::Codec::Zstd, table::Codec::ZstdDictionary][usize::from(number % 3)]
 }
 
-/// The stored form of a block; `None` if it does not pay to compress it.
-pub fn compress(is_zstd: bool, raw: &[u8]) -> Option<Vec<u8>> {
+/// The stored form of a block; `None` if it does not pay to compress it, or if there is no such dictionary.
+pub fn compress(number: u8, dictionary: &[u8], raw: &[u8]) -> Option<Vec<u8>> {
     let mut compressor = table::Compressor::default();
-    let (used, stored) = compressor.compress(codec(is_zstd), raw);
+    if !compressor.learn(dictionary) {
+        return None;
+    }
+    let (used, stored) = compressor.compress(codec(number), raw);
     (used != table::Codec::Raw).then(|| stored.to_vec())
 }
 
-/// The raw form of a block; `None` if it is malformed.
-pub fn decompress(is_zstd: bool, stored: &[u8]) -> Option<Vec<u8>> {
-    table::Decompressor::default().decompress(codec(is_zstd), stored).ok()
+/// The raw form of a block; `None` if it or the dictionary is malformed.
+pub fn decompress(number: u8, dictionary: &[u8], stored: &[u8]) -> Option<Vec<u8>> {
+    let dictionary = table::Dictionary::parse(dictionary).ok()?;
+    table::Decompressor::default().decompress(codec(number), Some(&dictionary), stored).ok()
 }

@@ -173,7 +173,8 @@ fn encode(manifest: &Manifest) -> Vec<u8> {
         out.u64(floor.keep_since.0);
         floor.pins.iter().for_each(|pin| out.u64(pin.0));
     }
-    let mut file = format::preamble(FileType::Manifest, 0).to_vec();
+    let mut file =
+        format::preamble(FileType::Manifest, FileType::Manifest.latest_version(), 0).to_vec();
     let offset = file.len() as u64;
     format::write_frame(&mut file, FrameKind::Manifest, 0, offset, &out.bytes);
     file

@@ -52,6 +52,9 @@ pub(crate) struct Stats {
     pub(crate) filter_false_positives: Counter,
     pub(crate) filters_damaged: Counter,
     pub(crate) versions_dropped: Counter,
+    /// Tables written with a dictionary, and those for which one did not pay.
+    pub(crate) dictionaries: Counter,
+    pub(crate) dictionaries_declined: Counter,
 }
 
 impl Stats {
@@ -71,5 +74,7 @@ impl Stats {
         out("filter_false_positives", self.filter_false_positives.get());
         out("filters_damaged", self.filters_damaged.get());
         out("versions_dropped", self.versions_dropped.get());
+        out("dictionaries", self.dictionaries.get());
+        out("dictionaries_declined", self.dictionaries_declined.get());
     }
 }

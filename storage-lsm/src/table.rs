@@ -1,7 +1,7 @@
 //! A table: an immutable file of sorted versions, the newest of each key apart from the older ones.
 //!
 //! ```text
-//!   preamble │ data, history and filters… │ index of history │ index │ footer
+//!   preamble │ dictionary │ data, history and filters… │ index of history │ index │ footer
 //! ```
 //!
 //! The *newest section* has, in the order of keys, the newest version of each key that the table has;
@@ -14,6 +14,8 @@
 //! point read searches the index (in memory once used), asks the filter whether the bare key may be
 //! there, and reads one block.
 //!
+//! Some tables have a *dictionary*, with which their blocks are compressed (`dictionary.rs`).
+//!
 //! Tables of version 1 have one section with all versions (`v1.rs`), which takes both places.
 //!
 //! What is read is checked first (`format.rs`), then parsed with every length bounded by what is
@@ -25,6 +27,7 @@ mod check;
 mod column;
 mod compress;
 mod cursor;
+mod dictionary;
 mod filter;
 mod footer;
 mod index;
@@ -47,7 +50,8 @@ use crate::memtable::Found;
 use crate::stats::Stats;
 use block::DataBlock;
 use compress::Decompressor;
-use footer::{Footer, IndexPlace};
+use dictionary::Dictionary;
+use footer::{Footer, FramePlace};
 use index::{BlockRef, FilterRef, Index};
 
 pub(crate) use block::Block;
@@ -66,12 +70,14 @@ pub(crate) use writer::TableWriter;
 pub(crate) mod fuzzing {
     pub(crate) use super::block::{Block, BlockBuilder};
     pub(crate) use super::compress::{Codec, Compressor, Decompressor};
+    pub(crate) use super::dictionary::Dictionary;
     pub(crate) use super::filter::{Filter, build as build_filter};
     pub(crate) use super::index::{BlockRef, Index, IndexBuilder};
     pub(crate) use super::v1::parse as parse_v1;
 }
 
-/// The part of the cache's budget that filters may take beside it, pinned.
+/// The part of the cache's budget that filters and dictionaries may take beside it, pinned. Dictionaries are
+/// always pinned, and filters get what they leave.
 const PINNED_SHARE: usize = 4;
 
 /// What the manifest knows of a table.
@@ -96,7 +102,7 @@ pub(crate) struct TableContext {
     pub(crate) cache: BlockCache,
     pub(crate) stats: Stats,
     decompressor: Decompressor,
-    /// Bytes of filters that tables keep, and how many they may be.
+    /// Bytes of filters and dictionaries that tables keep, and how many those of filters may become.
     pinned_bytes: AtomicUsize,
     max_pinned_bytes: usize,
 }
@@ -123,6 +129,16 @@ impl TableContext {
         has_room
     }
 
+    /// The same for what must be in memory.
+    fn pin(&self, size_bytes: usize) {
+        self.pinned_bytes.fetch_add(size_bytes, Ordering::Relaxed);
+    }
+
+    /// Memory of filters and dictionaries beside the cache.
+    pub(crate) fn pinned_bytes(&self) -> usize {
+        self.pinned_bytes.load(Ordering::Relaxed)
+    }
+
     fn unpin(&self, size_bytes: usize) {
         self.pinned_bytes.fetch_sub(size_bytes, Ordering::Relaxed);
     }
@@ -135,6 +151,7 @@ pub(crate) struct Sections {
     newest: Arc<Index>,
     /// In version 1 the same index as `newest`.
     history: Arc<Index>,
+    dictionary: Option<(FramePlace, Dictionary)>,
     /// Where the frames of the indexes begin.
     data_end: u64,
 }
@@ -143,6 +160,10 @@ impl Sections {
     /// Whether one section has all versions.
     fn is_mixed(&self) -> bool {
         self.version == 1
+    }
+
+    fn dictionary(&self) -> Option<&Dictionary> {
+        self.dictionary.as_ref().map(|(_, dictionary)| dictionary)
     }
 
     fn index(&self, section: Section) -> &Index {
@@ -419,7 +440,7 @@ impl Table {
         filter.map_err(|what| self.damage(place.offset, what))
     }
 
-    /// The indexes, read at the first use.
+    /// The indexes and the dictionary, read at the first use.
     ///
     /// # Errors
     /// I/O; damage. The next call tries again.
@@ -428,8 +449,11 @@ impl Table {
             return Ok(sections);
         }
         let sections = Arc::new(self.read_sections()?);
-        // Two readers may both have read them; either copy will do.
-        Ok(self.sections.get_or_init(|| sections))
+        // Two readers may both have read them; either copy will do, and one counts.
+        Ok(self.sections.get_or_init(|| {
+            self.context.pin(sections.dictionary().map_or(0, Dictionary::size_bytes));
+            sections
+        }))
     }
 
     fn read_sections(&self) -> Result<Sections> {
@@ -447,12 +471,31 @@ impl Table {
             data_end = footer.history.offset;
             Arc::new(self.read_index(footer.history, footer.index.offset, footer_offset)?)
         };
-        Ok(Sections { version, newest, history, data_end })
+        let read = |place| self.read_dictionary(place, data_end, footer_offset);
+        let dictionary = footer.dictionary.map(read).transpose()?;
+        Ok(Sections { version, newest, history, dictionary, data_end })
+    }
+
+    /// Reads the dictionary, which ends at or before `data_end`.
+    fn read_dictionary(
+        &self,
+        place: FramePlace,
+        data_end: u64,
+        footer_offset: u64,
+    ) -> Result<(FramePlace, Dictionary)> {
+        let FramePlace { offset, len } = place;
+        let end = offset.checked_add(u64::from(len));
+        if offset < PREAMBLE_BYTES as u64 || end.is_none_or(|end| end > data_end) {
+            return Err(self.damage(footer_offset, "the footer refers to no dictionary"));
+        }
+        let frame = self.read_frame(FrameKind::Dictionary, offset, len as usize)?;
+        let dictionary = Dictionary::parse(&frame[FRAME_HEADER_BYTES..]);
+        Ok((place, dictionary.map_err(|what| self.damage(offset, what))?))
     }
 
     /// Reads an index that should end at `end`.
-    fn read_index(&self, place: IndexPlace, end: u64, footer_offset: u64) -> Result<Index> {
-        let IndexPlace { offset, len } = place;
+    fn read_index(&self, place: FramePlace, end: u64, footer_offset: u64) -> Result<Index> {
+        let FramePlace { offset, len } = place;
         let found_end = offset.checked_add(u64::from(len));
         if offset < PREAMBLE_BYTES as u64 || end > footer_offset || found_end != Some(end) {
             return Err(self.damage(footer_offset, "the footer refers to no index"));
@@ -545,7 +588,7 @@ impl Table {
     ) -> Result<DataBlock> {
         let index = sections.index(section);
         let &BlockRef { offset, space, .. } = index.block(position);
-        let block = self.parse_block(sections.version, offset, frame).and_then(|block| {
+        let block = self.parse_block(sections, offset, frame).and_then(|block| {
             let is_of_space = block.space() == space;
             let block =
                 is_of_space.then_some(block).ok_or("the block belongs to another keyspace")?;
@@ -567,12 +610,12 @@ impl Table {
 
     fn parse_block(
         &self,
-        version: u32,
+        sections: &Sections,
         offset: u64,
         frame: Vec<u8>,
     ) -> std::result::Result<Block, &'static str> {
         let file_id = self.meta.file_id;
-        if version == 1 {
+        if sections.version == 1 {
             format::check_frame(&frame, FrameKind::Data, file_id, offset)?;
             return v1::parse(&frame[FRAME_HEADER_BYTES..]);
         }
@@ -580,7 +623,8 @@ impl Table {
             Codec::Raw => Block::parse(frame, FRAME_HEADER_BYTES),
             codec => {
                 let stored = &frame[FRAME_HEADER_BYTES..];
-                Block::parse(self.context.decompressor.decompress(codec, stored)?, 0)
+                let decompressor = &self.context.decompressor;
+                Block::parse(decompressor.decompress(codec, sections.dictionary(), stored)?, 0)
             }
         }
     }
@@ -637,8 +681,9 @@ impl Table {
 
 impl Drop for Table {
     fn drop(&mut self) {
-        let filters = self.sections.get().into_iter().flat_map(|all| all.newest.filters());
-        let pinned = filters.filter_map(|filter| filter.pinned.get());
+        let Some(sections) = self.sections.get() else { return };
+        let pinned = sections.newest.filters().iter().filter_map(|filter| filter.pinned.get());
         self.context.unpin(pinned.map(|filter| filter.size_bytes()).sum());
+        self.context.unpin(sections.dictionary().map_or(0, Dictionary::size_bytes));
     }
 }

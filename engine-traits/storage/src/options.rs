@@ -16,6 +16,9 @@ pub struct EngineOptions {
     pub filter: FilterKind,
     /// How new blocks, or pages of history, are compressed.
     pub compression: Compression,
+    /// Under zstd, how much of a new table, before compression, is kept back in memory to learn a dictionary from,
+    /// in bytes; shorter tables have none. 0: none has.
+    pub dictionary_sample_bytes: usize,
     /// How sorted runs are merged.
     pub compaction: Compaction,
     /// The input of one step of background work, in bytes: a step ends at the first boundary past
@@ -91,6 +94,7 @@ impl Default for EngineOptions {
             filter_bits_per_key: 10,
             filter: FilterKind::Bloom,
             compression: Compression::Lz4,
+            dictionary_sample_bytes: 4 << 20,
             compaction: Compaction::Tiered,
             step_bytes: 4 << 20,
         }
@@ -104,6 +108,7 @@ impl EngineOptions {
             write_buffer_bytes: 4 << 10,
             cache_bytes: 16 << 10,
             block_size_bytes: 512,
+            dictionary_sample_bytes: 2 << 10,
             step_bytes: 8 << 10,
             ..Self::default()
         }

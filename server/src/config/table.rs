@@ -140,6 +140,18 @@ pub fn settings() -> &'static [Setting] {
             "The kind of membership filters: blocked Bloom, or binary fuse (smaller, dearer to build)."),
         named!("storage.compression", compression: Compression, "none | lz4 | zstd",
             "How blocks of tables, and pages of history, are compressed."),
+        Setting {
+            key: "storage.dictionary_sample_bytes",
+            unit: "bytes",
+            meaning: "Under zstd, how much of a new table is kept in memory to learn a dictionary from; 0: none is made.",
+            set: |config, text| {
+                let bytes = parse_bytes(text)?;
+                let bytes = usize::try_from(bytes).map_err(|_| "it is too large".to_owned())?;
+                config.dictionary_sample_bytes = bytes;
+                Ok(())
+            },
+            get: |config| write_bytes(config.dictionary_sample_bytes as u64),
+        },
         named!("storage.compaction", compaction: Compaction, "leveled | tiered",
             "How sorted runs are merged: few runs to read, or little rewriting."),
         bytes!("storage.step_bytes", step_bytes: usize, at least 4 << 10,

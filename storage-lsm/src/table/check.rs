@@ -36,7 +36,7 @@ struct Walk<'a> {
     last: Option<(DataBlock, Vec<u8>)>,
 }
 
-/// Checks preamble, footer and indexes, and that no byte belongs to nothing; deeper, checksum and structure
+/// Checks preamble, footer, dictionary and indexes, and that no byte belongs to nothing; deeper, checksum and structure
 /// of every block and filter; in full, order, bounds, counts, that no filter denies a key it covers, and
 /// that the sections agree.
 ///
@@ -106,9 +106,10 @@ fn check_totals(table: &Table, totals: Option<Totals>, checking: &mut Checking<'
     }
 }
 
-/// The frames that the indexes name lie side by side, from the preamble to the first index.
+/// The dictionary and the frames that the indexes name lie side by side, from the preamble to the first index.
 fn check_coverage(table: &Table, sections: &Sections, checking: &mut Checking<'_>) {
-    let mut places: Vec<(u64, u32)> = Vec::new();
+    let dictionary = sections.dictionary.iter().map(|(place, _)| (place.offset, place.len));
+    let mut places: Vec<(u64, u32)> = dictionary.collect();
     let has_history = !sections.is_mixed();
     for index in std::iter::once(&sections.newest).chain(has_history.then_some(&sections.history)) {
         let blocks = (0..index.len()).map(|position| index.block(position));

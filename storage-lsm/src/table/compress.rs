@@ -3,10 +3,14 @@
 //! A block is stored compressed only if that saves an eighth: what saves less is not worth
 //! decompressing. The compressed form begins with the length of the raw one (u32). That length decides
 //! an allocation, so it is bounded by what is there: see [`max_raw_bytes`]; the writer leaves blocks
-//! that compress even better than that as they are.
+//! that compress even better than that as they are. With a [`Dictionary`] a block is compressed as if what
+//! the table's blocks have in common came before it.
 
 use driftdb_env::sync::Mutex;
 use driftdb_storage::Compression;
+use zstd::zstd_safe::DCtx;
+
+use super::dictionary::Dictionary;
 
 /// Higher levels gain a few per cent on blocks of 8 KiB and cost twice as much.
 const ZSTD_LEVEL: i32 = 3;
@@ -20,6 +24,8 @@ pub(crate) enum Codec {
     Raw = 0,
     Lz4 = 1,
     Zstd = 2,
+    /// With the table's dictionary.
+    ZstdDictionary = 3,
 }
 
 impl Codec {
@@ -28,6 +34,7 @@ impl Codec {
             0 => Some(Self::Raw),
             1 => Some(Self::Lz4),
             2 => Some(Self::Zstd),
+            3 => Some(Self::ZstdDictionary),
             _ => None,
         }
     }
@@ -52,10 +59,20 @@ fn max_raw_bytes(stored_len: usize) -> usize {
 #[derive(Default)]
 pub(crate) struct Compressor {
     zstd: Option<zstd::bulk::Compressor<'static>>,
+    /// One that knows a dictionary.
+    learned: Option<zstd::bulk::Compressor<'static>>,
     out: Vec<u8>,
 }
 
 impl Compressor {
+    /// What [`Codec::ZstdDictionary`] compresses with from now on. False if zstd does not take it.
+    pub(crate) fn learn(&mut self, dictionary: &[u8]) -> bool {
+        let learned = zstd::bulk::Compressor::with_dictionary(ZSTD_LEVEL, dictionary);
+        // A table has one dictionary at most: its number in every block would say nothing.
+        self.learned = learned.and_then(|mut to| to.include_dictid(false).map(|()| to)).ok();
+        self.learned.is_some()
+    }
+
     /// The form to store, and its codec.
     pub(crate) fn compress<'a>(&'a mut self, codec: Codec, raw: &'a [u8]) -> (Codec, &'a [u8]) {
         let worth = raw.len() - raw.len() / 8;
@@ -72,7 +89,7 @@ impl Compressor {
         let bound = match codec {
             Codec::Raw => return None,
             Codec::Lz4 => lz4_flex::block::get_maximum_output_size(raw.len()),
-            Codec::Zstd => zstd::zstd_safe::compress_bound(raw.len()),
+            Codec::Zstd | Codec::ZstdDictionary => zstd::zstd_safe::compress_bound(raw.len()),
         };
         if self.out.len() < 4 + bound {
             self.out.resize(4 + bound, 0);
@@ -88,6 +105,7 @@ impl Compressor {
                 }
                 self.zstd.as_mut()?.compress_to_buffer(raw, out).ok()?
             }
+            Codec::ZstdDictionary => self.learned.as_mut()?.compress_to_buffer(raw, out).ok()?,
         };
         Some(4 + len)
     }
@@ -97,7 +115,7 @@ impl Compressor {
 #[derive(Default)]
 pub(crate) struct Decompressor {
     /// Contexts of zstd are dear to make.
-    idle: Mutex<Vec<zstd::bulk::Decompressor<'static>>>,
+    idle: Mutex<Vec<DCtx<'static>>>,
 }
 
 impl std::fmt::Debug for Decompressor {
@@ -107,8 +125,13 @@ impl std::fmt::Debug for Decompressor {
 }
 
 impl Decompressor {
-    /// The raw form of a stored payload.
-    pub(crate) fn decompress(&self, codec: Codec, stored: &[u8]) -> Result<Vec<u8>, &'static str> {
+    /// The raw form of a stored payload. `dictionary` is that of its table.
+    pub(crate) fn decompress(
+        &self,
+        codec: Codec,
+        dictionary: Option<&Dictionary>,
+        stored: &[u8],
+    ) -> Result<Vec<u8>, &'static str> {
         let (len, stored) =
             stored.split_first_chunk().ok_or("the compressed block is too short")?;
         let raw_len = u32::from_le_bytes(*len) as usize;
@@ -119,18 +142,32 @@ impl Decompressor {
         let len = match codec {
             Codec::Raw => return Err("the block is not compressed"),
             Codec::Lz4 => lz4_flex::block::decompress_into(stored, &mut raw).ok(),
-            Codec::Zstd => self.unzstd(stored, &mut raw),
+            Codec::Zstd => self.unzstd(None, stored, &mut raw),
+            Codec::ZstdDictionary => {
+                let what = "the block needs a dictionary, and the table has none";
+                self.unzstd(Some(dictionary.ok_or(what)?), stored, &mut raw)
+            }
         };
         if len == Some(raw_len) { Ok(raw) } else { Err("the compressed block is malformed") }
     }
 
-    fn unzstd(&self, stored: &[u8], raw: &mut [u8]) -> Option<usize> {
+    fn unzstd(
+        &self,
+        dictionary: Option<&Dictionary>,
+        stored: &[u8],
+        raw: &mut [u8],
+    ) -> Option<usize> {
         let idle = self.idle.lock().pop();
         let mut context = match idle {
             Some(context) => context,
-            None => zstd::bulk::Decompressor::new().ok()?,
+            None => DCtx::try_create()?,
         };
-        let len = context.decompress_to_buffer(stored, raw).ok();
+        let len = match dictionary {
+            None => context.decompress(raw, stored).ok(),
+            Some(dictionary) => {
+                context.decompress_using_ddict(raw, stored, dictionary.prepared()).ok()
+            }
+        };
         let mut idle = self.idle.lock();
         if idle.len() < MAX_IDLE {
             idle.push(context);
@@ -169,7 +206,7 @@ mod tests {
         let decompressor = Decompressor::default();
         for codec in [Codec::Lz4, Codec::Zstd] {
             let stored = [&u32::MAX.to_le_bytes()[..], &[0; 100]].concat();
-            assert!(decompressor.decompress(codec, &stored).unwrap_err().contains("longer"));
+            assert!(decompressor.decompress(codec, None, &stored).unwrap_err().contains("longer"));
         }
     }
 
@@ -184,7 +221,7 @@ mod tests {
                     prop_assert_eq!(stored, &raw[..]);
                 } else {
                     prop_assert!(stored.len() <= raw.len() - raw.len() / 8);
-                    prop_assert_eq!(decompressor.decompress(used, stored).unwrap(), raw.clone());
+                    prop_assert_eq!(decompressor.decompress(used, None, stored).unwrap(), raw.clone());
                 }
             }
         }
@@ -197,7 +234,7 @@ mod tests {
             let stored = [&len.to_le_bytes()[..], &bytes].concat();
             let decompressor = Decompressor::default();
             for codec in [Codec::Lz4, Codec::Zstd] {
-                if let Ok(raw) = decompressor.decompress(codec, &stored) {
+                if let Ok(raw) = decompressor.decompress(codec, None, &stored) {
                     prop_assert_eq!(raw.len(), len as usize);
                 }
             }

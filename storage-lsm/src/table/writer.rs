@@ -2,7 +2,10 @@
 //!
 //! Entries come in the order of tables and go to two sections: the first of each key to the newest, the
 //! rest to the history. Each section fills a block of its own; full blocks go to the file as they come,
-//! so that memory stays bounded, and the sections interleave in the file.
+//! so that memory stays bounded, and the sections interleave in the file. Only the first blocks wait, until it
+//! is known whether the table gets a dictionary ([`held`]).
+
+mod held;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,12 +17,14 @@ use driftdb_storage::{
 
 use super::block::BlockBuilder;
 use super::compress::{Codec, Compressor};
+use super::dictionary;
 use super::filter::{self, KEYS_PER_FILTER};
-use super::footer::{Footer, IndexPlace};
+use super::footer::{Footer, FramePlace};
 use super::index::{BlockRef, IndexBuilder, NO_FILTER};
 use super::{Section, TableContext, TableMeta, path_of};
-use crate::format::{self, FileType, FrameKind};
+use crate::format::{self, FileType, FrameKind, PREAMBLE_BYTES};
 use crate::run::{Bounds, Place};
+use held::Held;
 
 /// Bytes gathered before they are written.
 const WRITE_BYTES: usize = 256 << 10;
@@ -34,6 +39,8 @@ pub(crate) struct TableWriter {
     filter_kind: FilterKind,
     filter_bits_per_key: usize,
     compressor: Compressor,
+    /// The first blocks, while they wait.
+    held: Option<Held>,
     /// Bytes not yet written, and where they will lie.
     pending: Vec<u8>,
     pending_offset: u64,
@@ -77,11 +84,6 @@ impl SectionWriter {
         self.max_ts = self.max_ts.max(entry.ts);
         self.last_ts = entry.ts;
     }
-
-    fn clear_block(&mut self) {
-        self.block.clear();
-        (self.min_ts, self.max_ts) = (Timestamp::MAX, Timestamp::MIN);
-    }
 }
 
 impl std::fmt::Debug for TableWriter {
@@ -107,6 +109,16 @@ impl TableWriter {
             Compression::None => Codec::Raw,
             Compression::Lz4 | Compression::Zstd => Codec::Zstd,
         };
+        let footer = Footer {
+            index: FramePlace::default(),
+            history: FramePlace::default(),
+            dictionary: None,
+            entry_count: 0,
+            key_count: 0,
+            tombstone_count: 0,
+            min_ts: Timestamp::MAX,
+            max_ts: Timestamp::MIN,
+        };
         Ok(Self {
             env: env.clone(),
             path,
@@ -117,7 +129,8 @@ impl TableWriter {
             filter_kind: options.filter,
             filter_bits_per_key: options.filter_bits_per_key,
             compressor: Compressor::default(),
-            pending: format::preamble(FileType::Table, file_id).to_vec(),
+            held: Held::under(options),
+            pending: format::preamble(FileType::Table, footer.version(), file_id).to_vec(),
             pending_offset: 0,
             newest: SectionWriter::new(options.compression.into()),
             history: SectionWriter::new(history_codec),
@@ -125,15 +138,7 @@ impl TableWriter {
             last_key: Vec::new(),
             first: Place::default(),
             hashes: Vec::new(),
-            footer: Footer {
-                index: IndexPlace::default(),
-                history: IndexPlace::default(),
-                entry_count: 0,
-                key_count: 0,
-                tombstone_count: 0,
-                min_ts: Timestamp::MAX,
-                max_ts: Timestamp::MIN,
-            },
+            footer,
         })
     }
 
@@ -147,7 +152,8 @@ impl TableWriter {
     /// compressed.
     pub(crate) fn size_bytes(&self) -> u64 {
         let blocks = self.newest.block.size_bytes() + self.history.block.size_bytes();
-        self.pending_offset + (self.pending.len() + blocks) as u64
+        let held = self.held.as_ref().map_or(0, Held::size_bytes);
+        self.pending_offset + (self.pending.len() + held + blocks) as u64
     }
 
     /// Adds the next entry in the order of tables.
@@ -198,35 +204,65 @@ impl TableWriter {
     }
 
     fn end_block(&mut self, section: Section) -> Result<()> {
-        let has_filter = section == Section::Newest && self.filter_bits_per_key > 0;
-        let writer = match section {
+        let writer = self.section(section);
+        if writer.block.is_empty() {
+            return Ok(());
+        }
+        let mut block = std::mem::take(&mut writer.block);
+        let place = BlockRef {
+            offset: 0,
+            len: 0,
+            space: block.space(),
+            last_ts: writer.last_ts,
+            min_ts: writer.min_ts,
+            max_ts: writer.max_ts,
+            filter: NO_FILTER,
+        };
+        if let Some(held) = &mut self.held {
+            let payload = block.finish().to_vec();
+            held.push(section, place, block.last_key(), payload);
+        } else {
+            let at = self.put_data(section, block.finish());
+            self.index_block(section, &place, at, block.last_key());
+        }
+        block.clear();
+        let writer = self.section(section);
+        writer.block = block;
+        (writer.min_ts, writer.max_ts) = (Timestamp::MAX, Timestamp::MIN);
+        if section == Section::Newest && self.hashes.len() >= KEYS_PER_FILTER {
+            self.end_filter();
+        }
+        if self.held.as_ref().is_some_and(Held::is_full) {
+            self.settle()?;
+        }
+        self.write_pending(WRITE_BYTES)
+    }
+
+    fn section(&mut self, section: Section) -> &mut SectionWriter {
+        match section {
             Section::Newest => &mut self.newest,
             Section::History => &mut self.history,
-        };
-        let Some((space, _)) = self.last.filter(|_| !writer.block.is_empty()) else {
-            return Ok(());
-        };
-        let payload = writer.block.finish();
-        let (codec, stored) = self.compressor.compress(writer.codec, payload);
+        }
+    }
+
+    /// Appends the frame of a data block; returns its place.
+    fn put_data(&mut self, section: Section, payload: &[u8]) -> FramePlace {
+        let wanted = self.section(section).codec;
+        let (codec, stored) = self.compressor.compress(wanted, payload);
         let offset = self.pending_offset + self.pending.len() as u64;
         let before = self.pending.len();
         let kind = FrameKind::Data;
         format::write_coded_frame(&mut self.pending, kind, codec, self.file_id, offset, stored);
-        let place = BlockRef {
-            offset,
-            len: (self.pending.len() - before) as u32,
-            space,
-            last_ts: writer.last_ts,
-            min_ts: writer.min_ts,
-            max_ts: writer.max_ts,
-            filter: if has_filter { writer.index.next_filter() } else { NO_FILTER },
-        };
-        writer.index.add_block(&place, writer.block.last_key());
-        writer.clear_block();
-        if section == Section::Newest && self.hashes.len() >= KEYS_PER_FILTER {
-            self.end_filter();
-        }
-        self.write_pending(WRITE_BYTES)
+        FramePlace { offset, len: (self.pending.len() - before) as u32 }
+    }
+
+    /// Names a block in the index of its section.
+    fn index_block(&mut self, section: Section, block: &BlockRef, at: FramePlace, last_key: &[u8]) {
+        let has_filter = section == Section::Newest && self.filter_bits_per_key > 0;
+        let FramePlace { offset, len } = at;
+        let index = &mut self.section(section).index;
+        let filter = if has_filter { index.next_filter() } else { NO_FILTER };
+        index.add_block(&BlockRef { offset, len, filter, ..*block }, last_key);
     }
 
     fn end_filter(&mut self) {
@@ -235,16 +271,59 @@ impl TableWriter {
         }
         let payload = filter::build(self.filter_kind, &mut self.hashes, self.filter_bits_per_key);
         self.hashes.clear();
-        let IndexPlace { offset, len } = self.frame(FrameKind::Filter, &payload);
+        match &mut self.held {
+            Some(held) => held.push_filter(payload),
+            None => self.put_filter(&payload),
+        }
+    }
+
+    fn put_filter(&mut self, payload: &[u8]) {
+        let FramePlace { offset, len } = self.frame(FrameKind::Filter, payload);
         self.newest.index.add_filter(offset, len);
     }
 
+    /// Decides whether the table gets a dictionary, and writes what has waited for that.
+    fn settle(&mut self) -> Result<()> {
+        let Some(held) = self.held.take() else { return Ok(()) };
+        if held.is_full() {
+            match dictionary::train(&held.payloads(), &mut self.compressor) {
+                Some(dictionary) => {
+                    self.adopt(&dictionary);
+                    self.context.stats.dictionaries.add(1);
+                }
+                None => self.context.stats.dictionaries_declined.add(1),
+            }
+        }
+        for block in held.into_blocks() {
+            let at = self.put_data(block.section, &block.payload);
+            self.index_block(block.section, &block.place, at, &block.last_key);
+            if let Some(filter) = block.filter {
+                self.put_filter(&filter);
+            }
+            self.write_pending(WRITE_BYTES)?;
+        }
+        Ok(())
+    }
+
+    /// The dictionary comes before all blocks, and all are compressed with it.
+    fn adopt(&mut self, dictionary: &[u8]) {
+        assert_eq!(self.pending_offset, 0, "blocks have waited");
+        self.pending.clear();
+        // Takes the place of the preamble until the version is known.
+        self.pending.resize(PREAMBLE_BYTES, 0);
+        self.footer.dictionary = Some(self.frame(FrameKind::Dictionary, dictionary));
+        let preamble = format::preamble(FileType::Table, self.footer.version(), self.file_id);
+        self.pending[..PREAMBLE_BYTES].copy_from_slice(&preamble);
+        self.newest.codec = Codec::ZstdDictionary;
+        self.history.codec = Codec::ZstdDictionary;
+    }
+
     /// Appends a frame; returns its place.
-    fn frame(&mut self, kind: FrameKind, payload: &[u8]) -> IndexPlace {
+    fn frame(&mut self, kind: FrameKind, payload: &[u8]) -> FramePlace {
         let offset = self.pending_offset + self.pending.len() as u64;
         let before = self.pending.len();
         format::write_frame(&mut self.pending, kind, self.file_id, offset, payload);
-        IndexPlace { offset, len: (self.pending.len() - before) as u32 }
+        FramePlace { offset, len: (self.pending.len() - before) as u32 }
     }
 
     /// Writes what is pending if it is at least `threshold` bytes.
@@ -267,6 +346,7 @@ impl TableWriter {
         assert!(self.footer.entry_count > 0, "a table has entries");
         self.end_block(Section::Newest)?;
         self.end_block(Section::History)?;
+        self.settle()?;
         self.end_filter();
         if !self.history.index.is_empty() {
             let index = std::mem::take(&mut self.history.index).finish();

@@ -10,14 +10,30 @@ use driftdb_sim_disk::SimDisk;
 use driftdb_storage::{Damage, Engine, EngineOptions, Retention, Timestamp, VerifyDepth, Visible};
 use driftdb_storage_lsm::LsmEngine;
 
+use crate::dictionaries;
 use crate::store::{DIR, Store, everything, get, open, scan};
 
 const FILES: [&str; 3] = ["MANIFEST", "000001.table", "000002.table"];
-/// The version that is written.
-const PRESENT: &str = "v2";
+/// The versions that are written: 3 is for tables with a dictionary.
+const PRESENT: [&str; 2] = ["v2", "v3"];
 
 fn directory(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats").join(version)
+}
+
+/// What is in the files of a version.
+fn written_as(version: &str) -> Store {
+    if version == "v3" { learned() } else { written() }
+}
+
+/// A table with a dictionary, and a short one, which has none.
+fn learned() -> Store {
+    let mut store = dictionaries::small();
+    for n in 0..5u8 {
+        store.write(&[b'm', n], Some(&[n; 300]));
+    }
+    store.checkpoint();
+    store
 }
 
 /// Two tables: values, tombstones, several versions of a key, several blocks; and a floor.
@@ -38,23 +54,33 @@ fn read_golden(version: &str, name: &str) -> Vec<u8> {
     golden::read(&directory(version).join(name)).expect("golden files are kept for ever")
 }
 
-fn write_golden(store: &Store) {
+fn write_golden(version: &str, store: &Store) {
     for name in FILES {
         let bytes = store.disk.read_file(&Path::new(DIR).join(name)).unwrap();
-        golden::write(&directory(PRESENT).join(name), &bytes);
+        golden::write(&directory(version).join(name), &bytes);
     }
 }
 
 #[test]
 fn the_same_data_gives_the_same_bytes() {
-    let store = written();
-    if std::env::var_os("DRIFTDB_GOLDEN").is_some() {
-        write_golden(&store);
+    for version in PRESENT {
+        let store = written_as(version);
+        if std::env::var_os("DRIFTDB_GOLDEN").is_some() {
+            write_golden(version, &store);
+        }
+        for name in FILES {
+            let bytes = store.disk.read_file(&Path::new(DIR).join(name)).unwrap();
+            assert!(bytes == read_golden(version, name), "{name} differs from formats/{version}");
+        }
     }
-    for name in FILES {
-        let bytes = store.disk.read_file(&Path::new(DIR).join(name)).unwrap();
-        assert!(bytes == read_golden(PRESENT, name), "{name} differs from tests/formats/{PRESENT}");
-    }
+}
+
+#[test]
+fn a_table_is_of_the_version_that_it_needs() {
+    let version_of = |directory, name| read_golden(directory, name)[16];
+    assert_eq!(FILES[1..].iter().map(|name| version_of("v2", name)).collect::<Vec<_>>(), [2, 2]);
+    assert_eq!(FILES[1..].iter().map(|name| version_of("v3", name)).collect::<Vec<_>>(), [3, 2]);
+    assert_eq!(version_of("v3", "MANIFEST"), 2);
 }
 
 /// A disk with the files of a version.
@@ -98,12 +124,13 @@ fn check(engine: &LsmEngine, expected: &Store) {
 
 #[test]
 fn files_of_every_version_open_and_go_on() {
-    for version in ["v1", PRESENT] {
-        let expected = written();
+    for version in ["v1", "v2", "v3"] {
+        let expected = written_as(version);
         check(&open(&disk_of(version), &EngineOptions::tiny()).unwrap(), &expected);
         // What was opened goes on: its tables are compacted with newer ones, and it is version 2 then.
         let mut store = expected;
         store.disk = disk_of(version);
+        store.options.write_buffer_bytes = EngineOptions::tiny().write_buffer_bytes;
         store.reopen();
         for n in 0..60u8 {
             store.write(&[b'l', n], Some(&[n; 300]));

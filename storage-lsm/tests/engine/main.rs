@@ -5,6 +5,7 @@
 mod batches;
 mod costs;
 mod damage;
+mod dictionaries;
 mod faults;
 mod formats;
 mod history;

@@ -85,8 +85,12 @@ fn options() -> impl Strategy<Value = EngineOptions> {
     let sizes = (prop_oneof![Just(64), Just(300)], prop_oneof![Just(100), Just(1500)]);
     let memory = (prop_oneof![Just(0), Just(2000)], prop_oneof![Just(0), Just(10)]);
     let filter = prop_oneof![Just(FilterKind::Bloom), Just(FilterKind::Fuse)];
-    let compression =
-        prop_oneof![Just(Compression::None), Just(Compression::Lz4), Just(Compression::Zstd),];
+    // Training takes long beside all else here.
+    let samples = prop_oneof![4 => Just(0), 1 => Just(600)];
+    let compression = (
+        prop_oneof![Just(Compression::None), Just(Compression::Lz4), Just(Compression::Zstd),],
+        samples,
+    );
     let work = (
         prop_oneof![Just(Compaction::Leveled), Just(Compaction::Tiered)],
         prop_oneof![Just(1), Just(100), Just(8 << 10)],
@@ -95,6 +99,7 @@ fn options() -> impl Strategy<Value = EngineOptions> {
     all.prop_map(|(sizes, memory, filter, compression, (compaction, step_bytes))| {
         let (block_size_bytes, write_buffer_bytes) = sizes;
         let (cache_bytes, bits) = memory;
+        let (compression, dictionary_sample_bytes) = compression;
         EngineOptions {
             write_buffer_bytes,
             cache_bytes,
@@ -102,6 +107,7 @@ fn options() -> impl Strategy<Value = EngineOptions> {
             filter_bits_per_key: bits,
             filter,
             compression,
+            dictionary_sample_bytes,
             compaction,
             step_bytes,
         }

@@ -293,6 +293,7 @@ pub fn draw_options(rng: &mut Rng) -> EngineOptions {
         compression: [Compression::None, Compression::Lz4, Compression::Zstd][rng.index(3)],
         compaction: [Compaction::Leveled, Compaction::Tiered][rng.index(2)],
         step_bytes: [1, 1 << 10, 8 << 10, 4 << 20][rng.index(4)],
+        dictionary_sample_bytes: [0, 1 << 10, 4 << 10, 4 << 20][rng.index(4)],
     }
 }
 

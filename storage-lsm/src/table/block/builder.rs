@@ -49,6 +49,10 @@ impl BlockBuilder {
         self.times.is_empty()
     }
 
+    pub(crate) fn space(&self) -> KeyspaceId {
+        self.space
+    }
+
     pub(crate) fn last_key(&self) -> &[u8] {
         self.key_at(self.key_ends.len() - 1)
     }

@@ -83,12 +83,62 @@ fn seams_come_back() {
     let long = |space: u32| (0..2000).rev().map(move |ts| row(space, b"hot", ts, Some(&[7; 20])));
     let rows: Vec<_> = long(1).chain([row(1, b"i", 3, None)]).chain(long(2)).collect();
     check(&tiny, &rows);
+    // The same with a dictionary that waits for its sample in the middle of it.
+    let sampled = EngineOptions {
+        compression: Compression::Zstd,
+        dictionary_sample_bytes: 8 << 10,
+        ..EngineOptions::tiny()
+    };
+    check(&sampled, &rows);
+    check(&sampled, &[row(1, b"a", 9, Some(&huge)), row(1, b"a", 8, Some(&huge))]);
     // All in one block.
     let options = EngineOptions { block_size_bytes: 16 << 20, ..tiny };
     let rows: Vec<_> = (0..=65_536).rev().map(|ts| row(1, b"hot", ts, Some(b"v"))).collect();
     check(&options, &rows);
     let rows: Vec<_> = (0..65_536u32).map(|n| row(1, &n.to_be_bytes(), 7, Some(b"v"))).collect();
     check(&options, &rows);
+}
+
+/// Rows of a few words, with a history, so many that there are several filters.
+fn wordy(count: u32) -> Vec<Row> {
+    let words = ["deliver in person", "take back return", "collect on delivery", "none"];
+    let value = |n: u32| format!("order {n}, instructions: {}, by air", words[n as usize % 4]);
+    let versions = |n: u32| {
+        let key = n.to_be_bytes();
+        let times = (1..2 + u64::from(n % 3)).rev();
+        times.map(move |ts| row(1 + n / 20_000, &key, ts, Some(value(n).as_bytes())))
+    };
+    (0..count).flat_map(versions).collect()
+}
+
+#[test]
+fn a_dictionary_comes_before_all_blocks_and_all_come_back() {
+    let rows = wordy(50_000);
+    // Decided among the first blocks, after the first filter, and never.
+    for sample_kib in [16, 4 << 10, 64 << 10] {
+        let options = EngineOptions {
+            block_size_bytes: 1 << 10,
+            compression: Compression::Zstd,
+            dictionary_sample_bytes: sample_kib << 10,
+            cache_bytes: 64 << 20,
+            ..EngineOptions::tiny()
+        };
+        check(&options, &rows);
+        let table = written(&options, |writer| {
+            add(writer, &rows);
+            // What waits counts, so that a compaction ends its output in time.
+            assert!(writer.held.is_none() || writer.size_bytes() > 4 << 20);
+        });
+        let sections = table.sections().unwrap();
+        let place = sections.dictionary.as_ref().map(|(place, _)| place.offset);
+        assert_eq!(place, (sample_kib < 64 << 10).then_some(36), "{sample_kib}");
+        assert_eq!(sections.version, if place.is_some() { 3 } else { 2 });
+        let pinned = table.context.pinned_bytes();
+        assert_eq!(pinned > 0, place.is_some(), "a dictionary counts as long as it is in memory");
+        let context = Arc::clone(&table.context);
+        drop(table);
+        assert_eq!(context.pinned_bytes(), 0);
+    }
 }
 
 /// Plants a mistake while writing; verify must find it, and a scan too where `is_scan_safe` is false.
@@ -122,4 +172,14 @@ fn planted_mistakes_of_the_writer_are_found() {
     plant("filter denies", true, |writer| writer.hashes[0] ^= u64::MAX);
     plant("belong to nothing", true, |writer| writer.pending.push(0));
     plant("instead of", true, |writer| writer.footer.tombstone_count += 1);
+    plant("refers to no dictionary", false, |writer| {
+        writer.footer.dictionary = Some(FramePlace { offset: 36, len: u32::MAX });
+        writer.pending[..36].copy_from_slice(&format::preamble(FileType::Table, 3, 1));
+    });
+    plant("needs a dictionary", false, |writer| {
+        assert!(writer.compressor.learn(&[7; 256]));
+        writer.newest.codec = Codec::ZstdDictionary;
+        let entry = Entry { key: b"c", ts: Timestamp(1), value: Some(&[7; 256]) };
+        writer.add(SPACE, entry).unwrap();
+    });
 }
