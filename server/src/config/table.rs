@@ -96,6 +96,7 @@ macro_rules! named {
 }
 
 /// Every setting, in the order in which `driftdb config` prints them.
+#[expect(clippy::too_many_lines, reason = "a table: a few lines for each setting")]
 pub fn settings() -> &'static [Setting] {
     const TABLE: &[Setting] = &[
         Setting {

@@ -293,7 +293,7 @@ fn readers_see_whole_batches() {
                 while at < batch_count && rounds > 0 {
                     rounds -= 1;
                     // Miri gives a thread that only looks most of its time.
-                    std::thread::yield_now();
+                    driftdb_env::yield_now("reader");
                     at = applied.load(Ordering::Acquire);
                     let spec = ScanSpec {
                         range: KeyRange { start: Bound::Unbounded, end: Bound::Unbounded },
