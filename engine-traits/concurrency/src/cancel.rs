@@ -28,6 +28,10 @@ struct Shared {
 }
 
 impl CancelToken {
+    /// How long a waiter waits at most before it looks again: a notification may come between its look
+    /// and its wait ([`CancelToken::set_waiting_on`]).
+    pub const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
     /// A token that nobody has canceled, of no session.
     pub fn new() -> Self {
         Self::default()

@@ -20,7 +20,6 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Duration;
 
 use driftdb_concurrency::{
     Begin, CancelToken, ConcurrencyControl, IsolationLevel, LockStrength, Result, TxnError,
@@ -34,9 +33,6 @@ use super::read_set::ReadSet;
 use super::recent::{Footprint, Recent, Safety, SafetyCell};
 use super::written::{Key, keys_of};
 use crate::lock_table::{LockTable, Owner, Striping, Target};
-
-/// A cancel may come between a waiter's look and its wait: it looks again after this long.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// A transaction that wants to commit, and its edges.
 #[derive(Debug, Clone, Copy)]
@@ -240,7 +236,7 @@ impl<R: Rule> ConcurrencyControl for CertifiedControl<R> {
         cancel.set_waiting_on(Some(Arc::clone(&self.told)));
         let mut recent = self.recent.lock();
         while safety.get() == Safety::Unknown && !cancel.is_canceled() {
-            self.told.wait_for(&mut recent, LOOK_AGAIN_AFTER);
+            self.told.wait_for(&mut recent, CancelToken::LOOK_AGAIN_AFTER);
         }
         drop(recent);
         cancel.set_waiting_on(None);

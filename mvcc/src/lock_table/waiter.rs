@@ -7,9 +7,6 @@ use driftdb_concurrency::{CancelToken, LockStrength, WaitPolicy};
 use driftdb_env::Env;
 use driftdb_env::sync::{Condvar, Mutex};
 
-/// A cancel may come between a waiter's look and its wait: it looks again after this long.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
-
 /// Why a wait ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum WaitEnd {
@@ -82,7 +79,9 @@ impl WaitCell {
             if left == Some(Duration::ZERO) {
                 return WaitEnd::TimedOut;
             }
-            let longest = left.map_or(LOOK_AGAIN_AFTER, |left| left.min(LOOK_AGAIN_AFTER));
+            let longest = left.map_or(CancelToken::LOOK_AGAIN_AFTER, |left| {
+                left.min(CancelToken::LOOK_AGAIN_AFTER)
+            });
             self.woken.wait_for(&mut decided, longest);
         }
     }

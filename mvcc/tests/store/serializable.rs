@@ -253,16 +253,29 @@ fn what_commits_without_a_rule_is_not_serializable() {
     find("mvcc.occ-reads-not-validated", check::<OccControl>);
 }
 
-fn read_only(db: &Fixture<SsiControl>, deferrable: bool) -> Txn {
+fn read_only(store: &TestStore<SsiControl>, deferrable: bool) -> Txn {
     let options = BeginOptions {
         isolation: Serializable,
         read_only: true,
         deferrable,
         ..BeginOptions::default()
     };
-    let mut txn = db.store.begin(options).unwrap();
+    let mut txn = store.begin(options).unwrap();
     txn.begin_statement().unwrap();
     txn
+}
+
+/// A withdrawal that has seen no deposit, and a deposit that has committed.
+fn accounts() -> (Fixture<SsiControl>, Txn) {
+    let db = Fixture::<SsiControl>::holding(&[("checking", "0"), ("savings", "0")]);
+    let mut withdrawal = db.begin(Serializable);
+    get(&mut withdrawal, "checking");
+    get(&mut withdrawal, "savings");
+    let mut deposit = db.begin(Serializable);
+    get(&mut deposit, "savings");
+    update(&mut deposit, "savings", "20").unwrap();
+    deposit.commit().unwrap();
+    (db, withdrawal)
 }
 
 /// The read-only anomaly [Fekete04]: a report sees a deposit, and not the withdrawal that a serial order has
@@ -270,15 +283,9 @@ fn read_only(db: &Fixture<SsiControl>, deferrable: bool) -> Txn {
 #[test]
 fn a_reader_alone_can_make_two_writers_wrong() {
     for declared in [true, false] {
-        let db = Fixture::<SsiControl>::holding(&[("checking", "0"), ("savings", "0")]);
-        let mut withdrawal = db.begin(Serializable);
-        get(&mut withdrawal, "checking");
-        get(&mut withdrawal, "savings");
-        let mut deposit = db.begin(Serializable);
-        get(&mut deposit, "savings");
-        update(&mut deposit, "savings", "20").unwrap();
-        deposit.commit().unwrap();
-        let mut report = if declared { read_only(&db, false) } else { db.begin(Serializable) };
+        let (db, mut withdrawal) = accounts();
+        let mut report =
+            if declared { read_only(&db.store, false) } else { db.begin(Serializable) };
         assert_eq!(get(&mut report, "checking").as_deref(), Some("0"));
         assert_eq!(get(&mut report, "savings").as_deref(), Some("20"));
         report.commit().unwrap();
@@ -287,10 +294,7 @@ fn a_reader_alone_can_make_two_writers_wrong() {
         assert!(matches!(error, TxnError::ReadWriteDependency { .. }), "{error}");
     }
     // Without the report the withdrawal came first.
-    let db = Fixture::<SsiControl>::holding(&[("checking", "0"), ("savings", "0")]);
-    let mut withdrawal = db.begin(Serializable);
-    get(&mut withdrawal, "savings");
-    db.set(&[("savings", "20")]);
+    let (_db, mut withdrawal) = accounts();
     update(&mut withdrawal, "checking", "-11").unwrap();
     withdrawal.commit().unwrap();
 }
@@ -298,13 +302,8 @@ fn a_reader_alone_can_make_two_writers_wrong() {
 /// The report fails if it is the last of the three to end.
 #[test]
 fn a_reader_fails_where_the_writers_have_committed() {
-    let db = Fixture::<SsiControl>::holding(&[("checking", "0"), ("savings", "0")]);
-    let mut withdrawal = db.begin(Serializable);
-    get(&mut withdrawal, "savings");
-    let mut deposit = db.begin(Serializable);
-    update(&mut deposit, "savings", "20").unwrap();
-    deposit.commit().unwrap();
-    let mut report = read_only(&db, false);
+    let (db, mut withdrawal) = accounts();
+    let mut report = read_only(&db.store, false);
     assert_eq!(get(&mut report, "savings").as_deref(), Some("20"));
     update(&mut withdrawal, "checking", "-11").unwrap();
     withdrawal.commit().unwrap();
@@ -315,27 +314,25 @@ fn a_reader_fails_where_the_writers_have_committed() {
 /// DEFERRABLE waits until its snapshot cannot fail, and takes another one if it could.
 #[test]
 fn a_deferrable_reader_waits_for_a_safe_snapshot() {
-    let db = Fixture::<SsiControl>::holding(&[("checking", "0"), ("savings", "0")]);
-    let mut withdrawal = db.begin(Serializable);
-    get(&mut withdrawal, "savings");
-    let mut deposit = db.begin(Serializable);
-    update(&mut deposit, "savings", "20").unwrap();
-    deposit.commit().unwrap();
+    let (db, mut withdrawal) = accounts();
     let store = std::sync::Arc::clone(&db.store);
     let report = beside(&db.env, move || {
-        let options = BeginOptions {
-            isolation: Serializable,
-            read_only: true,
-            deferrable: true,
-            ..BeginOptions::default()
-        };
-        let mut report = store.begin(options).unwrap();
-        report.begin_statement().unwrap();
+        let mut report = read_only(&store, true);
         let seen = [get(&mut report, "checking"), get(&mut report, "savings")];
         report.commit().unwrap();
         seen
     });
-    for _ in 0..50 {
+    // The withdrawal holds a snapshot, and from its beginning on the report does.
+    let snapshots = || {
+        let mut count = 0;
+        db.store.stats(&mut |name, figure| {
+            if name == "long_reader_count" {
+                count = figure;
+            }
+        });
+        count
+    };
+    while snapshots() < 2 {
         driftdb_env::yield_now("test");
     }
     update(&mut withdrawal, "checking", "-11").unwrap();

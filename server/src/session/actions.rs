@@ -18,9 +18,6 @@ use super::Session;
 use super::settings::Settings;
 use crate::node::Node;
 
-/// A canceled sleeper may have missed the call: it looks again after this long.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
-
 /// One session's.
 pub(super) struct Actions {
     node: Arc<Node>,
@@ -176,7 +173,7 @@ impl SessionActions for Actions {
             if left.is_zero() {
                 break Ok(());
             }
-            woken.wait_for(&mut guard, left.min(LOOK_AGAIN_AFTER));
+            woken.wait_for(&mut guard, left.min(CancelToken::LOOK_AGAIN_AFTER));
         };
         drop(guard);
         self.cancel.set_waiting_on(None);
