@@ -81,8 +81,7 @@ impl Session {
                 done("DISCARD ALL")
             }
             Statement::Checkpoint => {
-                let node = Arc::clone(&self.node);
-                driftdb_env::blocking::blocking(|| node.store().checkpoint())?;
+                self.node.store().checkpoint()?;
                 done("CHECKPOINT")
             }
             other => Err(SqlError::internal(format!("a session cannot run {other:?}"))),
