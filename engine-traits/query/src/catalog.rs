@@ -205,6 +205,14 @@ pub trait Catalog {
         Ok(None)
     }
 
+    /// The keyspaces in which commit `sequence` wrote keys; `None` if it does not say.
+    ///
+    /// # Errors
+    /// Storage.
+    fn keyspaces_of_commit(&mut self, _sequence: u64) -> Result<Option<Vec<KeyspaceId>>> {
+        Ok(None)
+    }
+
     /// The table that last lost a name by being dropped, and its last moment.
     ///
     /// # Errors
