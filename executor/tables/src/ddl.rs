@@ -23,7 +23,7 @@ use driftdb_storage::KeyspaceId;
 use driftdb_types::{EvalContext, SqlState, Value};
 
 pub use alter::alter_table;
-pub use undrop::undrop_table;
+pub use undrop::{undrop_references, undrop_table};
 
 use crate::catalog::{
     Named, TABLES, claim_name, delete_name, lock_table, put_name, put_table, set_retention,
