@@ -53,6 +53,9 @@ impl Binder<'_> {
             HistoryBody::SetOptions { table, if_exists, options, is_reset } => {
                 self.set_table_options(table, *if_exists, options, *is_reset)?
             }
+            HistoryBody::AlterPeriod { table, if_exists, change } => {
+                self.alter_period(table, *if_exists, change)?
+            }
         })
     }
 
