@@ -4,6 +4,7 @@
 //! a [`SystemView`], which reaches what the session reaches.
 
 mod locks;
+mod periods;
 mod restore_points;
 mod retention;
 mod transactions;
@@ -36,6 +37,7 @@ const RELATIONS: &[&dyn Relation] = &[
     &transactions::Transactions,
     &restore_points::RestorePoints,
     &retention::Retention,
+    &periods::Periods,
     &locks::Locks,
     &waits::Waits,
 ];
