@@ -19,6 +19,7 @@
 
 mod backup;
 mod ballast;
+mod branch;
 mod clock;
 mod commit;
 pub mod control;
@@ -44,6 +45,7 @@ mod verify;
 mod view;
 mod write_set;
 
+pub use branch::{BRANCHES, Branch, BranchError, BranchStore, Branches, NewBranch};
 pub use control::{LockingControl, OccControl, SsiControl, SsnControl};
 pub use convert::{ConvertProgress, convert};
 pub use options::StoreOptions;

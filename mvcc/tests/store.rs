@@ -7,6 +7,8 @@ mod support;
 
 #[path = "store/anomalies.rs"]
 mod anomalies;
+#[path = "store/branches.rs"]
+mod branches;
 #[path = "store/history.rs"]
 mod history;
 #[path = "store/locks.rs"]

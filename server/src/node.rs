@@ -273,6 +273,11 @@ impl Node {
         names
     }
 
+    /// What listings call the database.
+    pub(crate) fn database_id(&self) -> u32 {
+        1
+    }
+
     /// How many sessions there are.
     pub fn session_count(&self) -> usize {
         self.registry.len()

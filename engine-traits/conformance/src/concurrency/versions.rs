@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use driftdb_concurrency::{IsolationLevel, ReadAt, RowBatch, ScanState, TxnError, VersionScan};
+use driftdb_concurrency::{
+    IsolationLevel, ReadAt, RowBatch, ScanRequest, ScanState, TxnError, VersionScan,
+};
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
 use super::driver::{Fixture, Open, SPACE, get, put};
@@ -23,9 +25,19 @@ fn scrambled(number: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// When the row that a fixture was made with began.
+fn began(fixture: &Fixture) -> Timestamp {
+    let mut rows = RowBatch::new();
+    let (range, at) = (KeyRange::ALL, ReadAt::Statement);
+    let request = ScanRequest { range, at, reverse: false, max_rows: 1 };
+    let mut txn = fixture.begin(IsolationLevel::ReadCommitted);
+    txn.scan(SPACE, &request, &mut rows).expect("a healthy store reads");
+    rows.row(0).ts
+}
+
 /// Writes and removes keys, some several in a commit. Returns every version.
 fn write_history(fixture: &Fixture) -> Vec<Version> {
-    let mut versions = vec![("a".to_owned(), fixture.store.newest(), Some("first".to_owned()))];
+    let mut versions = vec![("a".to_owned(), began(fixture), Some("first".to_owned()))];
     for round in 0..COMMITS {
         let mut txn = fixture.begin(IsolationLevel::ReadCommitted);
         let mut written = BTreeMap::new();
@@ -136,7 +148,7 @@ pub fn a_stretch_of_time_shows_each_version_once(open: &Open) {
 /// The history of a keyspace that is gone can be listed; a stretch may not reach into the future.
 pub fn stretches_end_with_their_keyspace(open: &Open) {
     let fixture = Fixture::new(open, &[("a", "1")]);
-    let began = fixture.store.newest();
+    let began = began(&fixture);
     let mut txn = fixture.begin(IsolationLevel::ReadCommitted);
     txn.drop_keyspace(SPACE).expect("it is there");
     let dropped = txn.commit().expect("nobody else writes").commit.expect("it wrote").ts;

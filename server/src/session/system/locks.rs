@@ -36,10 +36,10 @@ pub(super) fn describe(
     owners: &Owners,
 ) -> (&'static str, Option<u32>, &'static str) {
     match thing {
-        LockedThing::Object(LockObject::Table(id), mode) => ("relation", Some(*id), mode.pg_name()),
-        LockedThing::Object(LockObject::Advisory { .. }, mode) => {
-            ("advisory", None, mode.pg_name())
-        }
+        LockedThing::Object(object, mode) => match object.within_branch().1 {
+            LockObject::Table(id) => ("relation", Some(id), mode.pg_name()),
+            _ => ("advisory", None, mode.pg_name()),
+        },
         LockedThing::Key(space, _, strength) => {
             let mode = match strength {
                 LockStrength::KeyShare => LockMode::AccessShare,
@@ -88,15 +88,20 @@ impl Relation for Locks {
         out: &mut Vec<Vec<Value>>,
     ) -> Result<Option<i64>> {
         let owners = owners(txn)?;
-        out.extend(view.node.store().locks().iter().map(|entry| row(entry, &owners)));
+        let database = view.node.database_id();
+        out.extend(view.node.store().locks().iter().map(|entry| row(entry, &owners, database)));
         Ok(None)
     }
 }
 
-fn row(entry: &LockEntry, owners: &Owners) -> Vec<Value> {
+fn row(entry: &LockEntry, owners: &Owners, database: u32) -> Vec<Value> {
     let (kind, relation, mode) = describe(&entry.thing, owners);
-    let [class, object, form] = match entry.thing {
-        LockedThing::Object(LockObject::Advisory { class, object, form }, _) => {
+    let (branch, object) = match entry.thing {
+        LockedThing::Object(object, _) => object.within_branch(),
+        _ => (None, LockObject::Table(0)),
+    };
+    let [class, object, form] = match object {
+        LockObject::Advisory { class, object, form } => {
             [Value::Oid(class), Value::Oid(object), Value::Int2(form.into())]
         }
         _ => [Value::Null, Value::Null, Value::Null],
@@ -105,7 +110,7 @@ fn row(entry: &LockEntry, owners: &Owners) -> Vec<Value> {
     let virtual_txn = format!("{}/{}", entry.session.unwrap_or(0), txn.unwrap_or(0));
     vec![
         Value::text(kind),
-        Value::Oid(1),
+        Value::Oid(branch.unwrap_or(database)),
         relation.map_or(Value::Null, Value::Oid),
         Value::Null,
         Value::Null,
