@@ -163,6 +163,14 @@ impl Transaction for BranchTransaction {
         self.inner.begin_statement()
     }
 
+    fn restart(&mut self) -> Result<bool> {
+        let is_anew = self.inner.restart()?;
+        if is_anew {
+            self.changed.clear();
+        }
+        Ok(is_anew)
+    }
+
     fn get(
         &mut self,
         space: KeyspaceId,
