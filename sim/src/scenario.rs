@@ -157,6 +157,10 @@ fn run(plan: Plan, workload: &Rc<dyn Workload>, options: &SeedOptions) -> SeedRe
     let mut faults = faults.borrow().clone();
     faults.add_disk(&disk);
     faults.add("delays", outcome.delay_count);
+    faults.add("pauses", outcome.pause_count);
+    faults.add("disk-stalls", outcome.stall_count);
+    faults.add("disk-slow", outcome.slow_op_count);
+    faults.add("priority-changes", outcome.fall_count);
     SeedReport {
         failure: outcome.failure,
         trace_hash: outcome.trace_hash ^ disk.trace_hash(),

@@ -21,7 +21,7 @@ use driftdb_env::Rng;
 use driftdb_server::Node;
 use driftdb_storage::{ErrorKind, KeyRange, KeyspaceId, StorageError};
 
-use crate::node::Workload;
+use crate::node::{Finding, Workload};
 use crate::oracle::graph::Anomaly;
 use crate::oracle::lists::{Fate, History, Op};
 use crate::oracle::versions::{Act, Reads, Row, Versions};
@@ -272,7 +272,7 @@ impl Isolation {
     }
 
     /// One transaction; false if the store does not seem to go on.
-    fn transact(&self, store: &dyn Store) -> Result<bool, String> {
+    fn transact(&self, store: &dyn Store) -> Result<bool, Finding> {
         let mut running = match self.begin(store) {
             Ok(running) => running,
             Err(failed) => return go_on(failed),
@@ -310,15 +310,16 @@ impl Isolation {
 }
 
 /// Whether the client should go on.
-fn go_on(failed: Failed) -> Result<bool, String> {
+fn go_on(failed: Failed) -> Result<bool, Finding> {
     match failed {
-        Failed::Violation(what) => Err(what),
+        Failed::Violation(what) => Err(what.into()),
         Failed::Refused(TxnError::Storage(StorageError::SnapshotTooOld { .. })) => Ok(true),
         Failed::Refused(error) => match error.kind() {
             ErrorKind::Retry => Ok(true),
             ErrorKind::Unavailable => Ok(false),
             ErrorKind::Invalid if matches!(error, TxnError::Canceled) => Ok(true),
-            _ => Err(format!("unexpected error: {error}")),
+            ErrorKind::Corruption => Err(Finding::Damage(format!("unexpected error: {error}"))),
+            _ => Err(format!("unexpected error: {error}").into()),
         },
     }
 }
@@ -332,11 +333,11 @@ fn get(txn: &mut dyn Transaction, key: u64, at: ReadAt) -> Result<Option<Vec<u64
 }
 
 impl Workload for Isolation {
-    fn recovered(&self, node: &Arc<Node>) -> Result<bool, String> {
+    fn recovered(&self, node: &Arc<Node>) -> Result<bool, Finding> {
         self.recover(node.store()).or_else(go_on)
     }
 
-    fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), String> {
+    fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), Finding> {
         let store = node.store();
         let mut refused_count = 0;
         for _ in 0..count {

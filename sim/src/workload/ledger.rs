@@ -17,7 +17,7 @@ use driftdb_env::Rng;
 use driftdb_server::Node;
 use driftdb_storage::{ErrorKind, KeyRange, KeyspaceId, StorageError};
 
-use crate::node::Workload;
+use crate::node::{Finding, Workload};
 use crate::plan::Plan;
 use book::{Book, Entry, Fate, View};
 
@@ -49,9 +49,11 @@ impl From<TxnError> for Failed {
 }
 
 /// Errors that mere crashes, full disks and failing disks can never explain.
-fn must_not_happen(error: &TxnError) -> Option<String> {
+fn must_not_happen(error: &TxnError) -> Option<Finding> {
+    let what = || format!("unexpected error: {error}");
     match error.kind() {
-        ErrorKind::Corruption | ErrorKind::Internal => Some(format!("unexpected error: {error}")),
+        ErrorKind::Corruption => Some(Finding::Damage(what())),
+        ErrorKind::Internal => Some(Finding::Wrong(what())),
         ErrorKind::Retry | ErrorKind::Invalid | ErrorKind::Unavailable => None,
     }
 }
@@ -81,7 +83,7 @@ impl Ledger {
     }
 
     /// Makes the accounts, unless they are there; false if the store refuses.
-    fn prepare(&self, store: &dyn Store) -> Result<bool, String> {
+    fn prepare(&self, store: &dyn Store) -> Result<bool, Finding> {
         let refused = |error: TxnError| match must_not_happen(&error) {
             Some(what) => Err(what),
             None => Ok(false),
@@ -146,13 +148,13 @@ impl Ledger {
     }
 
     /// Transfers once; false if the store does not seem to go on.
-    fn try_transfer(&self, store: &dyn Store) -> Result<bool, String> {
+    fn try_transfer(&self, store: &dyn Store) -> Result<bool, Finding> {
         let (id, entry) = self.book.borrow_mut().begin(&mut self.rng.borrow_mut());
         let outcome = self.transfer(store, id, entry);
         let mut book = self.book.borrow_mut();
         let error = match outcome {
             Ok(()) => return Ok(true),
-            Err(Failed::Violation(what)) => return Err(what),
+            Err(Failed::Violation(what)) => return Err(what.into()),
             Err(Failed::Absent(error)) => {
                 book.settle(id, Fate::Absent);
                 error
@@ -169,7 +171,7 @@ impl Ledger {
     }
 
     /// Reads everything as of some time and shows it to the book.
-    fn audit(&self, store: &dyn Store, is_recovered: bool) -> Result<bool, String> {
+    fn audit(&self, store: &dyn Store, is_recovered: bool) -> Result<bool, Finding> {
         let newest_ack = self.book.borrow().newest_ack;
         let options = BeginOptions {
             isolation: IsolationLevel::RepeatableRead,
@@ -194,17 +196,20 @@ impl Ledger {
     }
 
     /// Reads the past again: it must not have changed.
-    fn look_back(&self, store: &dyn Store) -> Result<bool, String> {
+    fn look_back(&self, store: &dyn Store) -> Result<bool, Finding> {
         let Some((ts, expected)) = self.book.borrow().draw_memory(&mut self.rng.borrow_mut())
         else {
             return Ok(true);
         };
         match read_all(store, BeginOptions { as_of: Some(ts), ..BeginOptions::default() }) {
             Ok(view) if view.hash() == expected => {}
-            Ok(view) => return Err(format!("time travel: as of {ts} it is now {view:?}")),
+            Ok(view) => return Err(format!("time travel: as of {ts} it is now {view:?}").into()),
             Err(TxnError::Storage(StorageError::SnapshotTooOld { .. })) if self.forgets => {}
             Err(error) if error.kind() == ErrorKind::Unavailable => return Ok(false),
-            Err(error) => return Err(format!("time travel: as of {ts}: {error}")),
+            Err(error) => {
+                let what = format!("time travel: as of {ts}: {error}");
+                return Err(must_not_happen(&error).unwrap_or(Finding::Wrong(what)));
+            }
         }
         let Some((sequence, ts)) = self.book.borrow().draw_sequence(&mut self.rng.borrow_mut())
         else {
@@ -213,16 +218,19 @@ impl Ledger {
         match store.timestamp_of_sequence(sequence) {
             Ok(found) if found == ts => Ok(true),
             Ok(found) => {
-                Err(format!("sequence number {sequence} was at {ts} and is now at {found}"))
+                Err(format!("sequence number {sequence} was at {ts} and is now at {found}").into())
             }
             Err(error) if error.kind() == ErrorKind::Unavailable => Ok(false),
-            Err(error) => Err(format!("sequence number {sequence}: {error}")),
+            Err(error) => {
+                let what = format!("sequence number {sequence}: {error}");
+                Err(must_not_happen(&error).unwrap_or(Finding::Wrong(what)))
+            }
         }
     }
 }
 
 impl Workload for Ledger {
-    fn recovered(&self, node: &Arc<Node>) -> Result<bool, String> {
+    fn recovered(&self, node: &Arc<Node>) -> Result<bool, Finding> {
         let db = node.store();
         Ok(self.prepare(db)?
             && self.audit(db, true)?
@@ -230,7 +238,7 @@ impl Workload for Ledger {
             && self.look_back(db)?)
     }
 
-    fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), String> {
+    fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), Finding> {
         let db = node.store();
         let mut refused_count = 0;
         for _ in 0..count {

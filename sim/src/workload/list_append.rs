@@ -14,7 +14,7 @@ use driftdb_server::Node;
 use driftdb_types::Value;
 
 use super::bank::go_on;
-use crate::node::Workload;
+use crate::node::{Finding, Workload};
 use crate::oracle::lists::{Fate, History, Op};
 use crate::plan::Plan;
 use crate::sql::{Client, Refusal, integer, text};
@@ -125,7 +125,7 @@ impl ListAppend {
         })
     }
 
-    fn try_transact(&self, client: &mut Client) -> Result<bool, String> {
+    fn try_transact(&self, client: &mut Client) -> Result<bool, Finding> {
         let txn = self.history.borrow_mut().begin();
         let outcome = self.transact(client, txn);
         let mut history = self.history.borrow_mut();
@@ -187,7 +187,7 @@ fn values(list: &str) -> Result<Vec<u64>, Refusal> {
 }
 
 impl Workload for ListAppend {
-    fn recovered(&self, node: &Arc<Node>) -> Result<bool, String> {
+    fn recovered(&self, node: &Arc<Node>) -> Result<bool, Finding> {
         match Client::new(node, false).and_then(|mut client| self.read_all(&mut client)) {
             Ok(lists) => {
                 let granted = node.store().granted(self.isolation);
@@ -199,7 +199,7 @@ impl Workload for ListAppend {
         }
     }
 
-    fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), String> {
+    fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), Finding> {
         let mut client = match Client::new(node, self.draw(4) > 0) {
             Ok(client) => client,
             Err(refusal) => return go_on(refusal).map(|_| ()),
