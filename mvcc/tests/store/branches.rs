@@ -5,8 +5,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use driftdb_concurrency::{
-    ConcurrencyControl, Counter, HistoryRules, LockIntent, Provenance, ReadAt, RowBatch, ScanState, Store,
-    TxnError, VersionScan,
+    ConcurrencyControl, Counter, HistoryRules, LockIntent, Provenance, ReadAt, RowBatch, ScanState,
+    Store, TxnError, VersionScan,
 };
 use driftdb_mvcc::{BranchError, Branches, LockingControl, NewBranch, SsiControl};
 use driftdb_storage::{KeyRange, Retention, RetentionPolicy, StorageError, Timestamp};
@@ -23,7 +23,14 @@ enum Step {
     Branch(u8, Option<u8>),
     Drop(u8),
     /// Reads of a database: range, direction, batch, and times.
-    Read { db: u8, low: u8, high: u8, reverse: bool, max_rows: usize, times: (u8, u8) },
+    Read {
+        db: u8,
+        low: u8,
+        high: u8,
+        reverse: bool,
+        max_rows: usize,
+        times: (u8, u8),
+    },
     /// Everything before now may be forgotten.
     Forget,
     Crash,
@@ -98,7 +105,8 @@ impl Model {
     }
 
     fn living(&self, draw: u8) -> usize {
-        let living: Vec<usize> = (0..self.dbs.len()).filter(|db| !self.dbs[*db].is_dropped).collect();
+        let living: Vec<usize> =
+            (0..self.dbs.len()).filter(|db| !self.dbs[*db].is_dropped).collect();
         living[usize::from(draw) % living.len()]
     }
 
@@ -156,9 +164,8 @@ fn key(n: u8) -> String {
 
 fn live(rows: &Rows, low: &str, high: &str, reverse: bool) -> Vec<String> {
     let inside = rows.iter().filter(|(key, _)| (low..high).contains(&key.as_str()));
-    let mut list: Vec<String> = inside
-        .filter_map(|(key, value)| Some(format!("{key}={}", value.as_ref()?)))
-        .collect();
+    let mut list: Vec<String> =
+        inside.filter_map(|(key, value)| Some(format!("{key}={}", value.as_ref()?))).collect();
     if reverse {
         list.reverse();
     }

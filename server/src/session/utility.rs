@@ -85,6 +85,7 @@ impl Session {
                 driftdb_env::blocking::blocking(|| node.store().checkpoint())?;
                 done("CHECKPOINT")
             }
+            Statement::Branch(statement) => self.run_branch_statement(statement),
             other => Err(SqlError::internal(format!("a session cannot run {other:?}"))),
         }
     }
