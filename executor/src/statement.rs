@@ -8,6 +8,7 @@ pub(crate) mod insert;
 pub(crate) mod lock;
 pub(crate) mod maintain;
 pub(crate) mod output;
+pub(crate) mod portion;
 pub(crate) mod row;
 pub(crate) mod update;
 

@@ -41,11 +41,12 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         while notes.len() < most && cursor.next()? {
             let entry = cursor.entry();
             let sequence = number_of(entry.key)?;
-            let (ts, note) = system::commit_entry(entry.value.unwrap_or_default())?;
-            let Some(provenance) = provenance::decode(note) else {
+            let found = system::commit_entry(entry.value.unwrap_or_default())?;
+            let Some(provenance) = provenance::decode(found.note) else {
                 return Err(damage(format!("commit {sequence} has a malformed note")).into());
             };
-            notes.push(CommitNote { sequence, ts, provenance });
+            let (ts, keyspaces) = (found.ts, found.spaces);
+            notes.push(CommitNote { sequence, ts, provenance, keyspaces });
         }
         Ok(notes)
     }
@@ -72,7 +73,7 @@ fn timestamp_of<S: Snapshot>(view: &View<S>, sequence: u64) -> driftdb_storage::
     if view.snapshot.get(COMMITS, &sequence.to_be_bytes(), view.ts, &mut value)?.is_none() {
         return Err(damage(format!("commit {sequence} is missing")));
     }
-    Ok(system::commit_entry(&value)?.0)
+    system::commit_time(&value)
 }
 
 /// The newest sequence number that an engine holds at `ts`; 0 in a new one.

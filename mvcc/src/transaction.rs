@@ -162,6 +162,28 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         }
     }
 
+    /// See [`Transaction::restart`].
+    fn renew(&mut self) -> Result<bool> {
+        if self.mode != Mode::Snapshot || self.is_read_only || !self.lock_marks.is_empty() {
+            return Ok(false);
+        }
+        self.shared.check_open()?;
+        if !self.is_untouched {
+            *self.writes.lock() = WriteSet::default();
+        }
+        self.other = None;
+        loop {
+            if let Some(ts) = self.entered.take() {
+                self.shared.readers.leave(self.id, ts);
+            }
+            self.enter_now();
+            let Some(control) = &mut self.control else { return Ok(true) };
+            if self.shared.control.renew(control, self.snapshot_ts) {
+                return Ok(true);
+            }
+        }
+    }
+
     /// What the control has to know of this transaction.
     fn as_begin(&self) -> Begin {
         Begin {
@@ -283,6 +305,10 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
             self.snapshot_ts = self.shared.visible();
         }
         Ok(())
+    }
+
+    fn restart(&mut self) -> Result<bool> {
+        self.renew()
     }
 
     fn get(

@@ -42,7 +42,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             if entry.key != count.to_be_bytes() {
                 return fail(format!("commit {count} is missing"));
             }
-            let (ts, _) = system::commit_entry(entry.value.unwrap_or_default())?;
+            let ts = system::commit_entry(entry.value.unwrap_or_default())?.ts;
             if ts <= last || ts != entry.ts {
                 return fail(format!("commit {count} has the timestamp {ts}"));
             }

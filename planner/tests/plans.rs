@@ -59,6 +59,7 @@ fn table(name: &str, id: u32, rows: u64) -> Arc<Table> {
         foreign_keys: Vec::new(),
         referenced_by: Vec::new(),
         row_count: Some(rows),
+        period: None,
     })
 }
 

@@ -74,8 +74,6 @@ pub struct Config {
     pub retention: Option<Duration>,
     /// `server.max_connections`
     pub max_connections: usize,
-    /// `server.worker_threads`; 0: one per core
-    pub worker_threads: usize,
     /// `session.statement_memory_bytes`
     pub statement_memory_bytes: usize,
     /// `session.plan_cache_entries`
@@ -109,7 +107,6 @@ impl Default for Config {
             wal_spare_segments: 4,
             retention: None,
             max_connections: 500,
-            worker_threads: 0,
             statement_memory_bytes: 1 << 30,
             plan_cache_entries: 256,
         }

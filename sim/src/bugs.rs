@@ -38,6 +38,7 @@ pub const ISOLATION_BUGS: &[&str] = &[
     "mvcc.footprint-forgotten-early",
     "mvcc.occ-claims-not-validated",
     "mvcc.occ-reads-not-validated",
+    "integrity.no-parent-lock",
 ];
 
 /// The planted bug of that name.

@@ -42,6 +42,11 @@ pub(crate) trait Workload {
 
     /// How many transactions were acknowledged.
     fn committed_count(&self) -> u64;
+
+    /// How many transactions both oracles of isolation have judged.
+    fn checked_count(&self) -> u64 {
+        0
+    }
 }
 
 /// What a node's fibers leave behind for the harness.

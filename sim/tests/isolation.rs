@@ -195,4 +195,5 @@ bugs! {
     forget_footprints_early: "mvcc.footprint-forgotten-early" by found_by_seed("ssi", "serializable"),
     validate_no_claims: "mvcc.occ-claims-not-validated" by found_by_spec("p4", "occ", "repeatable read"),
     validate_no_reads: "mvcc.occ-reads-not-validated" by found_by_spec("g2-item", "occ", "serializable"),
+    refer_without_holding: "integrity.no-parent-lock" by found_by_spec("foreign-key", "ssi", "read committed"),
 }

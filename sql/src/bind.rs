@@ -32,6 +32,7 @@ mod literal;
 mod lock;
 pub(crate) mod names;
 mod order;
+mod period;
 mod position;
 mod predicate;
 mod returning;
@@ -90,6 +91,7 @@ pub fn bind(statement: &ParsedStatement, cx: &mut BindContext<'_>) -> Result<Sta
         binder.text = Some((statement.text(), statement.position()));
         let bound = binder.statement(&content.body)?;
         binder.check_times_used()?;
+        binder.check_periods_used()?;
         binder.check_parameters(count)?;
         Ok(bound)
     })
@@ -128,6 +130,7 @@ pub(crate) struct Binder<'a> {
     depth: u32,
     meta: BTreeMap<ColId, Meta>,
     used_times: Vec<u32>,
+    used_periods: Vec<u32>,
     used_ctes: BTreeSet<CteId>,
     /// While a stored text is renamed: the names met in it.
     named_parts: Option<Vec<stored::NamedPart>>,
@@ -161,6 +164,7 @@ impl<'a> Binder<'a> {
             depth: 0,
             meta: BTreeMap::new(),
             used_times: Vec::new(),
+            used_periods: Vec::new(),
             used_ctes: BTreeSet::new(),
             named_parts: None,
             locking: Vec::new(),

@@ -93,6 +93,10 @@ pub trait ConcurrencyControl: Send + Sync + 'static {
     /// so that a transaction whose reads are tracked has to begin with a newer one.
     fn begin(&self, begin: Begin) -> Option<Self::Txn>;
 
+    /// Gives a transaction that writes a newer snapshot, as if it began with that: its reads are forgotten,
+    /// its claims stay. Never waits. False, as in [`ConcurrencyControl::begin`]: it has to be a newer one.
+    fn renew(&self, txn: &mut Self::Txn, read_ts: Timestamp) -> bool;
+
     /// Before a key is read. May wait.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use driftdb_storage::Timestamp;
+use driftdb_storage::{KeyspaceId, Timestamp};
 
 /// What a transaction says of itself; kept with its commit for as long as the commit's number.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -80,6 +80,9 @@ pub struct CommitNote {
     pub ts: Timestamp,
     /// What it said of itself.
     pub provenance: Provenance,
+    /// The keyspaces in which it wrote keys, ascending; `None` if that is not known: it was made by a
+    /// release that did not note them, or wrote to very many.
+    pub keyspaces: Option<Vec<KeyspaceId>>,
 }
 
 #[cfg(test)]

@@ -274,6 +274,15 @@ pub trait Transaction: Send {
     /// Shutting down.
     fn begin_statement(&mut self) -> Result<()>;
 
+    /// Begins the transaction's first statement anew, on a newer snapshot that is then the transaction's: what
+    /// it wrote is undone, what it claimed and locked stays. So a statement that met a row which was
+    /// changed since the snapshot need not fail, if nobody has seen anything of it. False, and nothing
+    /// happens, if a savepoint lives, or the transaction does not keep its snapshot.
+    ///
+    /// # Errors
+    /// Shutting down.
+    fn restart(&mut self) -> Result<bool>;
+
     /// Appends the value of `key` to `out` and returns true, or leaves `out` and returns false.
     ///
     /// # Errors

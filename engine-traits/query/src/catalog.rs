@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_storage::{KeyspaceId, Timestamp};
 use driftdb_types::{DataType, Value};
 
-use crate::{ConstraintId, Deferral, ForeignKey, Result, SystemRelation};
+use crate::{ApplicationPeriod, ConstraintId, Deferral, ForeignKey, Result, SystemRelation};
 
 /// A table's object identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +56,8 @@ pub struct Table {
     pub referenced_by: Vec<TableId>,
     /// Rows at the last ANALYZE; `None` if never.
     pub row_count: Option<u64>,
+    /// Its application-time period.
+    pub period: Option<ApplicationPeriod>,
 }
 
 /// What a table's rows are keyed by.
@@ -202,6 +204,14 @@ pub trait Catalog {
     /// # Errors
     /// Storage.
     fn time_of_restore_point(&mut self, _name: &str) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
+
+    /// The keyspaces in which commit `sequence` wrote keys; `None` if it does not say.
+    ///
+    /// # Errors
+    /// Storage.
+    fn keyspaces_of_commit(&mut self, _sequence: u64) -> Result<Option<Vec<KeyspaceId>>> {
         Ok(None)
     }
 

@@ -67,9 +67,9 @@ pub enum HistoryStatement {
         sequence: u64,
         /// The commit's time.
         ts: Timestamp,
-        /// Every table that there is now, with what it was just after the commit, if it was.
-        tables: Vec<(RestoredTable, Option<Arc<Table>>)>,
-        /// Tables that there were just after the commit and are no more.
+        /// Each table that the commit may have changed, with what it was just after the commit.
+        tables: Vec<(RestoredTable, Arc<Table>)>,
+        /// Tables that it may have changed and that are no more.
         gone: Vec<Arc<Table>>,
         /// ON CONFLICT SKIP: rows that were changed since stay as they are.
         skip_conflicts: bool,

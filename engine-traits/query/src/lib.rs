@@ -22,6 +22,7 @@ mod expr;
 mod history;
 mod integrity;
 mod logical;
+mod period;
 mod physical;
 mod planner;
 mod statement;
@@ -41,10 +42,11 @@ pub use logical::{
     AggregateCall, CteId, JoinKind, LockClause, LogicalPlan, OutputColumn, ScanColumn, SetFunction,
     SetOpKind, SortKey,
 };
+pub use period::{ApplicationPeriod, PeriodSpec, Portion};
 pub use physical::{
     AccessPath, KeyBound, KeyBounds, PhysicalAggregate, PhysicalConflict, PhysicalDelete,
-    PhysicalInsert, PhysicalLock, PhysicalPlan, PhysicalQuery, PhysicalSortKey, PhysicalStatement,
-    PhysicalUpdate, TableAccess,
+    PhysicalInsert, PhysicalLock, PhysicalPlan, PhysicalPortion, PhysicalQuery, PhysicalSortKey,
+    PhysicalStatement, PhysicalUpdate, TableAccess,
 };
 pub use planner::{PlanContext, Planner};
 pub use statement::{

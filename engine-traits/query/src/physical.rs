@@ -330,6 +330,25 @@ pub struct PhysicalConflict {
     pub filter: Option<Expr>,
 }
 
+/// FOR PORTION OF, ready to run: see [`crate::Portion`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct PhysicalPortion {
+    /// The position of the column with which a row begins to hold.
+    pub start: usize,
+    /// The position of the column with which it ends.
+    pub end: usize,
+    /// The portion's beginning.
+    pub from: Expr,
+    /// The portion's end.
+    pub to: Expr,
+    /// Over the source row: whether the row holds before the portion, too.
+    pub is_before: Expr,
+    /// Over the source row: whether the row holds after the portion, too.
+    pub is_after: Expr,
+    /// Each CHECK's name and condition, over what is left.
+    pub checks: Vec<(String, Expr)>,
+}
+
 /// An UPDATE, ready to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PhysicalUpdate {
@@ -346,6 +365,8 @@ pub struct PhysicalUpdate {
     pub checks: Vec<(String, Expr)>,
     /// What foreign keys lead to.
     pub related: Arc<Related>,
+    /// FOR PORTION OF.
+    pub portion: Option<PhysicalPortion>,
     /// RETURNING, over the new row followed by the rest of the source row (after key and old row).
     pub returning: Option<Vec<Expr>>,
     /// The columns of RETURNING.
@@ -363,6 +384,8 @@ pub struct PhysicalDelete {
     pub recheck: Option<Expr>,
     /// What foreign keys lead to.
     pub related: Arc<Related>,
+    /// FOR PORTION OF.
+    pub portion: Option<PhysicalPortion>,
     /// RETURNING, over the old row followed by the rest of the source row.
     pub returning: Option<Vec<Expr>>,
     /// The columns of RETURNING.

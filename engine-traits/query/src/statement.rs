@@ -7,8 +7,8 @@ use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, Value};
 
 use crate::{
-    BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan,
-    ReferentialAction, Related, Table,
+    BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, PeriodSpec,
+    Portion, ReferentialAction, Related, Table,
 };
 
 /// A column of a result, as the wire describes it.
@@ -99,6 +99,8 @@ pub struct Update {
     pub checks: Vec<(String, Expr)>,
     /// What foreign keys lead to.
     pub related: Arc<Related>,
+    /// FOR PORTION OF.
+    pub portion: Option<Portion>,
     /// RETURNING, over `row` and the other FROM items' columns.
     pub returning: Option<Vec<Expr>>,
     /// The columns of RETURNING.
@@ -120,6 +122,8 @@ pub struct Delete {
     pub recheck: Option<Expr>,
     /// What foreign keys lead to.
     pub related: Arc<Related>,
+    /// FOR PORTION OF.
+    pub portion: Option<Portion>,
     /// RETURNING, over `old` and the other FROM items' columns.
     pub returning: Option<Vec<Expr>>,
     /// The columns of RETURNING.
@@ -224,6 +228,8 @@ pub struct CreateTable {
     pub constraints: Vec<ConstraintSpec>,
     /// How long its history is kept; `None`: as long as the database's.
     pub retention: Option<Keep>,
+    /// PERIOD FOR
+    pub period: Option<PeriodSpec>,
 }
 
 /// CREATE INDEX.
@@ -299,6 +305,17 @@ pub enum AlterAction {
     SetDefault(usize, Option<String>),
     /// ALTER COLUMN position SET NOT NULL (true) or DROP NOT NULL (false)
     SetNotNull(usize, bool),
+    /// A CHECK's condition, by its name, after a renaming: it means what it meant.
+    RespellCheck {
+        /// The constraint's name.
+        name: String,
+        /// The condition, as SQL text.
+        condition: String,
+    },
+    /// ADD PERIOD; its columns are NOT NULL and its CHECK is there
+    AddPeriod(PeriodSpec),
+    /// DROP PERIOD, with its CHECK
+    DropPeriod,
     /// SET (retention = …); `None`: RESET (retention)
     SetRetention(Option<Keep>),
 }

@@ -8,6 +8,7 @@ use driftdb_tables::{RowState, TableWriter};
 use driftdb_types::Value;
 
 use super::output::Output;
+use super::portion;
 use super::row::{Touched, hold_definition, may_repeat, storage_key};
 use super::{CommandTag, Outcome};
 use crate::context::Run;
@@ -71,6 +72,8 @@ pub(crate) fn delete_row(
             }
         }
     }
+    let left = portion::left_of(delete.portion.as_ref(), row, width, run)?;
     integrity.delete(writer, storage_key(row)?, &row[1..=width], run)?;
+    portion::insert(delete.portion.as_ref(), left, writer, integrity, run)?;
     Ok(true)
 }

@@ -4,7 +4,9 @@ mod restore;
 mod undo;
 
 use driftdb_query::{HistoryStatement, Result, SqlError};
-use driftdb_tables::{RestorePoint, create_restore_point, drop_restore_point, undrop_table};
+use driftdb_tables::{
+    RestorePoint, create_restore_point, drop_restore_point, undrop_references, undrop_table,
+};
 use driftdb_types::SqlState;
 
 use super::ddl::context;
@@ -26,6 +28,8 @@ pub(crate) fn run(statement: &HistoryStatement, run: &mut Run<'_, '_>) -> Result
         }
         HistoryStatement::Undrop { was, at, name } => {
             undrop_table(&mut context(run), was, *at, name)?;
+            let lost = undrop_references(&mut context(run), was, *at)?;
+            lost.into_iter().for_each(|lost| notice(lost, run));
             None
         }
         HistoryStatement::Restore { tables, at, created, dropped, .. } => {
@@ -48,7 +52,10 @@ fn drop_point(name: &str, if_exists: bool, run: &mut Run<'_, '_>) -> Result<()> 
     if !if_exists {
         return Err(SqlError::new(SqlState::UndefinedObject, message));
     }
-    let notice = format!("{message}, skipping");
-    run.cx.notices.push(SqlError::new(SqlState::SuccessfulCompletion, notice));
+    notice(format!("{message}, skipping"), run);
     Ok(())
+}
+
+fn notice(text: String, run: &mut Run<'_, '_>) {
+    run.cx.notices.push(SqlError::new(SqlState::SuccessfulCompletion, text));
 }

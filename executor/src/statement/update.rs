@@ -8,6 +8,7 @@ use driftdb_tables::{RowState, TableWriter};
 use driftdb_types::Value;
 
 use super::output::Output;
+use super::portion;
 use super::row::{Touched, check_row, hold_definition, may_repeat, storage_key, update_strength};
 use super::{CommandTag, Outcome};
 use crate::context::Run;
@@ -81,7 +82,9 @@ pub(crate) fn update_row(
         new[*position] = evaluate_row(value, row, run)?;
     }
     check_row(&update.table, &update.checks, &new, run)?;
+    let left = portion::left_of(update.portion.as_ref(), row, width, run)?;
     let old = &row[1..=width];
     integrity.update(writer, storage_key(row)?, old, &new, run)?;
+    portion::insert(update.portion.as_ref(), left, writer, integrity, run)?;
     Ok(Some(new))
 }

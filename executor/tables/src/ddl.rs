@@ -7,6 +7,7 @@
 
 mod alter;
 mod foreign;
+mod period;
 mod rewrite;
 mod undrop;
 
@@ -23,7 +24,7 @@ use driftdb_storage::KeyspaceId;
 use driftdb_types::{EvalContext, SqlState, Value};
 
 pub use alter::alter_table;
-pub use undrop::undrop_table;
+pub use undrop::{undrop_references, undrop_table};
 
 use crate::catalog::{
     Named, TABLES, claim_name, delete_name, lock_table, put_name, put_table, set_retention,
@@ -138,7 +139,11 @@ pub fn create_table(cx: &mut DdlContext<'_>, spec: &CreateTable) -> Result<Optio
         foreign_keys: Vec::new(),
         referenced_by: Vec::new(),
         row_count: None,
+        period: None,
     };
+    if let Some(period) = &spec.period {
+        period::add(&mut table, period)?;
+    }
     put_name(cx.txn, &table.schema, &table.name, Named::Table(table.id))?;
     // Keys first: a foreign key may rely on one of the same table.
     let (keys, others): (Vec<_>, Vec<_>) = spec

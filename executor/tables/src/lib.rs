@@ -26,7 +26,7 @@ pub use catalog::{
 };
 pub use ddl::{
     DdlContext, alter_table, create_index, create_table, drop_objects, set_row_count, truncate,
-    undrop_table,
+    undrop_references, undrop_table,
 };
 pub use diff::{Change, Mapping, TableDiff, check_comparable};
 pub use key::{

@@ -194,6 +194,7 @@ mod tests {
             foreign_keys: Vec::new(),
             referenced_by: Vec::new(),
             row_count: None,
+            period: None,
         }
     }
 

@@ -73,6 +73,7 @@ impl Database {
             columns: vec![column("a", DataType::Int4), column("b", DataType::Text)],
             constraints,
             retention: None,
+            period: None,
         };
         self.ddl(|cx| create_table(cx, &spec)).unwrap().unwrap()
     }
@@ -303,6 +304,7 @@ fn a_definition_that_rolled_back_was_never_there() {
         columns: vec![column("a", DataType::Int4)],
         constraints: Vec::new(),
         retention: None,
+        period: None,
     };
     let mut cx = DdlContext { txn: &mut *txn, store: &*db.store, eval: &db.eval };
     create_table(&mut cx, &spec).unwrap();

@@ -45,6 +45,7 @@ pub(crate) fn update(
         recheck: filter,
         checks: Vec::new(),
         related: Arc::default(),
+        portion: None,
         returning: None,
         fields: Vec::new(),
     }
@@ -56,6 +57,7 @@ pub(crate) fn delete(table: &Arc<Table>, filter: Option<Expr>) -> PhysicalDelete
         source: target(table, filter.clone()),
         recheck: filter,
         related: Arc::default(),
+        portion: None,
         returning: None,
         fields: Vec::new(),
     }
@@ -390,6 +392,7 @@ fn create_table_as() {
         }],
         constraints: Vec::new(),
         retention: None,
+        period: None,
     };
     let source = values(&[DataType::Int4], &[vec![int(1)], vec![int(2)]]);
     let statement = PhysicalStatement::CreateTable(spec, Some(source));

@@ -121,6 +121,7 @@ impl Database {
             ],
             constraints: if primary_key.is_empty() { Vec::new() } else { vec![key] },
             retention: None,
+            period: None,
         };
         let mut txn = self.begin();
         let (store, eval) = (&*self.store, &self.eval);

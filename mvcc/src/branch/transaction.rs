@@ -163,6 +163,14 @@ impl Transaction for BranchTransaction {
         self.inner.begin_statement()
     }
 
+    fn restart(&mut self) -> Result<bool> {
+        let is_renewed = self.inner.restart()?;
+        if is_renewed {
+            self.changed.clear();
+        }
+        Ok(is_renewed)
+    }
+
     fn get(
         &mut self,
         space: KeyspaceId,

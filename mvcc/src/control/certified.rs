@@ -183,6 +183,17 @@ impl<R: Rule> ConcurrencyControl for CertifiedControl<R> {
         Some(CertifiedTxn { owner, snapshot: begin.read_ts, tracking })
     }
 
+    fn renew(&self, txn: &mut CertifiedTxn, read_ts: Timestamp) -> bool {
+        if let Some(tracking) = &mut txn.tracking {
+            if !self.recent.lock().renew(txn.owner.id(), txn.snapshot, read_ts) {
+                return false;
+            }
+            tracking.reads = ReadSet::default();
+        }
+        txn.snapshot = read_ts;
+        true
+    }
+
     fn read(&self, txn: &mut CertifiedTxn, space: KeyspaceId, key: &[u8]) -> Result<()> {
         if let Some(reads) = txn.reads() {
             reads.add_key(space, key);

@@ -65,6 +65,11 @@ impl ConcurrencyControl for LockingControl {
         Some(LockingTxn { owner, locks_reads })
     }
 
+    fn renew(&self, _txn: &mut LockingTxn, _read_ts: Timestamp) -> bool {
+        // What it read is locked, and stays so.
+        true
+    }
+
     fn read(&self, txn: &mut LockingTxn, space: KeyspaceId, key: &[u8]) -> Result<()> {
         if !txn.locks_reads {
             return Ok(());

@@ -180,6 +180,24 @@ impl ConcurrencyControl for OccControl {
         })
     }
 
+    fn renew(&self, txn: &mut OccTxn, read_ts: Timestamp) -> bool {
+        let mut recent = self.recent.lock();
+        let since = if txn.reads.is_some() { read_ts } else { self.visible.now() };
+        if txn.reads.is_some() && since < recent.forgotten_through {
+            return false;
+        }
+        recent.running.remove(&(txn.since, txn.owner.id()));
+        recent.running.insert((since, txn.owner.id()));
+        txn.since = since;
+        if let Some(reads) = &mut txn.reads {
+            *reads = ReadSet::default();
+        }
+        // They hold nobody up, and what was claimed before the snapshot need not be valid any more.
+        txn.claims.clear();
+        txn.by_key.clear();
+        true
+    }
+
     fn read(&self, txn: &mut OccTxn, space: KeyspaceId, key: &[u8]) -> Result<()> {
         if let Some(reads) = &mut txn.reads {
             reads.add_key(space, key);

@@ -131,6 +131,16 @@ impl Recent {
         true
     }
 
+    /// Replaces the snapshot of one that was admitted. False as in [`Recent::admit`]; then it keeps the old one.
+    pub(super) fn renew(&mut self, id: TxnId, from: Timestamp, to: Timestamp) -> bool {
+        if to < self.welcome_from {
+            return false;
+        }
+        self.running.remove(&(from, id));
+        self.running.insert((to, id));
+        true
+    }
+
     /// Whether nobody who runs could make a read-only snapshot unsafe, and if so sees to it that nobody
     /// comes who could: whoever began before it and is not known yet is turned away.
     pub(super) fn is_safe(&mut self, snapshot: Timestamp) -> bool {

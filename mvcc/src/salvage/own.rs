@@ -40,7 +40,7 @@ impl Commits {
         self.last = (sequence, entry.ts);
         match system::commit_entry(entry.value.unwrap_or_default()) {
             // Its note with it.
-            Ok((ts, _)) if ts == entry.ts => add(entry),
+            Ok(known) if known.ts == entry.ts => add(entry),
             _ => self.add(sequence, entry.ts, add),
         }
     }

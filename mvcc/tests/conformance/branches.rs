@@ -208,6 +208,10 @@ impl Transaction for First {
         self.inner.begin_statement()
     }
 
+    fn restart(&mut self) -> Result<bool> {
+        self.inner.restart()
+    }
+
     fn get(
         &mut self,
         space: KeyspaceId,

@@ -233,6 +233,7 @@ fn commits_say_what_they_were_told<C: ConcurrencyControl>() {
         let notes = db.store.commits(told, u64::MAX, 10).unwrap();
         let found: Vec<_> = notes.iter().map(|n| (n.sequence, n.provenance.clone())).collect();
         assert_eq!(found, [(told, said.clone()), (told + 1, Provenance::default())]);
+        assert!(notes.iter().all(|note| note.keyspaces.as_deref() == Some(&[TABLE])));
         assert_eq!(db.store.timestamp_of_sequence(told).unwrap(), notes[0].ts);
         assert_eq!(db.store.commits(told, told, 10).unwrap().len(), 1);
         assert_eq!(db.store.commits(1, told + 1, 2).unwrap().len(), 2);

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use driftdb_query::{
     ColId, ConflictAction, Copy, CopySource, Delete, Expr, Insert, LogicalPlan, OutputColumn,
-    PhysicalConflict, PhysicalDelete, PhysicalInsert, PhysicalPlan, PhysicalQuery,
-    PhysicalStatement, PhysicalUpdate, PlanContext, Query, Result, SqlError, Statement, Table,
-    Update,
+    PhysicalConflict, PhysicalDelete, PhysicalInsert, PhysicalPlan, PhysicalPortion, PhysicalQuery,
+    PhysicalStatement, PhysicalUpdate, PlanContext, Portion, Query, Result, SqlError, Statement,
+    Table, Update,
 };
 
 use super::resolve::{Frame, resolve, resolve_all};
@@ -212,9 +212,26 @@ fn plan_update(update: Update, cx: &PlanContext) -> Result<PhysicalUpdate> {
         recheck: update.recheck.map(|expr| before.resolve(expr)).transpose()?,
         checks,
         related: update.related,
+        portion: update
+            .portion
+            .map(|rest| plan_portion(rest, &before, &update.table))
+            .transpose()?,
         returning: update.returning.map(|exprs| after.resolve_all(exprs)).transpose()?,
         fields: update.fields,
         table: update.table,
+    })
+}
+
+fn plan_portion(rest: Portion, before: &RowScope<'_>, table: &Table) -> Result<PhysicalPortion> {
+    let left = RowScope::of_table(&rest.row, table, before.cx);
+    Ok(PhysicalPortion {
+        start: rest.start,
+        end: rest.end,
+        from: before.resolve(rest.from)?,
+        to: before.resolve(rest.to)?,
+        is_before: before.resolve(rest.is_before)?,
+        is_after: before.resolve(rest.is_after)?,
+        checks: left.resolve_named(rest.checks)?,
     })
 }
 
@@ -229,6 +246,10 @@ fn plan_delete(delete: Delete, cx: &PlanContext) -> Result<PhysicalDelete> {
         source,
         recheck: delete.recheck.map(|expr| before.resolve(expr)).transpose()?,
         related: delete.related,
+        portion: delete
+            .portion
+            .map(|rest| plan_portion(rest, &before, &delete.table))
+            .transpose()?,
         returning: delete.returning.map(|exprs| after.resolve_all(exprs)).transpose()?,
         fields: delete.fields,
         table: delete.table,

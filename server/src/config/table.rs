@@ -201,8 +201,6 @@ pub fn settings() -> &'static [Setting] {
         },
         count!("server.max_connections", max_connections, from 1 to 100_000,
             "Connections beyond this many are refused (53300)."),
-        count!("server.worker_threads", worker_threads, from 0 to 1024,
-            "Threads that run sessions; 0: one per core."),
         bytes!("session.statement_memory_bytes", statement_memory_bytes: usize, at least 1 << 20,
             "The most memory that sorts and hash tables of one statement may take (53200)."),
         count!("session.plan_cache_entries", plan_cache_entries, from 0 to 100_000,

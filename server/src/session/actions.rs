@@ -99,9 +99,18 @@ impl Actions {
         }
     }
 
+    /// Whether a function of the statement did anything that another run would do again.
+    pub(super) fn is_touched(&self) -> bool {
+        self.is_touched.load(Ordering::Relaxed)
+    }
+
+    fn touch(&self) {
+        self.is_touched.store(true, Ordering::Relaxed);
+    }
+
     fn warn(&self, state: SqlState, message: String) {
         self.warnings.lock().push(SqlError::new(state, message));
-        self.is_touched.store(true, Ordering::Relaxed);
+        self.touch();
     }
 
     fn no_such_process(&self, pid: i32) -> bool {
@@ -113,6 +122,7 @@ impl Actions {
 
 impl SessionActions for Actions {
     fn lock(&self, request: AdvisoryRequest) -> Result<bool, ValueError> {
+        self.touch();
         let wait = if request.waits { WaitPolicy::Wait(None) } else { WaitPolicy::NoWait };
         let (object, mode) = (object(request.key), mode(request.is_shared));
         if request.is_for_transaction {
@@ -136,6 +146,7 @@ impl SessionActions for Actions {
     }
 
     fn unlock(&self, key: AdvisoryKey, is_shared: bool) -> bool {
+        self.touch();
         let held = (object(key), mode(is_shared));
         let mut locks = self.locks.lock();
         let Some(count) = locks.counts.get_mut(&held) else {
@@ -152,12 +163,14 @@ impl SessionActions for Actions {
     }
 
     fn unlock_all(&self) {
+        self.touch();
         let mut locks = self.locks.lock();
         locks.counts.clear();
         locks.of_session.release_since(0);
     }
 
     fn sleep(&self, seconds: f64) -> Result<(), ValueError> {
+        self.touch();
         let env = self.node.env();
         // Not a number, negative: not at all. Too much: as long as a clock can count.
         let length = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
@@ -185,10 +198,12 @@ impl SessionActions for Actions {
     }
 
     fn cancel(&self, pid: i32) -> bool {
+        self.touch();
         self.node.registry().cancel_session(pid) || self.no_such_process(pid)
     }
 
     fn terminate(&self, pid: i32) -> bool {
+        self.touch();
         self.node.registry().terminate(pid) || self.no_such_process(pid)
     }
 
@@ -203,7 +218,7 @@ impl SessionActions for Actions {
         let (name, value) = (name.to_owned(), value.map(str::to_owned));
         let shown = settings.copy.show(&name).map_err(value_error)?;
         settings.made.push(Change { name, value, scope });
-        self.is_touched.store(true, Ordering::Relaxed);
+        self.touch();
         Ok(shown)
     }
 }
@@ -220,7 +235,7 @@ impl Session {
 
     /// After a statement: what its functions changed.
     pub(super) fn take_back_settings(&mut self) -> Result<(), SqlError> {
-        if !self.actions.is_touched.load(Ordering::Relaxed) {
+        if !self.actions.is_touched() {
             return Ok(());
         }
         let made = std::mem::take(&mut self.actions.settings.lock().made);

@@ -6,8 +6,8 @@ use driftdb_concurrency::{LockMode, LockStrength, StatementKinds};
 use driftdb_env::sync::Mutex;
 use driftdb_executor::Direct;
 use driftdb_query::{
-    AccessPath, Catalog, CatalogAt, Field, HistoryStatement, IndexId, PhysicalPlan,
-    PhysicalStatement, PlanContext, Result, SqlError, Statement, Table, TableId,
+    Catalog, CatalogAt, Field, HistoryStatement, IndexId, PhysicalPlan, PhysicalStatement,
+    PlanContext, Result, SqlError, Statement, Table, TableId,
 };
 use driftdb_sql::{BindContext, StatementKind, bind};
 use driftdb_storage::Timestamp;
@@ -22,8 +22,6 @@ pub(super) struct Planned {
     /// The result columns.
     pub(super) fields: Option<Vec<Field>>,
     pub(super) param_types: Vec<DataType>,
-    /// Whether it may take long, so that other sessions of the thread must be moved elsewhere.
-    pub(super) is_long: bool,
     /// The direct form; kept here because it owns buffers.
     pub(super) direct: Mutex<Option<Direct>>,
     /// The tables it reads, with the locks that takes.
@@ -172,7 +170,6 @@ impl Session {
                 fields: statement.fields(),
                 work: Work::Session(statement),
                 param_types,
-                is_long: false,
                 direct: Mutex::new(None),
                 reads: Vec::new(),
                 bound_to: BoundTo::Nothing,
@@ -205,12 +202,10 @@ impl Session {
         if is_session_work(&statement) {
             let work = Work::Session(statement);
             let direct = Mutex::new(None);
-            let is_long = false;
             return Ok(Planned {
                 work,
                 fields,
                 param_types,
-                is_long,
                 direct,
                 reads: Vec::new(),
                 bound_to,
@@ -220,7 +215,6 @@ impl Session {
         let physical = Arc::new(node_plan(&self.node, statement)?);
         let direct = Direct::prepare(&physical);
         Ok(Planned {
-            is_long: direct.is_none() && may_take_long(&physical),
             fields,
             param_types,
             direct: Mutex::new(direct),
@@ -361,36 +355,5 @@ pub(super) fn kinds(statement: &PhysicalStatement) -> StatementKinds {
         PhysicalStatement::Explain { statement, analyze: true, .. } => kinds(statement),
         statement if changes_catalog(statement) => StatementKinds::DEFINITION,
         _ => StatementKinds::default(),
-    }
-}
-
-/// Whether a statement does more than look at a few keys.
-fn may_take_long(statement: &PhysicalStatement) -> bool {
-    match statement {
-        PhysicalStatement::Query(query) => plan_may_take_long(&query.plan),
-        PhysicalStatement::Insert(insert) => plan_may_take_long(&insert.source),
-        PhysicalStatement::Update(update) => plan_may_take_long(&update.source),
-        PhysicalStatement::Delete(delete) => plan_may_take_long(&delete.source),
-        _ => true,
-    }
-}
-
-fn plan_may_take_long(plan: &PhysicalPlan) -> bool {
-    match plan {
-        PhysicalPlan::Values { rows, .. } => rows.len() > 100,
-        PhysicalPlan::Access(access) => match &access.path {
-            AccessPath::Point { .. } => false,
-            AccessPath::Index { bounds, .. } | AccessPath::Table { bounds } => {
-                bounds.equal.is_empty()
-            }
-        },
-        PhysicalPlan::Filter { input, .. }
-        | PhysicalPlan::Project { input, .. }
-        | PhysicalPlan::Aggregate { input, .. }
-        | PhysicalPlan::Sort { input, .. }
-        | PhysicalPlan::Limit { input, .. }
-        | PhysicalPlan::Distinct { input, .. }
-        | PhysicalPlan::Lock { input, .. } => plan_may_take_long(input),
-        _ => true,
     }
 }

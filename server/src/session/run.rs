@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use driftdb_env::blocking::blocking;
 use driftdb_executor::{
     Batch, CommandTag, Execution, check_pending, is_stale, lock_read_tables, start,
 };
@@ -73,6 +72,10 @@ pub(crate) fn ending() -> SqlError {
 /// How often a statement is bound again because a table's definition changed under it.
 const MOST_REBINDS: usize = 10;
 
+fn is_serialization_failure(error: &SqlError) -> bool {
+    error.state == SqlState::SerializationFailure
+}
+
 impl Session {
     /// A message has arrived: the clock of its statements, and no request to cancel is pending.
     pub(super) fn begin_message(&mut self) {
@@ -131,10 +134,30 @@ impl Session {
                     self.restart_statement()?;
                     planned = self.replan(prepared, Some(params))?;
                 }
+                Err(error) if is_serialization_failure(&error) && self.was_unseen(&planned) => {
+                    if !self.restart_transaction()? {
+                        return Err(error);
+                    }
+                    planned = self.planned(prepared, Some(params))?;
+                }
                 result => return result,
             }
         }
         self.run_plan(&planned, params, wanted, sink)
+    }
+
+    /// Whether nobody can know yet that the block's statement has begun. ON CONFLICT is left as PostgreSQL has
+    /// it, where it fails for a row that its snapshot does not show.
+    fn was_unseen(&self, planned: &Planned) -> bool {
+        let gives_no_rows = planned.fields.is_none() || planned.direct.lock().is_some();
+        let has_conflict_clause = matches!(
+            &planned.work,
+            Work::Plan(plan) if matches!(&**plan, PhysicalStatement::Insert(insert) if insert.on_conflict.is_some())
+        );
+        gives_no_rows
+            && !has_conflict_clause
+            && self.notices.is_empty()
+            && !self.actions.is_touched()
     }
 
     fn run_plan(
@@ -172,9 +195,6 @@ impl Session {
         }
         if wanted.limit.is_none() && planned.direct.lock().is_some() {
             return self.run_direct(planned, params, wanted, sink);
-        }
-        if planned.is_long {
-            return blocking(|| self.run_operators(physical, params, wanted, sink));
         }
         self.run_operators(physical, params, wanted, sink)
     }

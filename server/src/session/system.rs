@@ -5,6 +5,7 @@
 
 mod branches;
 mod locks;
+mod periods;
 mod restore_points;
 mod retention;
 mod transactions;
@@ -38,6 +39,7 @@ const RELATIONS: &[&dyn Relation] = &[
     &restore_points::RestorePoints,
     &branches::Branches,
     &retention::Retention,
+    &periods::Periods,
     &locks::Locks,
     &waits::Waits,
 ];

@@ -148,6 +148,21 @@ impl Session {
         }
     }
 
+    /// Begins the block's first statement anew on a newer snapshot. False: it is not the first one, or the
+    /// transaction does not do that.
+    pub(super) fn restart_transaction(&mut self) -> Result<bool> {
+        let block = &mut self.block;
+        if block.statement_count != 1 || !block.savepoints.is_empty() || block.has_ddl() {
+            return Ok(false);
+        }
+        let Some(txn) = &mut block.txn else { return Ok(false) };
+        let is_anew = txn.restart()?;
+        if is_anew {
+            block.pending = PendingChecks::default();
+        }
+        Ok(is_anew)
+    }
+
     fn begin_transaction(&mut self) -> Result<()> {
         if self.block.txn.is_none() {
             let modes = self.block.modes;

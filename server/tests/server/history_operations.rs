@@ -1,6 +1,7 @@
 //! Operating on history, on every engine under every control.
 
 use driftdb_env::Env;
+use driftdb_server::session::Answers;
 use driftdb_server::{Config, Node, Session, SessionOptions};
 use driftdb_types::Value;
 
@@ -138,6 +139,52 @@ fn one_transaction_is_undone() {
         t.run(&format!("UNDO TRANSACTION {into_u}"));
         assert_eq!(t.rows("SELECT v, more FROM u WHERE id = 5"), ["e NULL".replace("NULL", "")]);
     });
+}
+
+#[test]
+fn undoing_looks_at_no_table_that_the_commit_left_alone() {
+    everywhere(|fixture| {
+        let mut t = Traveller::new(fixture);
+        t.run("CREATE TABLE brief (id int PRIMARY KEY) WITH (retention = '0 seconds')");
+        t.run("CREATE TABLE kept (id int PRIMARY KEY)");
+        t.run("INSERT INTO brief VALUES (1)");
+        t.run("INSERT INTO kept VALUES (1)");
+        let bad = newest(&t);
+        t.run("INSERT INTO brief VALUES (2)");
+        let of_brief = newest(&t);
+        t.run("UPDATE brief SET id = id + 10");
+        t.run("VACUUM");
+        // The history of `brief` is gone, and nobody asks for it.
+        t.run(&format!("UNDO TRANSACTION {bad}"));
+        assert_eq!(t.rows("SELECT count(*) FROM kept"), ["0"]);
+        assert_eq!(t.code(&format!("UNDO TRANSACTION {of_brief}")), "72000");
+    });
+}
+
+#[test]
+fn foreign_keys_that_stay_away_are_named() {
+    let fixture = Fixture::new();
+    let mut t = Traveller::new(&fixture);
+    t.run("CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p int REFERENCES p)");
+    t.run("INSERT INTO p VALUES (1); INSERT INTO c VALUES (1)");
+    t.run("DROP TABLE c, p");
+    let notices = |t: &mut Traveller, sql: &str| -> Vec<String> {
+        let mut answers = Answers::default();
+        t.session.simple_query(sql, &mut answers);
+        assert_eq!(answers.error, None);
+        answers.notices.iter().map(|notice| notice.message.to_string()).collect()
+    };
+    let gone = "foreign key \"c_p_fkey\" of table \"c\" was not brought back: \
+                the table that it referred to is gone";
+    assert_eq!(notices(&mut t, "UNDROP TABLE c"), [gone]);
+    t.run("DROP TABLE c");
+    assert!(notices(&mut t, "UNDROP TABLE p").is_empty());
+    t.run("DROP TABLE p");
+    t.run("CREATE TABLE q (id int PRIMARY KEY); CREATE TABLE r (q int REFERENCES q)");
+    t.run("DROP TABLE q CASCADE; INSERT INTO r VALUES (5)");
+    let broken = "foreign key \"r_q_fkey\" of table \"r\" was not brought back: \
+                  rows violate it. Key (q)=(5) is not present in table \"q\"";
+    assert_eq!(notices(&mut t, "UNDROP TABLE q"), [broken]);
 }
 
 #[test]

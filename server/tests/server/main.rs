@@ -21,4 +21,5 @@ mod raw;
 mod scripts;
 mod time_travel;
 mod traveller;
+mod valid_time_model;
 mod wire;

@@ -281,7 +281,8 @@ fn change(txn: &mut dyn Transaction, account: u64, change: i64) -> Result<(), Fa
     txn.begin_statement()?;
     let key = account_key(account);
     let mut old = balance(txn, &key, ReadAt::Statement)?;
-    if lock(txn, &key, LockIntent::Existing)? == Locked::Changed {
+    let is_dirty = txn.isolation() == IsolationLevel::ReadUncommitted;
+    if lock(txn, &key, LockIntent::Existing)? == Locked::Changed || is_dirty {
         old = balance(txn, &key, ReadAt::Newest)?;
     }
     txn.put(SPACE, &key, &(old + change).to_le_bytes())?;

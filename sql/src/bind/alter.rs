@@ -20,24 +20,16 @@ use super::stored::Renaming;
 use crate::front::cursor::QualifiedName;
 
 /// ALTER TABLE as it is collected.
-struct Alteration {
-    table: Arc<Table>,
-    definition: Definition,
+pub(crate) struct Alteration {
+    pub(crate) table: Arc<Table>,
+    pub(crate) definition: Definition,
     /// What the columns that this statement adds hold in existing rows.
     added: Vec<Named>,
-    actions: Vec<(AlterAction, Option<LogicalPlan>)>,
+    pub(crate) actions: Vec<(AlterAction, Option<LogicalPlan>)>,
 }
 
-impl Binder<'_> {
-    pub(crate) fn alter_table(&mut self, alter: &ast::AlterTable) -> Result<Statement> {
-        let name = object_name(&alter.name)?;
-        let schema = name.schema.as_deref();
-        let Some(table) = self.catalog.table(schema, &name.name, CatalogAt::Statement)? else {
-            if alter.if_exists {
-                return Ok(skipped(schema, &name.name));
-            }
-            return Err(no_such_table(schema, &name.name).at(name.position));
-        };
+impl Alteration {
+    pub(crate) fn new(table: Arc<Table>) -> Self {
         let taken = table.indexes.iter().map(|index| index.name.clone());
         let taken = taken.chain(table.checks.iter().map(|check| check.name.clone()));
         let taken = taken.chain(table.foreign_keys.iter().map(|key| key.name.clone())).collect();
@@ -60,8 +52,21 @@ impl Binder<'_> {
             taken,
             has_primary: table.primary_key().is_some(),
         };
-        let mut alteration =
-            Alteration { table, definition, added: Vec::new(), actions: Vec::new() };
+        Self { table, definition, added: Vec::new(), actions: Vec::new() }
+    }
+}
+
+impl Binder<'_> {
+    pub(crate) fn alter_table(&mut self, alter: &ast::AlterTable) -> Result<Statement> {
+        let name = object_name(&alter.name)?;
+        let schema = name.schema.as_deref();
+        let Some(table) = self.catalog.table(schema, &name.name, CatalogAt::Statement)? else {
+            if alter.if_exists {
+                return Ok(skipped(schema, &name.name));
+            }
+            return Err(no_such_table(schema, &name.name).at(name.position));
+        };
+        let mut alteration = Alteration::new(table);
         for operation in &alter.operations {
             self.alter_action(&mut alteration, operation)?;
         }
@@ -194,15 +199,9 @@ impl Binder<'_> {
                 changed.push((check.name.clone(), condition));
             }
         }
-        for (name, _) in &changed {
-            let drop = AlterAction::DropConstraint { name: name.clone(), cascade: false };
-            alteration.actions.push((drop, None));
-        }
         alteration.actions.push((action, None));
         for (name, condition) in changed {
-            // It means what it meant: the rows need no check.
-            let check = ConstraintSpec::Check { name, condition };
-            alteration.actions.push((AlterAction::AddConstraint(check), None));
+            alteration.actions.push((AlterAction::RespellCheck { name, condition }, None));
         }
         Ok(())
     }
@@ -270,7 +269,7 @@ impl Binder<'_> {
     }
 
     /// Turns the constraints collected since last time into actions.
-    fn add_constraints(&mut self, alteration: &mut Alteration) -> Result<()> {
+    pub(crate) fn add_constraints(&mut self, alteration: &mut Alteration) -> Result<()> {
         for constraint in std::mem::take(&mut alteration.definition.constraints) {
             let violation = match &constraint {
                 ConstraintSpec::PrimaryKey { columns, .. } => {
@@ -301,7 +300,7 @@ impl Binder<'_> {
     }
 
     /// A row with NULL in one of the columns.
-    fn null_rows(&mut self, alteration: &Alteration, columns: &[String]) -> LogicalPlan {
+    pub(crate) fn null_rows(&mut self, alteration: &Alteration, columns: &[String]) -> LogicalPlan {
         let (scan, named) = self.existing_rows(alteration);
         let tests = named
             .into_iter()
@@ -327,7 +326,7 @@ fn one_row(scan: LogicalPlan, predicate: Expr) -> LogicalPlan {
 }
 
 /// ALTER TABLE IF EXISTS of a table that does not.
-fn skipped(schema: Option<&str>, name: &str) -> Statement {
+pub(crate) fn skipped(schema: Option<&str>, name: &str) -> Statement {
     let relation = qualified(schema, name);
     let notice = format!("relation \"{relation}\" does not exist, skipping");
     Statement::Drop(DropObjects { notices: vec![notice], ..DropObjects::default() })

@@ -306,7 +306,7 @@ fn single(moments: Moments, name: &str) -> Result<Option<Timestamp>> {
     }
 }
 
-fn is_of_each_row(expr: &Expr) -> bool {
+pub(crate) fn is_of_each_row(expr: &Expr) -> bool {
     let mut found = matches!(expr, Expr::Column { .. } | Expr::Subquery(_));
     expr.for_each_child(&mut |child| found |= is_of_each_row(child));
     found

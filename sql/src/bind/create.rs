@@ -64,6 +64,7 @@ impl Binder<'_> {
         for constraint in &create.constraints {
             self.constraint(&mut definition, constraint)?;
         }
+        let period = self.periods(&mut definition)?;
         let mut table = CreateTable {
             schema,
             name: name.name,
@@ -71,6 +72,7 @@ impl Binder<'_> {
             columns: definition.columns,
             constraints: definition.constraints,
             retention: self.table_options(&create.table_options)?,
+            period,
         };
         let Some(query) = &create.query else { return Ok(Statement::CreateTable(table)) };
         if !table.columns.is_empty() {

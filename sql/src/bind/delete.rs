@@ -28,14 +28,17 @@ impl Binder<'_> {
         }
         let others = delete.using.as_deref().unwrap_or(&[]);
         let changed = self.changed(target, others, Clause::Where)?;
-        let (source, recheck) = self.changed_where(changed.plan, delete.selection.as_ref())?;
+        let (condition, part) = (delete.selection.as_ref(), changed.portion.as_ref());
+        let (source, recheck) = self.changed_where(changed.plan, condition, part)?;
         self.scopes.pop();
         let table = changed.table;
         let mut relations = vec![relation(&changed.name, named_row(&table, &changed.old))];
         relations.extend(changed.others);
         let (returning, fields) = self.returning(delete.returning.as_deref(), relations)?;
-        let related = self.related(&table, Change::Delete)?;
+        let change = if changed.portion.is_some() { Change::Split } else { Change::Delete };
+        let related = self.related(&table, change)?;
         let (key, old) = (changed.key, changed.old);
-        Ok(Delete { table, source, key, old, recheck, related, returning, fields })
+        let portion = changed.portion.map(|part| part.portion);
+        Ok(Delete { table, source, key, old, recheck, related, portion, returning, fields })
     }
 }

@@ -25,6 +25,8 @@ pub(crate) enum Change<'a> {
     /// These columns, by position, get new values.
     Update(&'a [usize]),
     Delete,
+    /// A deletion that inserts what is left of the row.
+    Split,
 }
 
 impl Binder<'_> {
@@ -139,6 +141,7 @@ impl Reach<'_, '_> {
             Change::Upsert(columns) => (true, columns),
             Change::Update(columns) => (false, columns),
             Change::Delete => (false, &[][..]),
+            Change::Split => (true, &[][..]),
         };
         let touched: Vec<ColumnId> = updated.iter().map(|at| table.columns[*at].id).collect();
         let touches = |ids: &[ColumnId]| ids.iter().any(|id| touched.contains(id));
@@ -152,7 +155,7 @@ impl Reach<'_, '_> {
                 self.find(key.referenced)?;
             }
         }
-        let deletes = matches!(change, Change::Delete);
+        let deletes = matches!(change, Change::Delete | Change::Split);
         for id in &table.referenced_by {
             let child = self.look_up(*id)?;
             let referring = child.foreign_keys.iter().filter(|key| key.referenced == table.id);

@@ -7,7 +7,7 @@ use driftdb_query::{
 use driftdb_types::SqlState;
 use sqlparser::ast;
 
-use super::names::{ident, ident_position, object_name};
+use super::names::{ObjectName, ident, ident_position, object_name};
 use super::scope::{Clause, FromItem, Named, Relation, Scope, column_of};
 use super::target::{Rows, RowsColumn};
 use super::{Binder, Meta};
@@ -80,7 +80,10 @@ impl Binder<'_> {
         use ast::TableFactor as F;
         match factor {
             F::Table { name, alias, args: None, with_ordinality: false, sample: None, .. } => {
-                if self.content.is_some_and(|content| content.lifted.times.is_empty()) {
+                let has_no_times = self.content.is_some_and(|content| {
+                    content.lifted.times.is_empty() && content.lifted.periods.is_empty()
+                });
+                if has_no_times {
                     return Ok((self.table_item(name, alias.as_ref())?, Lateral::default()));
                 }
                 // Its time may come from the items beside it.
@@ -160,6 +163,14 @@ impl Binder<'_> {
     ) -> Result<FromItem> {
         let parsed = object_name(name)?;
         let clause = self.take_time(parsed.last, alias)?;
+        let alias_position = alias.map(|alias| ident_position(&alias.name));
+        let period = self.take_period(parsed.last, alias_position)?;
+        if let Some(period) = period
+            && self.is_no_table(&parsed)
+        {
+            let what = format!("{} on what is not a table", period.name());
+            return Err(SqlError::unsupported(what).at(period.position));
+        }
         if parsed.schema.is_none()
             && let Some(cte) = self.ctes.iter().rev().find(|cte| cte.name == parsed.name).cloned()
         {
@@ -204,10 +215,19 @@ impl Binder<'_> {
         let own = Aliased { alias, own: table.name.clone(), schema: Some(table.schema.clone()) };
         let (system, hidden) = self.system_columns();
         let temporal = Temporal { span, system };
-        let plan = LogicalPlan::Scan { table: table.clone(), at, columns, key: None, temporal };
+        let mut plan = LogicalPlan::Scan { table: table.clone(), at, columns, key: None, temporal };
+        if let Some(period) = period {
+            plan = self.held(plan, &table, &named, period)?;
+        }
         let mut item = item(plan, named, own, Some(table), Some(lockable))?;
         item.relations.iter_mut().for_each(|relation| relation.hidden = Some(hidden));
         Ok(item)
+    }
+
+    /// Whether a name stands for something without a definition of its own.
+    fn is_no_table(&self, name: &ObjectName) -> bool {
+        name.schema.is_none() && self.ctes.iter().any(|cte| cte.name == name.name)
+            || self.catalog.system_relation(name.schema.as_deref(), &name.name).is_some()
     }
 
     /// Identities for the system columns of a scan; those that are not used are pruned.

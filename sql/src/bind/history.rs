@@ -53,6 +53,9 @@ impl Binder<'_> {
             HistoryBody::SetOptions { table, if_exists, options, is_reset } => {
                 self.set_table_options(table, *if_exists, options, *is_reset)?
             }
+            HistoryBody::AlterPeriod { table, if_exists, change } => {
+                self.alter_period(table, *if_exists, change)?
+            }
         })
     }
 
@@ -162,7 +165,7 @@ impl Binder<'_> {
 
     fn undo(&mut self, sequence: u64, skip_conflicts: bool) -> Result<Statement> {
         let ts = self.catalog.time_of_sequence(sequence)?;
-        let after = self.catalog.tables(CatalogAt::AsOf(ts))?;
+        let mut after = self.catalog.tables(CatalogAt::AsOf(ts))?;
         // One nanosecond earlier, the commit before is the newest.
         let before = self.catalog.tables(CatalogAt::AsOf(Timestamp(ts.0.saturating_sub(1))))?;
         if before != after {
@@ -171,10 +174,15 @@ impl Binder<'_> {
                 SqlError::unsupported("UNDO of definitions").with_detail(format!("{message}."))
             );
         }
+        // Where the commit says what it wrote to, no other table is looked at.
+        if let Some(written) = self.catalog.keyspaces_of_commit(sequence)? {
+            after.retain(|was| written.contains(&was.keyspace));
+        }
         let mut tables = Vec::with_capacity(after.len());
         for table in self.catalog.tables(CatalogAt::Statement)? {
-            let was = after.iter().find(|was| was.id == table.id).cloned();
-            tables.push((self.restored(table, &[])?, was));
+            if let Some(was) = after.iter().find(|was| was.id == table.id) {
+                tables.push((self.restored(table, &[])?, Arc::clone(was)));
+            }
         }
         let gone =
             after.into_iter().filter(|was| !tables.iter().any(|(now, _)| now.table.id == was.id));

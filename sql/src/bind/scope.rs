@@ -81,6 +81,7 @@ pub(crate) enum Clause {
     Check,
     Default,
     AsOf,
+    Period,
     Other,
 }
 
@@ -103,6 +104,7 @@ impl Clause {
             Self::Check => "check constraints",
             Self::Default => "DEFAULT expressions",
             Self::AsOf => "FOR SYSTEM_TIME AS OF",
+            Self::Period => "clauses of application time",
             Self::Other => "this context",
         }
     }

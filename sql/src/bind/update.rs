@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    ColId, Expr, JoinKind, LogicalPlan, Result, ScanColumn, SqlError, Table, Temporal, Update,
+    ColId, Expr, JoinKind, LogicalPlan, Portion, Result, ScanColumn, SqlError, Table, Temporal,
+    Update,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -12,9 +13,9 @@ use sqlparser::ast;
 use super::Binder;
 use super::foreign::Change;
 use super::from::check_names;
-use super::names::{ident, object_name};
+use super::names::{ident, ident_position, object_name};
 use super::position::{Placed, bare};
-use super::predicate::row_fields;
+use super::predicate::{all_of, row_fields};
 use super::returning::is_default;
 use super::scope::{Clause, Relation, Scope};
 use super::stored::{named_row, relation};
@@ -28,6 +29,18 @@ pub(crate) struct Changed {
     pub(crate) old: Vec<ColId>,
     /// The other FROM items.
     pub(crate) others: Vec<Relation>,
+    /// FOR PORTION OF
+    pub(crate) portion: Option<Part>,
+}
+
+/// FOR PORTION OF, bound.
+pub(crate) struct Part {
+    /// Which rows it means.
+    meant: Expr,
+    /// The part of each that changes.
+    assignments: [(usize, Expr); 2],
+    /// What is left of it.
+    pub(crate) portion: Portion,
 }
 
 impl Binder<'_> {
@@ -46,6 +59,8 @@ impl Binder<'_> {
         }
         let alias = alias.as_ref().map(|alias| &alias.name);
         let table = self.changed_table(name, alias)?;
+        let place = object_name(name)?.last;
+        let period = self.take_period(place, alias.map(ident_position))?;
         let name = alias.map_or_else(|| table.name.clone(), ident);
         let key = self.key_id();
         let old = self.row_ids(&table);
@@ -75,8 +90,13 @@ impl Binder<'_> {
             };
         }
         let others = relations[1..].to_vec();
+        let mut portion = None;
+        if let Some(period) = period {
+            let (meant, assignments, rest) = self.portion(&table, &old, period)?;
+            portion = Some(Part { meant, assignments, portion: rest });
+        }
         self.scopes.push(Scope::with(clause, relations, visible));
-        Ok(Changed { table, name, plan, key, old, others })
+        Ok(Changed { table, name, plan, key, old, others, portion })
     }
 
     /// WHERE over what is changed.
@@ -84,9 +104,16 @@ impl Binder<'_> {
         &mut self,
         plan: LogicalPlan,
         condition: Option<&ast::Expr>,
+        part: Option<&Part>,
     ) -> Result<(LogicalPlan, Option<Expr>)> {
-        let Some(condition) = condition else { return Ok((plan, None)) };
-        let predicate = self.in_clause(Clause::Where, |b| b.predicate(condition, "WHERE"))?;
+        let mut tests: Vec<Expr> = part.iter().map(|part| part.meant.clone()).collect();
+        if let Some(condition) = condition {
+            tests.push(self.in_clause(Clause::Where, |b| b.predicate(condition, "WHERE"))?);
+        }
+        if tests.is_empty() {
+            return Ok((plan, None));
+        }
+        let predicate = all_of(tests);
         let plan = LogicalPlan::Filter { input: Box::new(plan), predicate: predicate.clone() };
         Ok((plan, Some(predicate)))
     }
@@ -110,8 +137,13 @@ impl Binder<'_> {
             }
         };
         let changed = self.changed(&update.table, others, Clause::Update)?;
-        let assignments = self.assignments(&changed.table, &update.assignments)?;
-        let (source, recheck) = self.changed_where(changed.plan, update.selection.as_ref())?;
+        let mut assignments = self.assignments(&changed.table, &update.assignments)?;
+        let (condition, part) = (update.selection.as_ref(), changed.portion.as_ref());
+        let (source, recheck) = self.changed_where(changed.plan, condition, part)?;
+        if let Some(part) = part {
+            check_not_assigned(&changed.table, &assignments, part)?;
+            assignments.extend(part.assignments.iter().cloned());
+        }
         self.scopes.pop();
         let table = changed.table;
         let row = self.row_ids(&table);
@@ -120,7 +152,12 @@ impl Binder<'_> {
         relations.extend(changed.others);
         let (returning, fields) = self.returning(update.returning.as_deref(), relations)?;
         let assigned: Vec<usize> = assignments.iter().map(|(position, _)| *position).collect();
-        let related = self.related(&table, Change::Update(&assigned))?;
+        let change = match &changed.portion {
+            // What is left of a row is inserted.
+            Some(_) => Change::Upsert(&assigned),
+            None => Change::Update(&assigned),
+        };
+        let related = self.related(&table, change)?;
         Ok(Update {
             table,
             source,
@@ -131,6 +168,7 @@ impl Binder<'_> {
             row,
             checks,
             related,
+            portion: changed.portion.map(|part| part.portion),
             returning,
             fields,
         })
@@ -179,6 +217,20 @@ impl Binder<'_> {
             }
         }
         Ok(bound)
+    }
+}
+
+/// 42601 for an assignment to a column whose part the portion decides.
+fn check_not_assigned(table: &Table, assignments: &[(usize, Expr)], part: &Part) -> Result<()> {
+    let decided = [part.portion.start, part.portion.end];
+    match assignments.iter().find(|(position, _)| decided.contains(position)) {
+        None => Ok(()),
+        Some((position, _)) => {
+            let column = &table.columns[*position].name;
+            let message =
+                format!("cannot update column \"{column}\" because it is used in FOR PORTION OF");
+            Err(SqlError::new(SqlState::SyntaxError, message))
+        }
     }
 }
 

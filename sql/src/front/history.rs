@@ -8,6 +8,7 @@ use sqlparser::tokenizer::Token;
 use super::copy::bracketed_query;
 use super::cursor::{Cursor, QualifiedName};
 use super::dispatch::Body;
+use super::period::{self, PeriodChange};
 use super::rewrite::{Lifted, Operand, TimePoint, point, sequence_number};
 
 /// A statement as written.
@@ -51,6 +52,12 @@ pub(crate) enum HistoryBody {
         options: Vec<(String, Option<String>)>,
         is_reset: bool,
     },
+    /// ALTER TABLE … ADD PERIOD or DROP PERIOD
+    AlterPeriod {
+        table: QualifiedName,
+        if_exists: bool,
+        change: PeriodChange,
+    },
 }
 
 impl HistoryBody {
@@ -64,7 +71,7 @@ impl HistoryBody {
             Self::Undo { .. } => "UNDO TRANSACTION",
             // It reports its rows as a SELECT does.
             Self::Diff { .. } => "SELECT",
-            Self::SetOptions { .. } => "ALTER TABLE",
+            Self::SetOptions { .. } | Self::AlterPeriod { .. } => "ALTER TABLE",
         }
     }
 }
@@ -89,6 +96,8 @@ pub(crate) fn parse(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Opti
         HistoryBody::Undo { sequence, skip_conflicts }
     } else if cursor.accept(&["diff"]) {
         diff(cursor, lifted)?
+    } else if let Some((table, if_exists, change)) = period::alter(cursor)? {
+        HistoryBody::AlterPeriod { table, if_exists, change }
     } else if let Some(body) = set_options(cursor)? {
         body
     } else {

@@ -3,6 +3,7 @@
 //! * `FOR SYSTEM_TIME …` (AS OF, BETWEEN, FROM … TO, CONTAINED IN, ALL) and `AS OF @SEQ:N` are cut out and
 //!   kept under the position of the word before them, which is the table's name or its alias: the binder
 //!   asks for both.
+//! * Clauses of application time, and the periods of tables, are cut out likewise (`period`).
 //! * A row lock becomes `FOR UPDATE OF "#n"`, where *n* is its place in a list that keeps the whole of it.
 //! * `BETWEEN SYMMETRIC` becomes BETWEEN with the marker `@-@` before the lower bound; PostgreSQL has
 //!   that operator for paths only.
@@ -21,6 +22,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::cursor::{Cursor, QualifiedName};
+use super::period::{self, PeriodClause, PeriodDefinition};
 use super::tokens::{Source, end, is_word, start, syntax_error, token_at};
 use super::tree;
 
@@ -86,6 +88,10 @@ pub(crate) struct Lifted {
     pub(crate) locks: Vec<LockRequest>,
     /// The past that BEGIN or SET TRANSACTION asks for.
     pub(crate) transaction_time: Option<TimePoint>,
+    /// Clauses of application time, by the position of the word before the clause.
+    pub(crate) periods: BTreeMap<u32, PeriodClause>,
+    /// The periods that CREATE TABLE defines.
+    pub(crate) period_definitions: Vec<PeriodDefinition>,
     /// The columns that ON DELETE sets, by the position of the referenced table's name.
     pub(crate) delete_columns: BTreeMap<u32, Vec<String>>,
 }
@@ -108,9 +114,12 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    ["for", "as", "between", "table", "isnull", "notnull", "leading", "trailing", "both", "set"]
-        .iter()
-        .any(|keyword| word.eq_ignore_ascii_case(keyword))
+    [
+        "for", "as", "between", "table", "isnull", "notnull", "leading", "trailing", "both", "set",
+        "period",
+    ]
+    .iter()
+    .any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
 
 /// Handles the construct at the cursor, if it is one.
@@ -128,7 +137,16 @@ fn one(
         let range = TimeRange::AsOf(point(cursor, Operand::Whole)?);
         keep_time(TimeClause { position, range }, cursor, out, lifted)?;
     } else if is_word(token, "for") {
+        if table_word(out).is_some()
+            && let Some(clause) = period::clause(cursor, out)?
+        {
+            keep_period(clause, cursor, out, lifted)?;
+            return Ok(true);
+        }
         return lock(cursor, position, out, lifted);
+    } else if is_word(token, "period") {
+        let Some(found) = period::definition_in_table(cursor, out)? else { return Ok(false) };
+        lifted.period_definitions.push(found);
     } else if cursor.accept(&["between", "symmetric"]) {
         out.push(token.clone());
         out.push(token_at(Token::AtDashAt, position, end(token)));
@@ -286,14 +304,38 @@ pub(crate) fn point(cursor: &mut Cursor<'_>, operand: Operand) -> Result<TimePoi
         let position = cursor.position();
         return Ok(TimePoint::RestorePoint(cursor.name()?, position));
     }
-    let expr = match operand {
-        Operand::Whole => cursor.parse(Parser::parse_expr)?,
+    expression(cursor, operand).map(TimePoint::Expression)
+}
+
+/// An expression.
+pub(crate) fn expression(cursor: &mut Cursor<'_>, operand: Operand) -> Result<ast::Expr> {
+    match operand {
+        Operand::Whole => cursor.parse(Parser::parse_expr),
         Operand::BeforeAnd => cursor.parse(|parser| {
             let between = PostgreSqlDialect {}.prec_value(Precedence::Between);
             parser.parse_subexpr(between)
-        })?,
+        }),
+    }
+}
+
+/// Keeps a clause of application time under the word before it.
+fn keep_period(
+    clause: PeriodClause,
+    cursor: &Cursor<'_>,
+    out: &[TokenWithSpan],
+    lifted: &mut Lifted,
+) -> Result<()> {
+    let position = clause.position;
+    let Some(key) = table_word(out) else {
+        return Err(syntax_error_for(cursor.source, position));
     };
-    Ok(TimePoint::Expression(expr))
+    if lifted.periods.len() >= MAX_CLAUSES {
+        return Err(too_many());
+    }
+    if lifted.periods.insert(key, clause).is_some() {
+        return Err(syntax_error_for(cursor.source, position));
+    }
+    Ok(())
 }
 
 /// Keeps a clause under the word before it.

@@ -54,6 +54,7 @@ fn table(id: u32, name: &str, columns: &[(&str, DataType, i32)], key: &[u16]) ->
         foreign_keys: Vec::new(),
         referenced_by: Vec::new(),
         row_count: None,
+        period: None,
         dropped_columns: 0,
     }
 }

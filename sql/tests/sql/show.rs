@@ -342,10 +342,7 @@ fn history(h: &HistoryStatement) -> String {
             format!("restore{all} [{tables}] @{} without [{created}] with [{dropped}]", at.0)
         }
         HistoryStatement::Undo { sequence, ts, tables, gone, skip_conflicts } => {
-            let tables = list(tables, |(restored, was)| {
-                let was = if was.is_some() { "" } else { " new" };
-                format!("{}{was}", restored.table.name)
-            });
+            let tables = list(tables, |(restored, _)| restored.table.name.clone());
             let gone = list(gone, |t| t.name.clone());
             format!("undo {sequence}@{} [{tables}] gone [{gone}] skip={skip_conflicts}", ts.0)
         }

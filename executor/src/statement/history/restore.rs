@@ -16,13 +16,14 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use driftdb_concurrency::{LockMode, LockStrength, ReadAt, RowBatch, TxnError, WaitPolicy};
-use driftdb_query::{DropObjects, RestoredTable, Result, SqlError, Table, TableAt};
+use driftdb_query::{DropObjects, RestoredTable, Result, Table, TableAt};
 use driftdb_storage::{KeyRange, Timestamp};
 use driftdb_tables::{
-    Change, Mapping, RowReader, RowState, TableDiff, TableWriter, lock_table, undrop_table,
+    Change, Mapping, RowReader, RowState, TableDiff, TableWriter, lock_table, undrop_references,
+    undrop_table,
 };
-use driftdb_types::SqlState;
 
+use super::notice;
 use crate::context::Run;
 use crate::integrity::Integrity;
 use crate::statement::ddl::{context, drop_objects};
@@ -69,6 +70,11 @@ pub(super) fn run(
     for restore in &mut restores {
         restore.integrity.finish(run)?;
     }
+    // All rows are as they were then.
+    for was in *dropped {
+        let lost = undrop_references(&mut context(run), was, at)?;
+        lost.into_iter().for_each(|lost| notice(lost, run));
+    }
     Ok(rows)
 }
 
@@ -92,9 +98,7 @@ fn drop_created(created: &[Arc<Table>], run: &mut Run<'_, '_>) -> Result<()> {
 fn bring_back(dropped: &[Arc<Table>], at: Timestamp, run: &mut Run<'_, '_>) -> Result<()> {
     for was in dropped {
         undrop_table(&mut context(run), was, at, &was.name)?;
-        let without = if was.foreign_keys.is_empty() { "" } else { " without its foreign keys" };
-        let notice = format!("table \"{}\" was dropped since: brought back{without}", was.name);
-        run.cx.notices.push(SqlError::new(SqlState::SuccessfulCompletion, notice));
+        notice(format!("table \"{}\" was dropped since: brought back", was.name), run);
     }
     Ok(())
 }

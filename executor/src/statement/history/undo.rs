@@ -31,14 +31,13 @@ pub(super) struct Commit {
 /// Undoes a commit; returns how many rows are as they were before it again.
 pub(super) fn run(
     commit: Commit,
-    tables: &[(RestoredTable, Option<Arc<Table>>)],
+    tables: &[(RestoredTable, Arc<Table>)],
     gone: &[Arc<Table>],
     skip_conflicts: bool,
     run: &mut Run<'_, '_>,
 ) -> Result<u64> {
     let mut undos = Vec::new();
     for (restored, was) in tables {
-        let Some(was) = was else { continue };
         if is_touched(commit, was, run)? {
             hold_definition(&restored.table, run)?;
             Integrity::new(&restored.table, &restored.related).hold_definitions(run)?;

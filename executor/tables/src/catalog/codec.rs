@@ -1,8 +1,8 @@
 //! Catalog records as bytes: `docs/formats/catalog.md`.
 
 use driftdb_query::{
-    Check, Column, ColumnId, ConstraintId, Deferral, ForeignKey, Index, IndexColumn, IndexId,
-    ReferentialAction, RowKey, Table, TableId,
+    ApplicationPeriod, Check, Column, ColumnId, ConstraintId, Deferral, ForeignKey, Index,
+    IndexColumn, IndexId, ReferentialAction, RowKey, Table, TableId,
 };
 use driftdb_storage::{KeyspaceId, read_varint, write_varint};
 use driftdb_types::{DataType, Value, decode_value, encode_value};
@@ -10,8 +10,8 @@ use driftdb_types::{DataType, Value, decode_value, encode_value};
 use super::Named;
 
 const VERSION: u8 = 1;
-/// Version 1 of a table's record ended with the checks.
-const TABLE_VERSION: u8 = 2;
+/// Version 1 of a table's record ended with the checks, version 2 with the referring tables.
+const TABLE_VERSION: u8 = 3;
 /// More columns or indexes than any table may have: a bound for damaged counts.
 const MOST: u64 = 10_000;
 
@@ -89,6 +89,12 @@ pub(super) fn encode_table(table: &Table) -> Vec<u8> {
     }
     number(&mut out, table.referenced_by.len() as u32);
     table.referenced_by.iter().for_each(|id| number(&mut out, id.0));
+    optional(&mut out, table.period.as_ref(), |out, period| {
+        text(out, &period.name);
+        number(out, u32::from(period.start.0));
+        number(out, u32::from(period.end.0));
+        text(out, &period.check);
+    });
     out
 }
 
@@ -155,15 +161,20 @@ pub(super) fn decode_table(bytes: &[u8]) -> Option<Table> {
             .list(|input| Some(Check { name: input.text()?, condition: input.text()? }))?,
         foreign_keys: Vec::new(),
         referenced_by: Vec::new(),
+        period: None,
     };
     if version > 1 {
         table.foreign_keys = input.list(Input::foreign_key)?;
         table.referenced_by = input.list(|input| input.number().map(TableId))?;
     }
+    if version > 2 {
+        table.period = input.optional(Input::period)?;
+    }
     let covered = |id: ColumnId| table.position(id).is_some();
     let indexed = table.indexes.iter().flat_map(|index| &index.columns).map(|c| c.column);
     let referring = table.foreign_keys.iter().flat_map(|key| &key.columns).copied();
-    let sound = indexed.chain(referring).all(covered);
+    let bounds = table.period.iter().flat_map(|period| [period.start, period.end]);
+    let sound = indexed.chain(referring).chain(bounds).all(covered);
     (sound && input.rest.is_empty()).then_some(table)
 }
 
@@ -284,6 +295,15 @@ impl Input<'_> {
         })
     }
 
+    fn period(&mut self) -> Option<ApplicationPeriod> {
+        Some(ApplicationPeriod {
+            name: self.text()?,
+            start: self.column_id()?,
+            end: self.column_id()?,
+            check: self.text()?,
+        })
+    }
+
     fn action(&mut self) -> Option<ReferentialAction> {
         ACTIONS.get(usize::from(self.byte()?)).copied()
     }
@@ -341,6 +361,12 @@ mod tests {
             }],
             referenced_by: vec![TableId(16384)],
             row_count: Some(5),
+            period: Some(ApplicationPeriod {
+                name: "valid".into(),
+                start: ColumnId(3),
+                end: ColumnId(3),
+                check: "t_valid_check".into(),
+            }),
         }
     }
 
@@ -357,11 +383,21 @@ mod tests {
         before.indexes[0].deferral = Deferral::Never;
         before.foreign_keys.clear();
         before.referenced_by.clear();
+        before.period = None;
         let mut bytes = encode_table(&before);
-        assert_eq!(bytes[0], 2);
-        // What version 2 adds: two empty lists.
-        assert_eq!(bytes.split_off(bytes.len() - 2), [0, 0]);
+        assert_eq!(bytes[0], 3);
+        // What version 2 adds: two empty lists; and version 3: no period.
+        assert_eq!(bytes.split_off(bytes.len() - 3), [0, 0, 0]);
         bytes[0] = 1;
+        assert_eq!(decode_table(&bytes), Some(before));
+    }
+
+    #[test]
+    fn records_of_version_2_are_read() {
+        let before = Table { period: None, ..sample() };
+        let mut bytes = encode_table(&before);
+        assert_eq!(bytes.pop(), Some(0));
+        bytes[0] = 2;
         assert_eq!(decode_table(&bytes), Some(before));
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use driftdb_concurrency::{LockMode, ReadAt, Store, Transaction};
 use driftdb_query::{Catalog, CatalogAt, IndexId, Result, SystemRelation, Table, TableId};
-use driftdb_storage::Timestamp;
+use driftdb_storage::{KeyspaceId, Timestamp};
 
 use super::{CatalogStore, Named, dropped_table, lookup, restore_point, table_by_id, tables};
 
@@ -127,6 +127,11 @@ impl Catalog for CatalogReader<'_> {
 
     fn time_of_restore_point(&mut self, name: &str) -> Result<Option<Timestamp>> {
         Ok(restore_point(self.txn, name, ReadAt::Statement)?.map(|point| point.at))
+    }
+
+    fn keyspaces_of_commit(&mut self, sequence: u64) -> Result<Option<Vec<KeyspaceId>>> {
+        let notes = self.store.commits(sequence, sequence, 1)?;
+        Ok(notes.into_iter().next().and_then(|note| note.keyspaces))
     }
 
     fn dropped_table(

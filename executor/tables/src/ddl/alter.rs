@@ -12,7 +12,7 @@ use driftdb_types::{SqlState, Value};
 
 use super::{
     DdlContext, add_check, drop_keyspace, drop_needs_of_index, duplicate_constraint,
-    duplicate_relation, foreign, index_columns, new_index, primary_key_columns, rewrite,
+    duplicate_relation, foreign, index_columns, new_index, period, primary_key_columns, rewrite,
 };
 use crate::catalog::{Named, delete_name, put_name, put_table, set_retention};
 
@@ -64,6 +64,13 @@ pub fn alter_table(
             let position = current_position(&table, planned, *position)?;
             table.columns[position].default.clone_from(default);
         }
+        AlterAction::RespellCheck { name, condition } => {
+            if let Some(check) = table.checks.iter_mut().find(|check| check.name == *name) {
+                check.condition.clone_from(condition);
+            }
+        }
+        AlterAction::AddPeriod(spec) => period::add(&mut table, spec)?,
+        AlterAction::DropPeriod => period::remove(&mut table),
         AlterAction::SetRetention(keep) => set_retention(cx.txn, &table, *keep)?,
         AlterAction::SetNotNull(position, not_null) => {
             let position = current_position(&table, planned, *position)?;
@@ -135,6 +142,7 @@ fn drop_column(
     cascade: bool,
 ) -> Result<Vec<String>> {
     let column = table.columns[position].clone();
+    period::drop_with_column(table, &column, cascade)?;
     let own = table.foreign_keys.iter().filter(|key| key.columns.contains(&column.id));
     for id in own.map(|key| key.id).collect::<Vec<_>>() {
         foreign::remove(cx, table, id)?;
@@ -229,6 +237,7 @@ fn drop_constraint(
     cascade: bool,
 ) -> Result<Vec<String>> {
     if table.checks.iter().any(|check| check.name == name) {
+        period::drop_with_check(table, name, cascade)?;
         table.checks.retain(|check| check.name != name);
         return Ok(Vec::new());
     }
@@ -264,6 +273,9 @@ fn set_not_null(table: &mut Table, position: usize, not_null: bool) -> Result<()
             SqlState::InvalidTableDefinition,
             format!("column \"{}\" is in a primary key", table.columns[position].name),
         ));
+    }
+    if !not_null {
+        period::check_not_bound(table, position)?;
     }
     table.columns[position].not_null = not_null;
     Ok(())

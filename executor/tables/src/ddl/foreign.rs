@@ -70,13 +70,13 @@ pub(super) fn add_foreign_key(
 }
 
 /// Whether a name is taken among a table's constraints.
-fn has_constraint(table: &Table, name: &str) -> bool {
+pub(super) fn has_constraint(table: &Table, name: &str) -> bool {
     table.foreign_keys.iter().any(|key| key.name == name)
         || table.checks.iter().any(|check| check.name == name)
         || table.indexes.iter().any(|index| index.constraint && index.name == name)
 }
 
-fn add_referring(parent: &mut Table, child: TableId) {
+pub(super) fn add_referring(parent: &mut Table, child: TableId) {
     if let Err(place) = parent.referenced_by.binary_search(&child) {
         parent.referenced_by.insert(place, child);
     }

@@ -2,7 +2,10 @@
 //!
 //! A keyspace that was dropped is not revived: its history would have a gap that no reader knows of. The
 //! table gets new keyspaces, as after TRUNCATE, and the rows and index entries of the moment are copied
-//! as they are. It keeps its identifier, so that its history is one. Foreign keys do not come back.
+//! as they are. It keeps its identifier, so that its history is one. Foreign keys come back last
+//! (`references`).
+
+mod references;
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -14,13 +17,16 @@ use driftdb_query::{Result, SqlError, Table};
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 use driftdb_types::SqlState;
 
+pub use references::undrop_references;
+
 use super::{DdlContext, duplicate_relation};
 use crate::catalog::{Named, TABLES, put_name, put_table, table_by_id, table_key};
 
 /// Entries copied at a time.
 const BATCH: usize = 1024;
 
-/// Brings back a table that is gone, as it was at `at`, under a name.
+/// Brings back a table that is gone, as it was at `at`, under a name, but for its foreign keys: see
+/// [`undrop_references`].
 ///
 /// # Errors
 /// 42P07 for a name that is taken, its own or an index's; 55000 if the table is not gone; 72000 where its
@@ -42,7 +48,6 @@ pub fn undrop_table(
         let error = duplicate_relation(name);
         return Err(error.with_hint("UNDROP TABLE ... RENAME TO ... gives it another name."));
     }
-    // What it referred to may be gone, and what referred to it does so no more.
     let (foreign_keys, referenced_by) = (Vec::new(), Vec::new());
     let name = name.to_owned();
     let mut table = Table { name, row_count: None, foreign_keys, referenced_by, ..was.clone() };
