@@ -113,6 +113,18 @@ impl BranchStore {
         Ok(Self { base, parent, shared })
     }
 
+    /// What a commit after the branch's point wrote in the branch.
+    fn written_here(&self, spaces: Option<Vec<KeyspaceId>>) -> Option<Vec<KeyspaceId>> {
+        let mut spaces = spaces?;
+        if spaces.contains(&self.keyspace()) {
+            // All that is inherited may be meant.
+            return None;
+        }
+        // Others write what is inherited elsewhere.
+        spaces.retain(|space| !self.shared.is_inherited(*space));
+        Some(spaces)
+    }
+
     /// The branch's own keyspace, which names it where a number must.
     pub fn keyspace(&self) -> KeyspaceId {
         self.shared.point.keyspace
@@ -181,7 +193,18 @@ impl Store for BranchStore {
     }
 
     fn commits(&self, first: u64, last: u64, most: usize) -> Result<Vec<CommitNote>> {
-        self.base.commits(first, last, most)
+        let mut notes = self.base.commits(first, last, most)?;
+        let Point { at, .. } = self.shared.point;
+        let inherited = notes.partition_point(|note| note.ts <= at);
+        if let Some(last) = inherited.checked_sub(1).map(|index| notes[index].sequence) {
+            let own = notes.split_off(inherited);
+            notes = self.parent.commits(first, last, most)?;
+            notes.extend(own);
+        }
+        for note in notes.iter_mut().filter(|note| note.ts > at) {
+            note.keyspaces = self.written_here(note.keyspaces.take());
+        }
+        Ok(notes)
     }
 
     fn unique_ids(&self, counter: Counter, count: u64) -> Result<u64> {

@@ -17,6 +17,7 @@
 
 mod actions;
 mod answer;
+mod branch;
 mod copy;
 mod extended;
 mod message;
@@ -149,7 +150,7 @@ impl Session {
             clock: Arc::new(move || time::wall_micros(&env)),
             user: Arc::clone(&user),
             session_user: user,
-            database: Arc::from(DATABASE),
+            database: Arc::clone(node.name()),
             backend_pid: pid,
             version: Arc::from(format!("PostgreSQL {SERVER_VERSION}")),
             random: Arc::new(move || rng.lock().next_u64()),

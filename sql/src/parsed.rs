@@ -215,7 +215,7 @@ impl ParsedStatement {
     pub fn depends_on_time(&self) -> bool {
         !self.content().lifted.times.is_empty()
             || self.inner.has_time_arguments
-            || matches!(self.body(), Body::History(_))
+            || matches!(self.body(), Body::History(_) | Body::Branch(_))
     }
 
     pub(crate) fn body(&self) -> &Body {

@@ -14,6 +14,7 @@
 //! * Every table reference carries the time it reads at, and the schema of that time.
 //! * An expression has one meaning: [`eval::eval`]; vector evaluation must agree with it.
 
+mod branch;
 mod catalog;
 mod error;
 pub mod eval;
@@ -28,6 +29,7 @@ mod statement;
 mod system;
 mod temporal;
 
+pub use branch::BranchStatement;
 pub use catalog::{
     Catalog, CatalogAt, Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table,
     TableId,

@@ -7,8 +7,8 @@ use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, Value};
 
 use crate::{
-    ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, PeriodSpec, Portion,
-    ReferentialAction, Related, Table,
+    BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, PeriodSpec,
+    Portion, ReferentialAction, Related, Table,
 };
 
 /// A column of a result, as the wire describes it.
@@ -555,6 +555,8 @@ pub enum Statement {
     Checkpoint,
     /// RESTORE POINT and its kin
     History(HistoryStatement),
+    /// CREATE BRANCH and its kin
+    Branch(BranchStatement),
     /// Nothing between two semicolons.
     Empty,
 }

@@ -164,11 +164,11 @@ impl Transaction for BranchTransaction {
     }
 
     fn restart(&mut self) -> Result<bool> {
-        let is_anew = self.inner.restart()?;
-        if is_anew {
+        let is_renewed = self.inner.restart()?;
+        if is_renewed {
             self.changed.clear();
         }
-        Ok(is_anew)
+        Ok(is_renewed)
     }
 
     fn get(

@@ -144,7 +144,7 @@ impl Session {
         Ok(())
     }
 
-    fn past_timestamp(&self, time: PastTime) -> Result<Timestamp> {
+    pub(super) fn past_timestamp(&self, time: PastTime) -> Result<Timestamp> {
         Ok(match time {
             PastTime::Timestamptz(micros) => Moment::of_timestamptz(micros).last,
             PastTime::Sequence(number) => self.node.store().timestamp_of_sequence(number)?,

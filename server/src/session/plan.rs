@@ -242,6 +242,7 @@ fn is_session_work(statement: &Statement) -> bool {
             | Statement::Deallocate(_)
             | Statement::DiscardAll
             | Statement::Checkpoint
+            | Statement::Branch(_)
             | Statement::Empty
     )
 }

@@ -3,6 +3,7 @@
 //! One file for each. Its description is part of the catalog ([`definitions`]); its rows are asked of
 //! a [`SystemView`], which reaches what the session reaches.
 
+mod branches;
 mod locks;
 mod periods;
 mod restore_points;
@@ -36,6 +37,7 @@ trait Relation: Sync {
 const RELATIONS: &[&dyn Relation] = &[
     &transactions::Transactions,
     &restore_points::RestorePoints,
+    &branches::Branches,
     &retention::Retention,
     &periods::Periods,
     &locks::Locks,

@@ -118,7 +118,7 @@ impl Session {
     }
 
     /// What the commit of a block says of itself.
-    fn provenance(&self, kinds: StatementKinds) -> Provenance {
+    pub(super) fn provenance(&self, kinds: StatementKinds) -> Provenance {
         let (application, comment) = self.settings.said();
         Provenance {
             user: self.eval.user.to_string(),

@@ -84,6 +84,7 @@ impl Session {
                 self.node.store().checkpoint()?;
                 done("CHECKPOINT")
             }
+            Statement::Branch(statement) => self.run_branch_statement(statement),
             other => Err(SqlError::internal(format!("a session cannot run {other:?}"))),
         }
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests are clients, with sockets of their own")]
 
 mod bad_input;
+mod branches;
 mod copy;
 mod full_disk;
 mod harness;
