@@ -15,6 +15,7 @@
 //! * An expression has one meaning: [`eval::eval`]; vector evaluation must agree with it.
 
 mod catalog;
+mod changes;
 mod error;
 pub mod eval;
 mod expr;
@@ -31,6 +32,7 @@ pub use catalog::{
     Catalog, CatalogAt, Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table,
     TableId,
 };
+pub use changes::ChangesScan;
 pub use error::{Result, SqlError};
 pub use expr::{BoolTest, ColId, Expr, Subplan, Subquery, SubqueryKind};
 pub use history::{HistoryStatement, RestoredTable, TableAt};

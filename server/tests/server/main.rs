@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "tests are clients, with sockets of their own")]
 
 mod bad_input;
+mod changes;
+mod changes_model;
 mod copy;
 mod full_disk;
 mod harness;
