@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod aggregate;
 pub(crate) mod apply;
 pub(crate) mod bounds;
+pub(crate) mod changes;
 pub(crate) mod cte;
 pub(crate) mod diff_scan;
 pub(crate) mod distinct;
@@ -100,6 +101,9 @@ impl Builder {
                     }
                     SetFunction::TableDiff { before, after } => {
                         Box::new(diff_scan::DiffScan::new(before.clone(), after.clone(), types))
+                    }
+                    SetFunction::Changes(scan) => {
+                        Box::new(changes::Changes::new(scan.clone(), types))
                     }
                     SetFunction::System { relation, at } => {
                         Box::new(system_scan::SystemScan::new(relation, *at, args, types))

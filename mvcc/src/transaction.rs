@@ -336,7 +336,16 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
         request: &VersionScan<'_>,
         out: &mut RowBatch,
     ) -> Result<ScanState> {
-        self.read_versions(space, request, out)
+        self.read_versions(space, request, true, out)
+    }
+
+    fn scan_begun(
+        &mut self,
+        space: KeyspaceId,
+        request: &VersionScan<'_>,
+        out: &mut RowBatch,
+    ) -> Result<ScanState> {
+        self.read_versions(space, request, false, out)
     }
 
     fn scan_changes(

@@ -13,6 +13,7 @@ mod alter;
 mod as_of;
 mod call;
 mod case;
+pub(crate) mod changes;
 mod coerce;
 mod compare;
 mod conflict;

@@ -318,6 +318,19 @@ pub trait Transaction: Send {
         out: &mut RowBatch,
     ) -> Result<ScanState>;
 
+    /// As [`Transaction::scan_versions`], without what was alive at `from`: the versions that began in
+    /// `from < ts <= up_to`, tombstones among them. Cost: the versions given, and what the engine takes to
+    /// pass by the keys without any.
+    ///
+    /// # Errors
+    /// As [`Transaction::scan_versions`].
+    fn scan_begun(
+        &mut self,
+        space: KeyspaceId,
+        request: &VersionScan<'_>,
+        out: &mut RowBatch,
+    ) -> Result<ScanState>;
+
     /// Adds, for each of the next keys of a range for which a version began in `after < ts <= up_to`, the
     /// newest of those, perhaps a tombstone, to `out` (which is not cleared). To go on after a batch, exclude
     /// its last key. Otherwise as [`Transaction::scan_versions`]; where the keyspace did not exist at

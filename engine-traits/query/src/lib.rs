@@ -16,6 +16,7 @@
 
 mod branch;
 mod catalog;
+mod changes;
 mod error;
 pub mod eval;
 mod expr;
@@ -34,6 +35,7 @@ pub use catalog::{
     Catalog, CatalogAt, Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table,
     TableId,
 };
+pub use changes::ChangesScan;
 pub use error::{Result, SqlError};
 pub use expr::{BoolTest, ColId, Expr, Subplan, Subquery, SubqueryKind};
 pub use history::{HistoryStatement, RestoredTable, TableAt};

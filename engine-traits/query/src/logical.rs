@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_concurrency::{LockStrength, ReadAt, WaitPolicy};
 use driftdb_types::{AggregateId, DataType, FunctionId};
 
-use crate::{ColId, Expr, SystemRelation, Table, TableAt, Temporal};
+use crate::{ChangesScan, ColId, Expr, SystemRelation, Table, TableAt, Temporal};
 
 /// A column that a node yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -260,6 +260,8 @@ pub enum SetFunction {
         /// The second.
         after: Option<TableAt>,
     },
+    /// Changes in the order of commits.
+    Changes(ChangesScan),
 }
 
 impl LogicalPlan {

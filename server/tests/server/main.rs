@@ -4,6 +4,8 @@
 
 mod bad_input;
 mod branches;
+mod changes;
+mod changes_model;
 mod copy;
 mod full_disk;
 mod harness;

@@ -144,6 +144,40 @@ impl<'a> Binder<'a> {
         single(moments, name)
     }
 
+    /// The number of a commit, where an expression is an integer: without a value while a parameter in it
+    /// has none. `None` for what is no integer.
+    pub(crate) fn number_of(&mut self, expr: &ast::Expr) -> Result<Option<Option<u64>>> {
+        self.scopes.push(Scope::new(Clause::AsOf));
+        let bound = self.expr(expr).at_expr(expr);
+        self.scopes.pop();
+        let bound = bound?;
+        if !matches!(bound.ty(), DataType::Int2 | DataType::Int4 | DataType::Int8)
+            || is_of_each_row(&bound)
+        {
+            return Ok(None);
+        }
+        if self.params.is_none() && has_parameter(&bound) {
+            return Ok(Some(None));
+        }
+        let scope = Constants { context: self.eval, params: self.params.unwrap_or(&[]) };
+        let number = match eval(&bound, &scope)? {
+            Value::Int2(number) => i64::from(number),
+            Value::Int4(number) => i64::from(number),
+            Value::Int8(number) => number,
+            Value::Null => {
+                let message = "the number of a commit must not be null";
+                return Err(SqlError::new(SqlState::InvalidParameterValue, message)).at_expr(expr);
+            }
+            other => {
+                return Err(SqlError::internal(format!("a number of type {}", other.data_type())));
+            }
+        };
+        u64::try_from(number).map(|number| Some(Some(number))).map_err(|_| {
+            let message = format!("{number} is not the number of a commit");
+            SqlError::new(SqlState::InvalidParameterValue, message)
+        })
+    }
+
     /// The time that is written: every way to write one comes through here and through
     /// [`Self::past_time`].
     fn moment(&mut self, point: &TimePoint, name: &str) -> Result<Moments> {

@@ -6,6 +6,7 @@ use sqlparser::ast;
 
 use super::Binder;
 use super::call::is_aggregate;
+use super::changes::{ALL_CHANGES, TABLE_CHANGES};
 use super::diff::TABLE_DIFF;
 use super::from::{Aliased, item};
 use super::names::{ident, object_name};
@@ -32,6 +33,12 @@ impl Binder<'_> {
         };
         if parsed.name == TABLE_DIFF {
             return self.table_diff(args, parsed.position, alias);
+        }
+        if parsed.name == TABLE_CHANGES {
+            return self.table_changes(args, parsed.position, alias);
+        }
+        if parsed.name == ALL_CHANGES {
+            return self.all_changes(args, parsed.position, alias);
         }
         let column_name = alias.map_or(parsed.name.clone(), |alias| ident(&alias.name));
         if is_aggregate(&parsed.name) {

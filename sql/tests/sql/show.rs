@@ -135,6 +135,11 @@ pub(crate) fn plan(p: &LogicalPlan) -> String {
         LogicalPlan::FunctionScan { function: SetFunction::TableDiff { .. }, columns, .. } => {
             format!("table_diff({})", list(columns, |c| format!("#{}", c.id.0)))
         }
+        LogicalPlan::FunctionScan { function: SetFunction::Changes(scan), columns, .. } => {
+            let table = scan.table.as_ref().map_or("*", |table| &table.name);
+            let columns = list(columns, |c| format!("#{}", c.id.0));
+            format!("changes<{table}>({columns})")
+        }
         LogicalPlan::FunctionScan {
             function: SetFunction::System { relation, .. },
             columns,

@@ -76,6 +76,7 @@ fn expected(all: &[Version], from: Timestamp, up_to: Timestamp, keys: &[&str]) -
 fn scan_versions(
     txn: &mut dyn driftdb_concurrency::Transaction,
     scan: VersionScan<'_>,
+    with_alive: bool,
 ) -> Vec<Version> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut found: Vec<Version> = Vec::new();
@@ -88,7 +89,12 @@ fn scan_versions(
             scan.older_than = Some(*ts);
         }
         let mut batch = RowBatch::new();
-        let state = txn.scan_versions(SPACE, &scan, &mut batch).expect("a remembered stretch");
+        let state = if with_alive {
+            txn.scan_versions(SPACE, &scan, &mut batch)
+        } else {
+            txn.scan_begun(SPACE, &scan, &mut batch)
+        };
+        let state = state.expect("a remembered stretch");
         assert!(batch.len() <= scan.max_rows);
         found.extend(batch.rows().map(|row| (text(row.key), row.ts, row.value.map(text))));
         if state == ScanState::Done {
@@ -134,9 +140,13 @@ pub fn a_stretch_of_time_shows_each_version_once(open: &Open) {
             if reverse {
                 keys.reverse();
             }
-            let found = scan_versions(&mut *txn, scan);
-            assert_eq!(found, expected(&all, from, up_to, &keys), "{from:?} to {up_to:?}");
+            let found = scan_versions(&mut *txn, scan, true);
+            let mut expected = expected(&all, from, up_to, &keys);
+            assert_eq!(found, expected, "{from:?} to {up_to:?}");
             scans += found.len();
+            expected.retain(|(_, ts, _)| *ts > from);
+            let begun = scan_versions(&mut *txn, scan, false);
+            assert_eq!(begun, expected, "begun after {from:?}, up to {up_to:?}");
         }
     }
     assert!(scans > 1000, "the scans of this test found little: {scans}");
@@ -158,10 +168,13 @@ pub fn stretches_end_with_their_keyspace(open: &Open) {
     let stretch = |from, up_to| VersionScan { range, from, up_to, older_than, reverse, max_rows };
     let before = Timestamp(dropped.0 - 1);
     let version = ("a".to_owned(), began, Some("1".to_owned()));
-    let found = scan_versions(&mut *txn, stretch(Timestamp::MIN, before));
     let expected = [version];
-    assert_eq!(found, expected, "from before there was anything");
-    assert_eq!(scan_versions(&mut *txn, stretch(before, before)), expected);
+    for with_alive in [true, false] {
+        let found = scan_versions(&mut *txn, stretch(Timestamp::MIN, before), with_alive);
+        assert_eq!(found, expected, "from before there was anything");
+    }
+    assert_eq!(scan_versions(&mut *txn, stretch(before, before), true), expected);
+    assert!(scan_versions(&mut *txn, stretch(before, before), false).is_empty());
     let mut out = RowBatch::new();
     let future = Timestamp(u64::MAX / 2);
     let refused = txn.scan_versions(SPACE, &stretch(began, future), &mut out);

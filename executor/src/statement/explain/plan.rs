@@ -140,6 +140,12 @@ impl Explainer<'_> {
                 let names = [vec!["op".to_owned()], columns(old, "old"), columns(new, "new")];
                 ("driftdb_diff".to_owned(), names.concat())
             }
+            SetFunction::Changes(scan) => {
+                let name =
+                    if scan.table.is_some() { "driftdb_changes" } else { "driftdb_all_changes" };
+                let names = scan.columns().into_iter().map(|(name, ..)| name);
+                (name.to_owned(), names.collect())
+            }
             SetFunction::System { relation, .. } => {
                 let names = relation.columns.iter().map(|(name, _)| (*name).to_owned());
                 (relation.name.to_owned(), names.collect())
