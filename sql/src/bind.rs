@@ -10,6 +10,7 @@
 
 mod aggregate;
 mod alter;
+mod array;
 mod as_of;
 mod call;
 mod case;
@@ -22,6 +23,7 @@ mod copy;
 mod create;
 mod delete;
 pub(crate) mod diff;
+mod element;
 mod expr;
 mod foreign;
 mod from;
@@ -39,6 +41,7 @@ mod predicate;
 mod returning;
 mod scope;
 mod select;
+mod set_function;
 mod setop;
 mod special;
 mod stored;
