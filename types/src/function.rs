@@ -6,6 +6,7 @@
 mod actions;
 mod bytes;
 mod cast_calls;
+mod catalog;
 mod compare;
 mod datetime;
 mod float;
@@ -22,6 +23,7 @@ mod text_search;
 
 use std::cmp::Ordering;
 
+pub use catalog::asks_catalog;
 pub(crate) use resolve::{Candidate, Choice, choose};
 pub use resolve::{Resolved, resolve_function, resolve_operator};
 pub use table::{function, functions};

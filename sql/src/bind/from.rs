@@ -117,6 +117,7 @@ impl Binder<'_> {
                         table: None,
                         lockable: None,
                         hidden: None,
+                        tableoid: None,
                     };
                     item.visible = relation.columns.clone();
                     item.relations = vec![relation];
@@ -274,8 +275,15 @@ pub(crate) fn item(
         Some(alias) => (ident(&alias.name), None, renamed(columns, alias)?),
         None => (aliased.own, aliased.schema, columns),
     };
-    let relation =
-        Relation { name, schema, columns: columns.clone(), table, lockable, hidden: None };
+    let relation = Relation {
+        name,
+        schema,
+        columns: columns.clone(),
+        table,
+        lockable,
+        hidden: None,
+        tableoid: None,
+    };
     Ok(FromItem { plan, relations: vec![relation], visible: columns })
 }
 
