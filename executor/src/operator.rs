@@ -95,8 +95,11 @@ impl Builder {
             PhysicalPlan::FunctionScan { function, args, types } => {
                 let (args, types) = (args.clone(), types.clone());
                 match function {
-                    SetFunction::GenerateSeries { element, add } => {
-                        Box::new(function_scan::FunctionScan::new(*element, *add, args, types))
+                    SetFunction::GenerateSeries { .. }
+                    | SetFunction::Unnest
+                    | SetFunction::Subscripts
+                    | SetFunction::Zip { .. } => {
+                        Box::new(function_scan::FunctionScan::new(function, args, types))
                     }
                     SetFunction::TableDiff { before, after } => {
                         Box::new(diff_scan::DiffScan::new(before.clone(), after.clone(), types))

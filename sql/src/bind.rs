@@ -10,6 +10,7 @@
 
 mod aggregate;
 mod alter;
+mod array;
 mod as_of;
 mod call;
 mod case;
@@ -37,6 +38,7 @@ mod predicate;
 mod returning;
 mod scope;
 mod select;
+mod set_function;
 mod setop;
 mod special;
 mod stored;

@@ -12,7 +12,7 @@ pub(crate) use integer::write_int;
 pub(crate) use plain::{write_bytea, write_uuid};
 
 use crate::cast::{CastContext, coerce_length};
-use crate::{DataType, EvalContext, Numeric, Value, ValueError, datetime};
+use crate::{DataType, EvalContext, Numeric, SqlState, Value, ValueError, array, datetime};
 
 /// Reads a value from its text, as a literal or a text parameter, and fits it to the typmod.
 ///
@@ -45,7 +45,17 @@ pub fn parse_text(
         DataType::Timestamptz => Value::Timestamptz(datetime::parse_timestamptz(text, ctx)?),
         DataType::Interval => Value::Interval(datetime::parse_interval(text)?),
         DataType::Uuid => Value::Uuid(plain::parse_uuid(text)?),
+        DataType::Char => Value::Char(plain::parse_char(text)),
+        DataType::Array(element) => {
+            return array::parse_array(element.data_type(), typmod, text, ctx).map(Value::array);
+        }
+        DataType::Int2vector => Value::array(array::parse_vector(DataType::Int2, text, ctx)?),
+        DataType::Oidvector => Value::array(array::parse_vector(DataType::Oid, text, ctx)?),
         DataType::Void => Value::Void,
+        _ => {
+            let message = format!("cannot accept a value of type {ty}");
+            return Err(ValueError::new(SqlState::FeatureNotSupported, message));
+        }
     };
     if typmod < 0 && ty != DataType::Name {
         return Ok(value);
@@ -55,7 +65,7 @@ pub fn parse_text(
 }
 
 /// Appends the text of a value; nothing for NULL. Does not allocate for integers and strings.
-pub fn write_text(value: &Value, _ty: DataType, ctx: &EvalContext, out: &mut Vec<u8>) {
+pub fn write_text(value: &Value, ty: DataType, ctx: &EvalContext, out: &mut Vec<u8>) {
     match value {
         Value::Null | Value::Void => {}
         Value::Bool(v) => out.push(if *v { b't' } else { b'f' }),
@@ -74,5 +84,10 @@ pub fn write_text(value: &Value, _ty: DataType, ctx: &EvalContext, out: &mut Vec
         Value::Timestamptz(v) => datetime::write_timestamptz(*v, ctx, out),
         Value::Interval(v) => datetime::write_interval(*v, ctx.interval_style, out),
         Value::Uuid(v) => write_uuid(v, out),
+        Value::Char(v) => plain::write_char(*v, out),
+        Value::Array(v) if matches!(ty, DataType::Int2vector | DataType::Oidvector) => {
+            array::write_vector(v, ctx, out);
+        }
+        Value::Array(v) => array::write_array(v, ctx, out),
     }
 }

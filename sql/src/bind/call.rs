@@ -8,6 +8,7 @@ use super::Binder;
 use super::literal::unknown;
 use super::names::object_name;
 use super::position::Placed;
+use super::set_function::is_set_function;
 
 /// The arguments of a call, all without names.
 pub(crate) fn arguments(list: &ast::FunctionArgumentList) -> Result<Vec<&ast::Expr>> {
@@ -47,6 +48,9 @@ impl Binder<'_> {
         let list = match &function.args {
             ast::FunctionArguments::None => return self.bare_function(&name.name).map_err(place),
             ast::FunctionArguments::List(list) => list,
+            ast::FunctionArguments::Subquery(query) if name.name == "array" => {
+                return self.array_subquery(query);
+            }
             ast::FunctionArguments::Subquery(_) => {
                 return Err(place(SqlError::unsupported("a subquery without its own brackets")));
             }
@@ -93,9 +97,7 @@ impl Binder<'_> {
                 let ty = self.expr(arg)?.ty();
                 Ok(Expr::constant(Value::text(ty.sql_name()), DataType::Text))
             }
-            "generate_series" | "unnest" | "generate_subscripts" => {
-                Err(SqlError::unsupported("a set-returning function outside of FROM"))
-            }
+            name if is_set_function(name) => self.listed_set_call(name, &args),
             // A type's name called with one argument converts it.
             _ => {
                 let (scopes, depth) = (self.scopes.len(), self.depth);

@@ -128,7 +128,12 @@ impl Binder<'_> {
                 Err(SqlError::unsupported("TABLESAMPLE"))
             }
             F::Table { .. } => Err(SqlError::unsupported("WITH ORDINALITY")),
-            F::UNNEST { .. } => Err(SqlError::unsupported("unnest")),
+            F::UNNEST { alias, array_exprs, with_offset: false, with_ordinality, .. } => {
+                let exprs: Vec<&ast::Expr> = array_exprs.iter().collect();
+                self.beside(before, left, |binder| {
+                    binder.set_item("unnest", &exprs, *with_ordinality, alias.as_ref())
+                })
+            }
             other => Err(SqlError::unsupported(format!("the FROM item {other}"))),
         }
     }

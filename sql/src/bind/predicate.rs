@@ -82,6 +82,17 @@ impl Binder<'_> {
         escape: Option<&ast::Expr>,
         symbol: &str,
     ) -> Result<Expr> {
+        // The parser takes ALL and SOME for functions here.
+        if let (ast::Expr::Function(function), None) = (bare(pattern), escape)
+            && let ast::FunctionArguments::List(list) = &function.args
+            && let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(array))] = &list.args[..]
+        {
+            match function.name.to_string().to_ascii_lowercase().as_str() {
+                "all" => return self.quantified_array(input, symbol, array, true),
+                "some" => return self.quantified_array(input, symbol, array, false),
+                _ => {}
+            }
+        }
         let input_bound = self.expr(input)?;
         let pattern_bound = match escape {
             None => self.expr(pattern)?,

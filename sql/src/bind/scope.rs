@@ -10,6 +10,7 @@ use driftdb_types::{DataType, SqlState};
 use sqlparser::ast;
 
 use super::names::{ident, ident_position};
+use super::set_function::ListedCall;
 use super::stored::NamedPart;
 use super::{Binder, Meta};
 
@@ -132,6 +133,8 @@ pub(crate) struct Scope {
     pub(crate) in_aggregate: bool,
     /// The aggregates met so far.
     pub(crate) aggregates: Vec<AggregateCall>,
+    /// The set-returning functions met in the select list.
+    pub(crate) set_calls: Vec<ListedCall>,
     /// Where each column was last named.
     pub(crate) positions: BTreeMap<ColId, u32>,
     /// Columns that subqueries in grouped clauses named.
@@ -146,6 +149,7 @@ impl Scope {
             clause,
             in_aggregate: false,
             aggregates: Vec::new(),
+            set_calls: Vec::new(),
             positions: BTreeMap::new(),
             outer_uses: Vec::new(),
         }

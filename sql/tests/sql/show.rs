@@ -62,6 +62,10 @@ pub(crate) fn expr(e: &Expr) -> String {
             let name = if *negated { "notin" } else { "in" };
             format!("{name}({}; {})", expr(input), list(items, expr))
         }
+        Expr::Quantified { input, array, all, .. } => {
+            let name = if *all { "all" } else { "any" };
+            format!("{name}({}; {})", expr(input), expr(array))
+        }
         Expr::Case { arms, otherwise, .. } => {
             let arms = list(arms, |(when, then)| format!("{} -> {}", expr(when), expr(then)));
             let otherwise =
