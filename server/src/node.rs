@@ -29,7 +29,8 @@ use driftdb_wal::WalOptions;
 
 use crate::Config;
 use crate::session::{Timeouts, system};
-use branches::{Databases, MAIN_ID};
+use branches::Databases;
+pub(crate) use branches::MAIN_ID;
 use directory::DataDirectory;
 
 pub use directory::engine_of;

@@ -58,6 +58,7 @@ use driftdb_query::{Catalog, ColId, CteId, Result, SqlError, Statement};
 use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, EvalContext, Value};
 
+pub(crate) use stored::bound_default;
 pub use stored::{bind_check, bind_default};
 
 use crate::ParsedStatement;

@@ -9,6 +9,7 @@ mod array_search;
 mod array_text;
 mod bytes;
 mod cast_calls;
+mod catalog;
 mod compare;
 mod datetime;
 mod float;
@@ -28,6 +29,7 @@ use std::cmp::Ordering;
 
 pub use array::ArrayOperation;
 pub(crate) use array::nested;
+pub use catalog::asks_catalog;
 pub(crate) use polymorphic::decide;
 pub(crate) use resolve::{Candidate, Choice, choose};
 pub use resolve::{Resolved, resolve_function, resolve_operator};

@@ -21,7 +21,7 @@ mod numeric;
 mod typmod;
 mod value;
 
-pub use actions::{AdvisoryKey, AdvisoryRequest, NoActions, SessionActions};
+pub use actions::{AdvisoryKey, AdvisoryRequest, CatalogQuestion, NoActions, SessionActions};
 pub use aggregate::{
     Accumulator, Aggregate, AggregateId, ResolvedAggregate, accumulator, aggregate, aggregates,
     resolve_aggregate,
@@ -35,8 +35,8 @@ pub use data_type::{DataType, Element, TypeCategory};
 pub use datetime::TimeZone;
 pub use error::{SqlState, ValueError};
 pub use function::{
-    ArrayOperation, Comparison, Function, FunctionId, Kernel, Resolved, Volatility, function,
-    functions, resolve_function, resolve_operator,
+    ArrayOperation, Comparison, Function, FunctionId, Kernel, Resolved, Volatility, asks_catalog,
+    function, functions, resolve_function, resolve_operator,
 };
 pub use io::{parse_binary, parse_text, write_binary, write_text};
 pub use key::{decode_key, encode_key, key_is_lossless};

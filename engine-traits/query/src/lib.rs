@@ -57,7 +57,9 @@ pub use statement::{
     Field, ForeignKeySpec, Insert, IsolationChoice, LockTable, Parameter, PastTime, Query,
     SetScope, Statement, TransactionModes, TransactionStatement, Update,
 };
-pub use system::{NoSystemRows, SYSTEM_SCHEMA, SystemRelation, SystemRows, SystemScan};
+pub use system::{
+    INFORMATION_SCHEMA, NoSystemRows, SYSTEM_SCHEMA, SystemRelation, SystemRows, SystemScan,
+};
 pub use temporal::{
     AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
 };

@@ -224,6 +224,18 @@ impl Transaction for BranchTransaction {
         }
     }
 
+    fn scan_begun(
+        &mut self,
+        space: KeyspaceId,
+        request: &VersionScan<'_>,
+        out: &mut RowBatch,
+    ) -> Result<ScanState> {
+        if !self.shared.is_inherited(space) {
+            return self.inner.scan_begun(space, request, out);
+        }
+        self.begun_layers(space, request, out)
+    }
+
     fn scan_changes(
         &mut self,
         space: KeyspaceId,

@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::ops::Bound;
 
-use driftdb_concurrency::{ReadAt, Result, RowBatch, RowRef, ScanState, VersionScan};
+use driftdb_concurrency::{ReadAt, Result, RowBatch, RowRef, ScanState, Transaction, VersionScan};
 use driftdb_env::planted;
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
@@ -56,6 +56,33 @@ impl BranchTransaction {
                 Some(_) if out.len() > before => return Ok(ScanState::More),
                 Some(reached) => position = Some(reached),
             }
+        }
+    }
+
+    /// See [`driftdb_concurrency::Transaction::scan_begun`]; costs what [`Self::version_layers`] does.
+    pub(super) fn begun_layers(
+        &mut self,
+        space: KeyspaceId,
+        request: &VersionScan<'_>,
+        out: &mut RowBatch,
+    ) -> Result<ScanState> {
+        let before = out.len();
+        let mut last: Option<(Vec<u8>, Timestamp)> = None;
+        loop {
+            let mut scan = *request;
+            if let Some((key, older_than)) = &last {
+                begin_at(&mut scan, key);
+                scan.older_than = Some(*older_than);
+            }
+            let mut rows = RowBatch::default();
+            let state = self.scan_versions(space, &scan, &mut rows)?;
+            for row in rows.rows().filter(|row| row.ts > request.from) {
+                out.push(row.key, row.value, row.ts);
+            }
+            if state == ScanState::Done || out.len() > before {
+                return Ok(state);
+            }
+            last = rows.rows().last().map(|row| (row.key.to_vec(), row.ts)).or(last);
         }
     }
 

@@ -24,7 +24,7 @@ use super::{DATABASE, Node, Place};
 use crate::session::system;
 
 /// The number of the database that is no branch; a branch has that of its own keyspace.
-pub(super) const MAIN_ID: u32 = 1;
+pub(crate) const MAIN_ID: u32 = 1;
 
 /// What the main node knows of the branches.
 pub(super) struct Databases {

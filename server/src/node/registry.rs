@@ -121,6 +121,11 @@ impl Registry {
         entry.inspect(|entry| entry.token.cancel()).is_some()
     }
 
+    /// The numbers of the sessions there are.
+    pub(crate) fn pids(&self) -> Vec<i32> {
+        self.state.lock().sessions.keys().copied().collect()
+    }
+
     /// The statement that a session runs, or ran last.
     pub(crate) fn activity(&self, pid: i32) -> Option<Arc<str>> {
         self.state.lock().sessions.get(&pid)?.token.activity()

@@ -64,7 +64,7 @@ impl Session {
         self.statements.clear();
         self.repeated.clear();
         self.actions.unlock_all();
-        self.actions = Arc::new(Actions::new(&node, &self.cancel));
+        self.actions = Arc::new(Actions::new(&node, &self.cancel, &self.eval.user));
         self.eval.actions = Arc::<Actions>::clone(&self.actions);
         self.eval.database = Arc::clone(node.name());
         self.node = node;

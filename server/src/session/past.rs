@@ -133,6 +133,7 @@ impl Session {
         txn.begin_statement()?;
         let mut catalog = self.node.catalog().reader(txn.as_mut(), self.node.store(), false);
         let time = catalog.time_of_restore_point(name);
+        drop(catalog);
         txn.rollback();
         time
     }

@@ -26,6 +26,8 @@ pub(super) struct Planned {
     pub(super) direct: Mutex<Option<Direct>>,
     /// The tables it reads, with the locks that takes.
     pub(super) reads: Vec<(Arc<Table>, LockMode)>,
+    /// Whether its functions ask what the catalog says.
+    pub(super) asks_catalog: bool,
     /// What it was bound to.
     bound_to: BoundTo,
     settings_epoch: u64,
@@ -172,6 +174,7 @@ impl Session {
                 param_types,
                 direct: Mutex::new(None),
                 reads: Vec::new(),
+                asks_catalog: false,
                 bound_to: BoundTo::Nothing,
                 settings_epoch,
             });
@@ -183,7 +186,12 @@ impl Session {
         let bound_to =
             if own_changes { BoundTo::OwnChanges } else { BoundTo::Snapshot(txn.snapshot_ts()) };
         let node = &self.node;
-        let mut catalog = node.catalog().reader(txn.as_mut(), node.store(), own_changes);
+        let (actions, snapshot) = (&self.actions, txn.snapshot_ts());
+        let lend = |tables| {
+            actions.lend_definitions(tables, (!own_changes).then_some(snapshot));
+        };
+        let catalog = node.catalog().reader(txn.as_mut(), node.store(), own_changes);
+        let mut catalog = catalog.on_path(&self.eval.schemas).lending(lend);
         let statement = bind(
             parsed,
             &mut BindContext {
@@ -193,11 +201,14 @@ impl Session {
                 params,
             },
         )?;
+        let mut asks_catalog = catalog.was_asked();
         let reads = catalog.into_used();
         let mut fields = statement.fields();
         if let Statement::Execute { name, .. } = &statement {
             let inner = self.statement(name)?;
-            fields = self.planned(&inner, None)?.fields.clone();
+            let inner = self.planned(&inner, None)?;
+            asks_catalog |= inner.asks_catalog;
+            fields = inner.fields.clone();
         }
         if is_session_work(&statement) {
             let work = Work::Session(statement);
@@ -208,6 +219,7 @@ impl Session {
                 param_types,
                 direct,
                 reads: Vec::new(),
+                asks_catalog,
                 bound_to,
                 settings_epoch,
             });
@@ -219,6 +231,7 @@ impl Session {
             param_types,
             direct: Mutex::new(direct),
             reads: reads_of(&physical, reads),
+            asks_catalog,
             work: Work::Plan(physical),
             bound_to,
             settings_epoch,

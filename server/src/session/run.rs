@@ -22,7 +22,11 @@ macro_rules! exec_context {
                 .as_deref_mut()
                 .ok_or_else(|| driftdb_query::SqlError::internal("there is no transaction"))?,
             store: $session.node.store(),
-            system: &$crate::session::system::SystemView { node: &$session.node },
+            system: &$crate::session::system::SystemView {
+                node: &$session.node,
+                eval: &$session.eval,
+                settings: &$session.settings,
+            },
             eval: &$session.eval,
             params: $params,
             cancel: &$session.cancel,
@@ -174,6 +178,9 @@ impl Session {
             Work::Plan(physical) => physical,
         };
         self.check_may_run(physical)?;
+        if planned.asks_catalog {
+            self.lend_definitions()?;
+        }
         // The past cannot be taken from anybody.
         if !planned.reads.is_empty() && !self.is_in_past() {
             lock_read_tables(&planned.reads, &mut exec_context!(self, params))?;

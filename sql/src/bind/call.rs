@@ -147,19 +147,16 @@ impl Binder<'_> {
                 }
                 other => other,
             },
-            "current_user" | "session_user" | "current_schema" => {
-                match self.named_call(name, &[]) {
-                    Err(error) if error.state == SqlState::UndefinedFunction => {
-                        let text = match name {
-                            "current_user" => &context.user,
-                            "session_user" => &context.session_user,
-                            _ => &context.schema,
-                        };
-                        self.coerce(unknown(&**text), DataType::Name, -1, CastContext::Implicit)
-                    }
-                    other => other,
+            "current_user" | "session_user" => match self.named_call(name, &[]) {
+                Err(error) if error.state == SqlState::UndefinedFunction => {
+                    let text = match name {
+                        "current_user" => &context.user,
+                        _ => &context.session_user,
+                    };
+                    self.coerce(unknown(&**text), DataType::Name, -1, CastContext::Implicit)
                 }
-            }
+                other => other,
+            },
             _ => self.named_call(name, &[]),
         }
     }

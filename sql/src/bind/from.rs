@@ -120,6 +120,7 @@ impl Binder<'_> {
                         table: None,
                         lockable: None,
                         hidden: None,
+                        tableoid: None,
                     };
                     item.visible = relation.columns.clone();
                     item.relations = vec![relation];
@@ -299,8 +300,15 @@ pub(crate) fn item(
         Some(alias) => (ident(&alias.name), None, renamed(columns, alias)?),
         None => (aliased.own, aliased.schema, columns),
     };
-    let relation =
-        Relation { name, schema, columns: columns.clone(), table, lockable, hidden: None };
+    let relation = Relation {
+        name,
+        schema,
+        columns: columns.clone(),
+        table,
+        lockable,
+        hidden: None,
+        tableoid: None,
+    };
     Ok(FromItem { plan, relations: vec![relation], visible: columns })
 }
 

@@ -1,7 +1,9 @@
 //! Predicates with their own syntax: IS, LIKE, SIMILAR TO, BETWEEN.
 
 use driftdb_query::{BoolTest, Expr, Result};
-use driftdb_types::{CastContext, DataType, resolve_function, resolve_operator};
+use driftdb_types::{
+    CastContext, DataType, asks_catalog, function, resolve_function, resolve_operator,
+};
 use sqlparser::ast;
 
 use super::Binder;
@@ -123,6 +125,9 @@ impl Binder<'_> {
         let mut converted = Vec::with_capacity(args.len());
         for ((arg, bound), ty) in args.iter().zip(bound).zip(&resolved.arg_types) {
             converted.push(self.coerce(bound, *ty, -1, CastContext::Implicit).at_expr(arg)?);
+        }
+        if asks_catalog(function(resolved.id)) {
+            self.catalog.is_asked()?;
         }
         Ok(Expr::Call { function: resolved.id, args: converted, ty: resolved.result })
     }

@@ -31,6 +31,7 @@ impl Source {
             SetFunction::Subscripts => subscripts(&args),
             SetFunction::Zip { .. }
             | SetFunction::TableDiff { .. }
+            | SetFunction::Changes(_)
             | SetFunction::System { .. } => {
                 return Err(SqlError::internal("a function that is no source of values"));
             }

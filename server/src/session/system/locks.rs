@@ -9,13 +9,12 @@ use std::collections::BTreeMap;
 use driftdb_concurrency::{
     LockEntry, LockMode, LockObject, LockStrength, LockedThing, ReadAt, Transaction,
 };
-use driftdb_query::{Result, SystemRelation, SystemScan};
+use driftdb_query::Result;
 use driftdb_storage::KeyspaceId;
-use driftdb_types::{DataType, Value};
+use driftdb_types::Value;
 
-use super::{Relation, SystemView};
-
-pub(super) struct Locks;
+use super::SystemView;
+use super::rows::Rows;
 
 /// Which table a keyspace belongs to.
 pub(super) type Owners = BTreeMap<KeyspaceId, u32>;
@@ -53,48 +52,32 @@ pub(super) fn describe(
     }
 }
 
-impl Relation for Locks {
-    fn definition(&self) -> SystemRelation {
-        SystemRelation {
-            name: "pg_locks",
-            columns: vec![
-                ("locktype", DataType::Text),
-                ("database", DataType::Oid),
-                ("relation", DataType::Oid),
-                ("page", DataType::Int4),
-                ("tuple", DataType::Int2),
-                ("virtualxid", DataType::Text),
-                ("transactionid", DataType::Int8),
-                ("classid", DataType::Oid),
-                ("objid", DataType::Oid),
-                ("objsubid", DataType::Int2),
-                ("virtualtransaction", DataType::Text),
-                ("pid", DataType::Int4),
-                ("mode", DataType::Text),
-                ("granted", DataType::Bool),
-                ("fastpath", DataType::Bool),
-                ("waitstart", DataType::Timestamptz),
-            ],
-            key: None,
-            has_history: false,
-        }
+pub(super) fn rows(
+    view: &SystemView<'_>,
+    txn: &mut dyn Transaction,
+    rows: &mut Rows<'_>,
+) -> Result<()> {
+    let owners = owners(txn)?;
+    let database = view.node.database_id();
+    let mut columns = rows.columns([
+        "locktype",
+        "database",
+        "relation",
+        "classid",
+        "objid",
+        "objsubid",
+        "virtualtransaction",
+        "pid",
+        "mode",
+        "granted",
+    ])?;
+    for entry in view.node.store().locks() {
+        columns.add(row(&entry, &owners, database))?;
     }
-
-    fn rows(
-        &self,
-        view: &SystemView<'_>,
-        _scan: &SystemScan<'_>,
-        txn: &mut dyn Transaction,
-        out: &mut Vec<Vec<Value>>,
-    ) -> Result<Option<i64>> {
-        let owners = owners(txn)?;
-        let database = view.node.database_id();
-        out.extend(view.node.store().locks().iter().map(|entry| row(entry, &owners, database)));
-        Ok(None)
-    }
+    Ok(())
 }
 
-fn row(entry: &LockEntry, owners: &Owners, database: u32) -> Vec<Value> {
+fn row(entry: &LockEntry, owners: &Owners, database: u32) -> [Value; 10] {
     let (kind, relation, mode) = describe(&entry.thing, owners);
     let (branch, object) = match entry.thing {
         LockedThing::Object(object, _) => object.within_branch(),
@@ -108,14 +91,10 @@ fn row(entry: &LockEntry, owners: &Owners, database: u32) -> Vec<Value> {
     };
     let txn = entry.txn.map(|txn| txn.0);
     let virtual_txn = format!("{}/{}", entry.session.unwrap_or(0), txn.unwrap_or(0));
-    vec![
+    [
         Value::text(kind),
         Value::Oid(branch.unwrap_or(database)),
         relation.map_or(Value::Null, Value::Oid),
-        Value::Null,
-        Value::Null,
-        Value::Null,
-        Value::Null,
         class,
         object,
         form,
@@ -123,7 +102,5 @@ fn row(entry: &LockEntry, owners: &Owners, database: u32) -> Vec<Value> {
         entry.session.map_or(Value::Null, Value::Int4),
         Value::text(mode),
         Value::Bool(entry.is_granted),
-        Value::Bool(false),
-        Value::Null,
     ]
 }
