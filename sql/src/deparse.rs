@@ -7,7 +7,9 @@
 //!
 //! What this does not know how to show it gives up on (`None`); the stored text is shown then.
 
-use driftdb_query::{BoolTest, ColId, Column, Expr, Result, Table};
+use std::collections::BTreeSet;
+
+use driftdb_query::{BoolTest, ColId, Column, ColumnId, Expr, Result, Table};
 use driftdb_types::{
     CastContext, DataType, EvalContext, Value, function, type_name_with_typmod, write_text,
 };
@@ -50,6 +52,25 @@ pub fn show_check(
     let mut deparser = Deparser { name_of: &name_of, pretty, out: String::new() };
     let shown = deparser.expr(&bound, Parent::None, false);
     Ok(shown.map_or_else(|| format!("({sql})"), |()| deparser.out))
+}
+
+/// The columns that a CHECK's condition names, in order of their numbers.
+///
+/// # Errors
+/// The text does not parse or bind.
+pub fn check_columns(sql: &str, table: &Table, cx: &mut BindContext<'_>) -> Result<Vec<ColumnId>> {
+    let ids: Vec<ColId> = (1..=table.columns.len() as u32).map(ColId).collect();
+    let mut used = BTreeSet::new();
+    collect_columns(&bind_check(sql, table, &ids, cx)?, &mut used);
+    let columns = ids.iter().zip(&table.columns).filter(|(id, _)| used.contains(id));
+    Ok(columns.map(|(_, column)| column.id).collect())
+}
+
+fn collect_columns(expr: &Expr, used: &mut BTreeSet<ColId>) {
+    if let Expr::Column { id, .. } = expr {
+        used.insert(*id);
+    }
+    expr.for_each_child(&mut |child| collect_columns(child, used));
 }
 
 /// A name in quotes where it must be.

@@ -1,7 +1,7 @@
 //! Functions in FROM.
 
 use driftdb_query::{Expr, LogicalPlan, Result, SqlError};
-use driftdb_types::SqlState;
+use driftdb_types::{DataType, SqlState, Value, resolve_function};
 use sqlparser::ast;
 
 use super::Binder;
@@ -38,6 +38,10 @@ impl Binder<'_> {
                 "aggregate functions are not allowed in functions in FROM",
             )
             .at(parsed.position));
+        }
+        if parsed.name == "pg_options_to_table" && !ordinality {
+            let exprs = super::call::arguments(&list)?;
+            return self.options_item(&exprs, alias).map_err(|error| error.at(parsed.position));
         }
         if is_set_function(&parsed.name) {
             let exprs = super::call::arguments(&list)?;
@@ -106,6 +110,36 @@ impl Binder<'_> {
                 Named { name, expr: Expr::Column { id: column.id, ty: column.ty } }
             })
             .collect();
+        item(plan, named, Aliased { alias, own: name.to_owned(), schema: None }, None, None)
+    }
+
+    /// `pg_options_to_table(options)`: each `name=value` as a row of two columns.
+    fn options_item(
+        &mut self,
+        exprs: &[&ast::Expr],
+        alias: Option<&ast::TableAlias>,
+    ) -> Result<FromItem> {
+        let name = "pg_options_to_table";
+        let call = self.set_call("unnest", exprs)?;
+        let option = self.column_id();
+        self.meta.insert(option, NO_META);
+        let ty = call.ty;
+        let (plan, _) = scan_of(vec![(option, call)], None);
+        let option = Expr::Column { id: option, ty };
+        let text = |text: &str| Expr::constant(Value::text(text), DataType::Text);
+        let mut exprs = Vec::with_capacity(2);
+        let mut named = Vec::with_capacity(2);
+        for (column, pattern) in [("option_name", "^[^=]*"), ("option_value", "^[^=]*=(.*)$")] {
+            let args = vec![option.clone(), text(pattern)];
+            let types: Vec<DataType> = args.iter().map(Expr::ty).collect();
+            let resolved = resolve_function("substring", &types)?;
+            let value = self.resolved_call(&resolved, args)?;
+            let (id, ty) = (self.column_id(), value.ty());
+            self.meta.insert(id, NO_META);
+            exprs.push((id, value));
+            named.push(Named { name: column.to_owned(), expr: Expr::Column { id, ty } });
+        }
+        let plan = LogicalPlan::Project { input: Box::new(plan), exprs };
         item(plan, named, Aliased { alias, own: name.to_owned(), schema: None }, None, None)
     }
 }

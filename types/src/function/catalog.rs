@@ -6,14 +6,17 @@
 
 use super::table::Builder;
 use super::{Function, Kernel, arg};
-use crate::DataType::{self, Bool, Int4, Int8, Name, Numeric, Oid, Text};
+use crate::DataType::{
+    self, Array, Bool, Char, Int4, Int8, Name, Numeric, Oid, Regclass, Regnamespace, Regproc,
+    Regprocedure, Regrole, Regtype, Text,
+};
 use crate::actions::CatalogQuestion;
-use crate::{EvalContext, Value, ValueError, type_name_with_typmod};
+use crate::{Element, EvalContext, Value, ValueError, type_name_with_typmod};
 
 /// A kernel that asks the session.
 macro_rules! ask {
-    ($question:ident) => {
-        Kernel::Values(|args, ctx| ctx.actions.ask(CatalogQuestion::$question, args))
+    ($($question:tt)+) => {
+        Kernel::Values(|args, ctx| ctx.actions.ask(CatalogQuestion::$($question)+, args))
     };
 }
 
@@ -42,7 +45,15 @@ const ASKING: &[(&str, &[&[DataType]], DataType, Kernel)] = &[
     ("pg_get_function_identity_arguments", &[&[Oid]], Text, ask!(FunctionArguments)),
     ("pg_get_function_result", &[&[Oid]], Text, ask!(FunctionResult)),
     ("pg_get_userbyid", &[&[Oid]], Name, ask!(UserName)),
+    ("obj_description", &[&[Oid], &[Oid, Name]], Text, ask!(Description)),
+    ("pg_relation_is_publishable", &[&[Regclass]], Bool, ask!(IsPublishable)),
     ("pg_get_serial_sequence", &[&[Text, Text]], Text, ask!(SerialSequence)),
+    ("to_regclass", &[&[Text]], Regclass, ask!(Find(Regclass))),
+    ("to_regtype", &[&[Text]], Regtype, ask!(Find(Regtype))),
+    ("to_regproc", &[&[Text]], Regproc, ask!(Find(Regproc))),
+    ("to_regprocedure", &[&[Text]], Regprocedure, ask!(Find(Regprocedure))),
+    ("to_regnamespace", &[&[Text]], Regnamespace, ask!(Find(Regnamespace))),
+    ("to_regrole", &[&[Text]], Regrole, ask!(Find(Regrole))),
 ];
 
 /// The kinds of object that functions ask privileges of, after `has_`.
@@ -68,7 +79,6 @@ const ABSENT: &[(&str, &[&[DataType]])] = &[
     ("pg_get_partkeydef", &[&[Oid]]),
     ("pg_get_function_sqlbody", &[&[Oid]]),
     ("pg_get_function_arg_default", &[&[Oid, Int4]]),
-    ("obj_description", &[&[Oid], &[Oid, Name]]),
     ("shobj_description", &[&[Oid, Name]]),
     ("col_description", &[&[Oid, Int4]]),
 ];
@@ -94,6 +104,30 @@ fn format_type(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
         Value::Null => ty.sql_name().to_owned(),
         typmod => type_name_with_typmod(ty, typmod.as_int().unwrap_or(-1) as i32),
     }))
+}
+
+/// An expression without the brackets around the whole of it.
+fn without_brackets(text: &str) -> &str {
+    let Some(inner) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) else {
+        return text;
+    };
+    let (mut depth, mut quote) = (0i32, None);
+    for c in inner.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None => match c {
+                '\'' | '"' => quote = Some(c),
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                _ => {}
+            },
+        }
+        if depth < 0 {
+            return text;
+        }
+    }
+    inner
 }
 
 /// `pg_size_pretty`: the largest unit in which it is at least ten.
@@ -132,9 +166,28 @@ pub(super) fn add(t: &mut Builder) {
         let nothing = Kernel::Values(|_, _| Ok(Value::Null));
         signatures.iter().for_each(|args| t.stable(name, args, Text, nothing));
     }
+    // Engines keep tables together, and know the size of none.
+    let unknown = Kernel::Values(|_, _| Ok(Value::Null));
+    for name in ["pg_relation_size", "pg_table_size", "pg_indexes_size", "pg_total_relation_size"] {
+        t.stable(name, &[Regclass], Int8, unknown);
+    }
+    t.stable("pg_relation_size", &[Regclass, Text], Int8, unknown);
+    for name in ["pg_database_size", "pg_tablespace_size"] {
+        t.stable(name, &[Oid], Int8, unknown);
+        t.stable(name, &[Name], Int8, unknown);
+    }
+    // The tablespaces are the data directory.
+    let inside = Kernel::Values(|_, _| Ok(Value::text("")));
+    t.stable("pg_tablespace_location", &[Oid], Text, inside);
     let given = Kernel::Values(|args, _| Ok(args[0].clone()));
     t.stable("pg_get_expr", &[Text, Oid], Text, given);
-    t.stable("pg_get_expr", &[Text, Oid, Bool], Text, given);
+    t.stable("pg_get_expr", &[Text, Oid, Bool], Text, {
+        Kernel::Values(|args, _| {
+            let text = arg::text(args, 0)?;
+            let pretty = args[2] == Value::Bool(true);
+            Ok(Value::text(if pretty { without_brackets(text) } else { text }))
+        })
+    });
     let format = t.add("format_type", &[Oid, Int4], Text, Kernel::Values(format_type));
     format.strict = false;
     t.add("pg_encoding_to_char", &[Int4], Name, {
@@ -155,6 +208,20 @@ pub(super) fn add(t: &mut Builder) {
     t.stable("pg_my_temp_schema", &[], Oid, Kernel::Values(|_, _| Ok(Value::Oid(0))));
     let not = Kernel::Values(|_, _| Ok(Value::Bool(false)));
     t.stable("pg_is_other_temp_schema", &[Oid], Bool, not);
+    t.stable("current_schemas", &[Bool], Array(Element::Name), {
+        Kernel::Values(|args, ctx| {
+            const SYSTEM: &str = "pg_catalog";
+            let named = ctx.schemas.iter().any(|schema| &**schema == SYSTEM);
+            let implicit = (args[0] == Value::Bool(true) && !named).then(|| Value::text(SYSTEM));
+            let path = ctx.schemas.iter().map(|schema| Value::text(&**schema));
+            let all = implicit.into_iter().chain(path).collect();
+            Ok(Value::array(crate::Array::from_values(Name, all)?))
+        })
+    });
+    // Of access control lists there is only the one that says nothing.
+    t.stable("acldefault", &[Char, Oid], Array(Element::Text), {
+        Kernel::Values(|_, _| Ok(Value::Null))
+    });
     t.add("pg_size_pretty", &[Int8], Text, {
         Kernel::Values(|args, _| Ok(Value::text(size_pretty(arg::int(args, 0)?.into()))))
     });
@@ -188,6 +255,18 @@ mod tests {
         assert_eq!(format(1700, Value::Int4(655_366)), "numeric(10,2)");
         assert_eq!(format(4_000_000, Value::Null), "???");
         assert_eq!(format(0, Value::Null), "-");
+    }
+
+    #[test]
+    fn brackets_are_taken_off_only_around_the_whole() {
+        for (text, expected) in [
+            ("(1 + 2)", "1 + 2"),
+            ("(1) + (2)", "(1) + (2)"),
+            ("(')' || 'a')", "')' || 'a'"),
+            ("now()", "now()"),
+        ] {
+            assert_eq!(without_brackets(text), expected);
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use driftdb_query::{
 use driftdb_types::Value;
 
 use super::rows::Rows;
+use super::running::{DATABASE_OWNER, OWNER_OID};
 
 /// The schemas: identifier and name.
 pub(in crate::session) const SCHEMAS: [(u32, &str); 3] =
@@ -150,10 +151,11 @@ pub(super) fn source(relation: &str) -> Option<Source> {
 }
 
 fn namespaces(_: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
-    let mut columns = rows.columns(["oid", "nspname"])?;
-    SCHEMAS
-        .into_iter()
-        .try_for_each(|(oid, name)| columns.add([Value::Oid(oid), Value::text(name)]))
+    let mut columns = rows.columns(["oid", "nspname", "nspowner"])?;
+    SCHEMAS.into_iter().try_for_each(|(oid, name)| {
+        let owner = if name == "public" { DATABASE_OWNER.0 } else { OWNER_OID };
+        columns.add([Value::Oid(oid), Value::text(name), Value::Oid(owner)])
+    })
 }
 
 /// A number of columns or of anything that a `smallint` counts.

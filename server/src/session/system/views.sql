@@ -119,3 +119,65 @@ WHERE k.contype = 'f'
 -- information_schema.enabled_roles
 SELECT rolname FROM pg_catalog.pg_authid
 
+-- pg_stat_all_tables
+SELECT c.oid, n.nspname, c.relname, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       CASE WHEN c.reltuples >= 0 THEN c.reltuples END, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       NULL, NULL, NULL
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 't', 'm', 'p')
+
+-- pg_stat_user_tables
+SELECT * FROM pg_catalog.pg_stat_all_tables
+WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND schemaname !~ '^pg_toast'
+
+-- information_schema.key_column_usage
+SELECT current_database(), n.nspname, k.conname, current_database(), n.nspname, c.relname, a.attname,
+       k.place, CASE WHEN k.contype = 'f' THEN array_position(u.indkey::int2[], k.confkey[k.place]) + 1 END
+FROM (SELECT s.*, generate_subscripts(s.conkey, 1) AS place
+      FROM pg_catalog.pg_constraint s WHERE s.contype IN ('p', 'u', 'f')) k
+JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[k.place]
+LEFT JOIN pg_catalog.pg_index u ON u.indexrelid = k.conindid AND k.contype = 'f'
+
+-- information_schema.constraint_column_usage
+SELECT current_database(), n.nspname, c.relname, a.attname, current_database(), kn.nspname, k.conname
+FROM (SELECT s.oid, s.conname, s.connamespace,
+             CASE WHEN s.contype = 'f' THEN s.confrelid ELSE s.conrelid END AS target,
+             unnest(CASE WHEN s.contype = 'f' THEN s.confkey ELSE s.conkey END) AS number
+      FROM pg_catalog.pg_constraint s WHERE s.contype IN ('c', 'p', 'u', 'f')) k
+JOIN pg_catalog.pg_class c ON c.oid = k.target
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_namespace kn ON kn.oid = k.connamespace
+JOIN pg_catalog.pg_attribute a ON a.attrelid = k.target AND a.attnum = k.number
+
+-- information_schema.constraint_table_usage
+SELECT current_database(), n.nspname, c.relname, current_database(), kn.nspname, k.conname
+FROM pg_catalog.pg_constraint k
+JOIN pg_catalog.pg_class c ON c.oid = CASE WHEN k.contype = 'f' THEN k.confrelid ELSE k.conrelid END
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_namespace kn ON kn.oid = k.connamespace
+WHERE k.contype IN ('p', 'u', 'f')
+
+-- information_schema.table_privileges
+SELECT o.rolname, o.rolname, current_database(), n.nspname, c.relname, p.privilege, 'YES',
+       CASE WHEN p.privilege = 'SELECT' THEN 'YES' ELSE 'NO' END
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_authid o ON o.oid = c.relowner
+CROSS JOIN unnest('{INSERT,SELECT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) AS p(privilege)
+WHERE c.relkind IN ('r', 'v', 'f', 'p')
+
+-- information_schema.role_table_grants
+SELECT * FROM information_schema.table_privileges
+
+-- information_schema.character_sets
+SELECT NULL, NULL, 'UTF8', 'UCS', 'UTF8', current_database(), 'pg_catalog', 'default'
+
+-- information_schema.views
+SELECT current_database(), n.nspname, c.relname, pg_get_viewdef(c.oid), 'NONE', 'NO', 'NO', 'NO', 'NO',
+       'NO'
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'v'

@@ -3,6 +3,7 @@
 use driftdb_query::Result;
 use driftdb_types::{DataType, Value};
 
+use super::super::super::ask::default_definition;
 use super::super::declared::declared;
 use super::super::fixed::type_facts;
 use super::super::rows::{Columns, Rows};
@@ -110,7 +111,7 @@ pub(super) fn defaults(definitions: &Definitions, rows: &mut Rows<'_>) -> Result
             Value::Oid(oid),
             Value::Oid(table.id.0),
             small(column.id.0.into()),
-            Value::text(text),
+            Value::text(default_definition(column, text)),
         ])?;
     }
     Ok(())
