@@ -22,6 +22,7 @@ mod copy;
 mod create;
 mod delete;
 pub(crate) mod diff;
+mod element;
 mod expr;
 mod foreign;
 mod from;

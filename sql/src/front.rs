@@ -11,6 +11,7 @@ pub(crate) mod history;
 pub(crate) mod limits;
 pub(crate) mod lock;
 pub(crate) mod rewrite;
+pub(crate) mod subscript;
 pub(crate) mod tokens;
 pub(crate) mod transaction;
 pub(crate) mod tree;

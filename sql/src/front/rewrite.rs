@@ -9,6 +9,8 @@
 //! * The columns in `ON DELETE SET NULL (a, b)` are cut out and kept under the position of the word after
 //!   the REFERENCES before them, which begins the referenced table's name.
 //! * `OPERATOR(schema.op)` before ANY and ALL becomes the operator alone.
+//! * Subscripts after the targets of SET and the columns of INSERT are cut out and kept under the position
+//!   of the column's name.
 //! * `TABLE t` becomes `SELECT * FROM t`; `ISNULL`, `NOTNULL` and `TRIM(LEADING FROM x)` are spelt out.
 
 use std::collections::BTreeMap;
@@ -23,7 +25,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::cursor::{Cursor, QualifiedName};
 use super::tokens::{Source, end, is_word, start, syntax_error, token_at};
-use super::tree;
+use super::{subscript, tree};
 
 /// At most so many time clauses and lock clauses in a statement: each is parsed by itself.
 const MAX_CLAUSES: usize = 500;
@@ -89,6 +91,8 @@ pub(crate) struct Lifted {
     pub(crate) transaction_time: Option<TimePoint>,
     /// The columns that ON DELETE sets, by the position of the referenced table's name.
     pub(crate) delete_columns: BTreeMap<u32, Vec<String>>,
+    /// The subscripts of what is assigned to, by the position of the column's name.
+    pub(crate) subscripts: BTreeMap<u32, Vec<ast::AccessExpr>>,
 }
 
 /// Rewrites the tokens of a query or of a statement that contains one.
@@ -100,6 +104,15 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
             && interesting(&word.value)
             && one(cursor, token, &mut out, lifted)?
         {
+            continue;
+        }
+        if token.token == Token::LBracket
+            && let Some((position, chain)) = subscript::target(cursor, &out)?
+        {
+            if lifted.subscripts.len() >= MAX_CLAUSES {
+                return Err(too_many());
+            }
+            lifted.subscripts.insert(position, chain);
             continue;
         }
         out.push(token.clone());
