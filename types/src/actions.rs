@@ -49,6 +49,9 @@ pub enum CatalogQuestion {
     OtherIsVisible,
     /// A constraint as ALTER TABLE ADD takes it.
     ConstraintDefinition,
+    /// An expression's text, perhaps with the brackets left out that it can do without: the text, the
+    /// relation that it is of, and whether so.
+    Expression,
     /// CREATE INDEX; with a second argument that is not zero, that column.
     IndexDefinition,
     /// A view's query.

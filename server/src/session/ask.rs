@@ -12,13 +12,14 @@ use driftdb_query::{SYSTEM_SCHEMA, Table};
 use driftdb_types::{CatalogQuestion, DataType, SqlState, Value, ValueError};
 
 use super::system::{
-    Constraint, Definitions, SCHEMAS, fixed_description, fixed_function, relation_named,
-    relation_with_oid, role_names,
+    Constraint, Definitions, SCHEMAS, default_of, fixed_description, fixed_function,
+    relation_named, relation_with_oid, role_names,
 };
 use names::{Qualified, qualified};
 
 pub(super) use definition::{
-    checked_columns, default as default_definition, index as index_definition,
+    checked_columns, condition as check_condition, default as default_definition,
+    index as index_definition,
 };
 
 /// Whoever answers.
@@ -52,6 +53,16 @@ impl Answering<'_> {
             CatalogQuestion::ConstraintDefinition => {
                 let pretty = args.get(1) == Some(&Value::Bool(true));
                 wanted(self.constraint(oid, pretty))
+            }
+            CatalogQuestion::Expression => {
+                let relation = args.get(1).and_then(Value::as_int).unwrap_or_default() as u32;
+                let pretty = args.get(2) == Some(&Value::Bool(true));
+                let shown = text(args, 0)?;
+                Ok(Value::text(if pretty {
+                    self.pretty(shown, relation)
+                } else {
+                    shown.to_owned()
+                }))
             }
             CatalogQuestion::IndexDefinition => {
                 let column = args.get(1).and_then(Value::as_int).unwrap_or_default();
@@ -244,6 +255,18 @@ impl Answering<'_> {
                 definition::foreign_key(table, key, referenced, &name)
             }
         })
+    }
+
+    /// A relation's expression with fewer brackets.
+    fn pretty(&self, shown: &str, relation: u32) -> String {
+        let table = self.definitions.table(relation);
+        let defaults = table.into_iter().flat_map(|table| &table.columns).filter_map(|column| {
+            let stored = default_of(column)?;
+            let is_meant = definition::default(column, stored, false) == shown;
+            is_meant.then(|| definition::default(column, stored, true))
+        });
+        let mut defaults = defaults;
+        defaults.next().unwrap_or_else(|| definition::without_brackets(shown).to_owned())
     }
 
     fn index(&self, oid: u32, column: i64, pretty: bool) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Functions in FROM.
 
-use driftdb_query::{Expr, LogicalPlan, Result, SqlError};
-use driftdb_types::{DataType, SqlState, Value, resolve_function};
+use driftdb_query::{Expr, LogicalPlan, Result, SetFunction, SqlError};
+use driftdb_types::{CastContext, DataType, Element, SqlState, Value, resolve_function};
 use sqlparser::ast;
 
 use super::Binder;
@@ -10,7 +10,7 @@ use super::diff::TABLE_DIFF;
 use super::from::{Aliased, item};
 use super::names::{ident, object_name};
 use super::scope::{FromItem, Named};
-use super::set_function::{is_set_function, scan_of};
+use super::set_function::{SetCall, is_set_function, scan_of};
 use super::target::NO_META;
 
 impl Binder<'_> {
@@ -120,7 +120,15 @@ impl Binder<'_> {
         alias: Option<&ast::TableAlias>,
     ) -> Result<FromItem> {
         let name = "pg_options_to_table";
-        let call = self.set_call("unnest", exprs)?;
+        let [options] = exprs else {
+            let message = format!("function {name} takes one array of text");
+            return Err(SqlError::new(SqlState::UndefinedFunction, message));
+        };
+        let array = DataType::Array(Element::Text);
+        let options = self.expr(options)?;
+        let options = self.coerce(options, array, -1, CastContext::Implicit)?;
+        let call =
+            SetCall { function: SetFunction::Unnest, args: vec![options], ty: DataType::Text };
         let option = self.column_id();
         self.meta.insert(option, NO_META);
         let ty = call.ty;

@@ -1,8 +1,8 @@
 //! Functions of the catalog: what objects are called and how they are defined.
 //!
 //! Those that need the catalog ask the session ([`CatalogQuestion`]), which answers as of the time of the
-//! statement. Where PostgreSQL keeps trees of expressions the catalog here keeps text, so that
-//! `pg_get_expr` gives what it is given.
+//! statement. Where PostgreSQL keeps trees of expressions the catalog here keeps text, which
+//! `pg_get_expr` gives as it is.
 
 use super::table::Builder;
 use super::{Function, Kernel, arg};
@@ -39,6 +39,7 @@ const ASKING: &[(&str, &[&[DataType]], DataType, Kernel)] = &[
     ("pg_ts_parser_is_visible", &[&[Oid]], Bool, ask!(OtherIsVisible)),
     ("pg_ts_template_is_visible", &[&[Oid]], Bool, ask!(OtherIsVisible)),
     ("pg_get_constraintdef", &[&[Oid], &[Oid, Bool]], Text, ask!(ConstraintDefinition)),
+    ("pg_get_expr", &[&[Text, Oid, Bool]], Text, ask!(Expression)),
     ("pg_get_indexdef", &[&[Oid], &[Oid, Int4, Bool]], Text, ask!(IndexDefinition)),
     ("pg_get_viewdef", &[&[Oid], &[Oid, Bool], &[Oid, Int4]], Text, ask!(ViewDefinition)),
     ("pg_get_function_arguments", &[&[Oid]], Text, ask!(FunctionArguments)),
@@ -106,30 +107,6 @@ fn format_type(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
     }))
 }
 
-/// An expression without the brackets around the whole of it.
-fn without_brackets(text: &str) -> &str {
-    let Some(inner) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) else {
-        return text;
-    };
-    let (mut depth, mut quote) = (0i32, None);
-    for c in inner.chars() {
-        match quote {
-            Some(open) if c == open => quote = None,
-            Some(_) => {}
-            None => match c {
-                '\'' | '"' => quote = Some(c),
-                '(' => depth += 1,
-                ')' => depth -= 1,
-                _ => {}
-            },
-        }
-        if depth < 0 {
-            return text;
-        }
-    }
-    inner
-}
-
 /// `pg_size_pretty`: the largest unit in which it is at least ten.
 fn size_pretty(mut size: i128) -> String {
     const UNITS: [&str; 6] = ["bytes", "kB", "MB", "GB", "TB", "PB"];
@@ -166,12 +143,13 @@ pub(super) fn add(t: &mut Builder) {
         let nothing = Kernel::Values(|_, _| Ok(Value::Null));
         signatures.iter().for_each(|args| t.stable(name, args, Text, nothing));
     }
-    // Engines keep tables together, and know the size of none.
+    // Engines keep tables together and know the size of none; nobody counts scans.
     let unknown = Kernel::Values(|_, _| Ok(Value::Null));
     for name in ["pg_relation_size", "pg_table_size", "pg_indexes_size", "pg_total_relation_size"] {
         t.stable(name, &[Regclass], Int8, unknown);
     }
     t.stable("pg_relation_size", &[Regclass, Text], Int8, unknown);
+    t.stable("pg_stat_get_numscans", &[Oid], Int8, unknown);
     for name in ["pg_database_size", "pg_tablespace_size"] {
         t.stable(name, &[Oid], Int8, unknown);
         t.stable(name, &[Name], Int8, unknown);
@@ -181,13 +159,6 @@ pub(super) fn add(t: &mut Builder) {
     t.stable("pg_tablespace_location", &[Oid], Text, inside);
     let given = Kernel::Values(|args, _| Ok(args[0].clone()));
     t.stable("pg_get_expr", &[Text, Oid], Text, given);
-    t.stable("pg_get_expr", &[Text, Oid, Bool], Text, {
-        Kernel::Values(|args, _| {
-            let text = arg::text(args, 0)?;
-            let pretty = args[2] == Value::Bool(true);
-            Ok(Value::text(if pretty { without_brackets(text) } else { text }))
-        })
-    });
     let format = t.add("format_type", &[Oid, Int4], Text, Kernel::Values(format_type));
     format.strict = false;
     t.add("pg_encoding_to_char", &[Int4], Name, {
@@ -255,18 +226,6 @@ mod tests {
         assert_eq!(format(1700, Value::Int4(655_366)), "numeric(10,2)");
         assert_eq!(format(4_000_000, Value::Null), "???");
         assert_eq!(format(0, Value::Null), "-");
-    }
-
-    #[test]
-    fn brackets_are_taken_off_only_around_the_whole() {
-        for (text, expected) in [
-            ("(1 + 2)", "1 + 2"),
-            ("(1) + (2)", "(1) + (2)"),
-            ("(')' || 'a')", "')' || 'a'"),
-            ("now()", "now()"),
-        ] {
-            assert_eq!(without_brackets(text), expected);
-        }
     }
 
     #[test]

@@ -46,13 +46,18 @@ pub(super) fn key(table: &Table, index: &Index) -> String {
 }
 
 pub(super) fn check(table: &Table, check: &Check, pretty: bool) -> String {
+    format!("CHECK ({})", condition(table, check, pretty))
+}
+
+/// A CHECK's condition as PostgreSQL shows it.
+pub(in crate::session) fn condition(table: &Table, check: &Check, pretty: bool) -> String {
     let shown = with_binder(|cx| show_check(&check.condition, table, pretty, cx));
-    format!("CHECK ({})", shown.unwrap_or_else(|| check.condition.clone()))
+    shown.unwrap_or_else(|| check.condition.clone())
 }
 
 /// A DEFAULT as PostgreSQL shows it.
-pub(in crate::session) fn default(column: &Column, stored: &str) -> String {
-    with_binder(|cx| show_default(stored, column, false, cx)).unwrap_or_else(|| stored.to_owned())
+pub(in crate::session) fn default(column: &Column, stored: &str, pretty: bool) -> String {
+    with_binder(|cx| show_default(stored, column, pretty, cx)).unwrap_or_else(|| stored.to_owned())
 }
 
 /// The columns that a CHECK names.
@@ -147,4 +152,45 @@ pub(in crate::session) fn index(table: &Table, index: &Index, name: Option<Strin
         quoted(&index.name),
         keys.join(", ")
     )
+}
+
+/// An expression without the brackets around the whole of it.
+pub(super) fn without_brackets(text: &str) -> &str {
+    let Some(inner) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) else {
+        return text;
+    };
+    let (mut depth, mut quote) = (0i32, None);
+    for c in inner.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None => match c {
+                '\'' | '"' => quote = Some(c),
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                _ => {}
+            },
+        }
+        if depth < 0 {
+            return text;
+        }
+    }
+    inner
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_are_taken_off_only_around_the_whole() {
+        for (text, expected) in [
+            ("(1 + 2)", "1 + 2"),
+            ("(1) + (2)", "(1) + (2)"),
+            ("(')' || 'a')", "')' || 'a'"),
+            ("now()", "now()"),
+        ] {
+            assert_eq!(without_brackets(text), expected);
+        }
+    }
 }

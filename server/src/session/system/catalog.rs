@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use driftdb_concurrency::{ReadAt, Transaction};
 use driftdb_query::{
-    Check, ForeignKey, INFORMATION_SCHEMA, Index, Result, SYSTEM_SCHEMA, Table, TableId,
+    Check, Column, ForeignKey, INFORMATION_SCHEMA, Index, Result, SYSTEM_SCHEMA, Table, TableId,
 };
 use driftdb_types::Value;
 
@@ -109,16 +109,21 @@ impl Definitions {
     }
 
     /// The columns with a default, each with the identifier that the default has.
-    fn defaults(&self) -> impl Iterator<Item = (u32, &Table, &driftdb_query::Column, &str)> {
+    fn defaults(&self) -> impl Iterator<Item = (u32, &Table, &Column, &str)> {
         const FIRST: u32 = 1 << 30;
         let columns = self.tables.iter().flat_map(|table| {
             table
                 .columns
                 .iter()
-                .filter_map(move |column| Some((&**table, column, column.default.as_deref()?)))
+                .filter_map(move |column| Some((&**table, column, default_of(column)?)))
         });
         (FIRST..).zip(columns).map(|(oid, (table, column, text))| (oid, table, column, text))
     }
+}
+
+/// A column's DEFAULT; one of NULL is none.
+pub(in crate::session) fn default_of(column: &Column) -> Option<&str> {
+    column.default.as_deref().filter(|text| !text.eq_ignore_ascii_case("null"))
 }
 
 fn check_oid(table: &Table, place: usize) -> u32 {

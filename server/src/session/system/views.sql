@@ -45,7 +45,8 @@ SELECT current_database(), n.nspname, c.relname, a.attname, a.attnum,
        CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END,
        CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN 'ARRAY' ELSE format_type(t.oid, NULL) END,
        CASE WHEN t.oid IN (1042, 1043) AND a.atttypmod > 0 THEN a.atttypmod - 4 END,
-       CASE WHEN t.oid IN (25, 1042, 1043) THEN 1073741824 END,
+       CASE WHEN t.oid IN (1042, 1043) AND a.atttypmod > 0 THEN (a.atttypmod - 4) * 4
+            WHEN t.oid IN (25, 1042, 1043) THEN 1073741824 END,
        CASE t.oid WHEN 21 THEN 16 WHEN 23 THEN 32 WHEN 20 THEN 64 WHEN 700 THEN 24 WHEN 701 THEN 53
                   WHEN 1700 THEN CASE WHEN a.atttypmod > 0 THEN ((a.atttypmod - 4) >> 16) & 65535 END END,
        CASE WHEN t.oid IN (21, 23, 20, 700, 701) THEN 2 WHEN t.oid = 1700 THEN 10 END,

@@ -3,7 +3,7 @@
 use driftdb_query::{ColumnId, Deferral, ReferentialAction, Result, Table};
 use driftdb_types::Value;
 
-use super::super::super::ask::checked_columns;
+use super::super::super::ask::{check_condition, checked_columns};
 use super::super::rows::{Rows, braced};
 use super::{Constraint, Definitions, schema_oid};
 
@@ -95,7 +95,7 @@ fn row(table: &Table, constraint: &Constraint<'_>) -> Row {
             }
         }
         Constraint::Check(check) => Row {
-            expression: Value::text(check.condition.clone()),
+            expression: Value::text(check_condition(table, check, false)),
             ..Row::new("c", numbers(&checked_columns(table, check)))
         },
         Constraint::Foreign(key) => Row {
