@@ -7,9 +7,10 @@
 //!
 //! What this does not know how to show it gives up on (`None`); the stored text is shown then.
 
-use driftdb_query::{BoolTest, ColId, Column, Expr, Result, Table};
+use driftdb_query::{BoolTest, ColId, Column, ColumnId, Expr, Result, Table};
 use driftdb_types::{
-    CastContext, DataType, EvalContext, Value, function, type_name_with_typmod, write_text,
+    ArrayOperation, CastContext, DataType, EvalContext, Value, function, type_name_with_typmod,
+    write_text,
 };
 
 use crate::BindContext;
@@ -26,7 +27,7 @@ pub fn show_default(
     cx: &mut BindContext<'_>,
 ) -> Result<String> {
     let bound = bound_default(sql, column, cx)?;
-    let mut deparser = Deparser { name_of: &|_| None, pretty, out: String::new() };
+    let mut deparser = Deparser { name_of: &|_| None, pretty, indent: 0, out: String::new() };
     let shown = deparser.expr(&bound, Parent::None, false);
     Ok(shown.map_or_else(|| sql.to_owned(), |()| deparser.out))
 }
@@ -47,9 +48,30 @@ pub fn show_check(
         let place = ids.iter().position(|known| *known == id)?;
         Some(quoted(&table.columns[place].name))
     };
-    let mut deparser = Deparser { name_of: &name_of, pretty, out: String::new() };
+    let mut deparser = Deparser { name_of: &name_of, pretty, indent: 0, out: String::new() };
     let shown = deparser.expr(&bound, Parent::None, false);
     Ok(shown.map_or_else(|| format!("({sql})"), |()| deparser.out))
+}
+
+/// The columns that a CHECK's condition names, in the order in which it does.
+///
+/// # Errors
+/// The text does not parse or bind.
+pub fn check_columns(sql: &str, table: &Table, cx: &mut BindContext<'_>) -> Result<Vec<ColumnId>> {
+    let ids: Vec<ColId> = (1..=table.columns.len() as u32).map(ColId).collect();
+    let mut used = Vec::new();
+    collect_columns(&bind_check(sql, table, &ids, cx)?, &mut used);
+    let places = used.iter().filter_map(|id| ids.iter().position(|known| known == id));
+    Ok(places.map(|place| table.columns[place].id).collect())
+}
+
+fn collect_columns(expr: &Expr, used: &mut Vec<ColId>) {
+    if let Expr::Column { id, .. } = expr
+        && !used.contains(id)
+    {
+        used.push(*id);
+    }
+    expr.for_each_child(&mut |child| collect_columns(child, used));
 }
 
 /// A name in quotes where it must be.
@@ -81,6 +103,8 @@ enum Parent<'a> {
 struct Deparser<'a> {
     name_of: &'a dyn Fn(ColId) -> Option<String>,
     pretty: bool,
+    /// How far in the next line begins.
+    indent: usize,
     out: String,
 }
 
@@ -157,26 +181,17 @@ impl Deparser<'_> {
                     self.open();
                     self.out.push_str("NOT ");
                 }
-                if *negated && self.pretty {
-                    self.out.push('(');
-                }
                 self.open();
                 self.nested(left, Parent::Test, true)?;
                 self.out.push_str(" IS DISTINCT FROM ");
                 self.nested(right, Parent::Test, true)?;
                 self.close();
                 if *negated {
-                    self.out.push(')');
+                    self.close();
                 }
             }
-            Expr::InList { input, list, negated, .. } => {
-                self.open();
-                self.nested(input, Parent::Operator("=", true), true)?;
-                self.out.push_str(if *negated { " <> ALL (ARRAY[" } else { " = ANY (ARRAY[" });
-                self.list(list)?;
-                self.out.push_str("])");
-                self.close();
-            }
+            Expr::InList { input, list, negated, .. } => self.in_list(input, list, *negated)?,
+            Expr::Case { arms, otherwise, .. } => self.case(arms, otherwise.as_deref())?,
             Expr::Coalesce { args, .. } => self.bracketed("COALESCE", args)?,
             Expr::Extreme { args, greatest, .. } => {
                 self.bracketed(if *greatest { "GREATEST" } else { "LEAST" }, args)?;
@@ -184,6 +199,67 @@ impl Deparser<'_> {
             _ => return None,
         }
         Some(())
+    }
+
+    /// IN: as the comparison with an array that PostgreSQL makes of it.
+    fn in_list(&mut self, input: &Expr, list: &[Expr], negated: bool) -> Option<()> {
+        self.open();
+        self.nested(input, Parent::Operator("=", true), true)?;
+        self.out.push_str(if negated { " <> ALL (" } else { " = ANY (" });
+        // Literals beside a varchar are of its type, and converted with it.
+        let varchar = matches!(input, Expr::Cast { input, to: DataType::Text, context, .. }
+            if input.ty() == DataType::Varchar && *context == CastContext::Implicit);
+        if varchar {
+            self.open();
+        }
+        self.out.push_str("ARRAY[");
+        for (index, item) in list.iter().enumerate() {
+            if index > 0 {
+                self.out.push_str(", ");
+            }
+            match item {
+                Expr::Const { value, ty: DataType::Text } if varchar => {
+                    self.constant(value, DataType::Varchar, true)?;
+                }
+                item => self.nested(item, Parent::Brackets, true)?,
+            }
+        }
+        self.out.push(']');
+        if varchar {
+            self.close();
+            self.out.push_str("::text[]");
+        }
+        self.out.push(')');
+        self.close();
+        Some(())
+    }
+
+    /// CASE, which PostgreSQL always shows on several lines.
+    fn case(&mut self, arms: &[(Expr, Expr)], otherwise: Option<&Expr>) -> Option<()> {
+        self.line("CASE");
+        self.indent += 4;
+        for (condition, result) in arms {
+            self.line("WHEN ");
+            self.expr(condition, Parent::None, false)?;
+            self.out.push_str(" THEN ");
+            self.expr(result, Parent::None, true)?;
+        }
+        self.line("ELSE ");
+        match otherwise {
+            Some(otherwise) => self.expr(otherwise, Parent::None, true)?,
+            None => self.constant(&Value::Null, arms.first()?.1.ty(), true)?,
+        }
+        self.indent -= 4;
+        self.line("END");
+        Some(())
+    }
+
+    /// A word on a line of its own.
+    fn line(&mut self, word: &str) {
+        self.out.truncate(self.out.trim_end_matches(' ').len());
+        self.out.push('\n');
+        self.out.extend(std::iter::repeat_n(' ', self.indent));
+        self.out.push_str(word);
     }
 
     fn test(&mut self, input: &Expr, text: &str) -> Option<()> {
@@ -225,6 +301,16 @@ impl Deparser<'_> {
     }
 
     fn call(&mut self, function: &driftdb_types::Function, args: &[Expr]) -> Option<()> {
+        if function.id == ArrayOperation::Construct.function() {
+            self.out.push_str("ARRAY[");
+            self.list(args)?;
+            self.out.push(']');
+            return Some(());
+        }
+        // Subscripts and the like have no name to be shown by.
+        if function.name.starts_with(['{', '[']) {
+            return None;
+        }
         if !function.is_operator() {
             return match (function.name, args) {
                 // Names that the grammar takes without brackets.
@@ -287,10 +373,7 @@ impl Deparser<'_> {
                 return self.folded(&text, DataType::Numeric, ty, show_implicit);
             }
             _ => {
-                if text.contains('\\') {
-                    self.out.push('E');
-                }
-                let text = text.replace('\\', "\\\\").replace('\'', "''");
+                let text = text.replace('\'', "''");
                 self.out.push_str(&format!("'{text}'::{}", type_name_with_typmod(ty, -1)));
             }
         }
@@ -322,7 +405,7 @@ fn is_simple(expr: &Expr, parent: Parent<'_>) -> bool {
         Expr::Cast { input, .. } => is_simple(input, Parent::Cast),
         Expr::Call { function: id, args, .. } => {
             let function = function(*id);
-            if !function.is_operator() {
+            if !function.is_operator() || function.name.starts_with('{') {
                 return true;
             }
             match parent {
@@ -342,7 +425,7 @@ fn is_simple(expr: &Expr, parent: Parent<'_>) -> bool {
                 || (!negated && matches!(parent, Parent::Or | Parent::Not))
         }
         Expr::Not(test) if matches!(**test, Expr::IsNull(_)) => is_simple(test, parent),
-        Expr::And(_) | Expr::Not(_) => of_bracketed || matches!(parent, Parent::And),
+        Expr::And(_) | Expr::Not(_) => of_bracketed || matches!(parent, Parent::And | Parent::Or),
         Expr::Or(_) => of_bracketed || matches!(parent, Parent::Or),
         _ => true,
     }

@@ -3,7 +3,7 @@
 //! The session implements [`SessionActions`]; functions reach it through
 //! [`crate::EvalContext::actions`]. Where there is no session (constant folding, tests) they fail.
 
-use crate::{SqlState, Value, ValueError};
+use crate::{DataType, SqlState, Value, ValueError};
 
 /// An advisory lock, as `pg_locks` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,12 @@ pub struct AdvisoryRequest {
 /// an object's identifier, and the answer NULL if there is no such object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CatalogQuestion {
+    /// The identifier of the object that a text names; of which kind says the type.
+    Read(DataType),
+    /// Likewise, and NULL where there is no such object.
+    Find(DataType),
+    /// An object's name; of which kind says the type.
+    Name(DataType),
     /// Whether a table or index is found by its name alone.
     TableIsVisible,
     /// Likewise a type.
@@ -43,6 +49,9 @@ pub enum CatalogQuestion {
     OtherIsVisible,
     /// A constraint as ALTER TABLE ADD takes it.
     ConstraintDefinition,
+    /// An expression's text, perhaps with the brackets left out that it can do without: the text, the
+    /// relation that it is of, and whether so.
+    Expression,
     /// CREATE INDEX; with a second argument that is not zero, that column.
     IndexDefinition,
     /// A view's query.
@@ -51,6 +60,10 @@ pub enum CatalogQuestion {
     FunctionArguments,
     /// The type of a function's result.
     FunctionResult,
+    /// What is said of an object, perhaps of one in a relation of this name.
+    Description,
+    /// Whether a relation is a user's table.
+    IsPublishable,
     /// A role's name.
     UserName,
     /// The sequence of a column, both by name.

@@ -23,6 +23,17 @@ pub enum CastContext {
 fn catalog(from: DataType, to: DataType) -> Option<CastContext> {
     use CastContext::{Assignment as A, Explicit as E, Implicit as I};
     use DataType as T;
+    if from.is_reg() || to.is_reg() {
+        return match (from, to) {
+            (T::Oid | T::Int2 | T::Int4 | T::Int8, _)
+            | (_, T::Oid)
+            | (T::Text | T::Varchar, T::Regclass)
+            | (T::Regproc, T::Regprocedure)
+            | (T::Regprocedure, T::Regproc) => Some(I),
+            (_, T::Int4 | T::Int8) => Some(A),
+            _ => None,
+        };
+    }
     Some(match (from, to) {
         (T::Int2, T::Int4 | T::Int8 | T::Oid | T::Float4 | T::Float8 | T::Numeric)
         | (T::Int4, T::Int8 | T::Oid | T::Float4 | T::Float8 | T::Numeric)
@@ -133,6 +144,9 @@ fn convert(
         (T::Bool, T::Text | T::Varchar | T::Bpchar) => {
             Ok(Value::text(if value == Value::Bool(true) { "true" } else { "false" }))
         }
+        _ if from.is_oid() && to.is_oid() => Ok(value),
+        _ if from.is_reg() && to.is_numeric() => number::convert(value, T::Oid, to),
+        _ if from.is_numeric() && to.is_reg() => number::convert(value, from, T::Oid),
         _ if from.is_numeric() && to.is_numeric() => number::convert(value, from, to),
         (T::Bpchar, T::Text | T::Varchar | T::Name) => match value {
             Value::Text(text) => {

@@ -167,13 +167,13 @@ pub fn decode_value(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError
         DataType::Int2
         | DataType::Int4
         | DataType::Int8
-        | DataType::Oid
         | DataType::Date
         | DataType::Time
         | DataType::Timestamp
         | DataType::Timestamptz => {
             Value::from_int(ty, read_int(payload)?).map_err(|_| damaged())?
         }
+        ty if ty.is_oid() => Value::from_int(ty, read_int(payload)?).map_err(|_| damaged())?,
         DataType::Float4 => Value::Float4(f32::from_le_bytes(array(payload)?)),
         DataType::Float8 => Value::Float8(f64::from_le_bytes(array(payload)?)),
         DataType::Numeric => Value::Numeric(read_numeric(payload)?),

@@ -151,6 +151,20 @@ types! {
         Int2vector, 22, 1006, "int2vector", "int2vector", Array, -1;
         /// `oidvector`: an array of `oid` counted from zero
         Oidvector, 30, 1013, "oidvector", "oidvector", Array, -1;
+        /// `regproc`: a function's identifier, shown as its name
+        Regproc, 24, 1008, "regproc", "regproc", Numeric, 4;
+        /// `regprocedure`: likewise, shown with the types of its arguments
+        Regprocedure, 2202, 2207, "regprocedure", "regprocedure", Numeric, 4;
+        /// `regclass`: a table's or index's identifier, shown as its name
+        Regclass, 2205, 2210, "regclass", "regclass", Numeric, 4;
+        /// `regtype`: a type's
+        Regtype, 2206, 2211, "regtype", "regtype", Numeric, 4;
+        /// `regnamespace`: a schema's
+        Regnamespace, 4089, 4090, "regnamespace", "regnamespace", Numeric, 4;
+        /// `regrole`: a role's
+        Regrole, 4096, 4097, "regrole", "regrole", Numeric, 4;
+        /// `xid`: a transaction's number, as the catalog has it
+        Xid, 28, 1011, "xid", "xid", User, 4;
     }
     pseudo {
         /// A literal or parameter whose type is not yet decided.
@@ -290,12 +304,30 @@ impl DataType {
         matches!(
             self,
             Self::Bool | Self::Text | Self::Oid | Self::Float8 | Self::Timestamptz | Self::Interval
-        )
+        ) || self.is_reg()
     }
 
     /// Whether this is a number.
     pub fn is_numeric(self) -> bool {
-        self.category() == TypeCategory::Numeric
+        self.category() == TypeCategory::Numeric && !self.is_reg()
+    }
+
+    /// Whether this is an identifier of a kind of object, shown as the object's name.
+    pub const fn is_reg(self) -> bool {
+        matches!(
+            self,
+            Self::Regproc
+                | Self::Regprocedure
+                | Self::Regclass
+                | Self::Regtype
+                | Self::Regnamespace
+                | Self::Regrole
+        )
+    }
+
+    /// Whether values are held as [`crate::Value::Oid`].
+    pub const fn is_oid(self) -> bool {
+        matches!(self, Self::Oid | Self::Xid) || self.is_reg()
     }
 }
 

@@ -4,6 +4,7 @@ mod binary;
 mod float;
 mod integer;
 pub(crate) mod plain;
+mod reg;
 
 pub use binary::{parse_binary, write_binary};
 
@@ -29,7 +30,8 @@ pub fn parse_text(
         DataType::Int2 => Value::Int2(integer::parse_int(text, ty)? as i16),
         DataType::Int4 => Value::Int4(integer::parse_int(text, ty)? as i32),
         DataType::Int8 => Value::Int8(integer::parse_int(text, ty)?),
-        DataType::Oid => Value::Oid(integer::parse_oid(text)?),
+        DataType::Oid | DataType::Xid => Value::Oid(integer::parse_oid(text)?),
+        ty if ty.is_reg() => reg::parse_reg(ty, text, ctx)?,
         DataType::Float4 => Value::Float4(float::parse_float4(text)?),
         DataType::Float8 => Value::Float8(parse_float8(text)?),
         DataType::Numeric => Value::Numeric(Numeric::parse(text)?),
@@ -72,6 +74,7 @@ pub fn write_text(value: &Value, ty: DataType, ctx: &EvalContext, out: &mut Vec<
         Value::Int2(v) => write_int(i64::from(*v), out),
         Value::Int4(v) => write_int(i64::from(*v), out),
         Value::Int8(v) => write_int(*v, out),
+        Value::Oid(v) if ty.is_reg() => reg::write_reg(*v, ty, ctx, out),
         Value::Oid(v) => write_int(i64::from(*v), out),
         Value::Float4(v) => float::write_float4(*v, ctx.extra_float_digits, out),
         Value::Float8(v) => write_float8(*v, ctx.extra_float_digits, out),

@@ -189,7 +189,7 @@ pub fn decode_key(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError> 
         DataType::Int2 => Value::Int2((u16::from_be_bytes(array(bytes)?) ^ (1 << 15)) as i16),
         DataType::Int4 => Value::Int4((u32::from_be_bytes(array(bytes)?) ^ SIGN_32) as i32),
         DataType::Date => Value::Date((u32::from_be_bytes(array(bytes)?) ^ SIGN_32) as i32),
-        DataType::Oid => Value::Oid(u32::from_be_bytes(array(bytes)?)),
+        ty if ty.is_oid() => Value::Oid(u32::from_be_bytes(array(bytes)?)),
         DataType::Int8 => Value::Int8(decode_i64(bytes)?),
         DataType::Time => Value::Time(decode_i64(bytes)?),
         DataType::Timestamp => Value::Timestamp(decode_i64(bytes)?),

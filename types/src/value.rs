@@ -121,7 +121,7 @@ impl Value {
             DataType::Int2 => Self::Int2(i16::try_from(v).map_err(range)?),
             DataType::Int4 => Self::Int4(i32::try_from(v).map_err(range)?),
             DataType::Int8 => Self::Int8(v),
-            DataType::Oid => {
+            ty if ty.is_oid() => {
                 Self::Oid(u32::try_from(v).map_err(|_| ValueError::out_of_range("OID"))?)
             }
             DataType::Date => Self::Date(i32::try_from(v).map_err(range)?),

@@ -27,8 +27,10 @@ use super::settings::Settings;
 use crate::node::Node;
 use rows::Rows;
 
-pub(super) use catalog::{Constraint, Definitions, SCHEMAS};
-pub(super) use fixed::fixed_function;
+pub(super) use catalog::{Constraint, Definitions, SCHEMAS, default_of};
+pub(super) use fixed::{
+    fixed_description, fixed_function, fixed_functions, fixed_type_name, fixed_type_named,
+};
 pub(super) use running::role_names;
 
 /// What the catalog says of them.

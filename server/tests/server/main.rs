@@ -19,6 +19,7 @@ mod offline;
 mod periods;
 mod periods_model;
 mod pipeline;
+mod psql;
 mod raw;
 mod scripts;
 mod time_travel;

@@ -129,6 +129,9 @@ impl Binder<'_> {
             return Ok(base);
         }
         let ty = base.ty();
+        if let (DataType::Name, [ast::Subscript::Index { index }]) = (ty, &subscripts[..]) {
+            return self.character(base, index);
+        }
         let Some(element) = ty.element() else {
             let message =
                 format!("cannot subscript type {ty} because it does not support subscripting");
@@ -142,6 +145,18 @@ impl Binder<'_> {
         };
         let args = std::iter::once(base).chain(bounds).collect();
         Ok(Expr::Call { function: operation.function(), args, ty })
+    }
+
+    /// A byte of a `name`, counted from zero; of what is beyond ASCII, the character it is part of.
+    fn character(&mut self, name: Expr, index: &ast::Expr) -> Result<Expr> {
+        let index = self.subscript(index)?;
+        let one = Expr::constant(Value::Int4(1), DataType::Int4);
+        let from = self.operator("+", index, one.clone())?;
+        let text = self.coerce(name, DataType::Text, -1, CastContext::Implicit)?;
+        let types = [DataType::Text, DataType::Int4, DataType::Int4];
+        let substring = driftdb_types::resolve_function("substr", &types)?;
+        let character = self.resolved_call(&substring, vec![text, from, one])?;
+        self.coerce(character, DataType::Char, -1, CastContext::Explicit)
     }
 
     /// Subscripts as arguments: each alone, or lower and upper bounds if one is a slice.

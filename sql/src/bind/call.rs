@@ -95,7 +95,7 @@ impl Binder<'_> {
                     ));
                 };
                 let ty = self.expr(arg)?.ty();
-                Ok(Expr::constant(Value::text(ty.sql_name()), DataType::Text))
+                Ok(Expr::constant(Value::Oid(ty.oid()), DataType::Regtype))
             }
             name if is_set_function(name) => self.listed_set_call(name, &args),
             // A type's name called with one argument converts it.

@@ -7,6 +7,7 @@ use driftdb_query::{
 use driftdb_types::SqlState;
 use sqlparser::ast;
 
+use super::coerce::shows_names;
 use super::names::{ObjectName, ident, ident_position, object_name};
 use super::scope::{Clause, FromItem, Named, Relation, Scope, column_of};
 use super::target::{Rows, RowsColumn};
@@ -206,6 +207,9 @@ impl Binder<'_> {
             return self.system_item(relation, &parsed, clause, alias);
         }
         let (table, at, span) = self.table_at(&parsed, clause)?;
+        if table.columns.iter().any(|column| shows_names(column.ty)) {
+            self.catalog.is_asked()?;
+        }
         let mut columns = Vec::with_capacity(table.columns.len());
         let mut named = Vec::with_capacity(table.columns.len());
         for (position, column) in table.columns.iter().enumerate() {

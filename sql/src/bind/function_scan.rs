@@ -1,7 +1,7 @@
 //! Functions in FROM.
 
-use driftdb_query::{Expr, LogicalPlan, Result, SqlError};
-use driftdb_types::SqlState;
+use driftdb_query::{Expr, LogicalPlan, Result, SetFunction, SqlError};
+use driftdb_types::{CastContext, DataType, Element, SqlState, Value, resolve_function};
 use sqlparser::ast;
 
 use super::Binder;
@@ -11,7 +11,7 @@ use super::diff::TABLE_DIFF;
 use super::from::{Aliased, item};
 use super::names::{ident, object_name};
 use super::scope::{FromItem, Named};
-use super::set_function::{is_set_function, scan_of};
+use super::set_function::{SetCall, is_set_function, scan_of};
 use super::target::NO_META;
 
 impl Binder<'_> {
@@ -45,6 +45,10 @@ impl Binder<'_> {
                 "aggregate functions are not allowed in functions in FROM",
             )
             .at(parsed.position));
+        }
+        if parsed.name == "pg_options_to_table" && !ordinality {
+            let exprs = super::call::arguments(&list)?;
+            return self.options_item(&exprs, alias).map_err(|error| error.at(parsed.position));
         }
         if is_set_function(&parsed.name) {
             let exprs = super::call::arguments(&list)?;
@@ -113,6 +117,44 @@ impl Binder<'_> {
                 Named { name, expr: Expr::Column { id: column.id, ty: column.ty } }
             })
             .collect();
+        item(plan, named, Aliased { alias, own: name.to_owned(), schema: None }, None, None)
+    }
+
+    /// `pg_options_to_table(options)`: each `name=value` as a row of two columns.
+    fn options_item(
+        &mut self,
+        exprs: &[&ast::Expr],
+        alias: Option<&ast::TableAlias>,
+    ) -> Result<FromItem> {
+        let name = "pg_options_to_table";
+        let [options] = exprs else {
+            let message = format!("function {name} takes one array of text");
+            return Err(SqlError::new(SqlState::UndefinedFunction, message));
+        };
+        let array = DataType::Array(Element::Text);
+        let options = self.expr(options)?;
+        let options = self.coerce(options, array, -1, CastContext::Implicit)?;
+        let call =
+            SetCall { function: SetFunction::Unnest, args: vec![options], ty: DataType::Text };
+        let option = self.column_id();
+        self.meta.insert(option, NO_META);
+        let ty = call.ty;
+        let (plan, _) = scan_of(vec![(option, call)], None);
+        let option = Expr::Column { id: option, ty };
+        let text = |text: &str| Expr::constant(Value::text(text), DataType::Text);
+        let mut exprs = Vec::with_capacity(2);
+        let mut named = Vec::with_capacity(2);
+        for (column, pattern) in [("option_name", "^[^=]*"), ("option_value", "^[^=]*=(.*)$")] {
+            let args = vec![option.clone(), text(pattern)];
+            let types: Vec<DataType> = args.iter().map(Expr::ty).collect();
+            let resolved = resolve_function("substring", &types)?;
+            let value = self.resolved_call(&resolved, args)?;
+            let (id, ty) = (self.column_id(), value.ty());
+            self.meta.insert(id, NO_META);
+            exprs.push((id, value));
+            named.push(Named { name: column.to_owned(), expr: Expr::Column { id, ty } });
+        }
+        let plan = LogicalPlan::Project { input: Box::new(plan), exprs };
         item(plan, named, Aliased { alias, own: name.to_owned(), schema: None }, None, None)
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use driftdb_query::{
     ColId, Expr, JoinKind, LogicalPlan, OutputColumn, Result, SetFunction, SqlError,
 };
-use driftdb_types::{CastContext, DataType, SqlState, common_type, resolve_operator};
+use driftdb_types::{CastContext, DataType, SqlState, Value, common_type, resolve_operator};
 use sqlparser::ast;
 
 use super::Binder;
@@ -32,7 +32,7 @@ pub(crate) struct ListedCall {
 
 /// Whether a function of this name yields rows.
 pub(crate) fn is_set_function(name: &str) -> bool {
-    matches!(name, "generate_series" | "unnest" | "generate_subscripts")
+    matches!(name, "generate_series" | "unnest" | "generate_subscripts" | "pg_partition_ancestors")
 }
 
 fn undefined(name: &str, types: &[DataType]) -> SqlError {
@@ -51,6 +51,7 @@ impl Binder<'_> {
         match name {
             "unnest" => self.unnest(bound),
             "generate_subscripts" => self.subscripts_call(bound),
+            "pg_partition_ancestors" => self.partition_ancestors(bound),
             _ => self.series(bound),
         }
     }
@@ -91,6 +92,17 @@ impl Binder<'_> {
             args.push(self.coerce(arg, ty, -1, CastContext::Implicit)?);
         }
         Ok(SetCall { function: SetFunction::Subscripts, args, ty: DataType::Int4 })
+    }
+
+    /// No relation is a partition, so that there are none; but the relation must be one.
+    fn partition_ancestors(&mut self, bound: Vec<Expr>) -> Result<SetCall> {
+        let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
+        let ty = DataType::Regclass;
+        let [relation] = <[Expr; 1]>::try_from(bound)
+            .map_err(|_| undefined("pg_partition_ancestors", &types))?;
+        self.coerce(relation, ty, -1, CastContext::Implicit)?;
+        let none = Expr::constant(Value::Null, ty.array().unwrap_or(ty));
+        Ok(SetCall { function: SetFunction::Unnest, args: vec![none], ty })
     }
 
     fn series(&mut self, bound: Vec<Expr>) -> Result<SetCall> {

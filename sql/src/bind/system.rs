@@ -12,6 +12,7 @@ use sqlparser::ast;
 use sqlparser::parser::Parser;
 
 use super::Binder;
+use super::coerce::shows_names;
 use super::from::{Aliased, item, named_column};
 use super::names::ObjectName;
 use super::scope::{FromItem, Named};
@@ -44,6 +45,9 @@ impl Binder<'_> {
             },
             None => self.default_time.filter(|_| relation.has_history),
         };
+        if relation.columns.iter().any(|column| shows_names(column.1)) {
+            self.catalog.is_asked()?;
+        }
         let own = Aliased {
             alias,
             own: relation.name.to_owned(),

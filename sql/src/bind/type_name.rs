@@ -45,6 +45,7 @@ pub(crate) fn type_name(name: &D) -> Result<(DataType, i32)> {
             (T::Bpchar, modifiers)
         }
         D::Bytea => (T::Bytea, Vec::new()),
+        D::Regclass => (T::Regclass, Vec::new()),
         D::Uuid => (T::Uuid, Vec::new()),
         D::Date => (T::Date, Vec::new()),
         D::Time(precision, zone) if !has_zone(zone) => (T::Time, precision_modifier(*precision)),
@@ -135,7 +136,7 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<(DataType, i32
             let typmod = make_typmod(ty, &modifiers).map_err(|error| place(error.into()))?;
             return Ok((ty, typmod));
         }
-        const KNOWN: [&str; 22] = [
+        const KNOWN: [&str; 20] = [
             "serial",
             "bigserial",
             "smallserial",
@@ -152,8 +153,6 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<(DataType, i32
             "point",
             "box",
             "circle",
-            "regclass",
-            "regtype",
             "timetz",
             "bit",
             "varbit",
@@ -220,6 +219,7 @@ fn type_name_only(name: &D) -> Option<DataType> {
         | D::Character(_)
         | D::Bytea
         | D::Uuid
+        | D::Regclass
         | D::Date
         | D::Time(..)
         | D::Timestamp(..) => type_name(name).ok().map(|(ty, _)| ty),

@@ -1,19 +1,22 @@
 //! Functions of the catalog: what objects are called and how they are defined.
 //!
 //! Those that need the catalog ask the session ([`CatalogQuestion`]), which answers as of the time of the
-//! statement. Where PostgreSQL keeps trees of expressions the catalog here keeps text, so that
-//! `pg_get_expr` gives what it is given.
+//! statement. Where PostgreSQL keeps trees of expressions the catalog here keeps text, which
+//! `pg_get_expr` gives as it is.
 
 use super::table::Builder;
 use super::{Function, Kernel, arg};
-use crate::DataType::{self, Bool, Int4, Int8, Name, Numeric, Oid, Text};
+use crate::DataType::{
+    self, Array, Bool, Char, Int4, Int8, Name, Numeric, Oid, Regclass, Regnamespace, Regproc,
+    Regprocedure, Regrole, Regtype, Text,
+};
 use crate::actions::CatalogQuestion;
-use crate::{EvalContext, Value, ValueError, type_name_with_typmod};
+use crate::{Element, EvalContext, Value, ValueError, type_name_with_typmod};
 
 /// A kernel that asks the session.
 macro_rules! ask {
-    ($question:ident) => {
-        Kernel::Values(|args, ctx| ctx.actions.ask(CatalogQuestion::$question, args))
+    ($($question:tt)+) => {
+        Kernel::Values(|args, ctx| ctx.actions.ask(CatalogQuestion::$($question)+, args))
     };
 }
 
@@ -36,13 +39,22 @@ const ASKING: &[(&str, &[&[DataType]], DataType, Kernel)] = &[
     ("pg_ts_parser_is_visible", &[&[Oid]], Bool, ask!(OtherIsVisible)),
     ("pg_ts_template_is_visible", &[&[Oid]], Bool, ask!(OtherIsVisible)),
     ("pg_get_constraintdef", &[&[Oid], &[Oid, Bool]], Text, ask!(ConstraintDefinition)),
+    ("pg_get_expr", &[&[Text, Oid, Bool]], Text, ask!(Expression)),
     ("pg_get_indexdef", &[&[Oid], &[Oid, Int4, Bool]], Text, ask!(IndexDefinition)),
     ("pg_get_viewdef", &[&[Oid], &[Oid, Bool], &[Oid, Int4]], Text, ask!(ViewDefinition)),
     ("pg_get_function_arguments", &[&[Oid]], Text, ask!(FunctionArguments)),
     ("pg_get_function_identity_arguments", &[&[Oid]], Text, ask!(FunctionArguments)),
     ("pg_get_function_result", &[&[Oid]], Text, ask!(FunctionResult)),
     ("pg_get_userbyid", &[&[Oid]], Name, ask!(UserName)),
+    ("obj_description", &[&[Oid], &[Oid, Name]], Text, ask!(Description)),
+    ("pg_relation_is_publishable", &[&[Regclass]], Bool, ask!(IsPublishable)),
     ("pg_get_serial_sequence", &[&[Text, Text]], Text, ask!(SerialSequence)),
+    ("to_regclass", &[&[Text]], Regclass, ask!(Find(Regclass))),
+    ("to_regtype", &[&[Text]], Regtype, ask!(Find(Regtype))),
+    ("to_regproc", &[&[Text]], Regproc, ask!(Find(Regproc))),
+    ("to_regprocedure", &[&[Text]], Regprocedure, ask!(Find(Regprocedure))),
+    ("to_regnamespace", &[&[Text]], Regnamespace, ask!(Find(Regnamespace))),
+    ("to_regrole", &[&[Text]], Regrole, ask!(Find(Regrole))),
 ];
 
 /// The kinds of object that functions ask privileges of, after `has_`.
@@ -68,7 +80,6 @@ const ABSENT: &[(&str, &[&[DataType]])] = &[
     ("pg_get_partkeydef", &[&[Oid]]),
     ("pg_get_function_sqlbody", &[&[Oid]]),
     ("pg_get_function_arg_default", &[&[Oid, Int4]]),
-    ("obj_description", &[&[Oid], &[Oid, Name]]),
     ("shobj_description", &[&[Oid, Name]]),
     ("col_description", &[&[Oid, Int4]]),
 ];
@@ -132,9 +143,22 @@ pub(super) fn add(t: &mut Builder) {
         let nothing = Kernel::Values(|_, _| Ok(Value::Null));
         signatures.iter().for_each(|args| t.stable(name, args, Text, nothing));
     }
+    // Engines keep tables together and know the size of none; nobody counts scans.
+    let unknown = Kernel::Values(|_, _| Ok(Value::Null));
+    for name in ["pg_relation_size", "pg_table_size", "pg_indexes_size", "pg_total_relation_size"] {
+        t.stable(name, &[Regclass], Int8, unknown);
+    }
+    t.stable("pg_relation_size", &[Regclass, Text], Int8, unknown);
+    t.stable("pg_stat_get_numscans", &[Oid], Int8, unknown);
+    for name in ["pg_database_size", "pg_tablespace_size"] {
+        t.stable(name, &[Oid], Int8, unknown);
+        t.stable(name, &[Name], Int8, unknown);
+    }
+    // The tablespaces are the data directory.
+    let inside = Kernel::Values(|_, _| Ok(Value::text("")));
+    t.stable("pg_tablespace_location", &[Oid], Text, inside);
     let given = Kernel::Values(|args, _| Ok(args[0].clone()));
     t.stable("pg_get_expr", &[Text, Oid], Text, given);
-    t.stable("pg_get_expr", &[Text, Oid, Bool], Text, given);
     let format = t.add("format_type", &[Oid, Int4], Text, Kernel::Values(format_type));
     format.strict = false;
     t.add("pg_encoding_to_char", &[Int4], Name, {
@@ -155,6 +179,20 @@ pub(super) fn add(t: &mut Builder) {
     t.stable("pg_my_temp_schema", &[], Oid, Kernel::Values(|_, _| Ok(Value::Oid(0))));
     let not = Kernel::Values(|_, _| Ok(Value::Bool(false)));
     t.stable("pg_is_other_temp_schema", &[Oid], Bool, not);
+    t.stable("current_schemas", &[Bool], Array(Element::Name), {
+        Kernel::Values(|args, ctx| {
+            const SYSTEM: &str = "pg_catalog";
+            let named = ctx.schemas.iter().any(|schema| &**schema == SYSTEM);
+            let implicit = (args[0] == Value::Bool(true) && !named).then(|| Value::text(SYSTEM));
+            let path = ctx.schemas.iter().map(|schema| Value::text(&**schema));
+            let all = implicit.into_iter().chain(path).collect();
+            Ok(Value::array(crate::Array::from_values(Name, all)?))
+        })
+    });
+    // Of access control lists there is only the one that says nothing.
+    t.stable("acldefault", &[Char, Oid], Array(Element::Text), {
+        Kernel::Values(|_, _| Ok(Value::Null))
+    });
     t.add("pg_size_pretty", &[Int8], Text, {
         Kernel::Values(|args, _| Ok(Value::text(size_pretty(arg::int(args, 0)?.into()))))
     });

@@ -42,7 +42,7 @@ pub fn parse_binary(ty: DataType, typmod: i32, bytes: &[u8]) -> Result<Value, Va
         DataType::Int2 => Value::Int2(i16::from_be_bytes(fixed(bytes)?)),
         DataType::Int4 => Value::Int4(i32::from_be_bytes(fixed(bytes)?)),
         DataType::Int8 => Value::Int8(i64::from_be_bytes(fixed(bytes)?)),
-        DataType::Oid => Value::Oid(u32::from_be_bytes(fixed(bytes)?)),
+        ty if ty.is_oid() => Value::Oid(u32::from_be_bytes(fixed(bytes)?)),
         DataType::Float4 => Value::Float4(f32::from_be_bytes(fixed(bytes)?)),
         DataType::Float8 => Value::Float8(f64::from_be_bytes(fixed(bytes)?)),
         DataType::Numeric => Value::Numeric(Numeric::read_wire(bytes)?),

@@ -1,6 +1,9 @@
 //! Names in texts that functions are given, and names that they give.
 
-use driftdb_types::{DataType, SqlState, ValueError};
+use driftdb_query::SYSTEM_SCHEMA;
+use driftdb_types::{DataType, SqlState, Value, ValueError};
+
+use crate::session::system::{fixed_functions, fixed_type_name, fixed_type_named};
 
 /// A name with an optional schema.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,6 +86,80 @@ pub(super) fn type_name(oid: u32) -> String {
         (None, 2281) => "internal".to_owned(),
         _ => "???".to_owned(),
     }
+}
+
+/// A type by name, of those too that this build only knows by name.
+pub(super) fn type_oid(text: &str) -> Option<u32> {
+    let name = text.trim();
+    let name = name.strip_prefix("pg_catalog.").unwrap_or(name).to_ascii_lowercase();
+    DataType::from_name(&name).map(DataType::oid).or_else(|| fixed_type_named(&name))
+}
+
+/// The name of a type that this build only knows by name.
+pub(super) fn other_type_name(oid: u32) -> Option<&'static str> {
+    fixed_type_name(oid)
+}
+
+/// A function by a name that only one has.
+///
+/// # Errors
+/// 42883 for none, 42725 for several.
+pub(super) fn function_oid(text: &str) -> Result<Value, ValueError> {
+    let name = qualified(text)?;
+    let of_system = name.schema.as_deref().is_none_or(|schema| schema == SYSTEM_SCHEMA);
+    let mut found = fixed_functions().iter().filter(|f| of_system && f.name == name.name);
+    match (found.next(), found.next()) {
+        (Some(function), None) => Ok(Value::Oid(function.oid)),
+        (None, _) => {
+            let message = format!("function \"{}\" does not exist", name.display());
+            Err(ValueError::new(SqlState::UndefinedFunction, message))
+        }
+        _ => {
+            let message = format!("more than one function named \"{}\"", name.display());
+            Err(ValueError::new(SqlState::AmbiguousFunction, message))
+        }
+    }
+}
+
+/// A function by `name(type, …)`.
+///
+/// # Errors
+/// 42883 for none, 22P02 for what is no signature.
+pub(super) fn procedure_oid(text: &str) -> Result<Value, ValueError> {
+    let undefined = || {
+        let message = format!("function \"{text}\" does not exist");
+        ValueError::new(SqlState::UndefinedFunction, message)
+    };
+    let (name, args) = text.trim().split_once('(').ok_or_else(|| {
+        ValueError::new(SqlState::InvalidTextRepresentation, "expected a left parenthesis")
+    })?;
+    let name = qualified(name)?;
+    let args = args.trim_end().strip_suffix(')').ok_or_else(|| {
+        ValueError::new(SqlState::InvalidTextRepresentation, "expected a right parenthesis")
+    })?;
+    let args = match args.trim() {
+        "" => Some(Vec::new()),
+        args => args.split(',').map(type_oid).collect(),
+    };
+    let found = args.and_then(|args| {
+        fixed_functions()
+            .iter()
+            .find(|function| function.name == name.name && function.args == args)
+    });
+    found.map(|function| Value::Oid(function.oid)).ok_or_else(undefined)
+}
+
+/// A function's name; with its schema where others have the name.
+pub(super) fn function_name(oid: u32) -> Option<String> {
+    let function = fixed_functions().iter().find(|function| function.oid == oid)?;
+    let name = super::definition::quoted(function.name);
+    let count = fixed_functions().iter().filter(|other| other.name == function.name).count();
+    Some(if count == 1 { name } else { format!("{SYSTEM_SCHEMA}.{name}") })
+}
+
+/// The types of arguments, without blanks.
+pub(super) fn type_list_tight(oids: &[u32]) -> String {
+    oids.iter().map(|oid| type_name(*oid)).collect::<Vec<_>>().join(",")
 }
 
 /// The types of arguments.

@@ -13,11 +13,12 @@ use std::sync::Arc;
 
 use driftdb_concurrency::{ReadAt, Transaction};
 use driftdb_query::{
-    Check, ForeignKey, INFORMATION_SCHEMA, Index, Result, SYSTEM_SCHEMA, Table, TableId,
+    Check, Column, ForeignKey, INFORMATION_SCHEMA, Index, Result, SYSTEM_SCHEMA, Table, TableId,
 };
 use driftdb_types::Value;
 
 use super::rows::Rows;
+use super::running::{DATABASE_OWNER, OWNER_OID};
 
 /// The schemas: identifier and name.
 pub(in crate::session) const SCHEMAS: [(u32, &str); 3] =
@@ -108,16 +109,21 @@ impl Definitions {
     }
 
     /// The columns with a default, each with the identifier that the default has.
-    fn defaults(&self) -> impl Iterator<Item = (u32, &Table, &driftdb_query::Column, &str)> {
+    fn defaults(&self) -> impl Iterator<Item = (u32, &Table, &Column, &str)> {
         const FIRST: u32 = 1 << 30;
         let columns = self.tables.iter().flat_map(|table| {
             table
                 .columns
                 .iter()
-                .filter_map(move |column| Some((&**table, column, column.default.as_deref()?)))
+                .filter_map(move |column| Some((&**table, column, default_of(column)?)))
         });
         (FIRST..).zip(columns).map(|(oid, (table, column, text))| (oid, table, column, text))
     }
+}
+
+/// A column's DEFAULT; one of NULL is none.
+pub(in crate::session) fn default_of(column: &Column) -> Option<&str> {
+    column.default.as_deref().filter(|text| !text.eq_ignore_ascii_case("null"))
 }
 
 fn check_oid(table: &Table, place: usize) -> u32 {
@@ -150,10 +156,11 @@ pub(super) fn source(relation: &str) -> Option<Source> {
 }
 
 fn namespaces(_: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
-    let mut columns = rows.columns(["oid", "nspname"])?;
-    SCHEMAS
-        .into_iter()
-        .try_for_each(|(oid, name)| columns.add([Value::Oid(oid), Value::text(name)]))
+    let mut columns = rows.columns(["oid", "nspname", "nspowner"])?;
+    SCHEMAS.into_iter().try_for_each(|(oid, name)| {
+        let owner = if name == "public" { DATABASE_OWNER.0 } else { OWNER_OID };
+        columns.add([Value::Oid(oid), Value::text(name), Value::Oid(owner)])
+    })
 }
 
 /// A number of columns or of anything that a `smallint` counts.

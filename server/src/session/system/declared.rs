@@ -4,7 +4,7 @@
 //! kind is pg_class.relkind; `now` says that it knows no past, `key=c` that it is asked for by ranges of
 //! its column c. Its columns follow, each a line `  name type` with perhaps ` = ` and what it holds
 //! where nothing else is said; that is NULL otherwise. Names, identifiers and types of columns are
-//! PostgreSQL 15's. A type that this build lacks is text.
+//! PostgreSQL 15's. A type that this build lacks is text, an array of one an array of text.
 //!
 //! A view's text follows its name in `views.sql`.
 
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use driftdb_query::{INFORMATION_SCHEMA, SYSTEM_SCHEMA, SystemRelation};
-use driftdb_types::{DataType, EvalContext, Value, parse_text};
+use driftdb_types::{DataType, Element, EvalContext, Value, parse_text};
 
 const RELATIONS: &str = include_str!("relations.txt");
 const VIEWS: &str = include_str!("views.sql");
@@ -94,7 +94,11 @@ fn column(line: &'static str) -> (&'static str, DataType, Value) {
         None => (line, None),
     };
     let (name, ty) = declared.trim().split_once(' ').unwrap_or((declared.trim(), "text"));
-    let ty = DataType::all().find(|known| known.name() == ty.trim()).unwrap_or(DataType::Text);
+    let ty = ty.trim();
+    let known = DataType::all().find(|known| known.name() == ty && !known.is_pseudo());
+    let is_array = ty.starts_with('_') || ty == "anyarray";
+    let other = if is_array { DataType::Array(Element::Text) } else { DataType::Text };
+    let ty = known.unwrap_or(other);
     let value = value.map_or(Value::Null, |text| typed(ty, text));
     (name, ty, value)
 }

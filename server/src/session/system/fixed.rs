@@ -95,6 +95,30 @@ fn function_line(line: &'static str) -> Option<FixedFunction> {
     Some(FixedFunction { oid, name, result, args })
 }
 
+/// The oid of a type that PostgreSQL has, by its short name.
+pub(in crate::session) fn fixed_type_named(name: &str) -> Option<u32> {
+    let types = &sections()["pg_type"];
+    let row = types.rows.iter().find(|row| types.cell(row, "typname") == name)?;
+    Some(types.number(row, "oid"))
+}
+
+/// The short name of a type that PostgreSQL has.
+pub(in crate::session) fn fixed_type_name(oid: u32) -> Option<&'static str> {
+    let types = &sections()["pg_type"];
+    let row = types.rows.iter().find(|row| types.number(row, "oid") == oid)?;
+    Some(types.cell(row, "typname"))
+}
+
+/// What is said of an object; of which relation, if that is known.
+pub(in crate::session) fn fixed_description(oid: u32, class: Option<u32>) -> Option<&'static str> {
+    let all = &sections()["pg_description"];
+    let row = all.rows.iter().find(|row| {
+        all.number(row, "objoid") == oid
+            && class.is_none_or(|class| all.number(row, "classoid") == class)
+    })?;
+    Some(all.cell(row, "description"))
+}
+
 /// A function by its oid.
 pub(in crate::session) fn fixed_function(oid: u32) -> Option<&'static FixedFunction> {
     fixed_functions().iter().find(|function| function.oid == oid)

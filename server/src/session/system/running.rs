@@ -13,9 +13,13 @@ pub(in crate::session) const OWNER_OID: u32 = 10;
 /// A session's user where that is another: everybody may do everything.
 const USER_OID: u32 = 16_383;
 
+/// The role that the schema `public` belongs to: whoever owns the database.
+pub(in crate::session) const DATABASE_OWNER: (u32, &str) = (6171, "pg_database_owner");
+
 /// The roles that a session sees: the owner and itself.
 pub(in crate::session) fn role_names(user: &str) -> Vec<(u32, String)> {
-    let mut roles = vec![(OWNER_OID, DATABASE.to_owned())];
+    let mut roles =
+        vec![(DATABASE_OWNER.0, DATABASE_OWNER.1.to_owned()), (OWNER_OID, DATABASE.to_owned())];
     if user != DATABASE {
         roles.push((USER_OID, user.to_owned()));
     }
@@ -23,9 +27,20 @@ pub(in crate::session) fn role_names(user: &str) -> Vec<(u32, String)> {
 }
 
 pub(super) fn roles(view: &SystemView<'_>, rows: &mut Rows<'_>) -> Result<()> {
-    let mut columns = rows.columns(["oid", "rolname"])?;
+    let mut columns = rows.columns([
+        "oid",
+        "rolname",
+        "rolsuper",
+        "rolcreaterole",
+        "rolcreatedb",
+        "rolcanlogin",
+        "rolreplication",
+        "rolbypassrls",
+    ])?;
     for (oid, name) in role_names(&view.eval.session_user) {
-        columns.add([Value::Oid(oid), Value::text(name)])?;
+        let may = Value::Bool(oid != DATABASE_OWNER.0);
+        let [a, b, c, d, e, f] = std::array::from_fn(|_| may.clone());
+        columns.add([Value::Oid(oid), Value::text(name), a, b, c, d, e, f])?;
     }
     Ok(())
 }

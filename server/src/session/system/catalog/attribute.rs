@@ -3,10 +3,11 @@
 use driftdb_query::Result;
 use driftdb_types::{DataType, Value};
 
+use super::super::super::ask::default_definition;
 use super::super::declared::declared;
 use super::super::fixed::type_facts;
 use super::super::rows::{Columns, Rows};
-use super::{Definitions, small};
+use super::{Definitions, default_of, small};
 
 /// What a row says.
 struct Attribute<'a> {
@@ -56,7 +57,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
                     ty: column.ty,
                     typmod: column.typmod,
                     not_null: column.not_null,
-                    has_default: column.default.is_some(),
+                    has_default: default_of(column).is_some(),
                 },
             )?;
         }
@@ -110,7 +111,7 @@ pub(super) fn defaults(definitions: &Definitions, rows: &mut Rows<'_>) -> Result
             Value::Oid(oid),
             Value::Oid(table.id.0),
             small(column.id.0.into()),
-            Value::text(text),
+            Value::text(default_definition(column, text, false)),
         ])?;
     }
     Ok(())

@@ -1,8 +1,9 @@
 //! pg_constraint.
 
-use driftdb_query::{ColumnId, Deferral, ReferentialAction, Result};
+use driftdb_query::{ColumnId, Deferral, ReferentialAction, Result, Table};
 use driftdb_types::Value;
 
+use super::super::super::ask::{check_condition, checked_columns};
 use super::super::rows::{Rows, braced};
 use super::{Constraint, Definitions, schema_oid};
 
@@ -58,7 +59,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
         "conbin",
     ])?;
     for (oid, table, constraint) in definitions.constraints() {
-        let row = row(&constraint);
+        let row = row(table, &constraint);
         let [on_update, on_delete, matched] = row.actions.map(Value::text);
         columns.add([
             Value::Oid(oid),
@@ -83,7 +84,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
     Ok(())
 }
 
-fn row(constraint: &Constraint<'_>) -> Row {
+fn row(table: &Table, constraint: &Constraint<'_>) -> Row {
     match constraint {
         Constraint::Key(index) => {
             let columns = braced(index.columns.iter().map(|key| key.column.0));
@@ -93,10 +94,10 @@ fn row(constraint: &Constraint<'_>) -> Row {
                 ..Row::new(if index.primary { "p" } else { "u" }, columns)
             }
         }
-        // Which columns a condition names is not kept.
-        Constraint::Check(check) => {
-            Row { expression: Value::text(check.condition.clone()), ..Row::new("c", Value::Null) }
-        }
+        Constraint::Check(check) => Row {
+            expression: Value::text(check_condition(table, check, false)),
+            ..Row::new("c", numbers(&checked_columns(table, check)))
+        },
         Constraint::Foreign(key) => Row {
             deferral: key.deferral,
             validated: key.validated,

@@ -61,7 +61,7 @@ pub(super) fn definitions(definitions: &Definitions, rows: &mut Rows<'_>) -> Res
                 Value::text(table.schema.clone()),
                 Value::text(table.name.clone()),
                 Value::text(index.name.clone()),
-                Value::text(index_definition(table, index)),
+                Value::text(index_definition(table, index, None)),
             ])?;
         }
     }
