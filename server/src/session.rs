@@ -19,6 +19,7 @@ mod actions;
 mod answer;
 mod copy;
 mod extended;
+mod lock_first;
 mod message;
 mod past;
 mod plan;

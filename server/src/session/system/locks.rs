@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use driftdb_concurrency::{
     LockEntry, LockMode, LockObject, LockStrength, LockedThing, ReadAt, Transaction,
 };
-use driftdb_query::{Result, SystemRelation, SystemScan};
-use driftdb_storage::KeyspaceId;
+use driftdb_query::{Result, SystemRelation, SystemScan, timestamptz_of};
+use driftdb_storage::{KeyspaceId, Timestamp};
 use driftdb_types::{DataType, Value};
 
 use super::{Relation, SystemView};
@@ -117,8 +117,11 @@ fn row(entry: &LockEntry, owners: &Owners) -> Vec<Value> {
         Value::text(virtual_txn),
         entry.session.map_or(Value::Null, Value::Int4),
         Value::text(mode),
-        Value::Bool(entry.is_granted),
+        Value::Bool(entry.is_granted()),
         Value::Bool(false),
-        Value::Null,
+        entry.waits_since.map_or(Value::Null, |since| {
+            let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+            Value::Timestamptz(timestamptz_of(Timestamp(nanos)))
+        }),
     ]
 }
