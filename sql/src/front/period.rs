@@ -117,11 +117,12 @@ fn is_clause(cursor: &Cursor<'_>) -> bool {
         matches!(cursor.tokens.get(cursor.at + 1).map(|token| &token.token), Some(Token::Word(_)));
     let words = [cursor.peek_word(2), cursor.peek_word(3)];
     is_name
-        && match words.each_ref().map(Option::as_deref) {
-            [Some("as"), Some("of")] | [Some("contained"), Some("in")] => true,
-            [Some("between" | "from" | "all"), _] => true,
-            _ => false,
-        }
+        && matches!(
+            words.each_ref().map(Option::as_deref),
+            [Some("as"), Some("of")]
+                | [Some("contained"), Some("in")]
+                | [Some("between" | "from" | "all"), _]
+        )
 }
 
 /// Whether the innermost open bracket is that of `substring(s FOR n FROM m)` or its kin.
