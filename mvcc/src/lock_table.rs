@@ -200,7 +200,8 @@ impl LockTable {
             return Err(TxnError::LockNotAvailable);
         }
         let cell = Arc::new(WaitCell::default());
-        stripe.enqueue(request.clone(), owner.cancel.clone(), Arc::clone(&cell));
+        let since = self.env.wall();
+        stripe.enqueue(request.clone(), owner.cancel.clone(), Arc::clone(&cell), since);
         self.settle(&mut stripe);
         drop(stripe);
         preemption_point("mvcc.lock.wait");

@@ -21,6 +21,7 @@ mod ask;
 mod branch;
 mod copy;
 mod extended;
+mod lock_first;
 mod message;
 mod past;
 mod plan;

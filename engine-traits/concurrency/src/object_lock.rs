@@ -4,6 +4,7 @@
 //! advisory lock is one cycle in one graph. Modes and their conflicts are PostgreSQL's.
 
 use std::fmt;
+use std::time::Duration;
 
 use driftdb_storage::KeyspaceId;
 
@@ -189,8 +190,15 @@ pub struct LockEntry {
     pub txn: Option<TxnId>,
     /// What is locked.
     pub thing: LockedThing,
+    /// Since when it is waited for, by the wall clock since 1970; `None`: it is held.
+    pub waits_since: Option<Duration>,
+}
+
+impl LockEntry {
     /// Whether it is held, not waited for.
-    pub is_granted: bool,
+    pub fn is_granted(&self) -> bool {
+        self.waits_since.is_none()
+    }
 }
 
 /// One wait.

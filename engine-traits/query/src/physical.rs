@@ -9,7 +9,7 @@ use crate::logical::SetFunction;
 use crate::{
     AccessTemporal, AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
     DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
-    Related, SetOpKind, Table,
+    Related, SetOpKind, SystemColumn, Table,
 };
 
 /// One end of a key range.
@@ -359,6 +359,8 @@ pub struct PhysicalUpdate {
     pub source: PhysicalPlan,
     /// (table position, value over the source row).
     pub assignments: Vec<(usize, Expr)>,
+    /// The target's system columns that the expressions need, and where the source row has them.
+    pub system: Vec<(usize, SystemColumn)>,
     /// Over the source row: whether a row that changed meanwhile still qualifies.
     pub recheck: Option<Expr>,
     /// Each CHECK's name and condition, over the new row.
@@ -380,6 +382,8 @@ pub struct PhysicalDelete {
     pub table: Arc<Table>,
     /// As for an UPDATE.
     pub source: PhysicalPlan,
+    /// As for an UPDATE.
+    pub system: Vec<(usize, SystemColumn)>,
     /// As for an UPDATE.
     pub recheck: Option<Expr>,
     /// What foreign keys lead to.

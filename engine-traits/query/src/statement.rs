@@ -8,7 +8,7 @@ use driftdb_types::{DataType, Value};
 
 use crate::{
     BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, PeriodSpec,
-    Portion, ReferentialAction, Related, Table,
+    Portion, ReferentialAction, Related, SystemColumn, Table,
 };
 
 /// A column of a result, as the wire describes it.
@@ -89,6 +89,8 @@ pub struct Update {
     pub key: ColId,
     /// The old row's identities, one per table column.
     pub old: Vec<ColId>,
+    /// The target's system columns, as the scan has them.
+    pub system: Vec<(ColId, SystemColumn)>,
     /// (table position, value over the source).
     pub assignments: Vec<(usize, Expr)>,
     /// WHERE again, over the source: for a row that changed while it was waited for.
@@ -118,6 +120,8 @@ pub struct Delete {
     pub key: ColId,
     /// The old row's identities, one per table column.
     pub old: Vec<ColId>,
+    /// The target's system columns, as the scan has them.
+    pub system: Vec<(ColId, SystemColumn)>,
     /// WHERE again, over the source.
     pub recheck: Option<Expr>,
     /// What foreign keys lead to.

@@ -1,10 +1,11 @@
 //! System columns: what a version knows of itself besides its columns.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
-use driftdb_concurrency::{ReadAt, Store, Transaction, TxnError};
-use driftdb_query::{Result, SystemColumn, timestamptz_of};
-use driftdb_storage::{KeyspaceId, StorageError, Timestamp};
+use driftdb_concurrency::{ReadAt, RowBatch, Store, Transaction, TxnError, VersionScan};
+use driftdb_query::{Result, SqlError, SystemColumn, timestamptz_of};
+use driftdb_storage::{KeyRange, KeyspaceId, StorageError, Timestamp};
 use driftdb_types::Value;
 
 /// Sequence numbers that are remembered: rows of one commit mostly come together.
@@ -128,4 +129,23 @@ pub(crate) fn was_there(
         Err(TxnError::Storage(StorageError::SnapshotTooOld { .. })) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The newest committed version of a row that this transaction has locked and not written.
+pub(crate) fn newest_version(
+    txn: &mut dyn Transaction,
+    store: &dyn Store,
+    space: KeyspaceId,
+    key: &[u8],
+) -> Result<Version> {
+    let now = store.newest();
+    let range = KeyRange { start: Bound::Included(key), end: Bound::Included(key) };
+    let scan =
+        VersionScan { range, from: now, up_to: now, older_than: None, reverse: false, max_rows: 1 };
+    let mut found = RowBatch::new();
+    txn.scan_versions(space, &scan, &mut found)?;
+    let unknown = || SqlError::internal("a row that is locked has no version");
+    let start = found.rows().next().map(|row| row.ts).ok_or_else(unknown)?;
+    let was_there = was_there(txn, space, key, start)?;
+    Ok(Version { start, end: None, was_there })
 }

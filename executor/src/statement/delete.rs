@@ -9,7 +9,7 @@ use driftdb_types::Value;
 
 use super::output::Output;
 use super::portion;
-use super::row::{Touched, hold_definition, may_repeat, storage_key};
+use super::row::{Touched, hold_definition, may_repeat, refresh_system, storage_key};
 use super::{CommandTag, Outcome};
 use crate::context::Run;
 use crate::evaluate::row::holds;
@@ -65,6 +65,7 @@ pub(crate) fn delete_row(
         RowState::Changed(None) => return Ok(false),
         RowState::Changed(Some(newest)) => {
             row[1..=width].clone_from_slice(&newest);
+            refresh_system(&delete.table, &delete.system, row, run)?;
             if let Some(recheck) = &delete.recheck
                 && !holds(recheck, row, run)?
             {

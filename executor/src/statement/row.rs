@@ -2,13 +2,14 @@
 
 use driftdb_concurrency::{LockMode, LockStrength, WaitPolicy};
 use driftdb_env::HashSet;
-use driftdb_query::{Expr, PhysicalPlan, Result, SqlError, Table};
+use driftdb_query::{Expr, PhysicalPlan, Result, SqlError, SystemColumn, Table};
 use driftdb_tables::{lock_table, row_detail};
 use driftdb_types::{SqlState, Value};
 
 use super::stale;
 use crate::context::Run;
 use crate::evaluate::row::evaluate_row;
+use crate::operator::system_columns::{System, newest_version};
 
 /// Holds the table's definition still for a statement that writes rows.
 pub(crate) fn hold_definition(table: &Table, run: &mut Run<'_, '_>) -> Result<()> {
@@ -109,4 +110,25 @@ pub(crate) fn storage_key(row: &[Value]) -> Result<&[u8]> {
         Some(Value::Bytea(key)) => Ok(key),
         _ => Err(SqlError::internal("the source gives no storage key")),
     }
+}
+
+/// Brings the target's system columns in a source row up to date, after the row had changed before it was
+/// locked: they are those of its newest version, which nobody changes now.
+pub(crate) fn refresh_system(
+    table: &Table,
+    system: &[(usize, SystemColumn)],
+    row: &mut [Value],
+    run: &mut Run<'_, '_>,
+) -> Result<()> {
+    if system.is_empty() {
+        return Ok(());
+    }
+    let key = storage_key(row)?;
+    let columns: Vec<SystemColumn> = system.iter().map(|(_, column)| *column).collect();
+    let version = newest_version(run.cx.txn, run.cx.store, table.keyspace, key)?;
+    let values = System::new(&columns).values(version, run.cx.store)?;
+    for ((at, _), value) in system.iter().zip(values) {
+        row[*at] = value;
+    }
+    Ok(())
 }

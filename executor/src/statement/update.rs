@@ -9,7 +9,9 @@ use driftdb_types::Value;
 
 use super::output::Output;
 use super::portion;
-use super::row::{Touched, check_row, hold_definition, may_repeat, storage_key, update_strength};
+use super::row::{
+    Touched, check_row, hold_definition, may_repeat, refresh_system, storage_key, update_strength,
+};
 use super::{CommandTag, Outcome};
 use crate::context::Run;
 use crate::evaluate::row::{evaluate_row, holds};
@@ -70,6 +72,7 @@ pub(crate) fn update_row(
         RowState::Changed(None) => return Ok(None),
         RowState::Changed(Some(newest)) => {
             row[1..=width].clone_from_slice(&newest);
+            refresh_system(&update.table, &update.system, row, run)?;
             if let Some(recheck) = &update.recheck
                 && !holds(recheck, row, run)?
             {

@@ -46,6 +46,7 @@ pub(crate) fn update(
         checks: Vec::new(),
         related: Arc::default(),
         portion: None,
+        system: Vec::new(),
         returning: None,
         fields: Vec::new(),
     }
@@ -58,6 +59,7 @@ pub(crate) fn delete(table: &Arc<Table>, filter: Option<Expr>) -> PhysicalDelete
         recheck: filter,
         related: Arc::default(),
         portion: None,
+        system: Vec::new(),
         returning: None,
         fields: Vec::new(),
     }

@@ -1,5 +1,7 @@
 //! What the table holds, for those who want to look.
 
+use std::time::Duration;
+
 use driftdb_concurrency::{LockEntry, LockedThing};
 
 use super::party::Who;
@@ -18,8 +20,8 @@ impl Wanted {
     }
 }
 
-fn entry(who: Who, thing: LockedThing, is_granted: bool) -> LockEntry {
-    LockEntry { session: who.party.session(), txn: who.txn, thing, is_granted }
+fn entry(who: Who, thing: LockedThing, waits_since: Option<Duration>) -> LockEntry {
+    LockEntry { session: who.party.session(), txn: who.txn, thing, waits_since }
 }
 
 impl Stripe {
@@ -28,7 +30,7 @@ impl Stripe {
         for (object, holders) in &self.objects {
             for holder in holders {
                 for mode in holder.modes.modes() {
-                    out.push(entry(holder.who, LockedThing::Object(*object, mode), true));
+                    out.push(entry(holder.who, LockedThing::Object(*object, mode), None));
                 }
             }
         }
@@ -37,16 +39,17 @@ impl Stripe {
         for (space, (key, holders)) in keys.take(most_keys) {
             for holder in holders.iter() {
                 let thing = LockedThing::Key(*space, (**key).into(), holder.strength);
-                out.push(entry(holder.who, thing, true));
+                out.push(entry(holder.who, thing, None));
             }
         }
         for (space, ranges) in &self.ranges {
             for who in ranges.keys() {
-                out.push(entry(*who, LockedThing::Ranges(*space), true));
+                out.push(entry(*who, LockedThing::Ranges(*space), None));
             }
         }
         for waiting in &self.queue {
-            out.push(entry(waiting.request.who, waiting.request.wanted.thing(), false));
+            let thing = waiting.request.wanted.thing();
+            out.push(entry(waiting.request.who, thing, Some(waiting.since)));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use driftdb_concurrency::{CancelToken, LockMode, LockObject, LockStrength};
 use driftdb_storage::{KeyRange, KeyspaceId};
@@ -128,6 +129,8 @@ pub(super) struct Waiting {
     is_upgrade: bool,
     cancel: CancelToken,
     cell: Arc<WaitCell>,
+    /// When it began, since 1970.
+    pub(super) since: Duration,
 }
 
 /// Part of the table.
@@ -219,10 +222,16 @@ impl Stripe {
         }
     }
 
-    pub(super) fn enqueue(&mut self, request: Request, cancel: CancelToken, cell: Arc<WaitCell>) {
+    pub(super) fn enqueue(
+        &mut self,
+        request: Request,
+        cancel: CancelToken,
+        cell: Arc<WaitCell>,
+        since: Duration,
+    ) {
         let is_upgrade = self.is_upgrade(&request);
         let at = if is_upgrade { self.upgrade_count() } else { self.queue.len() };
-        self.queue.insert(at, Waiting { request, is_upgrade, cancel, cell });
+        self.queue.insert(at, Waiting { request, is_upgrade, cancel, cell, since });
     }
 
     /// Takes a waiter out of the queue.

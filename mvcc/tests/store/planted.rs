@@ -6,7 +6,7 @@ use driftdb_concurrency::{ReadAt, Store};
 use driftdb_env::{FileKind, IoOp, planted};
 use driftdb_mvcc::{OccControl, SsiControl};
 use driftdb_sim_disk::Fault;
-use driftdb_storage::{Damage, VerifyDepth};
+use driftdb_storage::{Damage, Retention, RetentionPolicy, Timestamp, VerifyDepth};
 
 use crate::history::reader_below_the_floor;
 use crate::support::*;
@@ -94,4 +94,22 @@ fn retention_that_passes_low_readers_takes_their_time() {
     let (db, old, past) = reader_below_the_floor::<SsiControl>();
     assert!(db.begin_as_of(old).is_err());
     drop(past);
+}
+
+#[test]
+fn vacuum_that_passes_readers_takes_their_time() {
+    for bug in [None, Some("mvcc.vacuum-passes-readers")] {
+        let planted = bug.map(Planted::new);
+        let db = Fixture::<SsiControl>::holding(&[("a", "1")]);
+        let old = db.store.newest();
+        let mut reader = db.begin(RepeatableRead);
+        assert_eq!(get(&mut reader, "a").as_deref(), Some("1"));
+        db.set(&[("a", "2")]);
+        let default = Retention::since(Timestamp::MAX);
+        db.store.set_retention(RetentionPolicy { default, ..RetentionPolicy::default() });
+        db.store.checkpoint().unwrap();
+        // Another that comes in at the time of the first.
+        assert_eq!(db.begin_as_of(old).is_err(), bug.is_some());
+        drop(planted);
+    }
 }

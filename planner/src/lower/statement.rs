@@ -6,7 +6,7 @@ use driftdb_query::{
     ColId, ConflictAction, Copy, CopySource, Delete, Expr, Insert, LogicalPlan, OutputColumn,
     PhysicalConflict, PhysicalDelete, PhysicalInsert, PhysicalPlan, PhysicalPortion, PhysicalQuery,
     PhysicalStatement, PhysicalUpdate, PlanContext, Portion, Query, Result, SqlError, Statement,
-    Table, Update,
+    SystemColumn, Table, Update,
 };
 
 use super::resolve::{Frame, resolve, resolve_all};
@@ -205,10 +205,12 @@ fn plan_update(update: Update, cx: &PlanContext) -> Result<PhysicalUpdate> {
     let checks = RowScope { columns: new_row.clone(), cx }.resolve_named(update.checks)?;
     new_row.extend_from_slice(&columns[1 + update.old.len()..]);
     let after = RowScope { columns: new_row, cx };
+    let system = places(&update.system, &columns);
     let before = RowScope { columns, cx };
     Ok(PhysicalUpdate {
         source,
         assignments: before.resolve_named(update.assignments)?,
+        system,
         recheck: update.recheck.map(|expr| before.resolve(expr)).transpose()?,
         checks,
         related: update.related,
@@ -220,6 +222,15 @@ fn plan_update(update: Update, cx: &PlanContext) -> Result<PhysicalUpdate> {
         fields: update.fields,
         table: update.table,
     })
+}
+
+/// Where the source of an UPDATE or DELETE has which of the target's system columns.
+fn places(
+    system: &[(ColId, SystemColumn)],
+    columns: &[OutputColumn],
+) -> Vec<(usize, SystemColumn)> {
+    let place = |id: ColId| columns.iter().position(|column| column.id == id);
+    system.iter().filter_map(|(id, column)| Some((place(*id)?, *column))).collect()
 }
 
 fn plan_portion(rest: Portion, before: &RowScope<'_>, table: &Table) -> Result<PhysicalPortion> {
@@ -241,9 +252,11 @@ fn plan_delete(delete: Delete, cx: &PlanContext) -> Result<PhysicalDelete> {
     let (source, columns) =
         plan_source(delete.source, delete.key, &delete.old, &delete.table, &exprs, cx)?;
     let after = RowScope { columns: columns[1..].to_vec(), cx };
+    let system = places(&delete.system, &columns);
     let before = RowScope { columns, cx };
     Ok(PhysicalDelete {
         source,
+        system,
         recheck: delete.recheck.map(|expr| before.resolve(expr)).transpose()?,
         related: delete.related,
         portion: delete

@@ -128,10 +128,35 @@ impl Session {
         wanted: Wanted<'_>,
         sink: &mut dyn ResponseSink,
     ) -> Result<Ran> {
+        let is_first = self.block.txn.is_none();
         self.begin_statement()?;
         self.count_statement();
         self.lend_settings();
-        let mut planned = self.planned(prepared, Some(params))?;
+        let planned = self.planned(prepared, Some(params))?;
+        let ran = self.run_until_it_holds(prepared, planned, params, wanted, sink)?;
+        if is_first
+            && prepared.tag() == "LOCK TABLE"
+            && let Some(planned) = prepared.plan()
+        {
+            // Given back once the new transaction has its own.
+            let held = self.begin_after_lock(&planned)?;
+            if held.is_some() {
+                let planned = self.replan(prepared, Some(params))?;
+                return self.run_until_it_holds(prepared, planned, params, wanted, sink);
+            }
+        }
+        Ok(ran)
+    }
+
+    /// Runs a plan, and binds the statement anew as long as definitions change under it.
+    fn run_until_it_holds(
+        &mut self,
+        prepared: &Prepared,
+        mut planned: Arc<Planned>,
+        params: &[Value],
+        wanted: Wanted<'_>,
+        sink: &mut dyn ResponseSink,
+    ) -> Result<Ran> {
         for _ in 0..MOST_REBINDS {
             match self.run_plan(&planned, params, wanted, sink) {
                 Err(error) if is_stale(&error) => {

@@ -71,6 +71,84 @@ fn a_waiter_is_seen_to_wait() {
 }
 
 #[test]
+fn lock_table_comes_before_the_snapshot() {
+    wherever_rows_are_waited_for(|fixture| {
+        block_on(async {
+            let (a, b) = (fixture.connect().await, fixture.connect().await);
+            let watcher = fixture.connect().await;
+            a.batch_execute(TABLE).await.unwrap();
+            let (holder, waiter) = (pid(&a).await, pid(&b).await);
+            for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+                a.batch_execute("BEGIN; LOCK TABLE t; UPDATE t SET v = v + 1").await.unwrap();
+                let watching = async {
+                    until_blocked(&watcher, &waiter, &holder).await;
+                    let since = format!(
+                        "SELECT waitstart <= clock_timestamp() AND waitstart > clock_timestamp() - \
+                         interval '1 hour' FROM pg_locks WHERE pid = {waiter} AND NOT granted"
+                    );
+                    assert_eq!(value(&watcher, &since).await, "t");
+                    a.batch_execute("COMMIT").await.unwrap();
+                };
+                let begin = format!("BEGIN ISOLATION LEVEL {level}; LOCK TABLE t");
+                futures(b.batch_execute(&begin), watching).await.0.unwrap();
+                // What the other committed before the lock was granted is seen, and can be changed.
+                let before =
+                    value(&watcher, "SELECT sum(v) FROM t FOR SYSTEM_TIME AS OF now()").await;
+                assert_eq!(value(&b, "SELECT sum(v) FROM t").await, before, "{level}");
+                // It is still locked, and once only.
+                let nowait = a.batch_execute("BEGIN; LOCK TABLE t IN SHARE MODE NOWAIT").await;
+                assert_eq!(code(nowait), "55P03");
+                a.batch_execute("ROLLBACK").await.unwrap();
+                b.batch_execute("UPDATE t SET v = v + 1; COMMIT").await.unwrap();
+                a.batch_execute("BEGIN; LOCK TABLE t NOWAIT; COMMIT").await.unwrap();
+            }
+            // A query before it has fixed the snapshot.
+            b.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1").await.unwrap();
+            a.batch_execute("BEGIN; LOCK TABLE t; UPDATE t SET v = 100").await.unwrap();
+            let watching = async {
+                until_blocked(&watcher, &waiter, &holder).await;
+                a.batch_execute("COMMIT").await.unwrap();
+            };
+            futures(b.batch_execute("LOCK TABLE t"), watching).await.0.unwrap();
+            let seen = if fixture.node.store().control_name() == "locking" { "200" } else { "11" };
+            assert_eq!(value(&b, "SELECT sum(v) FROM t").await, seen);
+            b.batch_execute("COMMIT; DROP TABLE t").await.unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_row_that_was_waited_for_has_its_new_number() {
+    wherever_rows_are_waited_for(|fixture| {
+        block_on(async {
+            let (a, b) = (fixture.connect().await, fixture.connect().await);
+            let watcher = fixture.connect().await;
+            a.batch_execute(TABLE).await.unwrap();
+            let (holder, waiter) = (pid(&a).await, pid(&b).await);
+            for (change, changed) in [
+                // Whoever changes only what it has seen does not change what came since.
+                ("UPDATE t SET v = 7 WHERE id = 1 AND system_seq = ", 0),
+                ("DELETE FROM t WHERE id = 1 AND system_seq = ", 0),
+                ("UPDATE t SET v = system_seq::int WHERE id = 1 AND system_seq >= ", 1),
+            ] {
+                let seen = value(&b, "SELECT system_seq FROM t WHERE id = 1").await;
+                a.batch_execute("BEGIN; UPDATE t SET v = v WHERE id = 1").await.unwrap();
+                let watching = async {
+                    until_blocked(&watcher, &waiter, &holder).await;
+                    a.batch_execute("COMMIT").await.unwrap();
+                };
+                let change = format!("{change}{seen}");
+                let (ran, ()) = futures(b.execute(&change, &[]), watching).await;
+                assert_eq!(ran.unwrap(), changed, "{change}");
+            }
+            let written = "SELECT v = (SELECT seq FROM driftdb_transactions WHERE seq < t.system_seq \
+                           ORDER BY seq DESC LIMIT 1) FROM t WHERE id = 1";
+            assert_eq!(value(&b, written).await, "t");
+        });
+    });
+}
+
+#[test]
 fn a_deadlock_through_a_row_and_a_table_names_both_sides() {
     wherever_rows_are_waited_for(|fixture| {
         block_on(async {

@@ -450,6 +450,7 @@ fn planted_bugs_are_found() {
         "executor.entries-never-end",
         "executor.newest-generation-only",
         "executor.young-indexes-are-asked",
+        "tables.definition-of-now",
     ] {
         let is_found = |seed: &u64| {
             let fixture = Fixture::new();

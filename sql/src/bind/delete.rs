@@ -6,7 +6,7 @@ use sqlparser::ast;
 
 use super::Binder;
 use super::foreign::Change;
-use super::scope::Clause;
+use super::scope::{Clause, Relation};
 use super::stored::{named_row, relation};
 
 impl Binder<'_> {
@@ -32,13 +32,16 @@ impl Binder<'_> {
         let (source, recheck) = self.changed_where(changed.plan, condition, part)?;
         self.scopes.pop();
         let table = changed.table;
-        let mut relations = vec![relation(&changed.name, named_row(&table, &changed.old))];
+        // What RETURNING yields is the version that was deleted.
+        let hidden = changed.system.first().map(|(id, _)| *id);
+        let own = relation(&changed.name, named_row(&table, &changed.old));
+        let mut relations = vec![Relation { hidden, ..own }];
         relations.extend(changed.others);
         let (returning, fields) = self.returning(delete.returning.as_deref(), relations)?;
         let change = if changed.portion.is_some() { Change::Split } else { Change::Delete };
         let related = self.related(&table, change)?;
-        let (key, old) = (changed.key, changed.old);
+        let (key, old, system) = (changed.key, changed.old, changed.system);
         let portion = changed.portion.map(|part| part.portion);
-        Ok(Delete { table, source, key, old, recheck, related, portion, returning, fields })
+        Ok(Delete { table, source, key, old, system, recheck, related, portion, returning, fields })
     }
 }

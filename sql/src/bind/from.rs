@@ -241,7 +241,7 @@ impl Binder<'_> {
     }
 
     /// Identities for the system columns of a scan; those that are not used are pruned.
-    fn system_columns(&mut self) -> (Vec<(ColId, SystemColumn)>, ColId) {
+    pub(crate) fn system_columns(&mut self) -> (Vec<(ColId, SystemColumn)>, ColId) {
         let count = SystemColumn::ALL.len() as u32;
         let first = ColId(FIRST_SYSTEM_COLUMN + self.next_scan * count);
         self.next_scan += 1;

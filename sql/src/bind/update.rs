@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    ColId, Expr, JoinKind, LogicalPlan, Portion, Result, ScanColumn, SqlError, Table, Temporal,
-    Update,
+    ColId, Expr, JoinKind, LogicalPlan, Portion, Result, ScanColumn, Span, SqlError, SystemColumn,
+    Table, Temporal, Update,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -28,6 +28,7 @@ pub(crate) struct Changed {
     pub(crate) plan: LogicalPlan,
     pub(crate) key: ColId,
     pub(crate) old: Vec<ColId>,
+    pub(crate) system: Vec<(ColId, SystemColumn)>,
     /// The other FROM items.
     pub(crate) others: Vec<Relation>,
     /// FOR PORTION OF
@@ -67,15 +68,17 @@ impl Binder<'_> {
         let old = self.row_ids(&table);
         let columns =
             old.iter().enumerate().map(|(position, id)| ScanColumn { id: *id, position }).collect();
+        let (system, hidden) = self.system_columns();
         let mut plan = LogicalPlan::Scan {
             table: table.clone(),
             at: ReadAt::Statement,
             columns,
             key: Some(key),
-            temporal: Temporal::default(),
+            temporal: Temporal { span: Span::Once, system: system.clone() },
         };
         let named = named_row(&table, &old);
-        let mut relations = vec![relation(&name, named.clone())];
+        let mut relations =
+            vec![Relation { hidden: Some(hidden), ..relation(&name, named.clone()) }];
         let mut visible = named;
         if !others.is_empty() {
             let item = self.bind_from(others)?;
@@ -97,7 +100,7 @@ impl Binder<'_> {
             portion = Some(Part { meant, assignments, portion: rest });
         }
         self.scopes.push(Scope::with(clause, relations, visible));
-        Ok(Changed { table, name, plan, key, old, others, portion })
+        Ok(Changed { table, name, plan, key, old, system, others, portion })
     }
 
     /// WHERE over what is changed.
@@ -164,6 +167,7 @@ impl Binder<'_> {
             source,
             key: changed.key,
             old: changed.old,
+            system: changed.system,
             assignments,
             recheck,
             row,

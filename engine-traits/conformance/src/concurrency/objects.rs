@@ -97,7 +97,7 @@ pub fn a_session_is_one_holder(open: &Open) {
     }
     let listed = fixture.store.locks();
     let [entry] = &listed[..] else { panic!("one lock is held: {listed:?}") };
-    assert_eq!((entry.session, entry.txn, entry.is_granted), (Some(7), None, true));
+    assert_eq!((entry.session, entry.txn, entry.is_granted()), (Some(7), None, true));
     assert_eq!(entry.thing, LockedThing::Object(number, LockMode::Exclusive));
     assert!(locks.unlock(number, LockMode::Exclusive));
     assert!(!locks.unlock(number, LockMode::Exclusive));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use driftdb_concurrency::{LockMode, ReadAt, Store, Transaction};
+use driftdb_env::planted;
 use driftdb_query::{
     Catalog, CatalogAt, INFORMATION_SCHEMA, IndexId, Result, SystemRelation, Table, TableId,
 };
@@ -131,7 +132,9 @@ impl Catalog for CatalogReader<'_> {
         let Some(schema) = self.schema_of_users(schema) else { return Ok(None) };
         let at = match at {
             CatalogAt::AsOf(ts) => {
-                let found = self.read_table(schema, name, ReadAt::AsOf(ts));
+                let is_of_now = planted!("tables.definition-of-now");
+                let at = if is_of_now { ReadAt::Statement } else { ReadAt::AsOf(ts) };
+                let found = self.read_table(schema, name, at);
                 return found.map_err(|error| error.about_table(name));
             }
             CatalogAt::Statement => ReadAt::Statement,

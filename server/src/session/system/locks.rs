@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use driftdb_concurrency::{
     LockEntry, LockMode, LockObject, LockStrength, LockedThing, ReadAt, Transaction,
 };
-use driftdb_query::Result;
-use driftdb_storage::KeyspaceId;
+use driftdb_query::{Result, timestamptz_of};
+use driftdb_storage::{KeyspaceId, Timestamp};
 use driftdb_types::Value;
 
 use super::SystemView;
@@ -70,6 +70,7 @@ pub(super) fn rows(
         "pid",
         "mode",
         "granted",
+        "waitstart",
     ])?;
     for entry in view.node.store().locks() {
         columns.add(row(&entry, &owners, database))?;
@@ -77,7 +78,7 @@ pub(super) fn rows(
     Ok(())
 }
 
-fn row(entry: &LockEntry, owners: &Owners, database: u32) -> [Value; 10] {
+fn row(entry: &LockEntry, owners: &Owners, database: u32) -> [Value; 11] {
     let (kind, relation, mode) = describe(&entry.thing, owners);
     let (branch, object) = match entry.thing {
         LockedThing::Object(object, _) => object.within_branch(),
@@ -101,6 +102,10 @@ fn row(entry: &LockEntry, owners: &Owners, database: u32) -> [Value; 10] {
         Value::text(virtual_txn),
         entry.session.map_or(Value::Null, Value::Int4),
         Value::text(mode),
-        Value::Bool(entry.is_granted),
+        Value::Bool(entry.is_granted()),
+        entry.waits_since.map_or(Value::Null, |since| {
+            let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+            Value::Timestamptz(timestamptz_of(Timestamp(nanos)))
+        }),
     ]
 }
