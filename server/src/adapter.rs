@@ -143,6 +143,7 @@ impl Server {
         const STEP: Duration = Duration::from_millis(5);
         let drained = async {
             while self.shared.connection_count.load(Ordering::SeqCst) > 0 {
+                self.shared.node.terminate_endless();
                 tokio::time::sleep(STEP).await;
             }
         };

@@ -70,6 +70,11 @@ pub(crate) fn ending() -> SqlError {
     SqlError::new(SqlState::AdminShutdown, message)
 }
 
+/// Whether a statement goes on until somebody ends it.
+fn is_endless(physical: &PhysicalStatement) -> bool {
+    matches!(physical, PhysicalStatement::Copy(copy, _) if copy.options.follow)
+}
+
 /// How often a statement is bound again because a table's definition changed under it.
 const MOST_REBINDS: usize = 10;
 
@@ -151,8 +156,8 @@ impl Session {
             Work::Plan(physical) => physical,
         };
         self.check_may_run(physical)?;
-        // The past cannot be taken from anybody.
-        if !planned.reads.is_empty() && !self.is_in_past() {
+        // The past cannot be taken from anybody. A statement that never ends would never give a lock back.
+        if !planned.reads.is_empty() && !self.is_in_past() && !is_endless(physical) {
             lock_read_tables(&planned.reads, &mut exec_context!(self, params))?;
         }
         self.note_kinds(kinds(physical));
@@ -174,7 +179,10 @@ impl Session {
             return self.run_direct(planned, params, wanted, sink);
         }
         if planned.is_long {
-            return blocking(|| self.run_operators(physical, params, wanted, sink));
+            self.cancel.set_endless(is_endless(physical));
+            let ran = blocking(|| self.run_operators(physical, params, wanted, sink));
+            self.cancel.set_endless(false);
+            return ran;
         }
         self.run_operators(physical, params, wanted, sink)
     }
@@ -190,6 +198,13 @@ impl Session {
     fn check_may_run(&self, physical: &PhysicalStatement) -> Result<()> {
         if matches!(physical, PhysicalStatement::Vacuum { .. }) {
             self.require_no_block("VACUUM")?;
+        }
+        if is_endless(physical) {
+            self.require_no_block("COPY with FOLLOW")?;
+            if self.is_in_past() {
+                let message = "COPY cannot follow in a session that reads the past";
+                return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, message));
+            }
         }
         if matches!(physical, PhysicalStatement::LockTable(_)) {
             self.require_block("LOCK TABLE")?;

@@ -6,6 +6,7 @@ mod bad_input;
 mod changes;
 mod changes_model;
 mod copy;
+mod follow;
 mod full_disk;
 mod harness;
 mod history_model;
