@@ -49,6 +49,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         // In this order: whoever knows the number can read its timestamp.
         self.visible.advance(position.commit.ts);
         self.visible_sequence.fetch_max(position.sequence, Ordering::SeqCst);
+        self.followers.tell();
     }
 
     /// Commits the writes of a transaction, with what it says of itself; durable and visible on return. Its claims are the

@@ -25,6 +25,7 @@ mod commit;
 pub mod control;
 mod convert;
 mod counters;
+mod followers;
 mod lock_table;
 mod maintenance;
 mod merge;

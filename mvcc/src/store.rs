@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use driftdb_concurrency::{
     BeginOptions, CancelToken, CommitNote, ConcurrencyControl, Counter, HistoryRules,
@@ -21,6 +22,7 @@ use crate::ballast::{self, Ballast};
 use crate::clock::HybridClock;
 use crate::commit::{Pipeline, Position};
 use crate::counters::Counters;
+use crate::followers::Followers;
 use crate::maintenance::Maintenance;
 use crate::pending::Pending;
 use crate::readers::Readers;
@@ -50,6 +52,7 @@ pub(crate) struct Shared<E: Engine, C: ConcurrencyControl> {
     /// The first failure under a commit, as text.
     pub(crate) poisoned: OnceLock<String>,
     pub(crate) readers: Readers,
+    pub(crate) followers: Followers,
     pub(crate) pending: Pending,
     pub(crate) retention: RetentionState,
     pub(crate) counters: Counters,
@@ -130,6 +133,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccStore<E, C> {
             pipeline: Mutex::new(Pipeline::after(last)),
             poisoned: OnceLock::new(),
             readers: Readers::default(),
+            followers: Followers::default(),
             pending: Pending::default(),
             retention: RetentionState::new(options.retention, options.awaits_history_rules),
             counters,
@@ -248,6 +252,18 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
 
     fn commits(&self, first: u64, last: u64, most: usize) -> Result<Vec<CommitNote>> {
         self.shared.commits(first, last, most)
+    }
+
+    fn wait_for_commit(
+        &self,
+        after: u64,
+        limit: Duration,
+        cancel: &CancelToken,
+    ) -> Result<Duration> {
+        let shared = &self.shared;
+        let is_there = || shared.visible_sequence() > after || shared.check_open().is_err();
+        let left = shared.followers.wait(&shared.env, limit, cancel, is_there)?;
+        shared.check_open().map(|()| left)
     }
 
     fn unique_ids(&self, counter: Counter, count: u64) -> Result<u64> {

@@ -148,6 +148,7 @@ impl Server {
         const STEP: Duration = Duration::from_millis(5);
         let drained = async {
             while !self.shared.open.lock().is_empty() {
+                self.shared.node.terminate_endless();
                 tokio::time::sleep(STEP).await;
             }
         };

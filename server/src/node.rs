@@ -265,6 +265,11 @@ impl Node {
         self.registry.cancel(pid, secret);
     }
 
+    /// Asks the sessions to end whose statements would never end by themselves.
+    pub fn terminate_endless(&self) {
+        self.registry.terminate_endless();
+    }
+
     /// Cancels what every session runs.
     pub fn cancel_all(&self) {
         self.registry.cancel_all();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use driftdb_storage::{
     BackupReport, Commit, KeyRange, KeyspaceId, RetentionPolicy, StorageError, Timestamp,
@@ -83,6 +84,19 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// Storage.
     fn commits(&self, first: u64, last: u64, most: usize) -> Result<Vec<CommitNote>>;
+
+    /// Returns when a commit with a number above `after` is visible, or after `limit`: what is left of
+    /// the limit, nothing in the second case. What was committed can be read in a statement that begins
+    /// after the return.
+    ///
+    /// # Errors
+    /// Canceled; shutting down.
+    fn wait_for_commit(
+        &self,
+        after: u64,
+        limit: Duration,
+        cancel: &CancelToken,
+    ) -> Result<Duration>;
 
     /// The first of `count` consecutive numbers that nobody else gets. Not undone by a rollback.
     ///

@@ -3,6 +3,7 @@
 //! Of one table, with its columns before and after; or of every table, with rows as texts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use driftdb_storage::Timestamp;
 use driftdb_types::DataType;
@@ -18,6 +19,9 @@ pub struct ChangesScan {
     pub after: Timestamp,
     /// And not later than this; `None`: up to the statement's snapshot.
     pub up_to: Option<Timestamp>,
+    /// Goes on with what is committed from then on, until somebody ends it; and says at least so often up
+    /// to where everything has been given.
+    pub follow: Option<Duration>,
 }
 
 /// Columns that every change has.
@@ -36,8 +40,8 @@ const OF_ANY_TABLE: [(&str, DataType); 3] =
     [("table_name", DataType::Text), ("old", DataType::Text), ("new", DataType::Text)];
 
 impl ChangesScan {
-    /// How many columns come before those of the table.
-    pub const COMMON_COUNT: usize = COMMON.len();
+    /// The position of the column that says what happened.
+    pub const OP: usize = 6;
 
     /// Its columns: name, type, and the type's modifier.
     pub fn columns(&self) -> Vec<(String, DataType, i32)> {

@@ -350,6 +350,8 @@ pub struct CopyOptions {
     pub escape: u8,
     /// Columns (positions in the list) that are always quoted (FORCE QUOTE).
     pub force_quote: Vec<usize>,
+    /// COPY TO: whether it goes on with what is committed later, until somebody ends it (FOLLOW).
+    pub follow: bool,
 }
 
 /// What is copied.

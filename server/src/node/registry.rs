@@ -142,6 +142,16 @@ impl Registry {
         entry.is_some()
     }
 
+    /// Asks the sessions to end whose statements would never end by themselves.
+    pub(crate) fn terminate_endless(&self) {
+        for entry in self.state.lock().sessions.values() {
+            if entry.token.is_endless() {
+                entry.end.give();
+                entry.token.cancel();
+            }
+        }
+    }
+
     /// Cancels what every session runs.
     pub(crate) fn cancel_all(&self) {
         self.state.lock().sessions.values().for_each(|entry| entry.token.cancel());

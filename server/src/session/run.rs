@@ -73,6 +73,11 @@ pub(crate) fn ending() -> SqlError {
     SqlError::new(SqlState::AdminShutdown, message)
 }
 
+/// Whether a statement goes on until somebody ends it.
+fn is_endless(physical: &PhysicalStatement) -> bool {
+    matches!(physical, PhysicalStatement::Copy(copy, _) if copy.options.follow)
+}
+
 /// How often a statement is bound again because a table's definition changed under it.
 const MOST_REBINDS: usize = 10;
 
@@ -206,8 +211,8 @@ impl Session {
         if planned.asks_catalog {
             self.lend_definitions()?;
         }
-        // The past cannot be taken from anybody.
-        if !planned.reads.is_empty() && !self.is_in_past() {
+        // The past cannot be taken from anybody. A statement that never ends would never give a lock back.
+        if !planned.reads.is_empty() && !self.is_in_past() && !is_endless(physical) {
             lock_read_tables(&planned.reads, &mut exec_context!(self, params))?;
         }
         self.note_kinds(kinds(physical));
@@ -228,6 +233,12 @@ impl Session {
         if wanted.limit.is_none() && planned.direct.lock().is_some() {
             return self.run_direct(planned, params, wanted, sink);
         }
+        if is_endless(physical) {
+            self.cancel.set_endless(true);
+            let ran = self.run_operators(physical, params, wanted, sink);
+            self.cancel.set_endless(false);
+            return ran;
+        }
         self.run_operators(physical, params, wanted, sink)
     }
 
@@ -242,6 +253,13 @@ impl Session {
     fn check_may_run(&self, physical: &PhysicalStatement) -> Result<()> {
         if matches!(physical, PhysicalStatement::Vacuum { .. }) {
             self.require_no_block("VACUUM")?;
+        }
+        if is_endless(physical) {
+            self.require_no_block("COPY with FOLLOW")?;
+            if self.is_in_past() {
+                let message = "COPY cannot follow in a session that reads the past";
+                return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, message));
+            }
         }
         if matches!(physical, PhysicalStatement::LockTable(_)) {
             self.require_block("LOCK TABLE")?;

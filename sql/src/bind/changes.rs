@@ -1,6 +1,7 @@
 //! `driftdb_changes('t', after [, up_to])` and `driftdb_all_changes(after [, up_to])`: the feed of changes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use driftdb_query::{
     CatalogAt, ChangesScan, Expr, LogicalPlan, OutputColumn, Result, SetFunction, SqlError, Table,
@@ -42,7 +43,7 @@ impl Binder<'_> {
         let (schema, name) = split_name(&name);
         let table = self.table_of_changes(schema.as_deref(), &name, after, up_to)?;
         let table = table.ok_or_else(|| no_such_table(schema.as_deref(), &name).at(position))?;
-        let scan = ChangesScan { table: Some(table), after, up_to };
+        let scan = ChangesScan { table: Some(table), after, up_to, follow: None };
         self.changes_item(scan, TABLE_CHANGES, alias)
     }
 
@@ -60,7 +61,7 @@ impl Binder<'_> {
                            begins; then perhaps one, with which it ends";
             SqlError::new(SqlState::InvalidParameterValue, message).at(position)
         })?;
-        let scan = ChangesScan { table: None, after, up_to };
+        let scan = ChangesScan { table: None, after, up_to, follow: None };
         self.changes_item(scan, ALL_CHANGES, alias)
     }
 
@@ -119,6 +120,30 @@ impl Binder<'_> {
         let plan = LogicalPlan::FunctionScan { function, args: Vec::new(), columns };
         item(plan, named, Aliased { alias, own: own.to_owned(), schema: None }, None, None)
     }
+}
+
+/// Makes the feed that a query reads go on for ever; the query may only choose rows and compute columns.
+pub(super) fn follow(plan: &mut LogicalPlan, heartbeat: Duration) -> Result<()> {
+    match plan {
+        LogicalPlan::Project { input, .. } | LogicalPlan::Filter { input, .. } => {
+            follow(input, heartbeat)
+        }
+        LogicalPlan::FunctionScan { function: SetFunction::Changes(scan), .. }
+            if scan.up_to.is_none() =>
+        {
+            scan.follow = Some(heartbeat);
+            Ok(())
+        }
+        _ => Err(cannot_follow()),
+    }
+}
+
+/// COPY of something else with FOLLOW.
+pub(super) fn cannot_follow() -> SqlError {
+    let message =
+        "COPY can follow only a SELECT from driftdb_changes or driftdb_all_changes without an end";
+    SqlError::new(SqlState::FeatureNotSupported, message)
+        .with_hint("Such a SELECT may have a WHERE clause, and nothing that needs all rows.")
 }
 
 fn argument_list(args: &[ast::FunctionArg]) -> ast::FunctionArgumentList {

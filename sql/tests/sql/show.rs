@@ -141,8 +141,9 @@ pub(crate) fn plan(p: &LogicalPlan) -> String {
         }
         LogicalPlan::FunctionScan { function: SetFunction::Changes(scan), columns, .. } => {
             let table = scan.table.as_ref().map_or("*", |table| &table.name);
+            let follow = if scan.follow.is_some() { "; follow" } else { "" };
             let columns = list(columns, |c| format!("#{}", c.id.0));
-            format!("changes<{table}>({columns})")
+            format!("changes<{table}>({columns}{follow})")
         }
         LogicalPlan::FunctionScan {
             function: SetFunction::System { relation, .. },
