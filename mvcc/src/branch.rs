@@ -26,6 +26,7 @@ mod versions;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use driftdb_concurrency::{
     BeginOptions, CancelToken, CommitNote, Counter, HistoryRules, IsolationLevel, LockEntry,
@@ -205,6 +206,15 @@ impl Store for BranchStore {
             note.keyspaces = self.written_here(note.keyspaces.take());
         }
         Ok(notes)
+    }
+
+    fn wait_for_commit(
+        &self,
+        after: u64,
+        limit: Duration,
+        cancel: &CancelToken,
+    ) -> Result<Duration> {
+        self.base.wait_for_commit(after, limit, cancel)
     }
 
     fn unique_ids(&self, counter: Counter, count: u64) -> Result<u64> {

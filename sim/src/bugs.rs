@@ -11,6 +11,7 @@ pub const BUGS: &[&str] = &[
     "mvcc.replay-not-idempotent",
     "mvcc.no-first-updater-check",
     "mvcc.publish-before-durable",
+    "mvcc.branch-shows-what-it-hides",
     "lsm.manifest-before-table-sync",
     "lsm.compaction-drops-newest",
     "btree.freed-page-reused-early",

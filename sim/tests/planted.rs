@@ -53,6 +53,7 @@ bugs! {
     replay_at_new_times: "mvcc.replay-not-idempotent",
     let_the_last_updater_win: "mvcc.no-first-updater-check",
     publish_before_durable: "mvcc.publish-before-durable",
+    show_what_a_branch_hides: "mvcc.branch-shows-what-it-hides",
     name_a_table_before_its_sync: "lsm.manifest-before-table-sync",
     drop_the_newest_version_in_a_merge: "lsm.compaction-drops-newest",
     reuse_pages_too_early: "btree.freed-page-reused-early",

@@ -327,7 +327,23 @@ fn decode(name: &[u8], bytes: &[u8], created: Timestamp) -> Result<Branch> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(
+            name in prop::collection::vec(any::<u8>(), 0..8),
+            bytes in prop::collection::vec(any::<u8>(), 0..20),
+            created in any::<u64>(),
+        ) {
+            if let Ok(branch) = decode(&name, &bytes, Timestamp(created)) {
+                let record = encode(branch.keyspace, branch.parent, branch.at);
+                prop_assert_eq!(&record[..], &bytes[..]);
+            }
+        }
+    }
 
     /// docs/formats/branch.md, byte for byte.
     #[test]

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use driftdb_concurrency::{
     BeginOptions, CancelToken, CommitNote, Committed, ConcurrencyControl, Counter, HistoryRules,
@@ -101,6 +102,15 @@ impl Store for Late {
 
     fn commits(&self, first: u64, last: u64, most: usize) -> Result<Vec<CommitNote>> {
         self.now().commits(first, last, most)
+    }
+
+    fn wait_for_commit(
+        &self,
+        after: u64,
+        limit: Duration,
+        cancel: &CancelToken,
+    ) -> Result<Duration> {
+        self.now().wait_for_commit(after, limit, cancel)
     }
 
     fn unique_ids(&self, counter: Counter, count: u64) -> Result<u64> {
@@ -238,6 +248,15 @@ impl Transaction for First {
         out: &mut RowBatch,
     ) -> Result<ScanState> {
         self.inner.scan_versions(space, request, out)
+    }
+
+    fn scan_begun(
+        &mut self,
+        space: KeyspaceId,
+        request: &VersionScan<'_>,
+        out: &mut RowBatch,
+    ) -> Result<ScanState> {
+        self.inner.scan_begun(space, request, out)
     }
 
     fn scan_changes(

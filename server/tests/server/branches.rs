@@ -201,3 +201,51 @@ fn retention_in_a_branch_is_its_own() {
     assert_eq!(dev.rows(&format!("SELECT v FROM own {two}")), ["2"]);
     assert_eq!(main.code(&format!("SELECT v FROM t {two}")), "42704");
 }
+
+#[test]
+fn history_is_operated_on_in_a_branch() {
+    everywhere(|fixture| {
+        let mut main = Traveller::new(fixture);
+        let newest = "SELECT max(seq) FROM driftdb_transactions";
+        main.run("CREATE TABLE t (id int PRIMARY KEY, v int)");
+        main.run("INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)");
+        main.run("UPDATE t SET v = 20 WHERE id = 2");
+        let inherited = main.rows(newest).remove(0);
+        main.run("CREATE BRANCH dev");
+        let mut dev = session(&fixture.node, "dev");
+        let begun = dev.clock();
+        dev.run("UPDATE t SET v = v + 100; INSERT INTO t VALUES (4, 4)");
+        let own = dev.rows(newest).remove(0);
+        dev.run("DELETE FROM t WHERE id = 3");
+        main.run("UPDATE t SET v = 7 WHERE id = 1");
+        let other = main.rows(newest).remove(0);
+        let diff = format!(
+            "SELECT op, old_id, old_v, new_v FROM \
+             driftdb_diff('t', timestamptz '{begun}', clock_timestamp()) ORDER BY old_id, new_id"
+        );
+        assert_eq!(
+            dev.rows(&diff),
+            ["UPDATE 1 1 101", "UPDATE 2 20 120", "DELETE 3 3 ", "INSERT   4"]
+        );
+        // What was done elsewhere was not done here.
+        dev.run(&format!("UNDO TRANSACTION {other}"));
+        assert_eq!(dev.rows("SELECT v FROM t WHERE id = 1"), ["101"]);
+        assert_eq!(dev.code(&format!("UNDO TRANSACTION {own}")), "40001");
+        dev.run(&format!("UNDO TRANSACTION {own} ON CONFLICT SKIP"));
+        let rows = "SELECT id, v FROM t ORDER BY id";
+        assert_eq!(dev.rows(rows), ["1 1", "2 20"]);
+        // A commit of before the branch's moment is as much its own.
+        dev.run(&format!("UNDO TRANSACTION {inherited}"));
+        assert_eq!(dev.rows(rows), ["1 1", "2 2"]);
+        dev.run(&format!("RESTORE TABLE t AS OF '{begun}'"));
+        assert_eq!(dev.rows(rows), ["1 1", "2 20", "3 3"]);
+        assert_eq!(main.rows(rows), ["1 7", "2 20", "3 3"]);
+        let versions = "SELECT v, system_op FROM t FOR SYSTEM_TIME ALL WHERE id = 2 \
+                        ORDER BY system_time_start";
+        let all = ["2 INSERT", "20 UPDATE", "120 UPDATE", "20 UPDATE", "2 UPDATE", "20 UPDATE"];
+        assert_eq!(dev.rows(versions), all);
+        assert_eq!(main.rows(versions), all[..2]);
+        drop(dev);
+        main.run("DROP BRANCH dev; DROP TABLE t");
+    });
+}

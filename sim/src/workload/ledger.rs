@@ -4,14 +4,15 @@
 //! the entries present in the same snapshot make of it. The [`Book`] judges snapshots.
 
 mod book;
+mod branch;
 
 use std::cell::RefCell;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use driftdb_concurrency::{
-    BeginOptions, IsolationLevel, LockIntent, LockStrength, Locked, ReadAt, RowBatch, ScanRequest,
-    ScanState, Store, Transaction, TxnError, WaitPolicy,
+    BeginOptions, Counter, IsolationLevel, LockIntent, LockStrength, Locked, ReadAt, RowBatch,
+    ScanRequest, ScanState, Store, Transaction, TxnError, WaitPolicy,
 };
 use driftdb_env::Rng;
 use driftdb_server::Node;
@@ -20,6 +21,7 @@ use driftdb_storage::{ErrorKind, KeyRange, KeyspaceId, StorageError};
 use crate::node::{Finding, Workload};
 use crate::plan::Plan;
 use book::{Book, Entry, Fate, View};
+use branch::InBranch;
 
 /// The keyspace of accounts and entries.
 const SPACE: KeyspaceId = KeyspaceId(1024);
@@ -28,6 +30,7 @@ pub(crate) struct Ledger {
     isolation: IsolationLevel,
     /// Whether history is promised for a while only.
     forgets: bool,
+    in_branch: InBranch,
     book: RefCell<Book>,
     rng: RefCell<Rng>,
 }
@@ -73,6 +76,7 @@ impl Ledger {
         Self {
             isolation: plan.isolation,
             forgets: plan.config.retention.is_some(),
+            in_branch: InBranch::new(plan),
             book: RefCell::new(Book::new(accounts)),
             rng: RefCell::new(rng),
         }
@@ -101,6 +105,10 @@ impl Ledger {
             return Err("durability: the accounts were acknowledged and are gone".into());
         }
         let make = |mut txn: Box<dyn Transaction>| -> Result<(), TxnError> {
+            if self.in_branch.is_wanted() {
+                // A branch's number is higher than that of what it inherits.
+                store.unique_ids(Counter::Keyspace, 1)?;
+            }
             txn.create_keyspace(SPACE)?;
             for account in 0..self.book.borrow().account_count {
                 txn.put(SPACE, &account_key(account), &book::INITIAL.to_le_bytes())?;
@@ -231,15 +239,21 @@ impl Ledger {
 
 impl Workload for Ledger {
     fn recovered(&self, node: &Arc<Node>) -> Result<bool, Finding> {
-        let db = node.store();
-        Ok(self.prepare(db)?
+        if !self.prepare(node.store())? {
+            return Ok(false);
+        }
+        let accounts = self.book.borrow().account_count;
+        let Some(database) = self.in_branch.database(node)? else { return Ok(false) };
+        let db = database.store();
+        Ok(self.in_branch.judge_main(node, accounts)?
             && self.audit(db, true)?
             && self.look_back(db)?
             && self.look_back(db)?)
     }
 
     fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), Finding> {
-        let db = node.store();
+        let Some(database) = self.in_branch.database(node)? else { return Ok(()) };
+        let db = database.store();
         let mut refused_count = 0;
         for _ in 0..count {
             let goes_on = match self.draw(16) {
