@@ -37,6 +37,7 @@ mod retention;
 mod salvage;
 mod sequence;
 mod session_locks;
+mod spill;
 mod store;
 mod system;
 mod transaction;
