@@ -48,7 +48,7 @@ impl Spill {
 
     /// How large one record of a commit in parts is, about.
     pub(crate) fn part_bytes(&self) -> usize {
-        (self.budget_bytes / 16).clamp(256, 4 << 20)
+        (self.budget_bytes / 16).clamp(16, 4 << 20)
     }
 
     /// Runs written so far.

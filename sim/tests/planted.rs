@@ -17,7 +17,7 @@ fn failure(seed: u64, options: &SeedOptions) -> Option<String> {
 /// Settings that let a bug's code run at all.
 fn settings(bug: &str) -> Vec<(String, String)> {
     if bug.contains("part") {
-        return vec![("transaction.memory_bytes".to_owned(), "300".to_owned())];
+        return vec![("transaction.memory_bytes".to_owned(), "1".to_owned())];
     }
     let engine = match bug.split_once('.') {
         Some(("lsm", _)) => "lsm",
