@@ -98,7 +98,7 @@ impl Readers {
 impl State {
     /// Refuses a batch that cannot be applied, before anything is changed.
     fn check(&self, batch: &WriteBatch, at: Commit) -> Result<()> {
-        if at.ts <= self.applied.ts || at.lsn <= self.applied.lsn {
+        if at.ts < self.applied.ts || at.lsn <= self.applied.lsn {
             let applied = self.applied;
             let text = format!("commit {at:?} comes after {applied:?} but is not later");
             return Err(StorageError::Internal(text));

@@ -154,7 +154,7 @@ impl Engine for LsmEngine {
             // Replayed: it is here already.
             return Ok(());
         }
-        if at.ts <= applied.ts || at.lsn <= applied.lsn {
+        if at.ts < applied.ts || at.lsn <= applied.lsn {
             let text = format!("commit {at:?} is applied after {applied:?}");
             return Err(StorageError::Internal(text));
         }

@@ -69,6 +69,7 @@ macro_rules! storage_suite {
     ($engine:ty, without_files) => {
         $crate::storage_cases!($engine:
             batches::a_batch_is_all_or_nothing,
+            batches::a_commit_may_come_in_parts,
             batches::a_later_write_in_a_batch_replaces_the_earlier,
             cursors::bounds_are_honoured,
             cursors::cursors_walk_both_ways,

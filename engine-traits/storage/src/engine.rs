@@ -43,6 +43,10 @@ pub trait Engine: Send + Sync + Sized + 'static {
     /// Makes a batch readable, in memory. Batches come in the order of `at`; one at or below
     /// [`Engine::durable`] (replay after a crash) is accepted and changes nothing.
     ///
+    /// A commit may come in several batches, of one timestamp and ascending positions. No two of them
+    /// write the same key, and keyspaces are made and dropped by the first. An engine may become durable
+    /// between two of them; that the others follow is the caller's affair.
+    ///
     /// # Errors
     /// A write into a keyspace that does not exist; a poisoned engine.
     fn apply(&self, batch: &WriteBatch, at: Commit) -> Result<()>;
