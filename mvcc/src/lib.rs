@@ -39,6 +39,7 @@ mod retention;
 mod salvage;
 mod sequence;
 mod session_locks;
+mod spill;
 mod store;
 mod system;
 mod transaction;

@@ -29,6 +29,7 @@ use crate::readers::Readers;
 use crate::record::RecordKind;
 use crate::retention::RetentionState;
 use crate::session_locks::StoreSessionLocks;
+use crate::spill::Spill;
 use crate::transaction::MvccTransaction;
 use crate::view::View;
 use crate::{StoreOptions, record, recovery, system};
@@ -49,6 +50,9 @@ pub(crate) struct Shared<E: Engine, C: ConcurrencyControl> {
     pub(crate) visible: VisibleClock,
     pub(crate) visible_sequence: AtomicU64,
     pub(crate) pipeline: Mutex<Pipeline>,
+    /// Where the newest commit in parts ends in the log.
+    pub(crate) parts_end: AtomicU64,
+    pub(crate) spill: Spill,
     /// The first failure under a commit, as text.
     pub(crate) poisoned: OnceLock<String>,
     pub(crate) readers: Readers,
@@ -131,6 +135,8 @@ impl<E: Engine, C: ConcurrencyControl> MvccStore<E, C> {
             visible,
             visible_sequence: AtomicU64::new(last.sequence),
             pipeline: Mutex::new(Pipeline::after(last)),
+            parts_end: AtomicU64::new(0),
+            spill: Spill::open(env, dir, options.transaction_memory_bytes)?,
             poisoned: OnceLock::new(),
             readers: Readers::default(),
             followers: Followers::default(),
@@ -306,6 +312,7 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
         out("commits", shared.counts.commits.load(Ordering::Relaxed));
         out("rollbacks", shared.counts.rollbacks.load(Ordering::Relaxed));
         out("conflicts", shared.counts.conflicts.load(Ordering::Relaxed));
+        out("spills", shared.spill.count());
         out("long_reader_count", shared.readers.count() as u64);
         out("lock_wait_count", shared.control.locks().waits().len() as u64);
         out("sequence_count", shared.visible_sequence());

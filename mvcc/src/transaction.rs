@@ -205,11 +205,15 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
 
     /// The write set, to change it.
     fn writes(&mut self) -> MutexGuard<'_, WriteSet> {
+        self.touch();
+        self.writes.lock()
+    }
+
+    fn touch(&mut self) {
         if self.is_untouched {
             self.is_untouched = false;
             self.shared.pending.register(self.id, &self.writes);
         }
-        self.writes.lock()
     }
 
     /// What this transaction did to a keyspace.
@@ -251,8 +255,17 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             self.shared.control.finish(control, None);
         }
         let counts = &self.shared.counts;
-        let changes = self.writes.lock().to_changes();
-        match self.shared.commit(changes, self.control.as_mut(), &self.note) {
+        let committed = {
+            let writes = self.writes.lock();
+            let changes = writes.to_changes();
+            if writes.is_in_memory() {
+                drop(writes);
+                self.shared.commit(changes, self.control.as_mut(), &self.note)
+            } else {
+                self.shared.commit_in_parts(&writes, changes, self.control.as_mut(), &self.note)
+            }
+        };
+        match committed {
             Ok(position) => {
                 counts.commits.fetch_add(1, Ordering::Relaxed);
                 self.finish(Some(position.commit.ts));
@@ -389,15 +402,11 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
     }
 
     fn put(&mut self, space: KeyspaceId, key: &[u8], value: &[u8]) -> Result<()> {
-        self.check_writable(space)?;
-        self.writes().write(space, key, Some(value));
-        Ok(())
+        self.write_own(space, key, Some(value))
     }
 
     fn delete(&mut self, space: KeyspaceId, key: &[u8]) -> Result<()> {
-        self.check_writable(space)?;
-        self.writes().write(space, key, None);
-        Ok(())
+        self.write_own(space, key, None)
     }
 
     fn create_keyspace(&mut self, space: KeyspaceId) -> Result<()> {

@@ -21,6 +21,8 @@ mod planted;
 mod restart;
 #[path = "store/serializable.rs"]
 mod serializable;
+#[path = "store/spilling.rs"]
+mod spilling;
 #[path = "store/statements.rs"]
 mod statements;
 #[path = "store/threads.rs"]

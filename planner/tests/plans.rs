@@ -80,7 +80,7 @@ impl Catalog for Tables {
         let columns = vec![("n", DataType::Int8), ("note", DataType::Text)];
         let relation = SystemRelation {
             oid: 1,
-            schema: SYSTEM_SCHEMA,
+            schema: driftdb_query::SYSTEM_SCHEMA,
             name: "numbered",
             columns,
             key: Some(0),

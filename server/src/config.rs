@@ -58,6 +58,8 @@ pub struct Config {
     pub checkpoint_log_bytes: u64,
     /// `storage.maintain_log_bytes`
     pub maintain_log_bytes: u64,
+    /// `transaction.memory_bytes`
+    pub transaction_memory_bytes: usize,
     /// `concurrency.control`
     pub control: String,
     /// `planner.kind`
@@ -99,6 +101,7 @@ impl Default for Config {
             ballast_bytes: 64 << 20,
             checkpoint_log_bytes: 256 << 20,
             maintain_log_bytes: 1 << 20,
+            transaction_memory_bytes: 64 << 20,
             control: "ssi".into(),
             planner: "heuristic".into(),
             wal_segment_bytes: 16 << 20,

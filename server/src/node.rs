@@ -376,6 +376,7 @@ fn store_options(config: &Config) -> StoreOptions {
         },
         retention: config.retention,
         awaits_history_rules: true,
+        transaction_memory_bytes: config.transaction_memory_bytes,
         ballast_bytes: config.ballast_bytes,
         checkpoint_log_bytes: config.checkpoint_log_bytes,
         maintain_log_bytes: config.maintain_log_bytes,

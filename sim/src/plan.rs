@@ -166,6 +166,7 @@ fn config(seed: u64) -> Config {
         dictionary_sample_bytes: draw(seed, "dictionary", &DICTIONARY_SAMPLES),
         compaction: draw(seed, "compaction", &[Compaction::Leveled, Compaction::Tiered]),
         step_bytes: draw(seed, "step", &[1, 512, 8 << 10, 4 << 20]),
+        transaction_memory_bytes: draw(seed, "transaction memory", &TRANSACTION_MEMORY),
         // A large one would be most of what the simulated disk writes.
         ballast_bytes: draw(seed, "ballast", &[0, 4 << 10, 64 << 10]),
         checkpoint_log_bytes: draw(seed, "checkpoint", &[1 << 10, 4 << 10, 16 << 10]),
@@ -177,6 +178,9 @@ fn config(seed: u64) -> Config {
         ..Config::default()
     }
 }
+
+/// Sometimes so little that one write or a few go to disk.
+const TRANSACTION_MEMORY: [usize; 6] = [1, 300, 1 << 10, 64 << 20, 64 << 20, 64 << 20];
 
 /// Seldom so little that tables have dictionaries: to train one takes longer than a seed.
 const DICTIONARY_SAMPLES: [usize; 8] =

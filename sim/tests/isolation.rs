@@ -184,6 +184,7 @@ bugs! {
     trust_a_row_that_was_waited_for: "mvcc.waited-row-not-rechecked" by found_by_spec("recheck", "ssi", "read committed"),
     keep_writes_after_rollback_to: "mvcc.savepoint-keeps-writes" by found_by_seed("ssi", "read committed"),
     miss_own_writes_in_scans: "mvcc.scan-misses-own-writes" by found_by_seed("ssi", "repeatable read"),
+    forget_the_oldest_run: "mvcc.oldest-run-forgotten" by found_by_seed("ssi", "read committed"),
     lock_no_gap_after_the_last_row: "mvcc.range-ends-at-its-last-row" by found_by_spec("phantom", "locking", "serializable"),
     read_the_past_one_later: "mvcc.past-reads-one-later" by found_by_seed("ssi", "read committed"),
     wake_nobody: "mvcc.release-without-settling" by found_by_spec("p4", "ssi", "read committed"),

@@ -56,6 +56,15 @@ pub enum WaitPolicy {
     NoWait,
 }
 
+/// What a commit writes, as far as its control is told.
+#[derive(Debug, Clone, Copy)]
+pub enum Writes<'a> {
+    /// Every key.
+    Batch(&'a WriteBatch),
+    /// The keyspaces alone: the keys are too many to be remembered.
+    Keyspaces(&'a [KeyspaceId]),
+}
+
 /// A concurrency-control protocol. One value serves all transactions of a store; per-key state (locks,
 /// read marks) is its own. All calls may come from any thread; those with one `Txn` come one at a time.
 ///
@@ -128,7 +137,7 @@ pub trait ConcurrencyControl: Send + Sync + 'static {
     ///
     /// # Errors
     /// Conflict.
-    fn validate(&self, txn: &mut Self::Txn, commit: Timestamp, writes: &WriteBatch) -> Result<()>;
+    fn validate(&self, txn: &mut Self::Txn, commit: Timestamp, writes: Writes<'_>) -> Result<()>;
 
     /// The last check before a transaction ends that wrote nothing. Must not wait.
     ///

@@ -179,6 +179,8 @@ pub enum LockedThing {
     Key(KeyspaceId, Box<[u8]>, LockStrength),
     /// Ranges of a keyspace, for reading.
     Ranges(KeyspaceId),
+    /// Every key of a keyspace, by one who held too many of them singly.
+    Keys(KeyspaceId, LockStrength),
 }
 
 /// One lock, held or waited for.

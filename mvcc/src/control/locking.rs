@@ -10,10 +10,10 @@
 
 use driftdb_concurrency::{
     Begin, CancelToken, ConcurrencyControl, IsolationLevel, LockStrength, Result, VisibleClock,
-    WaitPolicy,
+    WaitPolicy, Writes,
 };
 use driftdb_env::Env;
-use driftdb_storage::{KeyRange, KeyspaceId, Timestamp, WriteBatch};
+use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
 use crate::lock_table::{LockTable, Owner, Striping, Target};
 
@@ -102,7 +102,7 @@ impl ConcurrencyControl for LockingControl {
         &self,
         _txn: &mut LockingTxn,
         _commit: Timestamp,
-        _writes: &WriteBatch,
+        _writes: Writes<'_>,
     ) -> Result<()> {
         // The locks have seen to it.
         Ok(())

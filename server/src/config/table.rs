@@ -173,6 +173,8 @@ pub fn settings() -> &'static [Setting] {
             "How much log may be left to replay before a checkpoint is made."),
         bytes!("storage.maintain_log_bytes", maintain_log_bytes: u64, at least 1 << 10,
             "How much log is written between two looks of the background task."),
+        bytes!("transaction.memory_bytes", transaction_memory_bytes: usize, at least 1,
+            "How much memory the writes of one transaction may take before they go to disk."),
         choice!(
             "concurrency.control",
             control,

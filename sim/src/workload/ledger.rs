@@ -110,7 +110,9 @@ impl Ledger {
                 store.unique_ids(Counter::Keyspace, 1)?;
             }
             txn.create_keyspace(SPACE)?;
-            for account in 0..self.book.borrow().account_count {
+            // Not borrowed while it writes: a write may be where the node dies.
+            let account_count = self.book.borrow().account_count;
+            for account in 0..account_count {
                 txn.put(SPACE, &account_key(account), &book::INITIAL.to_le_bytes())?;
             }
             txn.commit().map(|_| ())

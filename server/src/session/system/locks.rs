@@ -40,15 +40,22 @@ pub(super) fn describe(
             _ => ("advisory", None, mode.pg_name()),
         },
         LockedThing::Key(space, _, strength) => {
-            let mode = match strength {
-                LockStrength::KeyShare => LockMode::AccessShare,
-                LockStrength::Share => LockMode::RowShare,
-                LockStrength::NoKeyUpdate => LockMode::Exclusive,
-                LockStrength::Update => LockMode::AccessExclusive,
-            };
-            ("tuple", owners.get(space).copied(), mode.pg_name())
+            ("tuple", owners.get(space).copied(), mode_of(*strength).pg_name())
+        }
+        LockedThing::Keys(space, strength) => {
+            ("tuples", owners.get(space).copied(), mode_of(*strength).pg_name())
         }
         LockedThing::Ranges(space) => ("range", owners.get(space).copied(), "ShareLock"),
+    }
+}
+
+/// PostgreSQL's name for a row lock.
+fn mode_of(strength: LockStrength) -> LockMode {
+    match strength {
+        LockStrength::KeyShare => LockMode::AccessShare,
+        LockStrength::Share => LockMode::RowShare,
+        LockStrength::NoKeyUpdate => LockMode::Exclusive,
+        LockStrength::Update => LockMode::AccessExclusive,
     }
 }
 

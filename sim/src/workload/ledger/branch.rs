@@ -14,6 +14,7 @@ use driftdb_storage::ErrorKind;
 use driftdb_types::SqlState;
 
 use super::{book, must_not_happen, read_all};
+use crate::node::Finding;
 use crate::plan::Plan;
 use crate::sql::Refusal;
 
@@ -36,13 +37,13 @@ impl InBranch {
     }
 
     /// The database of the ledger, which is made if it is not there; `None` if the node refuses.
-    pub(super) fn database(&self, node: &Arc<Node>) -> Result<Option<Arc<Node>>, String> {
+    pub(super) fn database(&self, node: &Arc<Node>) -> Result<Option<Arc<Node>>, Finding> {
         if !self.is_wanted {
             return Ok(Some(Arc::clone(node)));
         }
         match self.open(node) {
             Ok(database) => Ok(Some(database)),
-            Err(Refusal::Violation(what)) => Err(what),
+            Err(Refusal::Violation(what)) => Err(what.into()),
             Err(_) => Ok(None),
         }
     }
@@ -67,7 +68,7 @@ impl InBranch {
     }
 
     /// Looks whether the main database is as it was made.
-    pub(super) fn judge_main(&self, node: &Arc<Node>, accounts: u64) -> Result<bool, String> {
+    pub(super) fn judge_main(&self, node: &Arc<Node>, accounts: u64) -> Result<bool, Finding> {
         if !self.is_there.get() {
             return Ok(true);
         }
@@ -82,7 +83,7 @@ impl InBranch {
         };
         let is_as_made = |row: &book::Row| row.value == book::INITIAL.to_le_bytes();
         if view.rows.len() as u64 != accounts || !view.rows.iter().all(is_as_made) {
-            return Err(format!("branches: the main database shows {view:?}"));
+            return Err(format!("branches: the main database shows {view:?}").into());
         }
         Ok(true)
     }
