@@ -156,6 +156,9 @@ fn evaluate_node(expr: &Expr, rows: Rows<'_>, run: &mut Run<'_, '_>) -> Result<A
         Expr::InList { input, list, equal, negated } => {
             logic::in_list(input, list, *equal, *negated, rows, run)?
         }
+        Expr::Quantified { input, array, operator, all } => {
+            logic::quantified(input, array, *operator, *all, rows, run)?
+        }
         Expr::Case { arms, otherwise, ty } => {
             choice::case(arms, otherwise.as_deref(), *ty, rows, run)?
         }

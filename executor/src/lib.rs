@@ -23,6 +23,7 @@ mod direct;
 mod evaluate;
 mod integrity;
 mod operator;
+mod record_text;
 mod statement;
 mod subplan;
 mod vector;

@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod aggregate;
 pub(crate) mod apply;
 pub(crate) mod bounds;
+pub(crate) mod changes;
 pub(crate) mod cte;
 pub(crate) mod diff_scan;
 pub(crate) mod distinct;
@@ -95,11 +96,17 @@ impl Builder {
             PhysicalPlan::FunctionScan { function, args, types } => {
                 let (args, types) = (args.clone(), types.clone());
                 match function {
-                    SetFunction::GenerateSeries { element, add } => {
-                        Box::new(function_scan::FunctionScan::new(*element, *add, args, types))
+                    SetFunction::GenerateSeries { .. }
+                    | SetFunction::Unnest
+                    | SetFunction::Subscripts
+                    | SetFunction::Zip { .. } => {
+                        Box::new(function_scan::FunctionScan::new(function, args, types))
                     }
                     SetFunction::TableDiff { before, after } => {
                         Box::new(diff_scan::DiffScan::new(before.clone(), after.clone(), types))
+                    }
+                    SetFunction::Changes(scan) => {
+                        Box::new(changes::Changes::new(scan.clone(), types))
                     }
                     SetFunction::System { relation, at } => {
                         Box::new(system_scan::SystemScan::new(relation, *at, args, types))

@@ -76,12 +76,7 @@ impl Kind {
             DataType::Float4 | DataType::Float8 => Self::Float,
             DataType::Bool => Self::Bool,
             DataType::Text | DataType::Varchar | DataType::Bpchar | DataType::Name => Self::Text,
-            DataType::Numeric
-            | DataType::Bytea
-            | DataType::Interval
-            | DataType::Uuid
-            | DataType::Unknown
-            | DataType::Void => Self::Values,
+            _ => Self::Values,
         }
     }
 }

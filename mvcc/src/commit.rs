@@ -8,13 +8,17 @@
 //! Between apply and publish a commit is in the engine but nobody reads at its timestamp. The log is
 //! durable in order, so publishing the newest of several publishes them all.
 
+mod parts;
+
 use std::io;
 
-use driftdb_concurrency::{ConcurrencyControl, Result, TxnError};
+use driftdb_concurrency::{ConcurrencyControl, Result, TxnError, Writes};
 use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::atomic::Ordering;
 use driftdb_env::{HashSet, IoError, IoOp, planted};
-use driftdb_storage::{Commit, Engine, KeyspaceId, Snapshot, StorageError, Timestamp, WriteBatch};
+use driftdb_storage::{
+    Commit, Engine, KeyspaceId, Lsn, Snapshot, StorageError, Timestamp, WriteBatch,
+};
 
 use crate::ballast;
 use crate::record::{self, RecordKind};
@@ -49,6 +53,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         // In this order: whoever knows the number can read its timestamp.
         self.visible.advance(position.commit.ts);
         self.visible_sequence.fetch_max(position.sequence, Ordering::SeqCst);
+        self.followers.tell();
     }
 
     /// Commits the writes of a transaction, with what it says of itself; durable and visible on return. Its claims are the
@@ -71,14 +76,11 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         self.check_keyspaces(&mut pipeline, &changes)?;
         let ts = self.clock.tick();
         if let Some(txn) = control {
-            self.control.validate(txn, ts, &changes.batch)?;
+            self.control.validate(txn, ts, Writes::Batch(&changes.batch))?;
         }
         let Changes { batch, created, dropped, .. } = changes;
         let position = self.append_and_apply(&mut pipeline, RecordKind::Commit, ts, batch, note)?;
-        pipeline.known.extend(created);
-        for space in dropped {
-            pipeline.known.remove(&space);
-        }
+        pipeline.note_keyspaces(created, dropped);
         drop(pipeline);
         self.finish_commit(position)
     }
@@ -127,12 +129,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         assert!(ts > pipeline.last.commit.ts, "timestamps ascend");
         let sequence = pipeline.last.sequence + u64::from(kind == RecordKind::Commit);
         let header = record::header(kind, sequence, ts, note);
-        // The log refuses a record wholly or takes it wholly.
-        let appended = self.wal.append(&[&header, note, batch.as_bytes()]);
-        if appended.as_ref().is_err_and(ballast::is_full) {
-            self.note_full();
-        }
-        let lsn = appended?;
+        let lsn = self.append(&[&header, note, batch.as_bytes()])?;
         preemption_point("mvcc.commit.appended");
         if kind == RecordKind::Commit {
             system::note_commit(&mut batch, sequence, ts, note);
@@ -145,6 +142,15 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         pipeline.last = position;
         self.note_logged(header.len() + note.len() + batch.as_bytes().len(), lsn);
         Ok(position)
+    }
+
+    /// The log refuses a record wholly or takes it wholly.
+    fn append(&self, payload: &[&[u8]]) -> Result<Lsn> {
+        let appended = self.wal.append(payload);
+        if appended.as_ref().is_err_and(ballast::is_full) {
+            self.note_full();
+        }
+        Ok(appended?)
     }
 
     fn finish_commit(&self, position: Position) -> Result<Position> {
@@ -177,11 +183,15 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     /// On a full disk only deletions go on.
     fn check_room(&self, batch: &WriteBatch) -> Result<()> {
         if self.is_disk_full.load(Ordering::Relaxed) && !ballast::only_deletes(batch) {
-            let full = io::Error::from(io::ErrorKind::StorageFull);
-            let error = IoError::new(IoOp::Write, self.ballast.path(), full);
-            return Err(StorageError::Io(error).into());
+            return self.refuse_full();
         }
         Ok(())
+    }
+
+    fn refuse_full<T>(&self) -> Result<T> {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let error = IoError::new(IoOp::Write, self.ballast.path(), full);
+        Err(StorageError::Io(error).into())
     }
 
     fn check_writable(&self) -> Result<()> {
@@ -194,5 +204,12 @@ impl Pipeline {
     /// Goes on after what recovery found.
     pub(crate) fn after(last: Position) -> Self {
         Self { last, known: HashSet::default() }
+    }
+
+    fn note_keyspaces(&mut self, created: Vec<KeyspaceId>, dropped: Vec<KeyspaceId>) {
+        self.known.extend(created);
+        for space in dropped {
+            self.known.remove(&space);
+        }
     }
 }

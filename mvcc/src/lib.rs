@@ -19,11 +19,13 @@
 
 mod backup;
 mod ballast;
+mod branch;
 mod clock;
 mod commit;
 pub mod control;
 mod convert;
 mod counters;
+mod followers;
 mod lock_table;
 mod maintenance;
 mod merge;
@@ -37,6 +39,7 @@ mod retention;
 mod salvage;
 mod sequence;
 mod session_locks;
+mod spill;
 mod store;
 mod system;
 mod transaction;
@@ -44,6 +47,7 @@ mod verify;
 mod view;
 mod write_set;
 
+pub use branch::{BRANCHES, Branch, BranchError, BranchStore, Branches, NewBranch};
 pub use control::{LockingControl, OccControl, SsiControl, SsnControl};
 pub use convert::{ConvertProgress, convert};
 pub use options::StoreOptions;

@@ -8,7 +8,8 @@
 //! wait-for graph (`deadlock.rs`). So the edge that closes a cycle is seen when it is added. If the
 //! last waiter of a cycle is only queued behind others, it is moved before them instead.
 //!
-//! What one session holds, in its transaction or beside it, is held by one party (`party.rs`).
+//! What one session holds, in its transaction or beside it, is held by one party (`party.rs`). One that
+//! holds very many keys of a keyspace comes to hold all of it instead (`whole.rs`).
 //!
 //! Invariants
 //! * No two parties hold conflicting locks.
@@ -25,6 +26,7 @@ mod party;
 mod range;
 mod stripe;
 mod waiter;
+mod whole;
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -68,8 +70,22 @@ pub(crate) enum Target<'a> {
 pub struct Owner {
     who: Who,
     cancel: CancelToken,
-    held: Vec<Held>,
+    /// In the order of taking.
+    held: Vec<Taken>,
+    /// How many locks were taken so far.
+    taken_count: usize,
     keeps_keys: bool,
+    /// Locks on keys among `held`.
+    key_count: usize,
+    /// At so many it tries to hold a whole keyspace instead.
+    most_keys: usize,
+}
+
+/// A lock that is held, and how many were taken before it.
+#[derive(Debug)]
+struct Taken {
+    at: usize,
+    held: Held,
 }
 
 #[derive(Debug)]
@@ -84,6 +100,10 @@ enum Held {
     Ranges {
         space: KeyspaceId,
     },
+    /// Every key of a keyspace.
+    Whole {
+        space: KeyspaceId,
+    },
     Object {
         object: LockObject,
         mode: LockMode,
@@ -93,14 +113,31 @@ enum Held {
 impl Owner {
     /// A transaction's side. Those of one session are one party.
     pub(crate) fn new(id: TxnId, cancel: CancelToken) -> Self {
-        let who = Who { party: Party::of(id, &cancel), txn: Some(id) };
-        Self { who, cancel, held: Vec::new(), keeps_keys: false }
+        Self::of(Who { party: Party::of(id, &cancel), txn: Some(id) }, cancel)
+    }
+
+    fn of(who: Who, cancel: CancelToken) -> Self {
+        Self {
+            who,
+            cancel,
+            held: Vec::new(),
+            taken_count: 0,
+            keeps_keys: false,
+            key_count: 0,
+            most_keys: whole::KEYS_MAX,
+        }
     }
 
     /// A transaction's side that keeps its locks on keys through a rollback to a savepoint, because
     /// what it has read there it has told its client.
     pub(crate) fn keeping_keys(id: TxnId, cancel: CancelToken) -> Self {
         Self { keeps_keys: true, ..Self::new(id, cancel) }
+    }
+
+    fn add(&mut self, held: Held) {
+        self.key_count += usize::from(matches!(held, Held::Key { .. }));
+        self.held.push(Taken { at: self.taken_count, held });
+        self.taken_count += 1;
     }
 
     pub(crate) fn id(&self) -> TxnId {
@@ -176,7 +213,11 @@ impl LockTable {
             return Ok(());
         }
         let request = Request::new(owner.who, space, &target, strength);
-        self.take(owner, stripe, request, passes, wait).map(|_waited| ())
+        self.take(owner, stripe, request, passes, wait)?;
+        if owner.key_count >= owner.most_keys {
+            self.hold_whole(owner);
+        }
+        Ok(())
     }
 
     /// Takes what is not held yet, passing those who wait or not; true if it had to wait.
@@ -193,7 +234,7 @@ impl LockTable {
             // An upgrade may stand in the way of more waiters than before.
             self.settle(&mut stripe);
             drop(stripe);
-            owner.held.push(request.into_held(before));
+            owner.add(request.into_held(before));
             return Ok(false);
         }
         if wait == WaitPolicy::NoWait {
@@ -211,8 +252,9 @@ impl LockTable {
 
     /// Releases everything an owner holds.
     pub(crate) fn release_all(&self, owner: &mut Owner) {
-        for held in owner.held.drain(..).rev() {
-            self.release(owner.who, &held);
+        owner.key_count = 0;
+        for taken in owner.held.drain(..).rev() {
+            self.release(owner.who, &taken.held);
         }
     }
 
@@ -221,10 +263,12 @@ impl LockTable {
             Held::Key { space, key, .. } => self.stripe(*space, &Target::Key(key)),
             Held::Ranges { space } => self.stripe(*space, &Target::Range(KeyRange::ALL)),
             Held::Object { object, .. } => self.stripe_of_object(*object),
+            Held::Whole { space } => return self.release_whole(who, *space),
         };
         match held {
             Held::Key { space, key, before, .. } => stripe.release_key(who, *space, key, *before),
             Held::Ranges { space } => stripe.release_ranges(who, *space),
+            Held::Whole { .. } => unreachable!("it is in many stripes"),
             Held::Object { object, mode } => {
                 stripe.release_object(who, *object, *mode);
                 self.discount(*mode);
@@ -295,7 +339,7 @@ impl LockTable {
         }
         let was_granted = before.is_some();
         if let Some(before) = before {
-            owner.held.push(request.into_held(before));
+            owner.add(request.into_held(before));
         }
         match end {
             WaitEnd::Granted { .. } => Ok(true),

@@ -276,6 +276,17 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         maintenance.stall_nanos.fetch_add(stalled.as_nanos() as u64, Ordering::Relaxed);
     }
 
+    /// Waits, though not for ever, while the engine cannot bear more; with the commit latch held.
+    pub(crate) fn wait_for_engine(&self) {
+        let start = self.env.now();
+        while self.engine.write_pressure() >= 1000
+            && self.env.now().saturating_sub(start) < STALL_MAX
+            && self.maintenance.hurry()
+        {
+            self.env.sleep(DELAY_MAX);
+        }
+    }
+
     /// Everything that is due now.
     pub(crate) fn maintain_round(&self) -> Result<()> {
         let mut checkpoints = self.maintenance.maintaining.lock();
@@ -289,7 +300,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
 
     fn work_off(&self, checkpoints: &mut Checkpoints) -> Result<()> {
         while !self.maintenance.must_stop()
-            && self.engine.maintain(&self.wal)? == Maintained::Worked
+            && self.engine.maintain(&self.barrier())? == Maintained::Worked
         {
             preemption_point("mvcc.maintain.step");
             self.note_lag(self.wal.tail());
@@ -297,7 +308,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         let tail = self.wal.tail();
         let since = self.engine.durable().lsn.max(checkpoints.last_tail);
         if tail.0.saturating_sub(since.0) > self.checkpoint_log_bytes {
-            self.engine.checkpoint(&self.wal)?;
+            self.engine.checkpoint(&self.barrier())?;
             checkpoints.last_tail = tail;
         }
         Ok(())
@@ -308,7 +319,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         let mut checkpoints = self.maintenance.maintaining.lock();
         self.refresh_retention();
         let tail = self.wal.tail();
-        self.engine.checkpoint(&self.wal)?;
+        self.engine.checkpoint(&self.barrier())?;
         checkpoints.last_tail = tail;
         self.release_log(&mut checkpoints)
     }
@@ -338,7 +349,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     fn note_failure(&self, error: StorageError) {
         let again = {
             let _one_at_a_time = self.maintenance.maintaining.lock();
-            self.engine.maintain(&self.wal)
+            self.engine.maintain(&self.barrier())
         };
         if let Err(poisoned @ StorageError::Poisoned { .. }) = again {
             self.poison(&poisoned);

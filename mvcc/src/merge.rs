@@ -5,6 +5,8 @@ use std::cmp::Ordering;
 use driftdb_concurrency::{RowBatch, ScanState};
 use driftdb_storage::{Cursor, Result, Timestamp};
 
+use crate::write_set::OwnRows;
+
 /// A batch is also cut at this size, so that large values do not pile up.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 
@@ -47,30 +49,30 @@ pub(crate) fn copy<C: Cursor>(
 
 /// Merges committed rows (none: a keyspace that the engine does not know) with own writes, both in
 /// the order of the scan. An own write hides the committed row of its key.
-pub(crate) fn merge<'a, C: Cursor>(
+pub(crate) fn merge<C: Cursor>(
     mut cursor: Option<C>,
-    own: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+    mut own: impl OwnRows,
     reverse: bool,
     limit: Limit,
     out: &mut RowBatch,
 ) -> Result<ScanState> {
-    let mut own = own.peekable();
     let mut on_row = advance(&mut cursor)?;
     while !limit.is_reached(out) {
-        let order = match (on_row.then(|| row(&cursor)), own.peek()) {
+        let order = match (on_row.then(|| row(&cursor)), own.current()) {
             (None, None) => return Ok(ScanState::Done),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some(row), Some((key, _))) if reverse => (*key).cmp(row.key),
+            (Some(row), Some((key, _))) if reverse => key.cmp(row.key),
             (Some(row), Some((key, _))) => row.key.cmp(key),
         };
         if order == Ordering::Less {
             let row = row(&cursor);
             out.push(row.key, row.value, row.ts);
-        } else if let Some((key, value)) = own.next()
-            && value.is_some()
-        {
-            out.push(key, value, Timestamp::MAX);
+        } else {
+            if let Some((key, Some(value))) = own.current() {
+                out.push(key, Some(value), Timestamp::MAX);
+            }
+            own.advance()?;
         }
         if order != Ordering::Greater {
             on_row = advance(&mut cursor)?;

@@ -23,6 +23,8 @@ pub struct StoreOptions {
     pub maintain_log_bytes: u64,
     /// How far the engine may fall behind the log before commits wait for it, in bytes.
     pub stall_log_bytes: u64,
+    /// How much memory the writes of one transaction may take before they go to disk, in bytes.
+    pub transaction_memory_bytes: usize,
     /// Space kept aside for a full disk, in bytes; 0: none.
     pub ballast_bytes: u64,
     /// Whether to start the background task. Without it nothing is flushed or dropped but by
@@ -40,6 +42,7 @@ impl Default for StoreOptions {
             checkpoint_log_bytes: 256 << 20,
             maintain_log_bytes: 1 << 20,
             stall_log_bytes: 512 << 20,
+            transaction_memory_bytes: 64 << 20,
             ballast_bytes: 64 << 20,
             background: true,
         }
@@ -57,6 +60,7 @@ impl StoreOptions {
             checkpoint_log_bytes: 16 << 10,
             maintain_log_bytes: 1 << 10,
             stall_log_bytes: 64 << 10,
+            transaction_memory_bytes: 4 << 10,
             ballast_bytes: 0,
             background: true,
         }

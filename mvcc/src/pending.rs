@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use driftdb_concurrency::TxnId;
 use driftdb_env::sync::Mutex;
-use driftdb_storage::{KeyRange, KeyspaceId};
+use driftdb_storage::{KeyRange, KeyspaceId, Result};
 
-use crate::write_set::{Fate, OwnView, WriteSet};
+use crate::write_set::{Fate, OwnRows, OwnView, WriteSet};
 
 const SHARD_COUNT: usize = 16;
 
@@ -53,26 +53,33 @@ impl Pending {
     }
 
     /// The newest pending write of a key: none, a delete, or a value.
+    ///
+    /// # Errors
+    /// A write set that has spilled cannot be read.
     pub(crate) fn get(
         &self,
         looker: Looker,
         space: KeyspaceId,
         key: &[u8],
-    ) -> Option<Option<Vec<u8>>> {
+    ) -> Result<Option<Option<Vec<u8>>>> {
         let mut newest = None;
         for (id, writes) in self.sets(looker) {
             let writes = writes.lock();
+            let mut value = Vec::new();
             if is_shown(&writes, looker, id, space)
-                && let Some(value) = writes.get(space, key, looker.view(id))
+                && let Some(found) = writes.get(space, key, looker.view(id), &mut value)?
             {
-                newest = Some(value.map(<[u8]>::to_vec));
+                newest = Some(found.then_some(value));
             }
         }
-        newest
+        Ok(newest)
     }
 
     /// The pending writes in a range, of each transaction at most `limit`, and the last key up to which
     /// they are complete, if that is not the whole range.
+    ///
+    /// # Errors
+    /// A write set that has spilled cannot be read.
     pub(crate) fn range(
         &self,
         looker: Looker,
@@ -80,7 +87,7 @@ impl Pending {
         range: &KeyRange<'_>,
         reverse: bool,
         limit: usize,
-    ) -> (PendingRows, Option<Box<[u8]>>) {
+    ) -> Result<(PendingRows, Option<Box<[u8]>>)> {
         let mut rows = PendingRows::new();
         let mut complete_to: Option<Box<[u8]>> = None;
         for (id, writes) in self.sets(looker) {
@@ -88,10 +95,9 @@ impl Pending {
             if !is_shown(&writes, looker, id, space) {
                 continue;
             }
-            let mut own = writes.range(space, range, looker.view(id));
+            let mut own = writes.spilled(space, range, looker.view(id), reverse)?;
             for taken in 0.. {
-                let next = if reverse { own.next_back() } else { own.next() };
-                let Some((key, value)) = next else { break };
+                let Some((key, value)) = own.current() else { break };
                 rows.insert(key.into(), value.map(Into::into));
                 if taken + 1 >= limit {
                     let is_nearer = |to: &[u8]| if reverse { key > to } else { key < to };
@@ -100,12 +106,13 @@ impl Pending {
                     }
                     break;
                 }
+                own.advance()?;
             }
         }
         if let Some(to) = &complete_to {
             rows.retain(|key, _| if reverse { key >= to } else { key <= to });
         }
-        (rows, complete_to)
+        Ok((rows, complete_to))
     }
 
     /// The sets by age, the looker's own last: it hides the others.

@@ -7,6 +7,7 @@
 
 mod own;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use driftdb_env::{Env, directory};
@@ -16,6 +17,7 @@ use driftdb_storage::{
 };
 use driftdb_wal::Wal;
 
+use crate::commit::Position;
 use crate::record::{CommitRecord, RecordKind};
 use crate::{COMMITS, COUNTERS, StoreOptions};
 use own::{Commits, counters_jump};
@@ -58,7 +60,7 @@ pub fn salvage<S: FileEngine, T: FileEngine>(
 ) -> Result<Salvaged> {
     directory::create_empty_dir(env.disk(), to)?;
     let mut has_lost_log = false;
-    let logged = logged_commits(env, from, &mut |damage| {
+    let Logged { commits: logged, in_parts } = logged_commits(env, from, &mut |damage| {
         has_lost_log = true;
         report.lost(damage);
     })?;
@@ -78,7 +80,8 @@ pub fn salvage<S: FileEngine, T: FileEngine>(
     loader.finish(Commit { lsn: log.tail(), ts: at.ts })?;
     done.filled_commits = commits.filled;
     done.at = at.ts;
-    let last = save_log(env, from, &log, commits.last.0, &mut done, report)?;
+    let engine = Position { commit: at, sequence: commits.last.0 };
+    let last = save_log(env, from, &log, engine, &in_parts, &mut done, report)?;
     if has_lost || last.is_broken {
         let (header, batch) = counters_jump(last.sequence, done.at.next());
         log.append(&[&header, batch.as_bytes()])?;
@@ -88,22 +91,37 @@ pub fn salvage<S: FileEngine, T: FileEngine>(
     Ok(done)
 }
 
-/// Number and time of every commit that the log still has.
-fn logged_commits(
-    env: &Env,
-    from: &Path,
-    lost: &mut dyn FnMut(Damage),
-) -> Result<Vec<(u64, Timestamp)>> {
-    let mut commits = Vec::new();
+/// What the log still has.
+#[derive(Default)]
+struct Logged {
+    /// Number and time of every commit.
+    commits: Vec<(u64, Timestamp)>,
+    /// By time, the first part that is there of every commit of which all later ones are.
+    in_parts: BTreeMap<Timestamp, u32>,
+}
+
+fn logged_commits(env: &Env, from: &Path, lost: &mut dyn FnMut(Damage)) -> Result<Logged> {
+    let mut logged = Logged::default();
+    // The commit whose parts are being read: its time, the first part, the next.
+    let mut parts = (Timestamp::MAX, 0, 0);
     let visit = &mut |end, payload: &[u8]| {
         let record = CommitRecord::decode(end, payload)?;
-        if record.kind == RecordKind::Commit {
-            commits.push((record.sequence, record.ts));
+        if record.kind.is_part() {
+            if (parts.0, parts.2) != (record.ts, record.part) {
+                parts = (record.ts, record.part, record.part);
+            }
+            parts.2 += 1;
+        }
+        if record.kind == RecordKind::LastPart {
+            logged.in_parts.insert(record.ts, parts.1);
+        }
+        if record.kind.ends_commit() {
+            logged.commits.push((record.sequence, record.ts));
         }
         Ok(())
     };
     Wal::salvage(env, &from.join("wal"), visit, lost)?;
-    Ok(commits)
+    Ok(logged)
 }
 
 /// Where the saved log ends.
@@ -118,18 +136,29 @@ fn save_log(
     env: &Env,
     from: &Path,
     log: &Wal,
-    last_sequence: u64,
+    engine: Position,
+    in_parts: &BTreeMap<Timestamp, u32>,
     done: &mut Salvaged,
     report: &mut dyn SalvageReport,
 ) -> Result<LogEnd> {
-    let engine_ts = done.at;
-    let mut last = LogEnd { sequence: last_sequence, is_broken: false };
+    let Commit { ts: engine_ts, lsn: engine_lsn } = engine.commit;
+    let mut last = LogEnd { sequence: engine.sequence, is_broken: false };
     let visit = &mut |end: Lsn, payload: &[u8]| {
         let record = CommitRecord::decode(end, payload)?;
-        if record.ts <= engine_ts || last.is_broken {
+        // The engine may have the first parts of a commit. Where its place in the log is lost, it has all.
+        let goes_on = record.kind.is_part()
+            && record.ts == engine_ts
+            && end > engine_lsn
+            && engine_lsn > Lsn(0);
+        if record.ts <= engine_ts && !goes_on || last.is_broken {
             return Ok(());
         }
-        let next = last.sequence + u64::from(record.kind == RecordKind::Commit);
+        let first = in_parts.get(&record.ts);
+        if record.kind.is_part() && !first.is_some_and(|first| *first == 0 || goes_on) {
+            // Never committed; or damaged, which the number of the next commit will tell.
+            return Ok(());
+        }
+        let next = last.sequence + u64::from(record.kind != RecordKind::System);
         if record.sequence != next {
             let what = format!(
                 "commits {} to {} are in neither engine nor log; all after them are left out",
@@ -140,9 +169,11 @@ fn save_log(
             last.is_broken = true;
             return Ok(());
         }
-        last.sequence = next;
+        if record.kind != RecordKind::Part {
+            last.sequence = next;
+            done.at = record.ts;
+        }
         done.log_records += 1;
-        done.at = record.ts;
         log.append(&[payload])?;
         Ok(())
     };

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use driftdb_concurrency::{
     BeginOptions, CancelToken, CommitNote, ConcurrencyControl, Counter, HistoryRules,
@@ -21,12 +22,14 @@ use crate::ballast::{self, Ballast};
 use crate::clock::HybridClock;
 use crate::commit::{Pipeline, Position};
 use crate::counters::Counters;
+use crate::followers::Followers;
 use crate::maintenance::Maintenance;
 use crate::pending::Pending;
 use crate::readers::Readers;
 use crate::record::RecordKind;
 use crate::retention::RetentionState;
 use crate::session_locks::StoreSessionLocks;
+use crate::spill::Spill;
 use crate::transaction::MvccTransaction;
 use crate::view::View;
 use crate::{StoreOptions, record, recovery, system};
@@ -47,9 +50,13 @@ pub(crate) struct Shared<E: Engine, C: ConcurrencyControl> {
     pub(crate) visible: VisibleClock,
     pub(crate) visible_sequence: AtomicU64,
     pub(crate) pipeline: Mutex<Pipeline>,
+    /// Where the newest commit in parts ends in the log.
+    pub(crate) parts_end: AtomicU64,
+    pub(crate) spill: Spill,
     /// The first failure under a commit, as text.
     pub(crate) poisoned: OnceLock<String>,
     pub(crate) readers: Readers,
+    pub(crate) followers: Followers,
     pub(crate) pending: Pending,
     pub(crate) retention: RetentionState,
     pub(crate) counters: Counters,
@@ -128,8 +135,11 @@ impl<E: Engine, C: ConcurrencyControl> MvccStore<E, C> {
             visible,
             visible_sequence: AtomicU64::new(last.sequence),
             pipeline: Mutex::new(Pipeline::after(last)),
+            parts_end: AtomicU64::new(0),
+            spill: Spill::open(env, dir, options.transaction_memory_bytes)?,
             poisoned: OnceLock::new(),
             readers: Readers::default(),
+            followers: Followers::default(),
             pending: Pending::default(),
             retention: RetentionState::new(options.retention, options.awaits_history_rules),
             counters,
@@ -250,6 +260,18 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
         self.shared.commits(first, last, most)
     }
 
+    fn wait_for_commit(
+        &self,
+        after: u64,
+        limit: Duration,
+        cancel: &CancelToken,
+    ) -> Result<Duration> {
+        let shared = &self.shared;
+        let is_there = || shared.visible_sequence() > after || shared.check_open().is_err();
+        let left = shared.followers.wait(&shared.env, limit, cancel, is_there)?;
+        shared.check_open().map(|()| left)
+    }
+
     fn unique_ids(&self, counter: Counter, count: u64) -> Result<u64> {
         self.shared.unique_ids(counter, count)
     }
@@ -290,6 +312,7 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
         out("commits", shared.counts.commits.load(Ordering::Relaxed));
         out("rollbacks", shared.counts.rollbacks.load(Ordering::Relaxed));
         out("conflicts", shared.counts.conflicts.load(Ordering::Relaxed));
+        out("spills", shared.spill.count());
         out("long_reader_count", shared.readers.count() as u64);
         out("lock_wait_count", shared.control.locks().waits().len() as u64);
         out("sequence_count", shared.visible_sequence());

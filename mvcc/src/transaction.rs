@@ -162,6 +162,28 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         }
     }
 
+    /// See [`Transaction::restart`].
+    fn renew(&mut self) -> Result<bool> {
+        if self.mode != Mode::Snapshot || self.is_read_only || !self.lock_marks.is_empty() {
+            return Ok(false);
+        }
+        self.shared.check_open()?;
+        if !self.is_untouched {
+            *self.writes.lock() = WriteSet::default();
+        }
+        self.other = None;
+        loop {
+            if let Some(ts) = self.entered.take() {
+                self.shared.readers.leave(self.id, ts);
+            }
+            self.enter_now();
+            let Some(control) = &mut self.control else { return Ok(true) };
+            if self.shared.control.renew(control, self.snapshot_ts) {
+                return Ok(true);
+            }
+        }
+    }
+
     /// What the control has to know of this transaction.
     fn as_begin(&self) -> Begin {
         Begin {
@@ -183,11 +205,15 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
 
     /// The write set, to change it.
     fn writes(&mut self) -> MutexGuard<'_, WriteSet> {
+        self.touch();
+        self.writes.lock()
+    }
+
+    fn touch(&mut self) {
         if self.is_untouched {
             self.is_untouched = false;
             self.shared.pending.register(self.id, &self.writes);
         }
-        self.writes.lock()
     }
 
     /// What this transaction did to a keyspace.
@@ -229,8 +255,17 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             self.shared.control.finish(control, None);
         }
         let counts = &self.shared.counts;
-        let changes = self.writes.lock().to_changes();
-        match self.shared.commit(changes, self.control.as_mut(), &self.note) {
+        let committed = {
+            let writes = self.writes.lock();
+            let changes = writes.to_changes();
+            if writes.is_in_memory() {
+                drop(writes);
+                self.shared.commit(changes, self.control.as_mut(), &self.note)
+            } else {
+                self.shared.commit_in_parts(&writes, changes, self.control.as_mut(), &self.note)
+            }
+        };
+        match committed {
             Ok(position) => {
                 counts.commits.fetch_add(1, Ordering::Relaxed);
                 self.finish(Some(position.commit.ts));
@@ -285,6 +320,10 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
         Ok(())
     }
 
+    fn restart(&mut self) -> Result<bool> {
+        self.renew()
+    }
+
     fn get(
         &mut self,
         space: KeyspaceId,
@@ -310,7 +349,16 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
         request: &VersionScan<'_>,
         out: &mut RowBatch,
     ) -> Result<ScanState> {
-        self.read_versions(space, request, out)
+        self.read_versions(space, request, true, out)
+    }
+
+    fn scan_begun(
+        &mut self,
+        space: KeyspaceId,
+        request: &VersionScan<'_>,
+        out: &mut RowBatch,
+    ) -> Result<ScanState> {
+        self.read_versions(space, request, false, out)
     }
 
     fn scan_changes(
@@ -354,15 +402,11 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
     }
 
     fn put(&mut self, space: KeyspaceId, key: &[u8], value: &[u8]) -> Result<()> {
-        self.check_writable(space)?;
-        self.writes().write(space, key, Some(value));
-        Ok(())
+        self.write_own(space, key, Some(value))
     }
 
     fn delete(&mut self, space: KeyspaceId, key: &[u8]) -> Result<()> {
-        self.check_writable(space)?;
-        self.writes().write(space, key, None);
-        Ok(())
+        self.write_own(space, key, None)
     }
 
     fn create_keyspace(&mut self, space: KeyspaceId) -> Result<()> {

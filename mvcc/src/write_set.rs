@@ -5,12 +5,24 @@
 //! statements before it ([`ReadAt::Statement`]) or everything ([`ReadAt::Newest`]).
 //!
 //! Savepoints are positions in an undo log, which is written only while there are any.
+//!
+//! What takes more memory than it may goes into a run on disk ([`spilling`]); memory then begins anew,
+//! and hides what the runs say. Reads and the commit merge the two ([`rows`]).
+
+mod rows;
+mod run;
+mod spilling;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use driftdb_concurrency::{ReadAt, SavepointId};
-use driftdb_storage::{KeyRange, KeyspaceId, WriteBatch};
+use driftdb_storage::{KeyRange, KeyspaceId, Result, WriteBatch};
+
+pub(crate) use self::rows::{InMemory, OwnRows, Spilled};
+use self::run::Run;
 
 /// What a transaction did to a keyspace itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +49,41 @@ struct Versions {
 }
 
 impl Versions {
+    fn as_ref(&self) -> VersionsRef<'_> {
+        VersionsRef {
+            statement: self.statement,
+            value: self.value.as_deref(),
+            earlier: self.earlier.as_ref().map(Option::as_deref),
+        }
+    }
+
     fn visible(&self, view: OwnView) -> Option<Option<&[u8]>> {
+        self.as_ref().visible(view)
+    }
+
+    /// Bytes of memory, about.
+    fn size_bytes(&self, key: &[u8]) -> usize {
+        let len = |value: &Value| value.as_ref().map_or(0, |value| value.len());
+        ENTRY_BYTES + key.len() + len(&self.value) + self.earlier.as_ref().map_or(0, len)
+    }
+}
+
+/// What an entry takes in its map beside its bytes: its place in a node, and three allocations.
+const ENTRY_BYTES: usize = 144;
+
+/// As [`Versions`], wherever they are.
+#[derive(Debug, Clone, Copy)]
+struct VersionsRef<'a> {
+    statement: u32,
+    value: Option<&'a [u8]>,
+    earlier: Option<Option<&'a [u8]>>,
+}
+
+impl<'a> VersionsRef<'a> {
+    fn visible(self, view: OwnView) -> Option<Option<&'a [u8]>> {
         match view {
-            OwnView::Before(statement) if self.statement >= statement => {
-                self.earlier.as_ref().map(Option::as_deref)
-            }
-            OwnView::Before(_) | OwnView::All => Some(self.value.as_deref()),
+            OwnView::Before(statement) if self.statement >= statement => self.earlier,
+            OwnView::Before(_) | OwnView::All => Some(self.value),
         }
     }
 }
@@ -68,10 +109,25 @@ enum Undo {
     Fate { space: KeyspaceId, before: Fate },
 }
 
+impl Undo {
+    /// Bytes of memory, about.
+    fn size_bytes(&self) -> usize {
+        match self {
+            Self::Write { key, before: None, .. } => ENTRY_BYTES + key.len(),
+            Self::Write { key, before: Some(before), .. } => before.size_bytes(key),
+            Self::Fate { .. } => 0,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Savepoint {
     id: SavepointId,
     undo_len: usize,
+    /// The runs that were there, those included that later held what was in memory then.
+    run_count: usize,
+    /// Whether what was in memory then is in a run.
+    has_spilled: bool,
 }
 
 /// A write set on its way into the log.
@@ -93,6 +149,10 @@ pub(crate) struct WriteSet {
     savepoints: Vec<Savepoint>,
     next_savepoint: u64,
     undo: Vec<Undo>,
+    /// What `spaces` and `undo` take, about.
+    memory_bytes: usize,
+    /// Oldest first.
+    runs: Vec<Run>,
 }
 
 impl WriteSet {
@@ -112,8 +172,8 @@ impl WriteSet {
 
     /// Whether nothing would be committed.
     pub(crate) fn is_empty(&self) -> bool {
-        self.spaces.iter().all(|(_, space)| match space.fate {
-            Fate::Lives => space.keys.is_empty(),
+        self.spaces.iter().all(|(id, space)| match space.fate {
+            Fate::Lives => !self.has_keys(*id, space),
             Fate::Created | Fate::Dropped => false,
             Fate::CreatedAndDropped => true,
         })
@@ -124,23 +184,69 @@ impl WriteSet {
         self.space(space).map_or(Fate::Lives, |space| space.fate)
     }
 
-    /// The own write of a key: not written, deleted, or a value.
+    /// The own write of a key: not written, deleted, or a value, which is appended to `out`.
+    ///
+    /// # Errors
+    /// A run cannot be read.
     pub(crate) fn get(
         &self,
         space: KeyspaceId,
         key: &[u8],
         view: OwnView,
-    ) -> Option<Option<&[u8]>> {
-        self.space(space)?.keys.get(key)?.visible(view)
+        out: &mut Vec<u8>,
+    ) -> Result<Option<bool>> {
+        let give = |value: Option<&[u8]>, out: &mut Vec<u8>| {
+            out.extend_from_slice(value.unwrap_or_default());
+            Ok(Some(value.is_some()))
+        };
+        let in_memory = self.space(space).and_then(|space| space.keys.get(key));
+        if let Some(value) = in_memory.and_then(|versions| versions.visible(view)) {
+            return give(value, out);
+        }
+        for run in self.runs.iter().rev() {
+            let found = run.find(space, key)?;
+            if let Some(value) = found.as_ref().and_then(|found| found.versions().visible(view)) {
+                return give(value, out);
+            }
+        }
+        Ok(None)
     }
 
-    /// The own writes in a range, ascending.
+    /// Whether all of it is in memory, so that [`WriteSet::range`] may be asked.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// The own writes in a range, in memory and in runs, in the order of a scan.
+    ///
+    /// # Errors
+    /// A run cannot be read.
+    pub(crate) fn spilled<'a>(
+        &'a self,
+        space: KeyspaceId,
+        range: &KeyRange<'a>,
+        view: OwnView,
+        reverse: bool,
+    ) -> Result<Spilled<'a>> {
+        let keys = self.space(space).map(|space| &space.keys).filter(|_| !is_inverted(range));
+        let rows = keys.into_iter().flat_map({
+            let bounds = (range.start, range.end);
+            move |keys| keys.range::<[u8], _>(bounds)
+        });
+        let rows = rows.map(|(key, versions)| (&**key, versions));
+        let memory: Box<dyn Iterator<Item = _> + 'a> =
+            if reverse { Box::new(rows.rev()) } else { Box::new(rows) };
+        Spilled::new(memory, &self.runs, space, *range, view, reverse)
+    }
+
+    /// The own writes in a range, ascending, of a set that [is in memory](WriteSet::is_in_memory).
     pub(crate) fn range<'a>(
         &'a self,
         space: KeyspaceId,
         range: &KeyRange<'_>,
         view: OwnView,
     ) -> impl DoubleEndedIterator<Item = (&'a [u8], Option<&'a [u8]>)> {
+        assert!(self.is_in_memory(), "runs are merged by `spilled`");
         let keys = self.space(space).map(|space| &space.keys).filter(|_| !is_inverted(range));
         keys.into_iter()
             .flat_map(|keys| keys.range::<[u8], _>((range.start, range.end)))
@@ -153,24 +259,36 @@ impl WriteSet {
         let value: Value = value.map(Into::into);
         let has_savepoint = !self.savepoints.is_empty();
         let keys = &mut self.space_mut(space).keys;
-        let before = match keys.get_mut(key) {
+        let (mut bytes_before, mut before) = (0, None);
+        let bytes_after = match keys.get_mut(key) {
             Some(versions) => {
-                let before = has_savepoint.then(|| versions.clone());
+                bytes_before = versions.size_bytes(key);
+                before = has_savepoint.then(|| versions.clone());
                 let old = std::mem::replace(&mut versions.value, value);
                 if versions.statement < statement {
                     versions.earlier = Some(old);
                     versions.statement = statement;
                 }
-                before
+                versions.size_bytes(key)
             }
             None => {
-                keys.insert(key.into(), Versions { statement, value, earlier: None });
-                None
+                let versions = Versions { statement, value, earlier: None };
+                let bytes = versions.size_bytes(key);
+                keys.insert(key.into(), versions);
+                bytes
             }
         };
+        self.memory_bytes = self.memory_bytes + bytes_after - bytes_before;
         if has_savepoint {
-            self.undo.push(Undo::Write { space, key: key.into(), before });
+            let undo = Undo::Write { space, key: key.into(), before };
+            self.memory_bytes += undo.size_bytes();
+            self.undo.push(undo);
         }
+    }
+
+    /// What it takes in memory, in bytes, about.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
     }
 
     /// Notes that this transaction makes a keyspace.
@@ -195,7 +313,12 @@ impl WriteSet {
     pub(crate) fn savepoint(&mut self) -> SavepointId {
         self.next_savepoint += 1;
         let id = SavepointId(self.next_savepoint);
-        self.savepoints.push(Savepoint { id, undo_len: self.undo.len() });
+        self.savepoints.push(Savepoint {
+            id,
+            undo_len: self.undo.len(),
+            run_count: self.runs.len(),
+            has_spilled: false,
+        });
         id
     }
 
@@ -203,7 +326,8 @@ impl WriteSet {
     pub(crate) fn rollback_to(&mut self, savepoint: SavepointId) {
         let index = self.index_of(savepoint);
         self.savepoints.truncate(index + 1);
-        let keep = self.savepoints[index].undo_len;
+        let Savepoint { undo_len: keep, run_count, .. } = self.savepoints[index];
+        self.runs.truncate(run_count);
         while self.undo.len() > keep {
             let undo = self.undo.pop().expect("longer than what is kept");
             self.undo_one(undo);
@@ -215,6 +339,7 @@ impl WriteSet {
         let index = self.index_of(savepoint);
         self.savepoints.truncate(index);
         if self.savepoints.is_empty() {
+            self.memory_bytes -= self.undo.iter().map(Undo::size_bytes).sum::<usize>();
             self.undo.clear();
         }
     }
@@ -223,8 +348,8 @@ impl WriteSet {
     fn needed_spaces(&self) -> impl Iterator<Item = KeyspaceId> {
         self.spaces
             .iter()
-            .filter(|(_, space)| match space.fate {
-                Fate::Lives => !space.keys.is_empty(),
+            .filter(|(id, space)| match space.fate {
+                Fate::Lives => self.has_keys(*id, space),
                 Fate::Dropped => true,
                 Fate::Created | Fate::CreatedAndDropped => false,
             })
@@ -236,10 +361,11 @@ impl WriteSet {
         self.spaces.iter().filter(move |(_, space)| space.fate == fate).map(|(id, _)| *id)
     }
 
-    /// What a commit needs to know.
+    /// What a commit needs to know. The batch is empty if it is not [in memory](WriteSet::is_in_memory):
+    /// then there are [parts](WriteSet::parts).
     pub(crate) fn to_changes(&self) -> Changes {
         Changes {
-            batch: self.to_batch(),
+            batch: if self.is_in_memory() { self.to_batch() } else { WriteBatch::new() },
             needed: self.needed_spaces().collect(),
             created: self.spaces_of(Fate::Created).collect(),
             dropped: self.spaces_of(Fate::Dropped).collect(),
@@ -268,6 +394,10 @@ impl WriteSet {
             batch.drop_keyspace(space);
         }
         batch
+    }
+
+    fn has_keys(&self, id: KeyspaceId, space: &Space) -> bool {
+        !space.keys.is_empty() || self.runs.iter().any(|run| run.has(id))
     }
 
     fn space(&self, id: KeyspaceId) -> Option<&Space> {
@@ -300,12 +430,18 @@ impl WriteSet {
     }
 
     fn undo_one(&mut self, undo: Undo) {
+        self.memory_bytes -= undo.size_bytes();
         match undo {
-            Undo::Write { space, key, before: Some(before) } => {
-                self.space_mut(space).keys.insert(key, before);
-            }
-            Undo::Write { space, key, before: None } => {
-                self.space_mut(space).keys.remove(&key);
+            Undo::Write { space, key, before } => {
+                let size_bytes = |versions: &Versions| versions.size_bytes(&key);
+                let added = before.as_ref().map_or(0, size_bytes);
+                let keys = &mut self.space_mut(space).keys;
+                let removed = keys.get(&key).map_or(0, size_bytes);
+                match before {
+                    Some(before) => keys.insert(key, before),
+                    None => keys.remove(&key),
+                };
+                self.memory_bytes = self.memory_bytes + added - removed;
             }
             Undo::Fate { space, before } => self.space_mut(space).fate = before,
         }
@@ -321,67 +457,5 @@ pub(crate) fn is_inverted(range: &KeyRange<'_>) -> bool {
             Bound::Included(start) | Bound::Excluded(start),
             Bound::Included(end) | Bound::Excluded(end),
         ) => start >= end,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SPACE: KeyspaceId = KeyspaceId(2000);
-
-    #[test]
-    fn a_statement_sees_only_earlier_statements() {
-        let mut writes = WriteSet::default();
-        writes.begin_statement();
-        writes.write(SPACE, b"k", Some(b"1"));
-        let statement = |writes: &WriteSet| writes.view(ReadAt::Statement).unwrap();
-        assert_eq!(writes.get(SPACE, b"k", statement(&writes)), None);
-        assert_eq!(writes.get(SPACE, b"k", OwnView::All), Some(Some(&b"1"[..])));
-        writes.begin_statement();
-        writes.write(SPACE, b"k", None);
-        writes.write(SPACE, b"k", Some(b"3"));
-        assert_eq!(writes.get(SPACE, b"k", statement(&writes)), Some(Some(&b"1"[..])));
-        assert_eq!(writes.get(SPACE, b"k", OwnView::All), Some(Some(&b"3"[..])));
-    }
-
-    #[test]
-    fn savepoints_nest() {
-        let mut writes = WriteSet::default();
-        writes.write(SPACE, b"a", Some(b"0"));
-        let outer = writes.savepoint();
-        writes.write(SPACE, b"a", Some(b"1"));
-        writes.create_keyspace(KeyspaceId(2001));
-        let inner = writes.savepoint();
-        writes.write(SPACE, b"a", None);
-        writes.write(SPACE, b"b", Some(b"2"));
-        writes.rollback_to(inner);
-        assert_eq!(writes.get(SPACE, b"a", OwnView::All), Some(Some(&b"1"[..])));
-        assert_eq!(writes.get(SPACE, b"b", OwnView::All), None);
-        writes.release(inner);
-        writes.rollback_to(outer);
-        writes.rollback_to(outer);
-        assert_eq!(writes.fate(KeyspaceId(2001)), Fate::Lives);
-        assert_eq!(writes.get(SPACE, b"a", OwnView::All), Some(Some(&b"0"[..])));
-    }
-
-    #[test]
-    fn what_comes_and_goes_is_not_committed() {
-        let mut writes = WriteSet::default();
-        writes.create_keyspace(SPACE);
-        writes.write(SPACE, b"k", Some(b"v"));
-        writes.drop_keyspace(SPACE);
-        assert!(writes.is_empty());
-        assert!(writes.to_batch().is_empty());
-    }
-
-    #[test]
-    fn an_inverted_range_is_empty() {
-        let mut writes = WriteSet::default();
-        writes.write(SPACE, b"k", Some(b"v"));
-        let range = KeyRange { start: Bound::Excluded(b"k"), end: Bound::Excluded(b"k") };
-        assert_eq!(writes.range(SPACE, &range, OwnView::All).count(), 0);
-        let range = KeyRange::half_open(b"z", b"a");
-        assert_eq!(writes.range(SPACE, &range, OwnView::All).count(), 0);
     }
 }

@@ -7,6 +7,8 @@ mod support;
 
 #[path = "store/anomalies.rs"]
 mod anomalies;
+#[path = "store/branches.rs"]
+mod branches;
 #[path = "store/history.rs"]
 mod history;
 #[path = "store/locks.rs"]
@@ -19,6 +21,8 @@ mod planted;
 mod restart;
 #[path = "store/serializable.rs"]
 mod serializable;
+#[path = "store/spilling.rs"]
+mod spilling;
 #[path = "store/statements.rs"]
 mod statements;
 #[path = "store/threads.rs"]

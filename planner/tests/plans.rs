@@ -78,8 +78,15 @@ impl Catalog for Tables {
 
     fn system_relation(&self, _: Option<&str>, name: &str) -> Option<Arc<SystemRelation>> {
         let columns = vec![("n", DataType::Int8), ("note", DataType::Text)];
-        let relation =
-            SystemRelation { name: "numbered", columns, key: Some(0), has_history: false };
+        let relation = SystemRelation {
+            oid: 1,
+            schema: driftdb_query::SYSTEM_SCHEMA,
+            name: "numbered",
+            columns,
+            key: Some(0),
+            has_history: false,
+            view: None,
+        };
         (name == "numbered").then(|| Arc::new(relation))
     }
 

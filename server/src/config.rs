@@ -58,6 +58,8 @@ pub struct Config {
     pub checkpoint_log_bytes: u64,
     /// `storage.maintain_log_bytes`
     pub maintain_log_bytes: u64,
+    /// `transaction.memory_bytes`
+    pub transaction_memory_bytes: usize,
     /// `concurrency.control`
     pub control: String,
     /// `planner.kind`
@@ -74,8 +76,6 @@ pub struct Config {
     pub retention: Option<Duration>,
     /// `server.max_connections`
     pub max_connections: usize,
-    /// `server.worker_threads`; 0: one per core
-    pub worker_threads: usize,
     /// `session.statement_memory_bytes`
     pub statement_memory_bytes: usize,
     /// `session.plan_cache_entries`
@@ -101,6 +101,7 @@ impl Default for Config {
             ballast_bytes: 64 << 20,
             checkpoint_log_bytes: 256 << 20,
             maintain_log_bytes: 1 << 20,
+            transaction_memory_bytes: 64 << 20,
             control: "ssi".into(),
             planner: "heuristic".into(),
             wal_segment_bytes: 16 << 20,
@@ -109,7 +110,6 @@ impl Default for Config {
             wal_spare_segments: 4,
             retention: None,
             max_connections: 500,
-            worker_threads: 0,
             statement_memory_bytes: 1 << 30,
             plan_cache_entries: 256,
         }

@@ -1,7 +1,7 @@
 //! Protocol, sessions, operations; the composition root.
 //!
 //! ```text
-//! adapter (tokio, sockets) → protocol::Connection (bytes to bytes) → Session (SQL to rows) → Node
+//! adapter (sockets, threads) → protocol::Connection (bytes to bytes) → Session (SQL to rows) → Node
 //! ```
 //!
 //! [`Node`] composes store, catalog and planner from a [`Config`]. A [`Session`] is the one path from

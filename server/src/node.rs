@@ -3,6 +3,7 @@
 //! This is the only file in the system that names implementations. Adding an engine, a control or a
 //! planner is one line in a table and one arm below.
 
+mod branches;
 mod directory;
 mod offline;
 mod registry;
@@ -12,11 +13,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use driftdb_concurrency::{BeginOptions, ConcurrencyControl, Keep, ReadAt, Store, TxnError};
-use driftdb_env::sync::Mutex;
+use driftdb_concurrency::{BeginOptions, ConcurrencyControl, ReadAt, Store, TxnError};
 use driftdb_env::{Env, IoError};
 use driftdb_memory::MemoryEngine;
-use driftdb_mvcc::{LockingControl, MvccStore, OccControl, SsiControl, SsnControl, StoreOptions};
+use driftdb_mvcc::{
+    BranchStore, LockingControl, MvccStore, OccControl, SsiControl, SsnControl, StoreOptions,
+};
 use driftdb_planner::HeuristicPlanner;
 use driftdb_query::{Planner, SqlError};
 use driftdb_storage::{Engine, EngineOptions, KeyspaceId, StorageError};
@@ -27,6 +29,8 @@ use driftdb_wal::WalOptions;
 
 use crate::Config;
 use crate::session::{Timeouts, system};
+use branches::Databases;
+pub(crate) use branches::MAIN_ID;
 use directory::DataDirectory;
 
 pub use directory::engine_of;
@@ -41,7 +45,7 @@ pub const CONTROLS: &[&str] = &["ssi", "locking", "occ", "ssn"];
 /// The names of `planner.kind`.
 pub const PLANNERS: &[&str] = &["heuristic"];
 
-/// The one database that a node has.
+/// The database that a node has from the start; others are its branches.
 pub const DATABASE: &str = "driftdb";
 
 /// What `server_version` says: the version whose behaviour is followed, then who follows it.
@@ -142,19 +146,40 @@ impl<E: Engine, C: ConcurrencyControl> NodeStore for MvccStore<E, C> {
     }
 }
 
-/// One running database: store, catalog, planner, and what its sessions share.
+/// It ends with the database.
+impl NodeStore for BranchStore {
+    fn close(&self) -> Result<(), TxnError> {
+        Ok(())
+    }
+}
+
+/// One running database: store, catalog, planner, and what its sessions share. A branch is one too, on
+/// the node of the database it belongs to.
 pub struct Node {
     env: Env,
     config: Config,
+    /// What it is called, and its number in listings.
+    name: Arc<str>,
+    id: u32,
     store: Arc<dyn NodeStore>,
     catalog: Arc<CatalogStore>,
     planner: Arc<dyn Planner>,
     registry: Arc<Registry>,
     timeouts: Arc<Timeouts>,
-    panics: AtomicU64,
-    following: Mutex<()>,
-    // Last: the directory is ours until everything else is gone.
-    _directory: DataDirectory,
+    place: Place,
+}
+
+/// Whether a node is a branch's.
+enum Place {
+    /// The database itself.
+    Main {
+        databases: Databases,
+        panics: AtomicU64,
+        // Last: the directory is ours until everything else is gone.
+        _directory: DataDirectory,
+    },
+    /// A branch on the node of its database.
+    Branch(Arc<Node>),
 }
 
 impl std::fmt::Debug for Node {
@@ -174,34 +199,26 @@ impl Node {
         let store = open_store(env, &directory.store_dir(), config)?;
         let catalog = CatalogStore::open(&*store)?;
         let catalog = Arc::new(catalog.with_system_relations(system::definitions()));
+        let databases = Databases::new(Arc::<dyn NodeStore>::clone(&store));
         let node = Arc::new(Self {
             env: env.clone(),
             config: config.clone(),
+            name: Arc::from(DATABASE),
+            id: MAIN_ID,
             store,
             catalog,
             planner: planner(&config.planner)?,
             registry: Arc::new(Registry::new(env.rng("cancel keys"))),
             timeouts: Arc::default(),
-            panics: AtomicU64::new(0),
-            following: Mutex::default(),
-            _directory: directory,
+            place: Place::Main { databases, panics: AtomicU64::new(0), _directory: directory },
         });
-        node.follow_history_rules()?;
+        node.follow_every_rule()?;
         Ok(node)
     }
 
-    /// Tells the store what the catalog says of retention and pins.
-    ///
-    /// # Errors
-    /// Storage; the store then goes on with what it was told before.
-    pub(crate) fn follow_history_rules(&self) -> driftdb_query::Result<()> {
-        // One at a time: what was read first must not be told last.
-        let _turn = self.following.lock();
-        let options = BeginOptions { read_only: true, ..BeginOptions::default() };
-        let mut txn = self.store.begin(options)?;
-        let database = self.config.retention.map_or(Keep::Forever, Keep::For);
-        self.store.set_history_rules(driftdb_tables::history_rules(&mut *txn, database)?);
-        Ok(())
+    /// Its name: that of the database, or of the branch.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     /// Refuses new transactions and makes everything durable in the engine, so that the next start
@@ -240,12 +257,17 @@ impl Node {
 
     /// How many statements have panicked; each is a bug of ours.
     pub fn panic_count(&self) -> u64 {
-        self.panics.load(Ordering::Relaxed)
+        self.panics().load(Ordering::Relaxed)
     }
 
     /// Cancels the statement that a session runs, if the secret is right.
     pub fn cancel(&self, pid: i32, secret: &[u8]) {
         self.registry.cancel(pid, secret);
+    }
+
+    /// Asks the sessions to end whose statements would never end by themselves.
+    pub fn terminate_endless(&self) {
+        self.registry.terminate_endless();
     }
 
     /// Cancels what every session runs.
@@ -256,7 +278,7 @@ impl Node {
     /// What is kept in which keyspace, as far as the catalog can be read: `table public.t`,
     /// `index public.t_pkey`.
     pub fn keyspace_names(&self) -> BTreeMap<KeyspaceId, String> {
-        let mut names = BTreeMap::new();
+        let mut names = self.branch_keyspace_names();
         let begun = self.store.begin(BeginOptions { read_only: true, ..BeginOptions::default() });
         let tables = begun.map_err(SqlError::from).and_then(|mut txn| {
             txn.begin_statement()?;
@@ -273,13 +295,25 @@ impl Node {
         names
     }
 
+    /// What listings call the database.
+    pub(crate) fn database_id(&self) -> u32 {
+        self.id
+    }
+
     /// How many sessions there are.
     pub fn session_count(&self) -> usize {
         self.registry.len()
     }
 
+    fn panics(&self) -> &AtomicU64 {
+        match &self.place {
+            Place::Main { panics, .. } => panics,
+            Place::Branch(main) => main.panics(),
+        }
+    }
+
     pub(crate) fn count_panic(&self) {
-        self.panics.fetch_add(1, Ordering::Relaxed);
+        self.panics().fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn registry(&self) -> &Arc<Registry> {
@@ -342,6 +376,7 @@ fn store_options(config: &Config) -> StoreOptions {
         },
         retention: config.retention,
         awaits_history_rules: true,
+        transaction_memory_bytes: config.transaction_memory_bytes,
         ballast_bytes: config.ballast_bytes,
         checkpoint_log_bytes: config.checkpoint_log_bytes,
         maintain_log_bytes: config.maintain_log_bytes,

@@ -17,6 +17,8 @@
 
 mod actions;
 mod answer;
+mod ask;
+mod branch;
 mod copy;
 mod extended;
 mod lock_first;
@@ -135,14 +137,14 @@ impl Session {
     pub fn new(node: &Arc<Node>, options: &SessionOptions) -> Result<Self> {
         let registered = node.registry().register();
         let cancel = registered.token().clone();
-        let actions = Arc::new(Actions::new(node, &cancel));
+        let user: Arc<str> = Arc::from(options.user.as_str());
+        let actions = Arc::new(Actions::new(node, &cancel, &user));
         let mut settings = Settings::default();
         // A time is read in the session's time zone, so that it comes last.
         let is_past = |setting: &&(String, String)| setting.0.eq_ignore_ascii_case(past::AS_OF);
         for (name, value) in options.settings.iter().filter(|setting| !is_past(setting)) {
             settings.set_at_startup(name, value)?;
         }
-        let user: Arc<str> = Arc::from(options.user.as_str());
         let env = node.env().clone();
         let pid = registered.key().pid;
         let rng = Mutex::new(env.rng(&format!("session {pid}")));
@@ -150,7 +152,7 @@ impl Session {
             clock: Arc::new(move || time::wall_micros(&env)),
             user: Arc::clone(&user),
             session_user: user,
-            database: Arc::from(DATABASE),
+            database: Arc::clone(node.name()),
             backend_pid: pid,
             version: Arc::from(format!("PostgreSQL {SERVER_VERSION}")),
             random: Arc::new(move || rng.lock().next_u64()),

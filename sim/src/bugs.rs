@@ -11,6 +11,9 @@ pub const BUGS: &[&str] = &[
     "mvcc.replay-not-idempotent",
     "mvcc.no-first-updater-check",
     "mvcc.publish-before-durable",
+    "mvcc.branch-shows-what-it-hides",
+    "mvcc.parts-without-commit",
+    "mvcc.part-durable-before-its-commit",
     "lsm.manifest-before-table-sync",
     "lsm.compaction-drops-newest",
     "btree.freed-page-reused-early",
@@ -25,6 +28,7 @@ pub const ISOLATION_BUGS: &[&str] = &[
     "mvcc.waited-row-not-rechecked",
     "mvcc.savepoint-keeps-writes",
     "mvcc.scan-misses-own-writes",
+    "mvcc.oldest-run-forgotten",
     "mvcc.range-ends-at-its-last-row",
     "mvcc.past-reads-one-later",
     "mvcc.release-without-settling",
@@ -38,6 +42,7 @@ pub const ISOLATION_BUGS: &[&str] = &[
     "mvcc.footprint-forgotten-early",
     "mvcc.occ-claims-not-validated",
     "mvcc.occ-reads-not-validated",
+    "integrity.no-parent-lock",
 ];
 
 /// The planted bug of that name.

@@ -1,42 +1,49 @@
 //! `driftdb sim`: run seeds, count, and print how to replay what failed.
 
+mod campaign;
+mod request;
 mod spec;
+mod totals;
 
-use std::time::Duration;
+use serde_json::json;
 
-use driftdb_env::Env;
-
-use crate::bugs::{self, BUGS, ISOLATION_BUGS};
+use crate::bugs::{BUGS, ISOLATION_BUGS};
 use crate::kernel::on_host_stack;
-use crate::memory;
-use crate::{FaultCounts, Scenario, SeedOptions, SeedReport, run_seed};
+use crate::{FAULTS, Scenario, SeedOptions, run_seed};
+use campaign::{Campaign, Chunk, run_here, told};
+use request::{Request, names, parse};
 
 const USAGE: &str = "\
-usage: driftdb sim [SCENARIO] [--seed N | --seeds COUNT] [--set KEY=VALUE]... [--bug NAME]
+Runs the database in a world that is made up: virtual time, a virtual disk, and every fault in the book. One
+number, the seed, decides settings, schedule, workload and faults, so a failure is found again by its seed.
+
+usage: driftdb sim [SCENARIO] [--seeds COUNT | --time TIME | --seed N] [--jobs N] [--set KEY=VALUE]...
        driftdb sim --spec FILE [--permutation STEPS] [--accept] [--set KEY=VALUE]... [--bug NAME]
 
-  SCENARIO         one of them, or several with commas between; all in turn if none is named
-  --seed N         run one seed and print its trace hash
+  SCENARIO         one of them, or several with commas between; all if none is named
   --seeds COUNT    run seeds 0 to COUNT - 1 of each scenario (default 100)
   --first N        begin at seed N instead of 0
+  --time TIME      run as many seeds as fit in so long (90s, 15m, 3h), of each scenario in turn
+  --seed N         run one seed and print its trace hash
+  --jobs N         in so many processes at a time (default 1)
   --set KEY=VALUE  fix a setting that seeds otherwise draw, such as storage.engine=btree
+  --recheck        run every 20th seed again in another process: its trace must be the same
+  --all-faults     a kind of fault that never struck is a failure
+  --json           print one JSON document instead of text
   --bug NAME       plant a bug (builds with debug assertions only)
   --spec FILE      play an isolation spec and compare with expected/NAME.out beside it; with --set of
                    storage.engine, concurrency.control or sim.isolation only there, and print
   --permutation S  play only this order of steps, and print
   --accept         write expected/NAME.out
 
-exit status: 0 all held, 1 a seed failed, 2 wrong usage";
+examples:
+  driftdb sim --time 5m --jobs 2                       a little of everything
+  driftdb sim bank --seeds 2000 --set storage.engine=lsm
+  driftdb sim isolation --set concurrency.control=ssi --set sim.isolation=serializable
+  driftdb sim ledger --seed 13                         what a failure says under \"replay\"
+  driftdb sim --spec sim/specs/p4.spec                 lost updates, in every order of steps
 
-struct Request {
-    scenarios: Vec<Scenario>,
-    first: u64,
-    count: u64,
-    is_single: bool,
-    /// Where a fresh process takes the first scenario over.
-    resume_at: Option<u64>,
-    options: SeedOptions,
-}
+exit status: 0 all held, 1 a seed failed, 2 wrong usage";
 
 /// Runs the command line `driftdb sim ARGS…`; returns the exit status.
 pub fn run(args: &[String]) -> i32 {
@@ -46,12 +53,20 @@ pub fn run(args: &[String]) -> i32 {
     }
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
         let bugs: Vec<&str> = BUGS.iter().chain(ISOLATION_BUGS).copied().collect();
-        println!("{USAGE}\n\nscenarios: {}\nbugs: {}", names().join(", "), bugs.join(", "));
+        println!("{USAGE}\n\nscenarios: {}", names().join(", "));
+        println!("\nfaults: {}\n\nbugs: {}", FAULTS.join(", "), bugs.join(", "));
         return 0;
     }
-    match parse(args) {
+    let ran = parse(args).map(|request| {
         // Once for all seeds: each would map and unmap the host's stack anew.
-        Ok(request) => on_host_stack(|| run_request(&request, args)),
+        on_host_stack(|| run_request(&request, args))
+    });
+    match ran {
+        Ok(Ok(status)) => status,
+        Ok(Err(what)) => {
+            eprintln!("driftdb sim: {what}");
+            2
+        }
         Err(what) => {
             eprintln!("driftdb sim: {what}\n\n{USAGE}\n\nscenarios: {}", names().join(", "));
             2
@@ -59,166 +74,96 @@ pub fn run(args: &[String]) -> i32 {
     }
 }
 
-fn names() -> Vec<&'static str> {
-    Scenario::ALL.into_iter().map(Scenario::name).collect()
-}
-
-fn parse(args: &[String]) -> Result<Request, String> {
-    let mut request = Request {
-        scenarios: Scenario::ALL.to_vec(),
-        first: 0,
-        count: 100,
-        is_single: false,
-        resume_at: None,
-        options: SeedOptions::default(),
+fn run_request(request: &Request, args: &[String]) -> Result<i32, String> {
+    if request.is_single && !request.is_json {
+        return run_single(request);
+    }
+    if request.is_worker {
+        let Request { first, count, stride, .. } = *request;
+        let chunk = Chunk { scenario: request.scenarios[0], first, count, stride };
+        let (totals, failure) = run_here(chunk, &request.options)?;
+        println!("{}", told(&totals, failure.as_ref(), &request.options));
+        return Ok(i32::from(failure.is_some()));
+    }
+    let campaign = campaign::run(request, args)?;
+    let missing = match request.wants_all_faults {
+        true => campaign.faults().missing(),
+        false => Vec::new(),
     };
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        let (flag, inline) = match arg.split_once('=') {
-            Some((flag, value)) if arg.starts_with("--") => (flag, Some(value.to_owned())),
-            _ => (arg.as_str(), None),
-        };
-        let mut value = || {
-            let next = inline.clone().or_else(|| args.next().cloned());
-            next.ok_or_else(|| format!("{flag} needs a value"))
-        };
-        let number = |text: String| {
-            text.parse::<u64>().map_err(|_| format!("{flag} needs a number, not \"{text}\""))
-        };
-        match flag {
-            "--seed" => {
-                request.first = number(value()?)?;
-                request.count = 1;
-                request.is_single = true;
-            }
-            "--seeds" => request.count = number(value()?)?,
-            "--first" => request.first = number(value()?)?,
-            "--set" => {
-                let text = value()?;
-                let (key, value) = text
-                    .split_once('=')
-                    .ok_or_else(|| format!("\"{text}\" is not of the form KEY=VALUE"))?;
-                request.options.settings.push((key.trim().to_owned(), value.trim().to_owned()));
-            }
-            "--bug" => {
-                let name = value()?;
-                request.options.bug =
-                    Some(bugs::bug(&name).ok_or_else(|| format!("no bug \"{name}\""))?);
-                if !cfg!(debug_assertions) {
-                    return Err("--bug has no effect in a release build".into());
-                }
-            }
-            // Not in the usage: how a fresh process is told where to go on.
-            "--resume-at" => request.resume_at = Some(number(value()?)?),
-            name if !name.starts_with('-') => {
-                let scenario = |name: &str| {
-                    Scenario::of(name).ok_or_else(|| format!("no scenario \"{name}\""))
-                };
-                request.scenarios = name.split(',').map(scenario).collect::<Result<_, _>>()?;
-            }
-            flag => return Err(format!("no option \"{flag}\"")),
+    if request.is_json {
+        print_json(request, &campaign, &missing);
+    } else {
+        print(request, &campaign, &missing);
+    }
+    Ok(i32::from(campaign.failure.is_some() || !missing.is_empty()))
+}
+
+/// One seed of each scenario, told with its trace.
+fn run_single(request: &Request) -> Result<i32, String> {
+    for &scenario in &request.scenarios {
+        let seed = request.first;
+        let report = run_seed(scenario, seed, &request.options)?;
+        let (name, hash) = (scenario.name(), report.trace_hash);
+        println!("{name} seed {seed}: trace {hash:016x}, {} steps", report.step_count);
+        println!("  faults: {}", report.faults);
+        if let Some(what) = report.failure {
+            print_failure(scenario, seed, &what, &request.options);
+            return Ok(1);
         }
     }
-    // Before anything runs: a wrong setting is a wrong command line.
-    crate::scenario::check_settings(&request.options)?;
-    Ok(request)
+    Ok(0)
 }
 
-impl Request {
-    /// The arguments for a process that does the rest: from `seed` of `scenario` on.
-    fn rest(&self, scenario: Scenario, seed: u64, end: u64) -> Vec<String> {
-        let left = self.scenarios.iter().skip_while(|other| **other != scenario);
-        let names: Vec<&str> = left.map(|scenario| scenario.name()).collect();
-        let mut args = vec![
-            names.join(","),
-            format!("--first={}", self.first),
-            format!("--seeds={}", end - self.first),
-            format!("--resume-at={seed}"),
-        ];
-        args.extend(
-            self.options.settings.iter().map(|(key, value)| format!("--set={key}={value}")),
-        );
-        args.extend(self.options.bug.map(|bug| format!("--bug={bug}")));
-        args
+fn print_failure(scenario: Scenario, seed: u64, what: &str, options: &SeedOptions) {
+    println!("{} seed {seed} FAILED: {what}", scenario.name());
+    println!("replay: {}", replay_command(scenario, seed, options));
+}
+
+fn print(request: &Request, campaign: &Campaign, missing: &[&str]) {
+    for (scenario, totals) in campaign.totals.values() {
+        let Some(scenario) = *scenario else { continue };
+        let has_failed =
+            campaign.failure.as_ref().is_some_and(|failure| failure.scenario == scenario);
+        totals.print(scenario, has_failed);
+    }
+    let (faults, seconds) = (campaign.faults(), campaign.elapsed.as_secs_f64());
+    println!(
+        "all: {} seeds in {seconds:.1} s, {:.0} seeds/s, {} faults of {} kinds",
+        campaign.seeds(),
+        campaign.seeds() as f64 / seconds.max(1e-9),
+        faults.total(),
+        faults.kind_count(),
+    );
+    println!("  faults: {faults}");
+    if request.rechecks {
+        println!("  {} seeds run again in another process, with equal traces", campaign.rechecked);
+    }
+    if let Some(failure) = &campaign.failure {
+        print_failure(failure.scenario, failure.seed, &failure.what, &request.options);
+    }
+    if !missing.is_empty() {
+        println!("FAILED: never struck: {}", missing.join(", "));
     }
 }
 
-/// What many seeds came to.
-#[derive(Default)]
-struct Totals {
-    seeds: u64,
-    committed: u64,
-    disk_ops: u64,
-    virtual_time: Duration,
-    faults: FaultCounts,
-}
-
-impl Totals {
-    fn add(&mut self, report: &SeedReport) {
-        self.seeds += 1;
-        self.committed += report.committed_count;
-        self.disk_ops += report.disk_op_count;
-        self.virtual_time += report.virtual_time;
-        self.faults.merge(&report.faults);
-    }
-
-    fn print(&self, scenario: Scenario, elapsed: Duration) {
-        println!(
-            "{}: {} seeds held, {:.0} seeds/s, {} commits, {} disk operations, {:.0} s virtual",
-            scenario.name(),
-            self.seeds,
-            self.seeds as f64 / elapsed.as_secs_f64().max(1e-9),
-            self.committed,
-            self.disk_ops,
-            self.virtual_time.as_secs_f64(),
-        );
-        println!("  faults: {}", self.faults);
-    }
-}
-
-fn run_request(request: &Request, args: &[String]) -> i32 {
-    let clock = Env::os();
-    for (index, &scenario) in request.scenarios.iter().enumerate() {
-        let start = clock.now();
-        let mut said = start;
-        let mut totals = Totals::default();
-        // Only the first scenario may begin later: a fresh process takes over in its middle.
-        let first = request.resume_at.filter(|_| index == 0).unwrap_or(request.first);
-        let end = request.first.saturating_add(request.count);
-        for seed in first..end {
-            let report = match run_seed(scenario, seed, &request.options) {
-                Ok(report) => report,
-                Err(what) => {
-                    eprintln!("driftdb sim: {what}");
-                    return 2;
-                }
-            };
-            if request.is_single {
-                let (name, hash) = (scenario.name(), report.trace_hash);
-                println!("{name} seed {seed}: trace {hash:016x}, {} steps", report.step_count);
-            }
-            if let Some(failure) = &report.failure {
-                println!("{} seed {seed} FAILED: {failure}", scenario.name());
-                println!("replay: {}", replay_command(scenario, seed, &request.options));
-                return 1;
-            }
-            totals.add(&report);
-            if memory::is_large() && seed + 1 < end {
-                totals.print(scenario, clock.now() - start);
-                println!("  (goes on in a fresh process)");
-                let rest = request.rest(scenario, seed + 1, end);
-                eprintln!("driftdb sim: {}", memory::start_afresh(args, &rest));
-                return 2;
-            }
-            let now = clock.now();
-            if now - said > Duration::from_secs(10) {
-                said = now;
-                totals.print(scenario, now - start);
-            }
-        }
-        totals.print(scenario, clock.now() - start);
-    }
-    0
+fn print_json(request: &Request, campaign: &Campaign, missing: &[&str]) {
+    let scenarios = campaign.totals.values().filter_map(|(scenario, totals)| {
+        let mut value = totals.to_json();
+        value["scenario"] = (*scenario)?.name().into();
+        Some(value)
+    });
+    let failure = campaign.failure.as_ref().map(|failure| failure.to_json(&request.options));
+    let value = json!({
+        "held": campaign.failure.is_none() && missing.is_empty(),
+        "seeds": campaign.seeds(),
+        "elapsed_ms": campaign.elapsed.as_millis() as u64,
+        "jobs": request.jobs,
+        "scenarios": scenarios.collect::<Vec<_>>(),
+        "faults_that_never_struck": campaign.faults().missing(),
+        "rechecked": campaign.rechecked,
+        "failure": failure,
+    });
+    println!("{value:#}");
 }
 
 /// The command that runs the same seed again.
@@ -248,6 +193,8 @@ mod tests {
         assert_eq!(status("ledger --seeds 3"), 0);
         assert_eq!(status("bank,list-append --seed=1 --set storage.engine=btree"), 0);
         assert_eq!(status("ledger --seeds 20 --bug wal.ack-before-sync"), 1);
+        assert_eq!(status("ledger --seeds 3 --json"), 0);
+        assert_eq!(status("ledger --seeds 1 --all-faults"), 1);
         for wrong in [
             "nothing-of-that-name",
             "--sed 1",
@@ -257,6 +204,8 @@ mod tests {
             "--set storage.engine",
             "--set storage.engine=floppy",
             "--set sim.clients=many",
+            "--time soon",
+            "--jobs many",
             "--bug none",
             "--spec",
             "--spec nothing.spec",
@@ -288,17 +237,5 @@ mod tests {
             replay_command(Scenario::Bank, 17, &options),
             "driftdb sim bank --seed 17 --set storage.engine=lsm --set 'sim.isolation=read committed'"
         );
-    }
-
-    #[test]
-    fn a_fresh_process_is_asked_for_the_rest() {
-        let args = "bank,list-append --first 5 --seeds 10 --set storage.engine=lsm";
-        let parsed = |args: &[String]| parse(args).expect("a right command line");
-        let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
-        let request = parsed(&args);
-        let rest = parsed(&request.rest(Scenario::ListAppend, 9, 15));
-        assert_eq!(rest.scenarios, [Scenario::ListAppend]);
-        assert_eq!((rest.first, rest.count, rest.resume_at), (5, 10, Some(9)));
-        assert_eq!(rest.options.settings, request.options.settings);
     }
 }

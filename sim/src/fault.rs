@@ -1,27 +1,21 @@
-//! What befalls a node in one life, and how often each kind struck.
+//! What befalls a node, and how often each kind struck.
+//!
+//! The atlas of faults: what is injected can be survived, or must be noticed.
+//!
+//! * [`trouble`]: an honest machine that dies, fails, is full or slow. Everything acknowledged survives, and
+//!   nothing is ever called damaged.
+//! * [`damage`]: a device that lies, files that rot or go. The database may say so, and end there; it may
+//!   never answer wrongly. Damage that nobody could notice is not injected: what the last group of the log
+//!   holds is vouched for by nothing later, so the end of the log is not damaged, and its sync lies only
+//!   where power stays.
+
+pub(crate) mod damage;
+pub(crate) mod trouble;
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 
-use driftdb_env::{FileKind, IoOp, Rng};
-use driftdb_sim_disk::{CrashMode, Effect, Fault, SimDisk};
-
-use crate::kernel::KillAt;
-
-/// One trouble of one life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// Killed.
-    Kill(KillAt),
-    /// The n-th sync of a kind of file fails, and the pages are marked clean all the same.
-    SyncLost { nth: u64, kind: Option<FileKind> },
-    /// The n-th write fails, perhaps done in part.
-    WriteError { nth: u64, kind: Option<FileKind> },
-    /// The n-th read fails.
-    ReadError { nth: u64 },
-    /// The disk takes so many more bytes.
-    DiskFull { slack_bytes: u64 },
-}
+use driftdb_env::Rng;
+use driftdb_sim_disk::{CrashMode, SimDisk};
 
 /// Small numbers often, large ones sometimes: faults should hit early and late.
 fn spread(rng: &mut Rng, doublings: u64) -> u64 {
@@ -29,77 +23,78 @@ fn spread(rng: &mut Rng, doublings: u64) -> u64 {
     1 + rng.below(most)
 }
 
-impl Trouble {
-    /// A trouble by chance.
-    pub(crate) fn draw(rng: &mut Rng) -> Self {
-        let kinds = [
-            None,
-            Some(FileKind::Log),
-            Some(FileKind::Table),
-            Some(FileKind::Pages),
-            Some(FileKind::Meta),
-        ];
-        match rng.below(16) {
-            0..5 => Self::Kill(KillAt::Yield(spread(rng, 11))),
-            5..10 => Self::Kill(KillAt::DiskOp(spread(rng, 8))),
-            10..12 => Self::SyncLost { nth: spread(rng, 5), kind: kinds[rng.index(kinds.len())] },
-            12 | 13 => {
-                Self::WriteError { nth: spread(rng, 6), kind: kinds[rng.index(kinds.len())] }
-            }
-            14 => Self::ReadError { nth: spread(rng, 5) },
-            _ => Self::DiskFull { slack_bytes: spread(rng, 15) },
-        }
-    }
-
-    /// When it kills, if it does.
-    pub(crate) fn kill_at(self) -> Option<KillAt> {
-        match self {
-            Self::Kill(at) => Some(at),
-            _ => None,
-        }
-    }
-
-    /// Sets the disk's faults.
-    pub(crate) fn arm(self, disk: &SimDisk) {
-        let of = |fault: Fault, kind: Option<FileKind>| match kind {
-            Some(kind) => fault.kind(kind),
-            None => fault,
-        };
-        match self {
-            Self::Kill(_) => {}
-            Self::SyncLost { nth, kind } => {
-                let fault = Fault::at(nth).on(&[IoOp::Sync]).effect(Effect::LoseDirty);
-                disk.inject(of(fault, kind));
-            }
-            Self::WriteError { nth, kind } => {
-                let fault =
-                    Fault::at(nth).on(&[IoOp::Write]).effect(Effect::Error(ErrorKind::Other));
-                disk.inject(of(fault, kind));
-            }
-            Self::ReadError { nth } => {
-                let fault = Fault::at(nth).on(&[IoOp::Read]);
-                disk.inject(fault.effect(Effect::Error(ErrorKind::Other)));
-            }
-            Self::DiskFull { slack_bytes } => {
-                disk.set_capacity(Some(disk.used_bytes() + slack_bytes));
-            }
-        }
-    }
-}
-
 /// A crash mode by chance: losing what was not synced is the common case.
 pub(crate) fn draw_crash_mode(rng: &mut Rng) -> CrashMode {
     CrashMode::ALL[rng.index(CrashMode::ALL.len())]
 }
+
+/// Every kind of fault, in the order in which they are printed. A kind that never struck has proved
+/// nothing.
+pub const FAULTS: &[&str] = &[
+    // The machine dies.
+    "kills-at-yield",
+    "kills-at-disk-op",
+    "kills-at-point",
+    "kills-at-end",
+    "kills-in-recovery",
+    "kills-in-recovery-again",
+    // What was not synced is lost.
+    "writes-lost",
+    "writes-torn",
+    "writes-cut",
+    "writes-reordered",
+    "lengths-only",
+    "names-lost",
+    // The disk fails, and says so.
+    "syncs-lost",
+    "write-errors",
+    "writes-short",
+    "read-errors",
+    "disk-gone",
+    "disk-full",
+    "files-too-many",
+    // Time is not what it seems.
+    "delays",
+    "pauses",
+    "disk-stalls",
+    "disk-slow",
+    "clock-ahead",
+    "clock-back",
+    "clock-drift",
+    "priority-changes",
+    // The disk lies.
+    "sync-lies",
+    "reads-flipped",
+    "reads-misdirected",
+    "reads-stale",
+    "writes-vanished",
+    "writes-misdirected",
+    "sectors-zeroed",
+    // What is at rest changes.
+    "bit-rot",
+    "files-wiped",
+    "files-cut",
+    "files-swapped",
+    "files-stale",
+];
+
+/// What came of faults.
+pub const RESULTS: &[&str] = &["refusals-to-open", "damage-reported"];
 
 /// How often each kind of fault struck.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FaultCounts(BTreeMap<&'static str, u64>);
 
 impl FaultCounts {
-    /// Counts some.
+    /// Counts some of a kind in [`FAULTS`] or [`RESULTS`].
+    ///
+    /// # Panics
+    /// If the kind is in neither: it would be printed nowhere.
     pub fn add(&mut self, kind: &'static str, count: u64) {
-        *self.0.entry(kind).or_default() += count;
+        assert!(FAULTS.contains(&kind) || RESULTS.contains(&kind), "no fault \"{kind}\"");
+        if count > 0 {
+            *self.0.entry(kind).or_default() += count;
+        }
     }
 
     /// Counts all of another.
@@ -114,24 +109,82 @@ impl FaultCounts {
         self.0.get(kind).copied().unwrap_or_default()
     }
 
+    /// How many faults struck, of all kinds.
+    pub fn total(&self) -> u64 {
+        FAULTS.iter().map(|kind| self.of(kind)).sum()
+    }
+
+    /// How many kinds struck.
+    pub fn kind_count(&self) -> usize {
+        FAULTS.iter().filter(|kind| self.of(kind) > 0).count()
+    }
+
+    /// The kinds of fault that never struck.
+    pub fn missing(&self) -> Vec<&'static str> {
+        FAULTS.iter().copied().filter(|kind| self.of(kind) == 0).collect()
+    }
+
     /// Counts what a disk reports.
     pub(crate) fn add_disk(&mut self, disk: &SimDisk) {
         let fired = disk.fired();
-        self.add("io-errors", fired.errors);
-        self.add("syncs-lost", fired.dirty_lost);
-        self.add("disk-full", fired.disk_full);
-        self.add("writes-lost", fired.dropped);
-        self.add("writes-torn", fired.torn);
-        self.add("crashes", fired.crashes);
+        for (kind, count) in [
+            ("writes-lost", fired.dropped),
+            ("writes-torn", fired.torn),
+            ("writes-cut", fired.cut),
+            ("writes-reordered", fired.reordered),
+            ("lengths-only", fired.lengths_only),
+            ("names-lost", fired.names_lost),
+            ("syncs-lost", fired.dirty_lost),
+            ("writes-short", fired.writes_short),
+            ("disk-full", fired.disk_full),
+            ("files-too-many", fired.opens_refused),
+            ("sync-lies", fired.sync_lies),
+            ("reads-flipped", fired.reads_flipped),
+            ("reads-misdirected", fired.reads_misdirected),
+            ("reads-stale", fired.reads_stale),
+            ("writes-vanished", fired.writes_lost),
+            ("writes-misdirected", fired.writes_misdirected),
+            ("sectors-zeroed", fired.sectors_zeroed),
+        ] {
+            self.add(kind, count);
+        }
     }
 }
 
 impl std::fmt::Display for FaultCounts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, (kind, count)) in self.0.iter().enumerate() {
+        let all = FAULTS.iter().chain(RESULTS);
+        let struck = all.filter(|kind| self.of(kind) > 0);
+        for (index, kind) in struck.enumerate() {
             let comma = if index == 0 { "" } else { ", " };
-            write!(f, "{comma}{kind} {count}")?;
+            write!(f, "{comma}{kind} {}", self.of(kind))?;
+        }
+        let missing = self.missing();
+        if !missing.is_empty() {
+            write!(f, "; never: {}", missing.join(", "))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_struck_is_named() {
+        let mut counts = FaultCounts::default();
+        for kind in &FAULTS[2..] {
+            counts.add(kind, 2);
+        }
+        counts.add("damage-reported", 1);
+        let mut twice = counts.clone();
+        twice.merge(&counts);
+        assert_eq!(twice.of("bit-rot"), 4);
+        assert_eq!(twice.kind_count(), FAULTS.len() - 2);
+        assert_eq!(twice.total(), 4 * (FAULTS.len() as u64 - 2));
+        let text = twice.to_string();
+        assert!(text.ends_with("; never: kills-at-yield, kills-at-disk-op"), "{text}");
+        assert!(text.contains("damage-reported 2"), "{text}");
     }
 }

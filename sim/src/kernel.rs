@@ -1,7 +1,7 @@
 //! The kernel: a deterministic scheduler of fibers on one OS thread, with virtual time.
 //!
 //! The database's own threads run as [`fiber`]s. Whenever one waits, sleeps, touches the disk or
-//! passes a yield point, the scheduler decides by the seeded generator who goes on. Time advances
+//! passes a yield point, the scheduler decides by the seeded generator, or by [`priorities`], who goes on. Time advances
 //! only when nobody can run, to the next timer. Fibers belong to a *node*; [`Sim::kill`] makes all
 //! fibers of a node vanish where they stand, without destructors, as `kill -9` does.
 //!
@@ -14,6 +14,7 @@
 
 mod fiber;
 mod panics;
+mod priorities;
 mod scheduler;
 mod settings;
 mod sim;
@@ -21,7 +22,7 @@ mod trace;
 mod world;
 
 pub(crate) use fiber::on_host_stack;
-pub use scheduler::{KillAt, NodeId};
+pub use scheduler::{Hold, KillAt, NodeId};
 pub use settings::{Chance, KernelSettings};
 pub use sim::{FiberId, Outcome, Sim, simulate};
-pub use world::SimNodeWorld;
+pub use world::{SimNodeWorld, WallClock};

@@ -4,7 +4,6 @@ mod bugs;
 pub mod cli;
 mod fault;
 pub mod kernel;
-mod memory;
 mod node;
 mod oracle;
 mod plan;
@@ -14,7 +13,7 @@ mod sql;
 mod workload;
 
 pub use bugs::{BUGS, ISOLATION_BUGS};
-pub use fault::FaultCounts;
+pub use fault::{FAULTS, FaultCounts, RESULTS};
 pub use scenario::{
     IsolationHistory, Scenario, SeedOptions, SeedReport, isolation_history, run_seed,
 };

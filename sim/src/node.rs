@@ -1,19 +1,22 @@
 //! The lives of the simulated node: open, check what recovery found, let clients work, die, again.
 //!
 //! The last life is without trouble: everybody must finish within a bound of virtual time, the store
-//! must verify clean, close, and open once more.
+//! must verify clean, close, and open once more. Where the disk was damaged ([`crate::fault`]), a life may
+//! end with a report of it instead, and then it is the last; until then every answer must be right.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use driftdb_env::Rng;
 use driftdb_server::{Node, NodeError};
-use driftdb_sim_disk::{CrashMode, SimDisk};
+use driftdb_sim_disk::SimDisk;
 use driftdb_storage::{Damage, ErrorKind, VerifyDepth};
 
-use crate::fault::{FaultCounts, Trouble};
-use crate::kernel::{NodeId, Sim};
+use crate::fault::damage::Keepsake;
+use crate::fault::{self, FaultCounts};
+use crate::kernel::{KillAt, NodeId, Sim};
 use crate::plan::{Life, Plan};
 use crate::sql::Refusal;
 
@@ -22,6 +25,27 @@ const NODE: NodeId = NodeId(1);
 /// Virtual time within which anything must be over: a thousand times what it takes.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// What a workload stumbles over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// Nothing excuses it.
+    Wrong(String),
+    /// The database says that what it stored is damaged: only damage excuses that.
+    Damage(String),
+}
+
+impl From<String> for Finding {
+    fn from(what: String) -> Self {
+        Self::Wrong(what)
+    }
+}
+
+impl From<&str> for Finding {
+    fn from(what: &str) -> Self {
+        Self::Wrong(what.to_owned())
+    }
+}
+
 /// What clients do and what is checked.
 pub(crate) trait Workload {
     /// After each opening, before clients: makes what it needs, and checks what is there. Afterwards
@@ -29,20 +53,28 @@ pub(crate) trait Workload {
     ///
     /// # Errors
     /// What is violated.
-    fn recovered(&self, node: &Arc<Node>) -> Result<bool, String>;
+    fn recovered(&self, node: &Arc<Node>) -> Result<bool, Finding>;
 
     /// One client's work in one life. Ends early when the store refuses to go on.
     ///
     /// # Errors
     /// What is violated.
-    fn client(&self, node: &Arc<Node>, client: usize, count: usize) -> Result<(), String>;
+    fn client(&self, node: &Arc<Node>, client: usize, count: usize) -> Result<(), Finding>;
 
     /// The node died: whatever was in flight has an unknown fate.
     fn crashed(&self);
 
     /// How many transactions were acknowledged.
     fn committed_count(&self) -> u64;
+
+    /// How many transactions both oracles of isolation have judged.
+    fn checked_count(&self) -> u64 {
+        0
+    }
 }
+
+/// A fault of the disk, and the name to count it by.
+type Armed = Option<(usize, &'static str)>;
 
 /// What a node's fibers leave behind for the harness.
 enum Opened {
@@ -50,23 +82,35 @@ enum Opened {
     Open(Arc<Node>),
     /// It refused, as it may while the disk fails.
     Refused(String),
+    /// What it finds is not what it stored.
+    Damaged(String),
     /// Nothing excuses this.
     Violation(String),
 }
 
 impl Opened {
     fn refused_by(error: NodeError) -> Self {
-        let is_excusable = match &error {
-            NodeError::Io(_) => true,
-            NodeError::Storage(error) => error.kind() == ErrorKind::Unavailable,
-            NodeError::Txn(error) => error.kind() == ErrorKind::Unavailable,
-            NodeError::Catalog(error) => {
-                !matches!(Refusal::from(error.clone()), Refusal::Violation(_))
-            }
-            _ => false,
-        };
         let what = format!("the database does not open: {error}");
-        if is_excusable { Self::Refused(what) } else { Self::Violation(what) }
+        let kind = match error {
+            NodeError::Io(_) => ErrorKind::Unavailable,
+            NodeError::Storage(error) => error.kind(),
+            NodeError::Txn(error) => error.kind(),
+            NodeError::Catalog(error) => match Refusal::from(error) {
+                Refusal::Violation(_) => ErrorKind::Internal,
+                Refusal::Damage(_) => ErrorKind::Corruption,
+                _ => ErrorKind::Unavailable,
+            },
+            NodeError::Format { .. }
+            | NodeError::OtherEngine { .. }
+            | NodeError::NotOurs { .. }
+            | NodeError::Marker { .. } => ErrorKind::Corruption,
+            _ => ErrorKind::Internal,
+        };
+        match kind {
+            ErrorKind::Unavailable => Self::Refused(what),
+            ErrorKind::Corruption => Self::Damaged(what),
+            _ => Self::Violation(what),
+        }
     }
 }
 
@@ -77,6 +121,10 @@ pub(crate) struct Machine {
     workload: Rc<dyn Workload>,
     faults: Rc<RefCell<FaultCounts>>,
     boot_count: Cell<u64>,
+    /// Whether the last life ended in recovery.
+    died_in_recovery: Cell<bool>,
+    /// Whether the database reported damage and is done for.
+    has_ended: Rc<Cell<bool>>,
 }
 
 impl Machine {
@@ -87,23 +135,52 @@ impl Machine {
         workload: Rc<dyn Workload>,
         faults: Rc<RefCell<FaultCounts>>,
     ) -> Self {
-        Self { sim, plan, disk, workload, faults, boot_count: Cell::new(0) }
+        Self {
+            sim,
+            plan,
+            disk,
+            workload,
+            faults,
+            boot_count: Cell::new(0),
+            died_in_recovery: Cell::new(false),
+            has_ended: Rc::default(),
+        }
     }
 
     /// Lives all lives.
     pub(crate) fn run(&self) {
+        let mut rng = Rng::stream(self.plan.seed, "damage at rest");
         for life in &self.plan.lives {
-            self.live(life);
+            self.live(life, &mut rng);
+            if self.has_ended.get() {
+                return;
+            }
         }
         self.last_life();
     }
 
-    fn live(&self, life: &Life) {
-        let trouble = life.trouble;
-        if let Some(db) = self.open(life, life.in_recovery.then_some(trouble)) {
+    /// Whether the disk did or holds what it should not.
+    fn is_damaged(&self) -> bool {
+        self.disk.fired().lies() > 0
+    }
+
+    /// The database reports damage: an end if there is some, else a violation.
+    fn reported(&self, what: &str) {
+        if !self.is_damaged() {
+            self.sim.fail(what);
+        }
+        self.faults.borrow_mut().add("damage-reported", 1);
+        self.sim.note("damage reported");
+    }
+
+    fn live(&self, life: &Life, rng: &mut Rng) {
+        let keepsake = life.damage.map(|it| it.keepsake(&self.disk, &self.plan.config.engine));
+        let keepsake = keepsake.unwrap_or_default();
+        let began = self.sim.now();
+        let mut armed = None;
+        if let Some(db) = self.open(life, &mut armed) {
             if !life.in_recovery {
-                trouble.arm(&self.disk);
-                self.sim.kill_at(NODE, trouble.kill_at());
+                armed = self.arm(life);
             }
             self.work(&db);
             if life.closes && !self.sim.is_dead(NODE) {
@@ -113,38 +190,58 @@ impl Machine {
                 std::mem::forget(db);
             }
         }
-        self.crash(life);
+        self.crash(life, armed, self.sim.now() - began);
+        self.damage(life, &keepsake, rng);
+    }
+
+    /// Lets the trouble of a life begin. The fault that the disk does not count by itself.
+    fn arm(&self, life: &Life) -> Armed {
+        let armed = life.trouble.arm(&self.disk);
+        if let Some(damage) = life.damage {
+            damage.arm(&self.disk, &self.plan.config.engine);
+        }
+        self.sim.kill_at(NODE, life.trouble.kill_at());
+        self.sim.hold(NODE, life.hold);
+        armed
+    }
+
+    fn damage(&self, life: &Life, keepsake: &Keepsake, rng: &mut Rng) {
+        let (disk, engine) = (&self.disk, &self.plan.config.engine);
+        let strike = |damage: fault::damage::Damage| damage.strike(disk, engine, keepsake, rng);
+        if let Some(struck) = life.damage.and_then(strike) {
+            self.faults.borrow_mut().add(struck, 1);
+            self.sim.note(struck);
+        }
     }
 
     fn last_life(&self) {
-        let life = Life {
-            // None of it is armed.
-            trouble: Trouble::ReadError { nth: 1 },
-            in_recovery: false,
-            crash: CrashMode::LoseAll,
-            closes: true,
-            wall_ahead: Duration::ZERO,
+        let life = Life::healthy();
+        let open = || {
+            let db = self.open(&life, &mut None);
+            if db.is_none() && !self.has_ended.get() {
+                self.sim.fail("a healthy node died");
+            }
+            db
         };
-        let db = self.open(&life, None).unwrap_or_else(|| self.sim.fail("a healthy node died"));
+        let Some(db) = open() else { return };
         self.work(&db);
         self.verify(&db);
-        self.close(db, true);
+        self.close(db, !self.is_damaged());
         self.sim.kill(NODE);
         self.disk.crash_with(life.crash);
         self.workload.crashed();
-        let db = self.open(&life, None).unwrap_or_else(|| self.sim.fail("a healthy node died"));
-        self.close(db, true);
+        let Some(db) = open() else { return };
+        self.close(db, !self.is_damaged());
         self.sim.kill(NODE);
     }
 
-    /// Boots and opens; `None` if the node died of it.
-    fn open(&self, life: &Life, trouble: Option<Trouble>) -> Option<Arc<Node>> {
+    /// Boots and opens; `None` if the node died of it, or is not to be opened again.
+    fn open(&self, life: &Life, armed: &mut Armed) -> Option<Arc<Node>> {
         let boot = self.boot_count.get();
         self.boot_count.set(boot + 1);
-        let env = self.sim.boot(NODE, &self.disk, self.plan.seed ^ boot << 48, life.wall_ahead);
-        self.sim.kill_at(NODE, trouble.and_then(Trouble::kill_at));
-        if let Some(trouble) = trouble {
-            trouble.arm(&self.disk);
+        let env = self.sim.boot(NODE, &self.disk, self.plan.seed ^ boot << 48, life.wall);
+        if life.in_recovery {
+            *armed = self.arm(life);
         }
         let opened = Rc::new(RefCell::new(Opened::Not));
         let (result, plan) = (Rc::clone(&opened), self.plan.clone());
@@ -156,7 +253,8 @@ impl Machine {
                 Ok(db) => match workload.recovered(&db) {
                     Ok(true) => Opened::Open(db),
                     Ok(false) => Opened::Refused("the recovered database refuses".into()),
-                    Err(violation) => Opened::Violation(violation),
+                    Err(Finding::Damage(what)) => Opened::Damaged(what),
+                    Err(Finding::Wrong(what)) => Opened::Violation(what),
                 },
             };
             *result.borrow_mut() = checked;
@@ -173,8 +271,19 @@ impl Machine {
                 None
             }
             Opened::Open(db) => Some(db),
-            Opened::Refused(_) if trouble.is_some() => {
+            Opened::Refused(_) if life.in_recovery => {
                 self.faults.borrow_mut().add("refusals-to-open", 1);
+                None
+            }
+            Opened::Damaged(what) => {
+                self.reported(&what);
+                // A read that lied may be right the next time; what is at rest stays as it is.
+                self.has_ended.set(!life.in_recovery);
+                None
+            }
+            Opened::Refused(what) if self.is_damaged() => {
+                self.reported(&what);
+                self.has_ended.set(true);
                 None
             }
             Opened::Refused(what) | Opened::Violation(what) => self.sim.fail(&what),
@@ -188,10 +297,15 @@ impl Machine {
         for client in 0..self.plan.client_count {
             let (db, sim) = (Arc::clone(db), self.sim.clone());
             let (running, workload) = (Rc::clone(&running), Rc::clone(&self.workload));
+            let (disk, faults) = (self.disk.clone(), Rc::clone(&self.faults));
             let count = self.plan.txn_count;
             self.sim.spawn(NODE, &format!("client {client}"), move || {
-                if let Err(violation) = workload.client(&db, client, count) {
-                    sim.fail(&violation);
+                match workload.client(&db, client, count) {
+                    Ok(()) => {}
+                    Err(Finding::Damage(_)) if disk.fired().lies() > 0 => {
+                        faults.borrow_mut().add("damage-reported", 1);
+                    }
+                    Err(Finding::Damage(what) | Finding::Wrong(what)) => sim.fail(&what),
                 }
                 if db.panic_count() > 0 {
                     sim.fail("a statement panicked");
@@ -205,23 +319,27 @@ impl Machine {
         }
         if !self.sim.is_dead(NODE) {
             self.sim.kill_at(NODE, None);
+            self.sim.hold(NODE, None);
         }
     }
 
     fn verify(&self, db: &Arc<Node>) {
-        let (db, sim) = (Arc::clone(db), self.sim.clone());
+        let db = Arc::clone(db);
+        let found = Rc::new(RefCell::new(None));
+        let theirs = Rc::clone(&found);
         self.on_node("verify", move || {
             let mut damages = Vec::new();
-            if let Err(error) = db
-                .store()
-                .verify(VerifyDepth::Full, &mut |damage: Damage| damages.push(damage.to_string()))
-            {
-                sim.fail(&format!("verify fails: {error}"));
-            }
-            if let Some(first) = damages.first() {
-                sim.fail(&format!("verify finds {} damages, first: {first}", damages.len()));
-            }
+            let report = &mut |damage: Damage| damages.push(damage.to_string());
+            let failed = db.store().verify(VerifyDepth::Full, report);
+            let failed = failed.err().map(|error| format!("verify fails: {error}"));
+            *theirs.borrow_mut() = failed.or_else(|| {
+                let first = damages.first()?;
+                Some(format!("verify finds {} damages, first: {first}", damages.len()))
+            });
         });
+        if let Some(what) = found.take() {
+            self.reported(&what);
+        }
     }
 
     fn close(&self, db: Arc<Node>, must_succeed: bool) {
@@ -248,16 +366,37 @@ impl Machine {
         }
     }
 
-    fn crash(&self, life: &Life) {
+    fn crash(&self, life: &Life, armed: Armed, lived: Duration) {
         let mut faults = self.faults.borrow_mut();
-        if self.sim.is_dead(NODE) {
-            faults.add(if life.in_recovery { "kills-in-recovery" } else { "kills" }, 1);
+        let was_killed = self.sim.is_dead(NODE);
+        if was_killed {
+            let kind = match life.trouble.kill_at() {
+                Some(KillAt::DiskOp(_)) => "kills-at-disk-op",
+                Some(KillAt::Site { .. }) => "kills-at-point",
+                _ => "kills-at-yield",
+            };
+            faults.add(kind, 1);
         } else {
             self.sim.kill(NODE);
             faults.add("kills-at-end", 1);
         }
+        let in_recovery = was_killed && life.in_recovery;
+        if in_recovery {
+            faults.add("kills-in-recovery", 1);
+        }
+        if self.died_in_recovery.replace(in_recovery) && in_recovery {
+            faults.add("kills-in-recovery-again", 1);
+        }
+        if let Some((fault, kind)) = armed {
+            faults.add(kind, self.disk.fired_by(fault));
+        }
+        if life.wall.was_set(lived) {
+            faults.add(if life.wall.set_by_ns > 0 { "clock-ahead" } else { "clock-back" }, 1);
+        }
+        faults.add("clock-drift", u64::from(life.wall.drift_ppm != 0));
         self.disk.clear_faults();
         self.disk.set_capacity(None);
+        self.disk.set_handle_limit(None);
         self.disk.crash_with(life.crash);
         self.sim.note("crash");
         self.workload.crashed();

@@ -9,21 +9,41 @@ use driftdb_server::{CONTROLS, Config, ENGINES};
 use driftdb_sim_disk::CrashMode;
 use driftdb_storage::{Compaction, Compression, FilterKind};
 
-use crate::fault::{Trouble, draw_crash_mode};
-use crate::kernel::{Chance, KernelSettings};
+use crate::fault::damage::Damage;
+use crate::fault::draw_crash_mode;
+use crate::fault::trouble::{Trouble, draw_clock, draw_hold};
+use crate::kernel::{Chance, Hold, KernelSettings, WallClock};
 use crate::spec::LEVELS;
 
 /// What happens between two openings of the node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Life {
     pub(crate) trouble: Trouble,
-    /// Whether trouble begins before the node opens, or when its clients begin.
+    /// What the device does not do as it says, or what changes after the life.
+    pub(crate) damage: Option<Damage>,
+    /// What takes longer than it should.
+    pub(crate) hold: Option<Hold>,
+    /// Whether all that begins before the node opens, or when its clients begin.
     pub(crate) in_recovery: bool,
     pub(crate) crash: CrashMode,
     /// Whether a node that survived is closed in order, or killed.
     pub(crate) closes: bool,
-    /// How far ahead its wall clock is.
-    pub(crate) wall_ahead: Duration,
+    pub(crate) wall: WallClock,
+}
+
+impl Life {
+    /// One without trouble.
+    pub(crate) fn healthy() -> Self {
+        Self {
+            trouble: Trouble::Nothing,
+            damage: None,
+            hold: None,
+            in_recovery: false,
+            crash: CrashMode::LoseAll,
+            closes: true,
+            wall: WallClock::default(),
+        }
+    }
 }
 
 /// Everything that is decided before a seed runs.
@@ -55,33 +75,60 @@ impl Plan {
             seed,
             kernel: kernel_settings(seed),
             config: config(seed),
-            isolation: draw(seed, "isolation", &ISOLATION_LEVELS),
+            isolation: draw(seed, "isolation", &LEVELS),
             judged_as: None,
             client_count: draw(seed, "clients", &[2, 2, 2, 3, 4]),
             txn_count: draw(seed, "txns", &[3, 6, 12]),
-            lives: (0..lives).map(|life| draw_life(seed, life)).collect(),
+            lives: draw_lives(seed, lives),
         }
     }
 }
 
-const ISOLATION_LEVELS: [IsolationLevel; 3] =
-    [IsolationLevel::ReadCommitted, IsolationLevel::RepeatableRead, IsolationLevel::Serializable];
+/// Whether a scenario that can do without trouble does.
+pub(crate) fn is_calm(seed: u64) -> bool {
+    draw(seed, "calm", &[true, false])
+}
 
 fn level_of(name: &str) -> Result<IsolationLevel, String> {
     let found = LEVELS.into_iter().find(|level| level.to_string() == name);
     found.ok_or_else(|| format!("no isolation level \"{name}\""))
 }
 
+/// Seeds with a damaged disk: one of so many. Most end when the damage is reported.
+const DAMAGED_ONE_IN: u64 = 4;
+
+fn draw_lives(seed: u64, count: u64) -> Vec<Life> {
+    let mut lives: Vec<Life> = (0..count).map(|life| draw_life(seed, life)).collect();
+    let mut rng = Rng::stream(seed, "damage");
+    if rng.chance(1, DAMAGED_ONE_IN) {
+        let damage = Damage::draw(&mut rng);
+        let struck = rng.index(lives.len());
+        let life = &mut lives[struck];
+        life.damage = Some(damage);
+        life.in_recovery = rng.chance(1, 2);
+        if rng.chance(1, 2) {
+            // Otherwise the life may end before the damage strikes.
+            life.trouble = Trouble::Nothing;
+        }
+        // What a lie left unsaved may be lost in a later life too.
+        for life in &mut lives[struck..] {
+            life.crash = damage.allowed(life.crash);
+        }
+    }
+    lives
+}
+
 fn draw_life(seed: u64, life: u64) -> Life {
     let mut rng = Rng::stream(seed, &format!("life {life}"));
-    Life {
-        trouble: Trouble::draw(&mut rng),
-        crash: draw_crash_mode(&mut rng),
-        closes: rng.chance(1, 4),
-        // Also backwards from life to life: the clock of a node may jump.
-        wall_ahead: Duration::from_millis(rng.below(20_000)),
-        in_recovery: rng.chance(3, 8),
-    }
+    let trouble = Trouble::draw(&mut rng);
+    let crash = draw_crash_mode(&mut rng);
+    let closes = rng.chance(1, 4);
+    // Also backwards from life to life: the clock of a node may jump.
+    let ahead = Duration::from_millis(rng.below(20_000));
+    let in_recovery = rng.chance(3, 8);
+    let mut rng = Rng::stream(seed, &format!("time of life {life}"));
+    let (hold, wall) = (draw_hold(&mut rng), draw_clock(ahead, &mut rng));
+    Life { trouble, damage: None, hold, in_recovery, crash, closes, wall }
 }
 
 fn kernel_settings(seed: u64) -> KernelSettings {
@@ -94,6 +141,7 @@ fn kernel_settings(seed: u64) -> KernelSettings {
         switch: draw(seed, "switch", &switches),
         max_disk_ns: draw(seed, "disk", &[5_000, 50_000]),
         max_steps: 2_000_000,
+        priority_changes: draw(seed, "priorities", &[None, None, None, Some(2)]),
     }
 }
 
@@ -118,6 +166,7 @@ fn config(seed: u64) -> Config {
         dictionary_sample_bytes: draw(seed, "dictionary", &DICTIONARY_SAMPLES),
         compaction: draw(seed, "compaction", &[Compaction::Leveled, Compaction::Tiered]),
         step_bytes: draw(seed, "step", &[1, 512, 8 << 10, 4 << 20]),
+        transaction_memory_bytes: draw(seed, "transaction memory", &TRANSACTION_MEMORY),
         // A large one would be most of what the simulated disk writes.
         ballast_bytes: draw(seed, "ballast", &[0, 4 << 10, 64 << 10]),
         checkpoint_log_bytes: draw(seed, "checkpoint", &[1 << 10, 4 << 10, 16 << 10]),
@@ -129,6 +178,9 @@ fn config(seed: u64) -> Config {
         ..Config::default()
     }
 }
+
+/// Sometimes so little that one write or a few go to disk.
+const TRANSACTION_MEMORY: [usize; 6] = [1, 300, 1 << 10, 64 << 20, 64 << 20, 64 << 20];
 
 /// Seldom so little that tables have dictionaries: to train one takes longer than a seed.
 const DICTIONARY_SAMPLES: [usize; 8] =
@@ -154,6 +206,14 @@ impl Plan {
             "sim.clients" => self.client_count = number()?.clamp(1, 16),
             "sim.transactions" => self.txn_count = number()?,
             "sim.lives" => self.lives.truncate(number()?),
+            "sim.damage" if value == "off" => {
+                self.lives.iter_mut().for_each(|life| life.damage = None);
+            }
+            "sim.damage" => return Err(format!("{key} can only be \"off\", not \"{value}\"")),
+            "sim.priorities" => {
+                let count = u32::try_from(number()?).unwrap_or(u32::MAX).min(1000);
+                self.kernel.priority_changes = Some(count).filter(|count| *count > 0);
+            }
             _ => self.config.set(key, value).map_err(|error| error.to_string())?,
         }
         Ok(())

@@ -20,6 +20,8 @@ pub(crate) enum Refusal {
     Unknown,
     /// The past is no longer promised.
     TooOld,
+    /// What is stored is said to be damaged; nothing of it is there.
+    Damage(String),
     /// Crashes, full and failing disks can never explain this.
     Violation(String),
 }
@@ -31,6 +33,7 @@ impl From<SqlError> for Refusal {
             SqlState::IoError | SqlState::DiskFull | SqlState::AdminShutdown => Self::Unavailable,
             SqlState::TransactionResolutionUnknown => Self::Unknown,
             SqlState::SnapshotTooOld => Self::TooOld,
+            SqlState::DataCorrupted => Self::Damage(format!("unexpected error XX001: {error}")),
             state => Self::Violation(format!("unexpected error {}: {error}", state.code())),
         }
     }

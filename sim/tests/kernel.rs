@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use driftdb_env::sync::{Condvar, Mutex};
 use driftdb_env::{FileKind, OpenHow, yield_now};
-use driftdb_sim::kernel::{Chance, KernelSettings, KillAt, NodeId, Outcome, Sim, simulate};
+use driftdb_sim::kernel::{
+    Chance, Hold, KernelSettings, KillAt, NodeId, Outcome, Sim, WallClock, simulate,
+};
 use driftdb_sim_disk::SimDisk;
 
 const NODE: NodeId = NodeId(1);
@@ -21,7 +23,7 @@ fn busy(settings: KernelSettings) -> (Outcome, Vec<u32>) {
     let theirs = Rc::clone(&order);
     let outcome = simulate(settings, move |sim: Sim| {
         let disk = SimDisk::new(settings.seed);
-        let env = sim.boot(NODE, &disk, settings.seed, Duration::ZERO);
+        let env = sim.boot(NODE, &disk, settings.seed, WallClock::default());
         let latch = Arc::new(Mutex::new(0));
         let left = Rc::new(Cell::new(3));
         for number in 0..3 {
@@ -71,7 +73,7 @@ fn other_seeds_give_other_histories() {
 #[test]
 fn a_deadlock_is_seen_exactly() {
     let outcome = simulate(KernelSettings::plain(1), |sim: Sim| {
-        sim.boot(NODE, &SimDisk::new(1), 1, Duration::ZERO);
+        sim.boot(NODE, &SimDisk::new(1), 1, WallClock::default());
         let latches = Arc::new((Mutex::new(()), Mutex::new(())));
         let meet = Arc::new((Mutex::new(0), Condvar::new()));
         for number in 0..2 {
@@ -126,7 +128,7 @@ fn a_killed_node_runs_no_destructors_and_lives_again() {
     let outcome = simulate(KernelSettings::plain(3), move |sim: Sim| {
         let disk = SimDisk::new(3);
         for life in 0..20 {
-            sim.boot(NODE, &disk, life, Duration::ZERO);
+            sim.boot(NODE, &disk, life, WallClock::default());
             for _ in 0..3 {
                 let loud = Loud(Rc::clone(&theirs));
                 sim.spawn(NODE, "worker", move || {
@@ -149,7 +151,7 @@ fn a_killed_node_runs_no_destructors_and_lives_again() {
 fn a_kill_at_a_disk_operation_comes_before_it_is_done() {
     let outcome = simulate(KernelSettings::plain(3), |sim: Sim| {
         let disk = SimDisk::new(3);
-        let env = sim.boot(NODE, &disk, 1, Duration::ZERO);
+        let env = sim.boot(NODE, &disk, 1, WallClock::default());
         // Opening is the first, so the second write is not done.
         sim.kill_at(NODE, Some(KillAt::DiskOp(3)));
         sim.spawn(NODE, "writer", move || {
@@ -168,7 +170,7 @@ fn a_node_that_kills_itself_stops_there() {
     let reached = Rc::new(Cell::new(false));
     let theirs = Rc::clone(&reached);
     let outcome = simulate(KernelSettings::plain(5), move |sim: Sim| {
-        sim.boot(NODE, &SimDisk::new(5), 5, Duration::ZERO);
+        sim.boot(NODE, &SimDisk::new(5), 5, WallClock::default());
         let killer = sim.clone();
         sim.spawn(NODE, "killer", move || {
             killer.kill(NODE);
@@ -208,7 +210,7 @@ fn timers_fire_in_order_and_time_jumps_to_them() {
 #[test]
 fn a_panic_fails_the_simulation_with_its_message() {
     let outcome = simulate(KernelSettings::plain(2), |sim: Sim| {
-        sim.boot(NODE, &SimDisk::new(2), 2, Duration::ZERO);
+        sim.boot(NODE, &SimDisk::new(2), 2, WallClock::default());
         sim.spawn(NODE, "clumsy", || panic!("dropped the plates"));
         sim.sleep(LONG);
     });
@@ -234,7 +236,7 @@ fn blocked_is_told_from_asleep_without_passing_time() {
         ..KernelSettings::plain(3)
     };
     let outcome = simulate(settings, |sim: Sim| {
-        let env = sim.boot(NODE, &SimDisk::new(3), 3, Duration::ZERO);
+        let env = sim.boot(NODE, &SimDisk::new(3), 3, WallClock::default());
         let cell = Arc::new((Mutex::new(false), Condvar::new()));
         let (theirs, sleeper) = (Arc::clone(&cell), env.clone());
         // It looks again from time to time, as waiters for locks do: that is still to be blocked.
@@ -258,4 +260,114 @@ fn blocked_is_told_from_asleep_without_passing_time() {
         assert_eq!(sim.now(), Duration::from_secs(2));
     });
     assert_eq!(outcome.failure, None);
+}
+
+#[test]
+fn a_kill_at_a_point_counts_that_point_only() {
+    let passed = Rc::new(Cell::new(0));
+    let theirs = Rc::clone(&passed);
+    let outcome = simulate(KernelSettings::plain(3), move |sim: Sim| {
+        sim.boot(NODE, &SimDisk::new(3), 1, WallClock::default());
+        sim.kill_at(NODE, Some(KillAt::Site { site: "here", nth: 3 }));
+        sim.spawn(NODE, "worker", move || {
+            loop {
+                yield_now("elsewhere");
+                yield_now("here");
+                theirs.set(theirs.get() + 1);
+            }
+        });
+        assert!(sim.wait_until(LONG, || sim.is_dead(NODE)));
+    });
+    assert_eq!((outcome.failure, passed.get()), (None, 2));
+}
+
+#[test]
+fn time_passes_in_a_pause_and_in_a_stall() {
+    let quiet = KernelSettings { delay: Chance::NEVER, ..KernelSettings::plain(3) };
+    let outcome = simulate(quiet, |sim: Sim| {
+        let env = sim.boot(NODE, &SimDisk::new(3), 1, WallClock::default());
+        let second = 1_000_000_000;
+        sim.hold(NODE, Some(Hold::Pause { nth: 2, for_ns: second }));
+        let (inner, done) = (sim.clone(), Rc::new(Cell::new(false)));
+        let theirs = Rc::clone(&done);
+        sim.spawn(NODE, "worker", move || {
+            yield_now("first");
+            assert_eq!(inner.now(), Duration::ZERO);
+            yield_now("second");
+            assert_eq!(inner.now(), Duration::from_secs(1));
+            inner.hold(NODE, Some(Hold::Stall { nth: 2, for_ns: second }));
+            let file = env.disk().open("/f".as_ref(), OpenHow::CreateNew, FileKind::Log).unwrap();
+            assert!(inner.now() < Duration::from_millis(1001));
+            file.write_at(0, b"x").unwrap();
+            assert!(inner.now() >= Duration::from_secs(2));
+            let before = inner.now();
+            inner.hold(NODE, Some(Hold::Slow { nth: 1, count: 2, times: 1000 }));
+            (0..3).for_each(|_| file.write_at(0, b"x").unwrap());
+            assert!(inner.now() - before > Duration::from_millis(1));
+            theirs.set(true);
+        });
+        assert!(sim.wait_until(LONG, || done.get()));
+    });
+    assert_eq!(outcome.failure, None);
+    let counts = (outcome.pause_count, outcome.stall_count, outcome.slow_op_count);
+    assert_eq!(counts, (1, 1, 2));
+}
+
+/// Whether one fiber passes forty yield points before the other has begun.
+fn runs_far_ahead(seed: u64, priority_changes: Option<u32>) -> (bool, u64) {
+    let settings =
+        KernelSettings { delay: Chance::NEVER, priority_changes, ..KernelSettings::plain(seed) };
+    let is_ahead = Rc::new(Cell::new(false));
+    let theirs = Rc::clone(&is_ahead);
+    let outcome = simulate(settings, move |sim: Sim| {
+        sim.boot(NODE, &SimDisk::new(1), 1, WallClock::default());
+        let (step, left) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(2)));
+        let (steps, lefts) = (Rc::clone(&step), Rc::clone(&left));
+        sim.spawn(NODE, "far", move || {
+            for number in 1..=40 {
+                yield_now("far");
+                steps.set(number);
+            }
+            lefts.set(lefts.get() - 1);
+        });
+        let lefts = Rc::clone(&left);
+        sim.spawn(NODE, "late", move || {
+            theirs.set(step.get() == 40);
+            lefts.set(lefts.get() - 1);
+        });
+        assert!(sim.wait_until(LONG, || left.get() == 0));
+    });
+    assert_eq!(outcome.failure, None);
+    (is_ahead.get(), outcome.trace_hash)
+}
+
+#[test]
+fn priorities_reach_orders_that_chance_does_not() {
+    let ahead = |changes| (0..100).filter(|&seed| runs_far_ahead(seed, changes).0).count();
+    assert_eq!(ahead(None), 0);
+    let by_priority = ahead(Some(2));
+    assert!((20..80).contains(&by_priority), "{by_priority} of 100");
+    assert_eq!(runs_far_ahead(5, Some(2)), runs_far_ahead(5, Some(2)));
+}
+
+#[test]
+fn who_waits_by_yielding_does_not_stop_the_others() {
+    for seed in 0..20 {
+        let settings = KernelSettings { priority_changes: Some(0), ..KernelSettings::plain(seed) };
+        let outcome = simulate(settings, |sim: Sim| {
+            sim.boot(NODE, &SimDisk::new(1), 1, WallClock::default());
+            let ready = Rc::new(Cell::new(false));
+            let (theirs, done) = (Rc::clone(&ready), Rc::new(Cell::new(false)));
+            let dones = Rc::clone(&done);
+            sim.spawn(NODE, "spinner", move || {
+                while !theirs.get() {
+                    yield_now("spin");
+                }
+                dones.set(true);
+            });
+            sim.spawn(NODE, "worker", move || ready.set(true));
+            assert!(sim.wait_until(LONG, || done.get()));
+        });
+        assert_eq!(outcome.failure, None);
+    }
 }

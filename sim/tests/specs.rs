@@ -112,6 +112,7 @@ macro_rules! specs {
 
 specs! {
     ddl: "ddl",
+    begin_anew: "begin-anew",
     deadlock: "deadlock",
     deadlock_three: "deadlock-three",
     dirty_read: "dirty-read",

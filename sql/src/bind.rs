@@ -10,9 +10,11 @@
 
 mod aggregate;
 mod alter;
+mod array;
 mod as_of;
 mod call;
 mod case;
+pub(crate) mod changes;
 mod coerce;
 mod compare;
 mod conflict;
@@ -21,6 +23,7 @@ mod copy;
 mod create;
 mod delete;
 pub(crate) mod diff;
+mod element;
 mod expr;
 mod foreign;
 mod from;
@@ -38,6 +41,7 @@ mod predicate;
 mod returning;
 mod scope;
 mod select;
+mod set_function;
 mod setop;
 mod special;
 mod stored;
@@ -54,6 +58,7 @@ use driftdb_query::{Catalog, ColId, CteId, Result, SqlError, Statement};
 use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, EvalContext, Value};
 
+pub(crate) use stored::bound_default;
 pub use stored::{bind_check, bind_default};
 
 use crate::ParsedStatement;

@@ -4,6 +4,7 @@
 //! `rewrite` lifts out what the parser does not know (time travel, row locks), and `dispatch` hands a
 //! statement either to our own grammar (`utility`, `transaction`, `copy`) or to `sqlparser`.
 
+pub(crate) mod branch;
 pub(crate) mod copy;
 pub(crate) mod cursor;
 pub(crate) mod dispatch;
@@ -12,6 +13,7 @@ pub(crate) mod limits;
 pub(crate) mod lock;
 pub(crate) mod period;
 pub(crate) mod rewrite;
+pub(crate) mod subscript;
 pub(crate) mod tokens;
 pub(crate) mod transaction;
 pub(crate) mod tree;

@@ -5,8 +5,10 @@
 //! explicit. Neither the parser's tree nor a name leaves this crate.
 
 mod bind;
+mod deparse;
 mod front;
 mod parsed;
 
 pub use bind::{BindContext, bind, bind_check, bind_default};
+pub use deparse::{check_columns, show_check, show_default};
 pub use parsed::{ParsedStatement, StatementKind, parse};

@@ -7,6 +7,7 @@ use driftdb_query::{Result, SqlError, TransactionStatement};
 use driftdb_types::SqlState;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use crate::bind::changes::{ALL_CHANGES, TABLE_CHANGES};
 use crate::bind::diff::TABLE_DIFF;
 use crate::front::cursor::Cursor;
 use crate::front::dispatch::{Body, body};
@@ -102,16 +103,18 @@ fn parse_one(
             position,
             depth,
             parameters,
-            has_time_arguments: tokens.iter().any(is_table_diff),
+            has_time_arguments: tokens.iter().any(has_time_argument),
             content: Some(content),
         }),
     })
 }
 
-/// Whether a word is the function's name; if it is something else, the statement is bound more often
+/// Whether a word is the name of a function over history; if it is something else, the statement is bound more often
 /// than it need be.
-fn is_table_diff(token: &TokenWithSpan) -> bool {
-    matches!(&token.token, Token::Word(word) if word.value.eq_ignore_ascii_case(TABLE_DIFF))
+fn has_time_argument(token: &TokenWithSpan) -> bool {
+    let functions = [TABLE_DIFF, TABLE_CHANGES, ALL_CHANGES];
+    let is_one = |word: &str| functions.iter().any(|name| word.eq_ignore_ascii_case(name));
+    matches!(&token.token, Token::Word(word) if is_one(&word.value))
 }
 
 /// The highest `$n`.
@@ -215,7 +218,7 @@ impl ParsedStatement {
     pub fn depends_on_time(&self) -> bool {
         !self.content().lifted.times.is_empty()
             || self.inner.has_time_arguments
-            || matches!(self.body(), Body::History(_))
+            || matches!(self.body(), Body::History(_) | Body::Branch(_))
     }
 
     pub(crate) fn body(&self) -> &Body {

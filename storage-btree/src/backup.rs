@@ -9,14 +9,14 @@ use std::path::Path;
 use driftdb_env::{File, FileKind, OpenHow, directory};
 use driftdb_storage::{BackupReport, Result};
 
-use crate::engine::BtreeEngine;
+use crate::engine::PageFile;
 use crate::open::{name_file, new_path, read_free_pages, superblock_area};
 use crate::superblock::Superblock;
 
 /// Bytes copied at a time, at least one page.
 const COPY_BYTES: usize = 1 << 20;
 
-impl BtreeEngine {
+impl PageFile {
     pub(crate) fn back_up(&self, dir: &Path) -> Result<BackupReport> {
         directory::create_empty_dir(self.env.disk(), dir)?;
         let copied = self.copy_into(dir);

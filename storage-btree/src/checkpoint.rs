@@ -14,7 +14,7 @@ use driftdb_storage::{
     Commit, KeyspaceId, LogBarrier, Maintained, Result, Retention, RetentionPolicy, StorageError,
 };
 
-use crate::engine::{BtreeEngine, State};
+use crate::engine::{PageFile, State};
 use crate::facts::Facts;
 use crate::fold::{Doomed, Judge, Reach};
 use crate::free::FreePages;
@@ -102,7 +102,7 @@ impl From<StorageError> for Failure {
     }
 }
 
-impl BtreeEngine {
+impl PageFile {
     /// Drops history and makes everything applied so far durable.
     pub(crate) fn run_checkpoint(&self, log: &dyn LogBarrier) -> Result<()> {
         let mut maintenance = self.maintenance.lock();

@@ -12,11 +12,10 @@ use std::sync::{Arc, Weak};
 
 use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::Mutex;
-use driftdb_env::{DiskLock, Env, planted_order};
+use driftdb_env::{Env, planted_order};
 use driftdb_storage::{
-    BackupReport, Commit, Compression, Engine, EngineOptions, KeyspaceId, LogBarrier, Maintained,
-    Operation, Result, RetentionPolicy, StorageError, VerifyDepth, VerifyReport, WriteBatch,
-    expand_range_deletes,
+    BackupReport, Commit, Compression, KeyspaceId, LogBarrier, Maintained, Operation, Result,
+    RetentionPolicy, StorageError, VerifyDepth, VerifyReport, WriteBatch, expand_range_deletes,
 };
 
 use crate::checkpoint::Maintenance;
@@ -28,17 +27,13 @@ use crate::pager::Pager;
 use crate::snapshot::{BtreeSnapshot, Pin, View};
 use crate::superblock::Superblock;
 use crate::tree::{LetGo, Missing, Root, Writer};
-use crate::{open, verify};
+use crate::verify;
 
-/// The copy-on-write B+tree engine.
+/// The engine over one page file.
 ///
-/// Of [`EngineOptions`] it reads `write_buffer_bytes` (dirty nodes beyond it make
-/// [`Engine::maintain`] begin a checkpoint), `step_bytes` (how much of it one call writes), `cache_bytes` (clean nodes kept), and, for a new
-/// directory, `block_size_bytes` (the page size: a power of two from 512 to 65,536).
-///
-/// [`Engine::checkpoint`] drops history by a walk over all leaves, unless everything is kept for ever
-/// or nothing has changed since the last; [`Engine::maintain`] only in leaves that it writes anyway.
-pub struct BtreeEngine {
+/// A checkpoint drops history by a walk over all leaves, unless everything is kept for ever
+/// or nothing has changed since the last; a step of maintenance only in leaves that it writes anyway.
+pub(crate) struct PageFile {
     pub(crate) pager: Arc<Pager>,
     pub(crate) maintenance: Mutex<Maintenance>,
     pub(crate) applying: Mutex<()>,
@@ -52,8 +47,6 @@ pub struct BtreeEngine {
     pub(crate) compression: Compression,
     /// Pages in the catalogue of history.
     pub(crate) history_page_count: AtomicU64,
-    /// Keeps a second process out.
-    pub(crate) _lock: Box<dyn DiskLock>,
 }
 
 /// The present.
@@ -105,7 +98,7 @@ impl Readers {
 impl State {
     /// Refuses a batch that cannot be applied, before anything is changed.
     fn check(&self, batch: &WriteBatch, at: Commit) -> Result<()> {
-        if at.ts <= self.applied.ts || at.lsn <= self.applied.lsn {
+        if at.ts < self.applied.ts || at.lsn <= self.applied.lsn {
             let applied = self.applied;
             let text = format!("commit {at:?} comes after {applied:?} but is not later");
             return Err(StorageError::Internal(text));
@@ -148,7 +141,7 @@ impl State {
     }
 }
 
-impl BtreeEngine {
+impl PageFile {
     /// Changes the tree. The state is held only while nothing has to be read from disk.
     pub(crate) fn change(
         &self,
@@ -190,6 +183,13 @@ impl BtreeEngine {
         self.change(|root, writer| writer.insert(root, key, value))
     }
 
+    /// Goes on with the figures of the file before it.
+    pub(crate) fn keep_counting(&mut self, old: &Self) {
+        if let Some(pager) = Arc::get_mut(&mut self.pager) {
+            pager.counters = Arc::clone(&old.pager.counters);
+        }
+    }
+
     /// Changes what is known about keyspaces.
     pub(crate) fn change_facts(&self, change: impl FnOnce(&mut Facts)) {
         let mut state = self.state.lock();
@@ -199,30 +199,23 @@ impl BtreeEngine {
     }
 }
 
-impl std::fmt::Debug for BtreeEngine {
+impl std::fmt::Debug for PageFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("BtreeEngine")
+        f.write_str("PageFile")
     }
 }
 
-impl Engine for BtreeEngine {
-    const NAME: &'static str = "btree";
-
-    type Snapshot = BtreeSnapshot;
-
-    fn open(env: &Env, dir: &Path, options: &EngineOptions) -> Result<Self> {
-        open::open(env, dir, options)
-    }
-
-    fn durable(&self) -> Commit {
+/// What the contract asks of an engine, of this file.
+impl PageFile {
+    pub(crate) fn durable(&self) -> Commit {
         self.readers.lock().superblock.commit
     }
 
-    fn applied(&self) -> Commit {
+    pub(crate) fn applied(&self) -> Commit {
         self.state.lock().applied
     }
 
-    fn apply(&self, batch: &WriteBatch, at: Commit) -> Result<()> {
+    pub(crate) fn apply(&self, batch: &WriteBatch, at: Commit) -> Result<()> {
         let _one_at_a_time = self.applying.lock();
         self.health.check()?;
         {
@@ -252,7 +245,7 @@ impl Engine for BtreeEngine {
         Ok(())
     }
 
-    fn snapshot(&self) -> BtreeSnapshot {
+    pub(crate) fn snapshot(&self) -> BtreeSnapshot {
         let mut state = self.state.lock();
         if let Some(view) = &state.view {
             return BtreeSnapshot { view: Arc::clone(view) };
@@ -275,17 +268,17 @@ impl Engine for BtreeEngine {
         BtreeSnapshot { view }
     }
 
-    fn set_retention(&self, policy: Arc<RetentionPolicy>) {
+    pub(crate) fn set_retention(&self, policy: Arc<RetentionPolicy>) {
         let mut state = self.state.lock();
         state.policy = policy;
         state.view = None;
     }
 
-    fn maintain(&self, log: &dyn LogBarrier) -> Result<Maintained> {
+    pub(crate) fn maintain(&self, log: &dyn LogBarrier) -> Result<Maintained> {
         self.step_checkpoint(log)
     }
 
-    fn write_pressure(&self) -> u32 {
+    pub(crate) fn write_pressure(&self) -> u32 {
         // A checkpoint is due at one buffer of dirty nodes; from two on writers outrun it.
         let dirty_bytes = self.state.lock().dirty_bytes as u64;
         let buffer_bytes = (self.write_buffer_bytes as u64).max(1);
@@ -293,21 +286,21 @@ impl Engine for BtreeEngine {
         (over / (6 * buffer_bytes)).min(1000) as u32
     }
 
-    fn checkpoint(&self, log: &dyn LogBarrier) -> Result<Commit> {
+    pub(crate) fn checkpoint(&self, log: &dyn LogBarrier) -> Result<Commit> {
         self.run_checkpoint(log)?;
         Ok(self.durable())
     }
 
-    fn verify(&self, depth: VerifyDepth, report: &mut dyn VerifyReport) -> Result<()> {
+    pub(crate) fn verify(&self, depth: VerifyDepth, report: &mut dyn VerifyReport) -> Result<()> {
         verify::verify(self, depth, report)
     }
 
-    fn backup(&self, dir: &Path, _base: Option<&Path>) -> Result<BackupReport> {
+    pub(crate) fn backup(&self, dir: &Path, _base: Option<&Path>) -> Result<BackupReport> {
         // The one file changes: nothing of an earlier copy can be shared.
         self.back_up(dir)
     }
 
-    fn stats(&self, out: &mut dyn FnMut(&'static str, u64)) {
+    pub(crate) fn stats(&self, out: &mut dyn FnMut(&'static str, u64)) {
         self.pager.report(out);
         let dirty = self.state.lock().dirty_bytes as u64;
         out("dirty_bytes_now", dirty);

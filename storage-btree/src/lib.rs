@@ -23,6 +23,7 @@ mod cache;
 mod checkpoint;
 mod codec;
 mod engine;
+mod erase;
 mod facts;
 mod fold;
 mod free;
@@ -52,7 +53,7 @@ mod tree;
 mod verify;
 mod writing;
 
-pub use engine::BtreeEngine;
+pub use erase::BtreeEngine;
 pub use loader::BtreeLoader;
 pub use scan::BtreeCursor;
 pub use snapshot::BtreeSnapshot;

@@ -10,7 +10,7 @@ use driftdb_env::{Disk, DiskLock, Env, File, FileKind, OpenHow};
 use driftdb_storage::{EngineOptions, Result, RetentionPolicy, StorageError};
 
 use crate::checkpoint::{Maintenance, OwnPages};
-use crate::engine::{BtreeEngine, Readers, State};
+use crate::engine::{PageFile, Readers, State};
 use crate::facts::Facts;
 use crate::free::{FreePages, decode_pages};
 use crate::health::Health;
@@ -29,25 +29,32 @@ const NEW_FILE_NAME: &str = "pages.db.new";
 /// Held by the process that owns the directory.
 const LOCK_NAME: &str = "lock";
 
-/// Opens the engine in `dir`.
-pub(crate) fn open(env: &Env, dir: &Path, options: &EngineOptions) -> Result<BtreeEngine> {
+/// Keeps a second process out of a directory.
+pub(crate) fn lock(env: &Env, dir: &Path) -> Result<Box<dyn DiskLock>> {
+    Ok(env.disk().lock(&dir.join(LOCK_NAME))?)
+}
+
+/// Opens the page file of `dir`, of which the caller has the lock.
+pub(crate) fn open(env: &Env, dir: &Path, options: &EngineOptions) -> Result<PageFile> {
     let disk = env.disk();
-    disk.create_dir_all(dir)?;
-    let lock = disk.lock(&dir.join(LOCK_NAME))?;
     let path = dir.join(FILE_NAME);
     if !disk.exists(&path)? {
         refuse_foreign(disk, dir)?;
         create(env, dir, options)?;
     }
-    open_file(env, path, lock, options)
+    open_file(env, &path, &path, options)
 }
 
-/// Begins an engine under the name of a file on its way: [`name_file`] makes it the page file.
-pub(crate) fn open_new(env: &Env, dir: &Path, options: &EngineOptions) -> Result<BtreeEngine> {
-    let lock = env.disk().lock(&dir.join(LOCK_NAME))?;
+/// Begins an empty page file under the name of one on its way: [`name_file`] makes it the page file.
+pub(crate) fn open_new(env: &Env, dir: &Path, options: &EngineOptions) -> Result<PageFile> {
     let path = new_path(dir);
     write_empty(env, &path, options)?;
-    open_file(env, path, lock, options)
+    open_file(env, &path, &path, options)
+}
+
+/// Opens what [`open_new`] began, before it gets its name.
+pub(crate) fn reopen_new(env: &Env, dir: &Path, options: &EngineOptions) -> Result<PageFile> {
+    open_file(env, &new_path(dir), &dir.join(FILE_NAME), options)
 }
 
 /// The path of a page file on its way.
@@ -62,15 +69,11 @@ pub(crate) fn name_file(env: &Env, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn open_file(
-    env: &Env,
-    path: PathBuf,
-    lock: Box<dyn DiskLock>,
-    options: &EngineOptions,
-) -> Result<BtreeEngine> {
+/// Opens the file at `path`, which messages call `known_as`.
+fn open_file(env: &Env, path: &Path, known_as: &Path, options: &EngineOptions) -> Result<PageFile> {
     let disk = env.disk();
-    let name = path.display().to_string();
-    let file = disk.open(&path, OpenHow::ReadWrite, FileKind::Pages)?;
+    let name = known_as.display().to_string();
+    let file = disk.open(path, OpenHow::ReadWrite, FileKind::Pages)?;
     let slots = [read_slot(&*file, &name, 0)?, read_slot(&*file, &name, 1)?];
     let superblock = newest(&slots, &name)?;
     let pager = Pager::new(file, name, &superblock, options.cache_bytes);
@@ -112,7 +115,7 @@ fn open_file(
         changed: false,
         view: None,
     };
-    Ok(BtreeEngine {
+    Ok(PageFile {
         pager: Arc::new(pager),
         maintenance: Mutex::new(maintenance),
         applying: Mutex::new(()),
@@ -124,7 +127,6 @@ fn open_file(
         step_bytes: options.step_bytes,
         compression: options.compression,
         history_page_count,
-        _lock: lock,
     })
 }
 

@@ -41,7 +41,7 @@ pub(crate) struct Pager {
     cache: Cache,
     /// Pages of the durable tree's file: no reference is beyond it.
     page_count: AtomicU64,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// A chain as read.
@@ -60,7 +60,7 @@ impl Pager {
         let page_size = superblock.page_size;
         let cache = Cache::new(cache_bytes, page_size);
         let page_count = AtomicU64::new(superblock.page_count);
-        Self { file, name, page_size, cache, page_count, counters: Counters::default() }
+        Self { file, name, page_size, cache, page_count, counters: Arc::default() }
     }
 
     /// The file has grown.

@@ -10,7 +10,7 @@
 use driftdb_storage::Result;
 
 use crate::checkpoint::Maintenance;
-use crate::engine::BtreeEngine;
+use crate::engine::PageFile;
 use crate::key::{OwnedKey, VersionKey};
 use crate::node::{Body, Child};
 use crate::pager::Pager;
@@ -31,7 +31,7 @@ struct Search<'a> {
     found: Vec<OwnedKey>,
 }
 
-impl BtreeEngine {
+impl PageFile {
     /// Makes nodes at the end of the file dirty, if much of the file is free.
     pub(crate) fn relocate(&self, maintenance: &mut Maintenance) -> Result<()> {
         let oldest_reader = self.readers.lock().oldest();

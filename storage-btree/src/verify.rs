@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use driftdb_storage::{Damage, KeyspaceId, Result, StorageError, VerifyDepth, VerifyReport};
 
 use crate::codec::Overflow;
-use crate::engine::BtreeEngine;
+use crate::engine::PageFile;
 use crate::facts::Facts;
 use crate::history::SliceRef;
 use crate::history::lens::KeyRange;
@@ -30,7 +30,7 @@ use history::{FoundSlice, Lost};
 /// At depth `Structure` leaves, pages of history and overflow chains are not read; at `Checksums` what leaves hold is not
 /// compared with what leads to them.
 pub(crate) fn verify(
-    engine: &BtreeEngine,
+    engine: &PageFile,
     depth: VerifyDepth,
     report: &mut dyn VerifyReport,
 ) -> Result<()> {

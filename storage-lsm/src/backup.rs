@@ -26,7 +26,8 @@ impl LsmEngine {
     }
 
     fn copy_into(&self, dir: &Path, base: Option<&Path>) -> Result<BackupReport> {
-        // Tables stay on disk while a version that has them is held.
+        // Tables stay on disk while a version that has them is held, unless something is erased.
+        let _names = self.names.lock();
         let version = self.present.version();
         let mut report = BackupReport { at: version.durable, ..BackupReport::default() };
         for table in version.tables() {

@@ -9,8 +9,8 @@ use driftdb_env::sync::atomic::{AtomicBool, Ordering};
 use driftdb_env::sync::{Mutex, MutexGuard};
 use driftdb_env::{Env, kernel, planted_order};
 use driftdb_storage::{
-    BackupReport, Commit, Engine, EngineOptions, LogBarrier, Maintained, Result, RetentionPolicy,
-    StorageError, VerifyDepth, VerifyReport, WriteBatch, expand_range_deletes,
+    BackupReport, Commit, Engine, EngineOptions, Erasure, LogBarrier, Maintained, Result,
+    RetentionPolicy, StorageError, VerifyDepth, VerifyReport, WriteBatch, expand_range_deletes,
 };
 
 use crate::health::{Failure, Health};
@@ -41,6 +41,8 @@ pub struct LsmEngine {
     is_replaying: AtomicBool,
     /// Held during a step. Taken before `writer`.
     pub(crate) maintenance: Mutex<Maintenance>,
+    /// Held while tables are found by their names, or lose names that a version still counts on.
+    pub(crate) names: Mutex<()>,
 }
 
 impl std::fmt::Debug for LsmEngine {
@@ -130,6 +132,7 @@ impl Engine for LsmEngine {
             writer: Mutex::new(()),
             is_replaying: AtomicBool::new(true),
             maintenance: Mutex::new(Maintenance::new(manifest)),
+            names: Mutex::new(()),
         };
         engine.note_debt();
         Ok(engine)
@@ -151,7 +154,7 @@ impl Engine for LsmEngine {
             // Replayed: it is here already.
             return Ok(());
         }
-        if at.ts <= applied.ts || at.lsn <= applied.lsn {
+        if at.ts < applied.ts || at.lsn <= applied.lsn {
             let text = format!("commit {at:?} is applied after {applied:?}");
             return Err(StorageError::Internal(text));
         }
@@ -230,6 +233,11 @@ impl Engine for LsmEngine {
         let mut state = self.maintenance.lock();
         self.work_all(&mut state, log)?;
         Ok(self.durable())
+    }
+
+    fn erase(&self, erasure: &Erasure, log: &dyn LogBarrier) -> Result<()> {
+        self.health.check()?;
+        self.erase_now(&mut self.maintenance.lock(), erasure, log)
     }
 
     fn backup(&self, dir: &Path, base: Option<&Path>) -> Result<BackupReport> {

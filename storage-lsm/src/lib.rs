@@ -28,6 +28,7 @@ mod cache;
 mod compaction;
 mod cursor;
 mod engine;
+mod erase;
 mod flush;
 mod format;
 #[cfg(fuzzing)]

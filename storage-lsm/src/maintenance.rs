@@ -29,7 +29,7 @@ pub(crate) struct Maintenance {
     pub(crate) manifest: Manifest,
     job: Option<Job>,
     /// Tables that the manifest no longer names; a snapshot may still read them.
-    obsolete: Vec<Arc<Table>>,
+    pub(crate) obsolete: Vec<Arc<Table>>,
 }
 
 impl Maintenance {
@@ -132,7 +132,8 @@ impl LsmEngine {
         }
         let older = runs[runs.len() - target.older_count..].to_vec();
         let sizes = self.sizes();
-        let order = Order { inputs, target, older, policy, horizon, sizes, is_thorough };
+        let erasure = None;
+        let order = Order { inputs, target, older, policy, horizon, sizes, is_thorough, erasure };
         let started = Job::start(order).map_err(Failure::Undone);
         state.job = Some(self.health.settle(started)?);
         Ok(true)
@@ -202,7 +203,7 @@ impl LsmEngine {
         self.install_piece(state, job.target, &piece, &job.policy)
     }
 
-    fn install_piece(
+    pub(crate) fn install_piece(
         &self,
         state: &mut Maintenance,
         target: Target,
@@ -265,7 +266,7 @@ impl LsmEngine {
         Ok(())
     }
 
-    fn finish_job(&self, state: &mut Maintenance) -> Result<()> {
+    pub(crate) fn finish_job(&self, state: &mut Maintenance) -> Result<()> {
         while state.job.is_some() {
             self.run_job(state)?;
             self.remove_obsolete(state);
@@ -275,7 +276,7 @@ impl LsmEngine {
 }
 
 /// What retention says of a version, under a policy.
-fn horizon(present: &Present, policy: &RetentionPolicy) -> Horizon {
+pub(crate) fn horizon(present: &Present, policy: &RetentionPolicy) -> Horizon {
     let version = &present.version;
     let spaces = version.keyspaces.iter();
     let gone = spaces.filter_map(|(&space, life)| {

@@ -3,7 +3,7 @@
 //! The session implements [`SessionActions`]; functions reach it through
 //! [`crate::EvalContext::actions`]. Where there is no session (constant folding, tests) they fail.
 
-use crate::{SqlState, ValueError};
+use crate::{DataType, SqlState, Value, ValueError};
 
 /// An advisory lock, as `pg_locks` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,53 @@ pub struct AdvisoryRequest {
     pub is_for_transaction: bool,
     /// Whether to wait for it.
     pub waits: bool,
+}
+
+/// What functions ask of the catalog as of the statement. Where not said otherwise the first argument is
+/// an object's identifier, and the answer NULL if there is no such object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CatalogQuestion {
+    /// The identifier of the object that a text names; of which kind says the type.
+    Read(DataType),
+    /// Likewise, and NULL where there is no such object.
+    Find(DataType),
+    /// An object's name; of which kind says the type.
+    Name(DataType),
+    /// Whether a table or index is found by its name alone.
+    TableIsVisible,
+    /// Likewise a type.
+    TypeIsVisible,
+    /// Likewise a function.
+    FunctionIsVisible,
+    /// Likewise anything else, which only the system has.
+    OtherIsVisible,
+    /// A constraint as ALTER TABLE ADD takes it.
+    ConstraintDefinition,
+    /// An expression's text, perhaps with the brackets left out that it can do without: the text, the
+    /// relation that it is of, and whether so.
+    Expression,
+    /// CREATE INDEX; with a second argument that is not zero, that column.
+    IndexDefinition,
+    /// A view's query.
+    ViewDefinition,
+    /// The types of a function's arguments.
+    FunctionArguments,
+    /// The type of a function's result.
+    FunctionResult,
+    /// What is said of an object, perhaps of one in a relation of this name.
+    Description,
+    /// Whether a relation is a user's table.
+    IsPublishable,
+    /// A role's name.
+    UserName,
+    /// The sequence of a column, both by name.
+    SerialSequence,
+    /// Whether somebody may do something with a table: perhaps a role, the table, and the privilege.
+    TablePrivilege,
+    /// Likewise with a schema.
+    SchemaPrivilege,
+    /// Likewise with anything else.
+    OtherPrivilege,
 }
 
 /// What a session can do for the functions that its statements call.
@@ -63,6 +110,12 @@ pub trait SessionActions: Send + Sync {
     /// # Errors
     /// No such setting.
     fn setting(&self, name: &str) -> Result<String, ValueError>;
+
+    /// Answers a question about the catalog.
+    ///
+    /// # Errors
+    /// An object that is named and does not exist.
+    fn ask(&self, question: CatalogQuestion, args: &[Value]) -> Result<Value, ValueError>;
 
     /// Changes a setting, for the session or for the transaction; the new value, as SHOW gives it.
     ///
@@ -107,6 +160,10 @@ impl SessionActions for NoActions {
     }
 
     fn setting(&self, _name: &str) -> Result<String, ValueError> {
+        Err(no_session())
+    }
+
+    fn ask(&self, _question: CatalogQuestion, _args: &[Value]) -> Result<Value, ValueError> {
         Err(no_session())
     }
 

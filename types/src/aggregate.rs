@@ -3,6 +3,7 @@
 //! DISTINCT, FILTER and ORDER BY are the executor's business: an accumulator sees the rows that count,
 //! in their order.
 
+mod array;
 mod extreme;
 mod logic;
 mod statistics;
@@ -10,10 +11,10 @@ mod sum;
 mod text;
 
 use crate::DataType::{
-    self, Bool, Bpchar, Bytea, Date, Float4, Float8, Int2, Int4, Int8, Interval, Numeric, Oid,
-    Text, Time, Timestamp, Timestamptz, Unknown,
+    self, AnyArray, AnyNonArray, Bool, Bpchar, Bytea, Date, Float4, Float8, Int2, Int4, Int8,
+    Interval, Numeric, Oid, Text, Time, Timestamp, Timestamptz, Unknown,
 };
-use crate::function::{Candidate, Choice, choose};
+use crate::function::{Candidate, Choice, choose, decide};
 use crate::{SqlState, Value, ValueError};
 
 /// An aggregate's place in the table. Valid within one build: never store it.
@@ -81,7 +82,7 @@ pub trait Accumulator: Send {
     }
 }
 
-/// What a row of the table makes.
+/// What a row of the table makes, given the type of the first argument.
 type Make = fn(DataType) -> Box<dyn Accumulator>;
 
 struct Row(&'static str, &'static [DataType], DataType, Make);
@@ -163,6 +164,10 @@ const SUMS: &[Row] = &[
     Row("bit_xor", &[Int2], Int2, BIT_XOR),
     Row("bit_xor", &[Int4], Int4, BIT_XOR),
     Row("bit_xor", &[Int8], Int8, BIT_XOR),
+    Row("array_agg", &[AnyNonArray], AnyArray, |ty| boxed(array::ArrayAgg::new(ty))),
+    Row("array_agg", &[AnyArray], AnyArray, |ty| boxed(array::ArrayOfArrays::new(ty))),
+    Row("min", &[AnyArray], AnyArray, MIN),
+    Row("max", &[AnyArray], AnyArray, MAX),
     Row("string_agg", &[Text, Text], Text, |_| boxed(text::StringAgg::default())),
     Row("string_agg", &[Bytea, Bytea], Bytea, |_| boxed(text::ByteaAgg::default())),
 ];
@@ -233,13 +238,13 @@ pub fn aggregates() -> impl Iterator<Item = &'static Aggregate> {
     table().iter().map(|entry| &entry.aggregate)
 }
 
-/// A fresh accumulator.
+/// A fresh accumulator for arguments of these types, which resolution asked for.
 ///
 /// # Panics
 /// If this build did not hand out the id.
-pub fn accumulator(id: AggregateId) -> Box<dyn Accumulator> {
+pub fn accumulator(id: AggregateId, arg_types: &[DataType]) -> Box<dyn Accumulator> {
     let entry = &table()[usize::from(id.0)];
-    (entry.make)(entry.aggregate.args.first().copied().unwrap_or(Unknown))
+    (entry.make)(arg_types.first().copied().unwrap_or(Unknown))
 }
 
 /// The aggregate that a call means; `None` when no aggregate has the name. `star` is `count(*)`.
@@ -275,18 +280,8 @@ pub fn resolve_aggregate(
         .map(|aggregate| Candidate { key: aggregate, args: aggregate.args.to_vec() })
         .collect();
     Some(match choose(candidates, args) {
-        Choice::One(chosen) => {
-            let decide = |(parameter, arg): (&DataType, &DataType)| match (*parameter, *arg) {
-                (Unknown, Unknown) => Text,
-                (Unknown, arg) => arg,
-                (parameter, _) => parameter,
-            };
-            Ok(ResolvedAggregate {
-                id: chosen.key.id,
-                arg_types: chosen.args.iter().zip(args).map(decide).collect(),
-                result: chosen.key.result,
-            })
-        }
+        Choice::One(chosen) => decide(&chosen.args, args, chosen.key.result)
+            .map(|(arg_types, result)| ResolvedAggregate { id: chosen.key.id, arg_types, result }),
         Choice::None => Err(undefined()),
         Choice::Ambiguous => Err(ValueError::new(
             SqlState::AmbiguousFunction,

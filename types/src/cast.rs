@@ -23,6 +23,17 @@ pub enum CastContext {
 fn catalog(from: DataType, to: DataType) -> Option<CastContext> {
     use CastContext::{Assignment as A, Explicit as E, Implicit as I};
     use DataType as T;
+    if from.is_reg() || to.is_reg() {
+        return match (from, to) {
+            (T::Oid | T::Int2 | T::Int4 | T::Int8, _)
+            | (_, T::Oid)
+            | (T::Text | T::Varchar, T::Regclass)
+            | (T::Regproc, T::Regprocedure)
+            | (T::Regprocedure, T::Regproc) => Some(I),
+            (_, T::Int4 | T::Int8) => Some(A),
+            _ => None,
+        };
+    }
     Some(match (from, to) {
         (T::Int2, T::Int4 | T::Int8 | T::Oid | T::Float4 | T::Float8 | T::Numeric)
         | (T::Int4, T::Int8 | T::Oid | T::Float4 | T::Float8 | T::Numeric)
@@ -32,7 +43,7 @@ fn catalog(from: DataType, to: DataType) -> Option<CastContext> {
         | (T::Text, T::Name | T::Bpchar | T::Varchar)
         | (T::Varchar, T::Name | T::Bpchar | T::Text)
         | (T::Bpchar, T::Name | T::Varchar | T::Text)
-        | (T::Name, T::Text)
+        | (T::Name | T::Char, T::Text)
         | (T::Date, T::Timestamp | T::Timestamptz)
         | (T::Timestamp, T::Timestamptz)
         | (T::Time, T::Interval) => I,
@@ -43,11 +54,12 @@ fn catalog(from: DataType, to: DataType) -> Option<CastContext> {
         | (T::Float4, T::Numeric)
         | (T::Float8, T::Float4 | T::Numeric)
         | (T::Bool, T::Text | T::Varchar | T::Bpchar)
-        | (T::Name, T::Varchar | T::Bpchar)
+        | (T::Name | T::Char, T::Varchar | T::Bpchar)
+        | (T::Text | T::Varchar | T::Bpchar, T::Char)
         | (T::Timestamp | T::Timestamptz, T::Date | T::Time)
         | (T::Timestamptz, T::Timestamp)
         | (T::Interval, T::Time) => A,
-        (T::Bool, T::Int4) | (T::Int4, T::Bool) => E,
+        (T::Bool | T::Char, T::Int4) | (T::Int4, T::Bool | T::Char) => E,
         _ => return None,
     })
 }
@@ -56,13 +68,17 @@ fn catalog(from: DataType, to: DataType) -> Option<CastContext> {
 /// converted to everything.
 pub fn can_cast(from: DataType, to: DataType, context: CastContext) -> bool {
     if from == to || from == DataType::Unknown {
-        return to != DataType::Void || from == to;
+        return !to.is_pseudo() || from == to;
     }
-    if matches!(from, DataType::Void) || matches!(to, DataType::Void | DataType::Unknown) {
+    if from.is_pseudo() || to.is_pseudo() {
         return false;
     }
     if let Some(needed) = catalog(from, to) {
         return context >= needed;
+    }
+    // Arrays as their elements; nothing but text becomes one of the catalog's vectors.
+    if let (Some(from), DataType::Array(to)) = (from.element(), to) {
+        return can_cast(from, to.data_type(), context);
     }
     // Through text: to strings on assignment, from strings when asked for.
     match (from.category(), to.category()) {
@@ -115,12 +131,22 @@ fn convert(
     ctx: &EvalContext,
 ) -> Result<Value, ValueError> {
     use DataType as T;
+    if let (Some(element), T::Array(target), Value::Array(array)) = (from.element(), to, &value) {
+        let target = target.data_type();
+        // The context was judged for the arrays.
+        let convert =
+            |value: &Value| cast(value.clone(), element, target, -1, CastContext::Explicit, ctx);
+        return Ok(Value::array(array.map(target, convert)?));
+    }
     match (from, to) {
         (T::Bool, T::Int4) => Ok(Value::Int4(i32::from(value == Value::Bool(true)))),
         (T::Int4, T::Bool) => Ok(Value::Bool(value != Value::Int4(0))),
         (T::Bool, T::Text | T::Varchar | T::Bpchar) => {
             Ok(Value::text(if value == Value::Bool(true) { "true" } else { "false" }))
         }
+        _ if from.is_oid() && to.is_oid() => Ok(value),
+        _ if from.is_reg() && to.is_numeric() => number::convert(value, T::Oid, to),
+        _ if from.is_numeric() && to.is_reg() => number::convert(value, from, T::Oid),
         _ if from.is_numeric() && to.is_numeric() => number::convert(value, from, to),
         (T::Bpchar, T::Text | T::Varchar | T::Name) => match value {
             Value::Text(text) => {
@@ -128,6 +154,17 @@ fn convert(
                 let text = if trimmed.len() == text.len() { text } else { trimmed.into() };
                 Ok(Value::Text(if to == T::Name { length::name(text) } else { text }))
             }
+            other => Err(crate::function::mistyped(&other)),
+        },
+        (T::Char, T::Int4) => match value {
+            Value::Char(v) => Ok(Value::Int4(i32::from(v as i8))),
+            other => Err(crate::function::mistyped(&other)),
+        },
+        (T::Int4, T::Char) => match value {
+            Value::Int4(v) => match i8::try_from(v) {
+                Ok(v) => Ok(Value::Char(v as u8)),
+                Err(_) => Err(ValueError::out_of_range("\"char\"")),
+            },
             other => Err(crate::function::mistyped(&other)),
         },
         (T::Text | T::Varchar, T::Name) => match value {

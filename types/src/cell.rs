@@ -5,7 +5,7 @@
 
 use num_bigint::BigInt;
 
-use crate::{DataType, Interval, Numeric, SqlState, Value, ValueError};
+use crate::{Array, DataType, Dimension, Interval, Numeric, SqlState, Value, ValueError};
 
 const FINITE: u8 = 0;
 const NOT_A_NUMBER: u8 = 1;
@@ -37,6 +37,8 @@ pub fn encode_value(value: &Value, _ty: DataType, out: &mut Vec<u8>) {
         Value::Text(v) => payload(v.as_bytes(), out),
         Value::Bytea(v) => payload(v, out),
         Value::Uuid(v) => payload(v, out),
+        Value::Char(v) => payload(&[*v], out),
+        Value::Array(v) => payload(&array_payload(v), out),
         Value::Interval(v) => {
             let mut bytes = [0; 16];
             bytes[..8].copy_from_slice(&v.micros.to_le_bytes());
@@ -58,6 +60,17 @@ pub fn encode_value(value: &Value, _ty: DataType, out: &mut Vec<u8>) {
             }
         },
     }
+}
+
+/// The number of dimensions, the length and the lower bound of each, and the cells of the elements.
+fn array_payload(array: &Array) -> Vec<u8> {
+    let mut out = vec![array.dimensions().len() as u8];
+    for dimension in array.dimensions() {
+        write_varint(dimension.length as u64, &mut out);
+        out.extend(dimension.lower.to_le_bytes());
+    }
+    array.values().iter().for_each(|value| encode_value(value, array.element(), &mut out));
+    out
 }
 
 /// The bytes of a two's complement number without those that only repeat its sign; none for zero.
@@ -154,13 +167,13 @@ pub fn decode_value(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError
         DataType::Int2
         | DataType::Int4
         | DataType::Int8
-        | DataType::Oid
         | DataType::Date
         | DataType::Time
         | DataType::Timestamp
         | DataType::Timestamptz => {
             Value::from_int(ty, read_int(payload)?).map_err(|_| damaged())?
         }
+        ty if ty.is_oid() => Value::from_int(ty, read_int(payload)?).map_err(|_| damaged())?,
         DataType::Float4 => Value::Float4(f32::from_le_bytes(array(payload)?)),
         DataType::Float8 => Value::Float8(f64::from_le_bytes(array(payload)?)),
         DataType::Numeric => Value::Numeric(read_numeric(payload)?),
@@ -179,13 +192,33 @@ pub fn decode_value(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError
             })
         }
         DataType::Uuid => Value::Uuid(array(payload)?),
+        DataType::Char => Value::Char(u8::from_le_bytes(array(payload)?)),
+        DataType::Array(_) | DataType::Int2vector | DataType::Oidvector => {
+            Value::array(read_array(ty.element().ok_or_else(damaged)?, payload)?)
+        }
         DataType::Void if payload.is_empty() => Value::Void,
-        DataType::Void => return Err(damaged()),
+        _ => return Err(damaged()),
     })
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], ValueError> {
     bytes.try_into().map_err(|_| damaged())
+}
+
+fn read_array(element: DataType, payload: &[u8]) -> Result<Array, ValueError> {
+    let (count, mut rest) = payload.split_first().ok_or_else(damaged)?;
+    let mut dimensions = Vec::new();
+    for _ in 0..*count {
+        let length = i32::try_from(read_varint(&mut rest)?).map_err(|_| damaged())?;
+        let (lower, tail) = rest.split_at_checked(4).ok_or_else(damaged)?;
+        dimensions.push(Dimension { length, lower: i32::from_le_bytes(array(lower)?) });
+        rest = tail;
+    }
+    let mut values = Vec::new();
+    while !rest.is_empty() {
+        values.push(decode_value(element, &mut rest)?);
+    }
+    Array::from_stored(element, dimensions, values).ok_or_else(damaged)
 }
 
 fn read_int(payload: &[u8]) -> Result<i64, ValueError> {

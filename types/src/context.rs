@@ -86,8 +86,8 @@ pub struct EvalContext {
     pub session_user: Arc<str>,
     /// `current_database()`
     pub database: Arc<str>,
-    /// `current_schema()`
-    pub schema: Arc<str>,
+    /// The schemas on the search path that exist, without the system's where that is not named.
+    pub schemas: Arc<[Box<str>]>,
     /// `pg_backend_pid()`
     pub backend_pid: i32,
     /// `version()`
@@ -114,7 +114,7 @@ impl Default for EvalContext {
             user: Arc::from("driftdb"),
             session_user: Arc::from("driftdb"),
             database: Arc::from("driftdb"),
-            schema: Arc::from("public"),
+            schemas: Arc::from(["public".into()]),
             backend_pid: 0,
             version: Arc::from(concat!(
                 "PostgreSQL 15.0 (DriftDB ",

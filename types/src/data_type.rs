@@ -1,52 +1,187 @@
 //! The types, their names, object identifiers and categories.
+//!
+//! Each type that can be stored has an array type beside it. An array of arrays is an array of more
+//! dimensions, so the elements of an array are never arrays but for the two vector types of the catalog.
 
 use std::fmt;
 
-/// A type. Length, precision and scale are in a separate `typmod`, as in PostgreSQL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DataType {
-    /// `boolean`
-    Bool,
-    /// `smallint`
-    Int2,
-    /// `integer`
-    Int4,
-    /// `bigint`
-    Int8,
-    /// `oid`
-    Oid,
-    /// `real`
-    Float4,
-    /// `double precision`
-    Float8,
-    /// `numeric`; typmod = ((precision << 16) | scale) + 4
-    Numeric,
-    /// `text`
-    Text,
-    /// `character varying`; typmod = length + 4
-    Varchar,
-    /// `character`, blank-padded; typmod = length + 4
-    Bpchar,
-    /// `name`
-    Name,
-    /// `bytea`
-    Bytea,
-    /// `date`
-    Date,
-    /// `time without time zone`; typmod = fractional digits
-    Time,
-    /// `timestamp without time zone`; typmod = fractional digits
-    Timestamp,
-    /// `timestamp with time zone`; typmod = fractional digits
-    Timestamptz,
-    /// `interval`
-    Interval,
-    /// `uuid`
-    Uuid,
-    /// A literal or parameter whose type is not yet decided.
-    Unknown,
-    /// The result of a function called for its effect.
-    Void,
+/// One row of what PostgreSQL keeps in pg_type.
+struct Row {
+    oid: u32,
+    name: &'static str,
+    sql_name: &'static str,
+    category: TypeCategory,
+    len: i16,
+}
+
+/// Defines the types from one table: `Name, oid, oid of the array type, short name, SQL name,
+/// category, width`; those that stand only for other types have no array type.
+macro_rules! types {
+    (
+        stored {
+            $($(#[doc = $doc:literal])*
+            $name:ident, $oid:literal, $array:literal, $short:literal, $sql:literal, $category:ident, $len:literal;)*
+        }
+        pseudo {
+            $($(#[doc = $pseudo_doc:literal])*
+            $pseudo:ident, $pseudo_oid:literal, $pseudo_short:literal, $pseudo_category:ident, $pseudo_len:literal;)*
+        }
+    ) => {
+        /// A type. Length, precision and scale are in a separate `typmod`, as in PostgreSQL.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum DataType {
+            $($(#[doc = $doc])* $name,)*
+            $($(#[doc = $pseudo_doc])* $pseudo,)*
+            /// An array, of any number of dimensions.
+            Array(Element),
+        }
+
+        /// What an array can be of: every type that can be stored and is not an array.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Element {
+            $($(#[doc = $doc])* $name,)*
+        }
+
+        impl Element {
+            /// The type of the elements.
+            pub const fn data_type(self) -> DataType {
+                match self {
+                    $(Self::$name => DataType::$name,)*
+                }
+            }
+
+            /// The row of the array type.
+            const fn row(self) -> &'static Row {
+                match self {
+                    $(Self::$name => &Row {
+                        oid: $array,
+                        name: concat!("_", $short),
+                        sql_name: concat!($sql, "[]"),
+                        category: TypeCategory::Array,
+                        len: -1,
+                    },)*
+                }
+            }
+        }
+
+        impl DataType {
+            const fn row(self) -> &'static Row {
+                match self {
+                    $(Self::$name => &Row {
+                        oid: $oid,
+                        name: $short,
+                        sql_name: $sql,
+                        category: TypeCategory::$category,
+                        len: $len,
+                    },)*
+                    $(Self::$pseudo => &Row {
+                        oid: $pseudo_oid,
+                        name: $pseudo_short,
+                        sql_name: $pseudo_short,
+                        category: TypeCategory::$pseudo_category,
+                        len: $pseudo_len,
+                    },)*
+                    Self::Array(element) => element.row(),
+                }
+            }
+
+            /// Itself as what an array is of, if there can be arrays of it.
+            pub const fn as_element(self) -> Option<Element> {
+                match self {
+                    $(Self::$name => Some(Element::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// Every type.
+            pub fn all() -> impl Iterator<Item = Self> {
+                const STORED: &[Element] = &[$(Element::$name,)*];
+                const PSEUDO: &[DataType] = &[$(DataType::$pseudo,)*];
+                let stored = STORED.iter().map(|element| element.data_type());
+                let arrays = STORED.iter().map(|element| Self::Array(*element));
+                stored.chain(PSEUDO.iter().copied()).chain(arrays)
+            }
+        }
+    };
+}
+
+types! {
+    stored {
+        /// `boolean`
+        Bool, 16, 1000, "bool", "boolean", Boolean, 1;
+        /// `smallint`
+        Int2, 21, 1005, "int2", "smallint", Numeric, 2;
+        /// `integer`
+        Int4, 23, 1007, "int4", "integer", Numeric, 4;
+        /// `bigint`
+        Int8, 20, 1016, "int8", "bigint", Numeric, 8;
+        /// `oid`
+        Oid, 26, 1028, "oid", "oid", Numeric, 4;
+        /// `real`
+        Float4, 700, 1021, "float4", "real", Numeric, 4;
+        /// `double precision`
+        Float8, 701, 1022, "float8", "double precision", Numeric, 8;
+        /// `numeric`; typmod = ((precision << 16) | scale) + 4
+        Numeric, 1700, 1231, "numeric", "numeric", Numeric, -1;
+        /// `text`
+        Text, 25, 1009, "text", "text", String, -1;
+        /// `character varying`; typmod = length + 4
+        Varchar, 1043, 1015, "varchar", "character varying", String, -1;
+        /// `character`, blank-padded; typmod = length + 4
+        Bpchar, 1042, 1014, "bpchar", "character", String, -1;
+        /// `name`
+        Name, 19, 1003, "name", "name", String, 64;
+        /// `bytea`
+        Bytea, 17, 1001, "bytea", "bytea", User, -1;
+        /// `date`
+        Date, 1082, 1182, "date", "date", DateTime, 4;
+        /// `time without time zone`; typmod = fractional digits
+        Time, 1083, 1183, "time", "time without time zone", DateTime, 8;
+        /// `timestamp without time zone`; typmod = fractional digits
+        Timestamp, 1114, 1115, "timestamp", "timestamp without time zone", DateTime, 8;
+        /// `timestamp with time zone`; typmod = fractional digits
+        Timestamptz, 1184, 1185, "timestamptz", "timestamp with time zone", DateTime, 8;
+        /// `interval`
+        Interval, 1186, 1187, "interval", "interval", Timespan, 16;
+        /// `uuid`
+        Uuid, 2950, 2951, "uuid", "uuid", User, 16;
+        /// `"char"`: one byte
+        Char, 18, 1002, "char", "\"char\"", Internal, 1;
+        /// `int2vector`: an array of `smallint` counted from zero, as the catalog has it
+        Int2vector, 22, 1006, "int2vector", "int2vector", Array, -1;
+        /// `oidvector`: an array of `oid` counted from zero
+        Oidvector, 30, 1013, "oidvector", "oidvector", Array, -1;
+        /// `regproc`: a function's identifier, shown as its name
+        Regproc, 24, 1008, "regproc", "regproc", Numeric, 4;
+        /// `regprocedure`: likewise, shown with the types of its arguments
+        Regprocedure, 2202, 2207, "regprocedure", "regprocedure", Numeric, 4;
+        /// `regclass`: a table's or index's identifier, shown as its name
+        Regclass, 2205, 2210, "regclass", "regclass", Numeric, 4;
+        /// `regtype`: a type's
+        Regtype, 2206, 2211, "regtype", "regtype", Numeric, 4;
+        /// `regnamespace`: a schema's
+        Regnamespace, 4089, 4090, "regnamespace", "regnamespace", Numeric, 4;
+        /// `regrole`: a role's
+        Regrole, 4096, 4097, "regrole", "regrole", Numeric, 4;
+        /// `xid`: a transaction's number, as the catalog has it
+        Xid, 28, 1011, "xid", "xid", User, 4;
+    }
+    pseudo {
+        /// A literal or parameter whose type is not yet decided.
+        Unknown, 705, "unknown", Unknown, -2;
+        /// The result of a function called for its effect.
+        Void, 2278, "void", Pseudo, 4;
+        /// In signatures: any type, the same wherever it or `AnyArray` stands.
+        AnyElement, 2283, "anyelement", Pseudo, 4;
+        /// In signatures: the array of `AnyElement`.
+        AnyArray, 2277, "anyarray", Pseudo, -1;
+        /// In signatures: as `AnyElement`, but no array.
+        AnyNonArray, 2776, "anynonarray", Pseudo, 4;
+        /// In signatures: any type, wherever it stands converted to one that all fit.
+        AnyCompatible, 5077, "anycompatible", Pseudo, 4;
+        /// In signatures: the array of `AnyCompatible`.
+        AnyCompatibleArray, 5078, "anycompatiblearray", Pseudo, -1;
+    }
 }
 
 /// What implicit conversion prefers to stay within (pg_type.typcategory).
@@ -64,82 +199,99 @@ pub enum TypeCategory {
     Timespan,
     /// `U`
     User,
+    /// `A`
+    Array,
+    /// `Z`
+    Internal,
     /// `X`
     Unknown,
     /// `P`
     Pseudo,
 }
 
-/// One row of what PostgreSQL keeps in pg_type.
-struct Row(DataType, u32, &'static str, &'static str, TypeCategory, i16);
-
-const ROWS: [Row; 21] = {
-    use DataType as T;
-    use TypeCategory as C;
-    [
-        Row(T::Bool, 16, "bool", "boolean", C::Boolean, 1),
-        Row(T::Int2, 21, "int2", "smallint", C::Numeric, 2),
-        Row(T::Int4, 23, "int4", "integer", C::Numeric, 4),
-        Row(T::Int8, 20, "int8", "bigint", C::Numeric, 8),
-        Row(T::Oid, 26, "oid", "oid", C::Numeric, 4),
-        Row(T::Float4, 700, "float4", "real", C::Numeric, 4),
-        Row(T::Float8, 701, "float8", "double precision", C::Numeric, 8),
-        Row(T::Numeric, 1700, "numeric", "numeric", C::Numeric, -1),
-        Row(T::Text, 25, "text", "text", C::String, -1),
-        Row(T::Varchar, 1043, "varchar", "character varying", C::String, -1),
-        Row(T::Bpchar, 1042, "bpchar", "character", C::String, -1),
-        Row(T::Name, 19, "name", "name", C::String, 64),
-        Row(T::Bytea, 17, "bytea", "bytea", C::User, -1),
-        Row(T::Date, 1082, "date", "date", C::DateTime, 4),
-        Row(T::Time, 1083, "time", "time without time zone", C::DateTime, 8),
-        Row(T::Timestamp, 1114, "timestamp", "timestamp without time zone", C::DateTime, 8),
-        Row(T::Timestamptz, 1184, "timestamptz", "timestamp with time zone", C::DateTime, 8),
-        Row(T::Interval, 1186, "interval", "interval", C::Timespan, 16),
-        Row(T::Uuid, 2950, "uuid", "uuid", C::User, 16),
-        Row(T::Unknown, 705, "unknown", "unknown", C::Unknown, -2),
-        Row(T::Void, 2278, "void", "void", C::Pseudo, 4),
-    ]
-};
+impl TypeCategory {
+    /// The letter in pg_type.typcategory.
+    pub fn letter(self) -> char {
+        match self {
+            Self::Boolean => 'B',
+            Self::Numeric => 'N',
+            Self::String => 'S',
+            Self::DateTime => 'D',
+            Self::Timespan => 'T',
+            Self::User => 'U',
+            Self::Array => 'A',
+            Self::Internal => 'Z',
+            Self::Unknown => 'X',
+            Self::Pseudo => 'P',
+        }
+    }
+}
 
 impl DataType {
-    fn row(self) -> &'static Row {
-        // The table is in the order of the enum; a test holds it there.
-        &ROWS[self as usize]
+    /// The array type of a type; of an array, itself; `None` of those that cannot be stored.
+    pub const fn array(self) -> Option<Self> {
+        match (self, self.as_element()) {
+            (Self::Array(_), _) => Some(self),
+            (_, Some(element)) => Some(Self::Array(element)),
+            _ => None,
+        }
     }
 
-    /// Every type.
-    pub fn all() -> impl Iterator<Item = Self> {
-        ROWS.iter().map(|row| row.0)
+    /// The type of an array's elements; `None` of what is no array.
+    pub const fn element(self) -> Option<Self> {
+        match self {
+            Self::Array(element) => Some(element.data_type()),
+            Self::Int2vector => Some(Self::Int2),
+            Self::Oidvector => Some(Self::Oid),
+            _ => None,
+        }
+    }
+
+    /// Whether it stands for other types in signatures.
+    pub const fn is_polymorphic(self) -> bool {
+        matches!(
+            self,
+            Self::AnyElement
+                | Self::AnyArray
+                | Self::AnyNonArray
+                | Self::AnyCompatible
+                | Self::AnyCompatibleArray
+        )
+    }
+
+    /// Whether no value is of it.
+    pub const fn is_pseudo(self) -> bool {
+        self.as_element().is_none() && !matches!(self, Self::Array(_))
     }
 
     /// PostgreSQL's object identifier.
     pub fn oid(self) -> u32 {
-        self.row().1
+        self.row().oid
     }
 
     /// The type with an object identifier.
     pub fn from_oid(oid: u32) -> Option<Self> {
-        ROWS.iter().find(|row| row.1 == oid).map(|row| row.0)
+        Self::all().find(|ty| ty.oid() == oid)
     }
 
-    /// The short name, as in pg_type (`int4`).
+    /// The short name, as in pg_type (`int4`, `_int4`).
     pub fn name(self) -> &'static str {
-        self.row().2
+        self.row().name
     }
 
-    /// The standard's name (`integer`), as messages print it.
+    /// The standard's name (`integer`, `integer[]`), as messages print it.
     pub fn sql_name(self) -> &'static str {
-        self.row().3
+        self.row().sql_name
     }
 
     /// The category for implicit conversion.
     pub fn category(self) -> TypeCategory {
-        self.row().4
+        self.row().category
     }
 
     /// The width in bytes that the wire protocol reports; negative for variable width.
     pub fn wire_len(self) -> i16 {
-        self.row().5
+        self.row().len
     }
 
     /// Whether values are held as [`crate::Value::Text`].
@@ -152,12 +304,30 @@ impl DataType {
         matches!(
             self,
             Self::Bool | Self::Text | Self::Oid | Self::Float8 | Self::Timestamptz | Self::Interval
-        )
+        ) || self.is_reg()
     }
 
     /// Whether this is a number.
     pub fn is_numeric(self) -> bool {
-        self.category() == TypeCategory::Numeric
+        self.category() == TypeCategory::Numeric && !self.is_reg()
+    }
+
+    /// Whether this is an identifier of a kind of object, shown as the object's name.
+    pub const fn is_reg(self) -> bool {
+        matches!(
+            self,
+            Self::Regproc
+                | Self::Regprocedure
+                | Self::Regclass
+                | Self::Regtype
+                | Self::Regnamespace
+                | Self::Regrole
+        )
+    }
+
+    /// Whether values are held as [`crate::Value::Oid`].
+    pub const fn is_oid(self) -> bool {
+        matches!(self, Self::Oid | Self::Xid) || self.is_reg()
     }
 }
 
@@ -169,13 +339,28 @@ impl fmt::Display for DataType {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
-    fn the_table_is_in_the_order_of_the_enum() {
-        for (index, row) in ROWS.iter().enumerate() {
-            assert_eq!(row.0 as usize, index);
-            assert_eq!(DataType::from_oid(row.1), Some(row.0));
+    fn identifiers_are_unique_and_found() {
+        let mut seen = BTreeSet::new();
+        for ty in DataType::all() {
+            assert!(seen.insert(ty.oid()), "{ty}");
+            assert_eq!(DataType::from_oid(ty.oid()), Some(ty));
         }
+    }
+
+    #[test]
+    fn arrays_and_elements_find_each_other() {
+        for ty in DataType::all().filter(|ty| !ty.is_pseudo()) {
+            let array = ty.array().unwrap();
+            assert_eq!(array.array(), Some(array));
+            if !matches!(ty, DataType::Array(_)) {
+                assert_eq!(array.element(), Some(ty));
+            }
+        }
+        assert_eq!(DataType::Void.array(), None);
     }
 }

@@ -4,8 +4,12 @@
 //! one [`Kernel`], from which both the scalar and the vector use are derived.
 
 mod actions;
+mod array;
+mod array_search;
+mod array_text;
 mod bytes;
 mod cast_calls;
+mod catalog;
 mod compare;
 mod datetime;
 mod float;
@@ -13,6 +17,7 @@ mod hash;
 mod integer;
 mod numeric;
 mod pattern;
+mod polymorphic;
 mod resolve;
 mod session;
 mod string;
@@ -22,6 +27,10 @@ mod text_search;
 
 use std::cmp::Ordering;
 
+pub use array::ArrayOperation;
+pub(crate) use array::nested;
+pub use catalog::asks_catalog;
+pub(crate) use polymorphic::decide;
 pub(crate) use resolve::{Candidate, Choice, choose};
 pub use resolve::{Resolved, resolve_function, resolve_operator};
 pub use table::{function, functions};
@@ -71,6 +80,8 @@ pub enum Kernel {
     Compare(fn(Ordering) -> bool),
     /// The general form.
     Values(fn(&[Value], &EvalContext) -> Result<Value, ValueError>),
+    /// The general form of what must know the type of its result, which the call decides.
+    Typed(fn(&[Value], DataType, &EvalContext) -> Result<Value, ValueError>),
 }
 
 /// One entry of the table.
@@ -80,11 +91,12 @@ pub struct Function {
     pub id: FunctionId,
     /// Its SQL name, or the operator's symbol.
     pub name: &'static str,
-    /// The types of the fixed arguments. `Unknown` stands for any type, taken as it is.
+    /// The types of the fixed arguments. `Unknown` stands for any type, taken as it is; types such as
+    /// `AnyArray` stand for what a call makes of them.
     pub args: &'static [DataType],
     /// The type of the one or more arguments after those. `Unknown` stands for any type.
     pub variadic: Option<DataType>,
-    /// The type of the result.
+    /// The type of the result, or what stands for it.
     pub result: DataType,
     /// Whether a NULL argument makes the result NULL without a call.
     pub strict: bool,
@@ -190,6 +202,19 @@ impl Function {
     /// # Errors
     /// What PostgreSQL raises for them; XX000 when an argument is not of its type.
     pub fn eval(&self, args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
+        self.eval_as(self.result, args, ctx)
+    }
+
+    /// As [`Function::eval`], for a call whose result is of type `ty`.
+    ///
+    /// # Errors
+    /// As [`Function::eval`].
+    pub fn eval_as(
+        &self,
+        ty: DataType,
+        args: &[Value],
+        ctx: &EvalContext,
+    ) -> Result<Value, ValueError> {
         if self.strict && args.iter().any(Value::is_null) {
             return Ok(Value::Null);
         }
@@ -209,6 +234,7 @@ impl Function {
             (Kernel::TextToInt(f), [a]) => Value::from_int(self.result, f(self.text(a)?)?),
             (Kernel::Compare(f), [a, b]) => Ok(Value::Bool(f(compare_typed(self.args[0], a, b)))),
             (Kernel::Values(f), args) => f(args, ctx),
+            (Kernel::Typed(f), args) => f(args, ty, ctx),
             _ => Err(self.mistyped(args.first().unwrap_or(&Value::Null))),
         }
     }
@@ -244,7 +270,7 @@ pub(crate) fn mistyped(value: &Value) -> ValueError {
 /// Typed access to the arguments of general kernels.
 pub(crate) mod arg {
     use super::mistyped;
-    use crate::{Interval, Numeric, Value, ValueError};
+    use crate::{Array, Interval, Numeric, Value, ValueError};
 
     pub(crate) fn int(args: &[Value], index: usize) -> Result<i64, ValueError> {
         args[index].as_int().ok_or_else(|| mistyped(&args[index]))
@@ -263,6 +289,10 @@ pub(crate) mod arg {
             Value::Bytea(bytes) => Ok(bytes),
             other => Err(mistyped(other)),
         }
+    }
+
+    pub(crate) fn array(args: &[Value], index: usize) -> Result<&Array, ValueError> {
+        args[index].as_array().ok_or_else(|| mistyped(&args[index]))
     }
 
     pub(crate) fn numeric(args: &[Value], index: usize) -> Result<&Numeric, ValueError> {

@@ -4,6 +4,7 @@ mod binary;
 mod float;
 mod integer;
 pub(crate) mod plain;
+mod reg;
 
 pub use binary::{parse_binary, write_binary};
 
@@ -12,7 +13,7 @@ pub(crate) use integer::write_int;
 pub(crate) use plain::{write_bytea, write_uuid};
 
 use crate::cast::{CastContext, coerce_length};
-use crate::{DataType, EvalContext, Numeric, Value, ValueError, datetime};
+use crate::{DataType, EvalContext, Numeric, SqlState, Value, ValueError, array, datetime};
 
 /// Reads a value from its text, as a literal or a text parameter, and fits it to the typmod.
 ///
@@ -29,7 +30,8 @@ pub fn parse_text(
         DataType::Int2 => Value::Int2(integer::parse_int(text, ty)? as i16),
         DataType::Int4 => Value::Int4(integer::parse_int(text, ty)? as i32),
         DataType::Int8 => Value::Int8(integer::parse_int(text, ty)?),
-        DataType::Oid => Value::Oid(integer::parse_oid(text)?),
+        DataType::Oid | DataType::Xid => Value::Oid(integer::parse_oid(text)?),
+        ty if ty.is_reg() => reg::parse_reg(ty, text, ctx)?,
         DataType::Float4 => Value::Float4(float::parse_float4(text)?),
         DataType::Float8 => Value::Float8(parse_float8(text)?),
         DataType::Numeric => Value::Numeric(Numeric::parse(text)?),
@@ -45,7 +47,17 @@ pub fn parse_text(
         DataType::Timestamptz => Value::Timestamptz(datetime::parse_timestamptz(text, ctx)?),
         DataType::Interval => Value::Interval(datetime::parse_interval(text)?),
         DataType::Uuid => Value::Uuid(plain::parse_uuid(text)?),
+        DataType::Char => Value::Char(plain::parse_char(text)),
+        DataType::Array(element) => {
+            return array::parse_array(element.data_type(), typmod, text, ctx).map(Value::array);
+        }
+        DataType::Int2vector => Value::array(array::parse_vector(DataType::Int2, text, ctx)?),
+        DataType::Oidvector => Value::array(array::parse_vector(DataType::Oid, text, ctx)?),
         DataType::Void => Value::Void,
+        _ => {
+            let message = format!("cannot accept a value of type {ty}");
+            return Err(ValueError::new(SqlState::FeatureNotSupported, message));
+        }
     };
     if typmod < 0 && ty != DataType::Name {
         return Ok(value);
@@ -55,13 +67,14 @@ pub fn parse_text(
 }
 
 /// Appends the text of a value; nothing for NULL. Does not allocate for integers and strings.
-pub fn write_text(value: &Value, _ty: DataType, ctx: &EvalContext, out: &mut Vec<u8>) {
+pub fn write_text(value: &Value, ty: DataType, ctx: &EvalContext, out: &mut Vec<u8>) {
     match value {
         Value::Null | Value::Void => {}
         Value::Bool(v) => out.push(if *v { b't' } else { b'f' }),
         Value::Int2(v) => write_int(i64::from(*v), out),
         Value::Int4(v) => write_int(i64::from(*v), out),
         Value::Int8(v) => write_int(*v, out),
+        Value::Oid(v) if ty.is_reg() => reg::write_reg(*v, ty, ctx, out),
         Value::Oid(v) => write_int(i64::from(*v), out),
         Value::Float4(v) => float::write_float4(*v, ctx.extra_float_digits, out),
         Value::Float8(v) => write_float8(*v, ctx.extra_float_digits, out),
@@ -74,5 +87,10 @@ pub fn write_text(value: &Value, _ty: DataType, ctx: &EvalContext, out: &mut Vec
         Value::Timestamptz(v) => datetime::write_timestamptz(*v, ctx, out),
         Value::Interval(v) => datetime::write_interval(*v, ctx.interval_style, out),
         Value::Uuid(v) => write_uuid(v, out),
+        Value::Char(v) => plain::write_char(*v, out),
+        Value::Array(v) if matches!(ty, DataType::Int2vector | DataType::Oidvector) => {
+            array::write_vector(v, ctx, out);
+        }
+        Value::Array(v) => array::write_array(v, ctx, out),
     }
 }

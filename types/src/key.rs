@@ -7,8 +7,10 @@
 use num_bigint::{BigInt, Sign};
 
 use crate::compare::trim_blanks;
-use crate::{DataType, Numeric, SqlState, Value, ValueError};
+use crate::{Array, DataType, Dimension, Numeric, SqlState, Value, ValueError};
 
+/// After the last element of an array: before all that begins an element.
+const END: u8 = 0x00;
 const VALUE: u8 = 0x01;
 const NULL: u8 = 0x02;
 const SIGN_64: u64 = 1 << 63;
@@ -23,6 +25,7 @@ const NOT_A_NUMBER: u8 = 0x60;
 
 /// Whether [`decode_key`] gives back exactly what was encoded.
 pub fn key_is_lossless(ty: DataType) -> bool {
+    let ty = ty.element().unwrap_or(ty);
     !matches!(
         ty,
         DataType::Numeric
@@ -73,6 +76,22 @@ pub fn encode_key(value: &Value, ty: DataType, out: &mut Vec<u8>) {
             out.extend(((v.span() as u128) ^ (1 << 127)).to_be_bytes());
         }
         Value::Uuid(v) => out.extend(v),
+        Value::Char(v) => out.push(*v),
+        Value::Array(v) => encode_array(v, out),
+    }
+}
+
+/// The elements, an end, and then what decides between arrays of the same elements: the number of
+/// dimensions, their lengths, their lower bounds.
+fn encode_array(array: &Array, out: &mut Vec<u8>) {
+    array.values().iter().for_each(|value| encode_key(value, array.element(), out));
+    out.push(END);
+    out.push(array.dimensions().len() as u8);
+    for dimension in array.dimensions() {
+        out.extend((dimension.length as u32).to_be_bytes());
+    }
+    for dimension in array.dimensions() {
+        out.extend(((dimension.lower as u32) ^ SIGN_32).to_be_bytes());
     }
 }
 
@@ -170,7 +189,7 @@ pub fn decode_key(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError> 
         DataType::Int2 => Value::Int2((u16::from_be_bytes(array(bytes)?) ^ (1 << 15)) as i16),
         DataType::Int4 => Value::Int4((u32::from_be_bytes(array(bytes)?) ^ SIGN_32) as i32),
         DataType::Date => Value::Date((u32::from_be_bytes(array(bytes)?) ^ SIGN_32) as i32),
-        DataType::Oid => Value::Oid(u32::from_be_bytes(array(bytes)?)),
+        ty if ty.is_oid() => Value::Oid(u32::from_be_bytes(array(bytes)?)),
         DataType::Int8 => Value::Int8(decode_i64(bytes)?),
         DataType::Time => Value::Time(decode_i64(bytes)?),
         DataType::Timestamp => Value::Timestamp(decode_i64(bytes)?),
@@ -209,8 +228,31 @@ pub fn decode_key(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError> 
             Value::Interval(crate::Interval { months, days, micros })
         }
         DataType::Uuid => Value::Uuid(array(bytes)?),
+        DataType::Char => Value::Char(u8::from_be_bytes(array(bytes)?)),
+        DataType::Array(_) | DataType::Int2vector | DataType::Oidvector => {
+            Value::array(decode_array(ty.element().ok_or_else(damaged)?, bytes)?)
+        }
         DataType::Void => Value::Void,
+        _ => return Err(damaged()),
     })
+}
+
+fn decode_array(element: DataType, bytes: &mut &[u8]) -> Result<Array, ValueError> {
+    let mut values = Vec::new();
+    while bytes.first().is_some_and(|byte| *byte != END) {
+        values.push(decode_key(element, bytes)?);
+    }
+    let [_, count] = array::<2>(bytes)?;
+    let mut lengths = Vec::new();
+    for _ in 0..count {
+        lengths.push(u32::from_be_bytes(array(bytes)?) as i32);
+    }
+    let mut dimensions = Vec::new();
+    for length in lengths {
+        let lower = (u32::from_be_bytes(array(bytes)?) ^ SIGN_32) as i32;
+        dimensions.push(Dimension { length, lower });
+    }
+    Array::from_stored(element, dimensions, values).ok_or_else(damaged)
 }
 
 fn decode_i64(bytes: &mut &[u8]) -> Result<i64, ValueError> {

@@ -6,6 +6,7 @@
 
 mod actions;
 mod aggregate;
+mod array;
 mod cast;
 mod cell;
 mod compare;
@@ -20,21 +21,22 @@ mod numeric;
 mod typmod;
 mod value;
 
-pub use actions::{AdvisoryKey, AdvisoryRequest, NoActions, SessionActions};
+pub use actions::{AdvisoryKey, AdvisoryRequest, CatalogQuestion, NoActions, SessionActions};
 pub use aggregate::{
     Accumulator, Aggregate, AggregateId, ResolvedAggregate, accumulator, aggregate, aggregates,
     resolve_aggregate,
 };
+pub use array::{Array, Dimension};
 pub use cast::{CastContext, TypesDiffer, can_cast, cast, common_type};
 pub use cell::{decode_value, encode_value, skip_value};
 pub use compare::{compare, compare_typed, hash_typed, hash_value};
 pub use context::{ByteaOutput, DateFormat, DateOrder, EvalContext, IntervalStyle};
-pub use data_type::{DataType, TypeCategory};
+pub use data_type::{DataType, Element, TypeCategory};
 pub use datetime::TimeZone;
 pub use error::{SqlState, ValueError};
 pub use function::{
-    Comparison, Function, FunctionId, Kernel, Resolved, Volatility, function, functions,
-    resolve_function, resolve_operator,
+    ArrayOperation, Comparison, Function, FunctionId, Kernel, Resolved, Volatility, asks_catalog,
+    function, functions, resolve_function, resolve_operator,
 };
 pub use io::{parse_binary, parse_text, write_binary, write_text};
 pub use key::{decode_key, encode_key, key_is_lossless};

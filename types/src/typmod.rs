@@ -33,6 +33,9 @@ pub(crate) fn interval_precision(typmod: i32) -> Option<i32> {
 pub fn type_name_with_typmod(ty: DataType, typmod: i32) -> String {
     let name = ty.sql_name();
     match ty {
+        DataType::Array(element) => {
+            format!("{}[]", type_name_with_typmod(element.data_type(), typmod))
+        }
         DataType::Bpchar if typmod < 0 => "bpchar".to_owned(),
         DataType::Varchar | DataType::Bpchar if typmod >= HEADER => {
             format!("{name}({})", typmod - HEADER)
@@ -63,6 +66,7 @@ pub fn make_typmod(ty: DataType, modifiers: &[i64]) -> Result<i32, ValueError> {
         return Ok(NO_TYPMOD);
     }
     match ty {
+        DataType::Array(element) => make_typmod(element.data_type(), modifiers),
         DataType::Varchar | DataType::Bpchar => {
             let name = if ty == DataType::Varchar { "varchar" } else { "char" };
             let [length] = modifiers else { return Err(invalid("invalid type modifier".into())) };
@@ -121,6 +125,9 @@ impl DataType {
         let words: Vec<String> = name.split_whitespace().map(str::to_ascii_lowercase).collect();
         let name = words.join(" ");
         let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
+        if let Some(element) = name.strip_suffix("[]") {
+            return Self::from_name(element)?.array();
+        }
         Some(match name {
             "int" | "integer" => Self::Int4,
             "smallint" => Self::Int2,
@@ -134,6 +141,7 @@ impl DataType {
             "time without time zone" => Self::Time,
             "timestamp without time zone" => Self::Timestamp,
             "timestamp with time zone" => Self::Timestamptz,
+            "\"char\"" => Self::Char,
             "unknown" => Self::Unknown,
             _ => return Self::all().find(|ty| ty.name() == name),
         })
@@ -147,7 +155,9 @@ mod tests {
     #[test]
     fn names_find_their_types_and_print_back() {
         for ty in DataType::all() {
-            assert_eq!(DataType::from_name(ty.name()), Some(ty));
+            // `char` without quotes is `character`.
+            let expected = if ty == DataType::Char { DataType::Bpchar } else { ty };
+            assert_eq!(DataType::from_name(ty.name()), Some(expected));
             assert_eq!(DataType::from_name(ty.sql_name()), Some(ty));
         }
         assert_eq!(DataType::from_name("Character  Varying"), Some(DataType::Varchar));

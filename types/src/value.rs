@@ -1,6 +1,8 @@
 //! One value, and the interval type.
 
-use crate::{DataType, Numeric, SqlState, ValueError};
+use std::sync::Arc;
+
+use crate::{Array, DataType, Numeric, SqlState, ValueError};
 
 /// A value of some [`crate::DataType`]. The variant follows from the type: all string types are `Text`.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +41,10 @@ pub enum Value {
     Interval(Interval),
     /// `uuid`
     Uuid([u8; 16]),
+    /// `"char"`: zero is the empty string
+    Char(u8),
+    /// An array, `int2vector` and `oidvector` among them
+    Array(Arc<Array>),
     /// The value of type `void`
     Void,
 }
@@ -87,6 +93,9 @@ impl Value {
             Self::Timestamptz(_) => DataType::Timestamptz,
             Self::Interval(_) => DataType::Interval,
             Self::Uuid(_) => DataType::Uuid,
+            Self::Char(_) => DataType::Char,
+            // Never of another: only what can be stored is an element.
+            Self::Array(array) => array.element().array().unwrap_or(DataType::Unknown),
             Self::Void => DataType::Void,
         }
     }
@@ -112,7 +121,7 @@ impl Value {
             DataType::Int2 => Self::Int2(i16::try_from(v).map_err(range)?),
             DataType::Int4 => Self::Int4(i32::try_from(v).map_err(range)?),
             DataType::Int8 => Self::Int8(v),
-            DataType::Oid => {
+            ty if ty.is_oid() => {
                 Self::Oid(u32::try_from(v).map_err(|_| ValueError::out_of_range("OID"))?)
             }
             DataType::Date => Self::Date(i32::try_from(v).map_err(range)?),
@@ -150,6 +159,7 @@ impl Value {
         match self {
             Self::Text(text) => text.len(),
             Self::Bytea(bytes) => bytes.len(),
+            Self::Array(array) => array.heap_bytes(),
             Self::Numeric(Numeric::Large(large)) => 40 + (large.0.bits() / 8) as usize,
             _ => 0,
         }

@@ -1,7 +1,7 @@
 //! Golden bytes of cells and keys: what docs/formats/value.md shows, and one of every type.
 
 use driftdb_types::{
-    DataType, EvalContext, Value, decode_value, encode_key, encode_value, parse_text,
+    DataType, Element, EvalContext, Value, decode_value, encode_key, encode_value, parse_text,
 };
 
 fn hex(bytes: &[u8]) -> String {
@@ -45,6 +45,21 @@ const GOLDEN: &[(DataType, &str, &str, &str)] = &[
         "1100112233445566778899aabbccddeeff",
         "0100112233445566778899aabbccddeeff",
     ),
+    (DataType::Char, "a", "0261", "0161"),
+    (DataType::Array(Element::Int4), "{}", "0200", "010000"),
+    (
+        DataType::Array(Element::Int4),
+        "{1,NULL}",
+        "0a010201000000020100",
+        "0101800000010200010000000280000001",
+    ),
+    (
+        DataType::Array(Element::Text),
+        "[0:0][1:2]={{a,b}}",
+        "10020100000000020100000002610262",
+        "010161000101620001000200000001000000028000000080000001",
+    ),
+    (DataType::Int2vector, "1 2", "0b01020000000002010202", "0101800101800200010000000280000000"),
 ];
 
 #[test]

@@ -80,16 +80,21 @@ fn answer(case: &Case<'_>, ctx: &EvalContext) -> Result<String, ValueError> {
                 let context = CastContext::Implicit;
                 values.push(cast(value(arg, ctx)?, arg.0, *to, -1, context, ctx)?);
             }
-            show(&function(resolved.id).eval(&values, ctx)?, resolved.result, ctx)
+            let result = function(resolved.id).eval_as(resolved.result, &values, ctx)?;
+            show(&result, resolved.result, ctx)
         }
         "cast" => {
-            let (base, modifiers) = case.name.split_once('(').unwrap_or((case.name, ""));
+            let (name, suffix) = match case.name.strip_suffix("[]") {
+                Some(element) => (element, "[]"),
+                None => (case.name, ""),
+            };
+            let (base, modifiers) = name.split_once('(').unwrap_or((name, ""));
             let modifiers: Vec<i64> = modifiers
                 .trim_end_matches(')')
                 .split(',')
                 .filter_map(|modifier| modifier.parse().ok())
                 .collect();
-            let to = DataType::from_name(base).expect("a type");
+            let to = DataType::from_name(&format!("{base}{suffix}")).expect("a type");
             let typmod = make_typmod(to, &modifiers)?;
             let from = value(&case.args[0], ctx)?;
             let result = cast(from, types[0], to, typmod, CastContext::Explicit, ctx)?;
@@ -98,7 +103,7 @@ fn answer(case: &Case<'_>, ctx: &EvalContext) -> Result<String, ValueError> {
         "agg" => {
             let resolved =
                 resolve_aggregate(case.name, &types[..1], false).expect("an aggregate")?;
-            let mut state = accumulator(resolved.id);
+            let mut state = accumulator(resolved.id, &resolved.arg_types);
             for arg in &case.args {
                 state.update(&[value(arg, ctx)?])?;
             }

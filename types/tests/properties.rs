@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 use std::hash::Hasher;
 
 use driftdb_types::{
-    DataType, EvalContext, Interval, Numeric, TimeZone, Value, compare, compare_typed, decode_key,
-    decode_value, encode_key, encode_value, hash_typed, key_is_lossless, parse_binary, parse_text,
-    skip_value, write_binary, write_text,
+    Array, DataType, Dimension, EvalContext, Interval, Numeric, TimeZone, Value, compare,
+    compare_typed, decode_key, decode_value, encode_key, encode_value, hash_typed, key_is_lossless,
+    parse_binary, parse_text, skip_value, write_binary, write_text,
 };
 use num_bigint::BigInt;
 use proptest::prelude::*;
@@ -54,6 +54,37 @@ fn timestamps() -> impl Strategy<Value = i64> {
     ]
 }
 
+/// Arrays of a type whose equal values have one text, NULLs among them, in one or two dimensions.
+fn arrays() -> impl Strategy<Value = (DataType, Value)> {
+    let element = prop_oneof![
+        (-2i32..3).prop_map(Value::Int4).prop_map(|value| (DataType::Int4, value)),
+        "[ab\"\\\\{}, ]{0,3}|null|NULL".prop_map(|text| (DataType::Text, Value::text(text))),
+        numerics().prop_map(|number| (DataType::Numeric, Value::Numeric(number))),
+        "[ab ]{0,3}".prop_map(|text| (DataType::Bpchar, Value::text(text))),
+    ];
+    (prop::collection::vec(element, 1..60), 0usize..5, 1usize..3, -2i32..3, any::<bool>()).prop_map(
+        |(pool, length, width, lower, has_null)| {
+            let ty = pool[0].0;
+            let mut values: Vec<Value> = pool
+                .into_iter()
+                .filter(|(other, _)| *other == ty)
+                .map(|(_, value)| value)
+                .take(length * width)
+                .collect();
+            values.resize(length * width, Value::Null);
+            if has_null && let Some(first) = values.first_mut() {
+                *first = Value::Null;
+            }
+            let mut dimensions = vec![Dimension { length: length as i32, lower }];
+            if width > 1 {
+                dimensions.push(Dimension { length: width as i32, lower: 1 });
+            }
+            let array = Array::new(ty, dimensions, values).expect("a small array");
+            (ty.array().expect("an array type"), Value::array(array))
+        },
+    )
+}
+
 fn values() -> impl Strategy<Value = (DataType, Value)> {
     let with = |ty: DataType| move |value: Value| (ty, value);
     prop_oneof![
@@ -88,6 +119,10 @@ fn values() -> impl Strategy<Value = (DataType, Value)> {
             }))
             .prop_map(with(DataType::Interval)),
         any::<[u8; 16]>().prop_map(Value::Uuid).prop_map(with(DataType::Uuid)),
+        any::<u8>().prop_map(Value::Char).prop_map(with(DataType::Char)),
+        arrays(),
+        arrays(),
+        arrays(),
     ]
 }
 

@@ -3,14 +3,15 @@
 //! There is no flusher thread. The first waiter that finds no flush running takes everything
 //! gathered, writes it and syncs once, outside the latch, and then wakes the rest; appends go on
 //! gathering in a second buffer meanwhile and form the next group. At one client this saves two
-//! thread switches per commit, at many the group grows by itself [DeWitt84].
+//! thread switches per commit, at many the group grows by itself [DeWitt84]. The end of a flush wakes
+//! those whose records it made durable, and one of the next group, which flushes that.
 //!
 //! A failed write or sync poisons the log and is never tried again: the system may have dropped the
 //! data and report the next sync as a success [Rebello20].
 
 use driftdb_env::kernel::preemption_point;
-use driftdb_env::sync::MutexGuard;
 use driftdb_env::sync::atomic::Ordering;
+use driftdb_env::sync::{Condvar, MutexGuard};
 use driftdb_env::{planted, planted_order};
 use driftdb_storage::{Lsn, Result, StorageError};
 
@@ -31,7 +32,7 @@ impl Log {
         while state.durable < lsn {
             state.check_poison()?;
             has_flushed |= !state.is_flushing;
-            state = self.flush_or_wait(state);
+            state = self.flush_or_wait(state, lsn);
         }
         let prepare = has_flushed && state.wants_next();
         drop(state);
@@ -41,26 +42,36 @@ impl Log {
         Ok(())
     }
 
-    /// Flushes what is gathered, or waits for the flush that runs. How it went is in the state.
+    /// Flushes what is gathered, or waits for the flush that runs; if `lsn` is of the next group, until
+    /// somebody must flush that. How it went is in the state.
     pub(crate) fn flush_or_wait<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
+        lsn: Lsn,
     ) -> MutexGuard<'a, State> {
         if state.is_flushing {
+            let group = state.flushes + u64::from(lsn > state.flushing_to);
             if planted_order!("wal.wait-after-latch") {
                 drop(state);
                 state = self.state.lock();
             }
-            self.progress.wait(&mut state);
+            self.group(group).wait(&mut state);
             return state;
         }
         state.is_flushing = true;
+        state.flushes += 1;
+        state.flushing_to = state.tail;
         let group = std::mem::take(&mut state.gathered);
         state.gathered_bytes = 0;
         drop(state);
         let role = FlushRole { log: self, has_ended: false };
         let result = self.write_group(&group);
         role.end(group, result)
+    }
+
+    /// What the waiters of a group wait on. Two are enough: those of the group before the last are awake.
+    fn group(&self, group: u64) -> &Condvar {
+        &self.groups[(group % 2) as usize]
     }
 
     fn write_group(&self, group: &[Chunk]) -> Result<()> {
@@ -91,7 +102,6 @@ impl Log {
         assert!(state.durable <= chunk.end);
         state.durable = chunk.end;
         self.durable.store(chunk.end.0, Ordering::Release);
-        self.progress.notify_all();
         Ok(())
     }
 }
@@ -117,10 +127,11 @@ impl<'a> FlushRole<'a> {
             state.free = chunk.bytes;
             state.free.clear();
         }
-        // Also those whose records are in the next group: one of them flushes it.
+        self.log.group(state.flushes).notify_all();
         if !planted_order!("wal.next-group-not-woken") {
-            self.log.progress.notify_all();
+            self.log.group(state.flushes + 1).notify_one();
         }
+        self.log.progress.notify_all();
         state
     }
 }

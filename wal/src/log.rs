@@ -36,8 +36,10 @@ pub(crate) struct Log {
     log_id: u64,
     pub(crate) options: WalOptions,
     pub(crate) state: Mutex<State>,
-    /// Something was flushed, or failed.
+    /// Something was flushed, or failed: for readers.
     pub(crate) progress: Condvar,
+    /// The same for those who wait for a group, by the parity of its number.
+    pub(crate) groups: [Condvar; 2],
     store: Mutex<SegmentStore>,
     begun_file: BegunFile,
     /// A copy of `State::durable` that is read without the latch.
@@ -60,6 +62,10 @@ pub(crate) struct State {
     pub(crate) durable: Lsn,
     pub(crate) tail: Lsn,
     pub(crate) is_flushing: bool,
+    /// How many flushes have begun; the number of the last group.
+    pub(crate) flushes: u64,
+    /// The end of the last group.
+    pub(crate) flushing_to: Lsn,
     /// Records that wait to be written: one chunk per segment they go to, in order.
     pub(crate) gathered: Vec<Chunk>,
     pub(crate) gathered_bytes: usize,
@@ -180,6 +186,8 @@ impl Log {
             durable: tail,
             tail,
             is_flushing: false,
+            flushes: 0,
+            flushing_to: Lsn::default(),
             gathered: Vec::new(),
             gathered_bytes: 0,
             free: Vec::new(),
@@ -195,6 +203,7 @@ impl Log {
             options,
             state: Mutex::new(state),
             progress: Condvar::new(),
+            groups: [Condvar::new(), Condvar::new()],
             store: Mutex::new(store),
             begun_file,
             durable: AtomicU64::new(tail.0),
@@ -219,7 +228,8 @@ impl Log {
             if state.gathered_bytes > 0
                 && state.gathered_bytes as u64 + record_bytes > self.options.buffer_bytes as u64
             {
-                state = self.flush_or_wait(state);
+                let running = state.flushing_to;
+                state = self.flush_or_wait(state, running);
             } else if state.has_room(record_bytes, self.log_id) {
                 self.counts.records.fetch_add(1, Ordering::Relaxed);
                 return Ok(state.append(crc, payload, size_bytes as u32));
@@ -280,7 +290,7 @@ impl Log {
     /// Records the first failure and wakes everybody.
     pub(crate) fn poison(&self, state: &mut State, error: &str) {
         state.poisoned.get_or_insert_with(|| error.to_owned());
-        self.progress.notify_all();
+        self.groups.iter().chain([&self.progress]).for_each(Condvar::notify_all);
     }
 
     pub(crate) fn release_before(&self, lsn: Lsn) -> Result<()> {

@@ -19,6 +19,8 @@ pub struct CancelToken {
 #[derive(Debug, Default)]
 struct Shared {
     canceled: AtomicBool,
+    /// Whether the statement goes on until somebody ends it.
+    endless: AtomicBool,
     waiting_on: Mutex<Option<Arc<Condvar>>>,
     /// The session's number; 0: none.
     session: i32,
@@ -63,6 +65,16 @@ impl CancelToken {
     /// Forgets a request that came too late; called before each statement.
     pub fn reset(&self) {
         self.shared.canceled.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether the running statement only ends when somebody ends it, so that nobody should wait for it.
+    pub fn is_endless(&self) -> bool {
+        self.shared.endless.load(Ordering::SeqCst)
+    }
+
+    /// Says so, or takes it back.
+    pub fn set_endless(&self, endless: bool) {
+        self.shared.endless.store(endless, Ordering::SeqCst);
     }
 
     /// Names the condition to notify on cancel (none: not waiting). A waiter must check

@@ -56,6 +56,15 @@ pub enum WaitPolicy {
     NoWait,
 }
 
+/// What a commit writes, as far as its control is told.
+#[derive(Debug, Clone, Copy)]
+pub enum Writes<'a> {
+    /// Every key.
+    Batch(&'a WriteBatch),
+    /// The keyspaces alone: the keys are too many to be remembered.
+    Keyspaces(&'a [KeyspaceId]),
+}
+
 /// A concurrency-control protocol. One value serves all transactions of a store; per-key state (locks,
 /// read marks) is its own. All calls may come from any thread; those with one `Txn` come one at a time.
 ///
@@ -93,6 +102,10 @@ pub trait ConcurrencyControl: Send + Sync + 'static {
     /// so that a transaction whose reads are tracked has to begin with a newer one.
     fn begin(&self, begin: Begin) -> Option<Self::Txn>;
 
+    /// Gives a transaction that writes a newer snapshot, as if it began with that: its reads are forgotten,
+    /// its claims stay. Never waits. False, as in [`ConcurrencyControl::begin`]: it has to be a newer one.
+    fn renew(&self, txn: &mut Self::Txn, read_ts: Timestamp) -> bool;
+
     /// Before a key is read. May wait.
     ///
     /// # Errors
@@ -124,7 +137,7 @@ pub trait ConcurrencyControl: Send + Sync + 'static {
     ///
     /// # Errors
     /// Conflict.
-    fn validate(&self, txn: &mut Self::Txn, commit: Timestamp, writes: &WriteBatch) -> Result<()>;
+    fn validate(&self, txn: &mut Self::Txn, commit: Timestamp, writes: Writes<'_>) -> Result<()>;
 
     /// The last check before a transaction ends that wrote nothing. Must not wait.
     ///

@@ -26,7 +26,7 @@ mod store;
 mod visible;
 
 pub use cancel::CancelToken;
-pub use control::{Begin, ConcurrencyControl, LockStrength, WaitPolicy};
+pub use control::{Begin, ConcurrencyControl, LockStrength, WaitPolicy, Writes};
 pub use error::{Result, TxnError};
 pub use isolation::IsolationLevel;
 pub use object_lock::{

@@ -10,6 +10,9 @@ use driftdb_storage::KeyspaceId;
 
 use crate::{CancelToken, LockStrength, Result, TxnId, WaitPolicy};
 
+/// What listings call the database that is no branch.
+const MAIN: u32 = 1;
+
 /// What is locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LockObject {
@@ -24,14 +27,54 @@ pub enum LockObject {
         /// 1: one `bigint`; 2: two `int`s. The two never meet.
         form: u8,
     },
+    /// A table or a number of a branch, which never meets those of others.
+    InBranch {
+        /// The branch.
+        branch: u32,
+        /// As above; 0 for a table.
+        class: u32,
+        /// As above; a table's identifier.
+        object: u32,
+        /// As above; 0 for a table.
+        form: u8,
+    },
+}
+
+impl LockObject {
+    /// The object of this name in a branch. An object of another branch stays what it is.
+    #[must_use]
+    pub fn in_branch(self, branch: u32) -> Self {
+        match self {
+            Self::Table(object) => Self::InBranch { branch, class: 0, object, form: 0 },
+            Self::Advisory { class, object, form } => {
+                Self::InBranch { branch, class, object, form }
+            }
+            Self::InBranch { .. } => self,
+        }
+    }
+
+    /// The branch, unless it is none, and the object within it.
+    pub fn within_branch(self) -> (Option<u32>, Self) {
+        match self {
+            Self::InBranch { branch, object, form: 0, .. } => (Some(branch), Self::Table(object)),
+            Self::InBranch { branch, class, object, form } => {
+                (Some(branch), Self::Advisory { class, object, form })
+            }
+            own => (None, own),
+        }
+    }
 }
 
 impl fmt::Display for LockObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Table(id) => write!(f, "relation {id} of database 1"),
+        let (branch, object) = self.within_branch();
+        let database = branch.unwrap_or(MAIN);
+        match object {
             Self::Advisory { class, object, form } => {
-                write!(f, "advisory lock [1,{class},{object},{form}]")
+                write!(f, "advisory lock [{database},{class},{object},{form}]")
+            }
+            Self::Table(object) | Self::InBranch { object, .. } => {
+                write!(f, "relation {object} of database {database}")
             }
         }
     }
@@ -136,6 +179,8 @@ pub enum LockedThing {
     Key(KeyspaceId, Box<[u8]>, LockStrength),
     /// Ranges of a keyspace, for reading.
     Ranges(KeyspaceId),
+    /// Every key of a keyspace, by one who held too many of them singly.
+    Keys(KeyspaceId, LockStrength),
 }
 
 /// One lock, held or waited for.
@@ -243,6 +288,20 @@ pub trait SessionLocks: Send {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn objects_of_branches_come_back_and_meet_nobody() {
+        let advisory = LockObject::Advisory { class: 3, object: 7, form: 2 };
+        for object in [LockObject::Table(7), advisory] {
+            assert_eq!(object.within_branch(), (None, object));
+            let inside = object.in_branch(1030);
+            assert_eq!(inside.within_branch(), (Some(1030), object));
+            assert_eq!(inside.in_branch(9), inside);
+            assert_ne!(inside, object.in_branch(1031));
+        }
+        let shown = LockObject::Table(7).in_branch(1030).to_string();
+        assert_eq!(shown, "relation 7 of database 1030");
+    }
 
     #[test]
     fn modes_conflict_as_postgres_has_it() {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use driftdb_storage::{
     BackupReport, Commit, KeyRange, KeyspaceId, RetentionPolicy, StorageError, Timestamp,
@@ -83,6 +84,19 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// Storage.
     fn commits(&self, first: u64, last: u64, most: usize) -> Result<Vec<CommitNote>>;
+
+    /// Returns when a commit with a number above `after` is visible, or after `limit`: what is left of
+    /// the limit, nothing in the second case. What was committed can be read in a statement that begins
+    /// after the return.
+    ///
+    /// # Errors
+    /// Canceled; shutting down.
+    fn wait_for_commit(
+        &self,
+        after: u64,
+        limit: Duration,
+        cancel: &CancelToken,
+    ) -> Result<Duration>;
 
     /// The first of `count` consecutive numbers that nobody else gets. Not undone by a rollback.
     ///
@@ -274,6 +288,15 @@ pub trait Transaction: Send {
     /// Shutting down.
     fn begin_statement(&mut self) -> Result<()>;
 
+    /// Begins the transaction's first statement anew, on a newer snapshot that is then the transaction's: what
+    /// it wrote is undone, what it claimed and locked stays. So a statement that met a row which was
+    /// changed since the snapshot need not fail, if nobody has seen anything of it. False, and nothing
+    /// happens, if a savepoint lives, or the transaction does not keep its snapshot.
+    ///
+    /// # Errors
+    /// Shutting down.
+    fn restart(&mut self) -> Result<bool>;
+
     /// Appends the value of `key` to `out` and returns true, or leaves `out` and returns false.
     ///
     /// # Errors
@@ -303,6 +326,19 @@ pub trait Transaction: Send {
     /// # Errors
     /// `from` is outside of the promise, `up_to` in the future; see [`crate::TxnError`].
     fn scan_versions(
+        &mut self,
+        space: KeyspaceId,
+        request: &VersionScan<'_>,
+        out: &mut RowBatch,
+    ) -> Result<ScanState>;
+
+    /// As [`Transaction::scan_versions`], without what was alive at `from`: the versions that began in
+    /// `from < ts <= up_to`, tombstones among them. Cost: the versions given, and what the engine takes to
+    /// pass by the keys without any.
+    ///
+    /// # Errors
+    /// As [`Transaction::scan_versions`].
+    fn scan_begun(
         &mut self,
         space: KeyspaceId,
         request: &VersionScan<'_>,

@@ -11,6 +11,7 @@ pub mod driver;
 pub mod history;
 pub mod locks;
 pub mod objects;
+pub mod restart;
 pub mod versions;
 
 /// Makes the tests of the concurrency suite for one way to open a store.
@@ -59,6 +60,8 @@ macro_rules! concurrency_suite {
             objects::a_session_is_one_holder,
             objects::modes_conflict_as_they_say,
             objects::savepoints_give_locks_back,
+            restart::a_first_statement_may_begin_anew,
+            restart::others_do_not_begin_anew,
             versions::a_stretch_of_time_shows_each_version_once,
             versions::stretches_end_with_their_keyspace,
         );

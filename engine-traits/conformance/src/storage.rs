@@ -8,6 +8,7 @@ pub mod crashes;
 pub mod cursors;
 pub mod damage;
 pub mod device;
+pub mod erasures;
 pub mod faults;
 pub mod harness;
 pub mod keyspaces;
@@ -48,6 +49,10 @@ macro_rules! storage_suite {
             device::a_misdirected_write_is_never_believed,
             device::a_zeroed_sector_is_never_believed,
             device::too_few_handles_lose_nothing,
+            erasures::a_crash_during_an_erasure,
+            erasures::a_failed_erasure_is_none,
+            erasures::an_erasure_makes_durable,
+            erasures::erased_bytes_leave_the_directory,
             faults::a_failed_operation_never_changes_data,
             faults::a_failed_sync_is_never_trusted,
             faults::a_full_disk_keeps_old_data,
@@ -64,11 +69,13 @@ macro_rules! storage_suite {
     ($engine:ty, without_files) => {
         $crate::storage_cases!($engine:
             batches::a_batch_is_all_or_nothing,
+            batches::a_commit_may_come_in_parts,
             batches::a_later_write_in_a_batch_replaces_the_earlier,
             cursors::bounds_are_honoured,
             cursors::cursors_walk_both_ways,
             cursors::seek_lands_on_the_neighbour,
             cursors::visible_kinds_show_their_versions,
+            erasures::what_is_erased_is_gone_at_every_time,
             keyspaces::keyspaces_are_apart,
             keyspaces::keyspaces_live_in_time,
             keyspaces::unknown_keyspaces_are_refused,

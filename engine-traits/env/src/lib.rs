@@ -14,7 +14,6 @@
 //!
 //! Sources: [FDB21] for one binary in both worlds, [TigerBeetle] for the fault model.
 
-pub mod blocking;
 mod collections;
 pub mod directory;
 mod disk;

@@ -15,7 +15,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::blocking::blocking;
 use crate::{DirEntry, Disk, DiskLock, File, FileKind, IoError, IoOp, IoOptions, OpenHow, World};
 
 /// Whether the kernel gives this thread an `io_uring`. Without one, what asks for it does without.
@@ -67,7 +66,7 @@ impl World for OsWorld {
     }
 
     fn sleep(&self, duration: Duration) {
-        blocking(|| std::thread::sleep(duration));
+        std::thread::sleep(duration);
     }
 }
 
@@ -140,7 +139,8 @@ impl Disk for OsDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<(), IoError> {
-        blocking(|| fs::File::open(dir).and_then(|handle| handle.sync_all()))
+        fs::File::open(dir)
+            .and_then(|handle| handle.sync_all())
             .map_err(|source| IoError::new(IoOp::SyncDir, dir, source))
     }
 

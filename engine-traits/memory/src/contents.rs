@@ -5,8 +5,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use driftdb_storage::{
-    Fold, KeyspaceId, Operation, Result, Retention, RetentionPolicy, StorageError, Timestamp,
-    Verdict, WriteBatch,
+    Erasure, Fold, KeyspaceId, Operation, Result, Retention, RetentionPolicy, StorageError,
+    Timestamp, Verdict, WriteBatch,
 };
 
 /// One version of a key; `None` is a tombstone.
@@ -187,6 +187,24 @@ impl Contents {
     pub(crate) fn fold(&self, policy: &RetentionPolicy) -> Self {
         let fold = |(&id, space): (&KeyspaceId, &Space)| (id, space.fold(policy.of(id)));
         Self { spaces: self.spaces.iter().map(fold).collect() }
+    }
+
+    /// A copy without what is erased.
+    pub(crate) fn without(&self, erasure: &Erasure) -> Self {
+        let mut left = Self { spaces: self.spaces.clone() };
+        for id in erasure.keyspaces() {
+            let Some(space) = left.spaces.get_mut(&id) else { continue };
+            space.keys.retain(|key, versions| {
+                let newest_first = versions.iter().rev();
+                let mut kept =
+                    newest_first.map(|version| (version.ts, version.value.clone())).collect();
+                erasure.apply(id, key, &mut kept);
+                kept.reverse();
+                *versions = kept.into_iter().map(|(ts, value)| Version { ts, value }).collect();
+                !versions.is_empty()
+            });
+        }
+        left
     }
 
     /// A sentence about the first broken invariant, if there is one.

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use driftdb_env::Env;
 use driftdb_env::sync::{Mutex, RwLock};
 use driftdb_storage::{
-    BackupReport, Commit, Damage, Engine, EngineOptions, LogBarrier, Maintained, Result,
+    BackupReport, Commit, Damage, Engine, EngineOptions, Erasure, LogBarrier, Maintained, Result,
     RetentionPolicy, VerifyDepth, VerifyReport, WriteBatch,
 };
 
@@ -136,6 +136,14 @@ impl Engine for MemoryEngine {
     fn checkpoint(&self, _log: &dyn LogBarrier) -> Result<Commit> {
         self.fold();
         Ok(self.durable())
+    }
+
+    fn erase(&self, erasure: &Erasure, _log: &dyn LogBarrier) -> Result<()> {
+        let _one_at_a_time = self.folding.lock();
+        let mut state = self.state.write();
+        let left = state.contents.read().without(erasure);
+        state.contents = Arc::new(RwLock::new(left));
+        Ok(())
     }
 
     fn verify(&self, _depth: VerifyDepth, report: &mut dyn VerifyReport) -> Result<()> {

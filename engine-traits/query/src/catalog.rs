@@ -199,6 +199,15 @@ pub trait Catalog {
     /// A statement will lock rows of a table that was looked up.
     fn rows_are_locked(&mut self, _table: &Arc<Table>) {}
 
+    /// The statement will ask what the catalog says as of it, in functions or by names of objects:
+    /// from now on there is somebody who answers.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn is_asked(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// The time of a restore point, if there is one of the name.
     ///
     /// # Errors

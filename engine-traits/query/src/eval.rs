@@ -3,7 +3,9 @@
 //! This is the definition: vector evaluation in the executor must agree with it, and does so by
 //! calling the same functions. It is also what folds constants and runs the direct point path.
 
-use driftdb_types::{CastContext, EvalContext, Value, cast, compare, function};
+use driftdb_types::{
+    CastContext, DataType, EvalContext, FunctionId, Value, cast, compare, function,
+};
 
 use crate::{BoolTest, Expr, Result, SqlError, Subplan};
 
@@ -85,7 +87,7 @@ pub fn eval(expr: &Expr, scope: &dyn Scope) -> Result<Value> {
         }
         Expr::Subquery(_) => return Err(SqlError::internal("a subquery was not planned")),
         Expr::Subplan(subplan) => scope.subplan(subplan)?,
-        Expr::Call { function: id, args, .. } => call(*id, args, scope)?,
+        Expr::Call { function: id, args, ty } => call(*id, args, *ty, scope)?,
         Expr::Cast { input, to, typmod, context } => convert(input, *to, *typmod, *context, scope)?,
         Expr::And(args) => connective(args, false, scope)?,
         Expr::Or(args) => connective(args, true, scope)?,
@@ -107,13 +109,19 @@ pub fn eval(expr: &Expr, scope: &dyn Scope) -> Result<Value> {
             let (left, right) = (eval(left, scope)?, eval(right, scope)?);
             let same = match (left.is_null(), right.is_null()) {
                 (true, true) => true,
-                (false, false) => apply(*equal, [left, right], scope)? == Value::Bool(true),
+                (false, false) => {
+                    apply(*equal, [left, right], DataType::Bool, scope)? == Value::Bool(true)
+                }
                 _ => false,
             };
             Value::Bool(same == *negated)
         }
         Expr::InList { input, list, equal, negated } => {
             in_list(input, list, *equal, *negated, scope)?
+        }
+        Expr::Quantified { input, array, operator, all } => {
+            let (input, array) = (eval(input, scope)?, eval(array, scope)?);
+            quantified(&input, &array, *operator, *all, scope.context())?
         }
         Expr::Case { arms, otherwise, .. } => {
             for (condition, result) in arms {
@@ -147,29 +155,54 @@ pub fn holds(predicate: &Expr, scope: &dyn Scope) -> Result<bool> {
     Ok(eval(predicate, scope)? == Value::Bool(true))
 }
 
-fn call(id: driftdb_types::FunctionId, args: &[Expr], scope: &dyn Scope) -> Result<Value> {
+/// `input op ANY (array)` or ALL, three-valued; NULL if the array is.
+///
+/// # Errors
+/// What the operator raises.
+pub fn quantified(
+    input: &Value,
+    array: &Value,
+    operator: FunctionId,
+    all: bool,
+    context: &EvalContext,
+) -> Result<Value> {
+    let Some(array) = array.as_array() else { return Ok(Value::Null) };
+    let operator = function(operator);
+    let mut unknown = false;
+    for element in array.values() {
+        match operator.eval(&[input.clone(), element.clone()], context)? {
+            Value::Bool(truth) if truth != all => return Ok(Value::Bool(truth)),
+            Value::Bool(_) => {}
+            _ => unknown = true,
+        }
+    }
+    Ok(if unknown { Value::Null } else { Value::Bool(all) })
+}
+
+fn call(id: FunctionId, args: &[Expr], ty: DataType, scope: &dyn Scope) -> Result<Value> {
     match args {
-        [a] => apply(id, [eval(a, scope)?], scope),
-        [a, b] => apply(id, [eval(a, scope)?, eval(b, scope)?], scope),
+        [a] => apply(id, [eval(a, scope)?], ty, scope),
+        [a, b] => apply(id, [eval(a, scope)?, eval(b, scope)?], ty, scope),
         _ => {
             let values: Vec<Value> =
                 args.iter().map(|arg| eval(arg, scope)).collect::<Result<_>>()?;
-            Ok(function(id).eval(&values, scope.context())?)
+            Ok(function(id).eval_as(ty, &values, scope.context())?)
         }
     }
 }
 
 fn apply<const N: usize>(
-    id: driftdb_types::FunctionId,
+    id: FunctionId,
     args: [Value; N],
+    ty: DataType,
     scope: &dyn Scope,
 ) -> Result<Value> {
-    Ok(function(id).eval(&args, scope.context())?)
+    Ok(function(id).eval_as(ty, &args, scope.context())?)
 }
 
 fn convert(
     input: &Expr,
-    to: driftdb_types::DataType,
+    to: DataType,
     typmod: i32,
     context: CastContext,
     scope: &dyn Scope,
@@ -194,7 +227,7 @@ fn connective(args: &[Expr], absorbing: bool, scope: &dyn Scope) -> Result<Value
 fn in_list(
     input: &Expr,
     list: &[Expr],
-    equal: driftdb_types::FunctionId,
+    equal: FunctionId,
     negated: bool,
     scope: &dyn Scope,
 ) -> Result<Value> {
@@ -207,7 +240,9 @@ fn in_list(
         let candidate = eval(candidate, scope)?;
         if candidate.is_null() {
             unknown = true;
-        } else if apply(equal, [input.clone(), candidate], scope)? == Value::Bool(true) {
+        } else if apply(equal, [input.clone(), candidate], DataType::Bool, scope)?
+            == Value::Bool(true)
+        {
             return Ok(Value::Bool(!negated));
         }
     }

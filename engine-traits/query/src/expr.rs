@@ -107,6 +107,17 @@ pub enum Expr {
         /// NOT IN.
         negated: bool,
     },
+    /// `input op ANY (array)`, `input op ALL (array)`: false or true of an array without elements.
+    Quantified {
+        /// The left side.
+        input: Box<Self>,
+        /// The array; its elements are of the operator's right type.
+        array: Box<Self>,
+        /// The operator, which yields a truth value.
+        operator: FunctionId,
+        /// ALL rather than ANY.
+        all: bool,
+    },
     /// Searched CASE; a simple CASE is bound to one.
     Case {
         /// Condition and result, in order.
@@ -226,7 +237,8 @@ impl Expr {
             | Self::IsNull(_)
             | Self::IsBool { .. }
             | Self::IsDistinct { .. }
-            | Self::InList { .. } => DataType::Bool,
+            | Self::InList { .. }
+            | Self::Quantified { .. } => DataType::Bool,
         }
     }
 
@@ -255,6 +267,10 @@ impl Expr {
             Self::InList { input, list, .. } => {
                 visit(input);
                 list.iter().for_each(visit);
+            }
+            Self::Quantified { input, array, .. } => {
+                visit(input);
+                visit(array);
             }
             Self::Case { arms, otherwise, .. } => {
                 for (condition, result) in arms {
@@ -303,6 +319,10 @@ impl Expr {
             Self::InList { input, list, .. } => {
                 visit(input);
                 list.iter_mut().for_each(visit);
+            }
+            Self::Quantified { input, array, .. } => {
+                visit(input);
+                visit(array);
             }
             Self::Case { arms, otherwise, .. } => {
                 for (condition, result) in arms {

@@ -14,7 +14,9 @@
 //! * Every table reference carries the time it reads at, and the schema of that time.
 //! * An expression has one meaning: [`eval::eval`]; vector evaluation must agree with it.
 
+mod branch;
 mod catalog;
+mod changes;
 mod error;
 pub mod eval;
 mod expr;
@@ -28,10 +30,12 @@ mod statement;
 mod system;
 mod temporal;
 
+pub use branch::BranchStatement;
 pub use catalog::{
     Catalog, CatalogAt, Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table,
     TableId,
 };
+pub use changes::ChangesScan;
 pub use error::{Result, SqlError};
 pub use expr::{BoolTest, ColId, Expr, Subplan, Subquery, SubqueryKind};
 pub use history::{HistoryStatement, RestoredTable, TableAt};
@@ -53,7 +57,9 @@ pub use statement::{
     Field, ForeignKeySpec, Insert, IsolationChoice, LockTable, Parameter, PastTime, Query,
     SetScope, Statement, TransactionModes, TransactionStatement, Update,
 };
-pub use system::{NoSystemRows, SYSTEM_SCHEMA, SystemRelation, SystemRows, SystemScan};
+pub use system::{
+    INFORMATION_SCHEMA, NoSystemRows, SYSTEM_SCHEMA, SystemRelation, SystemRows, SystemScan,
+};
 pub use temporal::{
     AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_concurrency::{LockStrength, ReadAt, WaitPolicy};
 use driftdb_types::{AggregateId, DataType, FunctionId};
 
-use crate::{ColId, Expr, SystemRelation, Table, TableAt, Temporal};
+use crate::{ChangesScan, ColId, Expr, SystemRelation, Table, TableAt, Temporal};
 
 /// A column that a node yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,6 +242,18 @@ pub enum SetFunction {
         /// element + step → element.
         add: FunctionId,
     },
+    /// `unnest(array)`: its elements in row-major order.
+    Unnest,
+    /// `generate_subscripts(array, dimension [, reverse])`.
+    Subscripts,
+    /// Several side by side, each with so many of the arguments; one that ends before the others yields
+    /// NULLs.
+    Zip {
+        /// Which, and how many arguments each takes.
+        functions: Vec<(Self, usize)>,
+        /// Whether the number of the row, from 1, comes after their columns.
+        ordinality: bool,
+    },
     /// A system relation. Its arguments are none, or where its key begins and where it ends, both
     /// included (NULL: nowhere): rows beyond may be left out, need not be.
     System {
@@ -260,6 +272,8 @@ pub enum SetFunction {
         /// The second.
         after: Option<TableAt>,
     },
+    /// Changes in the order of commits.
+    Changes(ChangesScan),
 }
 
 impl LogicalPlan {

@@ -7,8 +7,8 @@ use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, Value};
 
 use crate::{
-    ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, PeriodSpec, Portion,
-    ReferentialAction, Related, SystemColumn, Table,
+    BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, PeriodSpec,
+    Portion, ReferentialAction, Related, SystemColumn, Table,
 };
 
 /// A column of a result, as the wire describes it.
@@ -350,6 +350,8 @@ pub struct CopyOptions {
     pub escape: u8,
     /// Columns (positions in the list) that are always quoted (FORCE QUOTE).
     pub force_quote: Vec<usize>,
+    /// COPY TO: whether it goes on with what is committed later, until somebody ends it (FOLLOW).
+    pub follow: bool,
 }
 
 /// What is copied.
@@ -559,6 +561,8 @@ pub enum Statement {
     Checkpoint,
     /// RESTORE POINT and its kin
     History(HistoryStatement),
+    /// CREATE BRANCH and its kin
+    Branch(BranchStatement),
     /// Nothing between two semicolons.
     Empty,
 }

@@ -2,7 +2,8 @@
 //!
 //! A [`SystemRelation`] is only a description, which the [`crate::Catalog`] finds by name; the plan
 //! holds it as a [`crate::SetFunction::System`]. Its rows come from whoever implements
-//! [`SystemRows`] (the session), so that binder, planner and executor know none of them.
+//! [`SystemRows`] (the session), so that binder, planner and executor know none of them. Some are views
+//! of others: the binder binds their text where they are named, as of the time of the reference.
 //!
 //! Invariants
 //! * Every row has one value for each column, of its type or NULL.
@@ -18,10 +19,17 @@ use crate::{Result, SqlError};
 /// The schema of system relations. It comes before all others on every search path.
 pub const SYSTEM_SCHEMA: &str = "pg_catalog";
 
+/// The schema of the standard's views of the catalog. Names in it are always qualified.
+pub const INFORMATION_SCHEMA: &str = "information_schema";
+
 /// What a system relation is called and what its rows look like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SystemRelation {
-    /// Its name, in [`SYSTEM_SCHEMA`].
+    /// Its object identifier, which its hidden column `tableoid` has.
+    pub oid: u32,
+    /// Its schema: [`SYSTEM_SCHEMA`] or [`INFORMATION_SCHEMA`].
+    pub schema: &'static str,
+    /// Its name.
     pub name: &'static str,
     /// Its columns.
     pub columns: Vec<(&'static str, DataType)>,
@@ -29,6 +37,8 @@ pub struct SystemRelation {
     pub key: Option<usize>,
     /// Whether it can be read as of a time.
     pub has_history: bool,
+    /// The query whose rows it has, over other system relations; `None`: [`SystemRows`] has its rows.
+    pub view: Option<&'static str>,
 }
 
 /// Which rows are wanted.

@@ -7,17 +7,17 @@ use std::sync::Arc;
 use driftdb_env::Env;
 
 use crate::{
-    Commit, EngineOptions, KeyspaceId, Lsn, Result, Retention, RetentionPolicy, Timestamp,
+    Commit, EngineOptions, Erasure, KeyspaceId, Lsn, Result, Retention, RetentionPolicy, Timestamp,
     VerifyDepth, VerifyReport, WriteBatch,
 };
 
 /// A storage engine.
 ///
-/// Threads: `apply` is called by one thread at a time, in commit order; `maintain` and `checkpoint`
-/// by one (other) thread at a time; everything else by any thread at any time.
+/// Threads: `apply` is called by one thread at a time, in commit order; `maintain`, `checkpoint` and
+/// `erase` by one (other) thread at a time; everything else by any thread at any time.
 ///
 /// After an I/O error or damage while *writing*, an engine is poisoned: every later `apply`,
-/// `maintain` and `checkpoint` fails with [`crate::StorageError::Poisoned`]; reads of what is in
+/// `maintain`, `checkpoint` and `erase` fails with [`crate::StorageError::Poisoned`]; reads of what is in
 /// memory or already durable may go on.
 pub trait Engine: Send + Sync + Sized + 'static {
     /// The name in the configuration and in the data directory.
@@ -43,12 +43,16 @@ pub trait Engine: Send + Sync + Sized + 'static {
     /// Makes a batch readable, in memory. Batches come in the order of `at`; one at or below
     /// [`Engine::durable`] (replay after a crash) is accepted and changes nothing.
     ///
+    /// A commit may come in several batches, of one timestamp and ascending positions. No two of them
+    /// write the same key, and keyspaces are made and dropped by the first. An engine may become durable
+    /// between two of them; that the others follow is the caller's affair.
+    ///
     /// # Errors
     /// A write into a keyspace that does not exist; a poisoned engine.
     fn apply(&self, batch: &WriteBatch, at: Commit) -> Result<()>;
 
     /// A view of everything applied so far. Cheap: a few reference counts. It stays exact while it
-    /// lives, whatever is applied, flushed, merged or dropped meanwhile.
+    /// lives, whatever is applied, flushed, merged, dropped or erased meanwhile.
     fn snapshot(&self) -> Self::Snapshot;
 
     /// Replaces the promise about history. Takes effect for snapshots made from now on; what the
@@ -76,6 +80,18 @@ pub trait Engine: Send + Sync + Sized + 'static {
     /// # Errors
     /// As [`Engine::maintain`].
     fn checkpoint(&self, log: &dyn LogBarrier) -> Result<Commit>;
+
+    /// Removes versions from all history: from what every snapshot made from now on reads, at any time,
+    /// and from the bytes of every file in the directory. The times that can be read stay the same, and
+    /// whatever else they show. Whole or not at all, also after a crash, and durable on return, with
+    /// everything applied before the call ([`Engine::durable`]); doing it again changes nothing.
+    /// Snapshots made before may go on seeing what was there: they hold files without a name.
+    ///
+    /// Cost: up to a copy of everything, in time and in space; `apply` may wait meanwhile.
+    ///
+    /// # Errors
+    /// As [`Engine::maintain`]. A full disk leaves everything as it was.
+    fn erase(&self, erasure: &Erasure, log: &dyn LogBarrier) -> Result<()>;
 
     /// Checks what is on disk, as thoroughly as `depth` says. Tells `report` of each damage, with the
     /// keys that lie there where it knows them, and goes on as far as it can. Readers and writers go

@@ -21,6 +21,7 @@
 mod batch;
 mod damage;
 mod engine;
+mod erasure;
 mod error;
 mod files;
 mod ids;
@@ -35,6 +36,7 @@ pub use engine::{
     BackupReport, Cursor, Engine, Entry, KeyRange, Keyspace, LogBarrier, Maintained, ScanSpec,
     Snapshot, Visible,
 };
+pub use erasure::Erasure;
 pub use error::{ErrorKind, Result, StorageError};
 pub use files::{FileEngine, Loader, SalvageSink};
 pub use ids::{Commit, KeyspaceId, Lsn, Timestamp};

@@ -20,7 +20,7 @@ pub(super) fn apply(
         let constants: Option<Vec<Value>> =
             args.iter().map(|arg| arg.as_constant().cloned()).collect();
         if let Some(constants) = constants {
-            return Ok(Vector::constant(ty, function.eval(&constants, ctx)?, len));
+            return Ok(Vector::constant(ty, function.eval_as(ty, &constants, ctx)?, len));
         }
     }
     if function.strict {
@@ -47,7 +47,7 @@ fn by_row(
     for row in 0..len {
         values.clear();
         values.extend(args.iter().map(|arg| arg.value(row)));
-        out.push(function.eval(&values, ctx)?)?;
+        out.push(function.eval_as(ty, &values, ctx)?)?;
     }
     Ok(out.finish())
 }

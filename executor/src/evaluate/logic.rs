@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use driftdb_query::{Expr, Result};
+use driftdb_query::{Expr, Result, eval};
 use driftdb_types::{Comparison, DataType, FunctionId, Value};
 
 use super::{Rows, call, evaluate};
@@ -122,6 +122,25 @@ pub(super) fn in_list(
         });
     }
     Ok(from_truth(rows.len(), |row| result[row]))
+}
+
+/// ANY and ALL of arrays, row by row.
+pub(super) fn quantified(
+    input: &Expr,
+    array: &Expr,
+    operator: FunctionId,
+    all: bool,
+    rows: Rows<'_>,
+    run: &mut Run<'_, '_>,
+) -> Result<Vector> {
+    let (input, array) = (evaluate(input, rows, run)?, evaluate(array, rows, run)?);
+    let truths = (0..rows.len())
+        .map(|row| {
+            let (input, array) = (input.value(row), array.value(row));
+            eval::quantified(&input, &array, operator, all, run.cx.eval)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(from_truth(rows.len(), |row| truths[row].as_bool()))
 }
 
 /// From so many rows and candidates on, candidates that are constants go into a hash table.

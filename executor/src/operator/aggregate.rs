@@ -26,6 +26,7 @@ pub(crate) struct Aggregate {
 /// One aggregate call over all groups.
 struct Call<'a> {
     call: &'a PhysicalAggregate,
+    arg_types: Vec<DataType>,
     /// One per group.
     accumulators: Vec<Box<dyn Accumulator>>,
     /// DISTINCT: the groups and arguments seen.
@@ -93,6 +94,7 @@ impl Aggregate {
 impl<'a> Call<'a> {
     fn new(call: &'a PhysicalAggregate) -> Self {
         let arg_types = call.args.iter().map(Expr::ty);
+        let types = arg_types.clone().collect();
         let seen = call.distinct.then(|| {
             let types: Vec<DataType> =
                 [DataType::Int8].into_iter().chain(arg_types.clone()).collect();
@@ -102,13 +104,13 @@ impl<'a> Call<'a> {
             let keys = call.order_by.iter().map(|key| key.expr.ty());
             (RowBuffer::new(&arg_types.chain(keys).collect::<Vec<_>>(), 0), Vec::new())
         });
-        Self { call, accumulators: Vec::new(), seen, ordered }
+        Self { call, arg_types: types, accumulators: Vec::new(), seen, ordered }
     }
 
     /// Makes room for so many groups.
     fn grow(&mut self, groups: usize) {
         while self.accumulators.len() < groups {
-            self.accumulators.push(accumulator(self.call.aggregate));
+            self.accumulators.push(accumulator(self.call.aggregate, &self.arg_types));
         }
     }
 

@@ -1,4 +1,4 @@
-//! System relations: batches of rows from whoever has them.
+//! System relations: batches of rows from whoever has them, each with the relation's `tableoid`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -75,8 +75,9 @@ impl Operator for SystemScan {
         }
         let count = self.rows.len().min(BATCH_ROWS);
         let mut out = RowBuffer::new(&self.types, count);
+        let tableoid = Value::Oid(self.relation.oid);
         for row in self.rows.drain(..count) {
-            out.push(row)?;
+            out.push(row.into_iter().chain([tableoid.clone()]))?;
         }
         Ok(Some(out.finish()))
     }

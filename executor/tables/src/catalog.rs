@@ -6,7 +6,7 @@
 //! but decoded definitions, and those only while no DDL lies between the snapshot that read them and
 //! the snapshot that asks.
 
-mod codec;
+pub(crate) mod codec;
 mod dropped;
 mod history;
 mod reader;

@@ -13,6 +13,7 @@
 mod catalog;
 mod ddl;
 mod diff;
+mod feed;
 mod key;
 mod reference;
 mod row;
@@ -29,6 +30,7 @@ pub use ddl::{
     undrop_references, undrop_table,
 };
 pub use diff::{Change, Mapping, TableDiff, check_comparable};
+pub use feed::{Feed, FeedChange, FeedOp};
 pub use key::{
     ByteRange, ValueBound, index_entry, index_range, point_key, primary_range, row_id_key,
 };

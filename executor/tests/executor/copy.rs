@@ -20,6 +20,7 @@ fn options(format: CopyFormat) -> CopyOptions {
         quote: b'"',
         escape: b'"',
         force_quote: Vec::new(),
+        follow: false,
     }
 }
 

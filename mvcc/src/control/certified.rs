@@ -23,11 +23,11 @@ use std::sync::Arc;
 
 use driftdb_concurrency::{
     Begin, CancelToken, ConcurrencyControl, IsolationLevel, LockStrength, Result, TxnError,
-    VisibleClock, WaitPolicy,
+    VisibleClock, WaitPolicy, Writes,
 };
 use driftdb_env::sync::{Condvar, Mutex};
 use driftdb_env::{Env, planted};
-use driftdb_storage::{KeyRange, KeyspaceId, Timestamp, WriteBatch};
+use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
 use super::read_set::ReadSet;
 use super::recent::{Footprint, Recent, Safety, SafetyCell};
@@ -112,14 +112,18 @@ impl<R: Rule> CertifiedControl<R> {
     fn certify(
         &self,
         txn: &mut CertifiedTxn,
-        commit: Option<(Timestamp, &WriteBatch)>,
+        commit: Option<(Timestamp, Writes<'_>)>,
     ) -> Result<()> {
         let Some(tracking) = &mut txn.tracking else { return Ok(()) };
         if tracking.safety.as_ref().is_some_and(|safety| safety.get() == Safety::Safe) {
             return Ok(());
         }
         let (commit, writes) = commit.unzip();
-        let written: Vec<Key> = writes.into_iter().flat_map(keys_of).collect();
+        let (written, spaces): (Vec<Key>, &[KeyspaceId]) = match writes {
+            None => (Vec::new(), &[]),
+            Some(Writes::Batch(batch)) => (keys_of(batch).collect(), &[]),
+            Some(Writes::Keyspaces(spaces)) => (Vec::new(), spaces),
+        };
         let mut recent = self.recent.lock();
         let outgoing = recent.outgoing(txn.snapshot, &tracking.reads);
         let candidate = Candidate {
@@ -129,10 +133,13 @@ impl<R: Rule> CertifiedControl<R> {
             first_overwriter: outgoing.first,
             overwriters_mark: outgoing.mark,
         };
-        let mark = R::judge(&candidate, || recent.latest_reader(written.iter()))
+        let latest_reader =
+            || recent.latest_reader(written.iter()).max(recent.latest_reader_of_any(spaces));
+        let mark = R::judge(&candidate, latest_reader)
             .map_err(|why| TxnError::ReadWriteDependency { detail: why.to_owned() })?;
         let reads = std::mem::take(&mut tracking.reads);
         let bound = R::reader_bound(&candidate);
+        recent.summarise_writes(candidate.commit, mark, spaces);
         recent.record(candidate.commit, txn.owner.id(), Footprint { bound, mark, written, reads });
         tracking.mark = Some(mark);
         Ok(())
@@ -183,6 +190,17 @@ impl<R: Rule> ConcurrencyControl for CertifiedControl<R> {
         Some(CertifiedTxn { owner, snapshot: begin.read_ts, tracking })
     }
 
+    fn renew(&self, txn: &mut CertifiedTxn, read_ts: Timestamp) -> bool {
+        if let Some(tracking) = &mut txn.tracking {
+            if !self.recent.lock().renew(txn.owner.id(), txn.snapshot, read_ts) {
+                return false;
+            }
+            tracking.reads = ReadSet::default();
+        }
+        txn.snapshot = read_ts;
+        true
+    }
+
     fn read(&self, txn: &mut CertifiedTxn, space: KeyspaceId, key: &[u8]) -> Result<()> {
         if let Some(reads) = txn.reads() {
             reads.add_key(space, key);
@@ -219,7 +237,7 @@ impl<R: Rule> ConcurrencyControl for CertifiedControl<R> {
         &self,
         txn: &mut CertifiedTxn,
         commit: Timestamp,
-        writes: &WriteBatch,
+        writes: Writes<'_>,
     ) -> Result<()> {
         self.certify(txn, Some((commit, writes)))
     }
@@ -274,6 +292,7 @@ mod schedules {
     use driftdb_concurrency::TxnId;
     use driftdb_env::Task;
     use driftdb_env::schedules::Schedules;
+    use driftdb_storage::WriteBatch;
 
     use super::*;
     use crate::control::{Ssi, Ssn};
@@ -321,7 +340,7 @@ mod schedules {
         let commit = Timestamp(*last);
         let mut writes = WriteBatch::new();
         writes.put(SPACE, KEYS[own], b"");
-        let certified = control.validate(&mut txn, commit, &writes);
+        let certified = control.validate(&mut txn, commit, Writes::Batch(&writes));
         drop(last);
         let committed = certified.is_ok().then(|| {
             visible.advance(commit);

@@ -10,10 +10,10 @@
 
 use driftdb_concurrency::{
     Begin, CancelToken, ConcurrencyControl, IsolationLevel, LockStrength, Result, VisibleClock,
-    WaitPolicy,
+    WaitPolicy, Writes,
 };
 use driftdb_env::Env;
-use driftdb_storage::{KeyRange, KeyspaceId, Timestamp, WriteBatch};
+use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
 use crate::lock_table::{LockTable, Owner, Striping, Target};
 
@@ -65,6 +65,11 @@ impl ConcurrencyControl for LockingControl {
         Some(LockingTxn { owner, locks_reads })
     }
 
+    fn renew(&self, _txn: &mut LockingTxn, _read_ts: Timestamp) -> bool {
+        // What it read is locked, and stays so.
+        true
+    }
+
     fn read(&self, txn: &mut LockingTxn, space: KeyspaceId, key: &[u8]) -> Result<()> {
         if !txn.locks_reads {
             return Ok(());
@@ -97,7 +102,7 @@ impl ConcurrencyControl for LockingControl {
         &self,
         _txn: &mut LockingTxn,
         _commit: Timestamp,
-        _writes: &WriteBatch,
+        _writes: Writes<'_>,
     ) -> Result<()> {
         // The locks have seen to it.
         Ok(())

@@ -6,7 +6,8 @@
 //!
 //! A commit is kept until every running transaction's snapshot holds it. Beyond [`UNITS_MAX`] keys and
 //! ranges the oldest commits are summarised: one entry for each keyspace tells until when anybody read it
-//! and wrote it. Whoever overlaps a summary finds edges that may not be there, and aborts a little more.
+//! and wrote it. Whoever overlaps a summary finds edges that may not be there, and aborts a little more. A
+//! commit that wrote more keys than a transaction keeps in memory is summarised at once.
 //!
 //! Invariants
 //! * Every commit that is not in the snapshot of a running tracked transaction is in `committed` or in
@@ -131,6 +132,16 @@ impl Recent {
         true
     }
 
+    /// Replaces the snapshot of one that was admitted. False as in [`Recent::admit`]; then it keeps the old one.
+    pub(super) fn renew(&mut self, id: TxnId, from: Timestamp, to: Timestamp) -> bool {
+        if to < self.welcome_from {
+            return false;
+        }
+        self.running.remove(&(from, id));
+        self.running.insert((to, id));
+        true
+    }
+
     /// Whether nobody who runs could make a read-only snapshot unsafe, and if so sees to it that nobody
     /// comes who could: whoever began before it and is not known yet is turned away.
     pub(super) fn is_safe(&mut self, snapshot: Timestamp) -> bool {
@@ -194,6 +205,33 @@ impl Recent {
             }
         }
         latest
+    }
+
+    /// How late anything in some keyspaces was read by those who did not see their last commits; as
+    /// [`Recent::latest_reader`].
+    pub(super) fn latest_reader_of_any(&self, spaces: &[KeyspaceId]) -> Timestamp {
+        let summarised =
+            spaces.iter().filter_map(|space| self.summaries.get(space)).map(|of| of.read_bound);
+        let has_read = |footprint: &&Footprint| {
+            footprint.reads.spaces().any(|(space, _)| spaces.contains(&space))
+        };
+        let exact = self.committed.values().filter(has_read).map(|footprint| footprint.bound);
+        let exact = exact.filter(|_| !spaces.is_empty());
+        summarised.chain(exact).max().unwrap_or(Timestamp::MIN)
+    }
+
+    /// Keeps a commit that wrote more keys than are remembered: as if it had written all of these keyspaces.
+    pub(super) fn summarise_writes(
+        &mut self,
+        commit: Timestamp,
+        mark: Timestamp,
+        spaces: &[KeyspaceId],
+    ) {
+        for space in spaces {
+            let summary = self.summary(*space, commit);
+            summary.written_through = summary.written_through.max(commit);
+            summary.mark = summary.mark.min(mark);
+        }
     }
 
     /// Keeps a commit; also if it fails after all, until its time is visible: that makes edges that are
@@ -300,7 +338,7 @@ impl Recent {
         let Some(footprint) = self.remove(commit) else { return false };
         for (space, _) in &footprint.written {
             let summary = self.summary(*space, commit.0);
-            summary.written_through = commit.0;
+            summary.written_through = summary.written_through.max(commit.0);
             summary.mark = summary.mark.min(footprint.mark);
         }
         for (space, _) in footprint.reads.spaces() {
@@ -317,7 +355,7 @@ impl Recent {
             mark: Timestamp::MAX,
             read_bound: Timestamp::MIN,
         });
-        summary.through = through;
+        summary.through = summary.through.max(through);
         summary
     }
 }

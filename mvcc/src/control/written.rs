@@ -83,6 +83,16 @@ impl<T: Copy> Written<T> {
         keys.into_iter().flat_map(move |keys| keys.range::<[u8], _>(bounds)).flat_map(|(_, w)| w)
     }
 
+    /// What the writers after `since` of any key of a keyspace left.
+    pub(super) fn of_space_since(
+        &self,
+        space: KeyspaceId,
+        since: Timestamp,
+    ) -> impl Iterator<Item = T> {
+        let writers = self.in_range(space, KeyRange::ALL);
+        writers.filter(move |(ts, _)| *ts > since).map(|(_, writer)| *writer)
+    }
+
     /// The writers after `since` of anything that was read.
     pub(super) fn since<'a>(
         &'a self,

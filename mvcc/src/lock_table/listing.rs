@@ -47,6 +47,20 @@ impl Stripe {
                 out.push(entry(*who, LockedThing::Ranges(*space), None));
             }
         }
+        self.list_waiters(out);
+    }
+
+    /// Adds the keyspaces held as a whole.
+    pub(super) fn list_wholes(&self, out: &mut Vec<LockEntry>) {
+        for (space, holders) in &self.wholes {
+            for holder in holders {
+                let thing = LockedThing::Keys(*space, holder.strength);
+                out.push(entry(holder.who, thing, None));
+            }
+        }
+    }
+
+    fn list_waiters(&self, out: &mut Vec<LockEntry>) {
         for waiting in &self.queue {
             let thing = waiting.request.wanted.thing();
             out.push(entry(waiting.request.who, thing, Some(waiting.since)));

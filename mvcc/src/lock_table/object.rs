@@ -9,7 +9,7 @@ use driftdb_concurrency::{
 
 use super::party::{Party, Who};
 use super::stripe::{Request, Wanted};
-use super::{Held, LockTable, Owner};
+use super::{Held, LockTable, Owner, Striping, Taken};
 
 /// Keys held that a listing names, of each stripe: a transaction may hold millions.
 const MOST_LISTED_KEYS: usize = 1000;
@@ -76,8 +76,7 @@ impl ObjectLocks for LockTable {
 
     fn session_owner(&self, token: &CancelToken) -> Owner {
         let session = token.session().expect("only sessions hold locks beside transactions");
-        let who = Who { party: Party::Session(session), txn: None };
-        Owner { who, cancel: token.clone(), held: Vec::new(), keeps_keys: false }
+        Owner::of(Who { party: Party::Session(session), txn: None }, token.clone())
     }
 
     fn lock_object(
@@ -102,30 +101,32 @@ impl ObjectLocks for LockTable {
     }
 
     fn unlock_object(&self, owner: &mut Owner, object: LockObject, mode: LockMode) -> bool {
-        let is_it = |held: &Held| matches!(held, Held::Object { object: held, mode: of } if *held == object && *of == mode);
+        let is_it = |taken: &Taken| matches!(taken.held, Held::Object { object: held, mode: of } if held == object && of == mode);
         let Some(index) = owner.held.iter().rposition(is_it) else { return false };
-        let held = owner.held.remove(index);
-        self.release(owner.who, &held);
+        let taken = owner.held.remove(index);
+        self.release(owner.who, &taken.held);
         true
     }
 
     fn mark(owner: &Owner) -> usize {
-        owner.held.len()
+        owner.taken_count
     }
 
     fn release_since(&self, owner: &mut Owner, mark: usize) {
-        if owner.held.len() <= mark {
+        let first = owner.held.partition_point(|taken| taken.at < mark);
+        if owner.held.len() == first {
             return;
         }
-        for held in owner.held.split_off(mark).into_iter().rev() {
-            if owner.keeps_keys && !matches!(held, Held::Object { .. }) {
-                owner.held.push(held);
+        for taken in owner.held.split_off(first).into_iter().rev() {
+            if owner.keeps_keys && !matches!(taken.held, Held::Object { .. }) {
+                owner.held.push(taken);
             } else {
-                self.release(owner.who, &held);
+                owner.key_count -= usize::from(matches!(taken.held, Held::Key { .. }));
+                self.release(owner.who, &taken.held);
             }
         }
         // Those that are kept stay in the order of taking.
-        owner.held[mark..].reverse();
+        owner.held[first..].reverse();
     }
 
     fn must_lock_reads(&self) -> bool {
@@ -138,8 +139,12 @@ impl ObjectLocks for LockTable {
 
     fn list(&self) -> Vec<LockEntry> {
         let mut entries = Vec::new();
-        for stripe in &self.stripes {
-            stripe.lock().list(MOST_LISTED_KEYS, &mut entries);
+        for (index, stripe) in self.stripes.iter().enumerate() {
+            let stripe = stripe.lock();
+            stripe.list(MOST_LISTED_KEYS, &mut entries);
+            if index == 0 || self.striping == Striping::ByKeyspace {
+                stripe.list_wholes(&mut entries);
+            }
         }
         entries
     }

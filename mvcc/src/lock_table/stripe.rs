@@ -137,6 +137,8 @@ pub(super) struct Waiting {
 #[derive(Debug, Default)]
 pub(super) struct Stripe {
     pub(super) keys: BTreeMap<KeyspaceId, BTreeMap<Arc<[u8]>, Holders>>,
+    /// Who holds every key of a keyspace; in each stripe that has keys of it.
+    pub(super) wholes: BTreeMap<KeyspaceId, Vec<Holder>>,
     pub(super) ranges: BTreeMap<KeyspaceId, BTreeMap<Who, Vec<OwnedRange>>>,
     pub(super) objects: BTreeMap<LockObject, Vec<ObjectHolder>>,
     /// Upgrades first; otherwise in order of arrival.
@@ -164,8 +166,9 @@ impl Stripe {
             Target::Range(range) => is_inverted(range) || in_ranges(range),
             Target::Key(key) => {
                 let holders = self.holders(space, key);
-                let mut held = holders.into_iter().flat_map(Holders::iter);
-                held.any(|holder| holder.who == who && holder.strength >= strength)
+                let held = holders.into_iter().flat_map(Holders::iter);
+                held.chain(self.wholes(space))
+                    .any(|holder| holder.who == who && holder.strength >= strength)
                     || strength <= RANGE_STRENGTH && in_ranges(&only(key))
             }
         }
@@ -343,6 +346,7 @@ impl Stripe {
             Wanted::Key { space, key, strength } => {
                 let holders = self.holders(*space, key);
                 let holders = holders.into_iter().flat_map(Holders::iter);
+                let holders = holders.chain(self.wholes(*space));
                 add_holders(request.who, *strength, holders, &mut blockers);
                 if strength.conflicts_with(RANGE_STRENGTH) {
                     self.add_ranges(request.who, *space, key, &mut blockers);
@@ -354,7 +358,7 @@ impl Stripe {
                 let keys = keys.into_iter().flat_map(|keys| {
                     keys.range::<[u8], _>((range.start, range.end)).map(|(_, holders)| holders)
                 });
-                let holders = keys.flat_map(Holders::iter);
+                let holders = keys.flat_map(Holders::iter).chain(self.wholes(*space));
                 add_holders(request.who, RANGE_STRENGTH, holders, &mut blockers);
             }
             Wanted::Object { object, mode } => {
@@ -378,6 +382,53 @@ impl Stripe {
         }
     }
 
+    fn wholes(&self, space: KeyspaceId) -> &[Holder] {
+        self.wholes.get(&space).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether anybody else stands in the way of holding every key of a keyspace.
+    pub(super) fn is_contested(&self, who: Who, space: KeyspaceId, strength: LockStrength) -> bool {
+        let keys = self.keys.get(&space).into_iter().flat_map(BTreeMap::values);
+        let mut holders = keys.flat_map(Holders::iter).chain(self.wholes(space));
+        let is_in_the_way = |holder: &Holder| {
+            holder.who.party != who.party && holder.strength.conflicts_with(strength)
+        };
+        let mut ranges = self.ranges.get(&space).into_iter().flat_map(BTreeMap::keys);
+        holders.any(is_in_the_way)
+            || strength.conflicts_with(RANGE_STRENGTH) && ranges.any(|it| it.party != who.party)
+    }
+
+    /// How strongly a side holds the key that it holds most strongly.
+    pub(super) fn strongest(&self, who: Who, space: KeyspaceId) -> Option<LockStrength> {
+        let keys = self.keys.get(&space).into_iter().flat_map(BTreeMap::values);
+        let own = keys.flat_map(Holders::iter).filter(|holder| holder.who == who);
+        own.map(|holder| holder.strength).max()
+    }
+
+    /// Records that every key of a keyspace is held, in place of those held singly.
+    pub(super) fn grant_whole(&mut self, who: Who, space: KeyspaceId, strength: LockStrength) {
+        if let Some(keys) = self.keys.get_mut(&space) {
+            keys.retain(|_, holders| !holders.remove(who));
+            if keys.is_empty() {
+                self.keys.remove(&space);
+            }
+        }
+        let holders = self.wholes.entry(space).or_default();
+        match holders.iter_mut().find(|holder| holder.who == who) {
+            Some(holder) => holder.strength = holder.strength.max(strength),
+            None => holders.push(Holder { who, strength }),
+        }
+    }
+
+    pub(super) fn release_whole(&mut self, who: Who, space: KeyspaceId) {
+        if let Some(holders) = self.wholes.get_mut(&space) {
+            holders.retain(|holder| holder.who != who);
+            if holders.is_empty() {
+                self.wholes.remove(&space);
+            }
+        }
+    }
+
     fn holders(&self, space: KeyspaceId, key: &[u8]) -> Option<&Holders> {
         self.keys.get(&space)?.get(key)
     }
@@ -392,6 +443,7 @@ impl Stripe {
                 let ranges = self.ranges.get(space);
                 let own = ranges.and_then(|ranges| ranges.get(&who)).into_iter();
                 self.holders(*space, key).is_some_and(is_own)
+                    || self.wholes(*space).iter().any(|holder| holder.who == who)
                     || own.flatten().any(|range| range.as_range().contains(key))
             }
             Wanted::Range { space, range } => {
@@ -400,6 +452,7 @@ impl Stripe {
                 let keys = self.keys.get(space).into_iter();
                 let mut held = keys.flat_map(|keys| keys.range::<[u8], _>(bounds));
                 held.any(|(_, holders)| is_own(holders))
+                    || self.wholes(*space).iter().any(|holder| holder.who == who)
             }
             Wanted::Object { object, .. } => {
                 // As PostgreSQL: only if somebody in the queue waits for what is held.

@@ -92,7 +92,7 @@ fn ranges_and_keys_exclude_each_other() {
     table.acquire(&mut reader, SPACE, all, share, NOWAIT).unwrap();
     // What is in an own range is held already.
     table.acquire(&mut reader, SPACE, Target::Key(b"x"), share, NOWAIT).unwrap();
-    assert!(!reader.held.iter().any(|held| matches!(held, Held::Key { .. })));
+    assert!(!reader.held.iter().any(|taken| matches!(taken.held, Held::Key { .. })));
     table.release_all(&mut reader);
     table.acquire(&mut writer, SPACE, Target::Key(b"d"), update, NOWAIT).unwrap();
 }
@@ -254,4 +254,118 @@ fn a_deadlock_may_go_through_rows_tables_and_sessions() {
     );
     table.release_all(&mut young);
     waiting.join();
+}
+
+/// Takes keys until it has all of them as one.
+fn hold_whole(table: &LockTable, owner: &mut Owner, strength: LockStrength) {
+    owner.most_keys = 100;
+    for n in 0..100u32 {
+        table.acquire(owner, SPACE, Target::Key(&n.to_be_bytes()), strength, NOWAIT).unwrap();
+    }
+    assert_eq!(owner.held.len(), 1, "{:?}", owner.held);
+}
+
+#[test]
+fn many_keys_become_the_keyspace() {
+    for striping in [Striping::ByKey, Striping::ByKeyspace] {
+        let table = table(striping);
+        let [mut large, mut other] = [1, 2].map(owner);
+        let before = LockTable::mark(&large);
+        table
+            .acquire(&mut large, KeyspaceId(1), Target::Key(b"k"), LockStrength::Share, NOWAIT)
+            .unwrap();
+        hold_others_and_whole(&table, &mut large);
+        let key = Target::Key(b"never locked");
+        for strength in [LockStrength::NoKeyUpdate, LockStrength::Update] {
+            let refused = table.acquire(&mut other, SPACE, key, strength, NOWAIT);
+            assert!(matches!(refused, Err(TxnError::LockNotAvailable)), "{striping:?}");
+        }
+        table.acquire(&mut other, SPACE, key, LockStrength::KeyShare, NOWAIT).unwrap();
+        let listed = table.list();
+        assert_eq!(listed.len(), 3, "{listed:?}");
+        // What is held is held: nothing is added.
+        table.acquire(&mut large, SPACE, key, LockStrength::NoKeyUpdate, NOWAIT).unwrap();
+        assert_eq!(large.held.len(), 2);
+        table.release_since(&mut large, before);
+        table.acquire(&mut other, SPACE, key, LockStrength::Update, NOWAIT).unwrap();
+        table.release_all(&mut other);
+        assert!(table.list().is_empty(), "{striping:?}");
+    }
+}
+
+fn hold_others_and_whole(table: &LockTable, large: &mut Owner) {
+    let first = large.held.len();
+    large.most_keys = 101;
+    for n in 0..100u32 {
+        let key = n.to_be_bytes();
+        let strength = LockStrength::NoKeyUpdate;
+        table.acquire(large, SPACE, Target::Key(&key), strength, NOWAIT).unwrap();
+    }
+    assert_eq!(large.held.len(), first + 1, "{:?}", large.held);
+}
+
+#[test]
+fn a_savepoint_keeps_the_keyspace_if_it_keeps_a_key() {
+    let table = table(Striping::ByKey);
+    let [mut large, mut other] = [1, 2].map(owner);
+    let update = LockStrength::Update;
+    table.acquire(&mut large, SPACE, Target::Key(b"first"), update, NOWAIT).unwrap();
+    let mark = LockTable::mark(&large);
+    table.acquire(&mut large, KeyspaceId(1), Target::Key(b"k"), update, NOWAIT).unwrap();
+    hold_whole_since(&table, &mut large);
+    table.release_since(&mut large, mark);
+    table.acquire(&mut other, KeyspaceId(1), Target::Key(b"k"), update, NOWAIT).unwrap();
+    let refused = table.acquire(&mut other, SPACE, Target::Key(b"first"), update, NOWAIT);
+    assert!(matches!(refused, Err(TxnError::LockNotAvailable)));
+    table.release_all(&mut large);
+    table.acquire(&mut other, SPACE, Target::Key(b"first"), update, NOWAIT).unwrap();
+}
+
+fn hold_whole_since(table: &LockTable, large: &mut Owner) {
+    large.most_keys = 100;
+    for n in 0..98u32 {
+        let key = n.to_be_bytes();
+        table.acquire(large, SPACE, Target::Key(&key), LockStrength::Update, NOWAIT).unwrap();
+    }
+    assert_eq!(large.held.len(), 2, "{:?}", large.held);
+}
+
+#[test]
+fn nobody_is_pushed_aside_for_a_keyspace() {
+    let table = table(Striping::ByKey);
+    let [mut large, mut other] = [1, 2].map(owner);
+    let key_share = LockStrength::KeyShare;
+    table.acquire(&mut other, SPACE, Target::Key(b"k"), key_share, NOWAIT).unwrap();
+    large.most_keys = 100;
+    for n in 0..150u32 {
+        let key = n.to_be_bytes();
+        table.acquire(&mut large, SPACE, Target::Key(&key), LockStrength::Update, NOWAIT).unwrap();
+    }
+    assert_eq!(large.held.len(), 150);
+    table.release_all(&mut other);
+    large.most_keys = 151;
+    table.acquire(&mut large, SPACE, Target::Key(b"k"), LockStrength::Update, NOWAIT).unwrap();
+    assert_eq!(large.held.len(), 1);
+}
+
+#[test]
+fn a_deadlock_through_a_keyspace_is_found() {
+    let table = table(Striping::ByKey);
+    let mut large = owner(1);
+    hold_whole(&table, &mut large, LockStrength::Update);
+    let task = {
+        let theirs = Arc::clone(&table);
+        table.env.spawn("other", move || {
+            let mut other = owner(2);
+            let update = LockStrength::Update;
+            theirs.acquire(&mut other, KeyspaceId(1), Target::Key(b"x"), update, NOWAIT).unwrap();
+            let end = theirs.acquire(&mut other, SPACE, Target::Key(b"free"), update, WAIT);
+            assert!(matches!(end, Err(TxnError::Deadlock { .. })), "{end:?}");
+            theirs.release_all(&mut other);
+        })
+    };
+    until_waiting(&table, 1);
+    let update = LockStrength::Update;
+    table.acquire(&mut large, KeyspaceId(1), Target::Key(b"x"), update, WAIT).unwrap();
+    task.join();
 }

@@ -12,7 +12,7 @@ use super::{Mode, MvccTransaction};
 use crate::merge::{self, Limit};
 use crate::pending::{self, Looker};
 use crate::view::View;
-use crate::write_set::{Fate, OwnView};
+use crate::write_set::{Fate, InMemory, OwnView};
 
 /// Lower keyspaces are the system's: see [`driftdb_concurrency::Counter::Keyspace`].
 const FIRST_USER_KEYSPACE: KeyspaceId = KeyspaceId(1024);
@@ -29,11 +29,11 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         out: &mut Vec<u8>,
     ) -> Result<bool> {
         if let Some(own) = self.own_view(space, at)? {
-            if let Some(found) = self.read_own(space, key, own, out) {
+            if let Some(found) = self.read_own(space, key, own, out)? {
                 return Ok(found);
             }
             if self.is_dirty(space, at)
-                && let Some(value) = self.shared.pending.get(self.looker(own), space, key)
+                && let Some(value) = self.shared.pending.get(self.looker(own), space, key)?
             {
                 out.extend_from_slice(value.as_deref().unwrap_or_default());
                 return Ok(value.is_some());
@@ -54,19 +54,15 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         key: &[u8],
         own: OwnView,
         out: &mut Vec<u8>,
-    ) -> Option<bool> {
+    ) -> Result<Option<bool>> {
         if self.is_untouched {
-            return None;
+            return Ok(None);
         }
         let writes = self.writes.lock();
-        match writes.get(space, key, own) {
-            Some(Some(value)) => {
-                out.extend_from_slice(value);
-                Some(true)
-            }
-            Some(None) => Some(false),
+        Ok(match writes.get(space, key, own, out)? {
+            Some(found) => Some(found),
             None => (writes.fate(space) == Fate::Created).then_some(false),
-        }
+        })
     }
 
     /// Whether a read sees what others have not committed.
@@ -158,11 +154,16 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         out: &mut RowBatch,
     ) -> Result<ScanState> {
         let writes = self.writes.lock();
-        let own = writes.range(space, &request.range, own);
-        let state = if request.reverse {
-            merge::merge(cursor, own.rev(), true, limit, out)
+        let (range, reverse) = (&request.range, request.reverse);
+        if !writes.is_in_memory() {
+            let own = writes.spilled(space, range, own, reverse)?;
+            return Ok(merge::merge(cursor, own, reverse, limit, out)?);
+        }
+        let own = writes.range(space, range, own);
+        let state = if reverse {
+            merge::merge(cursor, InMemory::new(own.rev()), true, limit, out)
         } else {
-            merge::merge(cursor, own, false, limit, out)
+            merge::merge(cursor, InMemory::new(own), false, limit, out)
         };
         Ok(state?)
     }
@@ -234,7 +235,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
                 &request.range,
                 request.reverse,
                 request.max_rows.max(MIN_PENDING),
-            );
+            )?;
             if let Some(key) = &complete_to {
                 request.range = pending::up_to(&request.range, key, request.reverse);
             }
@@ -243,9 +244,9 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             let cursor = Some(view.snapshot.cursor(space, &spec(&request, view.ts))?);
             let rows = rows.iter().map(|(key, value)| (&**key, value.as_deref()));
             let state = if request.reverse {
-                merge::merge(cursor, rows.rev(), true, limit, out)?
+                merge::merge(cursor, InMemory::new(rows.rev()), true, limit, out)?
             } else {
-                merge::merge(cursor, rows, false, limit, out)?
+                merge::merge(cursor, InMemory::new(rows), false, limit, out)?
             };
             match complete_to {
                 _ if state == ScanState::More => return Ok(state),

@@ -23,11 +23,13 @@ use crate::merge::Limit;
 use crate::view::View;
 
 impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
-    /// See [`driftdb_concurrency::Transaction::scan_versions`].
+    /// See [`driftdb_concurrency::Transaction::scan_versions`], and without what was alive at the
+    /// beginning [`driftdb_concurrency::Transaction::scan_begun`].
     pub(super) fn read_versions(
         &mut self,
         space: KeyspaceId,
         request: &VersionScan<'_>,
+        with_alive: bool,
         out: &mut RowBatch,
     ) -> Result<ScanState> {
         if self.cancel.is_canceled() {
@@ -41,18 +43,19 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         let mut rest = *request;
         if let Some(older_than) = rest.older_than.take() {
             let key = first_key(request).ok_or_else(no_first_key)?;
-            let up_to = Timestamp(older_than.0.saturating_sub(1));
+            let up_to = request.up_to.min(Timestamp(older_than.0.saturating_sub(1)));
             if up_to >= request.from {
                 let only = KeyRange { start: Bound::Included(key), end: Bound::Included(key) };
                 let versions = VersionScan { range: only, up_to, older_than: None, ..*request };
-                if give(&view.snapshot, space, &versions, limit, out)? == ScanState::More {
+                let state = give(&view.snapshot, space, &versions, with_alive, limit, out)?;
+                if state == ScanState::More {
                     return Ok(ScanState::More);
                 }
             }
             *(if request.reverse { &mut rest.range.end } else { &mut rest.range.start }) =
                 Bound::Excluded(key);
         }
-        Ok(give(&view.snapshot, space, &rest, limit, out)?)
+        Ok(give(&view.snapshot, space, &rest, with_alive, limit, out)?)
     }
 
     /// See [`driftdb_concurrency::Transaction::oldest_readable`].
@@ -141,15 +144,19 @@ fn give<S: Snapshot>(
     snapshot: &S,
     space: KeyspaceId,
     request: &VersionScan<'_>,
+    with_alive: bool,
     limit: Limit,
     out: &mut RowBatch,
 ) -> driftdb_storage::Result<ScanState> {
     let spec = |visible| ScanSpec { range: request.range, visible, reverse: request.reverse };
-    let alive = match snapshot.cursor(space, &spec(Visible::AsOf(request.from))) {
-        Ok(_) if planted!("mvcc.versions-begin-within") => None,
-        Ok(cursor) => Some(cursor),
-        Err(StorageError::UnknownKeyspace { .. }) => None,
-        Err(error) => return Err(error),
+    let alive = if with_alive && !planted!("mvcc.versions-begin-within") {
+        match snapshot.cursor(space, &spec(Visible::AsOf(request.from))) {
+            Ok(cursor) => Some(cursor),
+            Err(StorageError::UnknownKeyspace { .. }) => None,
+            Err(error) => return Err(error),
+        }
+    } else {
+        None
     };
     let between = |up_to| spec(Visible::Between { after: request.from, up_to });
     let began = if request.from < request.up_to {

@@ -29,6 +29,23 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         }
     }
 
+    /// Writes a value or a delete. What no longer fits into memory is spilled.
+    pub(super) fn write_own(
+        &mut self,
+        space: KeyspaceId,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<()> {
+        self.check_writable(space)?;
+        self.touch();
+        let mut writes = self.writes.lock();
+        writes.write(space, key, value);
+        if writes.memory_bytes() > self.shared.spill.budget_bytes() {
+            writes.spill(&self.shared.spill)?;
+        }
+        Ok(())
+    }
+
     /// See [`driftdb_concurrency::Transaction::lock`].
     pub(super) fn lock_key(
         &mut self,

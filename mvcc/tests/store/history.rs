@@ -276,7 +276,7 @@ fn a_clock_that_jumps_back_changes_no_order() {
     let mut txn = begin(&*store, ReadCommitted);
     txn.create_keyspace(TABLE).unwrap();
     txn.commit().unwrap();
-    let db = Fixture { disk, env, store };
+    let db = Fixture { disk, env, store, options: options() };
     let mut times = vec![db.store.newest()];
     for _ in 0..5 {
         times.push(db.set(&[("a", "x")]));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use driftdb_concurrency::{ConcurrencyControl, ReadAt, SavepointId, Store};
-use driftdb_mvcc::{LockingControl, SsiControl};
+use driftdb_mvcc::{LockingControl, OccControl, SsiControl, StoreOptions};
 use driftdb_storage::{KeyRange, Timestamp};
 use proptest::prelude::*;
 
@@ -82,9 +82,10 @@ fn expected(rows: &Rows, low: &str, high: &str, reverse: bool) -> Vec<String> {
 
 fn run<C: ConcurrencyControl>(
     level: driftdb_concurrency::IsolationLevel,
+    transaction_memory_bytes: usize,
     steps: &[Step],
 ) -> Result<(), TestCaseError> {
-    let mut db = Fixture::<C>::new();
+    let mut db = Fixture::<C>::with(&StoreOptions { transaction_memory_bytes, ..options() });
     let mut model = Model::default();
     let mut txn = db.begin(level);
     for step in steps {
@@ -179,7 +180,7 @@ proptest! {
         steps in prop::collection::vec(step(), 0..60),
         level in prop::sample::select(vec![ReadCommitted, RepeatableRead, Serializable]),
     ) {
-        run::<SsiControl>(level, &steps)?;
+        run::<SsiControl>(level, 1 << 20, &steps)?;
     }
 
     #[test]
@@ -187,6 +188,16 @@ proptest! {
         steps in prop::collection::vec(step(), 0..60),
         level in prop::sample::select(vec![ReadCommitted, RepeatableRead, Serializable]),
     ) {
-        run::<LockingControl>(level, &steps)?;
+        run::<LockingControl>(level, 1 << 20, &steps)?;
+    }
+
+    #[test]
+    fn whatever_spills_agrees_with_the_model(
+        steps in prop::collection::vec(step(), 0..60),
+        level in prop::sample::select(vec![ReadCommitted, RepeatableRead, Serializable]),
+        memory_bytes in prop::sample::select(vec![1, 200, 400, 1000]),
+    ) {
+        run::<SsiControl>(level, memory_bytes, &steps)?;
+        run::<OccControl>(level, memory_bytes, &steps)?;
     }
 }

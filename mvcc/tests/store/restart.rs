@@ -157,7 +157,7 @@ fn close_refuses_and_reports<C: ConcurrencyControl>() {
 #[test]
 fn a_record_of_another_version_is_damage() {
     let db = Fixture::<SsiControl>::holding(&[("a", "1")]);
-    let Fixture { disk, env, store } = db;
+    let Fixture { disk, env, store, .. } = db;
     drop(store);
     for payload in [&b"\x02\x01"[..], &[9; 40], b""] {
         let disk = disk.fork(1);

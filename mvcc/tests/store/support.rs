@@ -53,6 +53,7 @@ pub(crate) struct Fixture<C: ConcurrencyControl> {
     pub(crate) disk: SimDisk,
     pub(crate) env: Env,
     pub(crate) store: Arc<TestStore<C>>,
+    pub(crate) options: StoreOptions,
 }
 
 /// Small, and without a background task: a test decides when something happens.
@@ -80,7 +81,7 @@ impl<C: ConcurrencyControl> Fixture<C> {
         let mut txn = begin(&*store, ReadCommitted);
         txn.create_keyspace(TABLE).unwrap();
         txn.commit().unwrap();
-        Self { disk, env, store }
+        Self { disk, env, store, options: options.clone() }
     }
 
     /// A store with rows that were committed together.
@@ -117,7 +118,7 @@ impl<C: ConcurrencyControl> Fixture<C> {
         self.disk.crash();
         drop(self.store);
         self.disk.clear_faults();
-        let store = open(&self.env, &options()).unwrap();
+        let store = open(&self.env, &self.options).unwrap();
         Self { store, ..self }
     }
 }

@@ -58,6 +58,7 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
         | Statement::Deallocate(_)
         | Statement::DiscardAll
         | Statement::Checkpoint
+        | Statement::Branch(_)
         | Statement::Empty => {
             return Err(SqlError::internal("a session statement has no plan"));
         }

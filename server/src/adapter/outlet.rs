@@ -1,52 +1,43 @@
-//! Writing to a socket from blocking code.
+//! Writing to a client's socket.
 
-use std::io;
+use std::io::{self, ErrorKind, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-use tokio::runtime::Handle;
-use tokio::sync::watch;
-use tokio::time::timeout;
-
+use super::Shared;
+use super::conversation::is_timeout;
 use crate::protocol::Outlet;
 
-/// A client's socket. A write blocks the thread while the client is slow, which bounds what a large
-/// result takes; the thread's other sessions are moved elsewhere meanwhile.
+/// The writing side. It blocks while the client is slow, which bounds what a large result takes.
 pub(super) struct SocketOutlet<'a> {
     stream: &'a TcpStream,
-    stopped: &'a watch::Receiver<bool>,
+    shared: &'a Shared,
 }
 
 /// How often a blocked write looks whether the server stops.
 const LOOK: Duration = Duration::from_millis(500);
 
 impl<'a> SocketOutlet<'a> {
-    pub(super) fn new(stream: &'a TcpStream, stopped: &'a watch::Receiver<bool>) -> Self {
-        Self { stream, stopped }
-    }
-
-    fn wait_until_writable(&self) -> io::Result<()> {
-        let waited = tokio::task::block_in_place(|| {
-            Handle::current().block_on(timeout(LOOK, self.stream.writable()))
-        });
-        match waited {
-            Ok(ready) => ready,
-            Err(_) if *self.stopped.borrow() => {
-                Err(io::Error::other("the server stops and the client does not read"))
-            }
-            Err(_) => Ok(()),
-        }
+    /// # Errors
+    /// The socket's.
+    pub(super) fn new(stream: &'a TcpStream, shared: &'a Shared) -> io::Result<Self> {
+        stream.set_write_timeout(Some(LOOK))?;
+        Ok(Self { stream, shared })
     }
 }
 
 impl Outlet for SocketOutlet<'_> {
     fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            match self.stream.try_write(bytes) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            match self.stream.write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => bytes = &bytes[count..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait_until_writable()?;
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) => {
+                    if self.shared.is_stopping() {
+                        let what = "the server stops and the client does not read";
+                        return Err(io::Error::other(what));
+                    }
                 }
                 Err(error) => return Err(error),
             }

@@ -173,6 +173,8 @@ pub fn settings() -> &'static [Setting] {
             "How much log may be left to replay before a checkpoint is made."),
         bytes!("storage.maintain_log_bytes", maintain_log_bytes: u64, at least 1 << 10,
             "How much log is written between two looks of the background task."),
+        bytes!("transaction.memory_bytes", transaction_memory_bytes: usize, at least 1,
+            "How much memory the writes of one transaction may take before they go to disk."),
         choice!(
             "concurrency.control",
             control,
@@ -201,8 +203,6 @@ pub fn settings() -> &'static [Setting] {
         },
         count!("server.max_connections", max_connections, from 1 to 100_000,
             "Connections beyond this many are refused (53300)."),
-        count!("server.worker_threads", worker_threads, from 0 to 1024,
-            "Threads that run sessions; 0: one per core."),
         bytes!("session.statement_memory_bytes", statement_memory_bytes: usize, at least 1 << 20,
             "The most memory that sorts and hash tables of one statement may take (53200)."),
         count!("session.plan_cache_entries", plan_cache_entries, from 0 to 100_000,

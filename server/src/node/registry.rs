@@ -121,6 +121,11 @@ impl Registry {
         entry.inspect(|entry| entry.token.cancel()).is_some()
     }
 
+    /// The numbers of the sessions there are.
+    pub(crate) fn pids(&self) -> Vec<i32> {
+        self.state.lock().sessions.keys().copied().collect()
+    }
+
     /// The statement that a session runs, or ran last.
     pub(crate) fn activity(&self, pid: i32) -> Option<Arc<str>> {
         self.state.lock().sessions.get(&pid)?.token.activity()
@@ -135,6 +140,16 @@ impl Registry {
             entry.token.cancel();
         });
         entry.is_some()
+    }
+
+    /// Asks the sessions to end whose statements would never end by themselves.
+    pub(crate) fn terminate_endless(&self) {
+        for entry in self.state.lock().sessions.values() {
+            if entry.token.is_endless() {
+                entry.end.give();
+                entry.token.cancel();
+            }
+        }
     }
 
     /// Cancels what every session runs.

@@ -230,12 +230,25 @@ impl Connection {
         Ok(Some(taken))
     }
 
+    /// The database that a client asks for.
+    fn database(&self, startup: &Startup) -> Result<Arc<Node>> {
+        let Some(name) = &startup.database else { return Ok(Arc::clone(&self.node)) };
+        match self.node.database(name) {
+            // Clients name a database after the user where none was given: that means the default one.
+            Err(error) if error.state == SqlState::InvalidCatalogName && *name == startup.user => {
+                Ok(Arc::clone(&self.node))
+            }
+            found => found,
+        }
+    }
+
     fn admit(&mut self, startup: Startup) -> Result<()> {
+        let node = self.database(&startup)?;
         let mut encoder = Encoder::new(&mut self.output);
         if startup.must_negotiate {
             encoder.negotiate_protocol_version(NEWEST_VERSION, &startup.unknown_options);
         }
-        let session = Session::new(&self.node, &startup.into_options())?;
+        let session = Session::new(&node, &startup.into_options())?;
         if let Some(wake) = self.wake.take() {
             session.on_end(wake);
         }

@@ -25,9 +25,10 @@ impl Reply<'_> {
     }
 
     fn drain_if_full(&mut self) -> Result<()> {
-        if self.out.len() < GATHER_BYTES {
-            return Ok(());
-        }
+        if self.out.len() < GATHER_BYTES { Ok(()) } else { self.drain() }
+    }
+
+    fn drain(&mut self) -> Result<()> {
         let written = self.outlet.write(self.out);
         self.out.clear();
         written.map_err(|error| {
@@ -93,6 +94,10 @@ impl ResponseSink for Reply<'_> {
     fn copy_data(&mut self, bytes: &[u8]) -> Result<()> {
         self.encoder().copy_data(bytes);
         self.drain_if_full()
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if self.out.is_empty() { Ok(()) } else { self.drain() }
     }
 
     fn copy_done(&mut self) {

@@ -4,7 +4,6 @@ use driftdb_query::{Result, SqlError};
 use driftdb_types::SqlState;
 
 use super::decode::{Reader, violation};
-use crate::node::DATABASE;
 use crate::session::SessionOptions;
 
 /// The newest version that is spoken: 3.2.
@@ -37,6 +36,8 @@ pub(super) struct Startup {
     /// Protocol options that are not known.
     pub(super) unknown_options: Vec<String>,
     pub(super) user: String,
+    /// The database that is asked for; none: the default one.
+    pub(super) database: Option<String>,
     pub(super) settings: Vec<(String, String)>,
 }
 
@@ -49,7 +50,7 @@ impl Startup {
 /// Reads the first message; returns how many bytes it takes, too.
 ///
 /// # Errors
-/// Not a message of this protocol; a database that does not exist. The connection must end.
+/// Not a message of this protocol. The connection must end.
 pub(super) fn hello(input: &[u8]) -> Result<(Hello<'_>, usize)> {
     let Some(length) = input.first_chunk::<4>() else { return Ok((Hello::Partial, 0)) };
     let length = u32::from_be_bytes(*length) as usize;
@@ -76,7 +77,6 @@ fn startup(version: i32, mut reader: Reader<'_>) -> Result<Startup> {
         return Err(SqlError::new(SqlState::FeatureNotSupported, message));
     }
     let mut startup = Startup { must_negotiate: version > NEWEST_VERSION, ..Startup::default() };
-    let mut database = None;
     loop {
         let name = reader.string()?;
         if name.is_empty() {
@@ -85,7 +85,8 @@ fn startup(version: i32, mut reader: Reader<'_>) -> Result<Startup> {
         let value = reader.string()?;
         match name {
             "user" => startup.user = value.to_owned(),
-            "database" => database = Some(value.to_owned()),
+            "database" if value.is_empty() => {}
+            "database" => startup.database = Some(value.to_owned()),
             "options" => options(value, &mut startup.settings)?,
             "replication" => {
                 if !["false", "off", "no", "0"].contains(&value) {
@@ -102,13 +103,6 @@ fn startup(version: i32, mut reader: Reader<'_>) -> Result<Startup> {
     if startup.user.is_empty() {
         let message = "no PostgreSQL user name specified in startup packet";
         return Err(SqlError::new(SqlState::InvalidAuthorizationSpecification, message));
-    }
-    // Clients name a database after the user where none was given: that means the default one.
-    let database = database.unwrap_or_default();
-    if !database.is_empty() && database != DATABASE && database != startup.user {
-        let message = format!("database \"{database}\" does not exist");
-        let hint = format!("There is one database, called \"{DATABASE}\".");
-        return Err(SqlError::new(SqlState::InvalidCatalogName, message).with_hint(hint));
     }
     Ok(startup)
 }
@@ -164,6 +158,7 @@ mod tests {
         assert_eq!(length, bytes.len());
         let Hello::Startup(startup) = hello else { panic!("{hello:?}") };
         assert_eq!(startup.user, "me");
+        assert_eq!(startup.database.as_deref(), Some("me"));
         assert!(!startup.must_negotiate);
         let settings: Vec<(&str, &str)> =
             startup.settings.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
@@ -179,7 +174,6 @@ mod tests {
         let code = |bytes: &[u8]| hello(bytes).unwrap_err().state.code();
         assert_eq!(code(&packet(0x0002_0000, b"\0")), "0A000");
         assert_eq!(code(&packet(0x0003_0000, b"\0")), "28000");
-        assert_eq!(code(&packet(0x0003_0000, b"user\0a\0database\0b\0\0")), "3D000");
         assert_eq!(code(&packet(0x0003_0000, b"user\0a")), "08P01");
     }
 

@@ -9,13 +9,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use driftdb_concurrency::{CancelToken, LockMode, LockObject, SessionLocks, TxnError, WaitPolicy};
+use driftdb_concurrency::{
+    CancelToken, LockMode, LockObject, ReadAt, SessionLocks, TxnError, WaitPolicy,
+};
 use driftdb_env::sync::{Condvar, Mutex};
-use driftdb_query::{SetScope, SqlError};
-use driftdb_types::{AdvisoryKey, AdvisoryRequest, SessionActions, SqlState, ValueError};
+use driftdb_query::{SetScope, SqlError, Table};
+use driftdb_storage::Timestamp;
+use driftdb_types::{
+    AdvisoryKey, AdvisoryRequest, CatalogQuestion, SessionActions, SqlState, Value, ValueError,
+};
 
 use super::Session;
+use super::ask::Answering;
 use super::settings::Settings;
+use super::system::Definitions;
 use crate::node::Node;
 
 /// One session's.
@@ -25,6 +32,8 @@ pub(super) struct Actions {
     locks: Mutex<Locks>,
     warnings: Mutex<Vec<SqlError>>,
     settings: Mutex<Changes>,
+    definitions: Mutex<Lent>,
+    user: Arc<str>,
     /// Whether a function did anything since the session last looked: most statements call none.
     is_touched: AtomicBool,
     /// Whether the transaction may hold advisory locks.
@@ -37,6 +46,14 @@ struct Locks {
     /// How often each is held: it must be given back as often.
     counts: BTreeMap<(LockObject, LockMode), u64>,
     of_transaction: Box<dyn SessionLocks>,
+}
+
+/// The definitions that functions see.
+#[derive(Default)]
+struct Lent {
+    definitions: Arc<Definitions>,
+    /// The snapshot that they were read at; `None` if they may not be what is committed there.
+    at: Option<Timestamp>,
 }
 
 #[derive(Default)]
@@ -69,7 +86,7 @@ fn value_error(error: SqlError) -> ValueError {
 }
 
 impl Actions {
-    pub(super) fn new(node: &Arc<Node>, cancel: &CancelToken) -> Self {
+    pub(super) fn new(node: &Arc<Node>, cancel: &CancelToken, user: &Arc<str>) -> Self {
         let locks = Locks {
             of_session: node.store().session_locks(cancel),
             counts: BTreeMap::new(),
@@ -81,6 +98,8 @@ impl Actions {
             locks: Mutex::new(locks),
             warnings: Mutex::default(),
             settings: Mutex::default(),
+            definitions: Mutex::default(),
+            user: Arc::clone(user),
             is_touched: AtomicBool::new(false),
             has_locked: AtomicBool::new(false),
         }
@@ -99,9 +118,24 @@ impl Actions {
         }
     }
 
+    /// Whether a function of the statement did anything that another run would do again.
+    pub(super) fn is_touched(&self) -> bool {
+        self.is_touched.load(Ordering::Relaxed)
+    }
+
+    fn touch(&self) {
+        self.is_touched.store(true, Ordering::Relaxed);
+    }
+
+    /// Lends definitions that were read at a snapshot; `None` if that has the transaction's own changes.
+    pub(super) fn lend_definitions(&self, tables: Vec<Arc<Table>>, at: Option<Timestamp>) {
+        let definitions = Arc::new(Definitions { tables });
+        *self.definitions.lock() = Lent { definitions, at };
+    }
+
     fn warn(&self, state: SqlState, message: String) {
         self.warnings.lock().push(SqlError::new(state, message));
-        self.is_touched.store(true, Ordering::Relaxed);
+        self.touch();
     }
 
     fn no_such_process(&self, pid: i32) -> bool {
@@ -113,6 +147,7 @@ impl Actions {
 
 impl SessionActions for Actions {
     fn lock(&self, request: AdvisoryRequest) -> Result<bool, ValueError> {
+        self.touch();
         let wait = if request.waits { WaitPolicy::Wait(None) } else { WaitPolicy::NoWait };
         let (object, mode) = (object(request.key), mode(request.is_shared));
         if request.is_for_transaction {
@@ -136,6 +171,7 @@ impl SessionActions for Actions {
     }
 
     fn unlock(&self, key: AdvisoryKey, is_shared: bool) -> bool {
+        self.touch();
         let held = (object(key), mode(is_shared));
         let mut locks = self.locks.lock();
         let Some(count) = locks.counts.get_mut(&held) else {
@@ -152,12 +188,14 @@ impl SessionActions for Actions {
     }
 
     fn unlock_all(&self) {
+        self.touch();
         let mut locks = self.locks.lock();
         locks.counts.clear();
         locks.of_session.release_since(0);
     }
 
     fn sleep(&self, seconds: f64) -> Result<(), ValueError> {
+        self.touch();
         let env = self.node.env();
         // Not a number, negative: not at all. Too much: as long as a clock can count.
         let length = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
@@ -185,15 +223,24 @@ impl SessionActions for Actions {
     }
 
     fn cancel(&self, pid: i32) -> bool {
+        self.touch();
         self.node.registry().cancel_session(pid) || self.no_such_process(pid)
     }
 
     fn terminate(&self, pid: i32) -> bool {
+        self.touch();
         self.node.registry().terminate(pid) || self.no_such_process(pid)
     }
 
     fn setting(&self, name: &str) -> Result<String, ValueError> {
         self.settings.lock().copy.show(name).map_err(value_error)
+    }
+
+    fn ask(&self, question: CatalogQuestion, args: &[Value]) -> Result<Value, ValueError> {
+        let definitions = Arc::clone(&self.definitions.lock().definitions);
+        let path = self.settings.lock().copy.schemas();
+        Answering { definitions: &definitions, user: &self.user, path: &path }
+            .answer(question, args)
     }
 
     fn set(&self, name: &str, value: Option<&str>, is_local: bool) -> Result<String, ValueError> {
@@ -203,12 +250,26 @@ impl SessionActions for Actions {
         let (name, value) = (name.to_owned(), value.map(str::to_owned));
         let shown = settings.copy.show(&name).map_err(value_error)?;
         settings.made.push(Change { name, value, scope });
-        self.is_touched.store(true, Ordering::Relaxed);
+        self.touch();
         Ok(shown)
     }
 }
 
 impl Session {
+    /// Before a statement whose functions ask for them: the definitions as of it.
+    pub(super) fn lend_definitions(&mut self) -> Result<(), SqlError> {
+        let own_changes = self.block.has_ddl();
+        let Some(txn) = &mut self.block.txn else { return Ok(()) };
+        let snapshot = txn.snapshot_ts();
+        let lent = self.actions.definitions.lock().at;
+        if !own_changes && lent.is_some_and(|at| self.node.catalog().is_same_at(at, snapshot)) {
+            return Ok(());
+        }
+        let tables = driftdb_tables::tables(txn.as_mut(), ReadAt::Statement)?;
+        self.actions.lend_definitions(tables, (!own_changes).then_some(snapshot));
+        Ok(())
+    }
+
     /// Before a statement: functions see the settings as they are.
     pub(super) fn lend_settings(&mut self) {
         let mut changes = self.actions.settings.lock();
@@ -220,7 +281,7 @@ impl Session {
 
     /// After a statement: what its functions changed.
     pub(super) fn take_back_settings(&mut self) -> Result<(), SqlError> {
-        if !self.actions.is_touched.load(Ordering::Relaxed) {
+        if !self.actions.is_touched() {
             return Ok(());
         }
         let made = std::mem::take(&mut self.actions.settings.lock().made);

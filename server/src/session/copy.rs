@@ -45,11 +45,18 @@ impl Session {
         if !line.is_empty() {
             sink.copy_data(&line)?;
         }
+        if copy.options.follow {
+            sink.flush()?;
+        }
         while let Some(batch) = execution.next(&mut exec_context!(self, params))? {
             for row in 0..batch.len() {
                 line.clear();
                 out.row(&batch, row, &self.eval, &mut line);
                 sink.copy_data(&line)?;
+            }
+            if copy.options.follow {
+                // The next call may wait.
+                sink.flush()?;
             }
         }
         sink.copy_done();

@@ -133,6 +133,7 @@ impl Session {
         txn.begin_statement()?;
         let mut catalog = self.node.catalog().reader(txn.as_mut(), self.node.store(), false);
         let time = catalog.time_of_restore_point(name);
+        drop(catalog);
         txn.rollback();
         time
     }
@@ -144,7 +145,7 @@ impl Session {
         Ok(())
     }
 
-    fn past_timestamp(&self, time: PastTime) -> Result<Timestamp> {
+    pub(super) fn past_timestamp(&self, time: PastTime) -> Result<Timestamp> {
         Ok(match time {
             PastTime::Timestamptz(micros) => Moment::of_timestamptz(micros).last,
             PastTime::Sequence(number) => self.node.store().timestamp_of_sequence(number)?,

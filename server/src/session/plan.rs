@@ -6,8 +6,8 @@ use driftdb_concurrency::{LockMode, LockStrength, StatementKinds};
 use driftdb_env::sync::Mutex;
 use driftdb_executor::Direct;
 use driftdb_query::{
-    AccessPath, Catalog, CatalogAt, Field, HistoryStatement, IndexId, PhysicalPlan,
-    PhysicalStatement, PlanContext, Result, SqlError, Statement, Table, TableId,
+    Catalog, CatalogAt, Field, HistoryStatement, IndexId, PhysicalPlan, PhysicalStatement,
+    PlanContext, Result, SqlError, Statement, Table, TableId,
 };
 use driftdb_sql::{BindContext, StatementKind, bind};
 use driftdb_storage::Timestamp;
@@ -22,12 +22,12 @@ pub(super) struct Planned {
     /// The result columns.
     pub(super) fields: Option<Vec<Field>>,
     pub(super) param_types: Vec<DataType>,
-    /// Whether it may take long, so that other sessions of the thread must be moved elsewhere.
-    pub(super) is_long: bool,
     /// The direct form; kept here because it owns buffers.
     pub(super) direct: Mutex<Option<Direct>>,
     /// The tables it reads, with the locks that takes.
     pub(super) reads: Vec<(Arc<Table>, LockMode)>,
+    /// Whether its functions ask what the catalog says.
+    pub(super) asks_catalog: bool,
     /// What it was bound to.
     bound_to: BoundTo,
     settings_epoch: u64,
@@ -172,9 +172,9 @@ impl Session {
                 fields: statement.fields(),
                 work: Work::Session(statement),
                 param_types,
-                is_long: false,
                 direct: Mutex::new(None),
                 reads: Vec::new(),
+                asks_catalog: false,
                 bound_to: BoundTo::Nothing,
                 settings_epoch,
             });
@@ -186,7 +186,12 @@ impl Session {
         let bound_to =
             if own_changes { BoundTo::OwnChanges } else { BoundTo::Snapshot(txn.snapshot_ts()) };
         let node = &self.node;
-        let mut catalog = node.catalog().reader(txn.as_mut(), node.store(), own_changes);
+        let (actions, snapshot) = (&self.actions, txn.snapshot_ts());
+        let lend = |tables| {
+            actions.lend_definitions(tables, (!own_changes).then_some(snapshot));
+        };
+        let catalog = node.catalog().reader(txn.as_mut(), node.store(), own_changes);
+        let mut catalog = catalog.on_path(&self.eval.schemas).lending(lend);
         let statement = bind(
             parsed,
             &mut BindContext {
@@ -196,23 +201,25 @@ impl Session {
                 params,
             },
         )?;
+        let mut asks_catalog = catalog.was_asked();
         let reads = catalog.into_used();
         let mut fields = statement.fields();
         if let Statement::Execute { name, .. } = &statement {
             let inner = self.statement(name)?;
-            fields = self.planned(&inner, None)?.fields.clone();
+            let inner = self.planned(&inner, None)?;
+            asks_catalog |= inner.asks_catalog;
+            fields = inner.fields.clone();
         }
         if is_session_work(&statement) {
             let work = Work::Session(statement);
             let direct = Mutex::new(None);
-            let is_long = false;
             return Ok(Planned {
                 work,
                 fields,
                 param_types,
-                is_long,
                 direct,
                 reads: Vec::new(),
+                asks_catalog,
                 bound_to,
                 settings_epoch,
             });
@@ -220,11 +227,11 @@ impl Session {
         let physical = Arc::new(node_plan(&self.node, statement)?);
         let direct = Direct::prepare(&physical);
         Ok(Planned {
-            is_long: direct.is_none() && may_take_long(&physical),
             fields,
             param_types,
             direct: Mutex::new(direct),
             reads: reads_of(&physical, reads),
+            asks_catalog,
             work: Work::Plan(physical),
             bound_to,
             settings_epoch,
@@ -248,6 +255,7 @@ fn is_session_work(statement: &Statement) -> bool {
             | Statement::Deallocate(_)
             | Statement::DiscardAll
             | Statement::Checkpoint
+            | Statement::Branch(_)
             | Statement::Empty
     )
 }
@@ -360,36 +368,5 @@ pub(super) fn kinds(statement: &PhysicalStatement) -> StatementKinds {
         PhysicalStatement::Explain { statement, analyze: true, .. } => kinds(statement),
         statement if changes_catalog(statement) => StatementKinds::DEFINITION,
         _ => StatementKinds::default(),
-    }
-}
-
-/// Whether a statement does more than look at a few keys.
-fn may_take_long(statement: &PhysicalStatement) -> bool {
-    match statement {
-        PhysicalStatement::Query(query) => plan_may_take_long(&query.plan),
-        PhysicalStatement::Insert(insert) => plan_may_take_long(&insert.source),
-        PhysicalStatement::Update(update) => plan_may_take_long(&update.source),
-        PhysicalStatement::Delete(delete) => plan_may_take_long(&delete.source),
-        _ => true,
-    }
-}
-
-fn plan_may_take_long(plan: &PhysicalPlan) -> bool {
-    match plan {
-        PhysicalPlan::Values { rows, .. } => rows.len() > 100,
-        PhysicalPlan::Access(access) => match &access.path {
-            AccessPath::Point { .. } => false,
-            AccessPath::Index { bounds, .. } | AccessPath::Table { bounds } => {
-                bounds.equal.is_empty()
-            }
-        },
-        PhysicalPlan::Filter { input, .. }
-        | PhysicalPlan::Project { input, .. }
-        | PhysicalPlan::Aggregate { input, .. }
-        | PhysicalPlan::Sort { input, .. }
-        | PhysicalPlan::Limit { input, .. }
-        | PhysicalPlan::Distinct { input, .. }
-        | PhysicalPlan::Lock { input, .. } => plan_may_take_long(input),
-        _ => true,
     }
 }

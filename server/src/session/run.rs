@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use driftdb_env::blocking::blocking;
 use driftdb_executor::{
     Batch, CommandTag, Execution, check_pending, is_stale, lock_read_tables, start,
 };
@@ -23,7 +22,11 @@ macro_rules! exec_context {
                 .as_deref_mut()
                 .ok_or_else(|| driftdb_query::SqlError::internal("there is no transaction"))?,
             store: $session.node.store(),
-            system: &$crate::session::system::SystemView { node: &$session.node },
+            system: &$crate::session::system::SystemView {
+                node: &$session.node,
+                eval: &$session.eval,
+                settings: &$session.settings,
+            },
             eval: &$session.eval,
             params: $params,
             cancel: &$session.cancel,
@@ -70,8 +73,17 @@ pub(crate) fn ending() -> SqlError {
     SqlError::new(SqlState::AdminShutdown, message)
 }
 
+/// Whether a statement goes on until somebody ends it.
+fn is_endless(physical: &PhysicalStatement) -> bool {
+    matches!(physical, PhysicalStatement::Copy(copy, _) if copy.options.follow)
+}
+
 /// How often a statement is bound again because a table's definition changed under it.
 const MOST_REBINDS: usize = 10;
+
+fn is_serialization_failure(error: &SqlError) -> bool {
+    error.state == SqlState::SerializationFailure
+}
 
 impl Session {
     /// A message has arrived: the clock of its statements, and no request to cancel is pending.
@@ -156,10 +168,30 @@ impl Session {
                     self.restart_statement()?;
                     planned = self.replan(prepared, Some(params))?;
                 }
+                Err(error) if is_serialization_failure(&error) && self.was_unseen(&planned) => {
+                    if !self.restart_transaction()? {
+                        return Err(error);
+                    }
+                    planned = self.planned(prepared, Some(params))?;
+                }
                 result => return result,
             }
         }
         self.run_plan(&planned, params, wanted, sink)
+    }
+
+    /// Whether nobody can know yet that the block's statement has begun. ON CONFLICT is left as PostgreSQL has
+    /// it, where it fails for a row that its snapshot does not show.
+    fn was_unseen(&self, planned: &Planned) -> bool {
+        let gives_no_rows = planned.fields.is_none() || planned.direct.lock().is_some();
+        let has_conflict_clause = matches!(
+            &planned.work,
+            Work::Plan(plan) if matches!(&**plan, PhysicalStatement::Insert(insert) if insert.on_conflict.is_some())
+        );
+        gives_no_rows
+            && !has_conflict_clause
+            && self.notices.is_empty()
+            && !self.actions.is_touched()
     }
 
     fn run_plan(
@@ -176,8 +208,11 @@ impl Session {
             Work::Plan(physical) => physical,
         };
         self.check_may_run(physical)?;
-        // The past cannot be taken from anybody.
-        if !planned.reads.is_empty() && !self.is_in_past() {
+        if planned.asks_catalog {
+            self.lend_definitions()?;
+        }
+        // The past cannot be taken from anybody. A statement that never ends would never give a lock back.
+        if !planned.reads.is_empty() && !self.is_in_past() && !is_endless(physical) {
             lock_read_tables(&planned.reads, &mut exec_context!(self, params))?;
         }
         self.note_kinds(kinds(physical));
@@ -198,8 +233,11 @@ impl Session {
         if wanted.limit.is_none() && planned.direct.lock().is_some() {
             return self.run_direct(planned, params, wanted, sink);
         }
-        if planned.is_long {
-            return blocking(|| self.run_operators(physical, params, wanted, sink));
+        if is_endless(physical) {
+            self.cancel.set_endless(true);
+            let ran = self.run_operators(physical, params, wanted, sink);
+            self.cancel.set_endless(false);
+            return ran;
         }
         self.run_operators(physical, params, wanted, sink)
     }
@@ -215,6 +253,13 @@ impl Session {
     fn check_may_run(&self, physical: &PhysicalStatement) -> Result<()> {
         if matches!(physical, PhysicalStatement::Vacuum { .. }) {
             self.require_no_block("VACUUM")?;
+        }
+        if is_endless(physical) {
+            self.require_no_block("COPY with FOLLOW")?;
+            if self.is_in_past() {
+                let message = "COPY cannot follow in a session that reads the past";
+                return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, message));
+            }
         }
         if matches!(physical, PhysicalStatement::LockTable(_)) {
             self.require_block("LOCK TABLE")?;

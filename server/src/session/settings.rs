@@ -7,7 +7,6 @@ mod parse;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use driftdb_concurrency::IsolationLevel;
@@ -30,6 +29,20 @@ pub(crate) struct Settings {
     unreported: BTreeSet<&'static str>,
     /// Counts changes: plans bound under other settings are not used again.
     epoch: u64,
+}
+
+/// A setting as pg_settings shows it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Described<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) value: &'a str,
+    /// `bool`, `integer`, `enum` or `string`.
+    pub(crate) kind: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) default: &'static str,
+    pub(crate) reset: &'a str,
+    /// Whether nobody can change it.
+    pub(crate) is_fact: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -132,6 +145,29 @@ impl Settings {
     /// Name as users write it, value, description of every setting, by name.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, &str, &'static str)> {
         parameters().iter().map(|p| (p.name, self.value(p), p.description))
+    }
+
+    /// What pg_settings says of every setting, by name.
+    pub(crate) fn described(&self) -> impl Iterator<Item = Described<'_>> {
+        parameters().iter().map(|parameter| Described {
+            name: parameter.name,
+            value: self.value(parameter),
+            kind: parameter.kind_name(),
+            description: parameter.description,
+            default: parameter.default,
+            is_fact: parameter.is_fact(),
+            reset: self.startup.get(parameter.name).map_or(parameter.default, String::as_str),
+        })
+    }
+
+    /// The schemas on the search path that exist.
+    pub(crate) fn schemas(&self) -> Vec<Box<str>> {
+        parse::schemas(self.get("search_path"))
+    }
+
+    /// `application_name`
+    pub(crate) fn application_name(&self) -> &str {
+        self.get("application_name")
     }
 
     /// What the client is told at startup.
@@ -252,7 +288,7 @@ impl Settings {
         eval.interval_style = parse::interval_style(self.get("IntervalStyle"));
         eval.bytea_output = parse::bytea_output(self.get("bytea_output"));
         eval.extra_float_digits = self.get("extra_float_digits").parse().unwrap_or(1);
-        eval.schema = Arc::from("public");
+        eval.schemas = self.schemas().into();
     }
 }
 

@@ -101,6 +101,14 @@ pub trait ResponseSink {
     /// As [`ResponseSink::rows`].
     fn copy_data(&mut self, bytes: &[u8]) -> Result<()>;
 
+    /// Hands on what has gathered: nothing may follow for a while.
+    ///
+    /// # Errors
+    /// As [`ResponseSink::rows`].
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// COPY's bytes are complete.
     fn copy_done(&mut self);
 }

@@ -1,12 +1,19 @@
-//! System relations: the table of them, and where their rows come from.
+//! System relations: where their rows come from.
 //!
-//! One file for each. Its description is part of the catalog ([`definitions`]); its rows are asked of
-//! a [`SystemView`], which reaches what the session reaches.
+//! What they look like is declared in a file (`declared`); most are computed from the definitions of
+//! tables as of the time of the reference (`catalog`), some from the running node. A relation that is
+//! declared and named nowhere else is one of things that this build does not have, and is empty.
 
+mod branches;
+mod catalog;
+mod declared;
+mod fixed;
 mod locks;
 mod periods;
 mod restore_points;
 mod retention;
+mod rows;
+mod running;
 mod transactions;
 mod waits;
 
@@ -14,42 +21,41 @@ use std::sync::Arc;
 
 use driftdb_concurrency::Transaction;
 use driftdb_query::{Result, SqlError, SystemRelation, SystemRows, SystemScan};
-use driftdb_types::Value;
+use driftdb_types::{EvalContext, Value};
 
+use super::settings::Settings;
 use crate::node::Node;
+use rows::Rows;
 
-/// One relation.
-trait Relation: Sync {
-    fn definition(&self) -> SystemRelation;
-
-    /// As [`SystemRows::rows`].
-    fn rows(
-        &self,
-        view: &SystemView<'_>,
-        scan: &SystemScan<'_>,
-        txn: &mut dyn Transaction,
-        out: &mut Vec<Vec<Value>>,
-    ) -> Result<Option<i64>>;
-}
-
-/// Every relation.
-const RELATIONS: &[&dyn Relation] = &[
-    &transactions::Transactions,
-    &restore_points::RestorePoints,
-    &retention::Retention,
-    &periods::Periods,
-    &locks::Locks,
-    &waits::Waits,
-];
+pub(super) use catalog::{Constraint, Definitions, SCHEMAS, default_of};
+pub(super) use fixed::{
+    fixed_description, fixed_function, fixed_functions, fixed_type_name, fixed_type_named,
+};
+pub(super) use running::role_names;
 
 /// What the catalog says of them.
 pub(crate) fn definitions() -> Vec<Arc<SystemRelation>> {
-    RELATIONS.iter().map(|relation| Arc::new(relation.definition())).collect()
+    declared::declared().iter().map(|declared| Arc::clone(&declared.definition)).collect()
+}
+
+/// A relation's oid by its schema, or along the search path, and name.
+pub(super) fn relation_named(schema: Option<&str>, name: &str) -> Option<&'static SystemRelation> {
+    let schema = schema.unwrap_or(driftdb_query::SYSTEM_SCHEMA);
+    let all = declared::declared().iter().map(|declared| &*declared.definition);
+    all.into_iter().find(|relation| relation.name == name && relation.schema == schema)
+}
+
+/// The relation with an oid.
+pub(super) fn relation_with_oid(oid: u32) -> Option<&'static SystemRelation> {
+    let mut all = declared::declared().iter().map(|declared| &*declared.definition);
+    all.find(|relation| relation.oid == oid)
 }
 
 /// What rows are made of.
 pub(super) struct SystemView<'a> {
     pub(super) node: &'a Node,
+    pub(super) eval: &'a EvalContext,
+    pub(super) settings: &'a Settings,
 }
 
 impl SystemRows for SystemView<'_> {
@@ -59,11 +65,27 @@ impl SystemRows for SystemView<'_> {
         txn: &mut dyn Transaction,
         out: &mut Vec<Vec<Value>>,
     ) -> Result<Option<i64>> {
-        let name = scan.relation.name;
-        let relation = RELATIONS.iter().find(|relation| relation.definition().name == name);
-        let Some(relation) = relation else {
-            return Err(SqlError::internal(format!("nobody has the rows of {name}")));
+        let Some(declared) = declared::declaration(scan.relation) else {
+            return Err(SqlError::internal(format!("nobody knows {}", scan.relation.name)));
         };
-        relation.rows(self, scan, txn, out)
+        let mut rows = Rows::new(declared, out);
+        match scan.relation.name {
+            "driftdb_transactions" => return transactions::rows(self, scan, txn, &mut rows),
+            "driftdb_restore_points" => restore_points::rows(self, scan, txn, &mut rows)?,
+            "driftdb_branches" => branches::rows(self, scan, txn, &mut rows)?,
+            "driftdb_periods" => periods::rows(scan, txn, &mut rows)?,
+            "driftdb_retention" => retention::rows(self, scan, txn, &mut rows)?,
+            "driftdb_waits" => waits::rows(self, txn, &mut rows)?,
+            "pg_locks" => locks::rows(self, txn, &mut rows)?,
+            "pg_authid" => running::roles(self, &mut rows)?,
+            "pg_database" => running::databases(self, scan, txn, &mut rows)?,
+            "pg_settings" => running::settings(self, &mut rows)?,
+            "pg_stat_activity" => running::activity(self, &mut rows)?,
+            name => match catalog::source(name) {
+                Some(source) => source(&Definitions::read(txn, scan.at)?, &mut rows)?,
+                None => fixed::rows(name, &mut rows)?,
+            },
+        }
+        Ok(None)
     }
 }

@@ -118,7 +118,7 @@ impl Session {
     }
 
     /// What the commit of a block says of itself.
-    fn provenance(&self, kinds: StatementKinds) -> Provenance {
+    pub(super) fn provenance(&self, kinds: StatementKinds) -> Provenance {
         let (application, comment) = self.settings.said();
         Provenance {
             user: self.eval.user.to_string(),
@@ -146,6 +146,21 @@ impl Session {
             Some(txn) => Ok(txn.begin_statement()?),
             None => Err(SqlError::internal("a statement runs without a transaction")),
         }
+    }
+
+    /// Begins the block's first statement anew on a newer snapshot. False: it is not the first one, or the
+    /// transaction does not do that.
+    pub(super) fn restart_transaction(&mut self) -> Result<bool> {
+        let block = &mut self.block;
+        if block.statement_count != 1 || !block.savepoints.is_empty() || block.has_ddl() {
+            return Ok(false);
+        }
+        let Some(txn) = &mut block.txn else { return Ok(false) };
+        let is_anew = txn.restart()?;
+        if is_anew {
+            block.pending = PendingChecks::default();
+        }
+        Ok(is_anew)
     }
 
     fn begin_transaction(&mut self) -> Result<()> {

@@ -81,10 +81,10 @@ impl Session {
                 done("DISCARD ALL")
             }
             Statement::Checkpoint => {
-                let node = Arc::clone(&self.node);
-                driftdb_env::blocking::blocking(|| node.store().checkpoint())?;
+                self.node.store().checkpoint()?;
                 done("CHECKPOINT")
             }
+            Statement::Branch(statement) => self.run_branch_statement(statement),
             other => Err(SqlError::internal(format!("a session cannot run {other:?}"))),
         }
     }

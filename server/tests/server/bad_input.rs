@@ -71,7 +71,7 @@ fn half_a_message_and_gone() {
 
 #[test]
 fn a_client_that_never_reads() {
-    let mut fixture = Fixture::with("memory", "ssi", |config| config.worker_threads = 2);
+    let mut fixture = Fixture::new();
     let mut greedy = Raw::connect(fixture.port());
     greedy.stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     let flood = query("SELECT * FROM generate_series(1, 100000)").repeat(50);

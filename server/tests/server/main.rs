@@ -3,7 +3,11 @@
 #![expect(clippy::disallowed_methods, reason = "tests are clients, with sockets of their own")]
 
 mod bad_input;
+mod branches;
+mod changes;
+mod changes_model;
 mod copy;
+mod follow;
 mod full_disk;
 mod harness;
 mod history_model;
@@ -16,6 +20,7 @@ mod offline;
 mod periods;
 mod periods_model;
 mod pipeline;
+mod psql;
 mod raw;
 mod scripts;
 mod time_travel;

@@ -19,7 +19,7 @@ pub enum CrashMode {
     KeepAll,
     /// Each operation on its own is kept, dropped or torn.
     Subset,
-    /// Operations up to some point in time are kept, and the next is torn.
+    /// Operations up to some point in time are kept, and of the next its first sectors.
     Prefix,
     /// Every unsynced write is torn: each sector on its own is new or old.
     Torn,
@@ -49,6 +49,8 @@ enum Fate {
     Keep,
     Drop,
     Tear,
+    /// The first sectors, perhaps none.
+    Cut,
     /// The length, not the bytes.
     LengthOnly,
 }
@@ -84,7 +86,7 @@ impl State {
                 if keep {
                     pending.op.apply(&mut directory.durable);
                 } else {
-                    self.fired.dropped += 1;
+                    self.fired.names_lost += 1;
                 }
             }
             directory.seen = directory.durable.clone();
@@ -109,6 +111,7 @@ impl Inode {
         if self.kind == FileKind::Temp {
             self.durable = Image::default();
         }
+        let mut has_dropped = false;
         for pending in std::mem::take(&mut self.pending) {
             let fate = match mode {
                 CrashMode::Process | CrashMode::KeepAll | CrashMode::DataOnly => Fate::Keep,
@@ -117,11 +120,13 @@ impl Inode {
                     [Fate::Keep, Fate::Drop, Fate::Tear, Fate::LengthOnly][rng.index(4)]
                 }
                 CrashMode::Prefix if pending.seq < cut => Fate::Keep,
-                CrashMode::Prefix if pending.seq == cut => Fate::Tear,
+                CrashMode::Prefix if pending.seq == cut => Fate::Cut,
                 CrashMode::Prefix => Fate::Drop,
                 CrashMode::Torn => Fate::Tear,
                 CrashMode::MetadataOnly => Fate::LengthOnly,
             };
+            fired.reordered += u64::from(has_dropped && fate == Fate::Keep);
+            has_dropped |= fate == Fate::Drop;
             settle(&pending.op, fate, &mut self.durable, rng, fired);
         }
         self.seen = self.durable.clone();
@@ -140,14 +145,21 @@ fn settle(op: &DataOp, fate: Fate, image: &mut Image, rng: &mut Rng, fired: &mut
     match (fate, op) {
         (Fate::Keep, _) | (Fate::LengthOnly, DataOp::SetLen(_)) => op.apply(image),
         (Fate::Drop, _) => fired.dropped += 1,
-        (Fate::Tear, DataOp::SetLen(_)) => {
+        (Fate::Tear | Fate::Cut, DataOp::SetLen(_)) => {
             if rng.chance(1, 2) {
                 op.apply(image);
             }
         }
         (Fate::LengthOnly, DataOp::Write { offset, bytes }) => {
-            fired.dropped += 1;
+            fired.lengths_only += 1;
             image.set_len(image.len().max(offset + bytes.len()));
+        }
+        (Fate::Cut, DataOp::Write { offset, bytes }) => {
+            fired.cut += 1;
+            let first = offset / SECTOR;
+            let sectors = (offset + bytes.len()).div_ceil(SECTOR) - first;
+            let end = (first + rng.below(sectors + 1)) * SECTOR;
+            bytes.write_part(image, *offset, 0, end.saturating_sub(*offset).min(bytes.len()));
         }
         (Fate::Tear, DataOp::Write { offset, bytes }) => {
             fired.torn += 1;

@@ -1,9 +1,9 @@
 //! A device that says it did what it did not: lost, misdirected and half-zeroed writes, misdirected
-//! reads. The caller sees success; only checksums that know their place can tell.
+//! and stale reads. The caller sees success; only checksums that know their place can tell.
 //!
 //! Sources: [Bairavasundaram08] for the classes; research/storage.md 3.5.
 
-use crate::fault::Effect;
+use crate::fault::{Effect, Fault};
 use crate::file::SimFile;
 use crate::image::SECTOR;
 use crate::state::State;
@@ -49,6 +49,25 @@ impl SimFile {
         if let Some(place) = self.elsewhere(state, offset, buf.len()) {
             state.fired.reads_misdirected += 1;
             state.inode(self.inode).seen.read(place, buf);
+        }
+    }
+
+    /// Replaces what was read by what was there when the fault was injected, if that is different.
+    pub(crate) fn read_stale(&self, state: &mut State, offset: u64, buf: &mut [u8]) {
+        let mut older = buf.to_vec();
+        let end = offset + buf.len() as u64;
+        // The oldest last: it is what was there at first.
+        for (from, bytes) in state.inode(self.inode).replaced.iter().rev() {
+            let (start, stop) = (offset.max(*from), end.min(from + bytes.len() as u64));
+            if start < stop {
+                let part = &bytes[(start - from) as usize..(stop - from) as usize];
+                older[(start - offset) as usize..(stop - offset) as usize].copy_from_slice(part);
+            }
+        }
+        if older != buf {
+            state.fired.reads_stale += 1;
+            buf.copy_from_slice(&older);
+            state.clear_faults(Fault::is_stale);
         }
     }
 

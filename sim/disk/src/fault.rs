@@ -19,6 +19,9 @@ pub enum Effect {
     FlipRead,
     /// A read returns what stands at another place of the file, once. No effect elsewhere.
     MisdirectRead,
+    /// The first read from then on to which it makes a difference returns what was there when the fault was
+    /// injected: zeroes where nothing was. Once. No effect elsewhere.
+    StaleRead,
     /// A write reports success and is not done: reads find what stood there before, or zeroes where the
     /// file grew. No effect elsewhere.
     LoseWrite,
@@ -114,6 +117,11 @@ impl Fault {
         self
     }
 
+    /// Whether it needs to know what writes replace.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.effect == Effect::StaleRead
+    }
+
     /// Shows the rule an operation; says whether it strikes.
     pub(crate) fn strikes(
         &mut self,
@@ -154,6 +162,10 @@ pub struct Fired {
     pub reads_flipped: u64,
     /// Reads that returned another place's bytes.
     pub reads_misdirected: u64,
+    /// Reads that returned earlier bytes, and other ones.
+    pub reads_stale: u64,
+    /// Writes that failed after a part of them was done.
+    pub writes_short: u64,
     /// Writes that reported success and were not done.
     pub writes_lost: u64,
     /// Writes that were done at another place.
@@ -170,10 +182,27 @@ pub struct Fired {
     pub crashes: u64,
     /// Pending operations that a crash dropped whole.
     pub dropped: u64,
-    /// Writes that a crash tore.
+    /// Writes that a crash tore: some sectors are new, others old.
     pub torn: u64,
+    /// Writes of which a crash kept the first sectors, or none.
+    pub cut: u64,
+    /// Writes of which a crash kept only that the file grew.
+    pub lengths_only: u64,
+    /// Names that a crash did not make, remove or change.
+    pub names_lost: u64,
+    /// Writes that a crash kept although it had dropped an earlier one of the same file.
+    pub reordered: u64,
     /// Places damaged by [`crate::SimDisk::corrupt`] and its kin.
     pub damaged: u64,
+}
+
+impl Fired {
+    /// How often the device did not keep its word: what only checksums can notice.
+    pub fn lies(&self) -> u64 {
+        let reads = self.reads_flipped + self.reads_misdirected + self.reads_stale;
+        let writes = self.writes_lost + self.writes_misdirected + self.sectors_zeroed;
+        reads + writes + self.sync_lies + self.damaged
+    }
 }
 
 /// Operations by kind since the disk was made.

@@ -8,7 +8,7 @@ use driftdb_env::sync::MutexGuard;
 use driftdb_env::{File, FileKind, IoError, IoOp};
 
 use crate::Shared;
-use crate::fault::Effect;
+use crate::fault::{Effect, Fault};
 use crate::image::Bytes;
 use crate::state::{DataOp, HALTED, InodeId, STALE, State, fail};
 
@@ -63,6 +63,12 @@ impl SimFile {
             return;
         }
         state.grow(self.inode, end);
+        if state.faults.iter().any(Fault::is_stale) {
+            let mut before = vec![0; part.len()];
+            let inode = state.inode(self.inode);
+            inode.seen.read(offset, &mut before);
+            inode.replaced.push((offset, before));
+        }
         let seq = state.take_seq();
         state.counters.bytes_written += part.len() as u64;
         let op = DataOp::Write { offset, bytes: Bytes::copy_of(part) };
@@ -81,8 +87,12 @@ impl File for SimFile {
             let bit = state.fault_rng.index(count * 8);
             buf[bit / 8] ^= 1 << (bit % 8);
         }
-        if struck == Some(Effect::MisdirectRead) {
-            self.misdirect_read(&mut state, offset, &mut buf[..count]);
+        match struck {
+            Some(Effect::MisdirectRead) => {
+                self.misdirect_read(&mut state, offset, &mut buf[..count]);
+            }
+            Some(Effect::StaleRead) => self.read_stale(&mut state, offset, &mut buf[..count]),
+            _ => {}
         }
         // The bytes follow from the writes before: hashing them again would only cost time.
         state.note(&[self.inode, offset, buf.len() as u64, count as u64], b"");
@@ -104,6 +114,7 @@ impl File for SimFile {
             Some(Effect::Error(kind)) => {
                 state.fired.errors += 1;
                 let upto = offset + state.fault_rng.below(data.len() as u64 + 1);
+                state.fired.writes_short += u64::from(upto > offset && upto < end);
                 self.put(&mut state, offset, data, upto);
                 return Err(self.fail(IoOp::Write, kind, "injected fault"));
             }

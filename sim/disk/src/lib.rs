@@ -139,7 +139,7 @@ impl SimDisk {
 
     /// Removes all faults; their totals stay in [`SimDisk::fired`].
     pub fn clear_faults(&self) {
-        self.shared.state.lock().faults.clear();
+        self.shared.state.lock().clear_faults(|_| true);
     }
 
     /// How often one fault has struck. Zero for a number that names none.

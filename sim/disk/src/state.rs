@@ -52,6 +52,8 @@ pub(crate) struct Inode {
     pub(crate) seen: Image,
     pub(crate) durable: Image,
     pub(crate) pending: Vec<Pending<DataOp>>,
+    /// What writes replaced, oldest first, while a fault waits that wants to know.
+    pub(crate) replaced: Vec<(u64, Vec<u8>)>,
     /// Shared with every open handle: a second reference means that somebody can still read it.
     pub(crate) handles: Arc<()>,
 }
@@ -120,6 +122,7 @@ impl Inode {
             seen: Image::default(),
             durable: Image::default(),
             pending: Vec::new(),
+            replaced: Vec::new(),
             handles: Arc::new(()),
         }
     }
@@ -205,6 +208,7 @@ impl State {
                 seen: inode.seen.clone(),
                 durable: inode.durable.clone(),
                 pending: inode.pending.clone(),
+                replaced: Vec::new(),
                 handles: Arc::new(()),
             };
             (id, copy)
@@ -266,6 +270,7 @@ impl State {
                 Effect::LieAboutSync
                 | Effect::FlipRead
                 | Effect::MisdirectRead
+                | Effect::StaleRead
                 | Effect::LoseWrite
                 | Effect::MisdirectWrite
                 | Effect::ZeroSector,
@@ -326,6 +331,14 @@ impl State {
     /// Accounts for a file that grows to `len`.
     pub(crate) fn grow(&mut self, id: InodeId, len: u64) {
         self.used += len.saturating_sub(self.inode(id).seen.len());
+    }
+
+    /// Forgets faults, and what they wanted to know.
+    pub(crate) fn clear_faults(&mut self, is_gone: impl Fn(&Fault) -> bool) {
+        self.faults.retain(|fault| !is_gone(fault));
+        if !self.faults.iter().any(Fault::is_stale) {
+            self.inodes.values_mut().for_each(|inode| inode.replaced.clear());
+        }
     }
 
     /// How many handles are open on all files together.

@@ -265,3 +265,24 @@ fn only_an_empty_directory_is_removed_and_for_good() {
     assert!(!disk.exists(Path::new("/db")).unwrap(), "durable when it returns");
     file.len().unwrap_err();
 }
+
+#[test]
+fn a_stale_read_shows_what_was_there_before_the_fault() {
+    let disk = disk(1);
+    let (file, bytes) = numbered(&disk, 4);
+    disk.inject(Fault::from(1).on(&[IoOp::Read]).effect(Effect::StaleRead));
+    file.write_at(SECTOR as u64, &[8; SECTOR]).unwrap();
+    file.sync_data().unwrap();
+    file.write_at(SECTOR as u64, &[9; SECTOR / 2]).unwrap();
+    let mut buf = [0; SECTOR];
+    // What has not changed cannot be stale.
+    file.read_at(0, &mut buf).unwrap();
+    assert_eq!((buf, disk.fired().reads_stale), ([0; SECTOR], 0));
+    let mut buf = [0; 2 * SECTOR];
+    file.read_at(SECTOR as u64, &mut buf).unwrap();
+    assert_eq!(buf[..], bytes[SECTOR..3 * SECTOR]);
+    assert_eq!((disk.fired().reads_stale, disk.fired().lies()), (1, 1));
+    file.read_at(SECTOR as u64, &mut buf).unwrap();
+    assert_eq!(buf[..SECTOR / 2], [9; SECTOR / 2]);
+    assert_eq!(buf[SECTOR / 2..SECTOR], [8; SECTOR / 2]);
+}

@@ -264,3 +264,35 @@ fn a_world_over_the_disk_has_a_clock_and_tasks() {
     assert!((env.now() - before).as_secs() == 1 && env.wall() > env.now());
     env.spawn("task", || {}).join();
 }
+
+#[test]
+fn the_write_at_the_cut_keeps_its_first_sectors() {
+    let mut partial = 0;
+    for seed in 0..50 {
+        let disk = disk(seed);
+        let file = durable(&disk, "a", &[1; 5120]);
+        file.write_at(100, &[2; 4000]).unwrap();
+        disk.crash_with(CrashMode::Prefix);
+        let bytes = disk.read_file(&path("a")).unwrap();
+        let new = bytes.iter().filter(|byte| **byte == 2).count();
+        let end = 100 + new;
+        assert!(bytes[100..end].iter().all(|byte| *byte == 2), "seed {seed}");
+        assert!(new == 0 || new == 4000 || end % 512 == 0, "seed {seed}: {new} bytes are new");
+        partial += u32::from(new > 0 && new < 4000);
+    }
+    assert!(partial > 10, "{partial} of 50 were cut in the middle");
+}
+
+#[test]
+fn writes_are_kept_out_of_order_and_counted() {
+    let disk = disk(9);
+    let file = durable(&disk, "a", &[1; 64 * 512]);
+    for sector in 0..64 {
+        file.write_at(sector * 512, &[2; 512]).unwrap();
+    }
+    disk.crash_with(CrashMode::Subset);
+    let bytes = disk.read_file(&path("a")).unwrap();
+    let first_old = (0..64).position(|sector| bytes[sector * 512] == 1).expect("some are dropped");
+    assert!(bytes[first_old * 512..].contains(&2));
+    assert!(disk.fired().reordered > 5);
+}

@@ -11,6 +11,7 @@ use driftdb_env::kernel::{Kernel, Woken};
 use driftdb_env::{HashMap, IoOp, Rng};
 
 use super::fiber::{Fiber, suspend};
+use super::priorities::Priorities;
 use super::settings::{Chance, KernelSettings};
 use super::trace::Trace;
 
@@ -30,6 +31,48 @@ pub enum KillAt {
     Yield(u64),
     /// Before its n-th disk operation from now.
     DiskOp(u64),
+    /// When it passes a certain yield point for the n-th time from now.
+    Site {
+        /// The yield point's name.
+        site: &'static str,
+        /// The how manieth time.
+        nth: u64,
+    },
+}
+
+/// Something that takes a node longer than it should, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// All of the node stands still at its n-th yield point, while time goes on.
+    Pause {
+        /// Which.
+        nth: u64,
+        /// For how long, in nanoseconds.
+        for_ns: u64,
+    },
+    /// Its n-th disk operation hangs.
+    Stall {
+        /// Which.
+        nth: u64,
+        /// For how long, in nanoseconds.
+        for_ns: u64,
+    },
+    /// From its n-th on, some disk operations take longer.
+    Slow {
+        /// From which on.
+        nth: u64,
+        /// How many.
+        count: u64,
+        /// How many times as long.
+        times: u64,
+    },
+}
+
+/// Where a fiber is that may be killed or held there.
+#[derive(Clone, Copy)]
+enum Here {
+    Yield(&'static str),
+    DiskOp,
 }
 
 /// Where the harness waits. No latch has this address: it is not aligned for any.
@@ -53,12 +96,15 @@ struct Slot {
     /// What it waits on; `None` if it is runnable.
     waits_on: Option<usize>,
     woken: Woken,
+    /// Greater goes first, if priorities decide.
+    rank: i64,
 }
 
 #[derive(Default)]
 struct Node {
     is_dead: bool,
     kill_at: Option<KillAt>,
+    hold: Option<Hold>,
 }
 
 /// Counts of what the kernel did.
@@ -69,11 +115,16 @@ pub(crate) struct Counts {
     pub(crate) delays: u64,
     pub(crate) disk_ops: u64,
     pub(crate) kills: u64,
+    pub(crate) pauses: u64,
+    pub(crate) stalls: u64,
+    pub(crate) slow_ops: u64,
+    pub(crate) falls: u64,
 }
 
 pub(crate) struct State {
     settings: KernelSettings,
     rng: Rng,
+    priorities: Option<Priorities>,
     trace: Trace,
     now_ns: u64,
     slots: Vec<Option<Slot>>,
@@ -178,13 +229,13 @@ impl State {
     }
 
     /// Counts a yield point or disk operation of the running fiber's node; true if it dies there.
-    fn is_killed_here(&mut self, is_disk_op: bool) -> bool {
+    fn is_killed_here(&mut self, here: Here) -> bool {
         let node = self.node_of_current();
         let Some(kill_at) = &mut self.nodes[node.0 as usize].kill_at else { return false };
-        let left = match kill_at {
-            KillAt::Yield(left) if !is_disk_op => left,
-            KillAt::DiskOp(left) if is_disk_op => left,
-            KillAt::Yield(_) | KillAt::DiskOp(_) => return false,
+        let left = match (kill_at, here) {
+            (KillAt::Yield(left), Here::Yield(_)) | (KillAt::DiskOp(left), Here::DiskOp) => left,
+            (KillAt::Site { site, nth }, Here::Yield(passed)) if *site == passed => nth,
+            _ => return false,
         };
         *left = left.saturating_sub(1);
         if *left > 0 {
@@ -194,10 +245,53 @@ impl State {
         true
     }
 
+    /// Lets the node of the running fiber stand still, if it is to do so at this yield point.
+    fn pause_here(&mut self) {
+        let node = self.node_of_current();
+        if let Some(Hold::Pause { nth, for_ns }) = &mut self.nodes[node.0 as usize].hold {
+            *nth = nth.saturating_sub(1);
+            if *nth == 0 {
+                self.now_ns = self.now_ns.saturating_add(*for_ns);
+                self.nodes[node.0 as usize].hold = None;
+                self.counts.pauses += 1;
+                self.note("pause");
+            }
+        }
+    }
+
+    /// How long a disk operation takes that would take `ns`.
+    fn held_up(&mut self, ns: u64) -> u64 {
+        let node = self.node_of_current();
+        let hold = &mut self.nodes[node.0 as usize].hold;
+        let counts = &mut self.counts;
+        match hold {
+            Some(Hold::Stall { nth: left @ 2.., .. } | Hold::Slow { nth: left @ 2.., .. }) => {
+                *left -= 1;
+                ns
+            }
+            Some(Hold::Stall { for_ns, .. }) => {
+                let for_ns = *for_ns;
+                *hold = None;
+                counts.stalls += 1;
+                ns.saturating_add(for_ns)
+            }
+            Some(Hold::Slow { count, times, .. }) => {
+                let times = *times;
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    *hold = None;
+                }
+                counts.slow_ops += 1;
+                ns.saturating_mul(times)
+            }
+            Some(Hold::Pause { .. }) | None => ns,
+        }
+    }
+
     /// Makes all fibers of a node vanish; the running one as soon as it suspends.
     fn kill(&mut self, node: NodeId) {
         assert!(node != NodeId::HARNESS, "the harness outlives all nodes");
-        self.nodes[node.0 as usize] = Node { is_dead: true, kill_at: None };
+        self.nodes[node.0 as usize] = Node { is_dead: true, ..Node::default() };
         self.counts.kills += 1;
         let Self { slots, runnable, .. } = self;
         for slot in slots.iter_mut() {
@@ -207,6 +301,34 @@ impl State {
         }
         runnable.retain(|&fiber| slots[fiber as usize].is_some());
         self.wake(HARNESS_ADDRESS, usize::MAX);
+    }
+
+    fn draws_switch(&mut self) -> bool {
+        // Where priorities decide, chance does not.
+        self.priorities.is_none() && self.draw(self.settings.switch)
+    }
+
+    /// The place among those who can run of the one whose rank is greatest.
+    fn first_in_rank(&self) -> usize {
+        let rank = |fiber: FiberIndex| self.slots[fiber as usize].as_ref().map(|slot| slot.rank);
+        let runnable = self.runnable.iter().enumerate();
+        // Ranks are drawn from so many that equal ones are rare; then the younger goes first.
+        let first = runnable.max_by_key(|(_, fiber)| (rank(**fiber), **fiber));
+        first.map_or(0, |(place, _)| place)
+    }
+
+    /// Whether priorities make the running fiber give way at this yield point.
+    fn gives_way(&mut self) -> bool {
+        let (fiber, step) = (self.current(), self.counts.steps);
+        let Some(priorities) = &mut self.priorities else { return false };
+        if let Some(rank) = priorities.passed(step) {
+            self.slot(fiber).rank = rank;
+            self.counts.falls += 1;
+        }
+        let rank = self.slot(fiber).rank;
+        self.runnable
+            .iter()
+            .any(|other| self.slots[*other as usize].as_ref().is_some_and(|slot| slot.rank > rank))
     }
 
     fn draw(&mut self, chance: Chance) -> bool {
@@ -233,6 +355,9 @@ impl Scheduler {
         let state = State {
             settings,
             rng: Rng::stream(settings.seed, "schedule"),
+            priorities: settings
+                .priority_changes
+                .map(|count| Priorities::new(settings.seed, count)),
             trace: Trace::new(settings.seed),
             now_ns: 0,
             slots: Vec::new(),
@@ -265,6 +390,7 @@ impl Scheduler {
         }));
         let mut state = self.state.borrow_mut();
         let index = state.slots.len() as FiberIndex;
+        let rank = state.priorities.as_mut().map_or(0, Priorities::draw);
         state.slots.push(Some(Slot {
             name: name.to_owned(),
             node,
@@ -272,6 +398,7 @@ impl Scheduler {
             wait: 0,
             waits_on: None,
             woken: Woken::Notified,
+            rank,
         }));
         state.runnable.push(index);
         index
@@ -326,7 +453,15 @@ impl Scheduler {
             return None;
         }
         let count = state.runnable.len();
-        let chosen = if count == 1 { 0 } else { state.rng.index(count) };
+        let steps = state.counts.steps;
+        let chosen = if let Some(priorities) = &mut state.priorities {
+            priorities.resumed(steps);
+            state.first_in_rank()
+        } else if count == 1 {
+            0
+        } else {
+            state.rng.index(count)
+        };
         Some(state.runnable.swap_remove(chosen))
     }
 
@@ -334,7 +469,7 @@ impl Scheduler {
     pub(crate) fn boot(&self, node: NodeId) {
         let mut state = self.state.borrow_mut();
         while state.nodes.len() <= node.0 as usize {
-            state.nodes.push(Node { is_dead: true, kill_at: None });
+            state.nodes.push(Node { is_dead: true, ..Node::default() });
         }
         assert!(state.nodes[node.0 as usize].is_dead, "a node is booted once per life");
         state.nodes[node.0 as usize] = Node::default();
@@ -346,6 +481,10 @@ impl Scheduler {
 
     pub(crate) fn kill_at(&self, node: NodeId, at: Option<KillAt>) {
         self.state.borrow_mut().nodes[node.0 as usize].kill_at = at;
+    }
+
+    pub(crate) fn hold(&self, node: NodeId, hold: Option<Hold>) {
+        self.state.borrow_mut().nodes[node.0 as usize].hold = hold;
     }
 
     /// Kills a node. Does not return if the caller is part of it.
@@ -422,7 +561,7 @@ impl Scheduler {
             let fiber = state.current();
             let at = state.now_ns;
             state.trace.note(fiber ^ (op as u32) << 24, at ^ bytes << 40, "disk");
-            if !state.is_killed_here(true) {
+            if !state.is_killed_here(Here::DiskOp) {
                 let most = match op {
                     IoOp::Sync | IoOp::SyncDir => state.settings.max_disk_ns * 20,
                     _ => state.settings.max_disk_ns,
@@ -430,8 +569,9 @@ impl Scheduler {
                 if most == 0 {
                     return;
                 }
-                let until = at + state.rng.below(most + 1);
-                state.rest(SLEEPING, Some(until));
+                let takes = state.rng.below(most + 1);
+                let takes = state.held_up(takes);
+                state.rest(SLEEPING, Some(at.saturating_add(takes)));
             }
         }
         suspend();
@@ -459,13 +599,15 @@ impl Kernel for Scheduler {
             let mut state = self.state.borrow_mut();
             state.counts.steps += 1;
             state.note(site);
-            if !state.is_killed_here(false) {
+            if !state.is_killed_here(Here::Yield(site)) {
                 let settings = state.settings;
+                state.pause_here();
+                let gives_way = state.gives_way();
                 if state.draw(settings.delay) {
                     state.counts.delays += 1;
                     let until = state.now_ns + state.rng.below(settings.max_delay_ns + 1);
                     state.rest(SLEEPING, Some(until));
-                } else if state.draw(settings.switch) {
+                } else if gives_way || state.draws_switch() {
                     let fiber = state.current();
                     state.runnable.push(fiber);
                 } else {

@@ -35,6 +35,9 @@ pub struct KernelSettings {
     pub max_disk_ns: u64,
     /// More yield points than this are a livelock.
     pub max_steps: u64,
+    /// Schedules by priorities that change so often; by chance where there are none
+    /// ([`super::priorities`]).
+    pub priority_changes: Option<u32>,
 }
 
 impl KernelSettings {
@@ -47,6 +50,7 @@ impl KernelSettings {
             switch: Chance::one_in(4),
             max_disk_ns: 20_000,
             max_steps: 2_000_000,
+            priority_changes: None,
         }
     }
 }

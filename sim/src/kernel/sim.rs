@@ -10,9 +10,10 @@ use driftdb_env::kernel::{self, Kernel, Woken};
 use driftdb_sim_disk::SimDisk;
 
 use super::fiber::on_host_stack;
-use super::scheduler::{FiberIndex, KillAt, NodeId, Scheduler};
+use super::panics;
+use super::scheduler::{FiberIndex, Hold, KillAt, NodeId, Scheduler};
 use super::settings::KernelSettings;
-use super::{SimNodeWorld, panics};
+use super::world::{SimNodeWorld, WallClock};
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Scheduler>>> = const { RefCell::new(None) };
@@ -42,6 +43,14 @@ pub struct Outcome {
     pub disk_op_count: u64,
     /// Nodes killed.
     pub kill_count: u64,
+    /// Times that a node stood still.
+    pub pause_count: u64,
+    /// Disk operations that hung.
+    pub stall_count: u64,
+    /// Disk operations that were slow.
+    pub slow_op_count: u64,
+    /// Times that a fiber fell behind all others.
+    pub fall_count: u64,
 }
 
 /// Runs `body` as the harness's fiber of a new simulation, until it returns or something fails.
@@ -72,6 +81,10 @@ pub fn simulate(settings: KernelSettings, body: impl FnOnce(Sim) + 'static) -> O
             delay_count: counts.delays,
             disk_op_count: counts.disk_ops,
             kill_count: counts.kills,
+            pause_count: counts.pauses,
+            stall_count: counts.stalls,
+            slow_op_count: counts.slow_ops,
+            fall_count: counts.falls,
         }
     })
 }
@@ -103,10 +116,10 @@ impl Sim {
     ///
     /// # Panics
     /// If the node lives.
-    pub fn boot(&self, node: NodeId, disk: &SimDisk, seed: u64, ahead: Duration) -> Env {
+    pub fn boot(&self, node: NodeId, disk: &SimDisk, seed: u64, wall: WallClock) -> Env {
         self.scheduler.boot(node);
         disk.set_pause(Some(Arc::new(|op, bytes| current().disk_op(op, bytes))));
-        Env::over(Arc::new(SimNodeWorld::new(node, disk.clone(), seed, ahead)))
+        Env::over(Arc::new(SimNodeWorld::new(node, disk.clone(), seed, wall)))
     }
 
     /// Kills a node now; does not return if the caller is part of it.
@@ -117,6 +130,11 @@ impl Sim {
     /// Kills a node later, or no longer.
     pub fn kill_at(&self, node: NodeId, at: Option<KillAt>) {
         self.scheduler.kill_at(node, at);
+    }
+
+    /// Holds a node up later, or no longer.
+    pub fn hold(&self, node: NodeId, hold: Option<Hold>) {
+        self.scheduler.hold(node, hold);
     }
 
     /// Whether a node is dead.

@@ -132,6 +132,12 @@ impl History {
         Ok(())
     }
 
+    /// How many transactions have ended, one way or the other.
+    pub(crate) fn ended_count(&self) -> u64 {
+        let ended = |txn: &&Txn| matches!(txn.fate, Fate::Committed | Fate::Aborted);
+        self.txns.iter().filter(ended).count() as u64
+    }
+
     /// Every kind of cycle that is there, allowed or not.
     pub(crate) fn anomalies(&self, lists: &[Vec<u64>]) -> BTreeSet<Anomaly> {
         self.dependencies(lists).anomalies()

@@ -9,6 +9,7 @@
 //! * The past: the newest version at or before that time.
 //! * Ranges: every key in them, those too that are not there; each row's version is of the commit that
 //!   wrote it.
+//! * After a crash: what was acknowledged is noted with its time, what failed is not.
 //! * Commit timestamps are unique; a transaction that begins after an acknowledged commit sees it.
 //! * At SERIALIZABLE dependencies, those by ranges included, have no cycle.
 
@@ -18,6 +19,7 @@ use driftdb_concurrency::IsolationLevel;
 use driftdb_storage::Timestamp;
 
 use super::graph::{Anomaly, Dependencies, Edge};
+use super::lists::Fate;
 
 /// What a transaction reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,12 +66,16 @@ struct Txn {
     /// Its first snapshot.
     begun_at: Timestamp,
     acts: Vec<Act>,
-    is_committed: bool,
+    fate: Fate,
     /// When, if it wrote.
     committed_at: Option<Timestamp>,
 }
 
 impl Txn {
+    fn is_committed(&self) -> bool {
+        self.fate == Fate::Committed
+    }
+
     /// What it appended to each key.
     fn appends(&self) -> BTreeMap<u64, Vec<u64>> {
         let mut appends: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
@@ -116,7 +122,7 @@ impl Versions {
             ));
         }
         let acts = Vec::new();
-        self.txns.push(Txn { reads, begun_at, acts, is_committed: false, committed_at: None });
+        self.txns.push(Txn { reads, begun_at, acts, fate: Fate::InFlight, committed_at: None });
         Ok(self.txns.len() - 1)
     }
 
@@ -131,9 +137,47 @@ impl Versions {
     }
 
     pub(crate) fn commit(&mut self, txn: usize, at: Option<Timestamp>) {
-        self.txns[txn].is_committed = true;
+        self.settle(txn, Fate::Committed);
         self.txns[txn].committed_at = at;
         self.newest_ack = self.newest_ack.max(at.unwrap_or_default());
+    }
+
+    pub(crate) fn settle(&mut self, txn: usize, fate: Fate) {
+        self.txns[txn].fate = fate;
+    }
+
+    /// The node died: whatever was in flight has an unknown fate.
+    pub(crate) fn crashed(&mut self) {
+        for txn in &mut self.txns {
+            if txn.fate == Fate::InFlight {
+                txn.fate = Fate::Unknown;
+            }
+        }
+    }
+
+    /// Compares fates with the commits that a recovery found, by transaction, and decides the unknown.
+    pub(crate) fn decide(&mut self, found: &BTreeMap<usize, Timestamp>) -> Result<(), String> {
+        if let Some((txn, ts)) = found.iter().find(|(txn, _)| **txn >= self.txns.len()) {
+            return Err(format!("a commit at {ts} is of transaction {txn}, which never began"));
+        }
+        for number in 0..self.txns.len() {
+            let (txn, found) = (&self.txns[number], found.get(&number).copied());
+            match txn.fate {
+                Fate::Committed if txn.committed_at != found => {
+                    return Err(format!(
+                        "durability: the commit of transaction {number} is at {found:?}, was at {:?}",
+                        txn.committed_at
+                    ));
+                }
+                Fate::Aborted if found.is_some() => {
+                    return Err(format!("transaction {number} failed, with a commit at {found:?}"));
+                }
+                Fate::Committed | Fate::Aborted => {}
+                Fate::Unknown | Fate::InFlight if found.is_some() => self.commit(number, found),
+                Fate::Unknown | Fate::InFlight => self.settle(number, Fate::Aborted),
+            }
+        }
+        Ok(())
     }
 
     /// The times of all commits.
@@ -271,7 +315,7 @@ impl Versions {
         }
         for (reader, txn) in self.txns.iter().enumerate() {
             // Dirty reads are of no version; the past is not in any order with what commits now.
-            if !txn.is_committed || matches!(txn.reads, Reads::Dirty | Reads::Past) {
+            if !txn.is_committed() || matches!(txn.reads, Reads::Dirty | Reads::Past) {
                 continue;
             }
             let mut own = BTreeSet::new();
@@ -324,7 +368,7 @@ fn judge_row(
     let Some(others) = list.strip_suffix(own) else {
         return Err(format!("does not see its own {own:?} in {list:?}"));
     };
-    if !own.is_empty() && !txn.is_committed {
+    if !own.is_empty() && !txn.is_committed() {
         // Where claims do not wait, others may have committed the key since: that is why it failed.
         return Ok(());
     }
@@ -394,6 +438,31 @@ mod tests {
         assert!(twice.judge(&lists, RepeatableRead).unwrap_err().contains("share a time"));
         let locked = history(Reads::Newest, &[(5, 8, 0, [&[], &[]]), (6, 9, 0, [&[1], &[]])]);
         assert_eq!(locked.judge(&lists, Serializable), Ok(BTreeSet::new()));
+    }
+
+    #[test]
+    fn a_recovery_decides_what_was_open() {
+        let found = |found: &[(usize, u64)]| -> BTreeMap<usize, Timestamp> {
+            found.iter().map(|&(txn, ts)| (txn, Timestamp(ts))).collect()
+        };
+        let acked = || history(Reads::Snapshot, &[(5, 8, 0, [&[], &[]])]);
+        assert_eq!(acked().decide(&found(&[(0, 8)])), Ok(()));
+        acked().decide(&found(&[])).unwrap_err();
+        acked().decide(&found(&[(0, 9)])).unwrap_err();
+        acked().decide(&found(&[(0, 8), (1, 9)])).unwrap_err();
+        let open = || {
+            let mut open = acked();
+            open.settle(0, Fate::InFlight);
+            open.txns[0].committed_at = None;
+            open.crashed();
+            open
+        };
+        let mut kept = open();
+        assert_eq!(kept.decide(&found(&[(0, 9)])), Ok(()));
+        assert_eq!(kept.commit_times(), [Timestamp(9)]);
+        let mut lost = open();
+        assert_eq!(lost.decide(&found(&[])), Ok(()));
+        lost.decide(&found(&[(0, 9)])).unwrap_err();
     }
 
     #[test]

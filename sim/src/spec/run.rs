@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
 
 use driftdb_concurrency::IsolationLevel;
 use driftdb_env::planted;
@@ -15,7 +14,7 @@ use super::report::events;
 use super::schedule::Interleavings;
 use super::serial::Serial;
 use super::{Permutation, Spec};
-use crate::kernel::{Chance, KernelSettings, Sim, simulate};
+use crate::kernel::{Chance, KernelSettings, Sim, WallClock, simulate};
 
 /// Where a spec is played.
 #[derive(Debug, Clone)]
@@ -104,7 +103,7 @@ struct Stage {
 impl Stage {
     fn open(sim: &Sim, spec: &Rc<Spec>, options: &SpecOptions) -> Result<Self, String> {
         let disk = SimDisk::new(0);
-        let env = sim.boot(NODE, &disk, 0, Duration::ZERO);
+        let env = sim.boot(NODE, &disk, 0, WallClock::default());
         let config = Config {
             data: "/node".into(),
             engine: options.engine.clone(),

@@ -14,7 +14,7 @@ use driftdb_env::Rng;
 use driftdb_server::Node;
 use driftdb_types::Value;
 
-use crate::node::Workload;
+use crate::node::{Finding, Workload};
 use crate::plan::Plan;
 use crate::sql::{Client, Refusal, integer};
 use book::{Book, Fate, Transfer, View};
@@ -96,7 +96,7 @@ impl Bank {
     }
 
     /// Transfers once; false if the store does not seem to go on.
-    fn try_transfer(&self, client: &mut Client) -> Result<bool, String> {
+    fn try_transfer(&self, client: &mut Client) -> Result<bool, Finding> {
         let (id, transfer) = self.book.borrow_mut().begin(&mut self.rng.borrow_mut());
         let outcome = self.transfer(client, id, transfer);
         let mut book = self.book.borrow_mut();
@@ -117,7 +117,7 @@ impl Bank {
     }
 
     /// Reads both tables in one snapshot and judges them.
-    fn audit(&self, client: &mut Client, is_recovered: bool) -> Result<bool, String> {
+    fn audit(&self, client: &mut Client, is_recovered: bool) -> Result<bool, Finding> {
         let began = self.book.borrow_mut().tick();
         let modes = "ISOLATION LEVEL REPEATABLE READ READ ONLY";
         let read = client.transaction(modes, |client| {
@@ -138,7 +138,7 @@ impl Bank {
     }
 
     /// Reads the newest state by its sequence number, to compare with later.
-    fn memorize(&self, node: &Node, client: &mut Client) -> Result<bool, String> {
+    fn memorize(&self, node: &Node, client: &mut Client) -> Result<bool, Finding> {
         let store = node.store();
         let Ok(sequence) = store.sequence_at(store.newest()) else { return Ok(false) };
         match read_as_of(client, sequence) {
@@ -152,7 +152,7 @@ impl Bank {
     }
 
     /// Reads the past again: it must not have changed.
-    fn look_back(&self, client: &mut Client) -> Result<bool, String> {
+    fn look_back(&self, client: &mut Client) -> Result<bool, Finding> {
         let Some((sequence, expected)) = self.book.borrow().draw_memory(&mut self.rng.borrow_mut())
         else {
             return Ok(true);
@@ -161,14 +161,15 @@ impl Bank {
             Ok(view) if view == expected => Ok(true),
             Ok(view) => Err(format!(
                 "time travel: as of sequence number {sequence} it was {expected:?}, now {view:?}"
-            )),
+            )
+            .into()),
             Err(Refusal::TooOld) if self.forgets => Ok(true),
             Err(refusal) => go_on(refusal),
         }
     }
 
     /// Through the index, if there is one: the same rows as through the table.
-    fn compare_paths(&self, client: &mut Client) -> Result<bool, String> {
+    fn compare_paths(&self, client: &mut Client) -> Result<bool, Finding> {
         let source = Value::Int4(self.draw(self.book.borrow().account_count) as i32);
         let modes = "ISOLATION LEVEL REPEATABLE READ READ ONLY";
         let read = client.transaction(modes, |client| {
@@ -181,7 +182,8 @@ impl Bank {
         match read {
             Ok((indexed, scanned)) if indexed == scanned => Ok(true),
             Ok((indexed, scanned)) => {
-                Err(format!("index: transfers from {source:?}: {indexed:?}, by scan {scanned:?}"))
+                Err(format!("index: transfers from {source:?}: {indexed:?}, by scan {scanned:?}")
+                    .into())
             }
             Err(refusal) => go_on(refusal),
         }
@@ -189,12 +191,13 @@ impl Bank {
 }
 
 /// Whether the client should go on after a refusal.
-pub(crate) fn go_on(refusal: Refusal) -> Result<bool, String> {
+pub(crate) fn go_on(refusal: Refusal) -> Result<bool, Finding> {
     match refusal {
         Refusal::Retry => Ok(true),
         Refusal::Unavailable | Refusal::Unknown => Ok(false),
         Refusal::TooOld => Err("a present time is said to be forgotten".into()),
-        Refusal::Violation(what) => Err(what),
+        Refusal::Damage(what) => Err(Finding::Damage(what)),
+        Refusal::Violation(what) => Err(what.into()),
     }
 }
 
@@ -212,7 +215,7 @@ fn read_as_of(client: &mut Client, sequence: u64) -> Result<View, Refusal> {
 }
 
 impl Workload for Bank {
-    fn recovered(&self, node: &Arc<Node>) -> Result<bool, String> {
+    fn recovered(&self, node: &Arc<Node>) -> Result<bool, Finding> {
         let mut client = match Client::new(node, false) {
             Ok(client) => client,
             Err(refusal) => return go_on(refusal),
@@ -235,7 +238,7 @@ impl Workload for Bank {
             && (self.draw(2) > 0 || self.compare_paths(&mut client)?))
     }
 
-    fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), String> {
+    fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), Finding> {
         let mut client = match Client::new(node, self.draw(4) > 0) {
             Ok(client) => client,
             Err(refusal) => return go_on(refusal).map(|_| ()),

@@ -3,22 +3,25 @@
 //!
 //! The black-box one hears of the same reads and appends, and of no timestamp. A list is not there
 //! before the first append to it, so reads of ranges meet phantoms. All transactions of a seed run at
-//! one level, so that what SERIALIZABLE promises is owed. There are no crashes: fates are known.
+//! one level, so that what SERIALIZABLE promises is owed. After each opening everything so far is judged
+//! ([`recovery`]); what a crash left open is decided by what recovery shows.
 
-use std::cell::RefCell;
+mod recovery;
+
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use driftdb_concurrency::{
-    BeginOptions, IsolationLevel, LockIntent, LockStrength, Locked, ReadAt, RowBatch, ScanRequest,
-    ScanState, Store, Transaction, TxnError, WaitPolicy,
+    BeginOptions, IsolationLevel, LockIntent, LockStrength, Locked, Provenance, ReadAt, RowBatch,
+    ScanRequest, ScanState, Store, Transaction, TxnError, WaitPolicy,
 };
 use driftdb_env::Rng;
 use driftdb_server::Node;
-use driftdb_storage::{ErrorKind, KeyRange, KeyspaceId, StorageError, Timestamp};
+use driftdb_storage::{ErrorKind, KeyRange, KeyspaceId, StorageError};
 
-use crate::node::Workload;
+use crate::node::{Finding, Workload};
 use crate::oracle::graph::Anomaly;
 use crate::oracle::lists::{Fate, History, Op};
 use crate::oracle::versions::{Act, Reads, Row, Versions};
@@ -32,7 +35,10 @@ pub(crate) struct Isolation {
     /// Whether the control reads the newest version under locks.
     locks_reads: bool,
     key_count: u64,
-    is_prepared: RefCell<bool>,
+    /// Whether the keyspace was acknowledged, or seen.
+    is_prepared: Cell<bool>,
+    /// Transactions that both oracles have judged.
+    checked_count: Cell<u64>,
     lists: RefCell<History>,
     versions: RefCell<Versions>,
     rng: RefCell<Rng>,
@@ -95,7 +101,8 @@ impl Isolation {
             judged_as: plan.judged_as,
             locks_reads: plan.config.control == "locking",
             key_count,
-            is_prepared: RefCell::new(false),
+            is_prepared: Cell::new(false),
+            checked_count: Cell::new(0),
             lists: RefCell::new(History::new(key_count)),
             versions: RefCell::default(),
             rng: RefCell::new(rng),
@@ -265,10 +272,10 @@ impl Isolation {
     }
 
     /// One transaction; false if the store does not seem to go on.
-    fn transact(&self, store: &dyn Store) -> Result<bool, String> {
+    fn transact(&self, store: &dyn Store) -> Result<bool, Finding> {
         let mut running = match self.begin(store) {
             Ok(running) => running,
-            Err(failed) => return Self::go_on(failed),
+            Err(failed) => return go_on(failed),
         };
         let (in_lists, in_versions) = (running.in_lists, running.in_versions);
         let settle = |fate| {
@@ -277,7 +284,12 @@ impl Isolation {
             }
         };
         let done = self.acts(&mut running);
-        let done = done.and_then(|()| Ok(running.txn.commit()?));
+        let done = done.and_then(|()| {
+            // The commit says whose it is: a recovery may have to tell.
+            let comment = in_versions.to_string();
+            running.txn.describe(&Provenance { comment, ..Provenance::default() });
+            Ok(running.txn.commit()?)
+        });
         match done {
             Ok(committed) => {
                 self.versions.borrow_mut().commit(in_versions, committed.commit.map(|it| it.ts));
@@ -285,86 +297,32 @@ impl Isolation {
                 Ok(true)
             }
             Err(failed) => {
-                settle(Fate::Aborted);
-                Self::go_on(failed)
+                let fate = match &failed {
+                    Failed::Refused(TxnError::OutcomeUnknown { .. }) => Fate::Unknown,
+                    _ => Fate::Aborted,
+                };
+                self.versions.borrow_mut().settle(in_versions, fate);
+                settle(fate);
+                go_on(failed)
             }
         }
-    }
-
-    fn go_on(failed: Failed) -> Result<bool, String> {
-        match failed {
-            Failed::Violation(what) => Err(what),
-            Failed::Refused(TxnError::Storage(StorageError::SnapshotTooOld { .. })) => Ok(true),
-            Failed::Refused(error) => match error.kind() {
-                ErrorKind::Retry => Ok(true),
-                ErrorKind::Invalid if matches!(error, TxnError::Canceled) => Ok(true),
-                _ => Err(format!("unexpected error: {error}")),
-            },
-        }
-    }
-
-    fn prepare(&self, store: &dyn Store) -> Result<(), Failed> {
-        let mut txn = store.begin(BeginOptions::default())?;
-        txn.create_keyspace(SPACE)?;
-        txn.commit()?;
-        Ok(())
-    }
-
-    /// Everything as of now, or of a time.
-    fn read_all(&self, store: &dyn Store, as_of: Option<Timestamp>) -> Result<Lists, Failed> {
-        let mut txn = store.begin(BeginOptions { as_of, ..BeginOptions::default() })?;
-        let mut rows = BTreeMap::new();
-        self.scan(&mut *txn, 0, self.key_count - 1, &mut rows)?;
-        Ok(rows.into_iter().map(|(key, row)| (key, row.list)).collect())
-    }
-
-    /// Both oracles on everything that happened.
-    fn judge(&self, store: &dyn Store) -> Result<(), Failed> {
-        let found = self.read_all(store, None)?;
-        let of = |key| found.get(&key).cloned().unwrap_or_default();
-        let lists: Vec<Vec<u64>> = (0..self.key_count).map(of).collect();
-        let level = self.judged_as.unwrap_or_else(|| store.granted(self.isolation));
-        let by_times = self.versions.borrow().judge(&lists, level).map_err(Failed::Violation);
-        let by_lists = self.lists.borrow_mut().judge(&lists, level).map_err(Failed::Violation);
-        let by_times = by_times?;
-        by_lists?;
-        let by_lists = self.lists.borrow().anomalies(&lists);
-        // Dirty reads are of no version, which only one of them can say.
-        let reads_versions = store.granted(self.isolation) >= IsolationLevel::ReadCommitted;
-        if reads_versions && by_times != by_lists {
-            let what =
-                format!("the oracles disagree: {by_times:?} by times, {by_lists:?} by lists");
-            return Err(Failed::Violation(what));
-        }
-        let elle = self.lists.borrow().for_elle(&lists);
-        self.judged.replace(Some(Judged { anomalies: by_lists, elle }));
-        self.look_back(store)
-    }
-
-    /// The past, at some of the times that ever were.
-    fn look_back(&self, store: &dyn Store) -> Result<(), Failed> {
-        let times = self.versions.borrow().commit_times();
-        for _ in 0..times.len().min(8) {
-            let ts = times[self.rng.borrow_mut().index(times.len())];
-            let ts = [ts, Timestamp(ts.0 - 1)][self.draw(2) as usize];
-            let found = match self.read_all(store, Some(ts)) {
-                Err(Failed::Refused(TxnError::Storage(StorageError::SnapshotTooOld {
-                    ..
-                }))) => continue,
-                found => found?,
-            };
-            let expected = self.versions.borrow().as_of(ts);
-            if found != expected {
-                let what =
-                    format!("time travel: as of {ts} lists are {found:?}, were {expected:?}");
-                return Err(Failed::Violation(what));
-            }
-        }
-        Ok(())
     }
 }
 
-type Lists = BTreeMap<u64, Vec<u64>>;
+/// Whether the client should go on.
+fn go_on(failed: Failed) -> Result<bool, Finding> {
+    match failed {
+        Failed::Violation(what) => Err(what.into()),
+        Failed::Refused(TxnError::Storage(StorageError::SnapshotTooOld { .. })) => Ok(true),
+        Failed::Refused(error) => match error.kind() {
+            ErrorKind::Retry => Ok(true),
+            ErrorKind::Unavailable => Ok(false),
+            ErrorKind::Invalid if matches!(error, TxnError::Canceled) => Ok(true),
+            ErrorKind::Corruption => Err(Finding::Damage(format!("unexpected error: {error}"))),
+            _ => Err(format!("unexpected error: {error}").into()),
+        },
+    }
+}
 
 fn get(txn: &mut dyn Transaction, key: u64, at: ReadAt) -> Result<Option<Vec<u64>>, Failed> {
     let mut bytes = Vec::new();
@@ -375,34 +333,36 @@ fn get(txn: &mut dyn Transaction, key: u64, at: ReadAt) -> Result<Option<Vec<u64
 }
 
 impl Workload for Isolation {
-    fn recovered(&self, node: &Arc<Node>) -> Result<bool, String> {
-        let is_prepared = self.is_prepared.replace(true);
-        let done = match is_prepared {
-            true => self.judge(node.store()),
-            false => self.prepare(node.store()),
-        };
-        match done {
-            Ok(()) => Ok(true),
-            Err(Failed::Violation(what)) => Err(what),
-            Err(Failed::Refused(error)) => Err(format!("unexpected error: {error}")),
-        }
+    fn recovered(&self, node: &Arc<Node>) -> Result<bool, Finding> {
+        self.recover(node.store()).or_else(go_on)
     }
 
-    fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), String> {
+    fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), Finding> {
+        let store = node.store();
+        let mut refused_count = 0;
         for _ in 0..count {
-            if self.draw(16) == 0 {
-                node.store().checkpoint().map_err(|error| format!("checkpoint fails: {error}"))?;
-            }
-            if !self.transact(node.store())? {
+            let goes_on = match self.draw(16) {
+                0 => store.checkpoint().map(|()| true).or_else(|error| go_on(error.into()))?,
+                _ => self.transact(store)?,
+            };
+            refused_count += usize::from(!goes_on);
+            if refused_count > 2 {
                 break;
             }
         }
         Ok(())
     }
 
-    fn crashed(&self) {}
+    fn crashed(&self) {
+        self.lists.borrow_mut().crashed();
+        self.versions.borrow_mut().crashed();
+    }
 
     fn committed_count(&self) -> u64 {
         self.lists.borrow().committed_count
+    }
+
+    fn checked_count(&self) -> u64 {
+        self.checked_count.get()
     }
 }

@@ -4,22 +4,24 @@
 //! the entries present in the same snapshot make of it. The [`Book`] judges snapshots.
 
 mod book;
+mod branch;
 
 use std::cell::RefCell;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use driftdb_concurrency::{
-    BeginOptions, IsolationLevel, LockIntent, LockStrength, Locked, ReadAt, RowBatch, ScanRequest,
-    ScanState, Store, Transaction, TxnError, WaitPolicy,
+    BeginOptions, Counter, IsolationLevel, LockIntent, LockStrength, Locked, ReadAt, RowBatch,
+    ScanRequest, ScanState, Store, Transaction, TxnError, WaitPolicy,
 };
 use driftdb_env::Rng;
 use driftdb_server::Node;
 use driftdb_storage::{ErrorKind, KeyRange, KeyspaceId, StorageError};
 
-use crate::node::Workload;
+use crate::node::{Finding, Workload};
 use crate::plan::Plan;
 use book::{Book, Entry, Fate, View};
+use branch::InBranch;
 
 /// The keyspace of accounts and entries.
 const SPACE: KeyspaceId = KeyspaceId(1024);
@@ -28,6 +30,7 @@ pub(crate) struct Ledger {
     isolation: IsolationLevel,
     /// Whether history is promised for a while only.
     forgets: bool,
+    in_branch: InBranch,
     book: RefCell<Book>,
     rng: RefCell<Rng>,
 }
@@ -49,9 +52,11 @@ impl From<TxnError> for Failed {
 }
 
 /// Errors that mere crashes, full disks and failing disks can never explain.
-fn must_not_happen(error: &TxnError) -> Option<String> {
+fn must_not_happen(error: &TxnError) -> Option<Finding> {
+    let what = || format!("unexpected error: {error}");
     match error.kind() {
-        ErrorKind::Corruption | ErrorKind::Internal => Some(format!("unexpected error: {error}")),
+        ErrorKind::Corruption => Some(Finding::Damage(what())),
+        ErrorKind::Internal => Some(Finding::Wrong(what())),
         ErrorKind::Retry | ErrorKind::Invalid | ErrorKind::Unavailable => None,
     }
 }
@@ -71,6 +76,7 @@ impl Ledger {
         Self {
             isolation: plan.isolation,
             forgets: plan.config.retention.is_some(),
+            in_branch: InBranch::new(plan),
             book: RefCell::new(Book::new(accounts)),
             rng: RefCell::new(rng),
         }
@@ -81,7 +87,7 @@ impl Ledger {
     }
 
     /// Makes the accounts, unless they are there; false if the store refuses.
-    fn prepare(&self, store: &dyn Store) -> Result<bool, String> {
+    fn prepare(&self, store: &dyn Store) -> Result<bool, Finding> {
         let refused = |error: TxnError| match must_not_happen(&error) {
             Some(what) => Err(what),
             None => Ok(false),
@@ -99,8 +105,14 @@ impl Ledger {
             return Err("durability: the accounts were acknowledged and are gone".into());
         }
         let make = |mut txn: Box<dyn Transaction>| -> Result<(), TxnError> {
+            if self.in_branch.is_wanted() {
+                // A branch's number is higher than that of what it inherits.
+                store.unique_ids(Counter::Keyspace, 1)?;
+            }
             txn.create_keyspace(SPACE)?;
-            for account in 0..self.book.borrow().account_count {
+            // Not borrowed while it writes: a write may be where the node dies.
+            let account_count = self.book.borrow().account_count;
+            for account in 0..account_count {
                 txn.put(SPACE, &account_key(account), &book::INITIAL.to_le_bytes())?;
             }
             txn.commit().map(|_| ())
@@ -146,13 +158,13 @@ impl Ledger {
     }
 
     /// Transfers once; false if the store does not seem to go on.
-    fn try_transfer(&self, store: &dyn Store) -> Result<bool, String> {
+    fn try_transfer(&self, store: &dyn Store) -> Result<bool, Finding> {
         let (id, entry) = self.book.borrow_mut().begin(&mut self.rng.borrow_mut());
         let outcome = self.transfer(store, id, entry);
         let mut book = self.book.borrow_mut();
         let error = match outcome {
             Ok(()) => return Ok(true),
-            Err(Failed::Violation(what)) => return Err(what),
+            Err(Failed::Violation(what)) => return Err(what.into()),
             Err(Failed::Absent(error)) => {
                 book.settle(id, Fate::Absent);
                 error
@@ -169,7 +181,7 @@ impl Ledger {
     }
 
     /// Reads everything as of some time and shows it to the book.
-    fn audit(&self, store: &dyn Store, is_recovered: bool) -> Result<bool, String> {
+    fn audit(&self, store: &dyn Store, is_recovered: bool) -> Result<bool, Finding> {
         let newest_ack = self.book.borrow().newest_ack;
         let options = BeginOptions {
             isolation: IsolationLevel::RepeatableRead,
@@ -194,17 +206,20 @@ impl Ledger {
     }
 
     /// Reads the past again: it must not have changed.
-    fn look_back(&self, store: &dyn Store) -> Result<bool, String> {
+    fn look_back(&self, store: &dyn Store) -> Result<bool, Finding> {
         let Some((ts, expected)) = self.book.borrow().draw_memory(&mut self.rng.borrow_mut())
         else {
             return Ok(true);
         };
         match read_all(store, BeginOptions { as_of: Some(ts), ..BeginOptions::default() }) {
             Ok(view) if view.hash() == expected => {}
-            Ok(view) => return Err(format!("time travel: as of {ts} it is now {view:?}")),
+            Ok(view) => return Err(format!("time travel: as of {ts} it is now {view:?}").into()),
             Err(TxnError::Storage(StorageError::SnapshotTooOld { .. })) if self.forgets => {}
             Err(error) if error.kind() == ErrorKind::Unavailable => return Ok(false),
-            Err(error) => return Err(format!("time travel: as of {ts}: {error}")),
+            Err(error) => {
+                let what = format!("time travel: as of {ts}: {error}");
+                return Err(must_not_happen(&error).unwrap_or(Finding::Wrong(what)));
+            }
         }
         let Some((sequence, ts)) = self.book.borrow().draw_sequence(&mut self.rng.borrow_mut())
         else {
@@ -213,25 +228,34 @@ impl Ledger {
         match store.timestamp_of_sequence(sequence) {
             Ok(found) if found == ts => Ok(true),
             Ok(found) => {
-                Err(format!("sequence number {sequence} was at {ts} and is now at {found}"))
+                Err(format!("sequence number {sequence} was at {ts} and is now at {found}").into())
             }
             Err(error) if error.kind() == ErrorKind::Unavailable => Ok(false),
-            Err(error) => Err(format!("sequence number {sequence}: {error}")),
+            Err(error) => {
+                let what = format!("sequence number {sequence}: {error}");
+                Err(must_not_happen(&error).unwrap_or(Finding::Wrong(what)))
+            }
         }
     }
 }
 
 impl Workload for Ledger {
-    fn recovered(&self, node: &Arc<Node>) -> Result<bool, String> {
-        let db = node.store();
-        Ok(self.prepare(db)?
+    fn recovered(&self, node: &Arc<Node>) -> Result<bool, Finding> {
+        if !self.prepare(node.store())? {
+            return Ok(false);
+        }
+        let accounts = self.book.borrow().account_count;
+        let Some(database) = self.in_branch.database(node)? else { return Ok(false) };
+        let db = database.store();
+        Ok(self.in_branch.judge_main(node, accounts)?
             && self.audit(db, true)?
             && self.look_back(db)?
             && self.look_back(db)?)
     }
 
-    fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), String> {
-        let db = node.store();
+    fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), Finding> {
+        let Some(database) = self.in_branch.database(node)? else { return Ok(()) };
+        let db = database.store();
         let mut refused_count = 0;
         for _ in 0..count {
             let goes_on = match self.draw(16) {
@@ -281,7 +305,8 @@ fn change(txn: &mut dyn Transaction, account: u64, change: i64) -> Result<(), Fa
     txn.begin_statement()?;
     let key = account_key(account);
     let mut old = balance(txn, &key, ReadAt::Statement)?;
-    if lock(txn, &key, LockIntent::Existing)? == Locked::Changed {
+    let is_dirty = txn.isolation() == IsolationLevel::ReadUncommitted;
+    if lock(txn, &key, LockIntent::Existing)? == Locked::Changed || is_dirty {
         old = balance(txn, &key, ReadAt::Newest)?;
     }
     txn.put(SPACE, &key, &(old + change).to_le_bytes())?;

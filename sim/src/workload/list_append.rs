@@ -1,10 +1,11 @@
-//! Appending to lists through SQL sessions, and reading them.
+//! Appending to lists through SQL sessions, and reading them, by key and by range.
 //!
 //! Each value is appended once in the whole run, so a read of a list shows which versions of it came
 //! before, and in which order. From that alone [`History`] derives who depends on whom, without
 //! trusting a timestamp of the store: the idea of Elle [Kingsbury20].
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driftdb_concurrency::IsolationLevel;
@@ -13,7 +14,7 @@ use driftdb_server::Node;
 use driftdb_types::Value;
 
 use super::bank::go_on;
-use crate::node::Workload;
+use crate::node::{Finding, Workload};
 use crate::oracle::lists::{Fate, History, Op};
 use crate::plan::Plan;
 use crate::sql::{Client, Refusal, integer, text};
@@ -68,25 +69,63 @@ impl ListAppend {
         }
     }
 
+    /// Reads the lists from `first` to `last` in one statement; a list that is not there is empty.
+    fn read_range(
+        client: &mut Client,
+        first: u64,
+        last: u64,
+        is_backward: bool,
+    ) -> Result<BTreeMap<u64, Vec<u64>>, Refusal> {
+        let order = if is_backward { "DESC" } else { "ASC" };
+        let query =
+            format!("SELECT key, list FROM lists WHERE key BETWEEN $1 AND $2 ORDER BY key {order}");
+        let bounds = [Value::Int4(first as i32), Value::Int4(last as i32)];
+        let mut lists: BTreeMap<u64, Vec<u64>> = (first..=last).map(|key| (key, vec![])).collect();
+        let mut before = None;
+        for row in client.run(&query, &bounds)? {
+            let key = integer(&row[0])? as u64;
+            let Some(list) = lists.get_mut(&key) else {
+                return Err(Refusal::Violation(format!("list {key} is not in {first}..={last}")));
+            };
+            *list = values(text(&row[1])?)?;
+            if before.is_some_and(|before| (before < key) == is_backward) || before == Some(key) {
+                return Err(Refusal::Violation(format!("list {key} follows {before:?}, {order}")));
+            }
+            before = Some(key);
+        }
+        Ok(lists)
+    }
+
     /// One transaction of a few appends and reads; what it did is in the history as it happens.
     fn transact(&self, client: &mut Client, txn: usize) -> Result<(), Refusal> {
         let modes = format!("ISOLATION LEVEL {}", self.isolation);
         client.transaction(&modes, |client| {
             for _ in 0..1 + self.draw(4) {
                 let key = self.draw(self.key_count);
-                if self.draw(2) == 0 {
-                    let value = self.history.borrow_mut().new_value(txn, key);
-                    self.append(client, key, value)?;
-                } else {
-                    let list = Self::read(client, key)?;
-                    self.history.borrow_mut().push(txn, Op::Read { key, list });
+                match self.draw(4) {
+                    0 | 1 => {
+                        let value = self.history.borrow_mut().new_value(txn, key);
+                        self.append(client, key, value)?;
+                    }
+                    2 => {
+                        let list = Self::read(client, key)?;
+                        self.history.borrow_mut().push(txn, Op::Read { key, list });
+                    }
+                    _ => {
+                        let other = self.draw(self.key_count);
+                        let (first, last) = (key.min(other), key.max(other));
+                        let lists = Self::read_range(client, first, last, self.draw(2) == 0)?;
+                        for (key, list) in lists {
+                            self.history.borrow_mut().push(txn, Op::Read { key, list });
+                        }
+                    }
                 }
             }
             if self.draw(16) == 0 { Err(Refusal::Retry) } else { Ok(()) }
         })
     }
 
-    fn try_transact(&self, client: &mut Client) -> Result<bool, String> {
+    fn try_transact(&self, client: &mut Client) -> Result<bool, Finding> {
         let txn = self.history.borrow_mut().begin();
         let outcome = self.transact(client, txn);
         let mut history = self.history.borrow_mut();
@@ -148,7 +187,7 @@ fn values(list: &str) -> Result<Vec<u64>, Refusal> {
 }
 
 impl Workload for ListAppend {
-    fn recovered(&self, node: &Arc<Node>) -> Result<bool, String> {
+    fn recovered(&self, node: &Arc<Node>) -> Result<bool, Finding> {
         match Client::new(node, false).and_then(|mut client| self.read_all(&mut client)) {
             Ok(lists) => {
                 let granted = node.store().granted(self.isolation);
@@ -160,7 +199,7 @@ impl Workload for ListAppend {
         }
     }
 
-    fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), String> {
+    fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), Finding> {
         let mut client = match Client::new(node, self.draw(4) > 0) {
             Ok(client) => client,
             Err(refusal) => return go_on(refusal).map(|_| ()),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use driftdb_query::{AggregateCall, ColId, Expr, Result, SqlError};
+use driftdb_query::{AggregateCall, ColId, Expr, Result, SortKey, SqlError};
 use driftdb_types::{CastContext, DataType, SqlState, resolve_aggregate};
 use sqlparser::ast;
 
@@ -88,6 +88,13 @@ impl Binder<'_> {
                     }
                 }
                 other => return Err(SqlError::unsupported(format!("{other} in an aggregate"))),
+            }
+        }
+        // Where the order shows, DISTINCT leaves the values sorted.
+        if distinct && order_by.is_empty() && matches!(name, "array_agg" | "string_agg") {
+            for arg in &args {
+                let key = SortKey { expr: arg.clone(), descending: false, nulls_first: false };
+                order_by.push(key);
             }
         }
         if distinct && order_by.iter().any(|key| !args.contains(&key.expr)) {

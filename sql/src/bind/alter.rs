@@ -172,7 +172,7 @@ impl Binder<'_> {
                 let position = column(column_name)?;
                 return self.alter_column(alteration, position, op);
             }
-            O::OwnerTo { .. } => return Err(SqlError::unsupported("ALTER TABLE ... OWNER TO")),
+            O::OwnerTo { new_owner } => return self.check_owner(new_owner),
             other => {
                 let text = other.to_string();
                 let brief: String = text.chars().take(40).collect();
@@ -181,6 +181,24 @@ impl Binder<'_> {
         };
         alteration.actions.push((action, None));
         Ok(())
+    }
+
+    /// OWNER TO: everything belongs to one role, which is called as the database is.
+    fn check_owner(&self, owner: &ast::Owner) -> Result<()> {
+        let (name, position) = match owner {
+            ast::Owner::Ident(name) => (ident(name), Some(ident_position(name))),
+            ast::Owner::SessionUser => (self.eval.session_user.to_string(), None),
+            ast::Owner::CurrentRole | ast::Owner::CurrentUser => (self.eval.user.to_string(), None),
+        };
+        if *name == *self.eval.database {
+            return Ok(());
+        }
+        let error = SqlError::unsupported(format!("ALTER TABLE ... OWNER TO {name}"))
+            .with_hint(format!("The owner of every table is {}.", self.eval.database));
+        Err(match position {
+            Some(position) => error.at(position),
+            None => error,
+        })
     }
 
     /// A renaming, and the CHECKs that name what is renamed anew: they are kept as text.

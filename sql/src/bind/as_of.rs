@@ -10,8 +10,8 @@ use std::sync::Arc;
 use driftdb_concurrency::ReadAt;
 use driftdb_query::eval::{Constants, eval};
 use driftdb_query::{
-    CatalogAt, Expr, Moment, PastTime, Period, PeriodForm, Result, Span, SqlError, Table,
-    TransactionStatement, timestamptz_of,
+    BranchStatement, CatalogAt, Expr, Moment, PastTime, Period, PeriodForm, Result, Span, SqlError,
+    Table, TransactionStatement, timestamptz_of,
 };
 use driftdb_storage::Timestamp;
 use driftdb_types::{CastContext, DataType, SqlState, Value, can_cast, write_text};
@@ -21,6 +21,7 @@ use super::Binder;
 use super::names::{ObjectName, ident_position};
 use super::position::Placed;
 use super::scope::{Clause, Scope};
+use crate::front::branch::BranchBody;
 use crate::front::rewrite::{TimeClause, TimePoint, TimeRange};
 
 impl<'a> Binder<'a> {
@@ -143,6 +144,40 @@ impl<'a> Binder<'a> {
         single(moments, name)
     }
 
+    /// The number of a commit, where an expression is an integer: without a value while a parameter in it
+    /// has none. `None` for what is no integer.
+    pub(crate) fn number_of(&mut self, expr: &ast::Expr) -> Result<Option<Option<u64>>> {
+        self.scopes.push(Scope::new(Clause::AsOf));
+        let bound = self.expr(expr).at_expr(expr);
+        self.scopes.pop();
+        let bound = bound?;
+        if !matches!(bound.ty(), DataType::Int2 | DataType::Int4 | DataType::Int8)
+            || is_of_each_row(&bound)
+        {
+            return Ok(None);
+        }
+        if self.params.is_none() && has_parameter(&bound) {
+            return Ok(Some(None));
+        }
+        let scope = Constants { context: self.eval, params: self.params.unwrap_or(&[]) };
+        let number = match eval(&bound, &scope)? {
+            Value::Int2(number) => i64::from(number),
+            Value::Int4(number) => i64::from(number),
+            Value::Int8(number) => number,
+            Value::Null => {
+                let message = "the number of a commit must not be null";
+                return Err(SqlError::new(SqlState::InvalidParameterValue, message)).at_expr(expr);
+            }
+            other => {
+                return Err(SqlError::internal(format!("a number of type {}", other.data_type())));
+            }
+        };
+        u64::try_from(number).map(|number| Some(Some(number))).map_err(|_| {
+            let message = format!("{number} is not the number of a commit");
+            SqlError::new(SqlState::InvalidParameterValue, message)
+        })
+    }
+
     /// The time that is written: every way to write one comes through here and through
     /// [`Self::past_time`].
     fn moment(&mut self, point: &TimePoint, name: &str) -> Result<Moments> {
@@ -199,14 +234,31 @@ impl<'a> Binder<'a> {
             && let TransactionStatement::Begin(modes) | TransactionStatement::SetTransaction(modes) =
                 &mut statement
         {
-            modes.as_of = Some(self.past_time(point)?);
+            modes.as_of = Some(self.past_time(point, "AS OF SYSTEM TIME")?);
         }
         Ok(statement)
     }
 
+    /// A statement about branches, with the time that it names.
+    pub(crate) fn branch(&mut self, body: &BranchBody) -> Result<BranchStatement> {
+        Ok(match body {
+            BranchBody::Create { name, parent, at, is_database } => BranchStatement::Create {
+                name: name.clone(),
+                parent: parent.clone(),
+                at: at.as_ref().map(|at| self.past_time(at, "AS OF")).transpose()?,
+                as_database: *is_database,
+            },
+            BranchBody::Drop { name, if_exists, is_database } => BranchStatement::Drop {
+                name: name.clone(),
+                if_exists: *if_exists,
+                as_database: *is_database,
+            },
+            BranchBody::Use(name) => BranchStatement::Use(name.clone()),
+        })
+    }
+
     /// The time that a transaction names. Numbers of commits are looked up where it begins.
-    fn past_time(&mut self, point: &TimePoint) -> Result<PastTime> {
-        const NAME: &str = "AS OF SYSTEM TIME";
+    fn past_time(&mut self, point: &TimePoint, what: &str) -> Result<PastTime> {
         let expr = match point {
             TimePoint::Sequence(sequence) => return Ok(PastTime::Sequence(*sequence)),
             TimePoint::RestorePoint(name, position) => {
@@ -216,12 +268,12 @@ impl<'a> Binder<'a> {
             }
             TimePoint::Expression(expr) => expr,
         };
-        let bound = self.time_expression(expr, NAME)?;
+        let bound = self.time_expression(expr, what)?;
         if is_of_each_row(&bound) || has_parameter(&bound) {
-            let message = format!("argument of {NAME} must not contain variables");
+            let message = format!("argument of {what} must not contain variables");
             return Err(SqlError::new(SqlState::InvalidColumnReference, message)).at_expr(expr);
         }
-        self.constant_time(&bound, NAME).at_expr(expr).map(PastTime::Timestamptz)
+        self.constant_time(&bound, what).at_expr(expr).map(PastTime::Timestamptz)
     }
 
     fn time_expression(&mut self, expr: &ast::Expr, name: &str) -> Result<Expr> {

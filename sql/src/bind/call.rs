@@ -8,6 +8,7 @@ use super::Binder;
 use super::literal::unknown;
 use super::names::object_name;
 use super::position::Placed;
+use super::set_function::is_set_function;
 
 /// The arguments of a call, all without names.
 pub(crate) fn arguments(list: &ast::FunctionArgumentList) -> Result<Vec<&ast::Expr>> {
@@ -47,6 +48,9 @@ impl Binder<'_> {
         let list = match &function.args {
             ast::FunctionArguments::None => return self.bare_function(&name.name).map_err(place),
             ast::FunctionArguments::List(list) => list,
+            ast::FunctionArguments::Subquery(query) if name.name == "array" => {
+                return self.array_subquery(query);
+            }
             ast::FunctionArguments::Subquery(_) => {
                 return Err(place(SqlError::unsupported("a subquery without its own brackets")));
             }
@@ -91,11 +95,9 @@ impl Binder<'_> {
                     ));
                 };
                 let ty = self.expr(arg)?.ty();
-                Ok(Expr::constant(Value::text(ty.sql_name()), DataType::Text))
+                Ok(Expr::constant(Value::Oid(ty.oid()), DataType::Regtype))
             }
-            "generate_series" | "unnest" | "generate_subscripts" => {
-                Err(SqlError::unsupported("a set-returning function outside of FROM"))
-            }
+            name if is_set_function(name) => self.listed_set_call(name, &args),
             // A type's name called with one argument converts it.
             _ => {
                 let (scopes, depth) = (self.scopes.len(), self.depth);
@@ -145,19 +147,16 @@ impl Binder<'_> {
                 }
                 other => other,
             },
-            "current_user" | "session_user" | "current_schema" => {
-                match self.named_call(name, &[]) {
-                    Err(error) if error.state == SqlState::UndefinedFunction => {
-                        let text = match name {
-                            "current_user" => &context.user,
-                            "session_user" => &context.session_user,
-                            _ => &context.schema,
-                        };
-                        self.coerce(unknown(&**text), DataType::Name, -1, CastContext::Implicit)
-                    }
-                    other => other,
+            "current_user" | "session_user" => match self.named_call(name, &[]) {
+                Err(error) if error.state == SqlState::UndefinedFunction => {
+                    let text = match name {
+                        "current_user" => &context.user,
+                        _ => &context.session_user,
+                    };
+                    self.coerce(unknown(&**text), DataType::Name, -1, CastContext::Implicit)
                 }
-            }
+                other => other,
+            },
             _ => self.named_call(name, &[]),
         }
     }

@@ -42,7 +42,10 @@ impl Binder<'_> {
     }
 
     pub(crate) fn coalesce(&mut self, args: &[&ast::Expr]) -> Result<Expr> {
-        let args = self.args(args)?;
+        let Some(first) = args.first() else {
+            return Err(SqlError::new(SqlState::SyntaxError, "syntax error at or near \")\""));
+        };
+        let args = self.without_sets("COALESCE", first, |binder| binder.args(args))?;
         let (args, ty) = self.unify(args, "COALESCE")?;
         Ok(Expr::Coalesce { args, ty })
     }

@@ -31,6 +31,9 @@ impl Binder<'_> {
         if from == to && (typmod < 0 || self.typmod(&expr) == typmod) {
             return Ok(expr);
         }
+        if shows_names(to) {
+            self.catalog.is_asked()?;
+        }
         if from == DataType::Unknown {
             return self.decide(expr, to, typmod, context);
         }
@@ -144,4 +147,9 @@ impl Binder<'_> {
 /// Whether a conversion of a constant depends on nothing but the constant.
 fn folds(from: DataType, to: DataType) -> bool {
     (from.is_numeric() && to.is_numeric()) || (from.is_string() && to.is_string())
+}
+
+/// Whether values are read and shown as names of objects.
+pub(crate) fn shows_names(ty: DataType) -> bool {
+    ty.is_reg() || ty.element().is_some_and(DataType::is_reg)
 }

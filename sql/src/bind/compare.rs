@@ -132,24 +132,16 @@ impl Binder<'_> {
         let symbol = operator_symbol(op);
         match bare(right) {
             ast::Expr::Subquery(query) => self.compare_subquery(left, &symbol, query, all),
-            ast::Expr::Array(array) => {
-                if symbol == "=" && !all && !array.elem.is_empty() {
-                    return self.in_list(left, &array.elem, false);
-                }
-                let mut terms = Vec::with_capacity(array.elem.len());
-                for item in &array.elem {
-                    terms.push(self.pair(&symbol, left, item)?);
-                }
-                Ok(match (terms.is_empty(), all) {
-                    (true, false) => Expr::Not(Box::new(Expr::truth())),
-                    (_, true) => all_of(terms),
-                    (false, false) => any_of(terms),
-                })
+            // Written out, its members may be looked up.
+            ast::Expr::Array(array)
+                if symbol == "="
+                    && !all
+                    && !array.elem.is_empty()
+                    && !array.elem.iter().any(|item| matches!(bare(item), ast::Expr::Array(_))) =>
+            {
+                self.in_list(left, &array.elem, false)
             }
-            _ => Err(SqlError::unsupported(
-                "ANY or ALL of an array that is not written as ARRAY[...]",
-            )
-            .with_hint("Use IN (...) or a subquery.")),
+            _ => self.quantified_array(left, &symbol, right, all),
         }
     }
 }

@@ -1,15 +1,21 @@
 //! COPY: its options, and what it reads or writes.
 
+use std::time::Duration;
+
 use driftdb_query::{
     Copy, CopyFormat, CopyOptions, CopySource, Expr, Query, Result, SqlError, Table,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
 
-use super::Binder;
 use super::foreign::Change;
 use super::names::ObjectName;
+use super::{Binder, changes};
 use crate::front::copy::{CopyBody, CopyValue, CopyWhat};
+
+/// How often a COPY that follows says so, unless told.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
 
 impl Binder<'_> {
     pub(crate) fn copy(&mut self, copy: &CopyBody) -> Result<Copy> {
@@ -23,6 +29,9 @@ impl Binder<'_> {
                 let names: Vec<String> = rows.columns.iter().map(|c| c.name.clone()).collect();
                 let options = options(copy, &names)?;
                 let fields = rows.fields();
+                if options.follow {
+                    changes::follow(&mut rows.plan, self.heartbeat(copy)?)?;
+                }
                 let source = CopySource::To(Box::new(Query { plan: rows.plan, fields }));
                 return Ok(Copy { source, options });
             }
@@ -55,6 +64,9 @@ impl Binder<'_> {
         }
         let names: Vec<String> = names.into_iter().map(|(name, _)| name).collect();
         let options = options(copy, &names)?;
+        if options.follow {
+            return Err(changes::cannot_follow());
+        }
         let source = if copy.from {
             let row = self.copied_row(&table, &columns)?;
             let checks = self.slot_checks(&table)?;
@@ -64,6 +76,21 @@ impl Binder<'_> {
             CopySource::To(Box::new(self.table_query(&table, &columns)))
         };
         Ok(Copy { source, options })
+    }
+
+    /// How often a COPY that follows says up to where it has come.
+    fn heartbeat(&self, copy: &CopyBody) -> Result<Duration> {
+        let given = copy.options.iter().find(|(name, ..)| name == "heartbeat");
+        let Some((_, value, position)) = given else { return Ok(HEARTBEAT) };
+        let asked = text(value).map_err(|error| error.at(*position))?;
+        let period = super::history::period(&asked, self.eval);
+        period.filter(|period| *period >= SHORTEST_HEARTBEAT).ok_or_else(|| {
+            invalid(format!("invalid value for option \"heartbeat\": \"{asked}\""))
+                .with_hint(
+                    "Give an interval of a hundredth of a second or more, such as '5 seconds'.",
+                )
+                .at(*position)
+        })
     }
 
     /// A whole row from the input's columns.
@@ -134,6 +161,7 @@ fn options(copy: &CopyBody, columns: &[String]) -> Result<CopyOptions> {
     let mut format = CopyFormat::Text;
     let (mut delimiter, mut null, mut header) = (None, None, None);
     let (mut quote, mut escape, mut force_quote) = (None, None, None);
+    let (mut follow, mut heartbeat) = (false, None);
     let mut seen: Vec<&str> = Vec::new();
     for (name, value, position) in &copy.options {
         let place = |error: SqlError| error.at(*position);
@@ -160,6 +188,8 @@ fn options(copy: &CopyBody, columns: &[String]) -> Result<CopyOptions> {
             "quote" => quote = Some(text(value).map_err(place)?),
             "escape" => escape = Some(text(value).map_err(place)?),
             "force_quote" => force_quote = Some(listed(value, columns).map_err(place)?),
+            "follow" => follow = flag(name, value).map_err(place)?,
+            "heartbeat" => heartbeat = Some(*position),
             // The rows are durable in any case.
             "freeze" => {
                 flag(name, value).map_err(place)?;
@@ -178,6 +208,10 @@ fn options(copy: &CopyBody, columns: &[String]) -> Result<CopyOptions> {
                 return Err(place(SqlError::new(SqlState::SyntaxError, message)));
             }
         }
+    }
+    if let Some(position) = heartbeat.filter(|_| !follow) {
+        let message = "COPY heartbeat available only with follow";
+        return Err(SqlError::new(SqlState::FeatureNotSupported, message).at(position));
     }
     let csv = format == CopyFormat::Csv;
     if !csv && (quote.is_some() || escape.is_some() || force_quote.is_some()) {
@@ -203,6 +237,7 @@ fn options(copy: &CopyBody, columns: &[String]) -> Result<CopyOptions> {
         quote,
         escape,
         force_quote: force_quote.unwrap_or_default(),
+        follow,
     })
 }
 

@@ -46,7 +46,16 @@ impl Binder<'_> {
             return Err(SqlError::unsupported(unsupported));
         }
         let name = object_name(&create.name)?;
-        let schema = name.schema.unwrap_or_else(|| "public".to_owned());
+        let schema = match name.schema {
+            Some(schema) => schema,
+            None if self.eval.schemas.iter().any(|schema| &**schema == "public") => {
+                "public".to_owned()
+            }
+            None => {
+                let message = "no schema has been selected to create in";
+                return Err(SqlError::new(SqlState::InvalidSchemaName, message).at(name.position));
+            }
+        };
         let mut definition = Definition {
             schema: schema.clone(),
             table: name.name.clone(),

@@ -103,7 +103,7 @@ impl Binder<'_> {
 
     /// A time as an argument: a commit's number, `restore_point('name')`, or a timestamp. `None` while a
     /// parameter in it has no value.
-    fn argument_time(&mut self, arg: &ast::Expr) -> Result<Option<Timestamp>> {
+    pub(super) fn argument_time(&mut self, arg: &ast::Expr) -> Result<Option<Timestamp>> {
         let number = match arg {
             ast::Expr::Value(value) => match &value.value {
                 ast::Value::Number(digits, _) => digits.parse::<u64>().ok(),
@@ -112,7 +112,7 @@ impl Binder<'_> {
             _ => None,
         };
         if let Some(sequence) = number {
-            return self.catalog.time_of_sequence(sequence).map(Some);
+            return self.time_of_number(sequence).map(Some);
         }
         if let ast::Expr::Function(function) = arg
             && object_name(&function.name)?.name == "restore_point"
@@ -124,7 +124,19 @@ impl Binder<'_> {
             let point = TimePoint::RestorePoint(fold(&name, None), position);
             return self.point(&point, TABLE_DIFF);
         }
-        self.time_of(arg, TABLE_DIFF)
+        match self.number_of(arg)? {
+            Some(Some(sequence)) => self.time_of_number(sequence).map(Some),
+            Some(None) => Ok(None),
+            None => self.time_of(arg, TABLE_DIFF),
+        }
+    }
+
+    /// The time of a commit; of number 0, the time before the first one.
+    fn time_of_number(&mut self, sequence: u64) -> Result<Timestamp> {
+        match sequence {
+            0 => Ok(Timestamp::MIN),
+            _ => self.catalog.time_of_sequence(sequence),
+        }
     }
 
     /// `DIFF (query) BETWEEN from AND to [KEY (columns)]`
@@ -320,7 +332,7 @@ fn text(text: &str) -> Expr {
     Expr::constant(Value::text(text), DataType::Text)
 }
 
-fn constant_text(expr: &ast::Expr) -> Option<String> {
+pub(super) fn constant_text(expr: &ast::Expr) -> Option<String> {
     match expr {
         ast::Expr::Value(value) => match &value.value {
             ast::Value::SingleQuotedString(text) => Some(text.clone()),
@@ -333,7 +345,7 @@ fn constant_text(expr: &ast::Expr) -> Option<String> {
 }
 
 /// A table's name in a string: `t`, `s.t`, `"T"`, `s."T"`.
-fn split_name(text: &str) -> (Option<String>, String) {
+pub(super) fn split_name(text: &str) -> (Option<String>, String) {
     let part = |part: &str| match part.strip_prefix('"').and_then(|part| part.strip_suffix('"')) {
         Some(quoted) => fold(&quoted.replace("\"\"", "\""), Some('"')),
         None => fold(part.trim(), None),

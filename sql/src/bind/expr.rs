@@ -53,7 +53,9 @@ impl Binder<'_> {
             E::Interval(interval) => self.interval(interval),
             E::Function(function) => self.function(function),
             E::Case { operand, conditions, else_result, .. } => {
-                self.case(operand.as_deref(), conditions, else_result.as_deref())
+                self.without_sets("CASE", expr, |binder| {
+                    binder.case(operand.as_deref(), conditions, else_result.as_deref())
+                })
             }
             E::Subquery(query) => self.scalar_subquery(query),
             E::Exists { subquery, negated } => self.exists(subquery, *negated),
@@ -74,6 +76,12 @@ impl Binder<'_> {
             E::IsNotUnknown(input) => self.is_bool(input, BoolTest::Unknown, true),
             E::IsDistinctFrom(left, right) => self.is_distinct(left, right, false),
             E::IsNotDistinctFrom(left, right) => self.is_distinct(left, right, true),
+            E::Like { negated, any: true, expr, pattern, escape_char: None } => {
+                self.quantified_array(expr, if *negated { "!~~" } else { "~~" }, pattern, false)
+            }
+            E::ILike { negated, any: true, expr, pattern, escape_char: None } => {
+                self.quantified_array(expr, if *negated { "!~~*" } else { "~~*" }, pattern, false)
+            }
             E::Like { negated, any: false, expr, pattern, escape_char } => self.like(
                 expr,
                 pattern,
@@ -97,8 +105,8 @@ impl Binder<'_> {
             | E::AtTimeZone { .. } => self.special(expr),
             E::Collate { expr, .. } => self.expr(expr),
             E::Tuple(_) => Err(SqlError::unsupported("a row value outside of a comparison")),
-            E::Array(_) => Err(SqlError::unsupported("an array")),
-            E::CompoundFieldAccess { .. } => Err(SqlError::unsupported("a subscript or field")),
+            E::Array(array) => self.array(array, None),
+            E::CompoundFieldAccess { root, access_chain } => self.field_access(root, access_chain),
             E::JsonAccess { .. } => Err(SqlError::unsupported("JSON")),
             E::GroupingSets(_) | E::Cube(_) | E::Rollup(_) => {
                 Err(SqlError::unsupported("GROUPING SETS, CUBE or ROLLUP"))
@@ -215,7 +223,15 @@ impl Binder<'_> {
         let (text, from) = self.text.filter(|_| self.content.is_some())?;
         let count = position(right)?.checked_sub(from)? as usize;
         let end = text.char_indices().nth(count)?.0;
-        let before = text[..end].trim_end_matches(|c: char| c.is_whitespace() || c == '(');
+        let is_open = |c: char| c.is_whitespace() || c == '(' || c == '[';
+        let mut before = text[..end].trim_end_matches(is_open);
+        // An array is known by its first member.
+        if text[before.len()..end].contains('[')
+            && let Some((rest, word)) = before.split_at_checked(before.len().saturating_sub(5))
+            && word.eq_ignore_ascii_case("array")
+        {
+            before = rest.trim_end_matches(is_open);
+        }
         let left = before.strip_suffix(symbol).or_else(|| match symbol {
             "<>" => before.strip_suffix("!="),
             _ => None,
@@ -270,6 +286,9 @@ impl Binder<'_> {
             return Err(SqlError::unsupported("TRY_CAST"));
         }
         let (ty, typmod) = self.type_name(data_type)?;
+        if let (ast::Expr::Array(array), driftdb_types::DataType::Array(_)) = (bare(input), ty) {
+            return self.array(array, Some((ty, typmod)));
+        }
         let bound = self.expr(input)?;
         if !can_cast(bound.ty(), ty, CastContext::Explicit) {
             let message = format!("cannot cast type {} to {ty}", bound.ty());

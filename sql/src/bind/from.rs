@@ -7,6 +7,7 @@ use driftdb_query::{
 use driftdb_types::SqlState;
 use sqlparser::ast;
 
+use super::coerce::shows_names;
 use super::names::{ObjectName, ident, ident_position, object_name};
 use super::scope::{Clause, FromItem, Named, Relation, Scope, column_of};
 use super::target::{Rows, RowsColumn};
@@ -120,6 +121,7 @@ impl Binder<'_> {
                         table: None,
                         lockable: None,
                         hidden: None,
+                        tableoid: None,
                     };
                     item.visible = relation.columns.clone();
                     item.relations = vec![relation];
@@ -130,7 +132,12 @@ impl Binder<'_> {
                 Err(SqlError::unsupported("TABLESAMPLE"))
             }
             F::Table { .. } => Err(SqlError::unsupported("WITH ORDINALITY")),
-            F::UNNEST { .. } => Err(SqlError::unsupported("unnest")),
+            F::UNNEST { alias, array_exprs, with_offset: false, with_ordinality, .. } => {
+                let exprs: Vec<&ast::Expr> = array_exprs.iter().collect();
+                self.beside(before, left, |binder| {
+                    binder.set_item("unnest", &exprs, *with_ordinality, alias.as_ref())
+                })
+            }
             other => Err(SqlError::unsupported(format!("the FROM item {other}"))),
         }
     }
@@ -200,6 +207,9 @@ impl Binder<'_> {
             return self.system_item(relation, &parsed, clause, alias);
         }
         let (table, at, span) = self.table_at(&parsed, clause)?;
+        if table.columns.iter().any(|column| shows_names(column.ty)) {
+            self.catalog.is_asked()?;
+        }
         let mut columns = Vec::with_capacity(table.columns.len());
         let mut named = Vec::with_capacity(table.columns.len());
         for (position, column) in table.columns.iter().enumerate() {
@@ -294,8 +304,15 @@ pub(crate) fn item(
         Some(alias) => (ident(&alias.name), None, renamed(columns, alias)?),
         None => (aliased.own, aliased.schema, columns),
     };
-    let relation =
-        Relation { name, schema, columns: columns.clone(), table, lockable, hidden: None };
+    let relation = Relation {
+        name,
+        schema,
+        columns: columns.clone(),
+        table,
+        lockable,
+        hidden: None,
+        tableoid: None,
+    };
     Ok(FromItem { plan, relations: vec![relation], visible: columns })
 }
 

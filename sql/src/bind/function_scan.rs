@@ -1,19 +1,21 @@
 //! Functions in FROM.
 
-use driftdb_query::{ColId, Expr, LogicalPlan, OutputColumn, Result, SetFunction, SqlError};
-use driftdb_types::{CastContext, DataType, SqlState, common_type, resolve_operator};
+use driftdb_query::{Expr, LogicalPlan, Result, SetFunction, SqlError};
+use driftdb_types::{CastContext, DataType, Element, SqlState, Value, resolve_function};
 use sqlparser::ast;
 
 use super::Binder;
 use super::call::is_aggregate;
+use super::changes::{ALL_CHANGES, TABLE_CHANGES};
 use super::diff::TABLE_DIFF;
 use super::from::{Aliased, item};
 use super::names::{ident, object_name};
 use super::scope::{FromItem, Named};
+use super::set_function::{SetCall, is_set_function, scan_of};
 use super::target::NO_META;
 
 impl Binder<'_> {
-    /// A function: `generate_series`, or a scalar one as a row of one column.
+    /// A function: one that yields rows, or a scalar one as a row of one column.
     pub(crate) fn function_item(
         &mut self,
         name: &ast::ObjectName,
@@ -22,9 +24,6 @@ impl Binder<'_> {
         alias: Option<&ast::TableAlias>,
     ) -> Result<FromItem> {
         let parsed = object_name(name)?;
-        if ordinality {
-            return Err(SqlError::unsupported("WITH ORDINALITY").at(parsed.position));
-        }
         let list = ast::FunctionArgumentList {
             duplicate_treatment: None,
             args: args.to_vec(),
@@ -32,6 +31,12 @@ impl Binder<'_> {
         };
         if parsed.name == TABLE_DIFF {
             return self.table_diff(args, parsed.position, alias);
+        }
+        if parsed.name == TABLE_CHANGES {
+            return self.table_changes(args, parsed.position, alias);
+        }
+        if parsed.name == ALL_CHANGES {
+            return self.all_changes(args, parsed.position, alias);
         }
         let column_name = alias.map_or(parsed.name.clone(), |alias| ident(&alias.name));
         if is_aggregate(&parsed.name) {
@@ -41,9 +46,23 @@ impl Binder<'_> {
             )
             .at(parsed.position));
         }
-        let (plan, id, ty) = if parsed.name == "generate_series" {
-            self.generate_series(&list).map_err(|error| error.at(parsed.position))?
-        } else {
+        if parsed.name == "pg_options_to_table" && !ordinality {
+            let exprs = super::call::arguments(&list)?;
+            return self.options_item(&exprs, alias).map_err(|error| error.at(parsed.position));
+        }
+        if is_set_function(&parsed.name) {
+            let exprs = super::call::arguments(&list)?;
+            return self
+                .set_item(&parsed.name, &exprs, ordinality, alias)
+                .map_err(|error| error.at(parsed.position));
+        }
+        if ordinality {
+            return Err(SqlError::unsupported(
+                "WITH ORDINALITY of a function that yields one value",
+            )
+            .at(parsed.position));
+        }
+        let (plan, id, ty) = {
             let function = ast::Function {
                 name: name.clone(),
                 uses_odbc_syntax: false,
@@ -68,67 +87,74 @@ impl Binder<'_> {
         item(plan, named, Aliased { alias, own: parsed.name, schema: None }, None, None)
     }
 
-    fn generate_series(
+    /// A function that yields rows; `unnest` of several arrays yields them side by side.
+    pub(crate) fn set_item(
         &mut self,
-        list: &ast::FunctionArgumentList,
-    ) -> Result<(LogicalPlan, ColId, DataType)> {
-        let exprs = super::call::arguments(list)?;
-        let bound = exprs.iter().map(|expr| self.expr(expr)).collect::<Result<Vec<_>>>()?;
-        let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
-        let undefined = || {
-            let names: Vec<&str> = types.iter().map(|ty| ty.sql_name()).collect();
-            SqlError::new(
-                SqlState::UndefinedFunction,
-                format!("function generate_series({}) does not exist", names.join(", ")),
-            )
-            .with_hint(
-                "No function matches the given name and argument types. \
-                 You might need to add explicit type casts.",
-            )
+        name: &str,
+        exprs: &[&ast::Expr],
+        ordinality: bool,
+        alias: Option<&ast::TableAlias>,
+    ) -> Result<FromItem> {
+        let calls = if name == "unnest" && exprs.len() > 1 {
+            exprs.iter().map(|expr| self.set_call(name, &[expr])).collect::<Result<Vec<_>>>()?
+        } else {
+            vec![self.set_call(name, exprs)?]
         };
-        if !(2..=3).contains(&bound.len()) {
-            return Err(undefined());
-        }
-        let mut element = common_type(&types[..2]).map_err(|_| undefined())?;
-        if types[..2] == [DataType::Unknown; 2] {
-            element = types.get(2).copied().unwrap_or(DataType::Int4);
-        }
-        let step = match element {
-            DataType::Int2 | DataType::Int4 => {
-                element = DataType::Int4;
-                if types.get(2) == Some(&DataType::Int8) {
-                    element = DataType::Int8;
-                }
-                if types.get(2) == Some(&DataType::Numeric) {
-                    element = DataType::Numeric;
-                }
-                element
-            }
-            DataType::Int8 if types.get(2) == Some(&DataType::Numeric) => {
-                element = DataType::Numeric;
-                element
-            }
-            DataType::Int8 | DataType::Numeric => element,
-            DataType::Date | DataType::Timestamp | DataType::Timestamptz if bound.len() == 3 => {
-                if element == DataType::Date {
-                    element = DataType::Timestamptz;
-                }
-                DataType::Interval
-            }
-            _ => return Err(undefined()),
+        // The one column is called as the item is.
+        let column_name = match alias {
+            Some(alias) if calls.len() == 1 => ident(&alias.name),
+            _ => name.to_owned(),
         };
-        let mut args = Vec::with_capacity(3);
-        for (index, arg) in bound.into_iter().enumerate() {
-            let ty = if index == 2 { step } else { element };
-            args.push(self.coerce(arg, ty, -1, CastContext::Implicit)?);
-        }
-        let add = resolve_operator("+", Some(element), Some(step))?.id;
-        let id = self.column_id();
-        let plan = LogicalPlan::FunctionScan {
-            function: SetFunction::GenerateSeries { element, add },
-            args,
-            columns: vec![OutputColumn { id, ty: element }],
+        let calls: Vec<_> = calls.into_iter().map(|call| (self.column_id(), call)).collect();
+        let number = ordinality.then(|| self.column_id());
+        let (plan, columns) = scan_of(calls, number);
+        let named = columns
+            .into_iter()
+            .map(|column| {
+                self.meta.insert(column.id, NO_META);
+                let is_number = Some(column.id) == number;
+                let name = if is_number { "ordinality".to_owned() } else { column_name.clone() };
+                Named { name, expr: Expr::Column { id: column.id, ty: column.ty } }
+            })
+            .collect();
+        item(plan, named, Aliased { alias, own: name.to_owned(), schema: None }, None, None)
+    }
+
+    /// `pg_options_to_table(options)`: each `name=value` as a row of two columns.
+    fn options_item(
+        &mut self,
+        exprs: &[&ast::Expr],
+        alias: Option<&ast::TableAlias>,
+    ) -> Result<FromItem> {
+        let name = "pg_options_to_table";
+        let [options] = exprs else {
+            let message = format!("function {name} takes one array of text");
+            return Err(SqlError::new(SqlState::UndefinedFunction, message));
         };
-        Ok((plan, id, element))
+        let array = DataType::Array(Element::Text);
+        let options = self.expr(options)?;
+        let options = self.coerce(options, array, -1, CastContext::Implicit)?;
+        let call =
+            SetCall { function: SetFunction::Unnest, args: vec![options], ty: DataType::Text };
+        let option = self.column_id();
+        self.meta.insert(option, NO_META);
+        let ty = call.ty;
+        let (plan, _) = scan_of(vec![(option, call)], None);
+        let option = Expr::Column { id: option, ty };
+        let text = |text: &str| Expr::constant(Value::text(text), DataType::Text);
+        let mut exprs = Vec::with_capacity(2);
+        let mut named = Vec::with_capacity(2);
+        for (column, pattern) in [("option_name", "^[^=]*"), ("option_value", "^[^=]*=(.*)$")] {
+            let args = vec![option.clone(), text(pattern)];
+            let types: Vec<DataType> = args.iter().map(Expr::ty).collect();
+            let resolved = resolve_function("substring", &types)?;
+            let value = self.resolved_call(&resolved, args)?;
+            let (id, ty) = (self.column_id(), value.ty());
+            self.meta.insert(id, NO_META);
+            exprs.push((id, value));
+            named.push(Named { name: column.to_owned(), expr: Expr::Column { id, ty } });
+        }
+        let plan = LogicalPlan::Project { input: Box::new(plan), exprs };
+        item(plan, named, Aliased { alias, own: name.to_owned(), schema: None }, None, None)
     }
 }

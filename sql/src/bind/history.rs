@@ -10,7 +10,7 @@ use driftdb_query::{
     Result, SqlError, Statement, Table,
 };
 use driftdb_storage::Timestamp;
-use driftdb_types::{CastContext, DataType, Interval, SqlState, Value, cast};
+use driftdb_types::{CastContext, DataType, EvalContext, Interval, SqlState, Value, cast};
 use sqlparser::ast;
 
 use super::Binder;
@@ -269,14 +269,16 @@ impl Binder<'_> {
             "default" => return Ok(None),
             _ => {}
         }
-        let (from, to) = (Value::text(text), DataType::Interval);
-        let read = cast(from, DataType::Text, to, -1, CastContext::Explicit, self.eval);
-        match read {
-            Ok(Value::Interval(interval)) => {
-                length(interval).map(|period| Some(Keep::For(period))).ok_or_else(|| invalid(text))
-            }
-            _ => Err(invalid(text)),
-        }
+        period(text, self.eval).map(|period| Some(Keep::For(period))).ok_or_else(|| invalid(text))
+    }
+}
+
+/// A length of time from the text of an interval, unless it is none.
+pub(super) fn period(text: &str, eval: &EvalContext) -> Option<Duration> {
+    let (from, to) = (Value::text(text), DataType::Interval);
+    match cast(from, DataType::Text, to, -1, CastContext::Explicit, eval) {
+        Ok(Value::Interval(interval)) => length(interval),
+        _ => None,
     }
 }
 

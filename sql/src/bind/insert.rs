@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use driftdb_query::{Expr, Insert, LogicalPlan, OutputColumn, Result, SqlError, Table};
-use driftdb_types::{CastContext, DataType, SqlState};
+use driftdb_types::{CastContext, DataType, SqlState, Value};
 use sqlparser::ast;
 
 use super::Binder;
+use super::element::no_default;
 use super::foreign::Change;
 use super::names::{ident, object_name};
 use super::position::{Placed, position};
@@ -15,7 +16,7 @@ use super::scope::{Clause, Scope};
 use super::stored::{named_row, relation};
 use super::target::{NO_META, Target};
 
-impl Binder<'_> {
+impl<'a> Binder<'a> {
     pub(crate) fn insert(&mut self, insert: &ast::Insert) -> Result<Insert> {
         let foreign = insert.or.is_some()
             || insert.ignore
@@ -40,13 +41,17 @@ impl Binder<'_> {
         let columns = self.insert_columns(&table, &insert.columns)?;
         let explicit = !insert.columns.is_empty();
         let source = match insert.source.as_deref() {
-            None => self.value_source(&table, &[], &[])?,
+            None => self.value_source(&table, &[], &[], &[])?,
             Some(query) => match value_list(query) {
                 Some(values) => {
                     let rows: Vec<&[ast::Expr]> =
                         values.rows.iter().map(|row| &row.content[..]).collect();
                     check_widths(&rows, columns.len(), explicit)?;
-                    self.value_source(&table, &columns, &rows)?
+                    let parts = self.parts(&insert.columns)?;
+                    self.value_source(&table, &columns, &parts, &rows)?
+                }
+                None if self.parts(&insert.columns)?.iter().any(Option::is_some) => {
+                    return Err(SqlError::unsupported("INSERT ... SELECT into parts of arrays"));
                 }
                 None => self.query_source(&table, &columns, query, explicit)?,
             },
@@ -84,7 +89,8 @@ impl Binder<'_> {
         for name in names {
             let name = object_name(name)?;
             let index = self.table_column(table, &name.name, name.position)?;
-            if columns.contains(&index) {
+            // Several parts of one column may be given.
+            if columns.contains(&index) && self.target_subscripts(name.last).is_none() {
                 let message = format!("column \"{}\" specified more than once", name.name);
                 return Err(SqlError::new(SqlState::DuplicateColumn, message).at(name.position));
             }
@@ -93,11 +99,17 @@ impl Binder<'_> {
         Ok(columns)
     }
 
+    /// The subscripts of the columns that are given.
+    fn parts(&self, names: &[ast::ObjectName]) -> Result<Vec<Option<&'a [ast::AccessExpr]>>> {
+        names.iter().map(|name| Ok(self.target_subscripts(object_name(name)?.last))).collect()
+    }
+
     /// VALUES, or one row of defaults: whole rows at once.
     fn value_source(
         &mut self,
         table: &Arc<Table>,
         columns: &[usize],
+        parts: &[Option<&[ast::AccessExpr]>],
         rows: &[&[ast::Expr]],
     ) -> Result<LogicalPlan> {
         // A default is bound once and used in every row.
@@ -108,8 +120,17 @@ impl Binder<'_> {
         let rows: &[&[ast::Expr]] = if columns.is_empty() && rows.is_empty() { &one } else { rows };
         for row in rows {
             let mut cells: Vec<Option<Expr>> = vec![None; table.columns.len()];
-            for (cell, index) in row.iter().zip(columns) {
-                if !is_default(cell) {
+            for (at, (cell, index)) in row.iter().zip(columns).enumerate() {
+                if let Some(Some(chain)) = parts.get(at) {
+                    if is_default(cell) {
+                        return Err(no_default(position(cell).unwrap_or(0)));
+                    }
+                    let column = &table.columns[*index];
+                    let null = Expr::constant(Value::Null, column.ty);
+                    let base = cells[*index].take().unwrap_or(null);
+                    let part = self.expr(cell)?;
+                    cells[*index] = Some(self.with_part(base, column, chain, part, cell)?);
+                } else if !is_default(cell) {
                     let bound = self.expr(cell)?;
                     let assigned = self.assign(bound, &table.columns[*index]).at_expr(cell)?;
                     cells[*index] = Some(assigned);

@@ -140,6 +140,7 @@ impl Binder<'_> {
             table: None,
             lockable: None,
             hidden: None,
+            tableoid: None,
         };
         self.scopes.push(Scope::with(Clause::OrderBy, vec![relation], columns));
         let mut sorted = Vec::with_capacity(keys.len());

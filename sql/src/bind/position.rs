@@ -46,7 +46,9 @@ pub(crate) fn position(expr: &ast::Expr) -> Option<u32> {
             | E::Substring { expr, .. }
             | E::Trim { expr, .. }
             | E::Overlay { expr, .. }
-            | E::Collate { expr, .. } => expr,
+            | E::Collate { expr, .. }
+            | E::CompoundFieldAccess { root: expr, .. } => expr,
+            E::Array(array) => array.elem.first()?,
             E::AtTimeZone { timestamp, .. } => timestamp,
             E::Interval(interval) => &interval.value,
             E::Tuple(items) => items.first()?,

@@ -1,7 +1,9 @@
 //! Predicates with their own syntax: IS, LIKE, SIMILAR TO, BETWEEN.
 
 use driftdb_query::{BoolTest, Expr, Result};
-use driftdb_types::{CastContext, DataType, resolve_function, resolve_operator};
+use driftdb_types::{
+    CastContext, DataType, asks_catalog, function, resolve_function, resolve_operator,
+};
 use sqlparser::ast;
 
 use super::Binder;
@@ -80,6 +82,17 @@ impl Binder<'_> {
         escape: Option<&ast::Expr>,
         symbol: &str,
     ) -> Result<Expr> {
+        // The parser takes ALL and SOME for functions here.
+        if let (ast::Expr::Function(function), None) = (bare(pattern), escape)
+            && let ast::FunctionArguments::List(list) = &function.args
+            && let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(array))] = &list.args[..]
+        {
+            match function.name.to_string().to_ascii_lowercase().as_str() {
+                "all" => return self.quantified_array(input, symbol, array, true),
+                "some" => return self.quantified_array(input, symbol, array, false),
+                _ => {}
+            }
+        }
         let input_bound = self.expr(input)?;
         let pattern_bound = match escape {
             None => self.expr(pattern)?,
@@ -112,6 +125,9 @@ impl Binder<'_> {
         let mut converted = Vec::with_capacity(args.len());
         for ((arg, bound), ty) in args.iter().zip(bound).zip(&resolved.arg_types) {
             converted.push(self.coerce(bound, *ty, -1, CastContext::Implicit).at_expr(arg)?);
+        }
+        if asks_catalog(function(resolved.id)) {
+            self.catalog.is_asked()?;
         }
         Ok(Expr::Call { function: resolved.id, args: converted, ty: resolved.result })
     }

@@ -10,6 +10,7 @@ use driftdb_types::{DataType, SqlState};
 use sqlparser::ast;
 
 use super::names::{ident, ident_position};
+use super::set_function::ListedCall;
 use super::stored::NamedPart;
 use super::{Binder, Meta};
 
@@ -20,6 +21,9 @@ pub(crate) struct Named {
     /// Usually a column; `coalesce(l, r)` for a column merged by a full join.
     pub(crate) expr: Expr,
 }
+
+/// The column of system relations that says which they are.
+const TABLEOID: &str = "tableoid";
 
 /// A table, subquery or function under its alias.
 #[derive(Debug, Clone)]
@@ -34,11 +38,16 @@ pub(crate) struct Relation {
     /// The first of the system columns' identities, if it has any: they are found by name, after all
     /// other columns of the level, and `*` leaves them out.
     pub(crate) hidden: Option<ColId>,
+    /// The column `tableoid`, if it has one: found as system columns are.
+    pub(crate) tableoid: Option<ColId>,
 }
 
 impl Relation {
     /// The system column with a name.
     fn system_column(&self, name: &str) -> Option<Expr> {
+        if let Some(id) = self.tableoid.filter(|_| name == TABLEOID) {
+            return Some(Expr::Column { id, ty: DataType::Oid });
+        }
         let first = self.hidden?;
         let column = SystemColumn::named(name)?;
         Some(Expr::Column { id: ColId(first.0 + column.offset()), ty: column.ty() })
@@ -50,6 +59,7 @@ impl Relation {
         SystemColumn::ALL
             .into_iter()
             .filter_map(move |column| Some(ColId(first?.0 + column.offset())))
+            .chain(self.tableoid)
     }
 }
 
@@ -125,6 +135,8 @@ pub(crate) struct Scope {
     pub(crate) in_aggregate: bool,
     /// The aggregates met so far.
     pub(crate) aggregates: Vec<AggregateCall>,
+    /// The set-returning functions met in the select list.
+    pub(crate) set_calls: Vec<ListedCall>,
     /// Where each column was last named.
     pub(crate) positions: BTreeMap<ColId, u32>,
     /// Columns that subqueries in grouped clauses named.
@@ -139,6 +151,7 @@ impl Scope {
             clause,
             in_aggregate: false,
             aggregates: Vec::new(),
+            set_calls: Vec::new(),
             positions: BTreeMap::new(),
             outer_uses: Vec::new(),
         }
@@ -154,6 +167,7 @@ impl Scope {
             let own = relation.columns.iter().find(|c| column_of(&c.expr) == Some(id));
             let name = match own {
                 Some(column) => column.name.as_str(),
+                None if relation.tableoid == Some(id) => TABLEOID,
                 None => {
                     SystemColumn::ALL[relation.system_ids().position(|system| system == id)?].name()
                 }

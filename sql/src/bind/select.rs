@@ -1,5 +1,7 @@
 //! Queries: WITH, SELECT with all its clauses, row locks.
 
+use std::collections::BTreeSet;
+
 use driftdb_query::{ColId, Expr, LockClause, LogicalPlan, Result, SortKey, SqlError};
 use driftdb_types::{DataType, SqlState};
 use sqlparser::ast;
@@ -11,6 +13,7 @@ use super::names::{ident, ident_position};
 use super::order::{order_keys, sort_key};
 use super::position::{Placed, bare};
 use super::scope::{Clause, Cte, Scope, column_of};
+use super::set_function::{ListedCall, expanded, take_used};
 use super::target::{NO_META, Rows, Target};
 
 /// The clauses around a SELECT that it must know of.
@@ -140,13 +143,27 @@ impl<'a> Binder<'a> {
             let expr = Expr::Column { id: lock.key, ty: DataType::Bytea };
             targets.push(Target { name: String::new(), expr, meta: NO_META });
         }
-        let scope = self.scopes.pop().expect("pushed above");
+        let mut scope = self.scopes.pop().expect("pushed above");
+        let mut set_calls = std::mem::take(&mut scope.set_calls);
+        if let Some(groups) = &groups {
+            // What is grouped by is evaluated before.
+            let mut used = BTreeSet::new();
+            for (_, group) in groups {
+                super::aggregate::for_each_column(group, &mut |id| {
+                    used.insert(id);
+                });
+            }
+            plan = expanded(plan, take_used(&mut set_calls, &used));
+        }
         if groups.is_some() || having.is_some() || !scope.aggregates.is_empty() {
-            plan = group(plan, groups.unwrap_or_default(), scope, &mut targets, &mut having)?;
+            let mut above =
+                Above { targets: &mut targets, having: &mut having, sets: &mut set_calls };
+            plan = group(plan, groups.unwrap_or_default(), scope, &mut above)?;
         }
         if let Some(predicate) = having {
             plan = LogicalPlan::Filter { input: Box::new(plan), predicate };
         }
+        plan = expanded(plan, set_calls);
         if matches!(select.distinct, Some(ast::Distinct::Distinct)) {
             for target in &mut targets {
                 let expr = std::mem::replace(&mut target.expr, Expr::truth());
@@ -298,20 +315,29 @@ fn check_distinct(
     Ok(())
 }
 
+/// What is evaluated after grouping.
+struct Above<'t> {
+    targets: &'t mut [Target],
+    having: &'t mut Option<Expr>,
+    sets: &'t mut [ListedCall],
+}
+
 /// Puts the grouping under the expressions that are evaluated after it.
 fn group(
     plan: LogicalPlan,
     groups: Vec<(ColId, Expr)>,
     scope: Scope,
-    targets: &mut [Target],
-    having: &mut Option<Expr>,
+    above: &mut Above<'_>,
 ) -> Result<LogicalPlan> {
     let grouping = Grouping::new(groups, &scope);
-    for target in targets.iter_mut() {
+    for target in above.targets.iter_mut() {
         grouping.apply(&mut target.expr, &scope)?;
     }
-    if let Some(having) = having {
+    if let Some(having) = above.having {
         grouping.apply(having, &scope)?;
+    }
+    for arg in above.sets.iter_mut().flat_map(|listed| &mut listed.call.args) {
+        grouping.apply(arg, &scope)?;
     }
     grouping.check_outer(&scope)?;
     Ok(LogicalPlan::Aggregate {

@@ -1,6 +1,7 @@
 //! Expressions that the catalog keeps as text: DEFAULT and CHECK.
 
 use driftdb_query::{ColId, Column, Expr, Result, SqlError, Table};
+use driftdb_types::{CastContext, DataType};
 use sqlparser::ast;
 use sqlparser::parser::Parser;
 
@@ -19,6 +20,23 @@ pub fn bind_default(sql: &str, column: &Column, cx: &mut BindContext<'_>) -> Res
     let mut types = Vec::new();
     let mut binder = Binder::new(&mut *cx.catalog, cx.eval, &mut types, None, None);
     binder.default_text(sql, column)
+}
+
+/// Binds the DEFAULT of a column as it is written: of the type that it has by itself, or of the column's
+/// if that is open.
+///
+/// # Errors
+/// The text does not parse or bind.
+pub(crate) fn bound_default(sql: &str, column: &Column, cx: &mut BindContext<'_>) -> Result<Expr> {
+    let mut types = Vec::new();
+    let mut binder = Binder::new(&mut *cx.catalog, cx.eval, &mut types, None, None);
+    binder.stored(sql, Scope::new(Clause::Default), |binder, tree| {
+        let bound = binder.expr(tree)?;
+        if bound.ty() == DataType::Unknown {
+            return binder.coerce(bound, column.ty, -1, CastContext::Assignment);
+        }
+        Ok(bound)
+    })
 }
 
 /// Binds a CHECK condition over a row of a table, its columns named by `row`.
@@ -56,6 +74,7 @@ pub(crate) fn relation(name: &str, columns: Vec<Named>) -> Relation {
         table: None,
         lockable: None,
         hidden: None,
+        tableoid: None,
     }
 }
 

@@ -292,6 +292,13 @@ fn figure(expr: &ast::Expr) -> Option<String> {
             return inner.or_else(|| Some(super::type_name::short_name(data_type)));
         }
         E::TypedString(typed) => return Some(super::type_name::short_name(&typed.data_type)),
+        E::CompoundFieldAccess { root, access_chain } => {
+            let field = access_chain.iter().rev().find_map(|access| match access {
+                ast::AccessExpr::Dot(ast::Expr::Identifier(name)) => Some(ident(name)),
+                _ => None,
+            });
+            return field.or_else(|| figure(root));
+        }
         E::Collate { expr, .. } => return figure(expr),
         E::Case { else_result, .. } => {
             let inner = else_result.as_deref().and_then(strong_name);

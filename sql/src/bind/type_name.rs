@@ -45,6 +45,7 @@ pub(crate) fn type_name(name: &D) -> Result<(DataType, i32)> {
             (T::Bpchar, modifiers)
         }
         D::Bytea => (T::Bytea, Vec::new()),
+        D::Regclass => (T::Regclass, Vec::new()),
         D::Uuid => (T::Uuid, Vec::new()),
         D::Date => (T::Date, Vec::new()),
         D::Time(precision, zone) if !has_zone(zone) => (T::Time, precision_modifier(*precision)),
@@ -53,6 +54,16 @@ pub(crate) fn type_name(name: &D) -> Result<(DataType, i32)> {
             (ty, precision_modifier(*precision))
         }
         D::Interval { fields: None, precision } => (T::Interval, precision_modifier(*precision)),
+        D::Array(
+            ast::ArrayElemTypeDef::SquareBracket(element, _)
+            | ast::ArrayElemTypeDef::Qualified(element, _),
+        ) => {
+            let (element, typmod) = type_name(element)?;
+            return match element.array() {
+                Some(array) => Ok((array, typmod)),
+                None => Err(SqlError::unsupported(format!("an array of {element}"))),
+            };
+        }
         D::Custom(name, modifiers) => return custom(name, modifiers),
         other => return Err(SqlError::unsupported(format!("type {}", short_name(other)))),
     };
@@ -99,11 +110,19 @@ fn precision_modifier(precision: Option<u64>) -> Vec<i64> {
 
 /// A name that the parser does not know.
 fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<(DataType, i32)> {
+    use DataType as T;
     let parsed = object_name(name)?;
     let place = |error: SqlError| error.at(parsed.position);
     let lower = parsed.name.to_ascii_lowercase();
     if parsed.schema.as_deref().is_none_or(|schema| schema == "pg_catalog") {
-        if let Some(ty) = DataType::from_name(&parsed.name).filter(|ty| *ty != DataType::Unknown) {
+        // In quotes it is the type of one byte.
+        let quoted = name
+            .0
+            .last()
+            .and_then(|part| part.as_ident())
+            .is_some_and(|last| last.quote_style.is_some() && last.value == "char");
+        let known = if quoted { Some(T::Char) } else { DataType::from_name(&parsed.name) };
+        if let Some(ty) = known.filter(|ty| !ty.is_pseudo() || *ty == T::Void) {
             let modifiers = modifiers
                 .iter()
                 .map(|text| text.trim().parse::<i64>())
@@ -117,7 +136,7 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<(DataType, i32
             let typmod = make_typmod(ty, &modifiers).map_err(|error| place(error.into()))?;
             return Ok((ty, typmod));
         }
-        const KNOWN: [&str; 22] = [
+        const KNOWN: [&str; 20] = [
             "serial",
             "bigserial",
             "smallserial",
@@ -134,8 +153,6 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<(DataType, i32
             "point",
             "box",
             "circle",
-            "regclass",
-            "regtype",
             "timetz",
             "bit",
             "varbit",
@@ -161,6 +178,10 @@ pub(crate) fn short_name(name: &D) -> String {
             Some(last) => ident(last),
             None => name.to_string(),
         },
+        D::Array(
+            ast::ArrayElemTypeDef::SquareBracket(element, _)
+            | ast::ArrayElemTypeDef::Qualified(element, _),
+        ) => short_name(element),
         D::Time(_, zone) if has_zone(zone) => "timetz".to_owned(),
         D::Interval { .. } => "interval".to_owned(),
         other => match type_name_only(other) {
@@ -198,6 +219,7 @@ fn type_name_only(name: &D) -> Option<DataType> {
         | D::Character(_)
         | D::Bytea
         | D::Uuid
+        | D::Regclass
         | D::Date
         | D::Time(..)
         | D::Timestamp(..) => type_name(name).ok().map(|(ty, _)| ty),

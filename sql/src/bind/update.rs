@@ -11,6 +11,7 @@ use driftdb_types::SqlState;
 use sqlparser::ast;
 
 use super::Binder;
+use super::element::no_default;
 use super::foreign::Change;
 use super::from::check_names;
 use super::names::{ident, ident_position, object_name};
@@ -185,6 +186,8 @@ impl Binder<'_> {
         assignments: &[ast::Assignment],
     ) -> Result<Vec<(usize, Expr)>> {
         let mut bound: Vec<(usize, Expr)> = Vec::with_capacity(assignments.len());
+        // Different parts of a column may be set one by one.
+        let mut in_parts = Vec::new();
         for assignment in assignments {
             let pairs: Vec<(&ast::ObjectName, Assigned<'_>)> = match &assignment.target {
                 ast::AssignmentTarget::ColumnName(name) => {
@@ -201,11 +204,39 @@ impl Binder<'_> {
                 if name.schema.is_some() {
                     return Err(SqlError::unsupported("assigning to a field").at(name.position));
                 }
-                if bound.iter().any(|(other, _)| *other == index) {
+                let column = &table.columns[index];
+                let earlier = bound.iter().position(|(other, _)| *other == index);
+                let chain = self.target_subscripts(name.position);
+                if earlier.is_some() && (chain.is_none() || !in_parts.contains(&index)) {
                     let message = format!("multiple assignments to same column \"{}\"", name.name);
                     return Err(SqlError::new(SqlState::SyntaxError, message).at(name.position));
                 }
-                let column = &table.columns[index];
+                if let Some(chain) = chain {
+                    let Assigned::Value(value) = value else {
+                        return Err(SqlError::unsupported(
+                            "assigning a subquery's column to a part",
+                        )
+                        .at(name.position));
+                    };
+                    if is_default(value) {
+                        return Err(no_default(name.position));
+                    }
+                    let base = match earlier {
+                        Some(earlier) => bound[earlier].1.clone(),
+                        // The target is the first relation of the scope.
+                        None => self.scope().relations[0].columns[index].expr.clone(),
+                    };
+                    let part = self.expr(value)?;
+                    let whole = self
+                        .with_part(base, column, chain, part, value)
+                        .map_err(|error| error.at(name.position))?;
+                    match earlier {
+                        Some(earlier) => bound[earlier].1 = whole,
+                        None => bound.push((index, whole)),
+                    }
+                    in_parts.push(index);
+                    continue;
+                }
                 let value = match value {
                     Assigned::Value(value) if is_default(value) => self.default_of(column)?,
                     Assigned::Value(value) => {

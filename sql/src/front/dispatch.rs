@@ -6,6 +6,7 @@ use driftdb_types::SqlState;
 use sqlparser::ast;
 use sqlparser::tokenizer::Token;
 
+use super::branch::{self, BranchBody};
 use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
@@ -84,6 +85,7 @@ pub(crate) enum Body {
     },
     Copy(CopyBody),
     History(HistoryBody),
+    Branch(BranchBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
     Unsupported(String),
@@ -108,6 +110,9 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
         return Err(cursor.error());
     };
     if let Some(body) = history::parse(cursor, lifted)? {
+        return Ok(body);
+    }
+    if let Some(body) = branch::parse(cursor)? {
         return Ok(body);
     }
     match word.as_str() {
@@ -269,6 +274,7 @@ impl Body {
             Self::Explain { .. } => "EXPLAIN",
             Self::Copy(_) => "COPY",
             Self::History(body) => body.tag(),
+            Self::Branch(body) => body.tag(),
         }
     }
 }

@@ -9,6 +9,9 @@
 //!   that operator for paths only.
 //! * The columns in `ON DELETE SET NULL (a, b)` are cut out and kept under the position of the word after
 //!   the REFERENCES before them, which begins the referenced table's name.
+//! * `OPERATOR(schema.op)` before ANY and ALL becomes the operator alone.
+//! * Subscripts after the targets of SET and the columns of INSERT are cut out and kept under the position
+//!   of the column's name.
 //! * `TABLE t` becomes `SELECT * FROM t`; `ISNULL`, `NOTNULL` and `TRIM(LEADING FROM x)` are spelt out.
 
 use std::collections::BTreeMap;
@@ -24,7 +27,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 use super::cursor::{Cursor, QualifiedName};
 use super::period::{self, PeriodClause, PeriodDefinition};
 use super::tokens::{Source, end, is_word, start, syntax_error, token_at};
-use super::tree;
+use super::{subscript, tree};
 
 /// At most so many time clauses and lock clauses in a statement: each is parsed by itself.
 const MAX_CLAUSES: usize = 500;
@@ -94,6 +97,8 @@ pub(crate) struct Lifted {
     pub(crate) period_definitions: Vec<PeriodDefinition>,
     /// The columns that ON DELETE sets, by the position of the referenced table's name.
     pub(crate) delete_columns: BTreeMap<u32, Vec<String>>,
+    /// The subscripts of what is assigned to, by the position of the column's name.
+    pub(crate) subscripts: BTreeMap<u32, Vec<ast::AccessExpr>>,
 }
 
 /// Rewrites the tokens of a query or of a statement that contains one.
@@ -107,6 +112,15 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
         {
             continue;
         }
+        if token.token == Token::LBracket
+            && let Some((position, chain)) = subscript::target(cursor, &out)?
+        {
+            if lifted.subscripts.len() >= MAX_CLAUSES {
+                return Err(too_many());
+            }
+            lifted.subscripts.insert(position, chain);
+            continue;
+        }
         out.push(token.clone());
         cursor.at += 1;
     }
@@ -114,12 +128,11 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    [
+    const WORDS: [&str; 12] = [
         "for", "as", "between", "table", "isnull", "notnull", "leading", "trailing", "both", "set",
-        "period",
-    ]
-    .iter()
-    .any(|keyword| word.eq_ignore_ascii_case(keyword))
+        "period", "operator",
+    ];
+    WORDS.iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
 
 /// Handles the construct at the cursor, if it is one.
@@ -152,7 +165,7 @@ fn one(
         out.push(token_at(Token::AtDashAt, position, end(token)));
     } else if cursor.accept(&["between", "asymmetric"]) {
         out.push(token.clone());
-    } else if is_word(token, "table") && starts_query(out.last()) {
+    } else if is_word(token, "table") && starts_query(out.last()) && !ends_alias(cursor) {
         cursor.at += 1;
         let keyword = |word: &str| token_at(Token::make_keyword(word), position, end(token));
         let star = token_at(Token::Mul, position, end(token));
@@ -163,6 +176,8 @@ fn one(
             if is_word(token, "isnull") { &["IS", "NULL"] } else { &["IS", "NOT", "NULL"] };
         let keywords = words.iter().map(|w| token_at(Token::make_keyword(w), position, end(token)));
         out.extend(keywords);
+    } else if is_word(token, "operator") && quantified_operator(cursor, out) {
+        // Its symbol has been pushed.
     } else if is_word(token, "set") && set_columns(cursor, out, lifted)? {
         // Its words have been pushed.
     } else if is_trim(cursor, out.last()) {
@@ -174,6 +189,33 @@ fn one(
         return Ok(false);
     }
     Ok(true)
+}
+
+/// Whether the word here is an alias: nothing that it could select from follows.
+fn ends_alias(cursor: &Cursor<'_>) -> bool {
+    match cursor.tokens.get(cursor.at + 1).map(|token| &token.token) {
+        Some(Token::Word(word)) => {
+            word.quote_style.is_none() && word.value.eq_ignore_ascii_case("from")
+        }
+        _ => true,
+    }
+}
+
+/// `OPERATOR(pg_catalog.=) ANY`, which the parser takes with bare operators only.
+fn quantified_operator(cursor: &mut Cursor<'_>, out: &mut Vec<TokenWithSpan>) -> bool {
+    let rest = &cursor.tokens[cursor.at + 1..];
+    let is = |at: usize, token: &Token| rest.get(at).is_some_and(|found| found.token == *token);
+    let symbol = if is(2, &Token::Period) { 3 } else { 1 };
+    let is_quantified = is(0, &Token::LParen)
+        && is(symbol + 1, &Token::RParen)
+        && rest
+            .get(symbol + 2)
+            .is_some_and(|token| ["any", "all", "some"].iter().any(|word| is_word(token, word)));
+    if is_quantified {
+        out.push(rest[symbol].clone());
+        cursor.at += symbol + 3;
+    }
+    is_quantified
 }
 
 /// `SET NULL (a, b)` or `SET DEFAULT (a, b)` after ON DELETE: without its columns.

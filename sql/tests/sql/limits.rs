@@ -45,7 +45,7 @@ fn long_chains_work_or_fail_cleanly() {
         bounded(&chain("values (1)", " union all ", count));
         let joins: Vec<String> = (0..count).map(|i| format!("join t t{i} on true")).collect();
         bounded(&format!("select 1 from t {}", joins.join(" ")));
-        bounded(&format!("select int{} '1'", "[]".repeat(count)));
+        bounded(&format!("select int{} '{{}}'", "[]".repeat(count)));
     }
 }
 

@@ -62,6 +62,10 @@ pub(crate) fn expr(e: &Expr) -> String {
             let name = if *negated { "notin" } else { "in" };
             format!("{name}({}; {})", expr(input), list(items, expr))
         }
+        Expr::Quantified { input, array, all, .. } => {
+            let name = if *all { "all" } else { "any" };
+            format!("{name}({}; {})", expr(input), expr(array))
+        }
         Expr::Case { arms, otherwise, .. } => {
             let arms = list(arms, |(when, then)| format!("{} -> {}", expr(when), expr(then)));
             let otherwise =
@@ -134,6 +138,12 @@ pub(crate) fn plan(p: &LogicalPlan) -> String {
         LogicalPlan::Scan { .. } => scan(p),
         LogicalPlan::FunctionScan { function: SetFunction::TableDiff { .. }, columns, .. } => {
             format!("table_diff({})", list(columns, |c| format!("#{}", c.id.0)))
+        }
+        LogicalPlan::FunctionScan { function: SetFunction::Changes(scan), columns, .. } => {
+            let table = scan.table.as_ref().map_or("*", |table| &table.name);
+            let follow = if scan.follow.is_some() { "; follow" } else { "" };
+            let columns = list(columns, |c| format!("#{}", c.id.0));
+            format!("changes<{table}>({columns}{follow})")
         }
         LogicalPlan::FunctionScan {
             function: SetFunction::System { relation, .. },

@@ -11,13 +11,15 @@
 //!
 //! A step ends between keys. A piece ends when the output is long enough, and before a table is moved.
 
+mod erase;
+
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use driftdb_env::planted;
 use driftdb_storage::{
-    Entry, Fold, KeyspaceId, Result, RetentionPolicy, StorageError, Timestamp, Verdict,
+    Entry, Erasure, Fold, KeyspaceId, Result, RetentionPolicy, StorageError, Timestamp, Verdict,
 };
 
 use super::piece::{Piece, Target};
@@ -41,6 +43,8 @@ pub(crate) struct Order {
     pub(crate) sizes: Sizes,
     /// Whether all that can go must go, as at a checkpoint; else tables with little to drop are moved.
     pub(crate) is_thorough: bool,
+    /// What is left out besides. Then all runs are joined.
+    pub(crate) erasure: Option<Arc<Erasure>>,
 }
 
 /// A compaction under way.
@@ -55,6 +59,7 @@ pub(crate) struct Job {
     horizon: Horizon,
     sizes: Sizes,
     is_thorough: bool,
+    erasure: Option<Arc<Erasure>>,
     writer: Option<TableWriter>,
     /// Tables moved since the last piece.
     moved: Vec<Part>,
@@ -174,6 +179,7 @@ impl Job {
             horizon: order.horizon,
             sizes: order.sizes,
             is_thorough: order.is_thorough,
+            erasure: order.erasure,
             writer: None,
             moved: Vec::new(),
             key: Vec::new(),
@@ -258,7 +264,13 @@ impl Job {
                     _ => policy.of(space),
                 };
                 retention = Some((space, known));
-                bytes += self.merge_key(space, Fold::new(known), create)?;
+                let erasure = self.erasure.as_ref();
+                let may_lose = erasure.is_some_and(|what| what.may_touch_key(space, &self.key));
+                bytes += if may_lose {
+                    self.erase_key(space, Fold::new(known), create)?
+                } else {
+                    self.merge_key(space, Fold::new(known), create)?
+                };
             }
             if bytes >= step_bytes {
                 return Ok(Progress::More);
@@ -283,6 +295,7 @@ impl Job {
         // The last input may have no others beside it, but its bounds must be known all the same.
         is_alone
             && !is_due
+            && !self.must_rewrite(part)
             && part.bounds.last.is_some()
             && shape.bytes() >= self.sizes.worth_moving_bytes()
             && self

@@ -86,6 +86,15 @@ impl Piece {
         Ok(next.into_iter().enumerate().filter(has_use).map(|(_, run)| run).collect())
     }
 
+    /// Adds the piece after this one, of a compaction that puts all of them into force at once.
+    pub(crate) fn join(&mut self, next: Self) {
+        self.consumed.extend(next.consumed);
+        self.outputs.extend(next.outputs);
+        self.read_bytes += next.read_bytes;
+        self.dropped_in.extend(next.dropped_in);
+        self.dropped_count += next.dropped_count;
+    }
+
     fn insert_outputs(&self, run: &mut SortedRun) {
         let Some(first) = self.outputs.first() else { return };
         let at = run.parts.partition_point(|part| part.bounds.precedes(&first.bounds));

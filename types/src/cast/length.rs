@@ -19,6 +19,11 @@ pub(crate) fn coerce_length(
         return Ok(value);
     }
     match (ty, value) {
+        (DataType::Array(element), Value::Array(array)) => {
+            let element = element.data_type();
+            let fit = |value: &Value| coerce_length(value.clone(), element, typmod, context);
+            Ok(Value::array(array.map(element, fit)?))
+        }
         (DataType::Varchar, Value::Text(text)) => match length_typmod(typmod) {
             Some(length) => {
                 let cut = cut(&text, length, context, "character varying")?;

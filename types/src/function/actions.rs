@@ -1,12 +1,11 @@
 //! Functions that act: advisory locks, sleep, other sessions, settings.
-//!
-//! Where PostgreSQL's functions give `void` these give an empty string, and where they give or take
-//! arrays of process numbers these do so as the arrays' text: neither type is there yet.
 
 use super::table::Builder;
 use super::{Kernel, Volatility, arg};
-use crate::DataType::{self, Bool, Float8, Int4, Int8, Text};
-use crate::{AdvisoryKey, AdvisoryRequest, EvalContext, SqlState, Value, ValueError};
+use crate::DataType::{self, Bool, Float8, Int4, Int8, Text, Void};
+use crate::{
+    AdvisoryKey, AdvisoryRequest, Array, Element, EvalContext, SqlState, Value, ValueError,
+};
 
 type Call = fn(&[Value], &EvalContext) -> Result<Value, ValueError>;
 
@@ -40,7 +39,7 @@ fn take<const HOW: u8>(args: &[Value], ctx: &EvalContext) -> Result<Value, Value
         is_for_transaction: HOW & TRANSACTION != 0,
         waits: HOW & TRY == 0,
     })?;
-    Ok(if HOW & TRY != 0 { Value::Bool(taken) } else { Value::text("") })
+    Ok(if HOW & TRY != 0 { Value::Bool(taken) } else { Value::Void })
 }
 
 fn give<const HOW: u8>(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
@@ -70,28 +69,16 @@ fn current_setting(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueErro
     }
 }
 
-/// `{1,2}`
-fn pids(text: &str) -> Result<Vec<i32>, ValueError> {
-    let malformed = || {
-        let message = format!("malformed array literal: \"{text}\"");
-        ValueError::new(SqlState::InvalidTextRepresentation, message)
-    };
-    let inner = text.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-    let inner = inner.ok_or_else(malformed)?.trim();
-    if inner.is_empty() {
-        return Ok(Vec::new());
-    }
-    inner.split(',').map(|pid| pid.trim().parse().map_err(|_| malformed())).collect()
-}
+const PIDS: DataType = DataType::Array(Element::Int4);
 
 pub(super) fn add(t: &mut Builder) {
     const ONE: &[DataType] = &[Int8];
     const TWO: &[DataType] = &[Int4, Int4];
     let takes: [(&str, DataType, Call); 8] = [
-        ("pg_advisory_lock", Text, take::<0>),
-        ("pg_advisory_lock_shared", Text, take::<SHARED>),
-        ("pg_advisory_xact_lock", Text, take::<TRANSACTION>),
-        ("pg_advisory_xact_lock_shared", Text, take::<{ TRANSACTION | SHARED }>),
+        ("pg_advisory_lock", Void, take::<0>),
+        ("pg_advisory_lock_shared", Void, take::<SHARED>),
+        ("pg_advisory_xact_lock", Void, take::<TRANSACTION>),
+        ("pg_advisory_xact_lock_shared", Void, take::<{ TRANSACTION | SHARED }>),
         ("pg_try_advisory_lock", Bool, take::<TRY>),
         ("pg_try_advisory_lock_shared", Bool, take::<{ TRY | SHARED }>),
         ("pg_try_advisory_xact_lock", Bool, take::<{ TRY | TRANSACTION }>),
@@ -107,13 +94,13 @@ pub(super) fn add(t: &mut Builder) {
         volatile(t, name, ONE, Bool, call);
         volatile(t, name, TWO, Bool, call);
     }
-    volatile(t, "pg_advisory_unlock_all", &[], Text, |_, ctx| {
+    volatile(t, "pg_advisory_unlock_all", &[], Void, |_, ctx| {
         ctx.actions.unlock_all();
-        Ok(Value::text(""))
+        Ok(Value::Void)
     });
-    volatile(t, "pg_sleep", &[Float8], Text, |args, ctx| {
+    volatile(t, "pg_sleep", &[Float8], Void, |args, ctx| {
         ctx.actions.sleep(arg::float(args, 0)?)?;
-        Ok(Value::text(""))
+        Ok(Value::Void)
     });
     volatile(t, "pg_cancel_backend", &[Int4], Bool, |args, ctx| {
         Ok(Value::Bool(ctx.actions.cancel(arg::int(args, 0)? as i32)))
@@ -121,15 +108,15 @@ pub(super) fn add(t: &mut Builder) {
     volatile(t, "pg_terminate_backend", &[Int4], Bool, |args, ctx| {
         Ok(Value::Bool(ctx.actions.terminate(arg::int(args, 0)? as i32)))
     });
-    volatile(t, "pg_blocking_pids", &[Int4], Text, |args, ctx| {
+    volatile(t, "pg_blocking_pids", &[Int4], PIDS, |args, ctx| {
         let pids = ctx.actions.blocking_pids(arg::int(args, 0)? as i32);
-        let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
-        Ok(Value::text(format!("{{{}}}", pids.join(","))))
+        let pids = pids.into_iter().map(Value::Int4).collect();
+        Ok(Value::array(Array::from_values(Int4, pids)?))
     });
-    volatile(t, "pg_isolation_test_session_is_blocked", &[Int4, Text], Bool, |args, ctx| {
-        let interesting = pids(arg::text(args, 1)?)?;
+    volatile(t, "pg_isolation_test_session_is_blocked", &[Int4, PIDS], Bool, |args, ctx| {
+        let interesting = arg::array(args, 1)?.values();
         let blockers = ctx.actions.blocking_pids(arg::int(args, 0)? as i32);
-        Ok(Value::Bool(blockers.iter().any(|pid| interesting.contains(pid))))
+        Ok(Value::Bool(blockers.iter().any(|pid| interesting.contains(&Value::Int4(*pid)))))
     });
     let set = t.add("set_config", &[Text, Text, Bool], Text, Kernel::Values(set_config));
     set.volatility = Volatility::Volatile;
@@ -151,14 +138,5 @@ mod tests {
         assert_eq!(two, AdvisoryKey { class: u32::MAX, object: u32::MAX, form: 2 });
         let large = key(&[Value::Int8((7 << 32) + 9)]).unwrap();
         assert_eq!(large, AdvisoryKey { class: 7, object: 9, form: 1 });
-    }
-
-    #[test]
-    fn process_numbers_are_read_as_an_array() {
-        assert_eq!(pids("{}").unwrap(), []);
-        assert_eq!(pids(" {1, 22} ").unwrap(), [1, 22]);
-        for text in ["", "1", "{1", "{a}", "{1,}"] {
-            assert_eq!(pids(text).unwrap_err().state.code(), "22P02", "{text}");
-        }
     }
 }

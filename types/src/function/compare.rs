@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use super::table::Builder;
 use super::{Kernel, mistyped};
 use crate::DataType::{
-    self, Bool, Bpchar, Bytea, Date, Float4, Float8, Int2, Int4, Int8, Interval, Name, Numeric,
-    Oid, Text, Time, Timestamp, Timestamptz, Uuid,
+    self, AnyArray, Bool, Bpchar, Bytea, Char, Date, Float4, Float8, Int2, Int4, Int8, Interval,
+    Name, Numeric, Oid, Text, Time, Timestamp, Timestamptz, Uuid,
 };
 use crate::compare::compare_floats;
 use crate::{EvalContext, Value, ValueError, datetime};
@@ -140,6 +140,8 @@ pub(super) fn add(t: &mut Builder) {
     others(t, &[Bytea, Bytea]);
     others(t, &[Interval, Interval]);
     others(t, &[Uuid, Uuid]);
+    others(t, &[Char, Char]);
+    others(t, &[AnyArray, AnyArray]);
     mixed(t, &[Date, Timestamp]);
     mixed(t, &[Timestamp, Date]);
     mixed(t, &[Date, Timestamptz]);

@@ -6,7 +6,7 @@
 //! the undecided literals are given a category, preferring strings; and last, they are taken to be of
 //! the one type that all decided arguments have.
 
-use super::{Function, FunctionId};
+use super::{Function, FunctionId, polymorphic};
 use crate::cast::{CastContext, can_cast};
 use crate::{DataType, SqlState, TypeCategory, ValueError};
 
@@ -22,7 +22,7 @@ pub struct Resolved {
 }
 
 /// One overload, with its argument types spread to the number of arguments in the call.
-/// `Unknown` stands for a parameter that takes any type.
+/// `Unknown` stands for a parameter that takes any type; polymorphic types stand for others.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate<K> {
     pub(crate) key: K,
@@ -40,7 +40,15 @@ pub(crate) enum Choice<K> {
 }
 
 fn accepts(parameter: DataType, argument: DataType) -> bool {
-    parameter == DataType::Unknown || can_cast(argument, parameter, CastContext::Implicit)
+    parameter == DataType::Unknown
+        || parameter.is_polymorphic()
+        || can_cast(argument, parameter, CastContext::Implicit)
+}
+
+/// Whether a call with these arguments can mean this overload (`can_coerce_type`).
+fn accepts_all(parameters: &[DataType], args: &[DataType]) -> bool {
+    parameters.iter().zip(args).all(|(parameter, arg)| accepts(*parameter, *arg))
+        && polymorphic::is_consistent(parameters, args)
 }
 
 /// Chooses among overloads (`func_get_detail` after its name lookup).
@@ -51,9 +59,7 @@ pub(crate) fn choose<K>(mut candidates: Vec<Candidate<K>>, args: &[DataType]) ->
             return Choice::One(candidates.swap_remove(exact));
         }
     }
-    candidates.retain(|candidate| {
-        candidate.args.iter().zip(args).all(|(parameter, arg)| accepts(*parameter, *arg))
-    });
+    candidates.retain(|candidate| accepts_all(&candidate.args, args));
     select(candidates, args)
 }
 
@@ -100,7 +106,8 @@ fn select<K>(mut candidates: Vec<Candidate<K>>, args: &[DataType]) -> Choice<K> 
     if let Some(first) = known_types.next()
         && known_types.all(|ty| ty == first)
     {
-        let fits = |candidate: &Candidate<K>| candidate.args.iter().all(|ty| accepts(*ty, first));
+        let assumed = vec![first; args.len()];
+        let fits = |candidate: &Candidate<K>| accepts_all(&candidate.args, &assumed);
         if candidates.iter().filter(|candidate| fits(candidate)).count() == 1 {
             candidates.retain(fits);
             return one(candidates);
@@ -165,17 +172,12 @@ fn candidate(function: &'static Function, count: usize) -> Option<Candidate<&'st
 }
 
 /// The types to convert to: parameters that take anything take the argument's own type.
-fn resolved(candidate: &Candidate<&'static Function>, args: &[DataType]) -> Resolved {
-    let decide = |(parameter, arg): (&DataType, &DataType)| match (*parameter, *arg) {
-        (DataType::Unknown, DataType::Unknown) => DataType::Text,
-        (DataType::Unknown, arg) => arg,
-        (parameter, _) => parameter,
-    };
-    Resolved {
-        id: candidate.key.id,
-        arg_types: candidate.args.iter().zip(args).map(decide).collect(),
-        result: candidate.key.result,
-    }
+fn resolved(
+    candidate: &Candidate<&'static Function>,
+    args: &[DataType],
+) -> Result<Resolved, ValueError> {
+    let (arg_types, result) = polymorphic::decide(&candidate.args, args, candidate.key.result)?;
+    Ok(Resolved { id: candidate.key.id, arg_types, result })
 }
 
 fn signature(args: &[DataType]) -> String {
@@ -196,10 +198,10 @@ pub fn resolve_function(name: &str, args: &[DataType]) -> Result<Resolved, Value
     if let ([DataType::Unknown], Some(_)) = (args, type_called(name))
         && let Some(chosen) = candidates.iter().find(|entry| entry.args == [DataType::Text])
     {
-        return Ok(resolved(chosen, &[DataType::Text]));
+        return resolved(chosen, &[DataType::Text]);
     }
     match choose(candidates, args) {
-        Choice::One(chosen) => Ok(resolved(&chosen, args)),
+        Choice::One(chosen) => resolved(&chosen, args),
         Choice::None => Err(undefined_function(name, args)),
         Choice::Ambiguous => Err(ValueError::new(
             SqlState::AmbiguousFunction,
@@ -246,10 +248,10 @@ pub fn resolve_operator(
     };
     let decided = assumed.iter().all(|ty| *ty != DataType::Unknown);
     if decided && let Some(exact) = candidates.iter().find(|entry| entry.args == assumed) {
-        return Ok(resolved(exact, &args));
+        return resolved(exact, &args);
     }
     match choose(candidates, &args) {
-        Choice::One(chosen) => Ok(resolved(&chosen, &args)),
+        Choice::One(chosen) => resolved(&chosen, &args),
         Choice::None => Err(undefined_operator(name, left, &args)),
         Choice::Ambiguous => {
             let text = format!("operator is not unique: {}", operation(name, &args));

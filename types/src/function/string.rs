@@ -2,7 +2,7 @@
 
 use super::table::Builder;
 use super::{Kernel, arg};
-use crate::DataType::{self, Bool, Bpchar, Bytea, Int4, Text, Unknown};
+use crate::DataType::{self, AnyNonArray, Bool, Bpchar, Bytea, Int4, Text, Unknown};
 use crate::{EvalContext, SqlState, Value, ValueError, write_text};
 
 /// No string may be longer (PostgreSQL's MaxAllocSize).
@@ -304,8 +304,8 @@ pub(super) fn add(t: &mut Builder) {
         t.add(name, TWO, Bool, Kernel::TextCompare(|text, start| text.starts_with(start)));
     }
     // Strings joined to anything: the other side is printed.
-    t.stable("||", &[Text, Unknown], Text, Kernel::Values(concat));
-    t.stable("||", &[Unknown, Text], Text, Kernel::Values(concat));
+    t.stable("||", &[Text, AnyNonArray], Text, Kernel::Values(concat));
+    t.stable("||", &[AnyNonArray, Text], Text, Kernel::Values(concat));
     t.add(
         "||",
         &[Bytea, Bytea],

@@ -70,6 +70,10 @@ fn table() -> &'static Table {
         super::session::add(&mut builder);
         super::actions::add(&mut builder);
         super::cast_calls::add(&mut builder);
+        super::array::add(&mut builder);
+        super::array_search::add(&mut builder);
+        super::array_text::add(&mut builder);
+        super::catalog::add(&mut builder);
         let mut by_name: BTreeMap<&'static str, Vec<FunctionId>> = BTreeMap::new();
         for function in &builder.functions {
             by_name.entry(function.name).or_default().push(function.id);

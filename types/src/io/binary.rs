@@ -1,7 +1,7 @@
 //! The binary wire format: network byte order.
 
 use crate::cast::{CastContext, coerce_length};
-use crate::{DataType, Interval, Numeric, SqlState, Value, ValueError, datetime};
+use crate::{DataType, Interval, Numeric, SqlState, Value, ValueError, array, datetime};
 
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], ValueError> {
     bytes.try_into().map_err(|_| {
@@ -42,7 +42,7 @@ pub fn parse_binary(ty: DataType, typmod: i32, bytes: &[u8]) -> Result<Value, Va
         DataType::Int2 => Value::Int2(i16::from_be_bytes(fixed(bytes)?)),
         DataType::Int4 => Value::Int4(i32::from_be_bytes(fixed(bytes)?)),
         DataType::Int8 => Value::Int8(i64::from_be_bytes(fixed(bytes)?)),
-        DataType::Oid => Value::Oid(u32::from_be_bytes(fixed(bytes)?)),
+        ty if ty.is_oid() => Value::Oid(u32::from_be_bytes(fixed(bytes)?)),
         DataType::Float4 => Value::Float4(f32::from_be_bytes(fixed(bytes)?)),
         DataType::Float8 => Value::Float8(f64::from_be_bytes(fixed(bytes)?)),
         DataType::Numeric => Value::Numeric(Numeric::read_wire(bytes)?),
@@ -77,7 +77,16 @@ pub fn parse_binary(ty: DataType, typmod: i32, bytes: &[u8]) -> Result<Value, Va
             })
         }
         DataType::Uuid => Value::Uuid(fixed(bytes)?),
+        DataType::Char => Value::Char(u8::from_be_bytes(fixed(bytes)?)),
+        DataType::Array(_) | DataType::Int2vector | DataType::Oidvector => {
+            let element = ty.element().unwrap_or(ty);
+            return array::read_binary(element, typmod, bytes).map(Value::array);
+        }
         DataType::Void => Value::Void,
+        _ => {
+            let message = format!("cannot accept a value of type {ty}");
+            return Err(ValueError::new(SqlState::FeatureNotSupported, message));
+        }
     };
     if typmod < 0 && ty != DataType::Name {
         return Ok(value);
@@ -115,5 +124,7 @@ pub fn write_binary(value: &Value, _ty: DataType, out: &mut Vec<u8>) {
             out.extend(v.months.to_be_bytes());
         }
         Value::Uuid(v) => out.extend(v),
+        Value::Char(v) => out.push(*v),
+        Value::Array(v) => array::write_binary(v, out),
     }
 }

@@ -134,3 +134,25 @@ pub(crate) fn write_uuid(v: &[u8; 16], out: &mut Vec<u8>) {
         write_hex(&[*byte], out);
     }
 }
+
+/// Reads a `"char"`: the first byte; one above ASCII as a backslash and three octal digits, which is how
+/// PostgreSQL 16 writes it. (15 writes the bare byte, which is no text.)
+pub(crate) fn parse_char(text: &str) -> u8 {
+    match text.as_bytes() {
+        [b'\\', digits @ ..]
+            if digits.len() == 3 && digits.iter().all(|byte| (b'0'..=b'7').contains(byte)) =>
+        {
+            digits.iter().fold(0, |v: u8, byte| v.wrapping_mul(8).wrapping_add(byte - b'0'))
+        }
+        bytes => bytes.first().copied().unwrap_or(0),
+    }
+}
+
+/// Appends a `"char"`.
+pub(crate) fn write_char(v: u8, out: &mut Vec<u8>) {
+    match v {
+        0 => {}
+        1..=0x7f => out.push(v),
+        _ => out.extend(format!("\\{v:03o}").as_bytes()),
+    }
+}

@@ -234,6 +234,66 @@ for text, fmt in PAIRS:
 for text, fmt in PAIRS + [("2000-12-05 13:45:06", "YYYY-MM-DD HH24:MI:SS"), ("2000-12-05 01:45:06 PM", "YYYY-MM-DD HH12:MI:SS PM"), ("2000-12-05 13:45:06.789", "YYYY-MM-DD HH24:MI:SS.MS"), ("2000-12-05 13:45:06.789123", "YYYY-MM-DD HH24:MI:SS.US"), ("20001205134506", "YYYYMMDDHH24MISS"), ("15:12:02.020.001230", "HH24:MI:SS.MS.US"), ("2000-12-05 25:00", "YYYY-MM-DD HH24:MI"), ("2000-12-05 13:00 pm", "YYYY-MM-DD HH12:MI am"), ("2011-12-18 11:38 +05:20", "YYYY-MM-DD HH12:MI TZH:TZM"), ("1985 January 12", "YYYY FMMonth DD"), ("2000-12-05T10", "YYYY-MM-DD\"T\"HH24")]:
     case("fn", "to_timestamp", ("text", text), ("text", fmt))
 
+INTS = ["{}", "{1}", "{1,2}", "{2,1}", "{1,NULL}", "{NULL}", "{1,2,3}", "{{1,2},{3,4}}", "{{1},{2}}", "[0:1]={1,2}", "[2:3]={1,2}", "[-1:0][2:3]={{1,2},{3,4}}", "{{{1},{2}}}"]
+FLAT = ["{}", "{1}", "{1,2,1}", "{NULL,1}", "[5:7]={1,2,3}", None]
+TEXTS = ["{}", "{a}", "{a,b}", "{A,NULL}", "{\"NULL\",\"\"}", "{\"a b\",\"c,d\"}"]
+read("int4[]", *INTS, " { 1 , 2 } ", "{ }", "{{}}", "{{},{}}", "{1,2", "{1,,2}", "{,1}", "{1,}", "1,2", "", "{1}x", "{1} ", "{{1,2},{3}}", "{{1,2},3}", "{1,{2}}", "{{1},{{2}}}", "[1:2]={1}", "[1:2]={1,2}", "[2]={1,2}", "[2:1]={}", "[1:1]={}", "[a:1]={1}", "[1:a]={1}", "[1:1={1}", "[1:1]{1}", "[1:1]= {1}", " [1:1] = {1}", "[1:1] ={1}", "[1:1]=1", "[-2147483648:-2147483648]={1}", "[2147483647:2147483647]={1}", "[0:2147483647]={1}", "{{{{{{1}}}}}}", "{{{{{{{1}}}}}}}", "[1:1][1:1][1:1][1:1][1:1][1:1][1:1]={1}", "{null,Null,NULL}", "{\"1\"}", "{\"null\"}", "{99999999999}", "{1 2}", "}", "{1}}", "{\\1}", "{1\\", "{\"1", "{1\"2\"}")
+read("text[]", *TEXTS, "{ a b , c }", "{\"a\\\"b\"}", "{a\\,b}", "{\\ a\\ }", "{\\N}", "{\\NULL}", "{nul\\l}", "{\"a\" }", "{\"a\"b}", "{a\"b\"}", "{a{b}", "{\"{}\"}", "{\t a\n}", "{'a'}", "{\u00e9}")
+read("bool[]", "{t,f,NULL}", "{maybe}")
+read("numeric[]", "{1.50,NaN,-0.0}", "{x}")
+read("timestamptz[]", "{2000-01-01 00:00:00+00,infinity}")
+read("interval[]", "{1 day 02:00:00,@ 3 mons}")
+read("bytea[]", "{\"\\\\x0aff\",abc}")
+read("float8[]", "{1e300,NaN,-Infinity}")
+read("bpchar[]", "{\"a \",b}")
+read("int2vector", "", "1", " 1  2 ", "1,2", "x", "32767 32768")
+read("oidvector", "", "1 4294967295", "-1")
+read("\"char\"", "", "a", "ab", "\\")
+read("\"char\"[]", "{a,\"\",\" \"}")
+for o in ["=", "<>", "<", ">=", "@>", "<@", "&&"]:
+    op(o, ("int4[]", INTS + [None]), ("int4[]", INTS))
+    op(o, ("text[]", TEXTS), ("text[]", TEXTS))
+op("<", ("bpchar[]", ["{a}", "{\"a \"}", "{\"a  \",b}"]), ("bpchar[]", ["{a}", "{\"a \"}", "{b}"]))
+op("=", ("numeric[]", ["{1.0}", "{NaN}", "{1,2}"]), ("numeric[]", ["{1}", "{NaN}", "{1.00,2.0}"]))
+op("<", ("\"char\"", ["", "a", "b"]), ("\"char\"", ["", "a", "b"]))
+op("=", ("int4[]", ["{1}"]), ("int8[]", ["{1}"]))
+op("=", ("int2vector", ["1 2"]), ("int2vector", ["1 2", "1"]))
+op("||", ("int4[]", INTS + [None]), ("int4[]", INTS + [None]))
+op("||", ("int4[]", FLAT + ["{{1}}"]), ("int4", ["5", None]))
+op("||", ("int4", ["5", None]), ("int4[]", FLAT + ["{{1}}"]))
+op("||", ("int4[]", ["{1}"]), ("numeric", ["1.5"]))
+op("||", ("int4[]", ["{1}"]), ("int8[]", ["{2}"]))
+op("||", ("text[]", ["{a}"]), ("varchar", ["b"]))
+op("||", ("text[]", ["{a}"]), ("int4", ["1"]))
+for f in ["array_ndims", "array_dims", "cardinality"]:
+    call(f, [("int4[]", INTS + [None])])
+for f in ["array_length", "array_lower", "array_upper"]:
+    call(f, [("int4[]", INTS), ("int4", ["1", "2", "0", "-1", "7", None])])
+call("array_append", [("int4[]", FLAT + ["{{1}}", "[2147483647:2147483647]={1}"]), ("int4", ["9", None])])
+call("array_prepend", [("int4", ["9", None]), ("int4[]", FLAT + ["{{1}}", "[-2147483648:-2147483648]={1}"])])
+call("array_cat", [("int4[]", INTS), ("int4[]", ["{}", "{7}", "{{7,8}}", "[3:4]={7,8}", None])])
+call("array_position", [("int4[]", FLAT + ["{{1}}"]), ("int4", ["1", "3", None])], [("int4[]", FLAT), ("int4", ["1", "3"]), ("int4", ["2", "6", "-5", None])], [("text[]", TEXTS), ("text", ["a", "", None])])
+call("array_positions", [("int4[]", FLAT + ["{{1}}"]), ("int4", ["1", "3", None])])
+call("array_remove", [("int4[]", FLAT + ["{{1}}"]), ("int4", ["1", "3", None])])
+call("array_replace", [("int4[]", FLAT + ["{{1,2}}"]), ("int4", ["1", "3", None]), ("int4", ["7", None])])
+call("array_fill", [("int4", ["7", None]), ("int4[]", ["{}", "{2}", "{2,2}", "{0}", "{-1}", "{NULL}", "{{1}}", "{1,1,1,1,1,1,1}", "{100000,100000}", None])], [("text", ["x"]), ("int4[]", ["{2}", "{2,1}"]), ("int4[]", ["{5}", "{0,-1}", "{}", "{NULL}", "{2147483647}", "{{1}}", None])])
+call("trim_array", [("int4[]", INTS), ("int4", ["0", "1", "2", "-1", "4"])])
+call("array_to_string", [("int4[]", INTS + [None]), ("text", [",", "", None])], [("text[]", TEXTS), ("text", ["-"]), ("text", ["*", "", None])], [("bool[]", ["{t,f,NULL}"]), ("text", [","])], [("float8[]", ["{0.1,1e20}"]), ("text", [" "])], [("bpchar[]", ["{\"a \",b}"]), ("text", [","])])
+call("string_to_array", [("text", ["a,b,,c", "", "abc", ",", None]), ("text", [",", "", "bc", None])], [("text", ["a,b,,c", "", "abc"]), ("text", [",", "", None]), ("text", ["b", "", "a", None])])
+cast("int4[]", ["{1,NULL}", "[0:0]={3}", "{}"], "text", "int8[]", "numeric[]", "text[]", "bool[]", "varchar(1)[]", "date[]")
+cast("text[]", ["{1,2}", "{a}", "{abc}"], "int4[]", "varchar(2)[]", "bpchar(4)[]", "name[]", "text")
+cast("text", ["{1,2}", "{x}", "1 2"], "int4[]", "int2vector", "text[]")
+cast("int2vector", ["1 2"], "int2[]", "int4[]", "text")
+cast("numeric[]", ["{1.234,5.678}"], "numeric(3,1)[]", "int4[]")
+cast("\"char\"", ["a", ""], "text", "int4", "varchar", "bpchar")
+cast("int4", ["97", "0", "128", "127"], "\"char\"")
+cast("text", ["ab", ""], "\"char\"")
+agg("array_agg", "int4", ["1", None, "2"], [None])
+agg("array_agg", "text", ["a", "b c", ""])
+agg("array_agg", "int4[]", ["{1,2}", "{3,4}"], ["{1}", "{1,2}"], ["{}"], [None], ["[0:0]={1}", "[0:0]={2}"])
+agg("max", "int4[]", ["{1,2}", "{1,3}", None, "{1}"])
+agg("min", "text[]", ["{b}", "{a,z}"])
+
 def quote(t):
     return "NULL" if t is None else "'" + t.replace("'", "''") + "'"
 

@@ -13,7 +13,7 @@ use super::driver::{Fixture, LEVELS, Open, Outcome, SPACE, get, put};
 const ALL: [LockStrength; 4] =
     [LockStrength::KeyShare, LockStrength::Share, LockStrength::NoKeyUpdate, LockStrength::Update];
 
-fn lock(
+pub(super) fn lock(
     txn: &mut dyn Transaction,
     key: &str,
     strength: LockStrength,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use driftdb_concurrency::{IsolationLevel, ReadAt, RowBatch, ScanState, TxnError, VersionScan};
+use driftdb_concurrency::{
+    IsolationLevel, ReadAt, RowBatch, ScanRequest, ScanState, TxnError, VersionScan,
+};
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
 use super::driver::{Fixture, Open, SPACE, get, put};
@@ -23,9 +25,19 @@ fn scrambled(number: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// When the row that a fixture was made with began.
+fn began(fixture: &Fixture) -> Timestamp {
+    let mut rows = RowBatch::new();
+    let (range, at) = (KeyRange::ALL, ReadAt::Statement);
+    let request = ScanRequest { range, at, reverse: false, max_rows: 1 };
+    let mut txn = fixture.begin(IsolationLevel::ReadCommitted);
+    txn.scan(SPACE, &request, &mut rows).expect("a healthy store reads");
+    rows.row(0).ts
+}
+
 /// Writes and removes keys, some several in a commit. Returns every version.
 fn write_history(fixture: &Fixture) -> Vec<Version> {
-    let mut versions = vec![("a".to_owned(), fixture.store.newest(), Some("first".to_owned()))];
+    let mut versions = vec![("a".to_owned(), began(fixture), Some("first".to_owned()))];
     for round in 0..COMMITS {
         let mut txn = fixture.begin(IsolationLevel::ReadCommitted);
         let mut written = BTreeMap::new();
@@ -64,6 +76,7 @@ fn expected(all: &[Version], from: Timestamp, up_to: Timestamp, keys: &[&str]) -
 fn scan_versions(
     txn: &mut dyn driftdb_concurrency::Transaction,
     scan: VersionScan<'_>,
+    with_alive: bool,
 ) -> Vec<Version> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut found: Vec<Version> = Vec::new();
@@ -76,7 +89,12 @@ fn scan_versions(
             scan.older_than = Some(*ts);
         }
         let mut batch = RowBatch::new();
-        let state = txn.scan_versions(SPACE, &scan, &mut batch).expect("a remembered stretch");
+        let state = if with_alive {
+            txn.scan_versions(SPACE, &scan, &mut batch)
+        } else {
+            txn.scan_begun(SPACE, &scan, &mut batch)
+        };
+        let state = state.expect("a remembered stretch");
         assert!(batch.len() <= scan.max_rows);
         found.extend(batch.rows().map(|row| (text(row.key), row.ts, row.value.map(text))));
         if state == ScanState::Done {
@@ -122,9 +140,13 @@ pub fn a_stretch_of_time_shows_each_version_once(open: &Open) {
             if reverse {
                 keys.reverse();
             }
-            let found = scan_versions(&mut *txn, scan);
-            assert_eq!(found, expected(&all, from, up_to, &keys), "{from:?} to {up_to:?}");
+            let found = scan_versions(&mut *txn, scan, true);
+            let mut expected = expected(&all, from, up_to, &keys);
+            assert_eq!(found, expected, "{from:?} to {up_to:?}");
             scans += found.len();
+            expected.retain(|(_, ts, _)| *ts > from);
+            let begun = scan_versions(&mut *txn, scan, false);
+            assert_eq!(begun, expected, "begun after {from:?}, up to {up_to:?}");
         }
     }
     assert!(scans > 1000, "the scans of this test found little: {scans}");
@@ -136,7 +158,7 @@ pub fn a_stretch_of_time_shows_each_version_once(open: &Open) {
 /// The history of a keyspace that is gone can be listed; a stretch may not reach into the future.
 pub fn stretches_end_with_their_keyspace(open: &Open) {
     let fixture = Fixture::new(open, &[("a", "1")]);
-    let began = fixture.store.newest();
+    let began = began(&fixture);
     let mut txn = fixture.begin(IsolationLevel::ReadCommitted);
     txn.drop_keyspace(SPACE).expect("it is there");
     let dropped = txn.commit().expect("nobody else writes").commit.expect("it wrote").ts;
@@ -146,10 +168,13 @@ pub fn stretches_end_with_their_keyspace(open: &Open) {
     let stretch = |from, up_to| VersionScan { range, from, up_to, older_than, reverse, max_rows };
     let before = Timestamp(dropped.0 - 1);
     let version = ("a".to_owned(), began, Some("1".to_owned()));
-    let found = scan_versions(&mut *txn, stretch(Timestamp::MIN, before));
     let expected = [version];
-    assert_eq!(found, expected, "from before there was anything");
-    assert_eq!(scan_versions(&mut *txn, stretch(before, before)), expected);
+    for with_alive in [true, false] {
+        let found = scan_versions(&mut *txn, stretch(Timestamp::MIN, before), with_alive);
+        assert_eq!(found, expected, "from before there was anything");
+    }
+    assert_eq!(scan_versions(&mut *txn, stretch(before, before), true), expected);
+    assert!(scan_versions(&mut *txn, stretch(before, before), false).is_empty());
     let mut out = RowBatch::new();
     let future = Timestamp(u64::MAX / 2);
     let refused = txn.scan_versions(SPACE, &stretch(began, future), &mut out);

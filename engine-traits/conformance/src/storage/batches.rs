@@ -75,3 +75,38 @@ pub fn a_later_write_in_a_batch_replaces_the_earlier<E: Engine>() {
         |harness, state| harness.check(state),
     );
 }
+
+/// A commit in several batches is what it would be in one, whatever becomes durable in between.
+pub fn a_commit_may_come_in_parts<E: Engine>() {
+    in_every_state::<E>(
+        13,
+        |harness| {
+            harness.create(SPACE);
+            for key in 0..30u8 {
+                harness.write(SPACE, &[(&[key], Some(b"before"))]);
+            }
+            let ts = harness.last().ts.next();
+            let mut batch = WriteBatch::new();
+            batch.create_keyspace(OTHER);
+            for part in 0..10u8 {
+                for key in [3 * part, 3 * part + 1] {
+                    batch.put(SPACE, &[key], &[key; 40]);
+                }
+                batch.delete(SPACE, &[3 * part + 2]);
+                batch.put(OTHER, &[part], &[part; 40]);
+                let lsn = Lsn(harness.last().lsn.0 + 100);
+                let batch = std::mem::take(&mut batch);
+                harness.commit_at(batch, Commit { lsn, ts }).expect("parts are taken");
+                let snapshot = harness.engine().snapshot();
+                let old = scan(&snapshot, SPACE, Visible::AsOf(Timestamp(ts.0 - 1)), false)
+                    .expect("a healthy engine scans");
+                assert_eq!(old.len(), 30, "half a commit changes no time before it");
+            }
+            let (at, batch) = harness.log[harness.log.len() - 3].clone();
+            harness.engine().apply(&batch, at).expect("a part that is there is accepted again");
+            harness.write(SPACE, &[(b"after", Some(b"after"))]);
+            harness.drop_space(OTHER);
+        },
+        |harness, state| harness.check(state),
+    );
+}

@@ -12,7 +12,6 @@ use rustix::io::ReadWriteFlags;
 use super::map::Map;
 use super::ring::{self, with_ring};
 use super::whole;
-use crate::blocking::blocking;
 use crate::{File, FileKind, IoError, IoOp, IoOptions, LogWriter, OpenHow, ReadPath, ReadRequest};
 
 /// Makes a handle of an open file, with the ways that its kind has.
@@ -102,14 +101,14 @@ impl File for OsFile {
     }
 
     fn sync_data(&self) -> Result<(), IoError> {
-        blocking(|| self.file.sync_data()).map_err(self.fail(IoOp::Sync))
+        self.file.sync_data().map_err(self.fail(IoOp::Sync))
     }
 
     fn write_sync(&self, offset: u64, data: &[u8]) -> Result<(), IoError> {
         match self.log_writer {
             LogWriter::Plain => self.write_rest(offset, data, 0),
             LogWriter::Dsync => {
-                let written = blocking(|| self.write_dsync(offset, data));
+                let written = self.write_dsync(offset, data);
                 match written.map_err(self.fail(IoOp::Write))? {
                     done if done == data.len() => Ok(()),
                     // What was written is durable; the rest is not there yet.
@@ -117,8 +116,7 @@ impl File for OsFile {
                 }
             }
             LogWriter::IoUring => {
-                let results =
-                    blocking(|| with_ring(|ring| ring.write_sync(&self.file, offset, data)));
+                let results = with_ring(|ring| ring.write_sync(&self.file, offset, data));
                 let Some((written, synced)) = results else {
                     return self.write_rest(offset, data, 0);
                 };

@@ -4,7 +4,6 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use crate::blocking::blocking;
 use crate::kernel::{self, Woken};
 
 /// The address a fiber waits on: identity only, never read through.
@@ -112,7 +111,7 @@ impl Condvar {
         match kernel::current() {
             None => {
                 let inner = guard.inner.as_mut().expect("held by the caller");
-                blocking(|| self.inner.wait(inner));
+                self.inner.wait(inner);
             }
             Some(kernel) => {
                 guard.unlock();
@@ -127,7 +126,7 @@ impl Condvar {
         match kernel::current() {
             None => {
                 let inner = guard.inner.as_mut().expect("held by the caller");
-                blocking(|| !self.inner.wait_for(inner, timeout).timed_out())
+                !self.inner.wait_for(inner, timeout).timed_out()
             }
             Some(kernel) => {
                 guard.unlock();

@@ -81,6 +81,11 @@ fn node(expr: &Expr, names: &Names<'_>, subplan: &mut dyn FnMut(&Subplan) -> Str
             let input = show(input, names, subplan);
             format!("({input} {not}IN ({}))", list(candidates, ", ", names, subplan))
         }
+        Expr::Quantified { input, array, operator, all } => {
+            let (input, array) = (show(input, names, subplan), show(array, names, subplan));
+            let quantifier = if *all { "ALL" } else { "ANY" };
+            format!("({input} {} {quantifier} ({array}))", function(*operator).name)
+        }
         Expr::Case { arms, otherwise, .. } => {
             let mut text = "CASE".to_owned();
             for (condition, result) in arms {

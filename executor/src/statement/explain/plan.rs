@@ -126,6 +126,15 @@ impl Explainer<'_> {
     ) -> (Node, Vec<String>) {
         let mut node = Node::new("Function Scan");
         let (name, names) = match function {
+            SetFunction::Unnest => ("unnest".to_owned(), vec!["unnest".to_owned()]),
+            SetFunction::Subscripts => {
+                let name = "generate_subscripts".to_owned();
+                (name.clone(), vec![name])
+            }
+            SetFunction::Zip { .. } => {
+                let names = (1..=column_count).map(|number| format!("column{number}"));
+                ("several functions".to_owned(), names.collect())
+            }
             SetFunction::GenerateSeries { .. } => {
                 let name = "generate_series".to_owned();
                 (name.clone(), vec![name; column_count])
@@ -140,13 +149,19 @@ impl Explainer<'_> {
                 let names = [vec!["op".to_owned()], columns(old, "old"), columns(new, "new")];
                 ("driftdb_diff".to_owned(), names.concat())
             }
+            SetFunction::Changes(scan) => {
+                let name =
+                    if scan.table.is_some() { "driftdb_changes" } else { "driftdb_all_changes" };
+                let names = scan.columns().into_iter().map(|(name, ..)| name);
+                (name.to_owned(), names.collect())
+            }
             SetFunction::System { relation, .. } => {
                 let names = relation.columns.iter().map(|(name, _)| (*name).to_owned());
                 (relation.name.to_owned(), names.collect())
             }
         };
         node.suffix = format!(" on {name}");
-        if let [from, to] = args {
+        if let (SetFunction::System { .. }, [from, to]) = (function, args) {
             let ends = [from, to].map(|end| self.expr(end, &[], &mut node));
             node.property("Key Range", format!("{} to {}", ends[0], ends[1]));
         }

@@ -143,7 +143,7 @@ fn action_code(action: ReferentialAction) -> u8 {
     code.expect("every action is in the list") as u8
 }
 
-pub(super) fn decode_table(bytes: &[u8]) -> Option<Table> {
+pub(crate) fn decode_table(bytes: &[u8]) -> Option<Table> {
     let mut input = Input { rest: bytes };
     let version = input.byte()?;
     (1..=TABLE_VERSION).contains(&version).then_some(())?;

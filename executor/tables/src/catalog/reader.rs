@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use driftdb_concurrency::{LockMode, ReadAt, Store, Transaction};
 use driftdb_env::planted;
-use driftdb_query::{Catalog, CatalogAt, IndexId, Result, SystemRelation, Table, TableId};
+use driftdb_query::{
+    Catalog, CatalogAt, INFORMATION_SCHEMA, IndexId, Result, SystemRelation, Table, TableId,
+};
 use driftdb_storage::{KeyspaceId, Timestamp};
 
 use super::{CatalogStore, Named, dropped_table, lookup, restore_point, table_by_id, tables};
 
-/// The only schema until the SQL issue brings more.
+/// The only schema of users.
 const DEFAULT_SCHEMA: &str = "public";
 
 /// See [`CatalogStore::reader`].
@@ -19,7 +21,14 @@ pub struct CatalogReader<'a> {
     store: &'a dyn Store,
     own_changes: bool,
     used: Vec<(Arc<Table>, LockMode)>,
+    /// The search path; `None`: [`DEFAULT_SCHEMA`].
+    path: Option<&'a [Box<str>]>,
+    lend: Option<Lend<'a>>,
+    is_asked: bool,
 }
+
+/// Takes the definitions of all tables as of the statement.
+type Lend<'a> = Box<dyn FnOnce(Vec<Arc<Table>>) + 'a>;
 
 impl<'a> CatalogReader<'a> {
     pub(super) fn new(
@@ -28,7 +37,38 @@ impl<'a> CatalogReader<'a> {
         store: &'a dyn Store,
         own_changes: bool,
     ) -> Self {
-        Self { shared, txn, store, own_changes, used: Vec::new() }
+        let (path, lend, is_asked) = (None, None, false);
+        Self { shared, txn, store, own_changes, used: Vec::new(), path, lend, is_asked }
+    }
+
+    /// Looks along a search path; the system's schema comes first, whether it is on it or not.
+    #[must_use]
+    pub fn on_path(self, path: &'a [Box<str>]) -> Self {
+        Self { path: Some(path), ..self }
+    }
+
+    /// Where a schema stands on the path.
+    fn place(&self, schema: &str) -> Option<usize> {
+        match self.path {
+            Some(path) => path.iter().position(|on_path| **on_path == *schema),
+            None => (schema == DEFAULT_SCHEMA).then_some(0),
+        }
+    }
+
+    /// The schema in which a user's table is looked for, if in any.
+    fn schema_of_users<'n>(&self, named: Option<&'n str>) -> Option<&'n str> {
+        named.or_else(|| self.place(DEFAULT_SCHEMA).map(|_| DEFAULT_SCHEMA))
+    }
+
+    /// Names who is given the definitions of all tables if the statement asks for them.
+    #[must_use]
+    pub fn lending(self, lend: impl FnOnce(Vec<Arc<Table>>) + 'a) -> Self {
+        Self { lend: Some(Box::new(lend)), ..self }
+    }
+
+    /// Whether the statement asks for the definitions.
+    pub fn was_asked(&self) -> bool {
+        self.is_asked
     }
 
     /// The tables that were looked up as of the statement, and how it must lock them to read them.
@@ -89,7 +129,7 @@ impl Catalog for CatalogReader<'_> {
         name: &str,
         at: CatalogAt,
     ) -> Result<Option<Arc<Table>>> {
-        let schema = schema.unwrap_or(DEFAULT_SCHEMA);
+        let Some(schema) = self.schema_of_users(schema) else { return Ok(None) };
         let at = match at {
             CatalogAt::AsOf(ts) => {
                 let is_of_now = planted!("tables.definition-of-now");
@@ -115,7 +155,7 @@ impl Catalog for CatalogReader<'_> {
     }
 
     fn index(&mut self, schema: Option<&str>, name: &str) -> Result<Option<(Arc<Table>, IndexId)>> {
-        let schema = schema.unwrap_or(DEFAULT_SCHEMA);
+        let Some(schema) = self.schema_of_users(schema) else { return Ok(None) };
         match lookup(self.txn, schema, name, ReadAt::Statement)? {
             Some(Named::Index(table, index)) => {
                 Ok(table_by_id(self.txn, table, ReadAt::Statement)?.map(|table| (table, index)))
@@ -125,7 +165,26 @@ impl Catalog for CatalogReader<'_> {
     }
 
     fn system_relation(&self, schema: Option<&str>, name: &str) -> Option<Arc<SystemRelation>> {
-        self.shared.system_relation(schema, name)
+        if schema.is_some() {
+            return self.shared.system_relation(schema, name);
+        }
+        self.shared.system_relation(None, name).or_else(|| {
+            let place = self.place(INFORMATION_SCHEMA)?;
+            let is_behind = self.place(DEFAULT_SCHEMA).is_some_and(|users| users < place);
+            if is_behind {
+                None
+            } else {
+                self.shared.system_relation(Some(INFORMATION_SCHEMA), name)
+            }
+        })
+    }
+
+    fn is_asked(&mut self) -> Result<()> {
+        self.is_asked = true;
+        if let Some(lend) = self.lend.take() {
+            lend(tables(self.txn, ReadAt::Statement)?);
+        }
+        Ok(())
     }
 
     fn time_of_restore_point(&mut self, name: &str) -> Result<Option<Timestamp>> {
@@ -142,7 +201,8 @@ impl Catalog for CatalogReader<'_> {
         schema: Option<&str>,
         name: &str,
     ) -> Result<Option<(Arc<Table>, Timestamp)>> {
-        dropped_table(self.txn, schema.unwrap_or(DEFAULT_SCHEMA), name)
+        let Some(schema) = self.schema_of_users(schema) else { return Ok(None) };
+        dropped_table(self.txn, schema, name)
     }
 
     fn tables(&mut self, at: CatalogAt) -> Result<Vec<Arc<Table>>> {

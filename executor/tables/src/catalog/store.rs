@@ -21,7 +21,8 @@ pub struct CatalogStore {
     /// Transactions that have changed the catalog and not ended.
     pending: AtomicU64,
     cache: Mutex<Cache>,
-    system: Vec<Arc<SystemRelation>>,
+    /// By name; a name may be in both schemas of the system.
+    system: BTreeMap<&'static str, Vec<Arc<SystemRelation>>>,
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +60,11 @@ impl CatalogStore {
     /// The same catalog with system relations in it.
     #[must_use]
     pub fn with_system_relations(self, system: Vec<Arc<SystemRelation>>) -> Self {
-        Self { system, ..self }
+        let mut by_name: BTreeMap<&'static str, Vec<_>> = BTreeMap::new();
+        for relation in system {
+            by_name.entry(relation.name).or_default().push(relation);
+        }
+        Self { system: by_name, ..self }
     }
 
     pub(super) fn system_relation(
@@ -67,10 +72,8 @@ impl CatalogStore {
         schema: Option<&str>,
         name: &str,
     ) -> Option<Arc<SystemRelation>> {
-        if schema.is_some_and(|schema| schema != SYSTEM_SCHEMA) {
-            return None;
-        }
-        self.system.iter().find(|relation| relation.name == name).cloned()
+        let schema = schema.unwrap_or(SYSTEM_SCHEMA);
+        self.system.get(name)?.iter().find(|relation| relation.schema == schema).cloned()
     }
 
     /// A view of the catalog for one statement. `own_changes` says whether this transaction has

@@ -5,6 +5,23 @@ use std::time::Duration;
 use driftdb_concurrency::IsolationLevel;
 use driftdb_types::{ByteaOutput, DateFormat, DateOrder, IntervalStyle};
 
+use crate::session::system::SCHEMAS;
+
+/// The schemas of a search path that exist, in its order.
+pub(super) fn schemas(path: &str) -> Vec<Box<str>> {
+    let mut found = Vec::new();
+    for name in path.split(',').map(str::trim) {
+        let name = match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
+            Some(quoted) => quoted.to_owned(),
+            None => name.to_ascii_lowercase(),
+        };
+        if SCHEMAS.iter().any(|schema| schema.1 == name) {
+            found.push(name.into());
+        }
+    }
+    found
+}
+
 /// `on`, `off` and their like; unique beginnings of words, as in PostgreSQL.
 pub(crate) fn parse_bool(text: &str) -> Option<bool> {
     let text = text.trim().to_ascii_lowercase();

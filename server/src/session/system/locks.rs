@@ -9,13 +9,12 @@ use std::collections::BTreeMap;
 use driftdb_concurrency::{
     LockEntry, LockMode, LockObject, LockStrength, LockedThing, ReadAt, Transaction,
 };
-use driftdb_query::{Result, SystemRelation, SystemScan, timestamptz_of};
+use driftdb_query::{Result, timestamptz_of};
 use driftdb_storage::{KeyspaceId, Timestamp};
-use driftdb_types::{DataType, Value};
+use driftdb_types::Value;
 
-use super::{Relation, SystemView};
-
-pub(super) struct Locks;
+use super::SystemView;
+use super::rows::Rows;
 
 /// Which table a keyspace belongs to.
 pub(super) type Owners = BTreeMap<KeyspaceId, u32>;
@@ -36,81 +35,74 @@ pub(super) fn describe(
     owners: &Owners,
 ) -> (&'static str, Option<u32>, &'static str) {
     match thing {
-        LockedThing::Object(LockObject::Table(id), mode) => ("relation", Some(*id), mode.pg_name()),
-        LockedThing::Object(LockObject::Advisory { .. }, mode) => {
-            ("advisory", None, mode.pg_name())
-        }
+        LockedThing::Object(object, mode) => match object.within_branch().1 {
+            LockObject::Table(id) => ("relation", Some(id), mode.pg_name()),
+            _ => ("advisory", None, mode.pg_name()),
+        },
         LockedThing::Key(space, _, strength) => {
-            let mode = match strength {
-                LockStrength::KeyShare => LockMode::AccessShare,
-                LockStrength::Share => LockMode::RowShare,
-                LockStrength::NoKeyUpdate => LockMode::Exclusive,
-                LockStrength::Update => LockMode::AccessExclusive,
-            };
-            ("tuple", owners.get(space).copied(), mode.pg_name())
+            ("tuple", owners.get(space).copied(), mode_of(*strength).pg_name())
+        }
+        LockedThing::Keys(space, strength) => {
+            ("tuples", owners.get(space).copied(), mode_of(*strength).pg_name())
         }
         LockedThing::Ranges(space) => ("range", owners.get(space).copied(), "ShareLock"),
     }
 }
 
-impl Relation for Locks {
-    fn definition(&self) -> SystemRelation {
-        SystemRelation {
-            name: "pg_locks",
-            columns: vec![
-                ("locktype", DataType::Text),
-                ("database", DataType::Oid),
-                ("relation", DataType::Oid),
-                ("page", DataType::Int4),
-                ("tuple", DataType::Int2),
-                ("virtualxid", DataType::Text),
-                ("transactionid", DataType::Int8),
-                ("classid", DataType::Oid),
-                ("objid", DataType::Oid),
-                ("objsubid", DataType::Int2),
-                ("virtualtransaction", DataType::Text),
-                ("pid", DataType::Int4),
-                ("mode", DataType::Text),
-                ("granted", DataType::Bool),
-                ("fastpath", DataType::Bool),
-                ("waitstart", DataType::Timestamptz),
-            ],
-            key: None,
-            has_history: false,
-        }
-    }
-
-    fn rows(
-        &self,
-        view: &SystemView<'_>,
-        _scan: &SystemScan<'_>,
-        txn: &mut dyn Transaction,
-        out: &mut Vec<Vec<Value>>,
-    ) -> Result<Option<i64>> {
-        let owners = owners(txn)?;
-        out.extend(view.node.store().locks().iter().map(|entry| row(entry, &owners)));
-        Ok(None)
+/// PostgreSQL's name for a row lock.
+fn mode_of(strength: LockStrength) -> LockMode {
+    match strength {
+        LockStrength::KeyShare => LockMode::AccessShare,
+        LockStrength::Share => LockMode::RowShare,
+        LockStrength::NoKeyUpdate => LockMode::Exclusive,
+        LockStrength::Update => LockMode::AccessExclusive,
     }
 }
 
-fn row(entry: &LockEntry, owners: &Owners) -> Vec<Value> {
+pub(super) fn rows(
+    view: &SystemView<'_>,
+    txn: &mut dyn Transaction,
+    rows: &mut Rows<'_>,
+) -> Result<()> {
+    let owners = owners(txn)?;
+    let database = view.node.database_id();
+    let mut columns = rows.columns([
+        "locktype",
+        "database",
+        "relation",
+        "classid",
+        "objid",
+        "objsubid",
+        "virtualtransaction",
+        "pid",
+        "mode",
+        "granted",
+        "waitstart",
+    ])?;
+    for entry in view.node.store().locks() {
+        columns.add(row(&entry, &owners, database))?;
+    }
+    Ok(())
+}
+
+fn row(entry: &LockEntry, owners: &Owners, database: u32) -> [Value; 11] {
     let (kind, relation, mode) = describe(&entry.thing, owners);
-    let [class, object, form] = match entry.thing {
-        LockedThing::Object(LockObject::Advisory { class, object, form }, _) => {
+    let (branch, object) = match entry.thing {
+        LockedThing::Object(object, _) => object.within_branch(),
+        _ => (None, LockObject::Table(0)),
+    };
+    let [class, object, form] = match object {
+        LockObject::Advisory { class, object, form } => {
             [Value::Oid(class), Value::Oid(object), Value::Int2(form.into())]
         }
         _ => [Value::Null, Value::Null, Value::Null],
     };
     let txn = entry.txn.map(|txn| txn.0);
     let virtual_txn = format!("{}/{}", entry.session.unwrap_or(0), txn.unwrap_or(0));
-    vec![
+    [
         Value::text(kind),
-        Value::Oid(1),
+        Value::Oid(branch.unwrap_or(database)),
         relation.map_or(Value::Null, Value::Oid),
-        Value::Null,
-        Value::Null,
-        Value::Null,
-        Value::Null,
         class,
         object,
         form,
@@ -118,7 +110,6 @@ fn row(entry: &LockEntry, owners: &Owners) -> Vec<Value> {
         entry.session.map_or(Value::Null, Value::Int4),
         Value::text(mode),
         Value::Bool(entry.is_granted()),
-        Value::Bool(false),
         entry.waits_since.map_or(Value::Null, |since| {
             let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
             Value::Timestamptz(timestamptz_of(Timestamp(nanos)))

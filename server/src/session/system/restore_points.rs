@@ -1,45 +1,28 @@
 //! `driftdb_restore_points`: named times.
 
 use driftdb_concurrency::Transaction;
-use driftdb_query::{Result, SystemRelation, SystemScan, timestamptz_of};
+use driftdb_query::{Result, SystemScan, timestamptz_of};
 use driftdb_tables::restore_points;
-use driftdb_types::{DataType, Value};
+use driftdb_types::Value;
 
-use super::{Relation, SystemView};
+use super::SystemView;
+use super::rows::Rows;
 
-pub(super) struct RestorePoints;
-
-impl Relation for RestorePoints {
-    fn definition(&self) -> SystemRelation {
-        SystemRelation {
-            name: "driftdb_restore_points",
-            columns: vec![
-                ("name", DataType::Text),
-                ("at", DataType::Timestamptz),
-                ("seq", DataType::Int8),
-                ("pinned", DataType::Bool),
-            ],
-            key: None,
-            has_history: true,
-        }
+pub(super) fn rows(
+    view: &SystemView<'_>,
+    scan: &SystemScan<'_>,
+    txn: &mut dyn Transaction,
+    rows: &mut Rows<'_>,
+) -> Result<()> {
+    let mut columns = rows.columns(["name", "at", "seq", "pinned"])?;
+    for point in restore_points(txn, scan.at)? {
+        let sequence = view.node.store().sequence_at(point.at)?;
+        columns.add([
+            Value::text(point.name),
+            Value::Timestamptz(timestamptz_of(point.at)),
+            Value::Int8(sequence as i64),
+            Value::Bool(point.is_pinned),
+        ])?;
     }
-
-    fn rows(
-        &self,
-        view: &SystemView<'_>,
-        scan: &SystemScan<'_>,
-        txn: &mut dyn Transaction,
-        out: &mut Vec<Vec<Value>>,
-    ) -> Result<Option<i64>> {
-        for point in restore_points(txn, scan.at)? {
-            let sequence = view.node.store().sequence_at(point.at)?;
-            out.push(vec![
-                Value::text(point.name),
-                Value::Timestamptz(timestamptz_of(point.at)),
-                Value::Int8(sequence as i64),
-                Value::Bool(point.is_pinned),
-            ]);
-        }
-        Ok(None)
-    }
+    Ok(())
 }

@@ -3,64 +3,45 @@
 use std::time::Duration;
 
 use driftdb_concurrency::{Keep, Transaction};
-use driftdb_query::{Result, SystemRelation, SystemScan, timestamptz_of};
+use driftdb_query::{Result, SystemScan, timestamptz_of};
 use driftdb_storage::Timestamp;
 use driftdb_tables::{table_retentions, tables};
-use driftdb_types::{DataType, Interval, Value};
+use driftdb_types::{Interval, Value};
 
-use super::{Relation, SystemView};
+use super::SystemView;
+use super::rows::Rows;
 
-pub(super) struct Retention;
-
-impl Relation for Retention {
-    fn definition(&self) -> SystemRelation {
-        SystemRelation {
-            name: "driftdb_retention",
-            columns: vec![
-                ("schema_name", DataType::Text),
-                ("table_name", DataType::Text),
-                // How long; NULL: for ever.
-                ("retention", DataType::Interval),
-                // Whether the table says so itself.
-                ("is_own", DataType::Bool),
-                // The oldest time that is promised; NULL: all there is.
-                ("readable_since", DataType::Timestamptz),
-            ],
-            key: None,
-            has_history: false,
-        }
+pub(super) fn rows(
+    view: &SystemView<'_>,
+    scan: &SystemScan<'_>,
+    txn: &mut dyn Transaction,
+    rows: &mut Rows<'_>,
+) -> Result<()> {
+    let own = table_retentions(txn, scan.at)?;
+    let database = view.node.config().retention.map_or(Keep::Forever, Keep::For);
+    let promised = view.node.store().retention();
+    // `retention` is how long, NULL for ever; `readable_since` is NULL where that is all there is.
+    let mut columns =
+        rows.columns(["schema_name", "table_name", "retention", "is_own", "readable_since"])?;
+    for table in tables(txn, scan.at)? {
+        let keep = own.get(&table.id).copied();
+        let since = promised.of(table.keyspace).keep_since;
+        columns.add([
+            Value::text(table.schema.clone()),
+            Value::text(table.name.clone()),
+            match keep.unwrap_or(database) {
+                Keep::Forever => Value::Null,
+                Keep::For(period) => Value::Interval(interval(period)),
+            },
+            Value::Bool(keep.is_some()),
+            if since == Timestamp::MIN {
+                Value::Null
+            } else {
+                Value::Timestamptz(timestamptz_of(since))
+            },
+        ])?;
     }
-
-    fn rows(
-        &self,
-        view: &SystemView<'_>,
-        scan: &SystemScan<'_>,
-        txn: &mut dyn Transaction,
-        out: &mut Vec<Vec<Value>>,
-    ) -> Result<Option<i64>> {
-        let own = table_retentions(txn, scan.at)?;
-        let database = view.node.config().retention.map_or(Keep::Forever, Keep::For);
-        let promised = view.node.store().retention();
-        for table in tables(txn, scan.at)? {
-            let keep = own.get(&table.id).copied();
-            let since = promised.of(table.keyspace).keep_since;
-            out.push(vec![
-                Value::text(table.schema.clone()),
-                Value::text(table.name.clone()),
-                match keep.unwrap_or(database) {
-                    Keep::Forever => Value::Null,
-                    Keep::For(period) => Value::Interval(interval(period)),
-                },
-                Value::Bool(keep.is_some()),
-                if since == Timestamp::MIN {
-                    Value::Null
-                } else {
-                    Value::Timestamptz(timestamptz_of(since))
-                },
-            ]);
-        }
-        Ok(None)
-    }
+    Ok(())
 }
 
 /// A period as days and what is left of one.

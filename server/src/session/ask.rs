@@ -1,0 +1,312 @@
+//! Answers to what functions ask of the catalog.
+//!
+//! Functions see the definitions as of their statement, whatever times its tables are read at: they are
+//! lent before a statement that asks is bound or run ([`super::actions`]).
+
+mod definition;
+mod names;
+
+use std::sync::Arc;
+
+use driftdb_query::{SYSTEM_SCHEMA, Table};
+use driftdb_types::{CatalogQuestion, DataType, SqlState, Value, ValueError};
+
+use super::system::{
+    Constraint, Definitions, SCHEMAS, default_of, fixed_description, fixed_function,
+    relation_named, relation_with_oid, role_names,
+};
+use names::{Qualified, qualified};
+
+pub(super) use definition::{
+    checked_columns, condition as check_condition, default as default_definition,
+    index as index_definition,
+};
+
+/// Whoever answers.
+pub(super) struct Answering<'a> {
+    pub(super) definitions: &'a Definitions,
+    pub(super) user: &'a str,
+    /// The schemas on the search path.
+    pub(super) path: &'a [Box<str>],
+}
+
+impl Answering<'_> {
+    /// As `SessionActions::ask`.
+    pub(super) fn answer(
+        &self,
+        question: CatalogQuestion,
+        args: &[Value],
+    ) -> Result<Value, ValueError> {
+        let oid = args.first().and_then(Value::as_int).unwrap_or_default() as u32;
+        let wanted = |name: Option<String>| Ok(name.map_or(Value::Null, Value::text));
+        match question {
+            CatalogQuestion::Read(kind) => self.read(kind, text(args, 0)?),
+            CatalogQuestion::Find(kind) => match self.read(kind, text(args, 0)?) {
+                Err(error) if is_missing(error.state) => Ok(Value::Null),
+                found => found,
+            },
+            CatalogQuestion::Name(kind) => wanted(self.name(kind, oid)),
+            CatalogQuestion::TableIsVisible => Ok(self.relation_is_visible(oid)),
+            CatalogQuestion::TypeIsVisible => Ok(known(DataType::from_oid(oid).is_some())),
+            CatalogQuestion::FunctionIsVisible => Ok(known(fixed_function(oid).is_some())),
+            CatalogQuestion::OtherIsVisible => Ok(Value::Bool(true)),
+            CatalogQuestion::ConstraintDefinition => {
+                let pretty = args.get(1) == Some(&Value::Bool(true));
+                wanted(self.constraint(oid, pretty))
+            }
+            CatalogQuestion::Expression => {
+                let relation = args.get(1).and_then(Value::as_int).unwrap_or_default() as u32;
+                let pretty = args.get(2) == Some(&Value::Bool(true));
+                let shown = text(args, 0)?;
+                Ok(Value::text(if pretty {
+                    self.pretty(shown, relation)
+                } else {
+                    shown.to_owned()
+                }))
+            }
+            CatalogQuestion::IndexDefinition => {
+                let column = args.get(1).and_then(Value::as_int).unwrap_or_default();
+                let pretty = args.get(2) == Some(&Value::Bool(true));
+                wanted(self.index(oid, column, pretty))
+            }
+            CatalogQuestion::ViewDefinition => wanted(
+                relation_with_oid(oid)
+                    .and_then(|relation| relation.view)
+                    .map(|text| format!("{text};")),
+            ),
+            CatalogQuestion::FunctionArguments => {
+                wanted(fixed_function(oid).map(|function| names::type_list(&function.args)))
+            }
+            CatalogQuestion::FunctionResult => {
+                wanted(fixed_function(oid).map(|function| names::type_name(function.result)))
+            }
+            CatalogQuestion::IsPublishable => match self.relation_name(oid) {
+                Some(_) => Ok(Value::Bool(self.definitions.table(oid).is_some())),
+                None => Ok(Value::Null),
+            },
+            CatalogQuestion::Description => {
+                let class = match args.get(1).and_then(Value::as_str) {
+                    Some(name) => match relation_named(None, name) {
+                        Some(relation) => Some(relation.oid),
+                        None => return Ok(Value::Null),
+                    },
+                    None => None,
+                };
+                wanted(fixed_description(oid, class).map(str::to_owned))
+            }
+            CatalogQuestion::UserName => {
+                let mut roles = role_names(self.user).into_iter();
+                let found = roles.find(|role| role.0 == oid).map(|role| role.1);
+                Ok(Value::text(found.unwrap_or_else(|| format!("unknown (OID={oid})"))))
+            }
+            CatalogQuestion::SerialSequence => {
+                let (table, column) = (text(args, 0)?, text(args, 1)?);
+                let oid = self.relation_oid(table)?;
+                let exists = match self.definitions.table(oid) {
+                    Some(table) => table.column(column).is_some(),
+                    None => true,
+                };
+                if exists {
+                    return Ok(Value::Null);
+                }
+                let message = format!("column \"{column}\" of relation \"{table}\" does not exist");
+                Err(ValueError::new(SqlState::UndefinedColumn, message))
+            }
+            CatalogQuestion::TablePrivilege => match object(args) {
+                Value::Text(name) => self.relation_oid(name).map(|_| Value::Bool(true)),
+                oid => {
+                    Ok(known(self.relation_name(oid.as_int().unwrap_or_default() as u32).is_some()))
+                }
+            },
+            CatalogQuestion::SchemaPrivilege => match object(args) {
+                Value::Text(name) if SCHEMAS.iter().all(|schema| schema.1 != &**name) => {
+                    let message = format!("schema \"{name}\" does not exist");
+                    Err(ValueError::new(SqlState::InvalidSchemaName, message))
+                }
+                Value::Text(_) => Ok(Value::Bool(true)),
+                oid => {
+                    let oid = oid.as_int().unwrap_or_default();
+                    Ok(known(SCHEMAS.iter().any(|schema| i64::from(schema.0) == oid)))
+                }
+            },
+            CatalogQuestion::OtherPrivilege => Ok(Value::Bool(true)),
+        }
+    }
+
+    /// The object that a text names.
+    fn read(&self, kind: DataType, text: &str) -> Result<Value, ValueError> {
+        let missing = |state, what: &str, name: &str| {
+            Err(ValueError::new(state, format!("{what} \"{name}\" does not exist")))
+        };
+        match kind {
+            DataType::Regclass => self.relation_oid(text).map(Value::Oid),
+            DataType::Regnamespace => {
+                let name = qualified(text)?.name;
+                match SCHEMAS.iter().find(|schema| schema.1 == name) {
+                    Some(schema) => Ok(Value::Oid(schema.0)),
+                    None => missing(SqlState::InvalidSchemaName, "schema", &name),
+                }
+            }
+            DataType::Regrole => {
+                let name = qualified(text)?.name;
+                match role_names(self.user).into_iter().find(|role| role.1 == name) {
+                    Some(role) => Ok(Value::Oid(role.0)),
+                    None => missing(SqlState::UndefinedObject, "role", &name),
+                }
+            }
+            DataType::Regtype => match names::type_oid(text) {
+                Some(oid) => Ok(Value::Oid(oid)),
+                None => missing(SqlState::UndefinedObject, "type", text),
+            },
+            DataType::Regproc => names::function_oid(text),
+            DataType::Regprocedure => names::procedure_oid(text),
+            _ => missing(SqlState::UndefinedObject, kind.name(), text),
+        }
+    }
+
+    /// An object's name, qualified where the search path does not lead to it.
+    fn name(&self, kind: DataType, oid: u32) -> Option<String> {
+        match kind {
+            DataType::Regclass => {
+                let (schema, name) = self.relation_name(oid)?;
+                let is_visible = self.relation_is_visible(oid) == Value::Bool(true);
+                let name = definition::quoted(name);
+                Some(if is_visible {
+                    name
+                } else {
+                    format!("{}.{name}", definition::quoted(schema))
+                })
+            }
+            DataType::Regnamespace => {
+                let schema = SCHEMAS.iter().find(|schema| schema.0 == oid)?;
+                Some(definition::quoted(schema.1))
+            }
+            DataType::Regrole => {
+                let role = role_names(self.user).into_iter().find(|role| role.0 == oid)?;
+                Some(definition::quoted(&role.1))
+            }
+            DataType::Regtype => names::other_type_name(oid).map(str::to_owned),
+            DataType::Regproc => Some(names::function_name(oid)?),
+            DataType::Regprocedure => {
+                let function = fixed_function(oid)?;
+                let name = definition::quoted(function.name);
+                Some(format!("{name}({})", names::type_list_tight(&function.args)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a name without a schema means this relation: one of the system hides a user's.
+    fn relation_is_visible(&self, oid: u32) -> Value {
+        match self.relation_name(oid) {
+            Some((schema, name)) => Value::Bool(match schema {
+                SYSTEM_SCHEMA => true,
+                schema => {
+                    self.path.iter().any(|on_path| **on_path == *schema)
+                        && relation_named(None, name).is_none()
+                }
+            }),
+            None => Value::Null,
+        }
+    }
+
+    /// Schema and name of a table, index or system relation.
+    fn relation_name(&self, oid: u32) -> Option<(&str, &str)> {
+        if let Some(relation) = relation_with_oid(oid) {
+            return Some((relation.schema, relation.name));
+        }
+        if let Some(table) = self.definitions.table(oid) {
+            return Some((&table.schema, &table.name));
+        }
+        let (table, index) = self.definitions.index(oid)?;
+        Some((&table.schema, &index.name))
+    }
+
+    /// The relation that a text names.
+    fn relation_oid(&self, text: &str) -> Result<u32, ValueError> {
+        let name = qualified(text)?;
+        self.find_relation(&name).ok_or_else(|| {
+            let message = format!("relation \"{}\" does not exist", name.display());
+            ValueError::new(SqlState::UndefinedTable, message)
+        })
+    }
+
+    fn find_relation(&self, name: &Qualified) -> Option<u32> {
+        let of_system = relation_named(name.schema.as_deref(), &name.name);
+        of_system.map(|relation| relation.oid).or_else(|| match &name.schema {
+            Some(schema) => self.definitions.named(schema, &name.name),
+            None => self.path.iter().find_map(|schema| {
+                let of_system = relation_named(Some(schema), &name.name);
+                let of_system = of_system.map(|relation| relation.oid);
+                of_system.or_else(|| self.definitions.named(schema, &name.name))
+            }),
+        })
+    }
+
+    fn constraint(&self, oid: u32, pretty: bool) -> Option<String> {
+        let mut all = self.definitions.constraints();
+        let (_, table, constraint) = all.find(|constraint| constraint.0 == oid)?;
+        Some(match constraint {
+            Constraint::Key(index) => definition::key(table, index),
+            Constraint::Check(check) => definition::check(table, check, pretty),
+            Constraint::Foreign(key) => {
+                let referenced = self.definitions.table(key.referenced.0)?;
+                let name = self.name(DataType::Regclass, key.referenced.0)?;
+                definition::foreign_key(table, key, referenced, &name)
+            }
+        })
+    }
+
+    /// A relation's expression with fewer brackets.
+    fn pretty(&self, shown: &str, relation: u32) -> String {
+        let table = self.definitions.table(relation);
+        let defaults = table.into_iter().flat_map(|table| &table.columns).filter_map(|column| {
+            let stored = default_of(column)?;
+            let is_meant = definition::default(column, stored, false) == shown;
+            is_meant.then(|| definition::default(column, stored, true))
+        });
+        let mut defaults = defaults;
+        defaults.next().unwrap_or_else(|| definition::without_brackets(shown).to_owned())
+    }
+
+    fn index(&self, oid: u32, column: i64, pretty: bool) -> Option<String> {
+        let (table, index): (&Arc<Table>, _) = self.definitions.index(oid)?;
+        if column == 0 {
+            // Pretty, the table is named as the search path asks for.
+            let name = self.name(DataType::Regclass, table.id.0).filter(|_| pretty);
+            return Some(definition::index(table, index, name));
+        }
+        let place = usize::try_from(column).ok()?.checked_sub(1)?;
+        Some(match index.columns.get(place) {
+            Some(key) => definition::column_name(table, key.column),
+            None => String::new(),
+        })
+    }
+}
+
+/// Whether an error says that there is no such object.
+fn is_missing(state: SqlState) -> bool {
+    matches!(
+        state,
+        SqlState::UndefinedTable
+            | SqlState::UndefinedObject
+            | SqlState::UndefinedFunction
+            | SqlState::AmbiguousFunction
+            | SqlState::InvalidSchemaName
+    )
+}
+
+fn known(exists: bool) -> Value {
+    if exists { Value::Bool(true) } else { Value::Null }
+}
+
+fn text(args: &[Value], index: usize) -> Result<&str, ValueError> {
+    args.get(index).and_then(Value::as_str).ok_or_else(|| {
+        ValueError::new(SqlState::InternalError, "a question about the catalog without a name")
+    })
+}
+
+/// The object that privileges are asked of: before the privilege, perhaps after a role.
+fn object(args: &[Value]) -> &Value {
+    args.len().checked_sub(2).map_or(&Value::Null, |place| &args[place])
+}

@@ -1,0 +1,196 @@
+//! Definitions as SQL: constraints and indexes.
+
+use std::sync::Arc;
+
+use driftdb_query::{
+    Catalog, CatalogAt, Check, Column, ColumnId, Deferral, ForeignKey, Index, IndexColumn, IndexId,
+    ReferentialAction, Result, SqlError, Table, TableId,
+};
+use driftdb_sql::{BindContext, check_columns, show_check, show_default};
+use driftdb_storage::Timestamp;
+use driftdb_types::{DataType, EvalContext, Value, function, resolve_function};
+
+/// A name in quotes where it must be.
+pub(super) fn quoted(name: &str) -> String {
+    let quote = resolve_function("quote_ident", &[DataType::Text]).map(|found| function(found.id));
+    let quoted = quote.and_then(|quote| quote.eval(&[Value::text(name)], &EvalContext::default()));
+    match quoted {
+        Ok(Value::Text(text)) => text.into_string(),
+        _ => format!("\"{}\"", name.replace('"', "\"\"")),
+    }
+}
+
+pub(super) fn column_name(table: &Table, column: ColumnId) -> String {
+    table.position(column).map_or_else(String::new, |place| quoted(&table.columns[place].name))
+}
+
+fn columns<'a>(table: &Table, columns: impl IntoIterator<Item = &'a ColumnId>) -> String {
+    let names: Vec<String> =
+        columns.into_iter().map(|column| column_name(table, *column)).collect();
+    names.join(", ")
+}
+
+fn deferral(deferral: Deferral) -> &'static str {
+    match deferral {
+        Deferral::Never => "",
+        Deferral::Immediate => " DEFERRABLE",
+        Deferral::Deferred => " DEFERRABLE INITIALLY DEFERRED",
+    }
+}
+
+/// PRIMARY KEY, UNIQUE
+pub(super) fn key(table: &Table, index: &Index) -> String {
+    let kind = if index.primary { "PRIMARY KEY" } else { "UNIQUE" };
+    let names = columns(table, index.columns.iter().map(|key| &key.column));
+    format!("{kind} ({names}){}", deferral(index.deferral))
+}
+
+pub(super) fn check(table: &Table, check: &Check, pretty: bool) -> String {
+    format!("CHECK ({})", condition(table, check, pretty))
+}
+
+/// A CHECK's condition as PostgreSQL shows it.
+pub(in crate::session) fn condition(table: &Table, check: &Check, pretty: bool) -> String {
+    let shown = with_binder(|cx| show_check(&check.condition, table, pretty, cx));
+    shown.unwrap_or_else(|| check.condition.clone())
+}
+
+/// A DEFAULT as PostgreSQL shows it.
+pub(in crate::session) fn default(column: &Column, stored: &str, pretty: bool) -> String {
+    with_binder(|cx| show_default(stored, column, pretty, cx)).unwrap_or_else(|| stored.to_owned())
+}
+
+/// The columns that a CHECK names.
+pub(in crate::session) fn checked_columns(table: &Table, check: &Check) -> Vec<ColumnId> {
+    with_binder(|cx| check_columns(&check.condition, table, cx)).unwrap_or_default()
+}
+
+/// Binds a stored text, which names no table.
+fn with_binder<T>(work: impl FnOnce(&mut BindContext<'_>) -> Result<T>) -> Option<T> {
+    let eval = EvalContext::default();
+    let (mut catalog, mut param_types) = (NoTables, Vec::new());
+    let mut cx = BindContext {
+        catalog: &mut catalog,
+        eval: &eval,
+        param_types: &mut param_types,
+        params: None,
+    };
+    work(&mut cx).ok()
+}
+
+/// The catalog of expressions that name nothing in it.
+struct NoTables;
+
+impl Catalog for NoTables {
+    fn table(&mut self, _: Option<&str>, _: &str, _: CatalogAt) -> Result<Option<Arc<Table>>> {
+        Ok(None)
+    }
+
+    fn table_by_id(&mut self, _: TableId) -> Result<Option<Arc<Table>>> {
+        Ok(None)
+    }
+
+    fn index(&mut self, _: Option<&str>, _: &str) -> Result<Option<(Arc<Table>, IndexId)>> {
+        Ok(None)
+    }
+
+    fn tables(&mut self, _: CatalogAt) -> Result<Vec<Arc<Table>>> {
+        Ok(Vec::new())
+    }
+
+    fn time_of_sequence(&mut self, sequence: u64) -> Result<Timestamp> {
+        Err(SqlError::internal(format!("an expression names commit {sequence}")))
+    }
+}
+
+/// FOREIGN KEY; the referenced table under the name that the search path asks for.
+pub(super) fn foreign_key(
+    table: &Table,
+    key: &ForeignKey,
+    referenced: &Table,
+    referenced_name: &str,
+) -> String {
+    let mut text = format!(
+        "FOREIGN KEY ({}) REFERENCES {referenced_name}({})",
+        columns(table, &key.columns),
+        columns(referenced, &key.referenced_columns)
+    );
+    if key.match_full {
+        text.push_str(" MATCH FULL");
+    }
+    for (event, action) in [("UPDATE", key.on_update), ("DELETE", key.on_delete)] {
+        let action = match action {
+            ReferentialAction::NoAction => continue,
+            ReferentialAction::Restrict => "RESTRICT",
+            ReferentialAction::Cascade => "CASCADE",
+            ReferentialAction::SetNull => "SET NULL",
+            ReferentialAction::SetDefault => "SET DEFAULT",
+        };
+        text.push_str(&format!(" ON {event} {action}"));
+    }
+    if !key.delete_columns.is_empty() {
+        text.push_str(&format!(" ({})", columns(table, &key.delete_columns)));
+    }
+    text.push_str(deferral(key.deferral));
+    if !key.validated {
+        text.push_str(" NOT VALID");
+    }
+    text
+}
+
+/// CREATE INDEX; on a table under some name, or its whole one.
+pub(in crate::session) fn index(table: &Table, index: &Index, name: Option<String>) -> String {
+    let name = name.unwrap_or_else(|| format!("{}.{}", quoted(&table.schema), quoted(&table.name)));
+    let key = |key: &IndexColumn| {
+        let direction = if key.descending { " DESC" } else { "" };
+        format!("{}{direction}", column_name(table, key.column))
+    };
+    let keys: Vec<String> = index.columns.iter().map(key).collect();
+    format!(
+        "CREATE {}INDEX {} ON {name} USING btree ({})",
+        if index.unique { "UNIQUE " } else { "" },
+        quoted(&index.name),
+        keys.join(", ")
+    )
+}
+
+/// An expression without the brackets around the whole of it.
+pub(super) fn without_brackets(text: &str) -> &str {
+    let Some(inner) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) else {
+        return text;
+    };
+    let (mut depth, mut quote) = (0i32, None);
+    for c in inner.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None => match c {
+                '\'' | '"' => quote = Some(c),
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                _ => {}
+            },
+        }
+        if depth < 0 {
+            return text;
+        }
+    }
+    inner
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_are_taken_off_only_around_the_whole() {
+        for (text, expected) in [
+            ("(1 + 2)", "1 + 2"),
+            ("(1) + (2)", "(1) + (2)"),
+            ("(')' || 'a')", "')' || 'a'"),
+            ("now()", "now()"),
+        ] {
+            assert_eq!(without_brackets(text), expected);
+        }
+    }
+}

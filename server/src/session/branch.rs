@@ -1,0 +1,73 @@
+//! CREATE BRANCH, DROP BRANCH, and USE, which takes a session to another database.
+
+use std::sync::Arc;
+
+use driftdb_concurrency::StatementKinds;
+use driftdb_executor::CommandTag;
+use driftdb_mvcc::NewBranch;
+use driftdb_query::{BranchStatement, Result, SqlError};
+use driftdb_types::{SessionActions, SqlState};
+
+use super::Session;
+use super::actions::Actions;
+use super::run::Ran;
+
+impl Session {
+    pub(super) fn run_branch_statement(&mut self, statement: &BranchStatement) -> Result<Ran> {
+        let command = statement.command();
+        self.require_no_block(command)?;
+        if self.block.txn.is_some() {
+            // Statements before it in the same string.
+            let message = format!("{command} cannot run inside a transaction block");
+            return Err(SqlError::new(SqlState::ActiveSqlTransaction, message));
+        }
+        if let BranchStatement::Use(name) = statement {
+            self.use_database(name)?;
+        } else {
+            if self.is_read_only() {
+                let message = format!("cannot execute {command} in a read-only transaction");
+                return Err(SqlError::new(SqlState::ReadOnlySqlTransaction, message));
+            }
+            self.change_branches(statement)?;
+        }
+        Ok(Ran::Complete(CommandTag { command, rows: None }))
+    }
+
+    fn change_branches(&mut self, statement: &BranchStatement) -> Result<()> {
+        let provenance = self.provenance(StatementKinds::DEFINITION);
+        match statement {
+            BranchStatement::Create { name, parent, at, .. } => {
+                let at = at.map(|at| self.past_timestamp(at)).transpose()?;
+                let current: Arc<str> = Arc::clone(self.node.name());
+                let parent = Some(parent.as_deref().unwrap_or(&current));
+                self.node.create_branch(&NewBranch { name, parent, at }, &provenance)
+            }
+            BranchStatement::Drop { name, if_exists, .. } => {
+                match self.node.drop_branch(name, &provenance) {
+                    Err(error) if *if_exists && error.state == SqlState::InvalidCatalogName => {
+                        let message = format!("database \"{name}\" does not exist, skipping");
+                        self.notices.push(SqlError::new(SqlState::SuccessfulCompletion, message));
+                        Ok(())
+                    }
+                    dropped => dropped,
+                }
+            }
+            BranchStatement::Use(name) => self.use_database(name),
+        }
+    }
+
+    /// Goes on in another database. What was prepared and locked stays behind, as after DISCARD ALL;
+    /// settings come along.
+    fn use_database(&mut self, name: &str) -> Result<()> {
+        let node = self.node.database(name)?;
+        self.portals.clear();
+        self.statements.clear();
+        self.repeated.clear();
+        self.actions.unlock_all();
+        self.actions = Arc::new(Actions::new(&node, &self.cancel, &self.eval.user));
+        self.eval.actions = Arc::<Actions>::clone(&self.actions);
+        self.eval.database = Arc::clone(node.name());
+        self.node = node;
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! The catalog's relations, computed from the definitions of tables as of a time.
+//!
+//! What has no identifier of its own gets one that is made of its table's: constraints that check rows
+//! above 2^31, by their places among the table's checks; defaults by their places among all.
+
+mod attribute;
+mod class;
+mod constraint;
+mod depend;
+mod index;
+
+use std::sync::Arc;
+
+use driftdb_concurrency::{ReadAt, Transaction};
+use driftdb_query::{
+    Check, Column, ForeignKey, INFORMATION_SCHEMA, Index, Result, SYSTEM_SCHEMA, Table, TableId,
+};
+use driftdb_types::Value;
+
+use super::rows::Rows;
+use super::running::{DATABASE_OWNER, OWNER_OID};
+
+/// The schemas: identifier and name.
+pub(in crate::session) const SCHEMAS: [(u32, &str); 3] =
+    [(11, SYSTEM_SCHEMA), (2200, "public"), (13_000, INFORMATION_SCHEMA)];
+
+/// The identifiers of the relations that other rows refer to.
+pub(super) mod classes {
+    pub(crate) const PG_CLASS: u32 = 1259;
+    pub(crate) const PG_CONSTRAINT: u32 = 2606;
+    pub(crate) const PG_ATTRDEF: u32 = 2604;
+    pub(crate) const PG_NAMESPACE: u32 = 2615;
+}
+
+/// The access methods.
+const HEAP: u32 = 2;
+const BTREE: u32 = 403;
+
+/// The definitions of all tables as of a time.
+#[derive(Debug, Default)]
+pub(in crate::session) struct Definitions {
+    pub(in crate::session) tables: Vec<Arc<Table>>,
+}
+
+/// A constraint of a table.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::session) enum Constraint<'a> {
+    Key(&'a Index),
+    Check(&'a Check),
+    Foreign(&'a ForeignKey),
+}
+
+impl Constraint<'_> {
+    pub(in crate::session) fn name(&self) -> &str {
+        match self {
+            Self::Key(index) => &index.name,
+            Self::Check(check) => &check.name,
+            Self::Foreign(key) => &key.name,
+        }
+    }
+}
+
+impl Definitions {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// Storage; a time outside of the promise.
+    pub(in crate::session) fn read(txn: &mut dyn Transaction, at: ReadAt) -> Result<Self> {
+        Ok(Self { tables: driftdb_tables::tables(txn, at)? })
+    }
+
+    /// A table by identity.
+    pub(in crate::session) fn table(&self, oid: u32) -> Option<&Arc<Table>> {
+        self.tables.iter().find(|table| table.id == TableId(oid))
+    }
+
+    /// An index by identity, and its table.
+    pub(in crate::session) fn index(&self, oid: u32) -> Option<(&Arc<Table>, &Index)> {
+        self.tables.iter().find_map(|table| {
+            table.indexes.iter().find(|index| index.id.0 == oid).map(|index| (table, index))
+        })
+    }
+
+    /// A table or index by name.
+    pub(in crate::session) fn named(&self, schema: &str, name: &str) -> Option<u32> {
+        let mut tables = self.tables.iter().filter(|table| table.schema == schema);
+        tables.find_map(|table| {
+            if table.name == name {
+                return Some(table.id.0);
+            }
+            table.indexes.iter().find(|index| index.name == name).map(|index| index.id.0)
+        })
+    }
+
+    /// Every constraint with its identifier and table.
+    pub(in crate::session) fn constraints(
+        &self,
+    ) -> impl Iterator<Item = (u32, &Table, Constraint<'_>)> {
+        self.tables.iter().flat_map(|table| {
+            let keys = table.indexes.iter().filter(|index| index.constraint || index.primary);
+            let keys = keys.map(|index| (index.constraint_id().0, Constraint::Key(index)));
+            let checks = table.checks.iter().enumerate();
+            let checks =
+                checks.map(|(place, check)| (check_oid(table, place), Constraint::Check(check)));
+            let foreign = table.foreign_keys.iter();
+            let foreign = foreign.map(|key| (key.id.0, Constraint::Foreign(key)));
+            keys.chain(checks).chain(foreign).map(|(oid, constraint)| (oid, &**table, constraint))
+        })
+    }
+
+    /// The columns with a default, each with the identifier that the default has.
+    fn defaults(&self) -> impl Iterator<Item = (u32, &Table, &Column, &str)> {
+        const FIRST: u32 = 1 << 30;
+        let columns = self.tables.iter().flat_map(|table| {
+            table
+                .columns
+                .iter()
+                .filter_map(move |column| Some((&**table, column, default_of(column)?)))
+        });
+        (FIRST..).zip(columns).map(|(oid, (table, column, text))| (oid, table, column, text))
+    }
+}
+
+/// A column's DEFAULT; one of NULL is none.
+pub(in crate::session) fn default_of(column: &Column) -> Option<&str> {
+    column.default.as_deref().filter(|text| !text.eq_ignore_ascii_case("null"))
+}
+
+fn check_oid(table: &Table, place: usize) -> u32 {
+    const FIRST: u32 = 1 << 31;
+    const PER_TABLE: u32 = 64;
+    FIRST | table.id.0.wrapping_mul(PER_TABLE).wrapping_add(place as u32)
+}
+
+/// The identifier of a schema.
+pub(in crate::session) fn schema_oid(name: &str) -> u32 {
+    SCHEMAS.iter().find(|schema| schema.1 == name).map_or(0, |schema| schema.0)
+}
+
+/// Whoever has the rows of a relation.
+pub(super) type Source = fn(&Definitions, &mut Rows<'_>) -> Result<()>;
+
+/// The source of a relation's rows, if they come from the definitions.
+pub(super) fn source(relation: &str) -> Option<Source> {
+    Some(match relation {
+        "pg_namespace" => namespaces,
+        "pg_class" => class::rows,
+        "pg_attribute" => attribute::rows,
+        "pg_attrdef" => attribute::defaults,
+        "pg_index" => index::rows,
+        "pg_indexes" => index::definitions,
+        "pg_constraint" => constraint::rows,
+        "pg_depend" => depend::rows,
+        _ => return None,
+    })
+}
+
+fn namespaces(_: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
+    let mut columns = rows.columns(["oid", "nspname", "nspowner"])?;
+    SCHEMAS.into_iter().try_for_each(|(oid, name)| {
+        let owner = if name == "public" { DATABASE_OWNER.0 } else { OWNER_OID };
+        columns.add([Value::Oid(oid), Value::text(name), Value::Oid(owner)])
+    })
+}
+
+/// A number of columns or of anything that a `smallint` counts.
+fn small(count: usize) -> Value {
+    Value::Int2(i16::try_from(count).unwrap_or(i16::MAX))
+}

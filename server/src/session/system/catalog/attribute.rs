@@ -1,0 +1,118 @@
+//! pg_attribute and pg_attrdef: the columns of tables, indexes and system relations.
+
+use driftdb_query::Result;
+use driftdb_types::{DataType, Value};
+
+use super::super::super::ask::default_definition;
+use super::super::declared::declared;
+use super::super::fixed::type_facts;
+use super::super::rows::{Columns, Rows};
+use super::{Definitions, default_of, small};
+
+/// What a row says.
+struct Attribute<'a> {
+    relation: u32,
+    name: &'a str,
+    number: usize,
+    ty: DataType,
+    typmod: i32,
+    not_null: bool,
+    has_default: bool,
+}
+
+pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
+    let mut columns = rows.columns([
+        "attrelid",
+        "attname",
+        "atttypid",
+        "attlen",
+        "attnum",
+        "atttypmod",
+        "attbyval",
+        "attalign",
+        "attstorage",
+        "attnotnull",
+        "atthasdef",
+        "attcollation",
+    ])?;
+    for relation in declared() {
+        for (place, &(name, ty)) in relation.definition.columns.iter().enumerate() {
+            let relation = relation.definition.oid;
+            let (number, typmod) = (place + 1, -1);
+            let (not_null, has_default) = (false, false);
+            add(
+                &mut columns,
+                &Attribute { relation, name, number, ty, typmod, not_null, has_default },
+            )?;
+        }
+    }
+    for table in &definitions.tables {
+        for column in &table.columns {
+            add(
+                &mut columns,
+                &Attribute {
+                    relation: table.id.0,
+                    name: &column.name,
+                    number: column.id.0.into(),
+                    ty: column.ty,
+                    typmod: column.typmod,
+                    not_null: column.not_null,
+                    has_default: default_of(column).is_some(),
+                },
+            )?;
+        }
+        for index in &table.indexes {
+            let of_index = index.columns.iter().enumerate();
+            let keys = of_index.filter_map(|(place, key)| {
+                Some((place, &table.columns[table.position(key.column)?]))
+            });
+            for (place, column) in keys {
+                add(
+                    &mut columns,
+                    &Attribute {
+                        relation: index.id.0,
+                        name: &column.name,
+                        number: place + 1,
+                        ty: column.ty,
+                        typmod: column.typmod,
+                        not_null: false,
+                        has_default: false,
+                    },
+                )?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn add(columns: &mut Columns<'_, '_, 12>, attribute: &Attribute<'_>) -> Result<()> {
+    let facts = type_facts(attribute.ty);
+    columns.add([
+        Value::Oid(attribute.relation),
+        Value::text(attribute.name),
+        Value::Oid(attribute.ty.oid()),
+        Value::text(facts.len),
+        small(attribute.number),
+        Value::Int4(attribute.typmod),
+        Value::text(facts.by_value),
+        Value::text(facts.align),
+        Value::text(facts.storage),
+        Value::Bool(attribute.not_null),
+        Value::Bool(attribute.has_default),
+        Value::Oid(facts.collation),
+    ])
+}
+
+/// pg_attrdef. The expression is kept as text, and given so.
+pub(super) fn defaults(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
+    let mut columns = rows.columns(["oid", "adrelid", "adnum", "adbin"])?;
+    for (oid, table, column, text) in definitions.defaults() {
+        columns.add([
+            Value::Oid(oid),
+            Value::Oid(table.id.0),
+            small(column.id.0.into()),
+            Value::text(default_definition(column, text, false)),
+        ])?;
+    }
+    Ok(())
+}

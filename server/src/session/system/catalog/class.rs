@@ -1,0 +1,79 @@
+//! pg_class: tables, indexes, and the system relations themselves.
+
+use driftdb_query::{Result, Table};
+use driftdb_types::Value;
+
+use super::super::declared::declared;
+use super::super::rows::Rows;
+use super::{BTREE, Definitions, HEAP, schema_oid, small};
+
+pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
+    let mut columns = rows.columns([
+        "oid",
+        "relname",
+        "relnamespace",
+        "relkind",
+        "relam",
+        "relfilenode",
+        "reltuples",
+        "relhasindex",
+        "relnatts",
+        "relchecks",
+        "relhastriggers",
+    ])?;
+    for relation in declared() {
+        let definition = &relation.definition;
+        columns.add([
+            Value::Oid(definition.oid),
+            Value::text(definition.name),
+            Value::Oid(schema_oid(definition.schema)),
+            Value::text(relation.kind.to_string()),
+            Value::Oid(if relation.kind == 'r' { HEAP } else { 0 }),
+            Value::Oid(0),
+            Value::Float4(-1.0),
+            Value::Bool(false),
+            small(definition.columns.len()),
+            Value::Int2(0),
+            Value::Bool(false),
+        ])?;
+    }
+    for table in &definitions.tables {
+        let tuples = Value::Float4(table.row_count.map_or(-1.0, |count| count as f32));
+        columns.add([
+            Value::Oid(table.id.0),
+            Value::text(table.name.clone()),
+            Value::Oid(schema_oid(&table.schema)),
+            Value::text("r"),
+            Value::Oid(HEAP),
+            Value::Oid(table.id.0),
+            tuples.clone(),
+            Value::Bool(!table.indexes.is_empty()),
+            small(highest_number(table)),
+            small(table.checks.len()),
+            // Foreign keys are looked for where there are triggers.
+            Value::Bool(!table.foreign_keys.is_empty() || !table.referenced_by.is_empty()),
+        ])?;
+        for index in &table.indexes {
+            columns.add([
+                Value::Oid(index.id.0),
+                Value::text(index.name.clone()),
+                Value::Oid(schema_oid(&table.schema)),
+                Value::text("i"),
+                Value::Oid(BTREE),
+                Value::Oid(index.id.0),
+                tuples.clone(),
+                Value::Bool(false),
+                small(index.columns.len()),
+                Value::Int2(0),
+                Value::Bool(false),
+            ])?;
+        }
+    }
+    Ok(())
+}
+
+/// The number of the last column, dropped ones counted.
+fn highest_number(table: &Table) -> usize {
+    let last = table.columns.iter().map(|column| column.id.0).max().unwrap_or(0);
+    usize::from(last.max(table.dropped_columns))
+}

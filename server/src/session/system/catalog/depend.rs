@@ -1,0 +1,59 @@
+//! pg_depend: what goes with what, so that a dump is in an order that can be restored.
+
+use driftdb_query::Result;
+use driftdb_types::Value;
+
+use super::super::rows::Rows;
+use super::classes::{PG_ATTRDEF, PG_CLASS, PG_CONSTRAINT, PG_NAMESPACE};
+use super::{Constraint, Definitions, schema_oid};
+
+pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
+    let mut columns =
+        rows.columns(["classid", "objid", "refclassid", "refobjid", "refobjsubid", "deptype"])?;
+    let mut add = |from: (u32, u32), to: (u32, u32, u16), kind: &str| {
+        columns.add([
+            Value::Oid(from.0),
+            Value::Oid(from.1),
+            Value::Oid(to.0),
+            Value::Oid(to.1),
+            Value::Int4(to.2.into()),
+            Value::text(kind),
+        ])
+    };
+    for table in &definitions.tables {
+        add((PG_CLASS, table.id.0), (PG_NAMESPACE, schema_oid(&table.schema), 0), "n")?;
+        for index in &table.indexes {
+            if index.constraint || index.primary {
+                add((PG_CLASS, index.id.0), (PG_CONSTRAINT, index.constraint_id().0, 0), "i")?;
+                continue;
+            }
+            for key in &index.columns {
+                add((PG_CLASS, index.id.0), (PG_CLASS, table.id.0, key.column.0), "a")?;
+            }
+        }
+    }
+    for (oid, table, column, _) in definitions.defaults() {
+        add((PG_ATTRDEF, oid), (PG_CLASS, table.id.0, column.id.0), "a")?;
+    }
+    for (oid, table, constraint) in definitions.constraints() {
+        let from = (PG_CONSTRAINT, oid);
+        match constraint {
+            Constraint::Key(index) => {
+                for key in &index.columns {
+                    add(from, (PG_CLASS, table.id.0, key.column.0), "a")?;
+                }
+            }
+            Constraint::Check(_) => add(from, (PG_CLASS, table.id.0, 0), "a")?,
+            Constraint::Foreign(key) => {
+                for column in &key.columns {
+                    add(from, (PG_CLASS, table.id.0, column.0), "a")?;
+                }
+                for column in &key.referenced_columns {
+                    add(from, (PG_CLASS, key.referenced.0, column.0), "n")?;
+                }
+                add(from, (PG_CLASS, key.referenced_index.0, 0), "n")?;
+            }
+        }
+    }
+    Ok(())
+}

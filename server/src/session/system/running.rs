@@ -1,0 +1,123 @@
+//! What the running server knows: its database, roles, settings and sessions.
+
+use driftdb_concurrency::Transaction;
+use driftdb_query::{Result, SystemScan};
+use driftdb_types::Value;
+
+use super::SystemView;
+use super::rows::Rows;
+use crate::node::{DATABASE, MAIN_ID};
+
+/// Who owns everything.
+pub(in crate::session) const OWNER_OID: u32 = 10;
+/// A session's user where that is another: everybody may do everything.
+const USER_OID: u32 = 16_383;
+
+/// The role that the schema `public` belongs to: whoever owns the database.
+pub(in crate::session) const DATABASE_OWNER: (u32, &str) = (6171, "pg_database_owner");
+
+/// The roles that a session sees: the owner and itself.
+pub(in crate::session) fn role_names(user: &str) -> Vec<(u32, String)> {
+    let mut roles =
+        vec![(DATABASE_OWNER.0, DATABASE_OWNER.1.to_owned()), (OWNER_OID, DATABASE.to_owned())];
+    if user != DATABASE {
+        roles.push((USER_OID, user.to_owned()));
+    }
+    roles
+}
+
+pub(super) fn roles(view: &SystemView<'_>, rows: &mut Rows<'_>) -> Result<()> {
+    let mut columns = rows.columns([
+        "oid",
+        "rolname",
+        "rolsuper",
+        "rolcreaterole",
+        "rolcreatedb",
+        "rolcanlogin",
+        "rolreplication",
+        "rolbypassrls",
+    ])?;
+    for (oid, name) in role_names(&view.eval.session_user) {
+        let may = Value::Bool(oid != DATABASE_OWNER.0);
+        let [a, b, c, d, e, f] = std::array::from_fn(|_| may.clone());
+        columns.add([Value::Oid(oid), Value::text(name), a, b, c, d, e, f])?;
+    }
+    Ok(())
+}
+
+/// The main database and its branches.
+pub(super) fn databases(
+    view: &SystemView<'_>,
+    scan: &SystemScan<'_>,
+    txn: &mut dyn Transaction,
+    rows: &mut Rows<'_>,
+) -> Result<()> {
+    let mut databases = vec![(MAIN_ID, DATABASE.to_owned())];
+    let branches = view.node.branches(txn, scan.at)?;
+    databases.extend(branches.into_iter().map(|branch| (branch.keyspace.0, branch.name)));
+    let own = view.node.database_id();
+    if databases.iter().all(|(id, _)| *id != own) {
+        databases.push((own, view.eval.database.to_string()));
+    }
+    let mut columns = rows.columns(["oid", "datname"])?;
+    databases
+        .into_iter()
+        .try_for_each(|(id, name)| columns.add([Value::Oid(id), Value::text(name)]))
+}
+
+pub(super) fn settings(view: &SystemView<'_>, rows: &mut Rows<'_>) -> Result<()> {
+    let mut columns = rows.columns([
+        "name",
+        "setting",
+        "category",
+        "short_desc",
+        "vartype",
+        "source",
+        "boot_val",
+        "reset_val",
+        "context",
+    ])?;
+    for setting in view.settings.described() {
+        columns.add([
+            Value::text(setting.name),
+            Value::text(setting.value),
+            Value::text("Client Connection Defaults"),
+            Value::text(setting.description),
+            Value::text(setting.kind),
+            Value::text(if setting.value == setting.default { "default" } else { "session" }),
+            Value::text(setting.default),
+            Value::text(setting.reset),
+            Value::text(if setting.is_fact { "internal" } else { "user" }),
+        ])?;
+    }
+    Ok(())
+}
+
+pub(super) fn activity(view: &SystemView<'_>, rows: &mut Rows<'_>) -> Result<()> {
+    let mut columns = rows.columns([
+        "datid",
+        "datname",
+        "pid",
+        "usesysid",
+        "usename",
+        "application_name",
+        "query",
+    ])?;
+    let own_user = role_names(&view.eval.session_user).pop();
+    for pid in view.node.registry().pids() {
+        let is_own = pid == view.eval.backend_pid;
+        let user = own_user.clone().filter(|_| is_own);
+        let application = is_own.then(|| view.settings.application_name());
+        let activity = view.node.registry().activity(pid);
+        columns.add([
+            Value::Oid(view.node.database_id()),
+            Value::text(&*view.eval.database),
+            Value::Int4(pid),
+            user.as_ref().map_or(Value::Null, |(oid, _)| Value::Oid(*oid)),
+            user.map_or(Value::Null, |(_, name)| Value::text(name)),
+            application.map_or(Value::Null, Value::text),
+            activity.as_deref().map_or(Value::Null, Value::text),
+        ])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! Set-returning functions: what they are called with, and those that stand in a select list.
+//!
+//! In a select list they are evaluated after grouping and before sorting, side by side: the rows that
+//! the list is computed from are joined with what the functions yield for each.
+
+use std::collections::BTreeSet;
+
+use driftdb_query::{
+    ColId, Expr, JoinKind, LogicalPlan, OutputColumn, Result, SetFunction, SqlError,
+};
+use driftdb_types::{CastContext, DataType, SqlState, Value, common_type, resolve_operator};
+use sqlparser::ast;
+
+use super::Binder;
+use super::position::Placed;
+use super::scope::Clause;
+
+/// A call with what it is called with.
+#[derive(Debug, Clone)]
+pub(crate) struct SetCall {
+    pub(crate) function: SetFunction,
+    pub(crate) args: Vec<Expr>,
+    pub(crate) ty: DataType,
+}
+
+/// A call in a select list, and the column that it yields.
+#[derive(Debug, Clone)]
+pub(crate) struct ListedCall {
+    pub(crate) output: ColId,
+    pub(crate) call: SetCall,
+}
+
+/// Whether a function of this name yields rows.
+pub(crate) fn is_set_function(name: &str) -> bool {
+    matches!(name, "generate_series" | "unnest" | "generate_subscripts" | "pg_partition_ancestors")
+}
+
+fn undefined(name: &str, types: &[DataType]) -> SqlError {
+    let names: Vec<&str> = types.iter().map(|ty| ty.sql_name()).collect();
+    let message = format!("function {name}({}) does not exist", names.join(", "));
+    SqlError::new(SqlState::UndefinedFunction, message).with_hint(
+        "No function matches the given name and argument types. \
+         You might need to add explicit type casts.",
+    )
+}
+
+impl Binder<'_> {
+    /// A call of a set-returning function.
+    pub(crate) fn set_call(&mut self, name: &str, exprs: &[&ast::Expr]) -> Result<SetCall> {
+        let bound = exprs.iter().map(|expr| self.expr(expr)).collect::<Result<Vec<_>>>()?;
+        match name {
+            "unnest" => self.unnest(bound),
+            "generate_subscripts" => self.subscripts_call(bound),
+            "pg_partition_ancestors" => self.partition_ancestors(bound),
+            _ => self.series(bound),
+        }
+    }
+
+    fn unnest(&mut self, bound: Vec<Expr>) -> Result<SetCall> {
+        let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
+        match types[..] {
+            [DataType::Unknown] => Err(SqlError::new(
+                SqlState::AmbiguousFunction,
+                "function unnest(unknown) is not unique",
+            )
+            .with_hint(
+                "Could not choose a best candidate function. You might need to add explicit \
+                 type casts.",
+            )),
+            [ty] => match ty.element() {
+                Some(element) => {
+                    Ok(SetCall { function: SetFunction::Unnest, args: bound, ty: element })
+                }
+                None => Err(undefined("unnest", &types)),
+            },
+            _ => Err(undefined("unnest", &types)),
+        }
+    }
+
+    fn subscripts_call(&mut self, bound: Vec<Expr>) -> Result<SetCall> {
+        let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
+        let missing = || undefined("generate_subscripts", &types);
+        if !(2..=3).contains(&bound.len()) || types[0].element().is_none() {
+            return Err(missing());
+        }
+        let wanted = [types[0], DataType::Int4, DataType::Bool];
+        let mut args = Vec::with_capacity(3);
+        for (arg, ty) in bound.into_iter().zip(wanted) {
+            if !driftdb_types::can_cast(arg.ty(), ty, CastContext::Implicit) {
+                return Err(missing());
+            }
+            args.push(self.coerce(arg, ty, -1, CastContext::Implicit)?);
+        }
+        Ok(SetCall { function: SetFunction::Subscripts, args, ty: DataType::Int4 })
+    }
+
+    /// No relation is a partition, so that there are none; but the relation must be one.
+    fn partition_ancestors(&mut self, bound: Vec<Expr>) -> Result<SetCall> {
+        let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
+        let ty = DataType::Regclass;
+        let [relation] = <[Expr; 1]>::try_from(bound)
+            .map_err(|_| undefined("pg_partition_ancestors", &types))?;
+        self.coerce(relation, ty, -1, CastContext::Implicit)?;
+        let none = Expr::constant(Value::Null, ty.array().unwrap_or(ty));
+        Ok(SetCall { function: SetFunction::Unnest, args: vec![none], ty })
+    }
+
+    fn series(&mut self, bound: Vec<Expr>) -> Result<SetCall> {
+        let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
+        let undefined = || undefined("generate_series", &types);
+        if !(2..=3).contains(&bound.len()) {
+            return Err(undefined());
+        }
+        let mut element = common_type(&types[..2]).map_err(|_| undefined())?;
+        if types[..2] == [DataType::Unknown; 2] {
+            element = types.get(2).copied().unwrap_or(DataType::Int4);
+        }
+        let step = match element {
+            DataType::Int2 | DataType::Int4 => {
+                element = DataType::Int4;
+                if types.get(2) == Some(&DataType::Int8) {
+                    element = DataType::Int8;
+                }
+                if types.get(2) == Some(&DataType::Numeric) {
+                    element = DataType::Numeric;
+                }
+                element
+            }
+            DataType::Int8 if types.get(2) == Some(&DataType::Numeric) => {
+                element = DataType::Numeric;
+                element
+            }
+            DataType::Int8 | DataType::Numeric => element,
+            DataType::Date | DataType::Timestamp | DataType::Timestamptz if bound.len() == 3 => {
+                if element == DataType::Date {
+                    element = DataType::Timestamptz;
+                }
+                DataType::Interval
+            }
+            _ => return Err(undefined()),
+        };
+        let mut args = Vec::with_capacity(3);
+        for (index, arg) in bound.into_iter().enumerate() {
+            let ty = if index == 2 { step } else { element };
+            args.push(self.coerce(arg, ty, -1, CastContext::Implicit)?);
+        }
+        let add = resolve_operator("+", Some(element), Some(step))?.id;
+        Ok(SetCall { function: SetFunction::GenerateSeries { element, add }, args, ty: element })
+    }
+
+    /// A call in a select list: the column that it yields.
+    pub(crate) fn listed_set_call(&mut self, name: &str, exprs: &[&ast::Expr]) -> Result<Expr> {
+        let refused = |message: String| Err(SqlError::new(SqlState::FeatureNotSupported, message));
+        const HINT: &str = "You might be able to move the set-returning function into a LATERAL \
+                            FROM item.";
+        let scope = self.scope();
+        if scope.in_aggregate {
+            let message = "aggregate function calls cannot contain set-returning function calls";
+            return refused(message.to_owned()).map_err(|error| error.with_hint(HINT));
+        }
+        if !matches!(
+            scope.clause,
+            Clause::Select | Clause::OrderBy | Clause::DistinctOn | Clause::GroupBy
+        ) {
+            let place = scope.clause.name();
+            return refused(format!("set-returning functions are not allowed in {place}"));
+        }
+        let before = scope.set_calls.len();
+        let call = self.set_call(name, exprs)?;
+        if self.scope().set_calls.len() > before {
+            return Err(SqlError::unsupported("a set-returning function within another"));
+        }
+        let same = |known: &&ListedCall| {
+            known.call.function == call.function && known.call.args == call.args
+        };
+        // What is sorted or grouped by is the same call as the one in the list.
+        if self.scope().clause != Clause::Select
+            && let Some(known) = self.scope().set_calls.iter().find(same)
+        {
+            return Ok(Expr::Column { id: known.output, ty: known.call.ty });
+        }
+        let output = self.column_id();
+        let ty = call.ty;
+        self.scope().set_calls.push(ListedCall { output, call });
+        Ok(Expr::Column { id: output, ty })
+    }
+
+    /// Runs `bind`, in which no set-returning function may be called.
+    pub(crate) fn without_sets<T>(
+        &mut self,
+        construct: &str,
+        at: &ast::Expr,
+        bind: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let before = self.scopes.last().map_or(0, |scope| scope.set_calls.len());
+        let bound = bind(self)?;
+        if self.scopes.last().is_some_and(|scope| scope.set_calls.len() > before) {
+            let message = format!("set-returning functions are not allowed in {construct}");
+            let hint = "You might be able to move the set-returning function into a LATERAL FROM \
+                        item.";
+            return Err(SqlError::new(SqlState::FeatureNotSupported, message).with_hint(hint))
+                .at_expr(at);
+        }
+        Ok(bound)
+    }
+}
+
+/// The plan of calls side by side, and their columns.
+pub(crate) fn scan_of(
+    calls: Vec<(ColId, SetCall)>,
+    ordinality: Option<ColId>,
+) -> (LogicalPlan, Vec<OutputColumn>) {
+    let mut columns: Vec<OutputColumn> =
+        calls.iter().map(|(id, call)| OutputColumn { id: *id, ty: call.ty }).collect();
+    columns.extend(ordinality.map(|id| OutputColumn { id, ty: DataType::Int8 }));
+    let mut args = Vec::new();
+    let mut functions = Vec::with_capacity(calls.len());
+    for (_, call) in calls {
+        functions.push((call.function, call.args.len()));
+        args.extend(call.args);
+    }
+    let function = match functions.pop() {
+        Some((only, _)) if functions.is_empty() && ordinality.is_none() => only,
+        last => {
+            functions.extend(last);
+            SetFunction::Zip { functions, ordinality: ordinality.is_some() }
+        }
+    };
+    let plan = LogicalPlan::FunctionScan { function, args, columns: columns.clone() };
+    (plan, columns)
+}
+
+/// Joins a plan with what calls yield for each of its rows.
+pub(crate) fn expanded(plan: LogicalPlan, calls: Vec<ListedCall>) -> LogicalPlan {
+    if calls.is_empty() {
+        return plan;
+    }
+    let calls = calls.into_iter().map(|listed| (listed.output, listed.call)).collect();
+    LogicalPlan::Join {
+        kind: JoinKind::Inner,
+        left: Box::new(plan),
+        right: Box::new(scan_of(calls, None).0),
+        on: Expr::truth(),
+        lateral: true,
+    }
+}
+
+/// Splits off the calls whose columns are among `used`.
+pub(crate) fn take_used(calls: &mut Vec<ListedCall>, used: &BTreeSet<ColId>) -> Vec<ListedCall> {
+    let (taken, rest) =
+        std::mem::take(calls).into_iter().partition(|listed| used.contains(&listed.output));
+    *calls = rest;
+    taken
+}
