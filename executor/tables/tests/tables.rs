@@ -312,6 +312,7 @@ fn a_definition_that_rolled_back_was_never_there() {
     let mut reader = db.catalog.reader(&mut *txn, &*db.store, true);
     assert!(reader.table(None, "t", CatalogAt::Statement).unwrap().is_some(), "own change");
     assert_eq!(db.lookup("t", CatalogAt::Statement), None, "not yet for others");
+    drop(reader);
     txn.rollback();
     guard.finish(None);
     assert_eq!(db.lookup("t", CatalogAt::Statement), None);

@@ -19,7 +19,9 @@ pub(super) fn within(thing: LockedThing, own: KeyspaceId) -> Option<LockedThing>
             let (space, key) = keys::split(&key)?;
             Some(LockedThing::Key(space, key.into(), strength))
         }
-        LockedThing::Key(space, ..) | LockedThing::Ranges(space) => (space >= own).then_some(thing),
+        LockedThing::Key(space, ..) | LockedThing::Keys(space, _) | LockedThing::Ranges(space) => {
+            (space >= own).then_some(thing)
+        }
     }
 }
 

@@ -55,7 +55,7 @@ impl Stripe {
         for (space, holders) in &self.wholes {
             for holder in holders {
                 let thing = LockedThing::Keys(*space, holder.strength);
-                out.push(entry(holder.who, thing, true));
+                out.push(entry(holder.who, thing, None));
             }
         }
     }
