@@ -220,7 +220,7 @@ impl Transaction for BranchTransaction {
         match () {
             () if request.from > request.up_to => Ok(ScanState::Done),
             () if request.max_rows == 0 => Ok(ScanState::More),
-            () => self.version_layers(space, request, out),
+            () => self.version_layers(space, request, true, out),
         }
     }
 
@@ -233,7 +233,11 @@ impl Transaction for BranchTransaction {
         if !self.shared.is_inherited(space) {
             return self.inner.scan_begun(space, request, out);
         }
-        self.begun_layers(space, request, out)
+        match () {
+            () if request.from >= request.up_to => Ok(ScanState::Done),
+            () if request.max_rows == 0 => Ok(ScanState::More),
+            () => self.version_layers(space, request, false, out),
+        }
     }
 
     fn scan_changes(

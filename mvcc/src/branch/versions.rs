@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::ops::Bound;
 
-use driftdb_concurrency::{ReadAt, Result, RowBatch, RowRef, ScanState, Transaction, VersionScan};
+use driftdb_concurrency::{ReadAt, Result, RowBatch, RowRef, ScanState, VersionScan};
 use driftdb_env::planted;
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
@@ -22,11 +22,13 @@ struct Position {
 }
 
 impl BranchTransaction {
-    /// See [`driftdb_concurrency::Transaction::scan_versions`].
+    /// See [`driftdb_concurrency::Transaction::scan_versions`], and without what was alive at the
+    /// beginning [`driftdb_concurrency::Transaction::scan_begun`].
     pub(super) fn version_layers(
         &mut self,
         space: KeyspaceId,
         request: &VersionScan<'_>,
+        with_alive: bool,
         out: &mut RowBatch,
     ) -> Result<ScanState> {
         let has_parent = match self.fate(space, ReadAt::Newest)? {
@@ -46,10 +48,11 @@ impl BranchTransaction {
         loop {
             let before = out.len();
             let inherited = match has_parent {
-                true => self.inherited_versions(space, request, position.as_ref())?,
+                true => self.inherited_versions(space, request, with_alive, position.as_ref())?,
                 false => Layer::default(),
             };
-            let own = self.own_versions(space, request, position.as_ref(), &inherited)?;
+            let own =
+                self.own_versions(space, request, with_alive, position.as_ref(), &inherited)?;
             let merge = Merge { space, own: &own, inherited: &inherited, request };
             match merge.run(out)? {
                 None => return Ok(ScanState::Done),
@@ -59,37 +62,11 @@ impl BranchTransaction {
         }
     }
 
-    /// See [`driftdb_concurrency::Transaction::scan_begun`]; costs what [`Self::version_layers`] does.
-    pub(super) fn begun_layers(
-        &mut self,
-        space: KeyspaceId,
-        request: &VersionScan<'_>,
-        out: &mut RowBatch,
-    ) -> Result<ScanState> {
-        let before = out.len();
-        let mut last: Option<(Vec<u8>, Timestamp)> = None;
-        loop {
-            let mut scan = *request;
-            if let Some((key, older_than)) = &last {
-                begin_at(&mut scan, key);
-                scan.older_than = Some(*older_than);
-            }
-            let mut rows = RowBatch::default();
-            let state = self.scan_versions(space, &scan, &mut rows)?;
-            for row in rows.rows().filter(|row| row.ts > request.from) {
-                out.push(row.key, row.value, row.ts);
-            }
-            if state == ScanState::Done || out.len() > before {
-                return Ok(state);
-            }
-            last = rows.rows().last().map(|row| (row.key.to_vec(), row.ts)).or(last);
-        }
-    }
-
     fn inherited_versions(
         &mut self,
         space: KeyspaceId,
         request: &VersionScan<'_>,
+        with_alive: bool,
         position: Option<&Position>,
     ) -> Result<Layer> {
         let point = self.shared.point;
@@ -108,14 +85,28 @@ impl BranchTransaction {
             }
         }
         let mut layer = Layer::default();
-        layer.state = self.inner.scan_versions(space, &scan, &mut layer.rows)?;
+        layer.state = self.scan_layer(space, &scan, with_alive, &mut layer.rows)?;
         Ok(layer)
+    }
+
+    fn scan_layer(
+        &mut self,
+        space: KeyspaceId,
+        scan: &VersionScan<'_>,
+        with_alive: bool,
+        rows: &mut RowBatch,
+    ) -> Result<ScanState> {
+        match with_alive {
+            true => self.inner.scan_versions(space, scan, rows),
+            false => self.inner.scan_begun(space, scan, rows),
+        }
     }
 
     fn own_versions(
         &mut self,
         space: KeyspaceId,
         request: &VersionScan<'_>,
+        with_alive: bool,
         position: Option<&Position>,
         inherited: &Layer,
     ) -> Result<Layer> {
@@ -143,7 +134,7 @@ impl BranchTransaction {
             older_than: resumed,
             ..*request
         };
-        layer.state = self.inner.scan_versions(point.keyspace, &scan, &mut layer.rows)?;
+        layer.state = self.scan_layer(point.keyspace, &scan, with_alive, &mut layer.rows)?;
         Ok(layer)
     }
 
