@@ -23,28 +23,18 @@ const TRUSTING: &[&str] = &[
 
 /// Settings that let a bug's code run at all.
 fn settings(bug: &str) -> Vec<(String, String)> {
-<<<<<<< HEAD
-    if bug.contains("part") {
-        return vec![("transaction.memory_bytes".to_owned(), "1".to_owned())];
-    }
-    let engine = match bug.split_once('.') {
-        Some(("lsm", _)) => "lsm",
-        Some(("btree", _)) => "btree",
-        _ => return Vec::new(),
-    };
-    vec![("storage.engine".to_owned(), engine.to_owned())]
-=======
     let mut settings = Vec::new();
-    match bug.split_once('.') {
-        Some((engine @ ("lsm" | "btree"), _)) => settings.push(("storage.engine", engine)),
-        _ => {}
+    if bug.contains("part") {
+        settings.push(("transaction.memory_bytes", "1"));
+    }
+    if let Some((engine @ ("lsm" | "btree"), _)) = bug.split_once('.') {
+        settings.push(("storage.engine", engine));
     }
     if TRUSTING.contains(&bug) {
         settings.push(("sim.damage", "on"));
     }
     let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
     settings.into_iter().map(owned).collect()
->>>>>>> h/sim
 }
 
 fn check(bug: &'static str) {
