@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::ops::Bound;
 
-use driftdb_concurrency::{ReadAt, Result, RowBatch, RowRef, ScanState, Transaction, VersionScan};
+use driftdb_concurrency::{ReadAt, Result, RowBatch, RowRef, ScanState, VersionScan};
 use driftdb_env::planted;
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
