@@ -87,7 +87,6 @@ fn quoted(name: &str) -> String {
 /// What an expression stands in.
 #[derive(Clone, Copy)]
 enum Parent<'a> {
-    None,
     /// An operator with this symbol; first of its operands or not.
     Operator(&'a str, bool),
     And,
@@ -400,7 +399,7 @@ impl Deparser<'_> {
 
 /// Whether an expression needs no brackets where it stands.
 fn is_simple(expr: &Expr, parent: Parent<'_>) -> bool {
-    let of_bracketed = matches!(parent, Parent::None | Parent::Brackets);
+    let of_bracketed = matches!(parent, Parent::Brackets);
     match expr {
         Expr::Cast { input, .. } => is_simple(input, Parent::Cast),
         Expr::Call { function: id, args, .. } => {
