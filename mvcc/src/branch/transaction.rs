@@ -16,6 +16,7 @@ use driftdb_storage::{KeyRange, KeyspaceId, StorageError, Timestamp};
 
 use super::Shared;
 use super::keys::{self, Fate};
+use super::versions::Wanted;
 
 pub(super) struct BranchTransaction {
     pub(super) inner: Box<dyn Transaction>,
@@ -122,6 +123,20 @@ impl BranchTransaction {
         self.shared.point.keyspace
     }
 
+    fn scan_stretch(
+        &mut self,
+        space: KeyspaceId,
+        request: &VersionScan<'_>,
+        wanted: Wanted,
+        out: &mut RowBatch,
+    ) -> Result<ScanState> {
+        match () {
+            () if request.from > request.up_to => Ok(ScanState::Done),
+            () if request.max_rows == 0 => Ok(ScanState::More),
+            () => self.version_layers(space, request, wanted, out),
+        }
+    }
+
     /// Whether the branch says anything about a key: the value, or that it is deleted.
     fn get_own(
         &mut self,
@@ -217,11 +232,7 @@ impl Transaction for BranchTransaction {
         if !self.shared.is_inherited(space) {
             return self.inner.scan_versions(space, request, out);
         }
-        match () {
-            () if request.from > request.up_to => Ok(ScanState::Done),
-            () if request.max_rows == 0 => Ok(ScanState::More),
-            () => self.version_layers(space, request, out),
-        }
+        self.scan_stretch(space, request, Wanted::All, out)
     }
 
     fn scan_begun(
@@ -233,7 +244,7 @@ impl Transaction for BranchTransaction {
         if !self.shared.is_inherited(space) {
             return self.inner.scan_begun(space, request, out);
         }
-        self.begun_layers(space, request, out)
+        self.scan_stretch(space, request, Wanted::Begun, out)
     }
 
     fn scan_changes(

@@ -7,13 +7,22 @@
 use std::cmp::Ordering;
 use std::ops::Bound;
 
-use driftdb_concurrency::{ReadAt, Result, RowBatch, RowRef, ScanState, Transaction, VersionScan};
+use driftdb_concurrency::{ReadAt, Result, RowBatch, RowRef, ScanState, VersionScan};
 use driftdb_env::planted;
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
 use super::keys::{self, Fate, OwnRange};
 use super::scan::{Layer, after, order};
 use super::transaction::BranchTransaction;
+
+/// Which versions of a stretch are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// What was alive at its beginning, and what began within it.
+    All,
+    /// What began within it.
+    Begun,
+}
 
 /// Where a scan goes on: with the versions of a key older than a time.
 struct Position {
@@ -22,17 +31,21 @@ struct Position {
 }
 
 impl BranchTransaction {
-    /// See [`driftdb_concurrency::Transaction::scan_versions`].
+    /// See [`driftdb_concurrency::Transaction::scan_versions`] and
+    /// [`driftdb_concurrency::Transaction::scan_begun`].
     pub(super) fn version_layers(
         &mut self,
         space: KeyspaceId,
         request: &VersionScan<'_>,
+        wanted: Wanted,
         out: &mut RowBatch,
     ) -> Result<ScanState> {
-        let has_parent = match self.fate(space, ReadAt::Newest)? {
-            None | Some(Fate::Dropped) => true,
-            Some(Fate::Created | Fate::CreatedAndDropped) => false,
+        let is_made_here = match self.fate(space, ReadAt::Newest)? {
+            None | Some(Fate::Dropped) => false,
+            Some(Fate::Created | Fate::CreatedAndDropped) => true,
         };
+        let is_past = wanted == Wanted::Begun && request.from >= self.shared.point.at;
+        let has_parent = !is_made_here && !is_past;
         if request.from >= self.shared.point.created
             && let Some(Fate::Dropped | Fate::CreatedAndDropped) =
                 self.fate(space, ReadAt::AsOf(request.from))?
@@ -46,10 +59,10 @@ impl BranchTransaction {
         loop {
             let before = out.len();
             let inherited = match has_parent {
-                true => self.inherited_versions(space, request, position.as_ref())?,
+                true => self.inherited_versions(space, request, wanted, position.as_ref())?,
                 false => Layer::default(),
             };
-            let own = self.own_versions(space, request, position.as_ref(), &inherited)?;
+            let own = self.own_versions(space, request, wanted, position.as_ref(), &inherited)?;
             let merge = Merge { space, own: &own, inherited: &inherited, request };
             match merge.run(out)? {
                 None => return Ok(ScanState::Done),
@@ -59,37 +72,11 @@ impl BranchTransaction {
         }
     }
 
-    /// See [`driftdb_concurrency::Transaction::scan_begun`]; costs what [`Self::version_layers`] does.
-    pub(super) fn begun_layers(
-        &mut self,
-        space: KeyspaceId,
-        request: &VersionScan<'_>,
-        out: &mut RowBatch,
-    ) -> Result<ScanState> {
-        let before = out.len();
-        let mut last: Option<(Vec<u8>, Timestamp)> = None;
-        loop {
-            let mut scan = *request;
-            if let Some((key, older_than)) = &last {
-                begin_at(&mut scan, key);
-                scan.older_than = Some(*older_than);
-            }
-            let mut rows = RowBatch::default();
-            let state = self.scan_versions(space, &scan, &mut rows)?;
-            for row in rows.rows().filter(|row| row.ts > request.from) {
-                out.push(row.key, row.value, row.ts);
-            }
-            if state == ScanState::Done || out.len() > before {
-                return Ok(state);
-            }
-            last = rows.rows().last().map(|row| (row.key.to_vec(), row.ts)).or(last);
-        }
-    }
-
     fn inherited_versions(
         &mut self,
         space: KeyspaceId,
         request: &VersionScan<'_>,
+        wanted: Wanted,
         position: Option<&Position>,
     ) -> Result<Layer> {
         let point = self.shared.point;
@@ -107,22 +94,20 @@ impl BranchTransaction {
                 begin_at(&mut scan, key);
             }
         }
-        let mut layer = Layer::default();
-        layer.state = self.inner.scan_versions(space, &scan, &mut layer.rows)?;
-        Ok(layer)
+        self.versions_of(space, &scan, wanted)
     }
 
     fn own_versions(
         &mut self,
         space: KeyspaceId,
         request: &VersionScan<'_>,
+        wanted: Wanted,
         position: Option<&Position>,
         inherited: &Layer,
     ) -> Result<Layer> {
-        let mut layer = Layer::default();
         let point = self.shared.point;
         if request.up_to < point.created {
-            return Ok(layer);
+            return Ok(Layer::default());
         }
         let mut range = inherited.bound(&request.range, request.reverse);
         let mut resumed = None;
@@ -143,7 +128,20 @@ impl BranchTransaction {
             older_than: resumed,
             ..*request
         };
-        layer.state = self.inner.scan_versions(point.keyspace, &scan, &mut layer.rows)?;
+        self.versions_of(point.keyspace, &scan, wanted)
+    }
+
+    fn versions_of(
+        &mut self,
+        space: KeyspaceId,
+        scan: &VersionScan<'_>,
+        wanted: Wanted,
+    ) -> Result<Layer> {
+        let mut layer = Layer::default();
+        layer.state = match wanted {
+            Wanted::All => self.inner.scan_versions(space, scan, &mut layer.rows)?,
+            Wanted::Begun => self.inner.scan_begun(space, scan, &mut layer.rows)?,
+        };
         Ok(layer)
     }
 

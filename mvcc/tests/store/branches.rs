@@ -375,8 +375,13 @@ impl Read<'_> {
         up_to: Timestamp,
     ) -> Result<(), TestCaseError> {
         let is_promised = from >= model.floor;
-        if let Some(found) = remembered(self.versions(txn, from, up_to), is_promised) {
-            prop_assert_eq!(found, self.expected(model, db, from, up_to), "{:?} {:?}", from, up_to);
+        let expected = self.expected(model, db, from, up_to);
+        if let Some(begun) = remembered(self.versions(txn, from, up_to, false), is_promised) {
+            let expected = expected.iter().filter(|(_, ts, _)| *ts > from);
+            prop_assert_eq!(begun, expected.cloned().collect::<Vec<Version>>());
+        }
+        if let Some(found) = remembered(self.versions(txn, from, up_to, true), is_promised) {
+            prop_assert_eq!(found, expected, "{:?} {:?}", from, up_to);
         }
         if let Some(found) = remembered(self.changes(txn, from, up_to), is_promised) {
             let mut seen = BTreeSet::new();
@@ -429,6 +434,7 @@ impl Read<'_> {
         txn: &mut Txn,
         from: Timestamp,
         up_to: Timestamp,
+        with_alive: bool,
     ) -> driftdb_concurrency::Result<Vec<Version>> {
         let mut found: Vec<Version> = Vec::new();
         loop {
@@ -442,7 +448,11 @@ impl Read<'_> {
                 scan.older_than = Some(*ts);
             }
             let mut batch = RowBatch::new();
-            let state = txn.scan_versions(TABLE, &scan, &mut batch)?;
+            let state = if with_alive {
+                txn.scan_versions(TABLE, &scan, &mut batch)?
+            } else {
+                txn.scan_begun(TABLE, &scan, &mut batch)?
+            };
             assert!(batch.len() <= max_rows);
             assert!(state == ScanState::Done || !batch.is_empty());
             found.extend(batch.rows().map(version));
