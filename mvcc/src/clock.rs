@@ -4,8 +4,8 @@
 //! and ascending: past every earlier commit (also of earlier runs: recovery observes them), and past
 //! every time that somebody has read as of.
 
-use driftdb_env::Env;
 use driftdb_env::sync::atomic::{AtomicU64, Ordering};
+use driftdb_env::{Env, planted};
 use driftdb_storage::Timestamp;
 
 pub(crate) struct HybridClock {
@@ -21,7 +21,10 @@ impl HybridClock {
     /// A timestamp later than every one given or observed before.
     pub(crate) fn tick(&self) -> Timestamp {
         let wall = self.wall().0;
-        let next = |last: u64| wall.max(last.saturating_add(1));
+        let next = |last: u64| match planted!("mvcc.commit-time-of-the-wall") {
+            true => wall,
+            false => wall.max(last.saturating_add(1)),
+        };
         let before = self
             .last
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| Some(next(last)))

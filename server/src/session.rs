@@ -59,6 +59,8 @@ use transaction::Block;
 pub(crate) use run::ending;
 
 pub use answer::{Answer, Answers};
+/// What a [`ResponseSink`] is given.
+pub use driftdb_executor::{Batch, CommandTag};
 pub use sink::{CopyResponse, Format, Formats, ResponseSink, Severity};
 pub(crate) use timeout::Timeouts;
 

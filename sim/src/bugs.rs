@@ -18,6 +18,11 @@ pub const BUGS: &[&str] = &[
     "lsm.compaction-drops-newest",
     "btree.freed-page-reused-early",
     "btree.root-switch-before-sync",
+    "wal.tail-not-written-again",
+    "mvcc.commit-time-of-the-wall",
+    "lsm.frame-checksum-not-checked",
+    "btree.page-checksum-not-checked",
+    "btree.stale-page-accepted",
 ];
 
 /// Those that break isolation: specs or seeds of the scenario `isolation` find them.

@@ -99,23 +99,27 @@ const DAMAGED_ONE_IN: u64 = 4;
 
 fn draw_lives(seed: u64, count: u64) -> Vec<Life> {
     let mut lives: Vec<Life> = (0..count).map(|life| draw_life(seed, life)).collect();
-    let mut rng = Rng::stream(seed, "damage");
-    if rng.chance(1, DAMAGED_ONE_IN) {
-        let damage = Damage::draw(&mut rng);
-        let struck = rng.index(lives.len());
-        let life = &mut lives[struck];
-        life.damage = Some(damage);
-        life.in_recovery = rng.chance(1, 2);
-        if rng.chance(1, 2) {
-            // Otherwise the life may end before the damage strikes.
-            life.trouble = Trouble::Nothing;
-        }
-        // What a lie left unsaved may be lost in a later life too.
-        for life in &mut lives[struck..] {
-            life.crash = damage.allowed(life.crash);
-        }
+    if Rng::stream(seed, "damaged").chance(1, DAMAGED_ONE_IN) {
+        draw_damage(seed, &mut lives);
     }
     lives
+}
+
+fn draw_damage(seed: u64, lives: &mut [Life]) {
+    let mut rng = Rng::stream(seed, "damage");
+    let damage = Damage::draw(&mut rng);
+    let struck = rng.index(lives.len());
+    let life = &mut lives[struck];
+    life.damage = Some(damage);
+    life.in_recovery = rng.chance(1, 2);
+    if rng.chance(1, 2) {
+        // Otherwise the life may end before the damage strikes.
+        life.trouble = Trouble::Nothing;
+    }
+    // What a lie left unsaved may be lost in a later life too.
+    for life in &mut lives[struck..] {
+        life.crash = damage.allowed(life.crash);
+    }
 }
 
 fn draw_life(seed: u64, life: u64) -> Life {
@@ -126,6 +130,7 @@ fn draw_life(seed: u64, life: u64) -> Life {
     // Also backwards from life to life: the clock of a node may jump.
     let ahead = Duration::from_millis(rng.below(20_000));
     let in_recovery = rng.chance(3, 8);
+    let crash = trouble.worst(crash, &mut Rng::stream(seed, &format!("crash of life {life}")));
     let mut rng = Rng::stream(seed, &format!("time of life {life}"));
     let (hold, wall) = (draw_hold(&mut rng), draw_clock(ahead, &mut rng));
     Life { trouble, damage: None, hold, in_recovery, crash, closes, wall }
@@ -206,10 +211,12 @@ impl Plan {
             "sim.clients" => self.client_count = number()?.clamp(1, 16),
             "sim.transactions" => self.txn_count = number()?,
             "sim.lives" => self.lives.truncate(number()?),
-            "sim.damage" if value == "off" => {
-                self.lives.iter_mut().for_each(|life| life.damage = None);
-            }
-            "sim.damage" => return Err(format!("{key} can only be \"off\", not \"{value}\"")),
+            "sim.damage" => match value {
+                "off" => self.lives.iter_mut().for_each(|life| life.damage = None),
+                "on" if self.lives.is_empty() => {}
+                "on" => draw_damage(self.seed, &mut self.lives),
+                _ => return Err(format!("{key} can be \"on\" or \"off\", not \"{value}\"")),
+            },
             "sim.priorities" => {
                 let count = u32::try_from(number()?).unwrap_or(u32::MAX).min(1000);
                 self.kernel.priority_changes = Some(count).filter(|count| *count > 0);

@@ -12,6 +12,7 @@ use crate::kernel::simulate;
 use crate::node::{Machine, Workload};
 use crate::plan::{Plan, is_calm};
 use crate::workload::bank::Bank;
+use crate::workload::feed::Feed;
 use crate::workload::isolation::Isolation;
 use crate::workload::ledger::Ledger;
 use crate::workload::list_append::ListAppend;
@@ -28,11 +29,14 @@ pub enum Scenario {
     /// Appending to lists straight on the transactional store, with ranges and the past: exactly what
     /// each level promises.
     Isolation,
+    /// A consumer follows the changes of a table, over the node's deaths.
+    Feed,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Ledger, Self::Bank, Self::ListAppend, Self::Isolation];
+    pub const ALL: [Self; 5] =
+        [Self::Ledger, Self::Bank, Self::ListAppend, Self::Isolation, Self::Feed];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -41,6 +45,7 @@ impl Scenario {
             Self::Bank => "bank",
             Self::ListAppend => "list-append",
             Self::Isolation => "isolation",
+            Self::Feed => "feed",
         }
     }
 
@@ -55,6 +60,7 @@ impl Scenario {
             Self::Bank => Rc::new(Bank::new(plan)),
             Self::ListAppend => Rc::new(ListAppend::new(plan)),
             Self::Isolation => Rc::new(Isolation::new(plan)),
+            Self::Feed => Rc::new(Feed::new(plan)),
         }
     }
 }

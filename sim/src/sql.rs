@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driftdb_query::SqlError;
-use driftdb_server::session::Answers;
+use driftdb_server::session::{Answers, ResponseSink};
 use driftdb_server::{Node, Session, SessionOptions};
 use driftdb_types::{SqlState, Value};
 
@@ -110,6 +110,11 @@ impl Client {
     pub(crate) fn script(&mut self, text: &str) -> Result<(), Refusal> {
         self.session.query(text)?;
         Ok(())
+    }
+
+    /// Runs statements as one string, with the answers as they come.
+    pub(crate) fn stream(&mut self, text: &str, sink: &mut dyn ResponseSink) {
+        self.session.simple_query(text, sink);
     }
 
     /// Runs `body` between BEGIN with `modes` and COMMIT; rolls back when it is refused.

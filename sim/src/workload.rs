@@ -1,6 +1,7 @@
 //! What clients do, and what must hold for them.
 
 pub(crate) mod bank;
+pub(crate) mod feed;
 pub(crate) mod isolation;
 pub(crate) mod ledger;
 pub(crate) mod list_append;

@@ -39,6 +39,28 @@ fn list_append_holds_on_btree() {
     check_clean(Scenario::ListAppend, "btree");
 }
 
+#[test]
+fn feed_holds_on_lsm() {
+    check_clean(Scenario::Feed, "lsm");
+}
+
+#[test]
+fn feed_holds_on_btree() {
+    check_clean(Scenario::Feed, "btree");
+}
+
+#[test]
+fn a_consumer_notices_commits_that_are_not_durable() {
+    let what = found(Scenario::Feed, &[], "mvcc.publish-before-durable");
+    assert!(what.starts_with("feed: ") || what.starts_with("durability"), "{what}");
+}
+
+#[test]
+fn a_consumer_notices_a_feed_that_begins_late() {
+    let what = found(Scenario::Feed, &[], "tables.feed-begins-late");
+    assert!(what.starts_with("feed: "), "{what}");
+}
+
 /// The first failure within a few hundred seeds.
 fn first_failure(scenario: Scenario, options: &SeedOptions) -> String {
     let found = (0..300).find_map(|seed| failure(scenario, seed, options));

@@ -28,7 +28,7 @@ pub fn show_default(
 ) -> Result<String> {
     let bound = bound_default(sql, column, cx)?;
     let mut deparser = Deparser { name_of: &|_| None, pretty, indent: 0, out: String::new() };
-    let shown = deparser.expr(&bound, Parent::None, false);
+    let shown = deparser.expr(&bound, false);
     Ok(shown.map_or_else(|| sql.to_owned(), |()| deparser.out))
 }
 
@@ -49,7 +49,7 @@ pub fn show_check(
         Some(quoted(&table.columns[place].name))
     };
     let mut deparser = Deparser { name_of: &name_of, pretty, indent: 0, out: String::new() };
-    let shown = deparser.expr(&bound, Parent::None, false);
+    let shown = deparser.expr(&bound, false);
     Ok(shown.map_or_else(|| format!("({sql})"), |()| deparser.out))
 }
 
@@ -87,7 +87,6 @@ fn quoted(name: &str) -> String {
 /// What an expression stands in.
 #[derive(Clone, Copy)]
 enum Parent<'a> {
-    None,
     /// An operator with this symbol; first of its operands or not.
     Operator(&'a str, bool),
     And,
@@ -113,11 +112,11 @@ impl Deparser<'_> {
     fn nested(&mut self, expr: &Expr, parent: Parent<'_>, show_implicit: bool) -> Option<()> {
         if self.pretty && !is_simple(expr, parent) {
             self.out.push('(');
-            self.expr(expr, parent, show_implicit)?;
+            self.expr(expr, show_implicit)?;
             self.out.push(')');
             return Some(());
         }
-        self.expr(expr, parent, show_implicit)
+        self.expr(expr, show_implicit)
     }
 
     /// In brackets unless pretty.
@@ -133,7 +132,7 @@ impl Deparser<'_> {
         }
     }
 
-    fn expr(&mut self, expr: &Expr, parent: Parent<'_>, show_implicit: bool) -> Option<()> {
+    fn expr(&mut self, expr: &Expr, show_implicit: bool) -> Option<()> {
         match expr {
             Expr::Const { value, ty } => self.constant(value, *ty, show_implicit)?,
             Expr::Column { id, .. } => {
@@ -143,7 +142,7 @@ impl Deparser<'_> {
             Expr::Call { function: id, args, .. } => self.call(function(*id), args)?,
             Expr::Cast { input, to, typmod, context } => {
                 if *context != CastContext::Explicit && !show_implicit {
-                    return self.expr(input, parent, false);
+                    return self.expr(input, false);
                 }
                 self.open();
                 self.nested(input, Parent::Cast, false)?;
@@ -240,13 +239,13 @@ impl Deparser<'_> {
         self.indent += 4;
         for (condition, result) in arms {
             self.line("WHEN ");
-            self.expr(condition, Parent::None, false)?;
+            self.expr(condition, false)?;
             self.out.push_str(" THEN ");
-            self.expr(result, Parent::None, true)?;
+            self.expr(result, true)?;
         }
         self.line("ELSE ");
         match otherwise {
-            Some(otherwise) => self.expr(otherwise, Parent::None, true)?,
+            Some(otherwise) => self.expr(otherwise, true)?,
             None => self.constant(&Value::Null, arms.first()?.1.ty(), true)?,
         }
         self.indent -= 4;
@@ -400,7 +399,7 @@ impl Deparser<'_> {
 
 /// Whether an expression needs no brackets where it stands.
 fn is_simple(expr: &Expr, parent: Parent<'_>) -> bool {
-    let of_bracketed = matches!(parent, Parent::None | Parent::Brackets);
+    let of_bracketed = matches!(parent, Parent::Brackets);
     match expr {
         Expr::Cast { input, .. } => is_simple(input, Parent::Cast),
         Expr::Call { function: id, args, .. } => {

@@ -38,7 +38,11 @@ pub(crate) fn lock(env: &Env, dir: &Path) -> Result<Box<dyn DiskLock>> {
 pub(crate) fn open(env: &Env, dir: &Path, options: &EngineOptions) -> Result<PageFile> {
     let disk = env.disk();
     let path = dir.join(FILE_NAME);
-    if !disk.exists(&path)? {
+    if disk.exists(&path)? {
+        // A process may have died between a rename and the directory's sync: nobody may rely on a name
+        // that the next crash takes back.
+        disk.sync_dir(dir)?;
+    } else {
         refuse_foreign(disk, dir)?;
         create(env, dir, options)?;
     }

@@ -4,6 +4,8 @@
 //! page repeats its checksum, so that a stale one (a lost write) fails too. Layout:
 //! `docs/formats/btree.md`.
 
+use driftdb_env::planted;
+
 use crate::codec::Layout;
 use crate::node::PageRef;
 
@@ -91,7 +93,8 @@ pub(crate) fn seal(image: &mut [u8], header: &Header) -> u32 {
 /// What is wrong, as a sentence fragment.
 pub(crate) fn open(image: &[u8], at: PageRef) -> Result<Header, &'static str> {
     let stored = u32_at(image, 0);
-    if crc32c::crc32c(&image[4..]) != stored {
+    let is_whole = crc32c::crc32c(&image[4..]) == stored;
+    if !is_whole && !planted!("btree.page-checksum-not-checked") {
         return Err(if image.iter().all(|&byte| byte == 0) {
             "page of zeroes where data was written"
         } else {
@@ -101,7 +104,7 @@ pub(crate) fn open(image: &[u8], at: PageRef) -> Result<Header, &'static str> {
     if u64_at(image, 8) != at.page {
         return Err("page of another place");
     }
-    if stored != at.crc {
+    if stored != at.crc && !planted!("btree.stale-page-accepted") {
         return Err("stale page: not the version that its parent refers to");
     }
     let kind = PageKind::from_byte(image[4]).ok_or("unknown page kind")?;

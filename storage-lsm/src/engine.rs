@@ -101,7 +101,12 @@ impl Engine for LsmEngine {
     fn open(env: &Env, dir: &Path, options: &EngineOptions) -> Result<Self> {
         env.disk().create_dir_all(dir)?;
         let mut manifest = match manifest::load(env, dir)? {
-            Some(manifest) => manifest,
+            Some(manifest) => {
+                // A process may have died between a rename and the directory's sync: what only the
+                // manifest before names is removed below, so this one must be here to stay.
+                env.disk().sync_dir(dir)?;
+                manifest
+            }
             None => create(env, dir)?,
         };
         let names = names_in(env, dir)?;

@@ -5,7 +5,7 @@
 //! too, so that a block written to the wrong place, or left over from another file, fails its own
 //! check. All integers are little-endian. Byte by byte: `docs/formats/lsm.md`.
 
-use driftdb_env::File;
+use driftdb_env::{File, planted};
 use driftdb_storage::{Result, StorageError};
 
 use crate::table::Codec;
@@ -169,7 +169,8 @@ pub(crate) fn check_coded_frame(
     if u32_at(head, 4) as usize != payload.len() {
         return Err("the block has another length than its reference says");
     }
-    if frame_checksum(file_id, offset, &head[..8], payload) != u32_at(head, 8) {
+    let is_whole = frame_checksum(file_id, offset, &head[..8], payload) == u32_at(head, 8);
+    if !is_whole && !planted!("lsm.frame-checksum-not-checked") {
         return Err("the block fails its checksum");
     }
     if head[0] != kind as u8 || head[2..4] != [0; 2] {

@@ -58,7 +58,7 @@ pub use statement::{
     SetScope, Statement, TransactionModes, TransactionStatement, Update,
 };
 pub use system::{
-    INFORMATION_SCHEMA, NoSystemRows, SYSTEM_SCHEMA, SystemRelation, SystemRows, SystemScan,
+    INFORMATION_SCHEMA, NoSystemRows, OWNER, SYSTEM_SCHEMA, SystemRelation, SystemRows, SystemScan,
 };
 pub use temporal::{
     AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,

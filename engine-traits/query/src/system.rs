@@ -22,6 +22,9 @@ pub const SYSTEM_SCHEMA: &str = "pg_catalog";
 /// The schema of the standard's views of the catalog. Names in it are always qualified.
 pub const INFORMATION_SCHEMA: &str = "information_schema";
 
+/// The role that everything belongs to.
+pub const OWNER: &str = "driftdb";
+
 /// What a system relation is called and what its rows look like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SystemRelation {

@@ -1,3 +1,5 @@
+//! Write sets against a map, spilled or not.
+
 use std::path::Path;
 
 use driftdb_sim_disk::{Effect, Fault, SimDisk, sim_env};

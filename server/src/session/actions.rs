@@ -129,7 +129,7 @@ impl Actions {
 
     /// Lends definitions that were read at a snapshot; `None` if that has the transaction's own changes.
     pub(super) fn lend_definitions(&self, tables: Vec<Arc<Table>>, at: Option<Timestamp>) {
-        let definitions = Arc::new(Definitions { tables });
+        let definitions = Arc::new(Definitions::new(tables));
         *self.definitions.lock() = Lent { definitions, at };
     }
 

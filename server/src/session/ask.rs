@@ -244,8 +244,7 @@ impl Answering<'_> {
     }
 
     fn constraint(&self, oid: u32, pretty: bool) -> Option<String> {
-        let mut all = self.definitions.constraints();
-        let (_, table, constraint) = all.find(|constraint| constraint.0 == oid)?;
+        let (table, constraint) = self.definitions.constraint(oid)?;
         Some(match constraint {
             Constraint::Key(index) => definition::key(table, index),
             Constraint::Check(check) => definition::check(table, check, pretty),

@@ -13,8 +13,9 @@ use super::spread;
 /// One damage of one life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Damage {
-    /// The n-th operation on files of a part is not what the device says it was.
-    Lie { effect: Effect, nth: u64, part: Part },
+    /// The n-th operation on files of a part is not what the device says it was, or, without a number, one
+    /// of eight.
+    Lie { effect: Effect, nth: Option<u64>, part: Part },
     /// After the life, a file is not what it was.
     Rest { how: AtRest, part: Part },
 }
@@ -42,7 +43,7 @@ impl Part {
 /// What becomes of a file at rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AtRest {
-    /// One bit is another.
+    /// Some bits are others.
     Rot,
     /// It is gone.
     Wiped,
@@ -95,7 +96,8 @@ impl Damage {
                 return Self::Rest { how, part: if how == AtRest::Stale { no_log } else { any } };
             }
         };
-        Self::Lie { effect, nth: spread(rng, 5), part }
+        let nth = spread(rng, 5);
+        Self::Lie { effect, nth: rng.chance(1, 2).then_some(nth), part }
     }
 
     /// Another mode where this damage could not be noticed after a crash in that mode: a log whose sync
@@ -115,10 +117,11 @@ impl Damage {
             Effect::FlipRead | Effect::MisdirectRead | Effect::StaleRead => IoOp::Read,
             _ => IoOp::Write,
         };
-        let fault = match effect {
-            // It strikes where it makes a difference.
-            Effect::StaleRead => Fault::from(nth),
-            _ => Fault::at(nth),
+        let fault = match (effect, nth) {
+            // It strikes once, where it makes a difference.
+            (Effect::StaleRead, nth) => Fault::from(nth.unwrap_or(1)),
+            (_, Some(nth)) => Fault::at(nth),
+            (_, None) => Fault::chance(1, 8),
         };
         disk.inject(fault.on(&[op]).kind(part.kind(engine)).effect(effect));
     }
@@ -154,7 +157,9 @@ impl Damage {
         let path = &candidates[rng.index(candidates.len())];
         let bytes = disk.read_file(path).unwrap_or_default();
         let has_struck = match how {
-            AtRest::Rot => disk.corrupt(path, rng.below(bytes.len() as u64), 1 << rng.below(8)),
+            AtRest::Rot => (0..1 << rng.below(5)).fold(false, |_, _| {
+                disk.corrupt(path, rng.below(bytes.len() as u64), 1 << rng.below(8))
+            }),
             AtRest::Wiped => disk.remove_file(path),
             AtRest::Cut => disk.truncate(path, rng.below(bytes.len() as u64)),
             AtRest::Swapped => {

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use driftdb_env::{FileKind, IoOp, Rng};
-use driftdb_sim_disk::{Effect, Fault, SimDisk};
+use driftdb_sim_disk::{CrashMode, Effect, Fault, SimDisk};
 
 use super::spread;
 use crate::kernel::{Hold, KillAt, WallClock};
@@ -59,8 +59,15 @@ const POINTS: &[&str] = &[
     "btree.switched",
 ];
 
-const KINDS: [Option<FileKind>; 5] =
-    [None, Some(FileKind::Log), Some(FileKind::Table), Some(FileKind::Pages), Some(FileKind::Meta)];
+/// The log more often: what becomes of it decides what is there.
+const KINDS: [Option<FileKind>; 6] = [
+    None,
+    Some(FileKind::Log),
+    Some(FileKind::Log),
+    Some(FileKind::Table),
+    Some(FileKind::Pages),
+    Some(FileKind::Meta),
+];
 
 impl Trouble {
     /// A trouble by chance.
@@ -80,6 +87,15 @@ impl Trouble {
             17 => Self::DiskGone { nth: spread(rng, 8) },
             18 => Self::TooManyFiles { slack_count: rng.below(4) },
             _ => Self::DiskFull { slack_bytes: spread(rng, 15) },
+        }
+    }
+
+    /// Another crash mode where that lets the trouble do its worst: pages that a failed sync marked clean
+    /// are read, until power fails in a later life.
+    pub(crate) fn worst(self, mode: CrashMode, rng: &mut Rng) -> CrashMode {
+        match self {
+            Self::SyncLost { .. } if rng.chance(1, 2) => CrashMode::Process,
+            _ => mode,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
     AlterAction, CatalogAt, ColumnSpec, ConstraintSpec, Deferral, DropObjects, Expr, LogicalPlan,
-    Result, ScanColumn, SqlError, Statement, Table, Temporal,
+    OWNER, Result, ScanColumn, SqlError, Statement, Table, Temporal,
 };
 use driftdb_types::{SqlState, Value};
 use sqlparser::ast;
@@ -183,18 +183,18 @@ impl Binder<'_> {
         Ok(())
     }
 
-    /// OWNER TO: everything belongs to one role, which is called as the database is.
+    /// OWNER TO: everything belongs to one role.
     fn check_owner(&self, owner: &ast::Owner) -> Result<()> {
         let (name, position) = match owner {
             ast::Owner::Ident(name) => (ident(name), Some(ident_position(name))),
             ast::Owner::SessionUser => (self.eval.session_user.to_string(), None),
             ast::Owner::CurrentRole | ast::Owner::CurrentUser => (self.eval.user.to_string(), None),
         };
-        if *name == *self.eval.database {
+        if name == OWNER {
             return Ok(());
         }
         let error = SqlError::unsupported(format!("ALTER TABLE ... OWNER TO {name}"))
-            .with_hint(format!("The owner of every table is {}.", self.eval.database));
+            .with_hint(format!("The owner of every table is {OWNER}."));
         Err(match position {
             Some(position) => error.at(position),
             None => error,

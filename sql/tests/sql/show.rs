@@ -2,8 +2,8 @@
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    Expr, HistoryStatement, JoinKind, LogicalPlan, Query, SetFunction, SortKey, Span, Statement,
-    Subquery, SubqueryKind,
+    Expr, HistoryStatement, JoinKind, LogicalPlan, OutputColumn, Query, SetFunction, SortKey, Span,
+    Statement, Subquery, SubqueryKind,
 };
 use driftdb_types::{DataType, EvalContext, Value, aggregate, function, write_text};
 
@@ -126,6 +126,20 @@ fn scan(p: &LogicalPlan) -> String {
     format!("{}{at}({key}{columns})", table.name)
 }
 
+fn function_scan(function: &SetFunction, args: &[Expr], columns: &[OutputColumn]) -> String {
+    let ids = list(columns, |c| format!("#{}", c.id.0));
+    match function {
+        SetFunction::TableDiff { .. } => format!("table_diff({ids})"),
+        SetFunction::Changes(scan) => {
+            let table = scan.table.as_ref().map_or("*", |table| &table.name);
+            let follow = if scan.follow.is_some() { "; follow" } else { "" };
+            format!("changes<{table}>({ids}{follow})")
+        }
+        SetFunction::System { relation, .. } => format!("{}({ids})", relation.name),
+        _ => format!("series<#{} {}>({})", columns[0].id.0, columns[0].ty.name(), list(args, expr)),
+    }
+}
+
 pub(crate) fn plan(p: &LogicalPlan) -> String {
     match p {
         LogicalPlan::Values { columns, rows } if columns.is_empty() && rows.len() == 1 => {
@@ -136,24 +150,8 @@ pub(crate) fn plan(p: &LogicalPlan) -> String {
             format!("values<{}>{{{rows}}}", list(columns, |c| format!("#{}", c.id.0)))
         }
         LogicalPlan::Scan { .. } => scan(p),
-        LogicalPlan::FunctionScan { function: SetFunction::TableDiff { .. }, columns, .. } => {
-            format!("table_diff({})", list(columns, |c| format!("#{}", c.id.0)))
-        }
-        LogicalPlan::FunctionScan { function: SetFunction::Changes(scan), columns, .. } => {
-            let table = scan.table.as_ref().map_or("*", |table| &table.name);
-            let follow = if scan.follow.is_some() { "; follow" } else { "" };
-            let columns = list(columns, |c| format!("#{}", c.id.0));
-            format!("changes<{table}>({columns}{follow})")
-        }
-        LogicalPlan::FunctionScan {
-            function: SetFunction::System { relation, .. },
-            columns,
-            ..
-        } => {
-            format!("{}({})", relation.name, list(columns, |c| format!("#{}", c.id.0)))
-        }
-        LogicalPlan::FunctionScan { args, columns, .. } => {
-            format!("series<#{} {}>({})", columns[0].id.0, columns[0].ty.name(), list(args, expr))
+        LogicalPlan::FunctionScan { function, args, columns } => {
+            function_scan(function, args, columns)
         }
         LogicalPlan::Filter { input, predicate } => {
             format!("filter({}; {})", expr(predicate), plan(input))

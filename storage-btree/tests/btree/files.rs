@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use driftdb_storage::{Engine, Snapshot, StorageError, Timestamp, Visible, WriteBatch};
+use driftdb_env::{Disk, IoOp};
+use driftdb_sim_disk::{CrashMode, Effect, Fault, SimDisk, sim_env};
+use driftdb_storage::{
+    Engine, EngineOptions, Snapshot, StorageError, Timestamp, Visible, WriteBatch,
+};
+use driftdb_storage_btree::BtreeEngine;
 
 use crate::model::{DIR, Ready, SPACE, World, scan};
 
@@ -219,4 +224,19 @@ fn a_directory_of_something_else_is_refused() {
     assert!(world.disk.write_file(&Path::new(DIR).join("MANIFEST"), b"of another engine"));
     let error = world.try_open().unwrap_err();
     assert!(matches!(error, StorageError::WrongDirectory { .. }), "{error}");
+}
+
+/// Found by `driftdb sim bank --seed 4297 --set sim.damage=on`: the process that made the file died between
+/// rename and sync of the directory, the next one committed to it, and then power failed.
+#[test]
+fn a_name_that_a_dying_process_gave_is_made_durable() {
+    let disk = SimDisk::new(1);
+    let open = || BtreeEngine::open(&sim_env(&disk, 1), Path::new(DIR), &EngineOptions::tiny());
+    disk.inject(Fault::at(1).on(&[IoOp::SyncDir]).effect(Effect::Halt));
+    open().unwrap_err();
+    disk.clear_faults();
+    disk.crash_with(CrashMode::Process);
+    drop(open().unwrap());
+    disk.crash_with(CrashMode::LoseAll);
+    assert!(disk.exists(&pages()).unwrap());
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use driftdb_env::{Env, FileKind, IoOp};
-use driftdb_sim_disk::{Effect, Fault};
+use driftdb_sim_disk::{CrashMode, Effect, Fault};
 use driftdb_storage::{
     Commit, Compression, Engine, EngineOptions, KeyspaceId, Lsn, Maintained, Retention,
     RetentionPolicy, Snapshot, StorageError, Timestamp, Visible, WriteBatch,
@@ -187,4 +187,24 @@ fn threads_see_whole_batches() {
     for entry in env.disk().list(&dir).unwrap() {
         env.disk().remove(&dir.join(entry.name)).unwrap();
     }
+}
+
+/// The process that switched manifests died between rename and sync of the directory; the next one relies
+/// on what it reads, and then power fails.
+#[test]
+fn a_manifest_that_a_dying_process_named_is_made_durable() {
+    let mut store = full();
+    // The first sync of the directory is for the table, the second for the manifest.
+    store.disk.inject(Fault::at(2).on(&[IoOp::SyncDir]).effect(Effect::Halt));
+    store.engine.maintain(&Always).unwrap_err();
+    store.disk.clear_faults();
+    let manifest = std::path::Path::new(crate::store::DIR).join("MANIFEST");
+    let switched = store.disk.read_file(&manifest).unwrap();
+    store.disk.crash_with(CrashMode::Process);
+    store.open_again();
+    store.disk.crash_with(CrashMode::LoseAll);
+    assert_eq!(store.disk.read_file(&manifest).unwrap(), switched);
+    store.reopen();
+    store.checkpoint();
+    check(&store);
 }

@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn without_a_session_nobody_answers() {
-        let resolved = resolve_function("pg_table_is_visible", &[DataType::Oid]).unwrap();
+        let resolved = resolve_function("pg_table_is_visible", &[Oid]).unwrap();
         let visible = function(resolved.id);
         assert!(asks_catalog(visible));
         let error = visible.eval(&[Value::Oid(1)], &EvalContext::default()).unwrap_err();

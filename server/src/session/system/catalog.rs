@@ -9,7 +9,8 @@ mod constraint;
 mod depend;
 mod index;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use driftdb_concurrency::{ReadAt, Transaction};
 use driftdb_query::{
@@ -40,6 +41,17 @@ const BTREE: u32 = 403;
 #[derive(Debug, Default)]
 pub(in crate::session) struct Definitions {
     pub(in crate::session) tables: Vec<Arc<Table>>,
+    /// Made when something is first looked up.
+    places: OnceLock<Places>,
+}
+
+/// Where things are among the tables.
+#[derive(Debug, Default)]
+struct Places {
+    /// Tables, and what belongs to them and has an identifier.
+    tables: BTreeMap<u32, usize>,
+    /// Tables and indexes by schema and name.
+    names: BTreeMap<(String, String), u32>,
 }
 
 /// A constraint of a table.
@@ -61,35 +73,62 @@ impl Constraint<'_> {
 }
 
 impl Definitions {
+    /// Those of some tables.
+    pub(in crate::session) fn new(tables: Vec<Arc<Table>>) -> Self {
+        Self { tables, places: OnceLock::new() }
+    }
+
     /// Reads them.
     ///
     /// # Errors
     /// Storage; a time outside of the promise.
     pub(in crate::session) fn read(txn: &mut dyn Transaction, at: ReadAt) -> Result<Self> {
-        Ok(Self { tables: driftdb_tables::tables(txn, at)? })
+        Ok(Self::new(driftdb_tables::tables(txn, at)?))
+    }
+
+    fn places(&self) -> &Places {
+        self.places.get_or_init(|| {
+            let mut places = Places::default();
+            for (place, table) in self.tables.iter().enumerate() {
+                let mut name = |name: &str, oid: u32| {
+                    places.tables.insert(oid, place);
+                    places.names.insert((table.schema.clone(), name.to_owned()), oid);
+                };
+                name(&table.name, table.id.0);
+                table.indexes.iter().for_each(|index| name(&index.name, index.id.0));
+                for (oid, _) in constraints_of(table) {
+                    places.tables.insert(oid, place);
+                }
+            }
+            places
+        })
+    }
+
+    /// The table that has an identifier, or something of which has it.
+    fn owner(&self, oid: u32) -> Option<&Arc<Table>> {
+        self.places().tables.get(&oid).map(|place| &self.tables[*place])
     }
 
     /// A table by identity.
     pub(in crate::session) fn table(&self, oid: u32) -> Option<&Arc<Table>> {
-        self.tables.iter().find(|table| table.id == TableId(oid))
+        self.owner(oid).filter(|table| table.id == TableId(oid))
     }
 
     /// An index by identity, and its table.
     pub(in crate::session) fn index(&self, oid: u32) -> Option<(&Arc<Table>, &Index)> {
-        self.tables.iter().find_map(|table| {
-            table.indexes.iter().find(|index| index.id.0 == oid).map(|index| (table, index))
-        })
+        let table = self.owner(oid)?;
+        table.indexes.iter().find(|index| index.id.0 == oid).map(|index| (table, index))
+    }
+
+    /// A constraint by identity, and its table.
+    pub(in crate::session) fn constraint(&self, oid: u32) -> Option<(&Table, Constraint<'_>)> {
+        let table = self.owner(oid)?;
+        constraints_of(table).find(|known| known.0 == oid).map(|known| (&**table, known.1))
     }
 
     /// A table or index by name.
     pub(in crate::session) fn named(&self, schema: &str, name: &str) -> Option<u32> {
-        let mut tables = self.tables.iter().filter(|table| table.schema == schema);
-        tables.find_map(|table| {
-            if table.name == name {
-                return Some(table.id.0);
-            }
-            table.indexes.iter().find(|index| index.name == name).map(|index| index.id.0)
-        })
+        self.places().names.get(&(schema.to_owned(), name.to_owned())).copied()
     }
 
     /// Every constraint with its identifier and table.
@@ -97,14 +136,7 @@ impl Definitions {
         &self,
     ) -> impl Iterator<Item = (u32, &Table, Constraint<'_>)> {
         self.tables.iter().flat_map(|table| {
-            let keys = table.indexes.iter().filter(|index| index.constraint || index.primary);
-            let keys = keys.map(|index| (index.constraint_id().0, Constraint::Key(index)));
-            let checks = table.checks.iter().enumerate();
-            let checks =
-                checks.map(|(place, check)| (check_oid(table, place), Constraint::Check(check)));
-            let foreign = table.foreign_keys.iter();
-            let foreign = foreign.map(|key| (key.id.0, Constraint::Foreign(key)));
-            keys.chain(checks).chain(foreign).map(|(oid, constraint)| (oid, &**table, constraint))
+            constraints_of(table).map(|(oid, constraint)| (oid, &**table, constraint))
         })
     }
 
@@ -119,6 +151,17 @@ impl Definitions {
         });
         (FIRST..).zip(columns).map(|(oid, (table, column, text))| (oid, table, column, text))
     }
+}
+
+/// A table's constraints with their identifiers.
+fn constraints_of(table: &Table) -> impl Iterator<Item = (u32, Constraint<'_>)> {
+    let keys = table.indexes.iter().filter(|index| index.constraint || index.primary);
+    let keys = keys.map(|index| (index.constraint_id().0, Constraint::Key(index)));
+    let checks = table.checks.iter().enumerate();
+    let checks = checks.map(|(place, check)| (check_oid(table, place), Constraint::Check(check)));
+    let foreign = table.foreign_keys.iter();
+    let foreign = foreign.map(|key| (key.id.0, Constraint::Foreign(key)));
+    keys.chain(checks).chain(foreign)
 }
 
 /// A column's DEFAULT; one of NULL is none.

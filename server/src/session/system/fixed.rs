@@ -148,10 +148,13 @@ fn own_functions() -> impl Iterator<Item = (&'static str, Vec<u32>, u32)> {
 
 fn oid_of(name: &str, args: &[u32]) -> u32 {
     let all = fixed_functions();
-    let from = all.partition_point(|function| function.name < name);
-    let near = all[from.min(all.len())..].iter().take_while(|function| function.name == name);
-    let mut same = near.chain(all.iter().rev().take_while(|f| f.oid >= FIRST_OWN_FUNCTION));
-    same.find(|function| function.name == name && function.args == args)
+    // PostgreSQL's are in order of their names, ours come after them.
+    let (known, own) =
+        all.split_at(all.partition_point(|function| function.oid < FIRST_OWN_FUNCTION));
+    let from = known.partition_point(|function| function.name < name);
+    let near = known[from..].iter().take_while(|function| function.name == name);
+    near.chain(own)
+        .find(|function| function.name == name && function.args == args)
         .map_or(0, |function| function.oid)
 }
 

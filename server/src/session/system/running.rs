@@ -1,7 +1,7 @@
 //! What the running server knows: its database, roles, settings and sessions.
 
 use driftdb_concurrency::Transaction;
-use driftdb_query::{Result, SystemScan};
+use driftdb_query::{OWNER, Result, SystemScan};
 use driftdb_types::Value;
 
 use super::SystemView;
@@ -19,8 +19,8 @@ pub(in crate::session) const DATABASE_OWNER: (u32, &str) = (6171, "pg_database_o
 /// The roles that a session sees: the owner and itself.
 pub(in crate::session) fn role_names(user: &str) -> Vec<(u32, String)> {
     let mut roles =
-        vec![(DATABASE_OWNER.0, DATABASE_OWNER.1.to_owned()), (OWNER_OID, DATABASE.to_owned())];
-    if user != DATABASE {
+        vec![(DATABASE_OWNER.0, DATABASE_OWNER.1.to_owned()), (OWNER_OID, OWNER.to_owned())];
+    if user != OWNER {
         roles.push((USER_OID, user.to_owned()));
     }
     roles
