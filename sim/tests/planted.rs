@@ -24,9 +24,8 @@ const TRUSTING: &[&str] = &[
 /// Settings that let a bug's code run at all.
 fn settings(bug: &str) -> Vec<(String, String)> {
     let mut settings = Vec::new();
-    match bug.split_once('.') {
-        Some((engine @ ("lsm" | "btree"), _)) => settings.push(("storage.engine", engine)),
-        _ => {}
+    if let Some((engine @ ("lsm" | "btree"), _)) = bug.split_once('.') {
+        settings.push(("storage.engine", engine));
     }
     if TRUSTING.contains(&bug) {
         settings.push(("sim.damage", "on"));
