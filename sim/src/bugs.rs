@@ -12,7 +12,6 @@ pub const BUGS: &[&str] = &[
     "mvcc.no-first-updater-check",
     "mvcc.publish-before-durable",
     "mvcc.parts-without-commit",
-    "mvcc.part-durable-before-its-commit",
     "lsm.manifest-before-table-sync",
     "lsm.compaction-drops-newest",
     "btree.freed-page-reused-early",
