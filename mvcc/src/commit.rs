@@ -14,7 +14,9 @@ use driftdb_concurrency::{ConcurrencyControl, Result, TxnError};
 use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::atomic::Ordering;
 use driftdb_env::{HashSet, IoError, IoOp, planted};
-use driftdb_storage::{Commit, Engine, KeyspaceId, Snapshot, StorageError, Timestamp, WriteBatch};
+use driftdb_storage::{
+    Commit, Engine, Erasure, KeyspaceId, Snapshot, StorageError, Timestamp, WriteBatch,
+};
 
 use crate::ballast;
 use crate::record::{self, RecordKind};
@@ -36,6 +38,16 @@ pub(crate) struct Pipeline {
     pub(crate) last: Position,
     /// Keyspaces that the engine is known to have.
     known: HashSet<KeyspaceId>,
+}
+
+/// What a transaction says to its commit, besides its changes.
+pub(crate) struct Said<'a> {
+    /// What the commit says of itself.
+    pub(crate) note: &'a [u8],
+    /// What the last statement read.
+    pub(crate) snapshot: Timestamp,
+    /// What goes from all history up to the commit.
+    pub(crate) erasure: Option<&'a Erasure>,
 }
 
 impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
@@ -61,20 +73,32 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         &self,
         changes: Changes,
         control: Option<&mut C::Txn>,
-        note: &[u8],
+        said: &Said<'_>,
     ) -> Result<Position> {
+        let Said { note, snapshot, erasure } = *said;
         self.check_room(&changes.batch)?;
         self.stall_if_behind();
         preemption_point("mvcc.commit.begin");
         let mut pipeline = self.pipeline.lock();
         self.check_writable()?;
         self.check_keyspaces(&mut pipeline, &changes)?;
+        self.erasing.check(&changes, snapshot)?;
         let ts = self.clock.tick();
         if let Some(txn) = control {
             self.control.validate(txn, ts, &changes.batch)?;
         }
         let Changes { batch, created, dropped, .. } = changes;
-        let position = self.append_and_apply(&mut pipeline, RecordKind::Commit, ts, batch, note)?;
+        if let Some(erasure) = erasure {
+            let erasure = erasure.clone().limited_to(ts);
+            self.erasing.note(&self.env, pipeline.last.sequence + 1, &erasure)?;
+        }
+        let appended = self.append_and_apply(&mut pipeline, RecordKind::Commit, ts, batch, note);
+        if let (Some(erasure), Ok(_)) = (erasure, &appended) {
+            self.erasing.note_committed(erasure, ts);
+        } else if erasure.is_some() && !matches!(appended, Err(TxnError::OutcomeUnknown { .. })) {
+            self.erasing.forget_note(&self.env);
+        }
+        let position = appended?;
         pipeline.known.extend(created);
         for space in dropped {
             pipeline.known.remove(&space);

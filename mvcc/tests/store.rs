@@ -7,6 +7,8 @@ mod support;
 
 #[path = "store/anomalies.rs"]
 mod anomalies;
+#[path = "store/erase.rs"]
+mod erase;
 #[path = "store/history.rs"]
 mod history;
 #[path = "store/locks.rs"]
