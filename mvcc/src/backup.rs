@@ -20,6 +20,8 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     /// Copies engine and log into `dir`, which is made. Every commit acknowledged before the call is
     /// in the copy. If it fails, what was made of the copy is removed as far as possible.
     pub(crate) fn back_up(&self, dir: &Path, base: Option<&Path>) -> Result<BackupReport> {
+        // The copy would have what is to go, and not know it.
+        self.finish_pending_erasure()?;
         let disk = self.env.disk();
         directory::create_empty_dir(disk, dir)?;
         let copied = self.copy_into(dir, base);

@@ -17,7 +17,7 @@ use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::atomic::Ordering;
 use driftdb_env::{HashSet, IoError, IoOp, planted};
 use driftdb_storage::{
-    Commit, Engine, KeyspaceId, Lsn, Snapshot, StorageError, Timestamp, WriteBatch,
+    Commit, Engine, Erasure, KeyspaceId, Lsn, Snapshot, StorageError, Timestamp, WriteBatch,
 };
 
 use crate::ballast;
@@ -40,6 +40,16 @@ pub(crate) struct Pipeline {
     pub(crate) last: Position,
     /// Keyspaces that the engine is known to have.
     known: HashSet<KeyspaceId>,
+}
+
+/// What a transaction says to its commit, besides its changes.
+pub(crate) struct Said<'a> {
+    /// What the commit says of itself.
+    pub(crate) note: &'a [u8],
+    /// What the last statement read.
+    pub(crate) snapshot: Timestamp,
+    /// What goes from all history up to the commit.
+    pub(crate) erasure: Option<&'a Erasure>,
 }
 
 impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
@@ -66,23 +76,54 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         &self,
         changes: Changes,
         control: Option<&mut C::Txn>,
-        note: &[u8],
+        said: &Said<'_>,
     ) -> Result<Position> {
+        let Said { note, snapshot, erasure } = *said;
         self.check_room(&changes.batch)?;
         self.stall_if_behind();
         preemption_point("mvcc.commit.begin");
         let mut pipeline = self.pipeline.lock();
         self.check_writable()?;
         self.check_keyspaces(&mut pipeline, &changes)?;
+        self.erasing.check(&changes, snapshot)?;
         let ts = self.clock.tick();
         if let Some(txn) = control {
             self.control.validate(txn, ts, Writes::Batch(&changes.batch))?;
         }
         let Changes { batch, created, dropped, .. } = changes;
-        let position = self.append_and_apply(&mut pipeline, RecordKind::Commit, ts, batch, note)?;
+        self.note_erasure(&pipeline, erasure, ts)?;
+        let appended = self.append_and_apply(&mut pipeline, RecordKind::Commit, ts, batch, note);
+        self.settle_erasure(erasure, ts, &appended);
+        let position = appended?;
         pipeline.note_keyspaces(created, dropped);
         drop(pipeline);
         self.finish_commit(position)
+    }
+
+    /// Writes down what the next commit erases, before it is in the log.
+    fn note_erasure(
+        &self,
+        pipeline: &Pipeline,
+        erasure: Option<&Erasure>,
+        ts: Timestamp,
+    ) -> Result<()> {
+        let Some(erasure) = erasure else { return Ok(()) };
+        let sequence = pipeline.last.sequence + 1;
+        self.erasing.note(&self.env, sequence, &erasure.clone().limited_to(ts))
+    }
+
+    /// After [`Shared::note_erasure`]: whether the commit came to be.
+    fn settle_erasure(
+        &self,
+        erasure: Option<&Erasure>,
+        ts: Timestamp,
+        appended: &Result<Position>,
+    ) {
+        match (erasure, appended) {
+            (Some(erasure), Ok(_)) => self.erasing.note_committed(erasure, ts),
+            (None, _) | (_, Err(TxnError::OutcomeUnknown { .. })) => {}
+            (Some(_), Err(_)) => self.erasing.forget_note(&self.env),
+        }
     }
 
     /// Commits a note of the store to itself.

@@ -9,13 +9,13 @@ use std::path::Path;
 
 use driftdb_env::Env;
 use driftdb_storage::{
-    Cursor, Engine, FileEngine, KeyRange, Loader, Result, ScanSpec, Snapshot, Visible,
+    Cursor, Engine, FileEngine, KeyRange, Loader, Result, ScanSpec, Snapshot, StorageError, Visible,
 };
 use driftdb_wal::Wal;
 
 use crate::StoreOptions;
 use crate::clock::HybridClock;
-use crate::recovery;
+use crate::{erase, recovery};
 
 /// How far a conversion is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,6 +45,13 @@ pub fn convert<S: Engine, T: FileEngine>(
     options: &StoreOptions,
     progress: &mut dyn FnMut(ConvertProgress),
 ) -> Result<ConvertProgress> {
+    if env.disk().exists(&erase::path(from))? {
+        return Err(StorageError::WrongDirectory {
+            dir: from.display().to_string(),
+            found: "an erasure that is not finished".to_owned(),
+            expected: "a database that was opened since".to_owned(),
+        });
+    }
     let engine = S::open(env, &from.join("engine"), &options.engine)?;
     let wal = Wal::open(env, &from.join("wal"), &options.wal)?;
     let end = recovery::replay(&engine, &wal, &HybridClock::new(env))?.commit;

@@ -12,7 +12,7 @@
 //! * The engine is never asked to remember less than the oldest registered reader needs.
 //! * A record reaches the log only if the engine will accept its batch, so replay cannot fail on it.
 //!
-//! Latch order: `maintaining` → `counters` → `pipeline` → a control's own latches → `readers`.
+//! Latch order: `erasing.pending` → `maintaining` → `counters` → `pipeline` → a control's own latches → `readers`.
 //!
 //! Sources: [Berenson95], [Adya99] for the levels, [Kulkarni14] for the clock, research/storage.md
 //! 1.3 and 1.5.
@@ -25,6 +25,7 @@ mod commit;
 pub mod control;
 mod convert;
 mod counters;
+mod erase;
 mod followers;
 mod lock_table;
 mod maintenance;

@@ -58,7 +58,7 @@ pub(crate) struct Maintenance {
     /// A round has ended.
     rounded: Condvar,
     /// The engine takes one maintainer at a time.
-    maintaining: Mutex<Checkpoints>,
+    pub(crate) maintaining: Mutex<Checkpoints>,
 }
 
 #[derive(Default)]
@@ -71,10 +71,10 @@ struct Orders {
 }
 
 #[derive(Default)]
-struct Checkpoints {
+pub(crate) struct Checkpoints {
     /// The log's end when the last checkpoint began.
     last_tail: Lsn,
-    released: Lsn,
+    pub(crate) released: Lsn,
 }
 
 impl Maintenance {
@@ -316,12 +316,14 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
 
     /// Makes everything committed durable in the engine and lets the log go.
     pub(crate) fn checkpoint(&self) -> Result<()> {
+        let finished = self.finish_pending_erasure();
         let mut checkpoints = self.maintenance.maintaining.lock();
         self.refresh_retention();
         let tail = self.wal.tail();
         self.engine.checkpoint(&self.barrier())?;
         checkpoints.last_tail = tail;
-        self.release_log(&mut checkpoints)
+        self.release_log(&mut checkpoints)?;
+        finished
     }
 
     fn release_log(&self, checkpoints: &mut Checkpoints) -> Result<()> {

@@ -22,6 +22,7 @@ use crate::ballast::{self, Ballast};
 use crate::clock::HybridClock;
 use crate::commit::{Pipeline, Position};
 use crate::counters::Counters;
+use crate::erase::Erasing;
 use crate::followers::Followers;
 use crate::maintenance::Maintenance;
 use crate::pending::Pending;
@@ -62,6 +63,7 @@ pub(crate) struct Shared<E: Engine, C: ConcurrencyControl> {
     pub(crate) counters: Counters,
     pub(crate) maintenance: Maintenance,
     pub(crate) ballast: Ballast,
+    pub(crate) erasing: Erasing,
     /// Whether the ballast is given up and commits that need room are refused.
     pub(crate) is_disk_full: AtomicBool,
     pub(crate) checkpoint_log_bytes: u64,
@@ -145,6 +147,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccStore<E, C> {
             counters,
             maintenance: Maintenance::new(options.maintain_log_bytes, options.stall_log_bytes),
             ballast: Ballast::new(env, dir, options.ballast_bytes),
+            erasing: Erasing::new(dir),
             is_disk_full: AtomicBool::new(false),
             checkpoint_log_bytes: options.checkpoint_log_bytes,
             counts: Counts::default(),
@@ -152,6 +155,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccStore<E, C> {
             is_closing: AtomicBool::new(false),
         });
         shared.refresh_retention();
+        shared.recover_erasure()?;
         if options.background {
             shared.start_maintenance();
         }
@@ -290,6 +294,10 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
 
     fn checkpoint(&self) -> Result<()> {
         Ok(self.shared.checkpoint()?)
+    }
+
+    fn can_erase(&self) -> bool {
+        E::HAS_FILES
     }
 
     fn verify(

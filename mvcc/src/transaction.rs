@@ -15,13 +15,14 @@ use std::sync::Arc;
 use driftdb_concurrency::{
     Begin, BeginOptions, CancelToken, Committed, ConcurrencyControl, IsolationLevel, LockIntent,
     LockMode, LockObject, LockStrength, Locked, ObjectLocked, Provenance, ReadAt, Result, RowBatch,
-    SavepointId, ScanRequest, ScanState, Transaction, TxnId, VersionScan, WaitPolicy,
+    SavepointId, ScanRequest, ScanState, Transaction, TxnError, TxnId, VersionScan, WaitPolicy,
 };
 use driftdb_env::planted;
 use driftdb_env::sync::MutexGuard;
 use driftdb_env::sync::atomic::Ordering;
-use driftdb_storage::{Engine, KeyRange, KeyspaceId, Timestamp};
+use driftdb_storage::{Engine, Erasure, KeyRange, KeyspaceId, Timestamp};
 
+use crate::commit::Said;
 use crate::pending::SharedWrites;
 use crate::provenance;
 use crate::store::Shared;
@@ -70,6 +71,8 @@ pub(crate) struct MvccTransaction<E: Engine, C: ConcurrencyControl> {
     lock_marks: Vec<(SavepointId, usize)>,
     /// What the commit says of itself, as bytes.
     note: Vec<u8>,
+    /// What the commit erases from all history.
+    erasure: Option<Erasure>,
 }
 
 impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
@@ -103,6 +106,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             is_untouched: true,
             lock_marks: Vec::new(),
             note: Vec::new(),
+            erasure: None,
         };
         match options.as_of {
             Some(ts) => txn.enter_past(ts)?,
@@ -254,15 +258,30 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         {
             self.shared.control.finish(control, None);
         }
+        let shared = Arc::clone(&self.shared);
+        let Some(erasure) = self.erasure.take() else { return self.commit_changes(None) };
+        let mut pending = shared.erasing.pending.lock();
+        // One at a time: an earlier one comes first.
+        shared.finish_erasure(&mut pending)?;
+        let committed = self.commit_changes(Some(&erasure))?;
+        let up_to = committed.commit.map_or(Timestamp::MIN, |commit| commit.ts);
+        *pending = Some(erasure.limited_to(up_to));
+        let finished = shared.finish_erasure(&mut pending);
+        finished.map_err(|source| TxnError::ErasureUnfinished { source })?;
+        Ok(committed)
+    }
+
+    fn commit_changes(&mut self, erasure: Option<&Erasure>) -> Result<Committed> {
         let counts = &self.shared.counts;
+        let said = Said { note: &self.note, snapshot: self.snapshot_ts, erasure };
         let committed = {
             let writes = self.writes.lock();
             let changes = writes.to_changes();
             if writes.is_in_memory() {
                 drop(writes);
-                self.shared.commit(changes, self.control.as_mut(), &self.note)
+                self.shared.commit(changes, self.control.as_mut(), &said)
             } else {
-                self.shared.commit_in_parts(&writes, changes, self.control.as_mut(), &self.note)
+                self.shared.commit_in_parts(&writes, changes, self.control.as_mut(), &said)
             }
         };
         match committed {
@@ -443,8 +462,15 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
         self.note = provenance::encode(said);
     }
 
+    fn erase(&mut self, erasure: Erasure) -> Result<()> {
+        self.refuse_read_only()?;
+        drop(self.writes());
+        self.erasure = Some(erasure);
+        Ok(())
+    }
+
     fn has_writes(&self) -> bool {
-        !self.is_untouched && !self.writes.lock().is_empty()
+        self.erasure.is_some() || !self.is_untouched && !self.writes.lock().is_empty()
     }
 
     fn commit(mut self: Box<Self>) -> Result<Committed> {

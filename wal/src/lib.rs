@@ -158,6 +158,26 @@ impl Wal {
         self.log.release_before(lsn)
     }
 
+    /// The first half of forgetting bytes: the next record begins a segment in a file that never held
+    /// another one; spares and prepared segments are removed, durably. Then, once a record was appended and
+    /// everything before it is needed no more, [`Wal::forget_before`].
+    ///
+    /// # Errors
+    /// I/O, which poisons the log; a poisoned log.
+    pub fn begin_afresh(&self) -> Result<()> {
+        self.log.begin_afresh()
+    }
+
+    /// As [`Wal::release_before`], but no file becomes a spare. Whether no byte is left in the directory of
+    /// records from before [`Wal::begin_afresh`]: not if `lsn` lies before the next record after it, that
+    /// record is not durable, or a reader pins the log.
+    ///
+    /// # Errors
+    /// As [`Wal::release_before`].
+    pub fn forget_before(&self, lsn: Lsn) -> Result<bool> {
+        self.log.forget_before(lsn)
+    }
+
     /// A reader of the records whose end is after `after`. It pins them while it lives; if they are
     /// gone already, its first step says so.
     ///

@@ -77,6 +77,10 @@ pub(crate) struct State {
     offset: u64,
     /// The segment after the last, durable and empty.
     next: Option<Segment>,
+    /// The next record begins a segment, whatever room there is.
+    must_begin: bool,
+    /// The segment that [`Log::begin_afresh`] asked for: what is before it is to be forgotten.
+    afresh: Option<u32>,
     /// The positions of living readers.
     pub(crate) pins: BTreeMap<u64, Lsn>,
     pub(crate) next_pin: u64,
@@ -110,12 +114,15 @@ impl State {
 
     /// Makes room for a record of `bytes`, if that needs no work on files; false if it does.
     fn has_room(&mut self, bytes: u64, log_id: u64) -> bool {
-        if self.offset + bytes <= self.current().segment.size_bytes {
+        if !self.must_begin && self.offset + bytes <= self.current().segment.size_bytes {
             return true;
         }
         let need = SEGMENT_HEADER_BYTES as u64 + bytes;
         let Some(next) = self.next.take_if(|next| need <= next.size_bytes) else { return false };
         let header = SegmentHeader { log_id, number: next.number, first_lsn: self.tail };
+        if std::mem::take(&mut self.must_begin) {
+            self.afresh = Some(next.number);
+        }
         let segment = Arc::new(next);
         self.offset = 0;
         self.segments.push_back(Begun { segment, header });
@@ -194,6 +201,8 @@ impl Log {
             segments: begun.into(),
             offset: last.offset_of(tail),
             next: None,
+            must_begin: false,
+            afresh: None,
             pins: BTreeMap::new(),
             next_pin: 0,
         };
@@ -302,6 +311,38 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// Lets the next record begin a segment, in a file that never held another: spares and a prepared
+    /// segment go, and until [`Log::forget_before`] has succeeded nothing becomes a spare.
+    pub(crate) fn begin_afresh(&self) -> Result<()> {
+        let mut store = self.store.lock();
+        store.keep_spares(false);
+        let next = {
+            let mut state = self.state.lock();
+            state.check_poison()?;
+            state.must_begin = true;
+            state.afresh = None;
+            state.next.take()
+        };
+        let removed = next.map_or(Ok(()), |next| store.remove(&next));
+        removed.and_then(|()| store.remove_spares_durably()).inspect_err(|error| {
+            self.poison(&mut self.state.lock(), &error.to_string());
+        })
+    }
+
+    /// Removes every segment before the one that began afresh, if `lsn` lies in that or later; whether
+    /// they are gone.
+    pub(crate) fn forget_before(&self, lsn: Lsn) -> Result<bool> {
+        self.release_before(lsn)?;
+        let mut store = self.store.lock();
+        let state = self.state.lock();
+        let oldest = state.segments.front().map(|begun| begun.segment.number);
+        let is_done = state.afresh.is_some_and(|afresh| oldest >= Some(afresh));
+        if is_done {
+            store.keep_spares(true);
+        }
+        Ok(is_done)
     }
 
     /// Takes the oldest segment off the list, if nobody can need it.

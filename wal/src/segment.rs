@@ -83,6 +83,7 @@ pub(crate) struct SegmentStore {
     segment_bytes: u64,
     spare_count_max: usize,
     spares: Vec<PathBuf>,
+    keeps_spares: bool,
 }
 
 impl SegmentStore {
@@ -94,6 +95,7 @@ impl SegmentStore {
             segment_bytes,
             spare_count_max: spares,
             spares: Vec::new(),
+            keeps_spares: true,
         };
         for name in file_names(env, dir)? {
             let path = dir.join(&name);
@@ -113,6 +115,23 @@ impl SegmentStore {
             self.env.disk().remove(&spare)?;
         }
         Ok(())
+    }
+
+    /// The same, durably.
+    pub(crate) fn remove_spares_durably(&mut self) -> Result<()> {
+        self.remove_spares()?;
+        Ok(self.env.disk().sync_dir(&self.dir)?)
+    }
+
+    /// Whether released segments may be used again.
+    pub(crate) fn keep_spares(&mut self, keeps: bool) {
+        self.keeps_spares = keeps;
+    }
+
+    /// Removes a prepared segment, durably.
+    pub(crate) fn remove(&self, segment: &Segment) -> Result<()> {
+        self.env.disk().remove(&segment.path)?;
+        Ok(self.env.disk().sync_dir(&self.dir)?)
     }
 
     /// The first segment of a new log, its header durable.
@@ -161,7 +180,8 @@ impl SegmentStore {
     }
 
     fn keep_or_remove(&mut self, path: PathBuf, size: u64) -> Result<()> {
-        if size == self.segment_bytes && self.spares.len() < self.spare_count_max {
+        let may_keep = self.keeps_spares && self.spares.len() < self.spare_count_max;
+        if may_keep && size == self.segment_bytes {
             self.spares.push(path);
         } else {
             self.env.disk().remove(&path)?;

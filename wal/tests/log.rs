@@ -6,6 +6,7 @@ mod log {
     mod damage;
     mod device;
     mod faults;
+    mod forget;
     mod formats;
     mod group;
     mod harness;

@@ -45,6 +45,12 @@ pub enum TxnError {
         /// What the log reported.
         source: StorageError,
     },
+    /// An erasure is committed, so that nobody reads what was erased, but bytes of it are still in files.
+    #[error("the rows are erased, but not yet from every file: {source}")]
+    ErasureUnfinished {
+        /// What stands in the way.
+        source: StorageError,
+    },
     /// A time that has not been reached.
     #[error("cannot read as of {requested}: it is in the future")]
     FutureTime {
@@ -75,6 +81,7 @@ impl TxnError {
             Self::LockNotAvailable
             | Self::LockTimeout
             | Self::OutcomeUnknown { .. }
+            | Self::ErasureUnfinished { .. }
             | Self::ShuttingDown => ErrorKind::Unavailable,
             Self::Canceled
             | Self::ReadOnly

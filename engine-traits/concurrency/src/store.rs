@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driftdb_storage::{
-    BackupReport, Commit, KeyRange, KeyspaceId, RetentionPolicy, StorageError, Timestamp,
+    BackupReport, Commit, Erasure, KeyRange, KeyspaceId, RetentionPolicy, StorageError, Timestamp,
     VerifyDepth, VerifyReport,
 };
 
@@ -121,6 +121,9 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// Storage.
     fn checkpoint(&self) -> Result<()>;
+
+    /// Whether the store can erase: not one whose only copy is the log.
+    fn can_erase(&self) -> bool;
 
     /// Checks engine and log; see [`driftdb_storage::Engine::verify`].
     ///
@@ -433,6 +436,15 @@ pub trait Transaction: Send {
 
     /// Forgets the savepoint and later ones; their writes stay.
     fn release(&mut self, savepoint: SavepointId);
+
+    /// Lets the commit erase from all history ([`driftdb_storage::Engine::erase`]): versions up to and
+    /// including those of this commit. [`Transaction::commit`] returns when they are gone from every file.
+    /// The caller holds the tables alone until then. Not undone by [`Transaction::rollback_to`]. A
+    /// transaction that erases has something to commit.
+    ///
+    /// # Errors
+    /// [`crate::TxnError::ReadOnly`].
+    fn erase(&mut self, erasure: Erasure) -> Result<()>;
 
     /// What the commit says of itself; forgotten by a rollback, and where nothing is written.
     fn describe(&mut self, provenance: &Provenance);

@@ -65,6 +65,8 @@ impl MemoryEngine {
 impl Engine for MemoryEngine {
     const NAME: &'static str = "memory";
 
+    const HAS_FILES: bool = false;
+
     type Snapshot = MemorySnapshot;
 
     fn open(_env: &Env, _dir: &Path, options: &EngineOptions) -> Result<Self> {

@@ -169,6 +169,11 @@ impl From<TxnError> for SqlError {
                 Self::new(SqlState::TransactionResolutionUnknown, message)
                     .with_hint("After the restart, look whether its effects are there.")
             }
+            TxnError::ErasureUnfinished { source } => {
+                let state = Self::from(source).state;
+                Self::new(state, message)
+                    .with_hint("CHECKPOINT finishes it, as does the next start of the server.")
+            }
             TxnError::FutureTime { requested } => Self::new(
                 SqlState::InvalidParameterValue,
                 format!("cannot read as of {}: it is in the future", shown(requested)),

@@ -23,6 +23,9 @@ pub trait Engine: Send + Sync + Sized + 'static {
     /// The name in the configuration and in the data directory.
     const NAME: &'static str;
 
+    /// Whether it keeps files, so that a checkpoint lets the log go.
+    const HAS_FILES: bool = true;
+
     /// The view through which it is read.
     type Snapshot: Snapshot;
 

@@ -33,6 +33,13 @@ pub struct Erasure {
 }
 
 impl Erasure {
+    /// The same, but that versions after `up_to` stay.
+    #[must_use]
+    pub fn limited_to(mut self, up_to: Timestamp) -> Self {
+        self.up_to = up_to;
+        self
+    }
+
     /// Every version of a key goes.
     pub fn add_key(&mut self, space: KeyspaceId, key: &[u8]) {
         self.spaces.entry(space).or_default().keys.insert(key.to_vec());

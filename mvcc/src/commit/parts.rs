@@ -20,7 +20,7 @@ use driftdb_env::sync::atomic::{AtomicU64, Ordering};
 use driftdb_storage::{Commit, Engine, LogBarrier, Lsn, StorageError, Timestamp, WriteBatch};
 use driftdb_wal::Wal;
 
-use super::{Pipeline, Position};
+use super::{Pipeline, Position, Said};
 use crate::record::{self, RecordKind};
 use crate::store::Shared;
 use crate::system;
@@ -44,7 +44,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         writes: &WriteSet,
         changes: Changes,
         control: Option<&mut C::Txn>,
-        note: &[u8],
+        said: &Said<'_>,
     ) -> Result<Position> {
         if self.is_disk_full.load(Ordering::Relaxed) {
             return self.refuse_full();
@@ -54,24 +54,29 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         let mut pipeline = self.pipeline.lock();
         self.check_writable()?;
         self.check_keyspaces(&mut pipeline, &changes)?;
+        self.erasing.check(&changes, said.snapshot)?;
         let ts = self.clock.tick();
         if let Some(txn) = control {
             self.control.validate(txn, ts, Writes::Keyspaces(&writes.written_spaces()))?;
         }
         preemption_point("mvcc.commit.latched");
-        let name = Name { sequence: pipeline.last.sequence + 1, ts, note };
-        let ends = self.append_parts(writes, name)?;
-        preemption_point("mvcc.commit.appended");
-        let position = match self.apply_parts(writes, name, &ends) {
-            Ok(position) => position,
-            Err(source) => {
-                self.poison(&source);
-                return Err(TxnError::OutcomeUnknown { source });
-            }
-        };
+        self.note_erasure(&pipeline, said.erasure, ts)?;
+        let name = Name { sequence: pipeline.last.sequence + 1, ts, note: said.note };
+        let appended = self.append_and_apply_parts(writes, name);
+        self.settle_erasure(said.erasure, ts, &appended);
+        let position = appended?;
         pipeline.end_parts(position, changes);
         drop(pipeline);
         self.finish_commit(position)
+    }
+
+    fn append_and_apply_parts(&self, writes: &WriteSet, name: Name<'_>) -> Result<Position> {
+        let ends = self.append_parts(writes, name)?;
+        preemption_point("mvcc.commit.appended");
+        self.apply_parts(writes, name, &ends).map_err(|source| {
+            self.poison(&source);
+            TxnError::OutcomeUnknown { source }
+        })
     }
 
     /// Appends all parts; returns where each ends. If that fails there is no last one.
