@@ -238,6 +238,11 @@ impl Store for BranchStore {
         self.base.set_history_rules(rules);
     }
 
+    /// A branch holds copies of what it changed, under keys of its own.
+    fn can_erase(&self) -> bool {
+        false
+    }
+
     fn checkpoint(&self) -> Result<()> {
         self.base.checkpoint()
     }

@@ -12,7 +12,7 @@ use driftdb_concurrency::{
     Transaction, TxnError, TxnId, VersionScan, WaitPolicy,
 };
 use driftdb_env::planted;
-use driftdb_storage::{KeyRange, KeyspaceId, StorageError, Timestamp};
+use driftdb_storage::{Erasure, KeyRange, KeyspaceId, StorageError, Timestamp};
 
 use super::Shared;
 use super::keys::{self, Fate};
@@ -382,6 +382,10 @@ impl Transaction for BranchTransaction {
 
     fn release(&mut self, savepoint: SavepointId) {
         self.inner.release(savepoint);
+    }
+
+    fn erase(&mut self, _erasure: Erasure) -> Result<()> {
+        Err(StorageError::Internal("nothing can be erased in a branch".to_owned()).into())
     }
 
     fn describe(&mut self, provenance: &Provenance) {

@@ -18,7 +18,7 @@ use driftdb_env::Env;
 use driftdb_env::sync::RwLock;
 use driftdb_mvcc::{BranchError, Branches, MvccStore, NewBranch, StoreOptions};
 use driftdb_storage::{
-    BackupReport, Engine, KeyRange, KeyspaceId, RetentionPolicy, StorageError, Timestamp,
+    BackupReport, Engine, Erasure, KeyRange, KeyspaceId, RetentionPolicy, StorageError, Timestamp,
     VerifyDepth, VerifyReport,
 };
 
@@ -127,6 +127,10 @@ impl Store for Late {
 
     fn set_history_rules(&self, rules: HistoryRules) {
         self.now().set_history_rules(rules);
+    }
+
+    fn can_erase(&self) -> bool {
+        self.now().can_erase()
     }
 
     fn checkpoint(&self) -> Result<()> {
@@ -325,6 +329,10 @@ impl Transaction for First {
 
     fn release(&mut self, savepoint: SavepointId) {
         self.inner.release(savepoint);
+    }
+
+    fn erase(&mut self, erasure: Erasure) -> Result<()> {
+        self.inner.erase(erasure)
     }
 
     fn describe(&mut self, provenance: &Provenance) {
