@@ -224,8 +224,9 @@ mod tests {
 
     #[test]
     fn a_note_is_read_wholly_or_not() {
-        let mut erasure = Erasure { up_to: Timestamp(7), ..Erasure::default() };
+        let mut erasure = Erasure::default();
         erasure.add_key(KeyspaceId(1024), b"k");
+        let erasure = erasure.limited_to(Timestamp(7));
         let bytes = encode(3, &erasure);
         assert_eq!(decode(&bytes), Some((3, erasure)));
         for len in 0..bytes.len() {
