@@ -60,7 +60,7 @@ impl StoreOptions {
             checkpoint_log_bytes: 16 << 10,
             maintain_log_bytes: 1 << 10,
             stall_log_bytes: 64 << 10,
-            transaction_memory_bytes: 4 << 10,
+            transaction_memory_bytes: 16 << 10,
             ballast_bytes: 0,
             background: true,
         }

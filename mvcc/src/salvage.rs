@@ -71,6 +71,7 @@ pub fn salvage<S: FileEngine, T: FileEngine>(
         at: Commit::default(),
         space: None,
         commits: Commits::new(logged),
+        in_parts: &in_parts,
         has_lost: has_lost_log,
     };
     S::salvage(env, &from.join("engine"), &options.engine, &mut sink)?;
@@ -96,8 +97,24 @@ pub fn salvage<S: FileEngine, T: FileEngine>(
 struct Logged {
     /// Number and time of every commit.
     commits: Vec<(u64, Timestamp)>,
-    /// By time, the first part that is there of every commit of which all later ones are.
-    in_parts: BTreeMap<Timestamp, u32>,
+    in_parts: InParts,
+}
+
+/// By time, the commits in parts of which the last part is there, and all from some part on.
+type InParts = BTreeMap<Timestamp, Parts>;
+
+#[derive(Debug, Clone, Copy)]
+struct Parts {
+    /// The first that is there.
+    first: u32,
+    /// Where the last ends.
+    end: Lsn,
+}
+
+/// Whether the engine has only some parts of the commit that it is complete up to, and the log the rest.
+/// Where its place in the log is lost, it counts as having all.
+fn is_amid_parts(at: Commit, in_parts: &InParts) -> bool {
+    at.lsn > Lsn(0) && in_parts.get(&at.ts).is_some_and(|parts| parts.end > at.lsn)
 }
 
 fn logged_commits(env: &Env, from: &Path, lost: &mut dyn FnMut(Damage)) -> Result<Logged> {
@@ -113,7 +130,7 @@ fn logged_commits(env: &Env, from: &Path, lost: &mut dyn FnMut(Damage)) -> Resul
             parts.2 += 1;
         }
         if record.kind == RecordKind::LastPart {
-            logged.in_parts.insert(record.ts, parts.1);
+            logged.in_parts.insert(record.ts, Parts { first: parts.1, end });
         }
         if record.kind.ends_commit() {
             logged.commits.push((record.sequence, record.ts));
@@ -137,24 +154,21 @@ fn save_log(
     from: &Path,
     log: &Wal,
     engine: Position,
-    in_parts: &BTreeMap<Timestamp, u32>,
+    in_parts: &InParts,
     done: &mut Salvaged,
     report: &mut dyn SalvageReport,
 ) -> Result<LogEnd> {
     let Commit { ts: engine_ts, lsn: engine_lsn } = engine.commit;
+    let is_amid_parts = is_amid_parts(engine.commit, in_parts);
     let mut last = LogEnd { sequence: engine.sequence, is_broken: false };
     let visit = &mut |end: Lsn, payload: &[u8]| {
         let record = CommitRecord::decode(end, payload)?;
-        // The engine may have the first parts of a commit. Where its place in the log is lost, it has all.
-        let goes_on = record.kind.is_part()
-            && record.ts == engine_ts
-            && end > engine_lsn
-            && engine_lsn > Lsn(0);
+        let goes_on = record.ts == engine_ts && end > engine_lsn && is_amid_parts;
         if record.ts <= engine_ts && !goes_on || last.is_broken {
             return Ok(());
         }
-        let first = in_parts.get(&record.ts);
-        if record.kind.is_part() && !first.is_some_and(|first| *first == 0 || goes_on) {
+        let parts = in_parts.get(&record.ts);
+        if record.kind.is_part() && !parts.is_some_and(|parts| parts.first == 0 || goes_on) {
             // Never committed; or damaged, which the number of the next commit will tell.
             return Ok(());
         }
@@ -192,6 +206,7 @@ struct Sink<'a, L> {
     /// The keyspace under way.
     space: Option<KeyspaceId>,
     commits: Commits,
+    in_parts: &'a InParts,
     has_lost: bool,
 }
 
@@ -215,7 +230,9 @@ impl<L: Loader> Sink<'_, L> {
             }
             if own == COMMITS && (is_under_way || is_missing) {
                 let loader = &mut self.loader;
-                self.commits.end(self.at.ts, &mut |entry| loader.add(entry))?;
+                let is_amid_parts = is_amid_parts(self.at, self.in_parts);
+                let ts = Timestamp(self.at.ts.0 - u64::from(is_amid_parts));
+                self.commits.end(ts, &mut |entry| loader.add(entry))?;
             }
         }
         Ok(())

@@ -16,6 +16,7 @@ mod spilling;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 
 use driftdb_concurrency::{ReadAt, SavepointId};
@@ -260,8 +261,10 @@ impl WriteSet {
         let has_savepoint = !self.savepoints.is_empty();
         let keys = &mut self.space_mut(space).keys;
         let (mut bytes_before, mut before) = (0, None);
-        let bytes_after = match keys.get_mut(key) {
-            Some(versions) => {
+        // One search, at the price of a key for nothing where there is one: that is the rarer case.
+        let bytes_after = match keys.entry(key.into()) {
+            Entry::Occupied(entry) => {
+                let versions = entry.into_mut();
                 bytes_before = versions.size_bytes(key);
                 before = has_savepoint.then(|| versions.clone());
                 let old = std::mem::replace(&mut versions.value, value);
@@ -271,11 +274,8 @@ impl WriteSet {
                 }
                 versions.size_bytes(key)
             }
-            None => {
-                let versions = Versions { statement, value, earlier: None };
-                let bytes = versions.size_bytes(key);
-                keys.insert(key.into(), versions);
-                bytes
+            Entry::Vacant(entry) => {
+                entry.insert(Versions { statement, value, earlier: None }).size_bytes(key)
             }
         };
         self.memory_bytes = self.memory_bytes + bytes_after - bytes_before;

@@ -13,7 +13,6 @@ pub const BUGS: &[&str] = &[
     "mvcc.publish-before-durable",
     "mvcc.branch-shows-what-it-hides",
     "mvcc.parts-without-commit",
-    "mvcc.part-durable-before-its-commit",
     "lsm.manifest-before-table-sync",
     "lsm.compaction-drops-newest",
     "btree.freed-page-reused-early",

@@ -24,7 +24,7 @@ const TRUSTING: &[&str] = &[
 /// Settings that let a bug's code run at all.
 fn settings(bug: &str) -> Vec<(String, String)> {
     let mut settings = Vec::new();
-    if bug.contains("part") {
+    if bug == "mvcc.parts-without-commit" {
         settings.push(("transaction.memory_bytes", "1"));
     }
     if let Some((engine @ ("lsm" | "btree"), _)) = bug.split_once('.') {
@@ -68,7 +68,6 @@ bugs! {
     publish_before_durable: "mvcc.publish-before-durable",
     show_what_a_branch_hides: "mvcc.branch-shows-what-it-hides",
     replay_parts_without_their_commit: "mvcc.parts-without-commit",
-    make_a_part_durable_before_its_commit: "mvcc.part-durable-before-its-commit",
     name_a_table_before_its_sync: "lsm.manifest-before-table-sync",
     drop_the_newest_version_in_a_merge: "lsm.compaction-drops-newest",
     reuse_pages_too_early: "btree.freed-page-reused-early",

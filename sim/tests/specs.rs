@@ -111,8 +111,8 @@ macro_rules! specs {
 }
 
 specs! {
-    ddl: "ddl",
     begin_anew: "begin-anew",
+    ddl: "ddl",
     deadlock: "deadlock",
     deadlock_three: "deadlock-three",
     dirty_read: "dirty-read",

@@ -252,6 +252,6 @@ fn what_cannot_be_followed() {
     assert_eq!(t.code(&follow), "25001");
     t.run("ROLLBACK; SET default_transaction_isolation = 'repeatable read'");
     assert_eq!(t.code(&follow), "55000");
-    t.run("RESET default_transaction_isolation; SET driftdb.as_of = '@SEQ:1'");
+    t.run("RESET default_transaction_isolation; SET driftdb.as_of = '@SEQ:2'");
     assert_eq!(t.code(&follow), "55000");
 }

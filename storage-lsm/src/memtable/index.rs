@@ -21,8 +21,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::arena::zeroed_slots;
 use super::sync::{AtomicU32, Ordering};
 
-/// Bytes of list for each slot: with small rows two of three slots are taken when the list is full.
-const BYTES_PER_SLOT: usize = 96;
+/// Bytes of list for each slot: with the smallest rows two of three slots are taken when the list is full.
+/// At 96, rows of one number filled it to its limit, and a new one looked at some thirty nodes in vain.
+const BYTES_PER_SLOT: usize = 48;
 const MIN_SLOTS: usize = 64;
 
 #[derive(Debug)]
