@@ -112,24 +112,39 @@ impl Answering<'_> {
                 let message = format!("column \"{column}\" of relation \"{table}\" does not exist");
                 Err(ValueError::new(SqlState::UndefinedColumn, message))
             }
-            CatalogQuestion::TablePrivilege => match object(args) {
-                Value::Text(name) => self.relation_oid(name).map(|_| Value::Bool(true)),
-                oid => {
-                    Ok(known(self.relation_name(oid.as_int().unwrap_or_default() as u32).is_some()))
+            CatalogQuestion::TablePrivilege
+            | CatalogQuestion::SchemaPrivilege
+            | CatalogQuestion::OtherPrivilege => self.privilege(question, args),
+        }
+    }
+
+    /// Whether somebody may do something: everybody may do everything that there is to do it to.
+    fn privilege(&self, question: CatalogQuestion, args: &[Value]) -> Result<Value, ValueError> {
+        if let [Value::Text(role), _, _] = args
+            && &**role != "public"
+            && role_names(self.user).iter().all(|known| known.1 != **role)
+        {
+            let message = format!("role \"{role}\" does not exist");
+            return Err(ValueError::new(SqlState::UndefinedObject, message));
+        }
+        let object = args.len().checked_sub(2).map_or(&Value::Null, |place| &args[place]);
+        let oid = object.as_int().unwrap_or_default() as u32;
+        match (question, object) {
+            (CatalogQuestion::TablePrivilege, Value::Text(name)) => {
+                self.relation_oid(name).map(|_| Value::Bool(true))
+            }
+            (CatalogQuestion::TablePrivilege, _) => Ok(known(self.relation_name(oid).is_some())),
+            (CatalogQuestion::SchemaPrivilege, Value::Text(name)) => {
+                if SCHEMAS.iter().any(|schema| schema.1 == &**name) {
+                    return Ok(Value::Bool(true));
                 }
-            },
-            CatalogQuestion::SchemaPrivilege => match object(args) {
-                Value::Text(name) if SCHEMAS.iter().all(|schema| schema.1 != &**name) => {
-                    let message = format!("schema \"{name}\" does not exist");
-                    Err(ValueError::new(SqlState::InvalidSchemaName, message))
-                }
-                Value::Text(_) => Ok(Value::Bool(true)),
-                oid => {
-                    let oid = oid.as_int().unwrap_or_default();
-                    Ok(known(SCHEMAS.iter().any(|schema| i64::from(schema.0) == oid)))
-                }
-            },
-            CatalogQuestion::OtherPrivilege => Ok(Value::Bool(true)),
+                let message = format!("schema \"{name}\" does not exist");
+                Err(ValueError::new(SqlState::InvalidSchemaName, message))
+            }
+            (CatalogQuestion::SchemaPrivilege, _) => {
+                Ok(known(SCHEMAS.iter().any(|schema| schema.0 == oid)))
+            }
+            _ => Ok(Value::Bool(true)),
         }
     }
 
@@ -303,9 +318,4 @@ fn text(args: &[Value], index: usize) -> Result<&str, ValueError> {
     args.get(index).and_then(Value::as_str).ok_or_else(|| {
         ValueError::new(SqlState::InternalError, "a question about the catalog without a name")
     })
-}
-
-/// The object that privileges are asked of: before the privilege, perhaps after a role.
-fn object(args: &[Value]) -> &Value {
-    args.len().checked_sub(2).map_or(&Value::Null, |place| &args[place])
 }
