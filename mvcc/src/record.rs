@@ -101,8 +101,10 @@ impl CommitRecord {
         };
         let (sequence, ts) = (number(4), Timestamp(number(12)));
         let mut batch = WriteBatch::from_bytes(bytes).map_err(|error| fail(error.to_string()))?;
-        if kind.ends_commit() {
-            system::note_commit(&mut batch, sequence, ts, note);
+        match kind {
+            RecordKind::Commit => system::note_commit(&mut batch, sequence, ts, note),
+            RecordKind::LastPart => system::note_parts(&mut batch, sequence, ts, note),
+            RecordKind::System | RecordKind::Part => {}
         }
         Ok(Self { kind, sequence, ts, part, batch })
     }
@@ -197,7 +199,7 @@ mod tests {
             let payload = [&head[..], note, &5u32.to_le_bytes(), batch.as_bytes()].concat();
             let mut expected = batch.clone();
             if kind.ends_commit() {
-                system::note_commit(&mut expected, 7, Timestamp(9), note);
+                system::note_parts(&mut expected, 7, Timestamp(9), note);
             }
             let record = CommitRecord::decode(Lsn(1), &payload).unwrap();
             assert_eq!((record.kind, record.part, record.batch), (kind, 5, expected));

@@ -3,6 +3,7 @@
 //! Both exist from the first record of a database on. Formats: docs/formats/commit-record.md.
 
 use driftdb_concurrency::Counter;
+use driftdb_env::planted;
 use driftdb_storage::{
     KeyspaceId, Operation, Result, StorageError, Timestamp, WriteBatch, read_varint, write_varint,
 };
@@ -32,9 +33,27 @@ pub(crate) fn bootstrap() -> WriteBatch {
 
 /// Adds the entry of a commit to its own batch; `note` is what the commit says of itself, as bytes.
 pub(crate) fn note_commit(batch: &mut WriteBatch, sequence: u64, ts: Timestamp, note: &[u8]) {
+    let spaces = written_spaces(batch);
+    add_entry(batch, (sequence, ts), spaces.as_deref(), note);
+}
+
+/// Adds the entry of a commit in parts to the batch of its last part. What the other parts wrote to is not
+/// known where a log is replayed, so no keyspaces are named.
+pub(crate) fn note_parts(batch: &mut WriteBatch, sequence: u64, ts: Timestamp, note: &[u8]) {
+    let spaces =
+        if planted!("mvcc.last-part-names-keyspaces") { written_spaces(batch) } else { None };
+    add_entry(batch, (sequence, ts), spaces.as_deref(), note);
+}
+
+fn add_entry(
+    batch: &mut WriteBatch,
+    (sequence, ts): (u64, Timestamp),
+    spaces: Option<&[KeyspaceId]>,
+    note: &[u8],
+) {
     let mut entry = value(ts.0).to_vec();
     entry[0] = VERSION_WITH_SPACES;
-    write_spaces(&mut entry, written_spaces(batch).as_deref());
+    write_spaces(&mut entry, spaces);
     entry.extend_from_slice(note);
     batch.put(COMMITS, &sequence.to_be_bytes(), &entry);
 }

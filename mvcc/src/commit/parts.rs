@@ -111,7 +111,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         writes.parts(self.spill.part_bytes(), |mut batch: WriteBatch, is_last| {
             let lsn = *places.next().expect("the parts are the same as the first time");
             if is_last {
-                system::note_commit(&mut batch, name.sequence, name.ts, name.note);
+                system::note_parts(&mut batch, name.sequence, name.ts, name.note);
             }
             self.engine.apply(&batch, Commit { lsn, ts: name.ts })?;
             self.note_logged(batch.as_bytes().len(), lsn);

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use driftdb_env::planted;
+
 use crate::harness::{Fixture, everywhere};
 use crate::traveller::Traveller;
 
@@ -114,4 +116,32 @@ fn a_copy_follows_concurrent_writers() {
             }
         }
     });
+}
+
+/// How many changes of each of two tables a transaction in parts is told to have made.
+fn told_of_parts(engine: &str) -> Vec<String> {
+    let fixture = Fixture::with(engine, "ssi", |config| config.transaction_memory_bytes = 1);
+    let mut t = Traveller::new(&fixture);
+    t.run("CREATE TABLE parts_a (id int PRIMARY KEY, v text)");
+    t.run("CREATE TABLE parts_b (id int PRIMARY KEY, v text)");
+    t.run(
+        "BEGIN; INSERT INTO parts_a SELECT i, repeat('x', 500) FROM generate_series(1, 600) AS i; \
+         INSERT INTO parts_b SELECT i, repeat('x', 500) FROM generate_series(1, 700) AS i; COMMIT",
+    );
+    ["parts_a", "parts_b"]
+        .iter()
+        .flat_map(|name| t.rows(&format!("SELECT count(*) FROM driftdb_changes('{name}', 0)")))
+        .collect()
+}
+
+/// A commit that is logged in parts does not say where all of them wrote; it is looked for everywhere.
+#[test]
+fn a_commit_in_parts_is_told_whole() {
+    for engine in ["lsm", "btree", "memory"] {
+        assert_eq!(told_of_parts(engine), ["600", "700"], "{engine}");
+    }
+    planted::activate(Some("mvcc.last-part-names-keyspaces"));
+    let told = told_of_parts("memory");
+    planted::activate(None);
+    assert_ne!(told, ["600", "700"], "the planted bug is not seen");
 }
