@@ -46,6 +46,8 @@ pub(crate) fn type_name(name: &D) -> Result<(DataType, i32)> {
         }
         D::Bytea => (T::Bytea, Vec::new()),
         D::Uuid => (T::Uuid, Vec::new()),
+        D::JSON => (T::Json, Vec::new()),
+        D::JSONB => (T::Jsonb, Vec::new()),
         D::Date => (T::Date, Vec::new()),
         D::Time(precision, zone) if !has_zone(zone) => (T::Time, precision_modifier(*precision)),
         D::Timestamp(precision, zone) => {
@@ -135,15 +137,13 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<(DataType, i32
             let typmod = make_typmod(ty, &modifiers).map_err(|error| place(error.into()))?;
             return Ok((ty, typmod));
         }
-        const KNOWN: [&str; 22] = [
+        const KNOWN: [&str; 20] = [
             "serial",
             "bigserial",
             "smallserial",
             "serial2",
             "serial4",
             "serial8",
-            "json",
-            "jsonb",
             "xml",
             "money",
             "inet",
