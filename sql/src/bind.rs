@@ -137,6 +137,8 @@ pub(crate) struct Binder<'a> {
     used_times: Vec<u32>,
     used_periods: Vec<u32>,
     used_ctes: BTreeSet<CteId>,
+    /// The columns that are the one value of a function in FROM.
+    function_values: BTreeSet<ColId>,
     /// While a stored text is renamed: the names met in it.
     named_parts: Option<Vec<stored::NamedPart>>,
     /// The lock clauses of the SELECT whose FROM is being bound.
@@ -171,6 +173,7 @@ impl<'a> Binder<'a> {
             used_times: Vec::new(),
             used_periods: Vec::new(),
             used_ctes: BTreeSet::new(),
+            function_values: BTreeSet::new(),
             named_parts: None,
             locking: Vec::new(),
             handed_down: Vec::new(),

@@ -5,6 +5,7 @@
 
 mod array;
 mod extreme;
+mod json;
 mod logic;
 mod statistics;
 mod sum;
@@ -12,7 +13,7 @@ mod text;
 
 use crate::DataType::{
     self, AnyArray, AnyNonArray, Bool, Bpchar, Bytea, Date, Float4, Float8, Int2, Int4, Int8,
-    Interval, Numeric, Oid, Text, Time, Timestamp, Timestamptz, Unknown,
+    Interval, Json, Jsonb, Numeric, Oid, Text, Time, Timestamp, Timestamptz, Unknown,
 };
 use crate::function::{Candidate, Choice, choose, decide};
 use crate::{SqlState, Value, ValueError};
@@ -166,6 +167,11 @@ const SUMS: &[Row] = &[
     Row("bit_xor", &[Int8], Int8, BIT_XOR),
     Row("array_agg", &[AnyNonArray], AnyArray, |ty| boxed(array::ArrayAgg::new(ty))),
     Row("array_agg", &[AnyArray], AnyArray, |ty| boxed(array::ArrayOfArrays::new(ty))),
+    // Their arguments have been made JSON by the binder.
+    Row("json_agg", &[Json], Json, |_| boxed(json::JsonAgg::new(false, false))),
+    Row("jsonb_agg", &[Jsonb], Jsonb, |_| boxed(json::JsonAgg::new(true, false))),
+    Row("json_object_agg", &[Text, Json], Json, |_| boxed(json::JsonAgg::new(false, true))),
+    Row("jsonb_object_agg", &[Text, Jsonb], Jsonb, |_| boxed(json::JsonAgg::new(true, true))),
     Row("min", &[AnyArray], AnyArray, MIN),
     Row("max", &[AnyArray], AnyArray, MAX),
     Row("string_agg", &[Text, Text], Text, |_| boxed(text::StringAgg::default())),

@@ -4,7 +4,7 @@ mod length;
 mod number;
 
 use crate::io::{parse_text, write_text};
-use crate::{DataType, EvalContext, SqlState, TypeCategory, Value, ValueError, datetime};
+use crate::{DataType, EvalContext, Json, SqlState, TypeCategory, Value, ValueError, datetime};
 
 pub(crate) use length::coerce_length;
 
@@ -59,6 +59,8 @@ fn catalog(from: DataType, to: DataType) -> Option<CastContext> {
         | (T::Timestamp | T::Timestamptz, T::Date | T::Time)
         | (T::Timestamptz, T::Timestamp)
         | (T::Interval, T::Time) => A,
+        (T::Json, T::Jsonb) | (T::Jsonb, T::Json) => A,
+        (T::Jsonb, T::Bool | T::Numeric | T::Int2 | T::Int4 | T::Int8 | T::Float4 | T::Float8) => E,
         (T::Bool | T::Char, T::Int4) | (T::Int4, T::Bool | T::Char) => E,
         _ => return None,
     })
@@ -167,6 +169,16 @@ fn convert(
             },
             other => Err(crate::function::mistyped(&other)),
         },
+        (T::Json, T::Jsonb) => match &value {
+            Value::Json(text) => parse_text(to, -1, text, ctx),
+            other => Err(crate::function::mistyped(other)),
+        },
+        (T::Jsonb, T::Json) => {
+            let mut out = Vec::new();
+            write_text(&value, from, ctx, &mut out);
+            Ok(Value::Json(String::from_utf8_lossy(&out).into_owned().into()))
+        }
+        (T::Jsonb, _) if !to.is_string() => from_json(&value, to, ctx),
         (T::Text | T::Varchar, T::Name) => match value {
             Value::Text(text) => Ok(Value::Text(length::name(text))),
             other => Err(crate::function::mistyped(&other)),
@@ -183,6 +195,26 @@ fn convert(
             Ok(Value::Text(if to == T::Name { length::name(text) } else { text }))
         }
         _ => datetime::convert(value, to, ctx),
+    }
+}
+
+/// A scalar of `jsonb` as a truth value or number.
+fn from_json(value: &Value, to: DataType, ctx: &EvalContext) -> Result<Value, ValueError> {
+    let Value::Jsonb(json) = value else { return Err(crate::function::mistyped(value)) };
+    match (&**json, to) {
+        (Json::Bool(v), DataType::Bool) => Ok(Value::Bool(*v)),
+        (Json::Number(number), to) if to.is_numeric() => {
+            let number = Value::Numeric(number.clone());
+            cast(number, DataType::Numeric, to, -1, CastContext::Explicit, ctx)
+        }
+        (json, to) => {
+            let kind = match json {
+                Json::Number(_) => "numeric",
+                other => other.kind(),
+            };
+            let message = format!("cannot cast jsonb {kind} to type {to}");
+            Err(ValueError::new(SqlState::InvalidParameterValue, message))
+        }
     }
 }
 

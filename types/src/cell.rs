@@ -5,6 +5,7 @@
 
 use num_bigint::BigInt;
 
+use crate::json::{parse_json, write_json};
 use crate::{Array, DataType, Dimension, Interval, Numeric, SqlState, Value, ValueError};
 
 const FINITE: u8 = 0;
@@ -38,6 +39,12 @@ pub fn encode_value(value: &Value, _ty: DataType, out: &mut Vec<u8>) {
         Value::Bytea(v) => payload(v, out),
         Value::Uuid(v) => payload(v, out),
         Value::Char(v) => payload(&[*v], out),
+        Value::Json(v) => payload(v.as_bytes(), out),
+        Value::Jsonb(v) => {
+            let mut text = Vec::new();
+            write_json(v, &mut text);
+            payload(&text, out);
+        }
         Value::Array(v) => payload(&array_payload(v), out),
         Value::Interval(v) => {
             let mut bytes = [0; 16];
@@ -192,6 +199,8 @@ pub fn decode_value(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError
             })
         }
         DataType::Uuid => Value::Uuid(array(payload)?),
+        DataType::Json => Value::Json(str_of(payload)?.into()),
+        DataType::Jsonb => Value::jsonb(parse_json(str_of(payload)?).map_err(|_| damaged())?),
         DataType::Char => Value::Char(u8::from_le_bytes(array(payload)?)),
         DataType::Array(_) | DataType::Int2vector | DataType::Oidvector => {
             Value::array(read_array(ty.element().ok_or_else(damaged)?, payload)?)
@@ -203,6 +212,10 @@ pub fn decode_value(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError
 
 fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], ValueError> {
     bytes.try_into().map_err(|_| damaged())
+}
+
+fn str_of(payload: &[u8]) -> Result<&str, ValueError> {
+    std::str::from_utf8(payload).map_err(|_| damaged())
 }
 
 fn read_array(element: DataType, payload: &[u8]) -> Result<Array, ValueError> {

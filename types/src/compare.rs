@@ -33,6 +33,8 @@ pub fn compare(a: &Value, b: &Value) -> Ordering {
         (Value::Interval(a), Value::Interval(b)) => a.span().cmp(&b.span()),
         (Value::Uuid(a), Value::Uuid(b)) => a.cmp(b),
         (Value::Char(a), Value::Char(b)) => a.cmp(b),
+        (Value::Json(a), Value::Json(b)) => a.as_bytes().cmp(b.as_bytes()),
+        (Value::Jsonb(a), Value::Jsonb(b)) => a.compare(b),
         (Value::Array(a), Value::Array(b)) => a.compare(b),
         _ => match (a.as_int(), b.as_int(), a.as_float(), b.as_float()) {
             (Some(a), Some(b), ..) => a.cmp(&b),
@@ -87,6 +89,8 @@ pub fn hash_value(value: &Value, hasher: &mut impl Hasher) {
         Value::Interval(v) => hasher.write_i128(v.span()),
         Value::Uuid(v) => hasher.write(v),
         Value::Char(v) => hasher.write_u8(*v),
+        Value::Json(v) => hasher.write(v.as_bytes()),
+        Value::Jsonb(v) => v.hash_into(hasher),
         Value::Array(v) => v.hash_into(hasher),
         Value::Int2(_)
         | Value::Int4(_)

@@ -145,6 +145,10 @@ types! {
         Interval, 1186, 1187, "interval", "interval", Timespan, 16;
         /// `uuid`
         Uuid, 2950, 2951, "uuid", "uuid", User, 16;
+        /// `json`: checked text
+        Json, 114, 199, "json", "json", User, -1;
+        /// `jsonb`
+        Jsonb, 3802, 3807, "jsonb", "jsonb", User, -1;
         /// `"char"`: one byte
         Char, 18, 1002, "char", "\"char\"", Internal, 1;
         /// `int2vector`: an array of `smallint` counted from zero, as the catalog has it
@@ -257,6 +261,11 @@ impl DataType {
                 | Self::AnyCompatible
                 | Self::AnyCompatibleArray
         )
+    }
+
+    /// Whether its values can be compared: all but `json`, of which there is no equality.
+    pub const fn is_comparable(self) -> bool {
+        !matches!(self, Self::Json | Self::Array(Element::Json))
     }
 
     /// Whether no value is of it.

@@ -15,6 +15,8 @@ mod datetime;
 mod float;
 mod hash;
 mod integer;
+mod json;
+mod json_build;
 mod numeric;
 mod pattern;
 mod polymorphic;
@@ -270,7 +272,7 @@ pub(crate) fn mistyped(value: &Value) -> ValueError {
 /// Typed access to the arguments of general kernels.
 pub(crate) mod arg {
     use super::mistyped;
-    use crate::{Array, Interval, Numeric, Value, ValueError};
+    use crate::{Array, Interval, Json, Numeric, Value, ValueError};
 
     pub(crate) fn int(args: &[Value], index: usize) -> Result<i64, ValueError> {
         args[index].as_int().ok_or_else(|| mistyped(&args[index]))
@@ -293,6 +295,13 @@ pub(crate) mod arg {
 
     pub(crate) fn array(args: &[Value], index: usize) -> Result<&Array, ValueError> {
         args[index].as_array().ok_or_else(|| mistyped(&args[index]))
+    }
+
+    pub(crate) fn json(args: &[Value], index: usize) -> Result<&Json, ValueError> {
+        match &args[index] {
+            Value::Jsonb(json) => Ok(json),
+            other => Err(mistyped(other)),
+        }
     }
 
     pub(crate) fn numeric(args: &[Value], index: usize) -> Result<&Numeric, ValueError> {

@@ -13,6 +13,7 @@ pub(crate) use integer::write_int;
 pub(crate) use plain::{write_bytea, write_uuid};
 
 use crate::cast::{CastContext, coerce_length};
+use crate::json::{check_json, parse_json, write_json};
 use crate::{DataType, EvalContext, Numeric, SqlState, Value, ValueError, array, datetime};
 
 /// Reads a value from its text, as a literal or a text parameter, and fits it to the typmod.
@@ -47,6 +48,11 @@ pub fn parse_text(
         DataType::Timestamptz => Value::Timestamptz(datetime::parse_timestamptz(text, ctx)?),
         DataType::Interval => Value::Interval(datetime::parse_interval(text)?),
         DataType::Uuid => Value::Uuid(plain::parse_uuid(text)?),
+        DataType::Json => {
+            check_json(text)?;
+            Value::Json(text.into())
+        }
+        DataType::Jsonb => Value::jsonb(parse_json(text)?),
         DataType::Char => Value::Char(plain::parse_char(text)),
         DataType::Array(element) => {
             return array::parse_array(element.data_type(), typmod, text, ctx).map(Value::array);
@@ -87,6 +93,8 @@ pub fn write_text(value: &Value, ty: DataType, ctx: &EvalContext, out: &mut Vec<
         Value::Timestamptz(v) => datetime::write_timestamptz(*v, ctx, out),
         Value::Interval(v) => datetime::write_interval(*v, ctx.interval_style, out),
         Value::Uuid(v) => write_uuid(v, out),
+        Value::Json(v) => out.extend(v.as_bytes()),
+        Value::Jsonb(v) => write_json(v, out),
         Value::Char(v) => plain::write_char(*v, out),
         Value::Array(v) if matches!(ty, DataType::Int2vector | DataType::Oidvector) => {
             array::write_vector(v, ctx, out);

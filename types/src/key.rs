@@ -7,6 +7,7 @@
 use num_bigint::{BigInt, Sign};
 
 use crate::compare::trim_blanks;
+use crate::json::{decode_json_key, encode_json_key};
 use crate::{Array, DataType, Dimension, Numeric, SqlState, Value, ValueError};
 
 /// After the last element of an array: before all that begins an element.
@@ -30,6 +31,7 @@ pub fn key_is_lossless(ty: DataType) -> bool {
         ty,
         DataType::Numeric
             | DataType::Bpchar
+            | DataType::Jsonb
             | DataType::Interval
             | DataType::Float4
             | DataType::Float8
@@ -77,6 +79,8 @@ pub fn encode_key(value: &Value, ty: DataType, out: &mut Vec<u8>) {
         }
         Value::Uuid(v) => out.extend(v),
         Value::Char(v) => out.push(*v),
+        Value::Json(v) => encode_bytes(v.as_bytes(), out),
+        Value::Jsonb(v) => encode_json_key(v, out),
         Value::Array(v) => encode_array(v, out),
     }
 }
@@ -96,7 +100,7 @@ fn encode_array(array: &Array, out: &mut Vec<u8>) {
 }
 
 /// A zero byte is followed by 0xff inside, by 0x01 at the end.
-fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     for byte in bytes {
         out.push(*byte);
         if *byte == 0 {
@@ -108,7 +112,7 @@ fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// The sign, the position of the point in pairs of decimal digits, the pairs plus one, and a zero;
 /// all but the sign inverted for negative numbers.
-fn encode_numeric(number: &Numeric, out: &mut Vec<u8>) {
+pub(crate) fn encode_numeric(number: &Numeric, out: &mut Vec<u8>) {
     let (digits, negative, scale) = match number {
         Numeric::NaN => return out.push(NOT_A_NUMBER),
         Numeric::Infinity => return out.push(INFINITY),
@@ -158,7 +162,7 @@ fn damaged() -> ValueError {
     ValueError::new(SqlState::DataCorrupted, "malformed key")
 }
 
-fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], ValueError> {
+pub(crate) fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], ValueError> {
     let (head, tail) = bytes.split_at_checked(count).ok_or_else(damaged)?;
     *bytes = tail;
     Ok(head)
@@ -228,6 +232,11 @@ pub fn decode_key(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError> 
             Value::Interval(crate::Interval { months, days, micros })
         }
         DataType::Uuid => Value::Uuid(array(bytes)?),
+        DataType::Json => {
+            let text = String::from_utf8(decode_bytes(bytes)?).map_err(|_| damaged())?;
+            Value::Json(text.into())
+        }
+        DataType::Jsonb => Value::jsonb(decode_json_key(bytes)?),
         DataType::Char => Value::Char(u8::from_be_bytes(array(bytes)?)),
         DataType::Array(_) | DataType::Int2vector | DataType::Oidvector => {
             Value::array(decode_array(ty.element().ok_or_else(damaged)?, bytes)?)
@@ -259,7 +268,7 @@ fn decode_i64(bytes: &mut &[u8]) -> Result<i64, ValueError> {
     Ok((u64::from_be_bytes(array(bytes)?) ^ SIGN_64) as i64)
 }
 
-fn decode_bytes(bytes: &mut &[u8]) -> Result<Vec<u8>, ValueError> {
+pub(crate) fn decode_bytes(bytes: &mut &[u8]) -> Result<Vec<u8>, ValueError> {
     let mut out = Vec::new();
     loop {
         let zero = bytes.iter().position(|byte| *byte == 0).ok_or_else(damaged)?;
@@ -272,7 +281,7 @@ fn decode_bytes(bytes: &mut &[u8]) -> Result<Vec<u8>, ValueError> {
     }
 }
 
-fn decode_numeric(bytes: &mut &[u8]) -> Result<Numeric, ValueError> {
+pub(crate) fn decode_numeric(bytes: &mut &[u8]) -> Result<Numeric, ValueError> {
     let negative = match array::<1>(bytes)? {
         [NOT_A_NUMBER] => return Ok(Numeric::NaN),
         [INFINITY] => return Ok(Numeric::Infinity),

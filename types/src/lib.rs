@@ -16,6 +16,7 @@ mod datetime;
 mod error;
 mod function;
 mod io;
+mod json;
 mod key;
 mod numeric;
 mod typmod;
@@ -39,6 +40,7 @@ pub use function::{
     function, functions, resolve_function, resolve_operator,
 };
 pub use io::{parse_binary, parse_text, write_binary, write_text};
+pub use json::Json;
 pub use key::{decode_key, encode_key, key_is_lossless};
 pub use numeric::Numeric;
 pub use typmod::{NO_TYPMOD, length_typmod, make_typmod, numeric_typmod, type_name_with_typmod};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Array, DataType, Numeric, SqlState, ValueError};
+use crate::{Array, DataType, Json, Numeric, SqlState, ValueError};
 
 /// A value of some [`crate::DataType`]. The variant follows from the type: all string types are `Text`.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,10 @@ pub enum Value {
     Uuid([u8; 16]),
     /// `"char"`: zero is the empty string
     Char(u8),
+    /// `json`: its text
+    Json(Box<str>),
+    /// `jsonb`
+    Jsonb(Arc<Json>),
     /// An array, `int2vector` and `oidvector` among them
     Array(Arc<Array>),
     /// The value of type `void`
@@ -64,6 +68,11 @@ impl Value {
     /// Whether this is SQL NULL.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
+    }
+
+    /// A `jsonb` value.
+    pub fn jsonb(json: Json) -> Self {
+        Self::Jsonb(Arc::new(json))
     }
 
     /// A text value.
@@ -94,6 +103,8 @@ impl Value {
             Self::Interval(_) => DataType::Interval,
             Self::Uuid(_) => DataType::Uuid,
             Self::Char(_) => DataType::Char,
+            Self::Json(_) => DataType::Json,
+            Self::Jsonb(_) => DataType::Jsonb,
             // Never of another: only what can be stored is an element.
             Self::Array(array) => array.element().array().unwrap_or(DataType::Unknown),
             Self::Void => DataType::Void,
@@ -159,6 +170,8 @@ impl Value {
         match self {
             Self::Text(text) => text.len(),
             Self::Bytea(bytes) => bytes.len(),
+            Self::Json(text) => text.len(),
+            Self::Jsonb(json) => json.heap_bytes(),
             Self::Array(array) => array.heap_bytes(),
             Self::Numeric(Numeric::Large(large)) => 40 + (large.0.bits() / 8) as usize,
             _ => 0,

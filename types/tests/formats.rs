@@ -46,6 +46,15 @@ const GOLDEN: &[(DataType, &str, &str, &str)] = &[
         "0100112233445566778899aabbccddeeff",
     ),
     (DataType::Char, "a", "0261", "0161"),
+    (DataType::Json, "{\"a\": 1}", "097b2261223a20317d", "017b2261223a20317d0001"),
+    (
+        DataType::Jsonb,
+        "{\"a\":[1,null]}",
+        "117b2261223a205b312c206e756c6c5d7d",
+        "01600000000161000150000000023040800000010200\
+         10",
+    ),
+    (DataType::Jsonb, "[]", "035b5d", "0108"),
     (DataType::Array(Element::Int4), "{}", "0200", "010000"),
     (
         DataType::Array(Element::Int4),

@@ -85,6 +85,29 @@ fn arrays() -> impl Strategy<Value = (DataType, Value)> {
     )
 }
 
+/// Values of `jsonb`, from their texts.
+fn jsons() -> impl Strategy<Value = (DataType, Value)> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        any::<bool>().prop_map(|truth| truth.to_string()),
+        "-?[0-3](\\.[05]0?)?",
+        "\"[ab\u{e9}]{0,2}\"",
+        Just("\"\\u0001\\n\"".to_owned()),
+    ];
+    let text = leaf.prop_recursive(3, 12, 3, |inner| {
+        let pair =
+            ("[a-c]{0,2}", inner.clone()).prop_map(|(key, value)| format!("\"{key}\": {value}"));
+        prop_oneof![
+            prop::collection::vec(inner, 0..3).prop_map(|items| format!("[{}]", items.join(","))),
+            prop::collection::vec(pair, 0..3).prop_map(|pairs| format!("{{{}}}", pairs.join(", "))),
+        ]
+    });
+    text.prop_map(|text| {
+        let json = parse_text(DataType::Jsonb, -1, &text, &EvalContext::default());
+        (DataType::Jsonb, json.expect("JSON"))
+    })
+}
+
 fn values() -> impl Strategy<Value = (DataType, Value)> {
     let with = |ty: DataType| move |value: Value| (ty, value);
     prop_oneof![
@@ -126,6 +149,8 @@ fn values() -> impl Strategy<Value = (DataType, Value)> {
         arrays(),
         arrays(),
         arrays(),
+        jsons(),
+        jsons(),
     ]
 }
 

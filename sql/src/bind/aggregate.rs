@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use driftdb_query::{AggregateCall, ColId, Expr, Result, SortKey, SqlError};
-use driftdb_types::{CastContext, DataType, SqlState, resolve_aggregate};
+use driftdb_types::{CastContext, DataType, SqlState, resolve_aggregate, resolve_function};
 use sqlparser::ast;
 
 use super::Binder;
@@ -70,7 +70,8 @@ impl Binder<'_> {
             return Err(SqlError::new(SqlState::SyntaxError, message));
         }
         let exprs = if star { Vec::new() } else { arguments(list)? };
-        let bound = exprs.iter().map(|expr| self.expr(expr)).collect::<Result<Vec<_>>>()?;
+        let mut bound = exprs.iter().map(|expr| self.expr(expr)).collect::<Result<Vec<_>>>()?;
+        self.make_json(name, &mut bound)?;
         let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
         let resolved = resolve_aggregate(name, &types, star)
             .ok_or_else(|| SqlError::internal("an aggregate without a name"))??;
@@ -89,6 +90,9 @@ impl Binder<'_> {
                 }
                 other => return Err(SqlError::unsupported(format!("{other} in an aggregate"))),
             }
+        }
+        if distinct {
+            types.iter().try_for_each(|ty| super::order::check_equality(*ty))?;
         }
         // Where the order shows, DISTINCT leaves the values sorted.
         if distinct && order_by.is_empty() && matches!(name, "array_agg" | "string_agg") {
@@ -116,6 +120,27 @@ impl Binder<'_> {
             order_by,
             ty: resolved.result,
         })
+    }
+
+    /// The arguments of the JSON aggregates as JSON, which depends on the session.
+    fn make_json(&mut self, name: &str, args: &mut [Expr]) -> Result<()> {
+        let convert = match name {
+            "json_agg" | "json_object_agg" => "to_json",
+            "jsonb_agg" | "jsonb_object_agg" => "to_jsonb",
+            _ => return Ok(()),
+        };
+        let count = args.len();
+        for (index, arg) in args.iter_mut().enumerate() {
+            let bound = std::mem::replace(arg, Expr::truth());
+            let bound = self.decided(bound)?;
+            *arg = if count == 2 && index == 0 {
+                self.coerce(bound, DataType::Text, -1, CastContext::Explicit)?
+            } else {
+                let resolved = resolve_function(convert, &[bound.ty()])?;
+                self.resolved_call(&resolved, vec![bound])?
+            };
+        }
+        Ok(())
     }
 
     /// PostgreSQL computes an aggregate over nothing but outer columns in the outer query.

@@ -5,7 +5,7 @@ use driftdb_types::SqlState;
 use sqlparser::ast;
 
 use super::Binder;
-use super::create::{Definition, has_subquery};
+use super::create::{Definition, check_indexable, has_subquery};
 use super::names::{ident, ident_position, truncate};
 use super::position::{Placed, bare};
 use super::scope::{Clause, Named, Scope};
@@ -260,10 +260,11 @@ fn key_columns(columns: &[ast::IndexColumn]) -> Result<Vec<String>> {
 
 fn check_key(definition: &Definition, columns: &[String], kind: &str) -> Result<()> {
     for (index, column) in columns.iter().enumerate() {
-        if !definition.columns.iter().any(|spec| spec.name == *column) {
+        let Some(spec) = definition.columns.iter().find(|spec| spec.name == *column) else {
             let message = format!("column \"{column}\" named in key does not exist");
             return Err(SqlError::new(SqlState::UndefinedColumn, message));
-        }
+        };
+        check_indexable(spec.ty)?;
         if columns[..index].contains(column) {
             let message = format!("column \"{column}\" appears twice in {kind} constraint");
             return Err(SqlError::new(SqlState::DuplicateColumn, message));

@@ -223,6 +223,7 @@ impl Binder<'_> {
                 return Err(SqlError::unsupported("NULLS FIRST or LAST against the index's order"))
                     .at_expr(&key.expr);
             }
+            check_indexable(table.columns[position].ty)?;
             columns.push((position, descending));
             names.push(text);
         }
@@ -238,6 +239,22 @@ impl Binder<'_> {
             columns,
         }))
     }
+}
+
+/// What an index is on needs an order.
+///
+/// # Errors
+/// 42704
+pub(crate) fn check_indexable(ty: DataType) -> Result<()> {
+    if ty.is_comparable() {
+        return Ok(());
+    }
+    let message =
+        format!("data type {ty} has no default operator class for access method \"btree\"");
+    Err(SqlError::new(SqlState::UndefinedObject, message).with_hint(
+        "You must specify an operator class for the index or define a default operator class \
+         for the data type.",
+    ))
 }
 
 fn twice(name: &str) -> SqlError {

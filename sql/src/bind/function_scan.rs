@@ -11,7 +11,7 @@ use super::diff::TABLE_DIFF;
 use super::from::{Aliased, item};
 use super::names::{ident, object_name};
 use super::scope::{FromItem, Named};
-use super::set_function::{SetCall, is_set_function, scan_of};
+use super::set_function::{SetCall, is_pair_function, is_set_function, scan_of};
 use super::target::NO_META;
 
 impl Binder<'_> {
@@ -95,25 +95,38 @@ impl Binder<'_> {
         ordinality: bool,
         alias: Option<&ast::TableAlias>,
     ) -> Result<FromItem> {
-        let calls = if name == "unnest" && exprs.len() > 1 {
+        let is_pair = is_pair_function(name);
+        let calls = if is_pair {
+            self.pair_calls(name, exprs)?.into()
+        } else if name == "unnest" && exprs.len() > 1 {
             exprs.iter().map(|expr| self.set_call(name, &[expr])).collect::<Result<Vec<_>>>()?
         } else {
             vec![self.set_call(name, exprs)?]
         };
         // The one column is called as the item is.
         let column_name = match alias {
+            // Named by the function itself.
+            _ if name.contains("_array_elements") => "value".to_owned(),
             Some(alias) if calls.len() == 1 => ident(&alias.name),
             _ => name.to_owned(),
         };
         let calls: Vec<_> = calls.into_iter().map(|call| (self.column_id(), call)).collect();
         let number = ordinality.then(|| self.column_id());
+        if let ([(only, _)], None) = (&calls[..], number) {
+            self.function_values.insert(*only);
+        }
         let (plan, columns) = scan_of(calls, number);
         let named = columns
             .into_iter()
-            .map(|column| {
+            .enumerate()
+            .map(|(index, column)| {
                 self.meta.insert(column.id, NO_META);
-                let is_number = Some(column.id) == number;
-                let name = if is_number { "ordinality".to_owned() } else { column_name.clone() };
+                let name = match index {
+                    _ if Some(column.id) == number => "ordinality".to_owned(),
+                    0 if is_pair => "key".to_owned(),
+                    1 if is_pair => "value".to_owned(),
+                    _ => column_name.clone(),
+                };
                 Named { name, expr: Expr::Column { id: column.id, ty: column.ty } }
             })
             .collect();

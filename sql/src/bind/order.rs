@@ -11,7 +11,15 @@ use super::scope::{Clause, Relation, Scope};
 use super::target::{NO_META, Rows, Target};
 
 /// A sort key with its direction.
+///
+/// # Errors
+/// 42883 for a type without order.
 pub(crate) fn sort_key(expr: Expr, options: &ast::OrderByOptions) -> Result<SortKey> {
+    if !expr.ty().is_comparable() {
+        let message = format!("could not identify an ordering operator for type {}", expr.ty());
+        return Err(SqlError::new(SqlState::UndefinedFunction, message)
+            .with_hint("Use an explicit ordering operator or modify the query."));
+    }
     let descending = match &options.sort {
         None | Some(ast::OrderBySort::Asc) => false,
         Some(ast::OrderBySort::Desc) => true,
@@ -22,6 +30,18 @@ pub(crate) fn sort_key(expr: Expr, options: &ast::OrderByOptions) -> Result<Sort
         },
     };
     Ok(SortKey { expr, descending, nulls_first: options.nulls_first.unwrap_or(descending) })
+}
+
+/// What is grouped by, or made distinct, needs an equality.
+///
+/// # Errors
+/// 42883
+pub(crate) fn check_equality(ty: DataType) -> Result<()> {
+    if ty.is_comparable() {
+        return Ok(());
+    }
+    let message = format!("could not identify an equality operator for type {ty}");
+    Err(SqlError::new(SqlState::UndefinedFunction, message))
 }
 
 /// The keys of an ORDER BY as written.

@@ -231,6 +231,17 @@ impl Binder<'_> {
             if found.is_empty() {
                 found.extend(scope.relations.iter().filter_map(|r| r.system_column(name)));
             }
+            if found.is_empty() {
+                // The whole row of a function that yields one value is that value.
+                let called = scope.relations.iter().filter(|relation| relation.name == name);
+                let values = called.filter_map(|relation| match &relation.columns[..] {
+                    [only] => Some(only.expr.clone()),
+                    _ => None,
+                });
+                found.extend(values.filter(|expr| {
+                    column_of(expr).is_some_and(|id| self.function_values.contains(&id))
+                }));
+            }
             let Some(expr) = found.pop() else { continue };
             if !found.is_empty() {
                 return Err(SqlError::new(

@@ -10,7 +10,7 @@ use super::Binder;
 use super::aggregate::Grouping;
 use super::lock::Locking;
 use super::names::{ident, ident_position};
-use super::order::{order_keys, sort_key};
+use super::order::{check_equality, order_keys, sort_key};
 use super::position::{Placed, bare};
 use super::scope::{Clause, Cte, Scope, column_of};
 use super::set_function::{ListedCall, expanded, take_used};
@@ -168,6 +168,7 @@ impl<'a> Binder<'a> {
             for target in &mut targets {
                 let expr = std::mem::replace(&mut target.expr, Expr::truth());
                 target.expr = self.decided(expr)?;
+                check_equality(target.expr.ty())?;
             }
         }
         let mut rows = self.project(plan, targets);
@@ -250,6 +251,7 @@ impl<'a> Binder<'a> {
                 }
                 None => self.in_clause(Clause::GroupBy, |b| b.decided_expr(expr))?,
             };
+            check_equality(bound.ty()).at_expr(expr)?;
             if !groups.iter().any(|(_, group)| *group == bound) {
                 // A bare column keeps its identity, so that subqueries above the grouping find it; an
                 // outer query's column has that identity there.
@@ -279,7 +281,9 @@ impl<'a> Binder<'a> {
         let Some(ast::Distinct::On(exprs)) = &select.distinct else { return Ok(None) };
         let mut on = Vec::with_capacity(exprs.len());
         for expr in exprs {
-            on.push(self.key_target(expr, targets, visible, Clause::DistinctOn)?);
+            let index = self.key_target(expr, targets, visible, Clause::DistinctOn)?;
+            check_equality(targets[index].expr.ty()).at_expr(expr)?;
+            on.push(index);
         }
         Ok(Some(on))
     }

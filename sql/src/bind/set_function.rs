@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use driftdb_query::{
     ColId, Expr, JoinKind, LogicalPlan, OutputColumn, Result, SetFunction, SqlError,
 };
-use driftdb_types::{CastContext, DataType, SqlState, Value, common_type, resolve_operator};
+use driftdb_types::{
+    CastContext, DataType, SqlState, Value, common_type, resolve_function, resolve_operator,
+};
 use sqlparser::ast;
 
 use super::Binder;
@@ -33,6 +35,27 @@ pub(crate) struct ListedCall {
 /// Whether a function of this name yields rows.
 pub(crate) fn is_set_function(name: &str) -> bool {
     matches!(name, "generate_series" | "unnest" | "generate_subscripts" | "pg_partition_ancestors")
+        || is_array_function(name)
+        || is_pair_function(name)
+}
+
+/// Whether a function yields the elements of an array that another makes.
+fn is_array_function(name: &str) -> bool {
+    matches!(
+        name,
+        "json_array_elements"
+            | "jsonb_array_elements"
+            | "json_array_elements_text"
+            | "jsonb_array_elements_text"
+            | "json_object_keys"
+            | "jsonb_object_keys"
+            | "string_to_table"
+    )
+}
+
+/// Whether a function yields rows of a key and a value.
+pub(crate) fn is_pair_function(name: &str) -> bool {
+    matches!(name, "json_each" | "jsonb_each" | "json_each_text" | "jsonb_each_text")
 }
 
 fn undefined(name: &str, types: &[DataType]) -> SqlError {
@@ -52,8 +75,35 @@ impl Binder<'_> {
             "unnest" => self.unnest(bound),
             "generate_subscripts" => self.subscripts_call(bound),
             "pg_partition_ancestors" => self.partition_ancestors(bound),
-            _ => self.series(bound),
+            "generate_series" => self.series(bound),
+            _ if is_pair_function(name) => {
+                Err(SqlError::unsupported(format!("{name} in a select list, which yields rows")))
+            }
+            _ => self.elements_of(name, name, bound),
         }
+    }
+
+    /// A call that yields the elements of the array that a hidden function makes.
+    fn elements_of(&mut self, name: &str, maker: &str, bound: Vec<Expr>) -> Result<SetCall> {
+        let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
+        let resolved = match (maker, &types[..]) {
+            ("string_to_table", types) => resolve_function("string_to_array", types),
+            (maker, [one]) => resolve_operator(&format!("*{maker}"), None, Some(*one)),
+            _ => return Err(undefined(name, &types)),
+        };
+        let resolved = resolved.map_err(|_| undefined(name, &types))?;
+        let array = self.resolved_call(&resolved, bound)?;
+        let ty = array.ty().element().unwrap_or(resolved.result);
+        Ok(SetCall { function: SetFunction::Unnest, args: vec![array], ty })
+    }
+
+    /// The two calls, of keys and of values, that a function like `json_each` is.
+    pub(crate) fn pair_calls(&mut self, name: &str, exprs: &[&ast::Expr]) -> Result<[SetCall; 2]> {
+        let mut call = |part: &str| {
+            let bound = exprs.iter().map(|expr| self.expr(expr)).collect::<Result<Vec<_>>>()?;
+            self.elements_of(name, &format!("{name} {part}"), bound)
+        };
+        Ok([call("key")?, call("value")?])
     }
 
     fn unnest(&mut self, bound: Vec<Expr>) -> Result<SetCall> {

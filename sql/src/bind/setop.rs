@@ -85,6 +85,9 @@ impl Binder<'_> {
             }
             let id = self.column_id();
             self.meta.insert(id, meta);
+            if !all || kind != SetOpKind::Union {
+                super::order::check_equality(ty)?;
+            }
             outputs.push(OutputColumn { id, ty });
             columns.push(RowsColumn { name: left.columns[index].name.clone(), id, ty, meta });
         }

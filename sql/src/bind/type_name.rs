@@ -47,6 +47,8 @@ pub(crate) fn type_name(name: &D) -> Result<(DataType, i32)> {
         D::Bytea => (T::Bytea, Vec::new()),
         D::Regclass => (T::Regclass, Vec::new()),
         D::Uuid => (T::Uuid, Vec::new()),
+        D::JSON => (T::Json, Vec::new()),
+        D::JSONB => (T::Jsonb, Vec::new()),
         D::Date => (T::Date, Vec::new()),
         D::Time(precision, zone) if !has_zone(zone) => (T::Time, precision_modifier(*precision)),
         D::Timestamp(precision, zone) => {
@@ -143,8 +145,6 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<(DataType, i32
             "serial2",
             "serial4",
             "serial8",
-            "json",
-            "jsonb",
             "xml",
             "money",
             "inet",

@@ -141,6 +141,7 @@ pub(super) fn add(t: &mut Builder) {
     others(t, &[Interval, Interval]);
     others(t, &[Uuid, Uuid]);
     others(t, &[Char, Char]);
+    others(t, &[DataType::Jsonb, DataType::Jsonb]);
     others(t, &[AnyArray, AnyArray]);
     mixed(t, &[Date, Timestamp]);
     mixed(t, &[Timestamp, Date]);

@@ -74,6 +74,8 @@ fn table() -> &'static Table {
         super::array_search::add(&mut builder);
         super::array_text::add(&mut builder);
         super::catalog::add(&mut builder);
+        super::json::add(&mut builder);
+        super::json_build::add(&mut builder);
         let mut by_name: BTreeMap<&'static str, Vec<FunctionId>> = BTreeMap::new();
         for function in &builder.functions {
             by_name.entry(function.name).or_default().push(function.id);

@@ -1,6 +1,7 @@
 //! The binary wire format: network byte order.
 
 use crate::cast::{CastContext, coerce_length};
+use crate::json::{check_json, parse_json, write_json};
 use crate::{DataType, Interval, Numeric, SqlState, Value, ValueError, array, datetime};
 
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], ValueError> {
@@ -77,6 +78,19 @@ pub fn parse_binary(ty: DataType, typmod: i32, bytes: &[u8]) -> Result<Value, Va
             })
         }
         DataType::Uuid => Value::Uuid(fixed(bytes)?),
+        DataType::Json => {
+            let text = string(bytes)?;
+            check_json(text)?;
+            Value::Json(text.into())
+        }
+        DataType::Jsonb => match bytes.split_first() {
+            Some((1, text)) => Value::jsonb(parse_json(string(text)?)?),
+            version => {
+                let version = version.map_or(0, |(version, _)| *version);
+                let message = format!("unsupported jsonb version number {version}");
+                return Err(ValueError::new(SqlState::InternalError, message));
+            }
+        },
         DataType::Char => Value::Char(u8::from_be_bytes(fixed(bytes)?)),
         DataType::Array(_) | DataType::Int2vector | DataType::Oidvector => {
             let element = ty.element().unwrap_or(ty);
@@ -125,6 +139,11 @@ pub fn write_binary(value: &Value, _ty: DataType, out: &mut Vec<u8>) {
         }
         Value::Uuid(v) => out.extend(v),
         Value::Char(v) => out.push(*v),
+        Value::Json(v) => out.extend(v.as_bytes()),
+        Value::Jsonb(v) => {
+            out.push(1);
+            write_json(v, out);
+        }
         Value::Array(v) => array::write_binary(v, out),
     }
 }

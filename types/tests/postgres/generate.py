@@ -294,6 +294,40 @@ agg("array_agg", "int4[]", ["{1,2}", "{3,4}"], ["{1}", "{1,2}"], ["{}"], [None],
 agg("max", "int4[]", ["{1,2}", "{1,3}", None, "{1}"])
 agg("min", "text[]", ["{b}", "{a,z}"])
 
+JS = ["{}", "[]", "1", "\"a\"", "null", "true", "[1,\"a\",null,[2]]", "{\"a\": 1, \"b\" : {\"c\":[1,2]}}", "{\"a\":null}", "{\"a\":\"x\\u00e9\\n\"}", "[[]]", "[{\"a\":1},{\"b\":2}]", "1.50", "[1.0, 2]"]
+BADJS = ["", " ", "{", "[", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "[1,]", "[1 2]", "tru", "true x", "01", "1.", "1e", "-", "1a", "\"abc", "\"\\x\"", "\"\\u00\"", "\"\\u0000\"", "\"\\ud83d\"", "\"\\ude04\"", "\"\\ud83dx\"", "\"\\ud83d\\ude04\"", "{1:2}", "{\"a\" 1}", "{\"a\":1 \"b\":2}", "@", "'a'", "[1}", "{]", "\t[ 1 ,\n2 ]", "1e3", "-0", "1E+2", "{\"b\":1,\"aa\":2,\"a\":3,\"b\":4}", "nulla", "\"a\tb\""]
+read("json", *JS, *BADJS)
+read("jsonb", *JS, *BADJS)
+for ty in ["json", "jsonb"]:
+    for o in ["->", "->>"]:
+        op(o, (ty, JS), ("text", ["a", "b", "x"]))
+        op(o, (ty, JS), ("int4", ["0", "1", "-1", "9"]))
+    for o in ["#>", "#>>"]:
+        op(o, (ty, JS), ("text[]", ["{}", "{a}", "{b,c,-1}", "{0}", "{3,0}", "{x,y}", "{a,NULL}"]))
+    for f in ["typeof", "array_length", "strip_nulls"]:
+        call(f"{ty}_{f}", [(ty, JS)])
+    call(f"{ty}_extract_path", [(ty, JS), ("text", ["b", "3"]), ("text", ["c", "0"])])
+    call(f"{ty}_build_array", [("int4", ["1", None]), ("text", ["a\"b", None]), ("bool", ["t"])], [("timestamptz", ["2000-01-01 12:00:00+00", "0044-03-15 12:00:00 BC", "infinity"]), ("date", ["2000-01-01"])], [("float8", ["1.5", "NaN", "1e20", "1e-7"]), ("numeric", ["1.50", "NaN"])], [("int4[]", ["{1,NULL}", "{{1,2},{3,4}}", "{}"]), (ty, JS)])
+    call(f"{ty}_build_object", [("text", ["b", None]), ("int4", ["1"]), ("text", ["aa", "b"]), (ty, ["{\"z\": 1}", None])], [("int4", ["1"]), ("bool", ["t"])], [("bool", ["t"]), ("int4", ["1"])], [("text", ["a"])], [("int4[]", ["{1}"]), ("int4", ["1"])])
+    call(f"{ty}_object", [("text[]", ["{a,1,b,NULL}", "{{a,1},{b,2}}", "{}", "{a}", "{{a},{b}}", "{NULL,1}", "{{{a,b}}}"])], [("text[]", ["{a,b}", "{}"]), ("text[]", ["{1,NULL}", "{1}", "{}"])])
+for f in ["to_json", "to_jsonb"]:
+    call(f, [("int4", ["1", None])], [("text", ["a\"\\\n", ""])], [("numeric", ["1.50", "NaN", "-Infinity"])], [("float4", ["0.1", "1e10"])], [("bool", ["t"])], [("timestamp", GOOD_TS)], [("timestamptz", GOOD_TS)], [("interval", ["1 day"])], [("bytea", ["\\x01"])], [("json", JS)], [("jsonb", JS)], [("text[]", TEXTS)], [("uuid", ["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"])])
+for o in ["=", "<", "@>", "<@", "||"]:
+    op(o, ("jsonb", JS), ("jsonb", JS + ["[1]", "{\"a\":1}"]))
+op("?", ("jsonb", JS), ("text", ["a", "b", "1"]))
+op("?|", ("jsonb", JS), ("text[]", ["{a,z}", "{}", "{NULL}"]))
+op("?&", ("jsonb", JS), ("text[]", ["{a,b}", "{}", "{NULL}"]))
+op("-", ("jsonb", JS), ("text", ["a", "b"]))
+op("-", ("jsonb", JS), ("int4", ["0", "-1", "9"]))
+op("-", ("jsonb", JS), ("text[]", ["{a,b}", "{}"]))
+op("#-", ("jsonb", JS), ("text[]", ["{a}", "{b,c}", "{0}", "{}", "{x,y}", "{3,-1}"]))
+PATHS = ["{a}", "{b,c,0}", "{0}", "{-1}", "{9}", "{-9}", "{x,y}", "{}", "{3,0}"]
+for f in ["jsonb_set", "jsonb_insert"]:
+    call(f, [("jsonb", JS), ("text[]", PATHS), ("jsonb", ["9"])], [("jsonb", JS[6:8]), ("text[]", PATHS), ("jsonb", ["[9]"]), ("bool", ["t", "f"])])
+call("jsonb_pretty", [("jsonb", JS)])
+cast("json", JS, "jsonb", "text")
+cast("jsonb", JS + ["1.7", "2.5", "\"1\""], "json", "text", "int4", "numeric", "bool", "float8", "int2")
+
 def quote(t):
     return "NULL" if t is None else "'" + t.replace("'", "''") + "'"
 
