@@ -1,5 +1,6 @@
 //! Statements that operate on history.
 
+mod erase;
 mod restore;
 mod undo;
 
@@ -27,6 +28,9 @@ pub(crate) fn run(statement: &HistoryStatement, run: &mut Run<'_, '_>) -> Result
         HistoryStatement::Undrop { was, at, name } => {
             undrop_table(&mut context(run), was, *at, name)?;
             None
+        }
+        HistoryStatement::Erase { table, related, filter } => {
+            Some(erase::run(table, related, filter.as_ref(), run)?)
         }
         HistoryStatement::Restore { tables, at, created, dropped, .. } => {
             let tables = restore::Tables { restored: tables, created, dropped };

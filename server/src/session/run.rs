@@ -191,6 +191,9 @@ impl Session {
         if matches!(physical, PhysicalStatement::Vacuum { .. }) {
             self.require_no_block("VACUUM")?;
         }
+        if matches!(physical, PhysicalStatement::History(HistoryStatement::Erase { .. })) {
+            self.require_no_block("ERASE")?;
+        }
         if matches!(physical, PhysicalStatement::LockTable(_)) {
             self.require_block("LOCK TABLE")?;
         }
