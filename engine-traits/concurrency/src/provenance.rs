@@ -33,12 +33,16 @@ impl StatementKinds {
     /// RESTORE, UNDO, UNDROP.
     pub const RESTORE: Self = Self(16);
 
-    const NAMES: [(Self, &'static str); 5] = [
+    /// ERASE.
+    pub const ERASE: Self = Self(32);
+
+    const NAMES: [(Self, &'static str); 6] = [
         (Self::INSERT, "INSERT"),
         (Self::UPDATE, "UPDATE"),
         (Self::DELETE, "DELETE"),
         (Self::DEFINITION, "DDL"),
         (Self::RESTORE, "RESTORE"),
+        (Self::ERASE, "ERASE"),
     ];
 
     /// Adds kinds.

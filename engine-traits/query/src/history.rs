@@ -52,6 +52,15 @@ pub enum HistoryStatement {
         /// Tables that exist no more: they come back.
         dropped: Vec<Arc<Table>>,
     },
+    /// ERASE
+    Erase {
+        /// From.
+        table: Arc<Table>,
+        /// The tables that it refers to, and those that refer to it.
+        related: Arc<Related>,
+        /// WHERE, over the whole row (`Expr::Slot`).
+        filter: Option<Expr>,
+    },
     /// UNDROP TABLE
     Undrop {
         /// What it was.
@@ -90,6 +99,7 @@ impl HistoryStatement {
             Self::CreateRestorePoint { .. } => "CREATE RESTORE POINT",
             Self::Restore { is_database: false, .. } => "RESTORE TABLE",
             Self::Restore { is_database: true, .. } => "RESTORE DATABASE",
+            Self::Erase { .. } => "ERASE",
             Self::Undo { .. } => "UNDO TRANSACTION",
             Self::Undrop { .. } => "UNDROP TABLE",
             Self::DropRestorePoint { .. } => "DROP RESTORE POINT",

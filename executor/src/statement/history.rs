@@ -1,5 +1,6 @@
 //! Statements that operate on history.
 
+mod erase;
 mod restore;
 mod undo;
 
@@ -31,6 +32,9 @@ pub(crate) fn run(statement: &HistoryStatement, run: &mut Run<'_, '_>) -> Result
             let lost = undrop_references(&mut context(run), was, *at)?;
             lost.into_iter().for_each(|lost| notice(lost, run));
             None
+        }
+        HistoryStatement::Erase { table, related, filter } => {
+            Some(erase::run(table, related, filter.as_ref(), run)?)
         }
         HistoryStatement::Restore { tables, at, created, dropped, .. } => {
             let tables = restore::Tables { restored: tables, created, dropped };

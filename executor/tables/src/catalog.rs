@@ -15,7 +15,7 @@ mod retention;
 mod store;
 
 pub(crate) use dropped::dropped_table;
-pub use history::{Generation, generations, oldest_definitions, seen_from};
+pub use history::{Generation, generations, index_keyspaces, oldest_definitions, seen_from};
 pub use reader::CatalogReader;
 pub use restore_points::{
     RestorePoint, create_restore_point, drop_restore_point, restore_point, restore_points,

@@ -22,8 +22,9 @@ mod writer;
 
 pub use catalog::{
     CatalogReader, CatalogStore, DdlGuard, Generation, RestorePoint, create_restore_point,
-    drop_restore_point, generations, history_rules, lock_table, oldest_definitions, restore_point,
-    restore_points, seen_from, table_by_id, table_retentions, tables,
+    drop_restore_point, generations, history_rules, index_keyspaces, lock_table,
+    oldest_definitions, restore_point, restore_points, seen_from, table_by_id, table_retentions,
+    tables,
 };
 pub use ddl::{
     DdlContext, alter_table, create_index, create_table, drop_objects, set_row_count, truncate,

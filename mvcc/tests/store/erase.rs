@@ -296,3 +296,15 @@ fn a_store_that_is_nothing_but_its_log_cannot() {
     let world = World::<MemoryEngine>::new(SimDisk::new(1));
     assert!(!world.store().can_erase());
 }
+
+/// The checks of this file see what they are for.
+#[test]
+fn mistakes_are_found() {
+    let is_found = |bug, case: fn()| {
+        let _bug = super::planted::Planted::new(bug);
+        std::panic::catch_unwind(case).is_err()
+    };
+    assert!(is_found("mvcc.erased-log-stays", nothing_is_left::<LsmEngine>));
+    let written_back = what_was_read_before_is_not_written_back::<LsmEngine>;
+    assert!(is_found("mvcc.erased-rows-come-back", written_back));
+}

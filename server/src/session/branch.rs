@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use driftdb_concurrency::StatementKinds;
+use driftdb_concurrency::{ReadAt, StatementKinds};
 use driftdb_executor::CommandTag;
 use driftdb_mvcc::NewBranch;
 use driftdb_query::{BranchStatement, Result, SqlError};
@@ -54,6 +54,22 @@ impl Session {
             }
             BranchStatement::Use(name) => self.use_database(name),
         }
+    }
+
+    /// ERASE removes rows from one database; a branch may have copies of them.
+    pub(super) fn require_no_branches(&mut self) -> Result<()> {
+        let Some(txn) = self.block.txn.as_deref_mut() else {
+            return Err(SqlError::internal("there is no transaction"));
+        };
+        let branches = self.node.branches(txn, ReadAt::Newest)?;
+        if branches.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = branches.iter().map(|branch| format!("\"{}\"", branch.name)).collect();
+        let message = "cannot erase while there are branches, which may have copies of the rows";
+        Err(SqlError::new(SqlState::ObjectInUse, message)
+            .with_detail(format!("There are {}.", names.join(", ")))
+            .with_hint("Drop them first."))
     }
 
     /// Goes on in another database. What was prepared and locked stays behind, as after DISCARD ALL;

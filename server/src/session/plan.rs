@@ -365,6 +365,7 @@ pub(super) fn kinds(statement: &PhysicalStatement) -> StatementKinds {
         PhysicalStatement::History(
             HistoryStatement::Restore { .. } | HistoryStatement::Undo { .. },
         ) => StatementKinds::RESTORE,
+        PhysicalStatement::History(HistoryStatement::Erase { .. }) => StatementKinds::ERASE,
         PhysicalStatement::Explain { statement, analyze: true, .. } => kinds(statement),
         statement if changes_catalog(statement) => StatementKinds::DEFINITION,
         _ => StatementKinds::default(),

@@ -250,7 +250,7 @@ impl Session {
         check_pending(&mut exec_context!(self, &[]))
     }
 
-    fn check_may_run(&self, physical: &PhysicalStatement) -> Result<()> {
+    fn check_may_run(&mut self, physical: &PhysicalStatement) -> Result<()> {
         if matches!(physical, PhysicalStatement::Vacuum { .. }) {
             self.require_no_block("VACUUM")?;
         }
@@ -260,6 +260,10 @@ impl Session {
                 let message = "COPY cannot follow in a session that reads the past";
                 return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, message));
             }
+        }
+        if matches!(physical, PhysicalStatement::History(HistoryStatement::Erase { .. })) {
+            self.require_no_block("ERASE")?;
+            self.require_no_branches()?;
         }
         if matches!(physical, PhysicalStatement::LockTable(_)) {
             self.require_block("LOCK TABLE")?;

@@ -94,14 +94,14 @@ fn scripts(prefix: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// `label` is the control, or `postgresql`: scripts may ask `skipif` of it.
-fn run(path: &Path, url: &str, label: &str) {
+/// `labels` are the control and the engine, or `postgresql`: scripts may ask `skipif` of them.
+fn run(path: &Path, url: &str, labels: &[&str]) {
     let url = url.to_owned();
     let mut runner = Runner::new(move || {
         let wire = Wire::connect(&url);
         async move { Ok(wire) }
     });
-    runner.add_label(label);
+    labels.iter().for_each(|label| runner.add_label(label));
     if let Err(error) = runner.run_file(path) {
         panic!("{}", error.display(false));
     }
@@ -119,7 +119,8 @@ fn scripts_hold_everywhere() {
                 continue;
             }
             println!("{}", path.display());
-            run(&path, &fixture.url(), fixture.node.store().control_name());
+            let store = fixture.node.store();
+            run(&path, &fixture.url(), &[store.control_name(), store.engine_name()]);
         }
     });
 }
@@ -132,6 +133,6 @@ fn scripts_hold_on_postgresql() {
     };
     for path in scripts("pg_") {
         println!("{}", path.display());
-        run(&path, &url, "postgresql");
+        run(&path, &url, &["postgresql"]);
     }
 }

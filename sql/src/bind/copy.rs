@@ -142,7 +142,8 @@ impl Binder<'_> {
     }
 }
 
-fn to_slots(expr: &mut Expr, row: &[driftdb_query::ColId]) {
+/// Columns by identity become columns by position.
+pub(crate) fn to_slots(expr: &mut Expr, row: &[driftdb_query::ColId]) {
     if let Expr::Column { id, ty } = expr
         && let Some(index) = row.iter().position(|other| other == id)
     {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use driftdb_concurrency::Keep;
 use driftdb_query::{
-    AlterAction, CatalogAt, DropObjects, HistoryStatement, Related, RelatedTable, RestoredTable,
-    Result, SqlError, Statement, Table,
+    AlterAction, CatalogAt, DropObjects, Expr, HistoryStatement, Related, RelatedTable,
+    RestoredTable, Result, SqlError, Statement, Table,
 };
 use driftdb_storage::Timestamp;
 use driftdb_types::{CastContext, DataType, EvalContext, Interval, SqlState, Value, cast};
@@ -15,7 +15,10 @@ use sqlparser::ast;
 
 use super::Binder;
 use super::as_of::{no_such_restore_point, no_such_table, qualified};
+use super::copy::to_slots;
 use super::names::ident;
+use super::scope::{Clause, Scope};
+use super::stored::{named_row, relation};
 use crate::front::cursor::QualifiedName;
 use crate::front::history::HistoryBody;
 use crate::front::rewrite::TimePoint;
@@ -43,6 +46,7 @@ impl Binder<'_> {
             HistoryBody::Diff { query, times: [from, to], key } => {
                 Statement::Query(self.query_diff(query, [from, to], key)?)
             }
+            HistoryBody::Erase { table, condition } => self.erase(table, condition.as_deref())?,
             HistoryBody::Restore { tables, at } => self.restore(tables, at)?,
             HistoryBody::Undrop { table, at, name } => {
                 self.undrop(table, at.as_ref(), name.as_deref())?
@@ -130,6 +134,31 @@ impl Binder<'_> {
         let tables = restored;
         let restore = HistoryStatement::Restore { tables, at, is_database, created, dropped };
         Ok(Statement::History(restore))
+    }
+
+    fn erase(&mut self, name: &QualifiedName, condition: Option<&ast::Expr>) -> Result<Statement> {
+        let tables = self.tables(std::slice::from_ref(name))?;
+        let [table] = &tables[..] else {
+            return Err(SqlError::internal("one name is one table"));
+        };
+        let row = self.row_ids(table);
+        let filter = match condition {
+            None => None,
+            Some(condition) => {
+                let columns = named_row(table, &row);
+                let relations = vec![relation(&table.name, columns.clone())];
+                self.scopes.push(Scope::with(Clause::Where, relations, columns));
+                let bound = self.predicate(condition, "WHERE");
+                self.scopes.pop();
+                let mut filter = bound?;
+                refuse_subqueries(&filter)?;
+                to_slots(&mut filter, &row);
+                Some(filter)
+            }
+        };
+        let related = self.neighbours(table, &[])?;
+        let table = Arc::clone(table);
+        Ok(Statement::History(HistoryStatement::Erase { table, related, filter }))
     }
 
     fn undrop(
@@ -280,6 +309,20 @@ pub(super) fn period(text: &str, eval: &EvalContext) -> Option<Duration> {
         Ok(Value::Interval(interval)) => length(interval),
         _ => None,
     }
+}
+
+/// The statement has no plan that could run them.
+fn refuse_subqueries(expr: &Expr) -> Result<()> {
+    if let Expr::Subquery(_) = expr {
+        return Err(SqlError::unsupported("a subquery in ERASE"));
+    }
+    let mut found = Ok(());
+    expr.for_each_child(&mut |child| {
+        if found.is_ok() {
+            found = refuse_subqueries(child);
+        }
+    });
+    found
 }
 
 /// The length of an interval, unless it is negative.

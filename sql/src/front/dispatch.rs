@@ -91,12 +91,11 @@ pub(crate) enum Body {
     Unsupported(String),
 }
 
-/// The first words of statements that PostgreSQL has and this build has not; ERASE is from other databases with
-/// history.
-const UNSUPPORTED: [&str; 26] = [
+/// The first words of statements that PostgreSQL has and this build has not.
+const UNSUPPORTED: [&str; 25] = [
     "grant", "revoke", "comment", "merge", "declare", "fetch", "move", "close", "listen",
     "unlisten", "notify", "call", "do", "reindex", "cluster", "refresh", "load", "import",
-    "security", "reassign", "label", "alter", "create", "copy", "set", "erase",
+    "security", "reassign", "label", "alter", "create", "copy", "set",
 ];
 
 /// Parses one statement from the cursor to its end.

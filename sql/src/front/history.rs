@@ -3,13 +3,15 @@
 use driftdb_query::{Result, SqlError};
 use driftdb_types::SqlState;
 use sqlparser::ast;
+use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
 use super::copy::bracketed_query;
 use super::cursor::{Cursor, QualifiedName};
 use super::dispatch::Body;
 use super::period::{self, PeriodChange};
-use super::rewrite::{Lifted, Operand, TimePoint, point, sequence_number};
+use super::rewrite::{Lifted, Operand, TimePoint, point, rewrite, sequence_number};
+use super::tree;
 
 /// A statement as written.
 #[derive(Debug)]
@@ -27,6 +29,11 @@ pub(crate) enum HistoryBody {
     Restore {
         tables: Vec<QualifiedName>,
         at: TimePoint,
+    },
+    /// ERASE FROM … [WHERE …]
+    Erase {
+        table: QualifiedName,
+        condition: Option<Box<ast::Expr>>,
     },
     /// UNDROP TABLE
     Undrop {
@@ -67,6 +74,7 @@ impl HistoryBody {
             Self::DropRestorePoint { .. } => "DROP RESTORE POINT",
             Self::Restore { tables, .. } if tables.is_empty() => "RESTORE DATABASE",
             Self::Restore { .. } => "RESTORE TABLE",
+            Self::Erase { .. } => "ERASE",
             Self::Undrop { .. } => "UNDROP TABLE",
             Self::Undo { .. } => "UNDO TRANSACTION",
             // It reports its rows as a SELECT does.
@@ -85,6 +93,12 @@ pub(crate) fn parse(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Opti
         HistoryBody::DropRestorePoint { name: cursor.name()?, if_exists }
     } else if cursor.accept(&["restore"]) {
         restore(cursor)?
+    } else if cursor.accept(&["erase", "from"]) {
+        cursor.accept(&["only"]);
+        let table = cursor.qualified_name()?;
+        let condition =
+            if cursor.accept(&["where"]) { Some(condition(cursor, lifted)?) } else { None };
+        HistoryBody::Erase { table, condition }
     } else if cursor.accept(&["undrop", "table"]) {
         let table = cursor.qualified_name()?;
         let at = if cursor.accept(&["as", "of"]) { Some(time_point(cursor)?) } else { None };
@@ -112,6 +126,13 @@ fn create_restore_point(cursor: &mut Cursor<'_>) -> Result<HistoryBody> {
     let at = if cursor.accept(&["as", "of"]) { Some(time_point(cursor)?) } else { None };
     let options = if cursor.accept(&["with"]) { options(cursor)? } else { Vec::new() };
     Ok(HistoryBody::CreateRestorePoint { name, at, options })
+}
+
+/// An expression, up to the end of the statement.
+fn condition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Box<ast::Expr>> {
+    let tokens = rewrite(cursor, lifted)?;
+    let (source, end) = (cursor.source, cursor.terminator);
+    tree::parse_all(source, tokens, end, Parser::parse_expr).map(Box::new)
 }
 
 fn restore(cursor: &mut Cursor<'_>) -> Result<HistoryBody> {

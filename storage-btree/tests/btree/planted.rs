@@ -1,8 +1,12 @@
 //! The planted bugs of this engine are found by crashing it often enough; without them nothing is.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use driftdb_conformance::storage::erasures;
 use driftdb_env::planted;
 use driftdb_sim_disk::CrashMode;
 use driftdb_storage::{Engine, Timestamp, Visible};
+use driftdb_storage_btree::BtreeEngine;
 
 use crate::model::{Ready, World, as_of, scan};
 
@@ -69,4 +73,13 @@ fn a_page_reused_too_early_is_found() {
 #[test]
 fn a_root_switched_before_the_sync_is_found() {
     assert!(failures(Some("btree.root-switch-before-sync")) > 0);
+}
+
+#[test]
+fn a_file_that_outlives_an_erasure_is_found() {
+    planted::activate(Some("btree.erased-file-stays"));
+    let case = erasures::erased_bytes_leave_the_directory::<BtreeEngine>;
+    let outcome = catch_unwind(AssertUnwindSafe(case));
+    planted::activate(None);
+    assert!(outcome.is_err());
 }

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use driftdb_conformance::storage::{crashes, random, script};
+use driftdb_conformance::storage::{crashes, erasures, random, script};
 use driftdb_env::planted;
 use driftdb_storage_lsm::LsmEngine;
 
@@ -25,6 +25,12 @@ fn naming_a_table_before_it_is_synced_is_found() {
 fn a_merge_that_drops_the_newest_is_found() {
     let case = random::any_history_agrees_with_the_model::<LsmEngine>;
     assert!(is_found("lsm.compaction-drops-newest", case));
+}
+
+#[test]
+fn tables_that_outlive_an_erasure_are_found() {
+    let case = erasures::erased_bytes_leave_the_directory::<LsmEngine>;
+    assert!(is_found("lsm.erased-tables-stay", case));
 }
 
 #[test]

@@ -5,12 +5,13 @@
 //! in one keyspace. Columns need no such care: stored rows name them by number, so that rows of every
 //! time can be read by the definition of any.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use driftdb_concurrency::{RowBatch, ScanState, Transaction, VersionScan};
 use driftdb_query::{Result, RowKey, Table, TableId};
-use driftdb_storage::{KeyRange, Timestamp};
+use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
 use super::{TABLES, codec, malformed, table_key};
 
@@ -36,6 +37,39 @@ pub fn generations(
     up_to: Timestamp,
 ) -> Result<Vec<Generation>> {
     let mut found = Found::default();
+    for_each_definition(txn, id, (from, up_to), &mut |ts, table| found.add(ts, table))?;
+    found.newest_first.reverse();
+    Ok(found.newest_first)
+}
+
+/// The keyspaces of every index that the table had, as far back as definitions are kept, by the keyspace
+/// of the rows that they lead to.
+///
+/// # Errors
+/// Storage; a malformed record.
+pub fn index_keyspaces(
+    txn: &mut dyn Transaction,
+    id: TableId,
+) -> Result<BTreeMap<KeyspaceId, BTreeSet<KeyspaceId>>> {
+    let mut found = BTreeMap::<KeyspaceId, BTreeSet<KeyspaceId>>::new();
+    let stretch = (oldest_definitions(txn)?, txn.snapshot_ts());
+    for_each_definition(txn, id, stretch, &mut |_, table| {
+        if let Some(table) = table {
+            let indexes = table.indexes.iter().filter_map(|index| index.keyspace);
+            found.entry(table.keyspace).or_default().extend(indexes);
+        }
+    })?;
+    Ok(found)
+}
+
+/// Calls `visit` with each definition that a table had in a stretch and when it began, newest first;
+/// `None`: it was dropped.
+fn for_each_definition(
+    txn: &mut dyn Transaction,
+    id: TableId,
+    (from, up_to): (Timestamp, Timestamp),
+    visit: &mut dyn FnMut(Timestamp, Option<Arc<Table>>),
+) -> Result<()> {
     let key = table_key(id);
     let range = KeyRange { start: Bound::Included(&key), end: Bound::Included(&key) };
     let mut older_than = None;
@@ -48,12 +82,11 @@ pub fn generations(
                 .value
                 .map(|bytes| codec::decode_table(bytes).map(Arc::new).ok_or_else(malformed))
                 .transpose()?;
-            found.add(row.ts.max(from), table);
+            visit(row.ts.max(from), table);
             older_than = Some(row.ts);
         }
         if state == ScanState::Done {
-            found.newest_first.reverse();
-            return Ok(found.newest_first);
+            return Ok(());
         }
     }
 }
