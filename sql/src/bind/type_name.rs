@@ -138,7 +138,7 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<(DataType, i32
             let typmod = make_typmod(ty, &modifiers).map_err(|error| place(error.into()))?;
             return Ok((ty, typmod));
         }
-        const KNOWN: [&str; 20] = [
+        const KNOWN: [&str; 18] = [
             "serial",
             "bigserial",
             "smallserial",
