@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::bugs::{BUGS, ISOLATION_BUGS};
 use crate::kernel::on_host_stack;
-use crate::{FAULTS, Scenario, SeedOptions, run_seed};
+use crate::{FAULTS, Scenario, SeedOptions, plan_text, run_seed, shrink};
 use campaign::{Campaign, Chunk, run_here, told};
 use request::{Request, names, parse};
 
@@ -27,6 +27,7 @@ usage: driftdb sim [SCENARIO] [--seeds COUNT | --time TIME | --seed N] [--jobs N
   --seed N         run one seed and print its trace hash
   --jobs N         in so many processes at a time (default 1)
   --set KEY=VALUE  fix a setting that seeds otherwise draw, such as storage.engine=btree
+  --shrink         fix whatever a failing seed does not need, and print the plan that is left
   --recheck        run every 20th seed again in another process: its trace must be the same
   --all-faults     a kind of fault that never struck is a failure
   --json           print one JSON document instead of text
@@ -93,7 +94,7 @@ fn run_request(request: &Request, args: &[String]) -> Result<i32, String> {
     if request.is_json {
         print_json(request, &campaign, &missing);
     } else {
-        print(request, &campaign, &missing);
+        print(request, &campaign, &missing)?;
     }
     Ok(i32::from(campaign.failure.is_some() || !missing.is_empty()))
 }
@@ -107,19 +108,33 @@ fn run_single(request: &Request) -> Result<i32, String> {
         println!("{name} seed {seed}: trace {hash:016x}, {} steps", report.step_count);
         println!("  faults: {}", report.faults);
         if let Some(what) = report.failure {
-            print_failure(scenario, seed, &what, &request.options);
+            print_failure(scenario, seed, &what, request)?;
             return Ok(1);
         }
     }
     Ok(0)
 }
 
-fn print_failure(scenario: Scenario, seed: u64, what: &str, options: &SeedOptions) {
+fn print_failure(
+    scenario: Scenario,
+    seed: u64,
+    what: &str,
+    request: &Request,
+) -> Result<(), String> {
+    let options = &request.options;
     println!("{} seed {seed} FAILED: {what}", scenario.name());
     println!("replay: {}", replay_command(scenario, seed, options));
+    if request.shrinks
+        && let Some(shrunk) = shrink(scenario, seed, options)?
+    {
+        println!("shrunk in {} runs: {}", shrunk.run_count, shrunk.failure);
+        println!("{}", plan_text(scenario, seed, &shrunk.options)?);
+        println!("replay: {}", replay_command(scenario, seed, &shrunk.options));
+    }
+    Ok(())
 }
 
-fn print(request: &Request, campaign: &Campaign, missing: &[&str]) {
+fn print(request: &Request, campaign: &Campaign, missing: &[&str]) -> Result<(), String> {
     for (scenario, totals) in campaign.totals.values() {
         let Some(scenario) = *scenario else { continue };
         let has_failed =
@@ -139,11 +154,12 @@ fn print(request: &Request, campaign: &Campaign, missing: &[&str]) {
         println!("  {} seeds run again in another process, with equal traces", campaign.rechecked);
     }
     if let Some(failure) = &campaign.failure {
-        print_failure(failure.scenario, failure.seed, &failure.what, &request.options);
+        print_failure(failure.scenario, failure.seed, &failure.what, request)?;
     }
     if !missing.is_empty() {
         println!("FAILED: never struck: {}", missing.join(", "));
     }
+    Ok(())
 }
 
 fn print_json(request: &Request, campaign: &Campaign, missing: &[&str]) {
@@ -195,6 +211,7 @@ mod tests {
         assert_eq!(status("ledger --seeds 20 --bug wal.ack-before-sync"), 1);
         assert_eq!(status("ledger --seeds 3 --json"), 0);
         assert_eq!(status("ledger --seeds 1 --all-faults"), 1);
+        assert_eq!(status("ledger --seeds 20 --shrink --bug wal.ack-before-sync"), 1);
         for wrong in [
             "nothing-of-that-name",
             "--sed 1",

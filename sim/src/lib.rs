@@ -8,6 +8,7 @@ mod node;
 mod oracle;
 mod plan;
 mod scenario;
+mod shrink;
 pub mod spec;
 mod sql;
 mod workload;
@@ -15,5 +16,6 @@ mod workload;
 pub use bugs::{BUGS, ISOLATION_BUGS};
 pub use fault::{FAULTS, FaultCounts, RESULTS};
 pub use scenario::{
-    IsolationHistory, Scenario, SeedOptions, SeedReport, isolation_history, run_seed,
+    IsolationHistory, Scenario, SeedOptions, SeedReport, isolation_history, plan_text, run_seed,
 };
+pub use shrink::{Shrunk, shrink};

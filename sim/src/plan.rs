@@ -217,6 +217,12 @@ impl Plan {
                 "on" => draw_damage(self.seed, &mut self.lives),
                 _ => return Err(format!("{key} can be \"on\" or \"off\", not \"{value}\"")),
             },
+            "sim.trouble" | "sim.holds" | "sim.clocks" | "sim.delays" | "sim.switches" => {
+                if value != "off" {
+                    return Err(format!("{key} can only be \"off\", not \"{value}\""));
+                }
+                self.do_without(key);
+            }
             "sim.priorities" => {
                 let count = u32::try_from(number()?).unwrap_or(u32::MAX).min(1000);
                 self.kernel.priority_changes = Some(count).filter(|count| *count > 0);
@@ -224,5 +230,57 @@ impl Plan {
             _ => self.config.set(key, value).map_err(|error| error.to_string())?,
         }
         Ok(())
+    }
+
+    /// Takes a sort of mischief out.
+    fn do_without(&mut self, key: &str) {
+        match key {
+            "sim.delays" => self.kernel.delay = Chance::NEVER,
+            "sim.switches" => self.kernel.switch = Chance::NEVER,
+            _ => {}
+        }
+        for life in &mut self.lives {
+            match key {
+                "sim.trouble" => life.trouble = Trouble::Nothing,
+                "sim.holds" => life.hold = None,
+                "sim.clocks" => life.wall = WallClock::default(),
+                _ => {}
+            }
+        }
+    }
+
+    /// The plan, to be read.
+    pub(crate) fn describe(&self) -> String {
+        let Self { config, kernel, .. } = self;
+        let chance = |chance: Chance| match chance.numerator {
+            0 => "never".to_owned(),
+            numerator => format!("{numerator} in {}", chance.denominator),
+        };
+        let schedule = match kernel.priority_changes {
+            Some(count) => format!("by priorities that change {count} times"),
+            None => format!("switched {}", chance(kernel.switch)),
+        };
+        let mut text = format!(
+            "{} with {}, {}; {} clients, {} transactions each in each life; {schedule}, held up {}",
+            config.engine,
+            config.control,
+            self.isolation,
+            self.client_count,
+            self.txn_count,
+            chance(kernel.delay),
+        );
+        for (number, life) in self.lives.iter().enumerate() {
+            let Life { trouble, damage, hold, in_recovery, crash, closes, wall } = life;
+            let when = if *in_recovery { "as it opens" } else { "as clients begin" };
+            let end = if *closes { "closed if it lives" } else { "never closed" };
+            let mut parts = vec![format!("{trouble:?} {when}"), end.to_owned()];
+            parts.extend(damage.map(|damage| format!("{damage:?}")));
+            parts.extend(hold.map(|hold| format!("{hold:?}")));
+            parts.push(format!("{wall:?}"));
+            parts.push(format!("crash {crash:?}"));
+            text.push_str(&format!("\nlife {}: {}", number + 1, parts.join("; ")));
+        }
+        text.push_str(&format!("\nlife {}: healthy", self.lives.len() + 1));
+        text
     }
 }

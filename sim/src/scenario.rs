@@ -109,6 +109,14 @@ pub fn run_seed(
     Ok(run(plan, &workload, options))
 }
 
+/// The plan of a seed, to be read.
+///
+/// # Errors
+/// A setting that there is not.
+pub fn plan_text(scenario: Scenario, seed: u64, options: &SeedOptions) -> Result<String, String> {
+    Ok(plan(scenario, seed, options)?.describe())
+}
+
 /// A history of the scenario `isolation`, for another checker to judge.
 #[derive(Debug, Clone)]
 pub struct IsolationHistory {

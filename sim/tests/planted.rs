@@ -2,7 +2,7 @@
 //!
 //! Prints, with `--nocapture`, how many seeds each bug took.
 
-use driftdb_sim::{BUGS, Scenario, SeedOptions, run_seed};
+use driftdb_sim::{BUGS, Scenario, SeedOptions, run_seed, shrink};
 
 /// Seeds tried before a bug counts as missed.
 const MOST_SEEDS: u64 = 2000;
@@ -91,6 +91,25 @@ fn only_damage_shows_trust_in_a_disk() {
         for seed in 0..SPARED_SEEDS {
             assert_eq!(failure(seed, &honest), None, "{bug} needs no damage: seed {seed}");
         }
+    }
+}
+
+/// What a seed fails of is still what it fails of when all else is gone, and little is left.
+#[test]
+fn what_fails_is_shrunk() {
+    for bug in ["mvcc.no-first-updater-check", "btree.root-switch-before-sync"] {
+        let planted = SeedOptions { settings: settings(bug), bug: Some(bug) };
+        let failing = (0..MOST_SEEDS).find(|seed| failure(*seed, &planted).is_some());
+        let seed = failing.expect("it is found");
+        let shrunk = shrink(Scenario::Ledger, seed, &planted).expect("the settings exist");
+        let shrunk = shrunk.expect("it fails");
+        assert_eq!(failure(seed, &shrunk.options), Some(shrunk.failure));
+        let added = &shrunk.options.settings[planted.settings.len()..];
+        println!("{bug}: {added:?} after {} runs", shrunk.run_count);
+        assert!(added.len() >= 2, "{added:?}");
+        assert!(shrunk.run_count < 30);
+        let clean = SeedOptions { bug: None, ..planted };
+        assert!(shrink(Scenario::Ledger, seed, &clean).expect("the settings exist").is_none());
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Request {
     pub(super) wants_all_faults: bool,
     /// Whether some seeds are run again in another process.
     pub(super) rechecks: bool,
+    /// Whether a failure is made smaller before it is told.
+    pub(super) shrinks: bool,
     /// Whether this process runs one chunk for another, and tells it in JSON.
     pub(super) is_worker: bool,
     pub(super) options: SeedOptions,
@@ -60,6 +62,7 @@ pub(super) fn parse(args: &[String]) -> Result<Request, String> {
         is_json: false,
         wants_all_faults: false,
         rechecks: false,
+        shrinks: false,
         is_worker: false,
         options: SeedOptions::default(),
     };
@@ -94,6 +97,7 @@ pub(super) fn parse(args: &[String]) -> Result<Request, String> {
             "--jobs" => request.jobs = number(value()?)?.clamp(1, 256) as usize,
             "--json" => request.is_json = true,
             "--all-faults" => request.wants_all_faults = true,
+            "--shrink" => request.shrinks = true,
             "--recheck" => request.rechecks = true,
             "--set" => set(&mut request.options, &value()?)?,
             "--bug" => request.options.bug = Some(planted(&value()?)?),
