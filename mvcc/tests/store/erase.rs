@@ -108,7 +108,7 @@ impl<E: Engine> World<E> {
     }
 
     fn check_erased(&self, times: &[Timestamp], others: &[Option<String>], context: &str) {
-        assert_eq!(self.marked(), [PathBuf::new(); 0], "{context}");
+        assert_eq!(self.marked(), Vec::<PathBuf>::new(), "{context}");
         assert_eq!(self.others(times), others, "{context}");
         for ts in times {
             assert_eq!(self.at(*ts, "who"), None, "{context}, as of {ts}");
