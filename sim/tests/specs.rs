@@ -146,6 +146,7 @@ specs! {
     row_locks_wait: "row-locks-wait",
     savepoint_lock: "savepoint-lock",
     session_past: "session-past",
+    truncate_beside: "truncate-beside",
     unique: "unique",
     unique_check: "unique-check",
     upsert: "upsert",

@@ -28,8 +28,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use driftdb_concurrency::{
-    LockIntent, LockMode, LockObject, LockStrength, ObjectLocked, ReadAt, RowBatch, ScanRequest,
-    ScanState, Transaction, TxnError, WaitPolicy,
+    IsolationLevel, LockIntent, LockMode, LockObject, LockStrength, ObjectLocked, ReadAt, RowBatch,
+    ScanRequest, ScanState, Transaction, TxnError, WaitPolicy,
 };
 use driftdb_query::{IndexId, Result, SqlError, Table, TableId};
 use driftdb_storage::{KeyRange, KeyspaceId, StorageError};
@@ -138,8 +138,8 @@ pub(crate) fn scan_all(
 
 /// Locks a table until the transaction ends, and so holds its definition still: whoever changes that
 /// takes [`LockMode::Share`] or more, whoever changes rows [`LockMode::RowExclusive`]. True if the
-/// statement must be begun and bound again: the definition changed since its snapshot, or others
-/// whom it had to wait for may have changed rows that it should see.
+/// statement must be begun and bound again: the definition changed since its snapshot, or, where each
+/// statement has its own, others whom it had to wait for may have changed rows that it should see.
 ///
 /// # Errors
 /// Deadlock; canceled; 55P03 for a lock that is not to be waited for, or not so long.
@@ -159,8 +159,10 @@ pub fn lock_table(
     };
     match locked {
         ObjectLocked::Before => Ok(false),
-        ObjectLocked::AtOnce => Ok(txn.has_changed(TABLES, &table_key(table.id))?),
-        ObjectLocked::AfterWait => Ok(true),
+        ObjectLocked::AfterWait if txn.isolation() <= IsolationLevel::ReadCommitted => Ok(true),
+        ObjectLocked::AtOnce | ObjectLocked::AfterWait => {
+            Ok(txn.has_changed(TABLES, &table_key(table.id))?)
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use driftdb_concurrency::IsolationLevel;
 use driftdb_executor::{
     Batch, CommandTag, Execution, check_pending, is_stale, lock_read_tables, start,
 };
@@ -165,7 +166,9 @@ impl Session {
         for _ in 0..MOST_REBINDS {
             match self.run_plan(&planned, params, wanted, sink) {
                 Err(error) if is_stale(&error) => {
-                    self.restart_statement()?;
+                    if !self.restart_transaction()? && !self.goes_on_at_its_snapshot(&planned)? {
+                        return Err(error);
+                    }
                     planned = self.replan(prepared, Some(params))?;
                 }
                 Err(error) if is_serialization_failure(&error) && self.was_unseen(&planned) => {
@@ -178,6 +181,21 @@ impl Session {
             }
         }
         self.run_plan(&planned, params, wanted, sink)
+    }
+
+    /// Begins a statement again that met a definition newer than its snapshot. False if the transaction keeps
+    /// that and the statement writes: it must not write to what is no more. Who reads may read it.
+    fn goes_on_at_its_snapshot(&mut self, planned: &Planned) -> Result<bool> {
+        let snapshot = |session: &Self| {
+            let txn = session.block.txn.as_deref();
+            txn.filter(|txn| txn.isolation() >= IsolationLevel::RepeatableRead)
+                .map(driftdb_concurrency::Transaction::snapshot_ts)
+        };
+        let before = snapshot(self);
+        self.restart_statement()?;
+        let is_kept = before.is_some() && snapshot(self) == before;
+        let writes = matches!(&planned.work, Work::Plan(plan) if writing_command(plan).is_some());
+        Ok(!(is_kept && writes))
     }
 
     /// Whether nobody can know yet that the block's statement has begun. ON CONFLICT is left as PostgreSQL has
