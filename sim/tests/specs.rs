@@ -56,7 +56,10 @@ fn compare(path: &Path, now: &str) {
 
 fn play(name: &str) -> Report {
     let spec = Spec::parse(name, &read(&dir().join(format!("{name}.spec")))).unwrap();
-    report(&spec, &Places::default()).unwrap()
+    let report = report(&spec, &Places::default()).unwrap();
+    // Accepted or not: no user may bring about an internal error.
+    assert!(!report.text.contains("ERROR XX"), "{name}:\n{}", report.text);
+    report
 }
 
 fn golden(name: &str) -> PathBuf {

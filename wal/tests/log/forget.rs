@@ -11,9 +11,10 @@ const MARKER: &[u8] = b"~forget-me-19c3~";
 
 fn files_with_marker(scratch: &Scratch) -> Vec<String> {
     let holds = |path: &std::path::PathBuf| {
-        let file = scratch.env.disk().open(path, OpenHow::Read, FileKind::Log).unwrap();
-        let mut bytes = vec![0; file.len().unwrap() as usize];
-        file.read_at(0, &mut bytes).unwrap();
+        let file =
+            scratch.env.disk().open(path, OpenHow::Read, FileKind::Log).expect("a healthy disk");
+        let mut bytes = vec![0; file.len().expect("a healthy disk") as usize];
+        file.read_at(0, &mut bytes).expect("a healthy disk");
         bytes.windows(MARKER.len()).any(|window| window == MARKER)
     };
     scratch.files("").into_iter().filter(holds).map(|path| path.display().to_string()).collect()
@@ -27,7 +28,7 @@ fn fill(scratch: &Scratch, wal: &Wal, rounds: usize) {
             last = commit(wal, &MARKER.repeat(20 + round % 7));
         }
         if round % 3 == 1 {
-            wal.release_before(last).unwrap();
+            wal.release_before(last).expect("a healthy disk");
         }
     }
     assert!(!files_with_marker(scratch).is_empty());
@@ -47,10 +48,10 @@ fn what_is_forgotten_is_in_no_file() {
         let scratch = Scratch::new();
         let wal = scratch.open();
         fill(&scratch, &wal, rounds);
-        let end = forget(&wal).unwrap();
+        let end = forget(&wal).expect("a healthy disk");
         assert_eq!(files_with_marker(&scratch), [""; 0], "{rounds} rounds");
-        let more = (0..60).map(|_| commit(&wal, &[7; 300])).last().unwrap();
-        wal.release_before(more).unwrap();
+        let more = (0..60).map(|_| commit(&wal, &[7; 300])).last().expect("a healthy disk");
+        wal.release_before(more).expect("a healthy disk");
         assert!(!scratch.files(".spare").is_empty(), "afterwards files are used again");
         drop(wal);
         let wal = scratch.open();
@@ -65,11 +66,11 @@ fn what_is_forgotten_is_in_no_file() {
 fn a_new_log_and_an_empty_segment_can_begin_afresh() {
     let scratch = Scratch::new();
     let wal = scratch.open();
-    let first = forget(&wal).unwrap();
-    wal.begin_afresh().unwrap();
-    wal.begin_afresh().unwrap();
+    let first = forget(&wal).expect("a healthy disk");
+    wal.begin_afresh().expect("a healthy disk");
+    wal.begin_afresh().expect("a healthy disk");
     let second = commit(&wal, b"again");
-    assert!(wal.forget_before(second).unwrap());
+    assert!(wal.forget_before(second).expect("a healthy disk"));
     drop(wal);
     let wal = scratch.open();
     assert_eq!(records(&wal, first), [(second, b"again".to_vec())]);
@@ -82,12 +83,12 @@ fn a_reader_is_waited_for() {
     fill(&scratch, &wal, 3);
     let from = wal.tail();
     commit(&wal, MARKER);
-    let reader = wal.reader(from).unwrap();
-    wal.begin_afresh().unwrap();
+    let reader = wal.reader(from).expect("a healthy disk");
+    wal.begin_afresh().expect("a healthy disk");
     let end = commit(&wal, b"after");
-    assert!(!wal.forget_before(end).unwrap(), "a reader pins the segment before");
+    assert!(!wal.forget_before(end).expect("a healthy disk"), "a reader pins the segment before");
     drop(reader);
-    assert!(wal.forget_before(end).unwrap());
+    assert!(wal.forget_before(end).expect("a healthy disk"));
     assert_eq!(files_with_marker(&scratch), [""; 0]);
 }
 
@@ -101,7 +102,7 @@ fn a_crash_anywhere_leaves_a_log_that_can_forget() {
         let fault = scratch.disk.inject(Fault::at(n).effect(Effect::Halt));
         let forgotten = forget(&wal);
         if scratch.disk.fired_by(fault) == 0 {
-            forgotten.unwrap();
+            forgotten.expect("a healthy disk");
             assert!(n > 5);
             return;
         }
@@ -110,7 +111,7 @@ fn a_crash_anywhere_leaves_a_log_that_can_forget() {
         scratch.disk.clear_faults();
         let wal = scratch.open();
         assert!(wal.tail() >= before, "crash at {n}: acknowledged records are there");
-        forget(&wal).unwrap();
+        forget(&wal).expect("a healthy disk");
         assert_eq!(files_with_marker(&scratch), [""; 0], "crash at {n}");
         drop(wal);
         assert_eq!(scratch.verify(), []);
