@@ -50,7 +50,7 @@ fn what_is_forgotten_is_in_no_file() {
         fill(&scratch, &wal, rounds);
         let end = forget(&wal).expect("a healthy disk");
         assert_eq!(files_with_marker(&scratch), [""; 0], "{rounds} rounds");
-        let more = (0..60).fold(last, |_, _| commit(&wal, &[7; 300]));
+        let more = (0..60).fold(end, |_, _| commit(&wal, &[7; 300]));
         wal.release_before(more).expect("a healthy disk");
         assert!(!scratch.files(".spare").is_empty(), "afterwards files are used again");
         drop(wal);
