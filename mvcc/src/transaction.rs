@@ -20,7 +20,7 @@ use driftdb_concurrency::{
 use driftdb_env::planted;
 use driftdb_env::sync::MutexGuard;
 use driftdb_env::sync::atomic::Ordering;
-use driftdb_storage::{Engine, Erasure, KeyRange, KeyspaceId, Timestamp};
+use driftdb_storage::{Engine, Erasure, KeyRange, KeyspaceId, StorageError, Timestamp};
 
 use crate::commit::Said;
 use crate::pending::SharedWrites;
@@ -199,6 +199,17 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         }
     }
 
+    /// A commit of which nobody knows whether it is durable may have dropped a keyspace in the engine, unseen:
+    /// the log's failure is what there is to say.
+    fn explain<T>(&self, result: Result<T>) -> Result<T> {
+        match result {
+            Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => {
+                self.shared.check_poison().and(result)
+            }
+            result => result,
+        }
+    }
+
     /// Tells the control of this transaction, if it does not know yet.
     fn begin_control(&mut self) {
         if self.control.is_none() {
@@ -350,7 +361,8 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
         at: ReadAt,
         out: &mut Vec<u8>,
     ) -> Result<bool> {
-        self.read_key(space, key, at, out)
+        let read = self.read_key(space, key, at, out);
+        if at == ReadAt::Newest { self.explain(read) } else { read }
     }
 
     fn scan(
@@ -359,7 +371,8 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
         request: &ScanRequest<'_>,
         out: &mut RowBatch,
     ) -> Result<ScanState> {
-        self.read_range(space, request, out)
+        let read = self.read_range(space, request, out);
+        if request.at == ReadAt::Newest { self.explain(read) } else { read }
     }
 
     fn scan_versions(
@@ -404,7 +417,8 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
         intent: LockIntent,
         wait: WaitPolicy,
     ) -> Result<Locked> {
-        self.lock_key(space, key, strength, intent, wait)
+        let locked = self.lock_key(space, key, strength, intent, wait);
+        self.explain(locked)
     }
 
     fn lock_object(
@@ -417,7 +431,8 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
     }
 
     fn has_changed(&mut self, space: KeyspaceId, key: &[u8]) -> Result<bool> {
-        self.changed_since_snapshot_at(space, key)
+        let changed = self.changed_since_snapshot_at(space, key);
+        self.explain(changed)
     }
 
     fn put(&mut self, space: KeyspaceId, key: &[u8], value: &[u8]) -> Result<()> {

@@ -20,6 +20,7 @@ for_each_control!(
     a_crash_loses_nothing_acknowledged,
     a_crash_at_any_operation_leaves_a_prefix,
     a_failed_sync_leaves_the_outcome_unknown,
+    a_keyspace_whose_end_may_be_lost_is_not_unknown,
     numbers_are_never_given_out_twice,
     close_refuses_and_reports,
 );
@@ -114,6 +115,19 @@ fn a_failed_sync_leaves_the_outcome_unknown<C: ConcurrencyControl>() {
     let db = db.crash();
     let a = db.read("a").unwrap();
     assert!(a == "1" || a == "2", "{a}");
+}
+
+/// The engine has dropped it already; what there is to say is that the log failed.
+fn a_keyspace_whose_end_may_be_lost_is_not_unknown<C: ConcurrencyControl>() {
+    let db = Fixture::<C>::holding(&[("a", "1")]);
+    db.disk.inject(Fault::at(1).on(&[IoOp::Sync]).kind(FileKind::Log));
+    let mut txn = db.begin(ReadCommitted);
+    txn.drop_keyspace(SPACE).unwrap();
+    txn.commit().unwrap_err();
+    assert_eq!(db.read("a").as_deref(), Some("1"));
+    let mut txn = db.begin(ReadCommitted);
+    let error = put(&mut txn, "a", "2").and_then(|()| txn.commit().map(drop)).unwrap_err();
+    assert!(matches!(error, TxnError::Storage(StorageError::Poisoned { .. })), "{error}");
 }
 
 fn numbers_are_never_given_out_twice<C: ConcurrencyControl>() {
