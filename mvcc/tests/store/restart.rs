@@ -122,7 +122,7 @@ fn a_keyspace_whose_end_may_be_lost_is_not_unknown<C: ConcurrencyControl>() {
     let db = Fixture::<C>::holding(&[("a", "1")]);
     db.disk.inject(Fault::at(1).on(&[IoOp::Sync]).kind(FileKind::Log));
     let mut txn = db.begin(ReadCommitted);
-    txn.drop_keyspace(SPACE).unwrap();
+    txn.drop_keyspace(TABLE).unwrap();
     txn.commit().unwrap_err();
     assert_eq!(db.read("a").as_deref(), Some("1"));
     let mut txn = db.begin(ReadCommitted);
