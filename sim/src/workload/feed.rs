@@ -46,6 +46,9 @@ pub(crate) struct Feed {
     consumer: RefCell<Consumer>,
     next_value: RefCell<i64>,
     is_prepared: RefCell<bool>,
+    /// The last commit before the first change of a row. Before the table there was none that was to be
+    /// remembered for ever.
+    origin: RefCell<Option<i64>>,
     committed_count: RefCell<u64>,
     rng: RefCell<Rng>,
 }
@@ -57,6 +60,7 @@ impl Feed {
             consumer: RefCell::default(),
             next_value: RefCell::default(),
             is_prepared: RefCell::default(),
+            origin: RefCell::default(),
             committed_count: RefCell::default(),
             rng: RefCell::new(Rng::stream(plan.seed, "feed")),
         }
@@ -106,7 +110,8 @@ impl Feed {
 
     /// Follows until it was told so many times that it has everything.
     fn follow(&self, client: &mut Client, rounds: u64) -> Result<(), Finding> {
-        let resolved = self.consumer.borrow().resolved;
+        let origin = self.origin.borrow().unwrap_or_default();
+        let resolved = self.consumer.borrow().resolved.max(origin);
         let copy = format!(
             "COPY (SELECT {COLUMNS} FROM driftdb_changes('feed', {resolved})) TO STDOUT \
              WITH (follow, heartbeat '50 milliseconds')"
@@ -136,8 +141,18 @@ impl Feed {
             )?;
         }
         *self.is_prepared.borrow_mut() = true;
+        let origin = match *self.origin.borrow() {
+            Some(origin) => origin,
+            // Nobody has written yet.
+            None => {
+                let newest = client.run("SELECT max(seq) FROM driftdb_transactions", &[])?;
+                integer(&newest[0][0])?
+            }
+        };
+        *self.origin.borrow_mut() = Some(origin);
+        let changes = format!("SELECT {COLUMNS} FROM driftdb_changes('feed', {origin})");
         let mut history = Changes::new();
-        for row in client.run(&format!("SELECT {COLUMNS} FROM driftdb_changes('feed', 0)"), &[])? {
+        for row in client.run(&changes, &[])? {
             let number = |value: &Value| match value {
                 Value::Null => Ok(None),
                 value => integer(value).map(Some),
