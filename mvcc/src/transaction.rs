@@ -303,7 +303,9 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             }
             Err(error) => {
                 counts.note_error(&error);
-                self.finish(None);
+                // It may be found to have committed: who reads on must be certified as if it had.
+                let is_unknown = matches!(error, TxnError::OutcomeUnknown { .. });
+                self.finish(is_unknown.then(|| self.shared.clock.latest()));
                 Err(error)
             }
         }
