@@ -250,6 +250,10 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     }
 
     fn validate_reads(&mut self) -> Result<()> {
+        if self.isolation == IsolationLevel::Serializable && self.mode != Mode::Historical {
+            // A commit of unknown outcome may come before what was read in every serial order, or after.
+            self.shared.check_poison()?;
+        }
         let Some(control) = &mut self.control else { return Ok(()) };
         let checked = self.shared.control.validate_reads(control);
         if let Err(error) = &checked {
