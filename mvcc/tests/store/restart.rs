@@ -21,6 +21,7 @@ for_each_control!(
     a_crash_at_any_operation_leaves_a_prefix,
     a_failed_sync_leaves_the_outcome_unknown,
     a_keyspace_whose_end_may_be_lost_is_not_unknown,
+    nobody_is_certified_beside_an_unknown_outcome,
     numbers_are_never_given_out_twice,
     close_refuses_and_reports,
 );
@@ -127,6 +128,17 @@ fn a_keyspace_whose_end_may_be_lost_is_not_unknown<C: ConcurrencyControl>() {
     assert_eq!(db.read("a").as_deref(), Some("1"));
     let mut txn = db.begin(ReadCommitted);
     let error = put(&mut txn, "a", "2").and_then(|()| txn.commit().map(drop)).unwrap_err();
+    assert!(matches!(error, TxnError::Storage(StorageError::Poisoned { .. })), "{error}");
+}
+
+/// The commit may be found durable later, and then belong before what was read, or after.
+fn nobody_is_certified_beside_an_unknown_outcome<C: ConcurrencyControl>() {
+    let db = Fixture::<C>::holding(&[("a", "1")]);
+    db.disk.inject(Fault::at(1).on(&[IoOp::Sync]).kind(FileKind::Log));
+    let mut txn = db.begin(ReadCommitted);
+    put(&mut txn, "a", "2").unwrap();
+    txn.commit().unwrap_err();
+    let error = db.begin(Serializable).commit().unwrap_err();
     assert!(matches!(error, TxnError::Storage(StorageError::Poisoned { .. })), "{error}");
 }
 
