@@ -171,7 +171,9 @@ impl Session {
                     }
                     planned = self.replan(prepared, Some(params))?;
                 }
-                Err(error) if is_serialization_failure(&error) && self.was_unseen(&planned) => {
+                Err(error)
+                    if is_serialization_failure(&error) && self.was_unseen(&planned, wanted) =>
+                {
                     if !self.restart_transaction()? {
                         return Err(error);
                     }
@@ -200,8 +202,10 @@ impl Session {
 
     /// Whether nobody can know yet that the block's statement has begun. ON CONFLICT is left as PostgreSQL has
     /// it, where it fails for a row that its snapshot does not show.
-    fn was_unseen(&self, planned: &Planned) -> bool {
-        let gives_no_rows = planned.fields.is_none() || planned.direct.lock().is_some();
+    fn was_unseen(&self, planned: &Planned, wanted: Wanted<'_>) -> bool {
+        // The direct form gives its rows at the end; a portal with a limit does not run it.
+        let is_direct = wanted.limit.is_none() && planned.direct.lock().is_some();
+        let gives_no_rows = planned.fields.is_none() || is_direct;
         let has_conflict_clause = matches!(
             &planned.work,
             Work::Plan(plan) if matches!(&**plan, PhysicalStatement::Insert(insert) if insert.on_conflict.is_some())
