@@ -5,7 +5,7 @@ use driftdb_storage::{Fold, KeyspaceId, Result, RetentionPolicy, Verdict};
 use crate::codec::Overflow;
 use crate::facts::Facts;
 use crate::history::Era;
-use crate::key::OwnedKey;
+use crate::key::{OwnedKey, VersionKey};
 use crate::node::{Body, Child, Leaf, Location};
 use crate::pager::Pager;
 use crate::position::load;
@@ -64,12 +64,13 @@ impl<'a> Judge<'a> {
 
     /// Judges the whole tree.
     pub(crate) fn run(mut self, root: &Root) -> Result<()> {
-        self.walk(&root.child, root.level)?;
+        self.walk(&root.child, root.level, None)?;
         self.end_key();
         self.hand_on(1)
     }
 
-    fn walk(&mut self, child: &Child, level: u8) -> Result<()> {
+    /// Judges what `child` leads to, whose versions are not below `low`.
+    fn walk(&mut self, child: &Child, level: u8, low: Option<VersionKey<'_>>) -> Result<()> {
         if self.reach == Reach::Dirty && matches!(child, Child::Disk(_)) {
             // Older versions of the key may lie in there, unseen: its tombstones stay. And what comes
             // after has newer versions in there, so that its fold starts anew.
@@ -80,12 +81,26 @@ impl<'a> Judge<'a> {
         let node = load(self.pager, child, level)?;
         match &node.body {
             Body::Leaf(leaf) => {
+                self.go_on(leaf, low);
                 self.leaf(leaf)?;
                 self.hand_on(GROUP)
             }
-            Body::Branch(branch) => {
-                branch.children.iter().try_for_each(|child| self.walk(child, level - 1))
-            }
+            Body::Branch(branch) => (0..branch.children.len()).try_for_each(|index| {
+                let low = if index == 0 { low } else { Some(branch.separator(index)) };
+                self.walk(&branch.children[index], level - 1, low)
+            }),
+        }
+    }
+
+    /// The versions of a key that end one leaf may go on in the next, `leaf`, or may have gone on there
+    /// and now lie in its history only: then the tombstones above them stay.
+    fn go_on(&mut self, leaf: &Leaf, low: Option<VersionKey<'_>>) {
+        let Some((current, _)) = &self.current else { return };
+        if let Some(low) = low
+            && low.same_key(&current.borrow())
+            && self.has_history(leaf, KeyspaceId(low.space))
+        {
+            self.bottoms.clear();
         }
     }
 

@@ -124,3 +124,20 @@ proptest! {
         run(steps);
     }
 }
+
+/// The last commit parts the versions of the empty key: its tombstones stay in one leaf, and what they
+/// hide lies in the history of the next. Found by the property above.
+#[test]
+fn a_tombstone_stays_while_the_next_leaf_remembers_what_it_hides() {
+    run(vec![
+        Step::Commit(vec![(0, Some(35)), (30, Some(58))]),
+        Step::Commit(vec![(41, None)]),
+        Step::Commit(vec![(30, None), (10, Some(34)), (49, None), (0, None)]),
+        Step::Commit(vec![(40, Some(54)), (30, Some(400))]),
+        Step::Commit(vec![(50, Some(54))]),
+        Step::Commit(vec![(20, Some(400)), (10, Some(44))]),
+        Step::Forget,
+        Step::Commit(vec![(10, Some(22)), (40, Some(100))]),
+        Step::Commit(vec![(0, None)]),
+    ]);
+}
