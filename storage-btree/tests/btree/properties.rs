@@ -118,7 +118,7 @@ fn run(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
     #[test]
     fn any_history_agrees_with_a_map(steps in prop::collection::vec(step(), 1..80)) {
         run(steps);
