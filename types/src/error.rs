@@ -110,12 +110,14 @@ pub enum SqlState {
     DataCorrupted,
     InvalidAuthorizationSpecification,
     InvalidCatalogName,
+    /// Any other: PL/pgSQL raises what it is told to.
+    Other([u8; 5]),
 }
 
 impl SqlState {
     /// The five characters.
     #[expect(clippy::too_many_lines, reason = "one table, one line a condition")]
-    pub fn code(self) -> &'static str {
+    pub fn code(&self) -> &str {
         match self {
             Self::SuccessfulCompletion => "00000",
             Self::Warning => "01000",
@@ -222,6 +224,7 @@ impl SqlState {
             Self::DataCorrupted => "XX001",
             Self::InvalidAuthorizationSpecification => "28000",
             Self::InvalidCatalogName => "3D000",
+            Self::Other(code) => str::from_utf8(code).unwrap_or("XX000"),
         }
     }
 }

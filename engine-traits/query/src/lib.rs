@@ -29,6 +29,7 @@ mod planner;
 mod statement;
 mod system;
 mod temporal;
+mod variables;
 
 pub use branch::BranchStatement;
 pub use catalog::{
@@ -63,3 +64,4 @@ pub use system::{
 pub use temporal::{
     AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
 };
+pub use variables::{Precedence, Variable, Variables};
