@@ -12,7 +12,7 @@ use super::{Mode, MvccTransaction};
 use crate::merge::{self, Limit};
 use crate::pending::{self, Looker};
 use crate::view::View;
-use crate::write_set::{Fate, InMemory, OwnView};
+use crate::write_set::{Fate, Imaged, InMemory, OwnView};
 
 /// Lower keyspaces are the system's: see [`driftdb_concurrency::Counter::Keyspace`].
 const FIRST_USER_KEYSPACE: KeyspaceId = KeyspaceId(1024);
@@ -155,6 +155,10 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     ) -> Result<ScanState> {
         let writes = self.writes.lock();
         let (range, reverse) = (&request.range, request.reverse);
+        if let Some(images) = writes.images(space, own) {
+            let own = Imaged::new(writes.spilled(space, range, own, reverse)?, images)?;
+            return Ok(merge::merge(cursor, own, reverse, limit, out)?);
+        }
         if !writes.is_in_memory() {
             let own = writes.spilled(space, range, own, reverse)?;
             return Ok(merge::merge(cursor, own, reverse, limit, out)?);

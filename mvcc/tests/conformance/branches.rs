@@ -222,6 +222,14 @@ impl Transaction for First {
         self.inner.begin_statement()
     }
 
+    fn enter_statement(&mut self) -> Result<()> {
+        self.inner.enter_statement()
+    }
+
+    fn leave_statement(&mut self) {
+        self.inner.leave_statement();
+    }
+
     fn restart(&mut self) -> Result<bool> {
         self.inner.restart()
     }
