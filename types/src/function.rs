@@ -34,7 +34,7 @@ pub(crate) use array::nested;
 pub use catalog::asks_catalog;
 pub(crate) use polymorphic::decide;
 pub(crate) use resolve::{Candidate, Choice, choose};
-pub use resolve::{Resolved, resolve_function, resolve_operator};
+pub use resolve::{Resolved, decide_result, resolve_among, resolve_function, resolve_operator};
 pub use table::{function, functions};
 
 use crate::{DataType, EvalContext, SqlState, Value, ValueError, compare_typed};

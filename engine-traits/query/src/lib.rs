@@ -27,6 +27,7 @@ mod object;
 mod period;
 mod physical;
 mod planner;
+mod routine;
 mod statement;
 mod system;
 mod temporal;
@@ -54,6 +55,10 @@ pub use physical::{
     PhysicalStatement, PhysicalUpdate, TableAccess,
 };
 pub use planner::{PlanContext, Planner};
+pub use routine::{
+    Argument, ArgumentMode, Given, Language, Routine, RoutineCall, RoutineColumn, RoutineStatement,
+    Trigger, TriggerEvents, TriggerTime, routine_signature,
+};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_concurrency::{LockStrength, ReadAt, WaitPolicy};
 use driftdb_types::{AggregateId, DataType, FunctionId};
 
-use crate::{ChangesScan, ColId, Expr, SystemRelation, Table, TableAt, Temporal};
+use crate::{ChangesScan, ColId, Expr, SystemRelation, Table, TableAt, Temporal, RoutineCall};
 
 /// A column that a node yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -274,6 +274,13 @@ pub enum SetFunction {
     },
     /// Changes in the order of commits.
     Changes(ChangesScan),
+    /// A function of a user's: its rows, perhaps numbered.
+    Routine {
+        /// Which.
+        call: Arc<RoutineCall>,
+        /// Whether the number of the row, from 1, comes after its columns.
+        ordinality: bool,
+    },
 }
 
 impl LogicalPlan {

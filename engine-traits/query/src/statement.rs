@@ -8,7 +8,7 @@ use driftdb_types::{DataType, Value};
 
 use crate::{
     BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, PeriodSpec,
-    Portion, ReferentialAction, Related, SystemColumn, Table, TableNeed,
+    Portion, ReferentialAction, Related, RoutineStatement, SystemColumn, Table, TableNeed,
 };
 
 /// A column of a result, as the wire describes it.
@@ -565,6 +565,8 @@ pub enum Statement {
     History(HistoryStatement),
     /// CREATE BRANCH and its kin
     Branch(BranchStatement),
+    /// CREATE FUNCTION and its kin
+    Routine(RoutineStatement),
     /// Nothing between two semicolons.
     Empty,
 }
@@ -584,6 +586,9 @@ impl Statement {
             | Self::Update(Update { returning: Some(_), fields, .. })
             | Self::Delete(Delete { returning: Some(_), fields, .. }) => Some(fields.clone()),
             Self::Explain(_) => Some(text("QUERY PLAN")),
+            Self::Routine(RoutineStatement::Call { query, has_output: true }) => {
+                Some(query.fields.clone())
+            }
             Self::Show(Some(name)) => Some(text(name)),
             Self::Show(None) => Some(
                 ["name", "setting", "description"].iter().flat_map(|name| text(name)).collect(),

@@ -11,6 +11,7 @@ mod foreign;
 mod object;
 mod period;
 mod rewrite;
+mod trigger;
 mod undrop;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use driftdb_types::{EvalContext, SqlState, Value};
 pub use alter::alter_table;
 pub use dependents::{Thing, drop_all};
 pub use object::{create_object, rename_object, replace_object};
+pub use trigger::{create_trigger, enable_triggers, triggers_of};
 pub use undrop::{undrop_references, undrop_table};
 
 use crate::catalog::{

@@ -28,7 +28,7 @@ pub use catalog::{
 };
 pub use ddl::{
     DdlContext, Thing, alter_table, create_index, create_object, create_table, drop_all,
-    drop_objects, rename_object, replace_object, set_row_count, truncate, undrop_references,
+    create_trigger, drop_objects, enable_triggers, rename_object, replace_object, set_row_count, triggers_of, truncate, undrop_references,
     undrop_table,
 };
 pub use diff::{Change, Mapping, TableDiff, check_comparable};

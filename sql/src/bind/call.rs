@@ -39,6 +39,9 @@ impl Binder<'_> {
         if !function.within_group.is_empty() {
             return Err(place(SqlError::unsupported("WITHIN GROUP")));
         }
+        if let Some(called) = self.routine_expr(&name, function).map_err(place)? {
+            return Ok(called);
+        }
         if let Some(schema) = &name.schema
             && schema != "pg_catalog"
         {

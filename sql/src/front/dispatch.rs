@@ -12,6 +12,7 @@ use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
 use super::rewrite::{Lifted, parse_statement};
 use super::tokens::is_word;
+use super::routine::{self, RoutineBody};
 use super::{copy, transaction, utility};
 
 /// What DROP drops.
@@ -86,6 +87,7 @@ pub(crate) enum Body {
     Copy(CopyBody),
     History(HistoryBody),
     Branch(BranchBody),
+    Routine(RoutineBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
     Unsupported(String),
@@ -113,6 +115,9 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
     }
     if let Some(body) = branch::parse(cursor)? {
         return Ok(body);
+    }
+    if let Some(body) = routine::parse(cursor)? {
+        return Ok(Body::Routine(body));
     }
     match word.as_str() {
         "update" | "delete" if has_words(cursor, &["current", "of"]) => {
@@ -274,6 +279,7 @@ impl Body {
             Self::Copy(_) => "COPY",
             Self::History(body) => body.tag(),
             Self::Branch(body) => body.tag(),
+            Self::Routine(body) => body.tag(),
         }
     }
 }

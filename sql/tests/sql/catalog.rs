@@ -145,7 +145,7 @@ pub(crate) fn bind_one(
     let eval = EvalContext::default();
     let mut param_types = Vec::new();
     let mut cx =
-        BindContext { catalog: &mut catalog, eval: &eval, param_types: &mut param_types, params };
+        BindContext { catalog: &mut catalog, eval: &eval, param_types: &mut param_types, params, variables: None };
     let bound = bind(statement, &mut cx)?;
     Ok((bound, param_types))
 }

@@ -8,6 +8,7 @@ mod class;
 mod constraint;
 mod depend;
 mod index;
+mod routine;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -202,6 +203,8 @@ pub(super) fn source(relation: &str) -> Option<Source> {
         "pg_indexes" => index::definitions,
         "pg_constraint" => constraint::rows,
         "pg_depend" => depend::rows,
+        "pg_proc" => routine::functions,
+        "pg_trigger" => routine::triggers,
         _ => return None,
     })
 }

@@ -2,6 +2,7 @@
 
 use driftdb_query::{Object, ObjectId, ObjectKind};
 
+use super::routine;
 use crate::catalog::codec::{Input, encode_need, number, text};
 
 const VERSION: u8 = 1;
@@ -15,6 +16,14 @@ pub(super) fn encode(object: &Object) -> Vec<u8> {
     object.needs.iter().for_each(|need| encode_need(&mut out, need));
     match &object.kind {
         ObjectKind::Schema => out.push(0),
+        ObjectKind::Routine(kind) => {
+            out.push(10);
+            routine::encode_routine(&mut out, kind);
+        }
+        ObjectKind::Trigger(kind) => {
+            out.push(11);
+            routine::encode_trigger(&mut out, kind);
+        }
     }
     out
 }
@@ -35,6 +44,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Object> {
 fn kind(input: &mut Input<'_>) -> Option<ObjectKind> {
     Some(match input.byte()? {
         0 => ObjectKind::Schema,
+        10 => ObjectKind::Routine(Box::new(routine::routine(input)?)),
+        11 => ObjectKind::Trigger(Box::new(routine::trigger(input)?)),
         _ => return None,
     })
 }
@@ -56,7 +67,12 @@ mod tests {
             needs: needs.clone(),
             kind,
         };
-        [ObjectKind::Schema].map(object).into()
+        let (one, other) = routine::samples();
+        let routines = [
+            ObjectKind::Routine(Box::new(one)),
+            ObjectKind::Trigger(Box::new(other)),
+        ];
+        [ObjectKind::Schema].into_iter().chain(routines).map(object).collect()
     }
 
     #[test]
