@@ -99,6 +99,7 @@ impl Builder {
                 match function {
                     SetFunction::GenerateSeries { .. }
                     | SetFunction::Unnest
+                    | SetFunction::UnnestRows
                     | SetFunction::Subscripts
                     | SetFunction::Zip { .. } => {
                         Box::new(function_scan::FunctionScan::new(function, args, types))

@@ -34,6 +34,7 @@ mod insert;
 mod join;
 mod literal;
 mod lock;
+mod named_arguments;
 pub(crate) mod names;
 mod order;
 mod period;

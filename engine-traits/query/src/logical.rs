@@ -244,6 +244,8 @@ pub enum SetFunction {
     },
     /// `unnest(array)`: its elements in row-major order.
     Unnest,
+    /// The rows of an array of two dimensions: each an array of one.
+    UnnestRows,
     /// `generate_subscripts(array, dimension [, reverse])`.
     Subscripts,
     /// Several side by side, each with so many of the arguments; one that ends before the others yields

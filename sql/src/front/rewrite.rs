@@ -27,7 +27,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 use super::cursor::{Cursor, QualifiedName};
 use super::period::{self, PeriodClause, PeriodDefinition};
 use super::tokens::{Source, end, is_word, start, syntax_error, token_at};
-use super::{subscript, tree};
+use super::{special, subscript, tree};
 
 /// At most so many time clauses and lock clauses in a statement: each is parsed by itself.
 const MAX_CLAUSES: usize = 500;
@@ -112,6 +112,11 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
         {
             continue;
         }
+        if token.token == Token::Assignment {
+            out.push(token_at(Token::RArrow, start(token), end(token)));
+            cursor.at += 1;
+            continue;
+        }
         if token.token == Token::LBracket
             && let Some((position, chain)) = subscript::target(cursor, &out)?
         {
@@ -128,9 +133,21 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    const WORDS: [&str; 12] = [
-        "for", "as", "between", "table", "isnull", "notnull", "leading", "trailing", "both", "set",
-        "period", "operator",
+    const WORDS: [&str; 14] = [
+        "for",
+        "as",
+        "between",
+        "table",
+        "isnull",
+        "notnull",
+        "leading",
+        "trailing",
+        "both",
+        "set",
+        "period",
+        "operator",
+        "substring",
+        "variadic",
     ];
     WORDS.iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
@@ -179,6 +196,8 @@ fn one(
     } else if is_word(token, "operator") && quantified_operator(cursor, out) {
         // Its symbol has been pushed.
     } else if is_word(token, "set") && set_columns(cursor, out, lifted)? {
+        // Its words have been pushed.
+    } else if special::substring(cursor, out, lifted)? || special::variadic(cursor, out) {
         // Its words have been pushed.
     } else if is_trim(cursor, out.last()) {
         cursor.at += 1;

@@ -127,6 +127,7 @@ impl Explainer<'_> {
         let mut node = Node::new("Function Scan");
         let (name, names) = match function {
             SetFunction::Unnest => ("unnest".to_owned(), vec!["unnest".to_owned()]),
+            SetFunction::UnnestRows => ("rows".to_owned(), vec!["rows".to_owned()]),
             SetFunction::Subscripts => {
                 let name = "generate_subscripts".to_owned();
                 (name.clone(), vec![name])
