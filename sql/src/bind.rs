@@ -39,6 +39,7 @@ mod period;
 mod position;
 mod predicate;
 mod returning;
+mod schema;
 mod scope;
 mod select;
 mod set_function;

@@ -22,6 +22,7 @@ mod periods_model;
 mod pipeline;
 mod psql;
 mod raw;
+mod schemas;
 mod scripts;
 mod time_travel;
 mod traveller;
