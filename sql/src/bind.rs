@@ -41,6 +41,7 @@ mod period;
 mod position;
 mod predicate;
 mod returning;
+mod schema;
 mod scope;
 mod select;
 mod set_function;
