@@ -29,6 +29,7 @@ mod planner;
 mod statement;
 mod system;
 mod temporal;
+mod window;
 
 pub use branch::BranchStatement;
 pub use catalog::{
@@ -63,3 +64,4 @@ pub use system::{
 pub use temporal::{
     AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
 };
+pub use window::{Frame, FrameBound, FrameExclusion, FrameUnits, WindowCall, WindowFunction};

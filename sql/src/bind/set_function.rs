@@ -58,7 +58,7 @@ pub(crate) fn is_pair_function(name: &str) -> bool {
     matches!(name, "json_each" | "jsonb_each" | "json_each_text" | "jsonb_each_text")
 }
 
-fn undefined(name: &str, types: &[DataType]) -> SqlError {
+pub(crate) fn undefined(name: &str, types: &[DataType]) -> SqlError {
     let names: Vec<&str> = types.iter().map(|ty| ty.sql_name()).collect();
     let message = format!("function {name}({}) does not exist", names.join(", "));
     SqlError::new(SqlState::UndefinedFunction, message).with_hint(
