@@ -213,29 +213,29 @@ const SUMS: &[Row] = &[
     Row("string_agg", &[Bytea, Bytea], Bytea, |_| boxed(text::ByteaAgg::default())),
 ];
 
-/// A member of the regression family.
-macro_rules! regression {
-    ($name:literal, $asked:ident, $result:expr) => {
-        Row($name, &[Float8, Float8], $result, |_| {
-            boxed(regression::Regression::new(regression::Relation::$asked))
-        })
+/// The aggregates of pairs.
+macro_rules! pairs {
+    ($($name:literal, $relation:ident, $result:ident;)*) => {
+        [$(Row($name, &[Float8, Float8], $result, |_| {
+            boxed(regression::Pairs::new(regression::Relation::$relation))
+        }),)*]
     };
 }
 
-const REGRESSIONS: &[Row] = &[
-    regression!("regr_count", Count, Int8),
-    regression!("regr_sxx", Sxx, Float8),
-    regression!("regr_syy", Syy, Float8),
-    regression!("regr_sxy", Sxy, Float8),
-    regression!("regr_avgx", AvgX, Float8),
-    regression!("regr_avgy", AvgY, Float8),
-    regression!("regr_r2", R2, Float8),
-    regression!("regr_slope", Slope, Float8),
-    regression!("regr_intercept", Intercept, Float8),
-    regression!("covar_pop", CovarPop, Float8),
-    regression!("covar_samp", CovarSamp, Float8),
-    regression!("corr", Corr, Float8),
-];
+const PAIRS: [Row; 12] = pairs! {
+    "regr_count", Count, Int8;
+    "regr_sxx", Sxx, Float8;
+    "regr_syy", Syy, Float8;
+    "regr_sxy", Sxy, Float8;
+    "regr_avgx", MeanX, Float8;
+    "regr_avgy", MeanY, Float8;
+    "regr_r2", Determination, Float8;
+    "regr_slope", Slope, Float8;
+    "regr_intercept", Intercept, Float8;
+    "covar_pop", CovarPop, Float8;
+    "covar_samp", CovarSamp, Float8;
+    "corr", Correlation, Float8;
+};
 
 /// Aggregates that are called with WITHIN GROUP: the binder knows their types.
 const ORDERED_SETS: &[Row] = &[
@@ -290,10 +290,7 @@ fn table() -> &'static [Entry] {
         for Row(name, args, result, make) in SUMS {
             add(name, args, *result, *make);
         }
-        for Row(name, args, result, make) in VARIANCES.iter().flatten() {
-            add(name, args, *result, *make);
-        }
-        for Row(name, args, result, make) in REGRESSIONS {
+        for Row(name, args, result, make) in VARIANCES.iter().flatten().chain(&PAIRS) {
             add(name, args, *result, *make);
         }
         for args in ORDERED.into_iter().chain([&[Interval][..]]) {

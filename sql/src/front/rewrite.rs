@@ -28,7 +28,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 use super::cursor::{Cursor, QualifiedName};
 use super::period::{self, PeriodClause, PeriodDefinition};
 use super::tokens::{Source, end, is_word, start, syntax_error, token_at};
-use super::{grouping, subscript, tree};
+use super::{grouping, special, subscript, tree};
 
 /// At most so many time clauses and lock clauses in a statement: each is parsed by itself.
 const MAX_CLAUSES: usize = 500;
@@ -118,6 +118,11 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
         if token.token == Token::LParen && grouping::empty_set(cursor, &mut out) {
             continue;
         }
+        if token.token == Token::Assignment {
+            out.push(token_at(Token::RArrow, start(token), end(token)));
+            cursor.at += 1;
+            continue;
+        }
         if token.token == Token::LBracket
             && let Some((position, chain)) = subscript::target(cursor, &out)?
         {
@@ -134,7 +139,7 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    const WORDS: [&str; 21] = [
+    const WORDS: [&str; 23] = [
         "for",
         "as",
         "between",
@@ -156,6 +161,8 @@ fn interesting(word: &str) -> bool {
         "following",
         "search",
         "cycle",
+        "substring",
+        "variadic",
     ];
     WORDS.iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
@@ -208,6 +215,8 @@ fn one(
     } else if let Some(what) = cte_clause(cursor, out)? {
         lifted.cte_clauses.insert(out.last().map_or(0, start), what);
     } else if grouping::rewritten(cursor, out) {
+        // Its words have been pushed.
+    } else if special::substring(cursor, out, lifted)? || special::variadic(cursor, out) {
         // Its words have been pushed.
     } else if is_trim(cursor, out.last()) {
         cursor.at += 1;

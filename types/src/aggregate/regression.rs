@@ -1,9 +1,7 @@
-//! Aggregates of two variables: covariance, correlation, linear regression.
+//! The aggregates of two floats: covariance, correlation and linear regression.
 //!
-//! Sums of squares and products of differences from the mean, by the recurrence of Youngs and Cramer, as
-//! PostgreSQL computes them. The first argument is the dependent variable.
-//!
-//! Sources: [Chan83]; PostgreSQL 15, src/backend/utils/adt/float.c (float8_regr_accum and its finals).
+//! Sums and products are kept by the Youngs-Cramer recurrence [Chan83], as in PostgreSQL. The first
+//! argument is the dependent variable *y*, the second *x*; a row counts if both are there.
 
 use super::Accumulator;
 use crate::function::mistyped;
@@ -16,110 +14,102 @@ pub(super) enum Relation {
     Sxx,
     Syy,
     Sxy,
-    AvgX,
-    AvgY,
-    R2,
-    Slope,
-    Intercept,
+    MeanX,
+    MeanY,
     CovarPop,
     CovarSamp,
-    Corr,
+    Correlation,
+    Determination,
+    Slope,
+    Intercept,
 }
 
-/// The sums.
+/// Count, sums, and sums of products of the differences from the means.
 #[derive(Clone)]
-pub(super) struct Regression {
-    asked: Relation,
-    n: f64,
-    x: f64,
-    xx: f64,
-    y: f64,
-    yy: f64,
-    xy: f64,
+pub(super) struct Pairs {
+    relation: Relation,
+    count: f64,
+    sum_x: f64,
+    sum_y: f64,
+    sxx: f64,
+    syy: f64,
+    sxy: f64,
 }
 
-impl Regression {
-    pub(super) fn new(asked: Relation) -> Self {
-        Self { asked, n: 0.0, x: 0.0, xx: 0.0, y: 0.0, yy: 0.0, xy: 0.0 }
+impl Pairs {
+    pub(super) fn new(relation: Relation) -> Self {
+        Self { relation, count: 0.0, sum_x: 0.0, sum_y: 0.0, sxx: 0.0, syy: 0.0, sxy: 0.0 }
     }
 
-    fn add(&mut self, y: f64, x: f64) -> Result<(), ValueError> {
-        let before = (self.n, self.x, self.y);
-        self.n += 1.0;
-        self.x += x;
-        self.y += y;
-        if before.0 == 0.0 {
-            // One value that is not finite makes every difference undefined.
-            if !x.is_finite() {
-                (self.xx, self.xy) = (f64::NAN, f64::NAN);
-            }
-            if !y.is_finite() {
-                (self.yy, self.xy) = (f64::NAN, f64::NAN);
-            }
-            return Ok(());
+    fn first(&mut self, x: f64, y: f64) {
+        if !x.is_finite() {
+            (self.sxx, self.sxy) = (f64::NAN, f64::NAN);
         }
-        let (dx, dy) = (x * self.n - self.x, y * self.n - self.y);
-        let scale = 1.0 / (self.n * before.0);
-        self.xx += dx * dx * scale;
-        self.yy += dy * dy * scale;
-        self.xy += dx * dy * scale;
-        let all = [self.x, self.xx, self.y, self.yy, self.xy];
-        if all.iter().any(|sum| sum.is_infinite()) {
-            let x_finite = !before.1.is_infinite() && !x.is_infinite();
-            let y_finite = !before.2.is_infinite() && !y.is_infinite();
-            if (self.x.is_infinite() || self.xx.is_infinite()) && x_finite
-                || (self.y.is_infinite() || self.yy.is_infinite()) && y_finite
-                || self.xy.is_infinite() && x_finite && y_finite
-            {
-                return Err(ValueError::out_of_range("value").overflow());
-            }
-            for sum in [&mut self.xx, &mut self.yy, &mut self.xy] {
-                if sum.is_infinite() {
-                    *sum = f64::NAN;
-                }
+        if !y.is_finite() {
+            (self.syy, self.sxy) = (f64::NAN, f64::NAN);
+        }
+    }
+
+    fn next(&mut self, x: f64, y: f64, before: (f64, f64, f64)) -> Result<(), ValueError> {
+        let (count, sum_x, sum_y) = before;
+        let (dx, dy) = (x * self.count - self.sum_x, y * self.count - self.sum_y);
+        let scale = 1.0 / (self.count * count);
+        self.sxx += dx * dx * scale;
+        self.syy += dy * dy * scale;
+        self.sxy += dx * dy * scale;
+        let x_was_finite = !sum_x.is_infinite() && !x.is_infinite();
+        let y_was_finite = !sum_y.is_infinite() && !y.is_infinite();
+        let x_overflows = (self.sum_x.is_infinite() || self.sxx.is_infinite()) && x_was_finite;
+        let y_overflows = (self.sum_y.is_infinite() || self.syy.is_infinite()) && y_was_finite;
+        if x_overflows || y_overflows || (self.sxy.is_infinite() && x_was_finite && y_was_finite) {
+            return Err(ValueError::out_of_range("value").overflow());
+        }
+        for product in [&mut self.sxx, &mut self.syy, &mut self.sxy] {
+            if product.is_infinite() {
+                *product = f64::NAN;
             }
         }
         Ok(())
     }
 }
 
-impl Accumulator for Regression {
+impl Accumulator for Pairs {
     fn update(&mut self, args: &[Value]) -> Result<(), ValueError> {
-        if args[0].is_null() || args[1].is_null() {
+        if args.iter().any(Value::is_null) {
             return Ok(());
         }
-        let number = |value: &Value| value.as_float().ok_or_else(|| mistyped(value));
-        self.add(number(&args[0])?, number(&args[1])?)
+        let float = |value: &Value| value.as_float().ok_or_else(|| mistyped(value));
+        let (y, x) = (float(&args[0])?, float(&args[1])?);
+        let before = (self.count, self.sum_x, self.sum_y);
+        self.count += 1.0;
+        self.sum_x += x;
+        self.sum_y += y;
+        if before.0 > 0.0 {
+            return self.next(x, y, before);
+        }
+        self.first(x, y);
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<Value, ValueError> {
-        use Relation as R;
-        let Self { n, x, xx, y, yy, xy, .. } = *self;
-        if self.asked == R::Count {
-            return Ok(Value::Int8(n as i64));
-        }
-        let least = if self.asked == R::CovarSamp { 2.0 } else { 1.0 };
-        if n < least {
-            return Ok(Value::Null);
-        }
-        let result = match self.asked {
-            R::Count => n,
-            R::Sxx => xx,
-            R::Syy => yy,
-            R::Sxy => xy,
-            R::AvgX => x / n,
-            R::AvgY => y / n,
-            R::CovarPop => xy / n,
-            R::CovarSamp => xy / (n - 1.0),
-            R::Corr if xx == 0.0 || yy == 0.0 => return Ok(Value::Null),
-            R::Corr => xy / (xx * yy).sqrt(),
-            // A vertical line says nothing, a horizontal one everything.
-            R::R2 | R::Slope | R::Intercept if xx == 0.0 => return Ok(Value::Null),
-            R::R2 if yy == 0.0 => 1.0,
-            R::R2 => (xy * xy) / (xx * yy),
-            R::Slope => xy / xx,
-            R::Intercept => (y - x * xy / xx) / n,
+        let Self { relation, count, sum_x, sum_y, sxx, syy, sxy } = *self;
+        let v = match relation {
+            Relation::Count => return Ok(Value::Int8(count as i64)),
+            _ if count < 1.0 => None,
+            Relation::Sxx => Some(sxx),
+            Relation::Syy => Some(syy),
+            Relation::Sxy => Some(sxy),
+            Relation::MeanX => Some(sum_x / count),
+            Relation::MeanY => Some(sum_y / count),
+            Relation::CovarPop => Some(sxy / count),
+            Relation::CovarSamp => (count >= 2.0).then(|| sxy / (count - 1.0)),
+            Relation::Correlation => (sxx != 0.0 && syy != 0.0).then(|| sxy / (sxx * syy).sqrt()),
+            _ if sxx == 0.0 => None,
+            Relation::Determination if syy == 0.0 => Some(1.0),
+            Relation::Determination => Some(sxy * sxy / (sxx * syy)),
+            Relation::Slope => Some(sxy / sxx),
+            Relation::Intercept => Some((sum_y - sum_x * sxy / sxx) / count),
         };
-        Ok(Value::Float8(result))
+        Ok(v.map_or(Value::Null, Value::Float8))
     }
 }
