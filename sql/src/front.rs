@@ -8,6 +8,7 @@ pub(crate) mod branch;
 pub(crate) mod copy;
 pub(crate) mod cursor;
 pub(crate) mod dispatch;
+pub(crate) mod grouping;
 pub(crate) mod history;
 pub(crate) mod limits;
 pub(crate) mod lock;

@@ -15,6 +15,7 @@ mod data_type;
 mod datetime;
 mod error;
 mod function;
+mod in_range;
 mod io;
 mod json;
 mod key;
@@ -24,8 +25,8 @@ mod value;
 
 pub use actions::{AdvisoryKey, AdvisoryRequest, CatalogQuestion, NoActions, SessionActions};
 pub use aggregate::{
-    Accumulator, Aggregate, AggregateId, ResolvedAggregate, accumulator, aggregate, aggregates,
-    resolve_aggregate,
+    Accumulator, AccumulatorParts, Aggregate, AggregateId, ResolvedAggregate, accumulator,
+    aggregate, aggregates, ordered_set_aggregate, resolve_aggregate,
 };
 pub use array::{Array, Dimension};
 pub use cast::{CastContext, TypesDiffer, can_cast, cast, common_type};
@@ -39,6 +40,7 @@ pub use function::{
     ArrayOperation, Comparison, Function, FunctionId, Kernel, Resolved, Volatility, asks_catalog,
     function, functions, resolve_function, resolve_hidden, resolve_operator,
 };
+pub use in_range::{check_range_offset, in_range, range_offset_types};
 pub use io::{parse_binary, parse_text, write_binary, write_text};
 pub use json::Json;
 pub use key::{decode_key, encode_key, key_is_lossless};
