@@ -112,6 +112,9 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
         {
             continue;
         }
+        if special::typed_literal(cursor, &mut out) {
+            continue;
+        }
         if token.token == Token::Assignment {
             out.push(token_at(Token::RArrow, start(token), end(token)));
             cursor.at += 1;
