@@ -23,6 +23,7 @@ mod copy;
 mod create;
 mod delete;
 pub(crate) mod diff;
+mod digest;
 mod element;
 mod expr;
 mod foreign;

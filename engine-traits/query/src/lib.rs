@@ -23,6 +23,7 @@ mod expr;
 mod history;
 mod integrity;
 mod logical;
+mod object;
 mod period;
 mod physical;
 mod planner;
@@ -44,6 +45,7 @@ pub use logical::{
     AggregateCall, CteId, JoinKind, LockClause, LogicalPlan, OutputColumn, ScanColumn, SetFunction,
     SetOpKind, SortKey,
 };
+pub use object::{NameSpace, Need, Object, ObjectId, ObjectKind, TableNeed, TablePart};
 pub use period::{ApplicationPeriod, PeriodSpec, Portion};
 pub use physical::{
     AccessPath, KeyBound, KeyBounds, PhysicalAggregate, PhysicalConflict, PhysicalDelete,

@@ -276,6 +276,10 @@ pub enum SetFunction {
     },
     /// Changes in the order of commits.
     Changes(ChangesScan),
+    /// `driftdb_digest([sequence])`: the digest of history, and of what.
+    Digest,
+    /// `driftdb_verify_digest(sequence, digest)`: what became of the commits that a digest covers.
+    VerifyDigest,
 }
 
 impl LogicalPlan {

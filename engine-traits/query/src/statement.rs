@@ -8,7 +8,7 @@ use driftdb_types::{DataType, Value};
 
 use crate::{
     BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, PeriodSpec,
-    Portion, ReferentialAction, Related, SystemColumn, Table,
+    Portion, ReferentialAction, Related, SystemColumn, Table, TableNeed,
 };
 
 /// A column of a result, as the wire describes it.
@@ -320,6 +320,8 @@ pub enum AlterAction {
     AddPeriod(PeriodSpec),
     /// DROP PERIOD, with its CHECK
     DropPeriod,
+    /// What parts of the table need, from now on: all of it.
+    SetNeeds(Vec<TableNeed>),
     /// SET (retention = …); `None`: RESET (retention)
     SetRetention(Option<Keep>),
 }

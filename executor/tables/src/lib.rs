@@ -13,6 +13,7 @@
 mod catalog;
 mod ddl;
 mod diff;
+mod digest;
 mod feed;
 mod key;
 mod reference;
@@ -22,15 +23,19 @@ mod writer;
 
 pub use catalog::{
     CatalogReader, CatalogStore, DdlGuard, Generation, RestorePoint, create_restore_point,
-    drop_restore_point, generations, history_rules, index_keyspaces, lock_table,
-    oldest_definitions, restore_point, restore_points, seen_from, table_by_id, table_retentions,
-    tables,
+    drop_restore_point, generations, history_rules, index_keyspaces, lock_table, object_by_id,
+    objects, oldest_definitions, restore_point, restore_points, seen_from, table_by_id,
+    table_retentions, tables,
 };
 pub use ddl::{
-    DdlContext, alter_table, create_index, create_table, drop_objects, set_row_count, truncate,
-    undrop_references, undrop_table,
+    DdlContext, Thing, alter_table, create_index, create_object, create_table, drop_all,
+    drop_objects, rename_object, replace_object, set_row_count, truncate, undrop_references,
+    undrop_table,
 };
 pub use diff::{Change, Mapping, TableDiff, check_comparable};
+pub use digest::{
+    Digest, Finding, Hash, Verdict, check as check_digest, digest, from_hex, hex, note_erased,
+};
 pub use feed::{Feed, FeedChange, FeedOp};
 pub use key::{
     ByteRange, ValueBound, index_entry, index_range, point_key, primary_range, row_id_key,

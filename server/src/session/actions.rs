@@ -13,7 +13,7 @@ use driftdb_concurrency::{
     CancelToken, LockMode, LockObject, ReadAt, SessionLocks, TxnError, WaitPolicy,
 };
 use driftdb_env::sync::{Condvar, Mutex};
-use driftdb_query::{SetScope, SqlError, Table};
+use driftdb_query::{Object, SetScope, SqlError, Table};
 use driftdb_storage::Timestamp;
 use driftdb_types::{
     AdvisoryKey, AdvisoryRequest, CatalogQuestion, SessionActions, SqlState, Value, ValueError,
@@ -128,8 +128,13 @@ impl Actions {
     }
 
     /// Lends definitions that were read at a snapshot; `None` if that has the transaction's own changes.
-    pub(super) fn lend_definitions(&self, tables: Vec<Arc<Table>>, at: Option<Timestamp>) {
-        let definitions = Arc::new(Definitions::new(tables));
+    pub(super) fn lend_definitions(
+        &self,
+        tables: Vec<Arc<Table>>,
+        objects: Vec<Arc<Object>>,
+        at: Option<Timestamp>,
+    ) {
+        let definitions = Arc::new(Definitions::new(tables, objects));
         *self.definitions.lock() = Lent { definitions, at };
     }
 
@@ -266,7 +271,8 @@ impl Session {
             return Ok(());
         }
         let tables = driftdb_tables::tables(txn.as_mut(), ReadAt::Statement)?;
-        self.actions.lend_definitions(tables, (!own_changes).then_some(snapshot));
+        let objects = driftdb_tables::objects(txn.as_mut(), ReadAt::Statement)?;
+        self.actions.lend_definitions(tables, objects, (!own_changes).then_some(snapshot));
         Ok(())
     }
 

@@ -187,8 +187,8 @@ impl Session {
             if own_changes { BoundTo::OwnChanges } else { BoundTo::Snapshot(txn.snapshot_ts()) };
         let node = &self.node;
         let (actions, snapshot) = (&self.actions, txn.snapshot_ts());
-        let lend = |tables| {
-            actions.lend_definitions(tables, (!own_changes).then_some(snapshot));
+        let lend = |tables, objects| {
+            actions.lend_definitions(tables, objects, (!own_changes).then_some(snapshot));
         };
         let catalog = node.catalog().reader(txn.as_mut(), node.store(), own_changes);
         let mut catalog = catalog.on_path(&self.eval.schemas).lending(lend);

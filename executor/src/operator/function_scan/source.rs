@@ -38,6 +38,8 @@ impl Source {
             SetFunction::Zip { .. }
             | SetFunction::TableDiff { .. }
             | SetFunction::Changes(_)
+            | SetFunction::Digest
+            | SetFunction::VerifyDigest
             | SetFunction::System { .. } => {
                 return Err(SqlError::internal("a function that is no source of values"));
             }

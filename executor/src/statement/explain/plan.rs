@@ -156,6 +156,12 @@ impl Explainer<'_> {
                 let names = scan.columns().into_iter().map(|(name, ..)| name);
                 (name.to_owned(), names.collect())
             }
+            SetFunction::Digest => {
+                ("driftdb_digest".to_owned(), vec!["digest".to_owned(); column_count])
+            }
+            SetFunction::VerifyDigest => {
+                ("driftdb_verify_digest".to_owned(), vec!["verdict".to_owned(); column_count])
+            }
             SetFunction::System { relation, .. } => {
                 let names = relation.columns.iter().map(|(name, _)| (*name).to_owned());
                 (relation.name.to_owned(), names.collect())

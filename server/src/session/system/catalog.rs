@@ -14,7 +14,8 @@ use std::sync::{Arc, OnceLock};
 
 use driftdb_concurrency::{ReadAt, Transaction};
 use driftdb_query::{
-    Check, Column, ForeignKey, INFORMATION_SCHEMA, Index, Result, SYSTEM_SCHEMA, Table, TableId,
+    Check, Column, ForeignKey, INFORMATION_SCHEMA, Index, NameSpace, Object, Result, SYSTEM_SCHEMA,
+    Table, TableId,
 };
 use driftdb_types::Value;
 
@@ -37,10 +38,11 @@ pub(super) mod classes {
 const HEAP: u32 = 2;
 const BTREE: u32 = 403;
 
-/// The definitions of all tables as of a time.
+/// The definitions of all tables and other objects as of a time.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Definitions {
     pub(in crate::session) tables: Vec<Arc<Table>>,
+    pub(in crate::session) objects: Vec<Arc<Object>>,
     /// Made when something is first looked up.
     places: OnceLock<Places>,
 }
@@ -50,7 +52,7 @@ pub(in crate::session) struct Definitions {
 struct Places {
     /// Tables, and what belongs to them and has an identifier.
     tables: BTreeMap<u32, usize>,
-    /// Tables and indexes by schema and name.
+    /// Tables, indexes and other relations by schema and name.
     names: BTreeMap<(String, String), u32>,
 }
 
@@ -73,9 +75,9 @@ impl Constraint<'_> {
 }
 
 impl Definitions {
-    /// Those of some tables.
-    pub(in crate::session) fn new(tables: Vec<Arc<Table>>) -> Self {
-        Self { tables, places: OnceLock::new() }
+    /// Those of some tables and objects.
+    pub(in crate::session) fn new(tables: Vec<Arc<Table>>, objects: Vec<Arc<Object>>) -> Self {
+        Self { tables, objects, places: OnceLock::new() }
     }
 
     /// Reads them.
@@ -83,7 +85,7 @@ impl Definitions {
     /// # Errors
     /// Storage; a time outside of the promise.
     pub(in crate::session) fn read(txn: &mut dyn Transaction, at: ReadAt) -> Result<Self> {
-        Ok(Self::new(driftdb_tables::tables(txn, at)?))
+        Ok(Self::new(driftdb_tables::tables(txn, at)?, driftdb_tables::objects(txn, at)?))
     }
 
     fn places(&self) -> &Places {
@@ -98,6 +100,12 @@ impl Definitions {
                 table.indexes.iter().for_each(|index| name(&index.name, index.id.0));
                 for (oid, _) in constraints_of(table) {
                     places.tables.insert(oid, place);
+                }
+            }
+            for object in &self.objects {
+                if object.kind.name_space() == NameSpace::Relation {
+                    let name = (object.schema.clone(), object.name.clone());
+                    places.names.insert(name, object.id.0);
                 }
             }
             places

@@ -1,6 +1,8 @@
 //! Tables, indexes, the catalog and DDL over a real transactional store.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod objects;
+
 use std::path::Path;
 use std::sync::Arc;
 
