@@ -115,7 +115,12 @@ fn parse_one(
     })?;
     let position = tokens.first().map_or(1, start);
     // PREPARE has no parameters itself: those in its text are the prepared statement's.
-    let own = !matches!(content.body, Body::Prepare { .. });
+    let own = match &content.body {
+        Body::Prepare { .. } => false,
+        // Those of a body are its function's.
+        Body::Routine(body) => !body.is_definition(),
+        _ => true,
+    };
     let parameters = if own { parameters(tokens)? } else { 0 };
     let last = tokens.last().map_or(position, end);
     Ok(ParsedStatement {
@@ -206,6 +211,7 @@ impl ParsedStatement {
             Body::Truncate { .. }
             | Body::Drop { .. }
             | Body::AlterConstraint { .. }
+            | Body::Schema(_)
             | Body::History(_) => StatementKind::Definition,
             Body::Routine(body) if !body.is_definition() => StatementKind::Change,
             Body::Routine(_) => StatementKind::Definition,

@@ -1,5 +1,8 @@
 //! SQLSTATE and the errors that values raise.
 
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
 /// The condition of an error or notice (PostgreSQL, appendix A).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -15,11 +18,17 @@ pub enum SqlState {
     CardinalityViolation,
     DataException,
     StringDataRightTruncation,
+    StringDataLengthMismatch,
     NumericValueOutOfRange,
     InvalidDatetimeFormat,
     DatetimeFieldOverflow,
     DivisionByZero,
     IntervalFieldOverflow,
+    InvalidPrecedingOrFollowingSize,
+    InvalidArgumentForNtile,
+    InvalidArgumentForNthValue,
+    InvalidTablesampleArgument,
+    InvalidTablesampleRepeat,
     InvalidArgumentForLogarithm,
     InvalidArgumentForPowerFunction,
     InvalidArgumentForWidthBucketFunction,
@@ -29,6 +38,7 @@ pub enum SqlState {
     NullValueNotAllowed,
     ArraySubscriptError,
     InvalidEscapeSequence,
+    InvalidUseOfEscapeCharacter,
     InvalidRegularExpression,
     SubstringError,
     CharacterNotInRepertoire,
@@ -122,7 +132,7 @@ pub enum SqlState {
 impl SqlState {
     /// The five characters.
     #[expect(clippy::too_many_lines, reason = "one table, one line a condition")]
-    pub fn code(&self) -> &str {
+    pub fn code(self) -> &'static str {
         match self {
             Self::SuccessfulCompletion => "00000",
             Self::Warning => "01000",
@@ -134,11 +144,17 @@ impl SqlState {
             Self::CardinalityViolation => "21000",
             Self::DataException => "22000",
             Self::StringDataRightTruncation => "22001",
+            Self::StringDataLengthMismatch => "22026",
             Self::NumericValueOutOfRange => "22003",
             Self::InvalidDatetimeFormat => "22007",
             Self::DatetimeFieldOverflow => "22008",
             Self::DivisionByZero => "22012",
             Self::IntervalFieldOverflow => "22015",
+            Self::InvalidPrecedingOrFollowingSize => "22013",
+            Self::InvalidArgumentForNtile => "22014",
+            Self::InvalidArgumentForNthValue => "22016",
+            Self::InvalidTablesampleArgument => "2202H",
+            Self::InvalidTablesampleRepeat => "2202G",
             Self::InvalidArgumentForLogarithm => "2201E",
             Self::InvalidArgumentForPowerFunction => "2201F",
             Self::InvalidArgumentForWidthBucketFunction => "2201G",
@@ -148,6 +164,7 @@ impl SqlState {
             Self::NullValueNotAllowed => "22004",
             Self::ArraySubscriptError => "2202E",
             Self::InvalidEscapeSequence => "22025",
+            Self::InvalidUseOfEscapeCharacter => "2200C",
             Self::InvalidRegularExpression => "2201B",
             Self::SubstringError => "22011",
             Self::CharacterNotInRepertoire => "22021",
@@ -234,7 +251,33 @@ impl SqlState {
             Self::DataCorrupted => "XX001",
             Self::InvalidAuthorizationSpecification => "28000",
             Self::InvalidCatalogName => "3D000",
-            Self::Other(code) => str::from_utf8(code).unwrap_or("XX000"),
+            Self::Other(code) => interned(code),
+        }
+    }
+}
+
+/// So many codes of users are told apart; further ones are shown as what RAISE raises by itself.
+const MOST_CODES: usize = 10_000;
+
+/// The text of a code that no variant has. Each is kept for good: so a code is a plain text everywhere else.
+#[expect(clippy::disallowed_types, reason = "types are below env; nobody waits while it is held")]
+fn interned(code: [u8; 5]) -> &'static str {
+    static KNOWN: std::sync::RwLock<BTreeSet<&'static str>> =
+        std::sync::RwLock::new(BTreeSet::new());
+    let Ok(text) = str::from_utf8(&code) else { return "XX000" };
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(found) = known.get(text) {
+        return found;
+    }
+    drop(known);
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    match known.get(text) {
+        Some(found) => found,
+        None if known.len() >= MOST_CODES => "P0001",
+        None => {
+            let kept: &'static str = Box::leak(text.into());
+            known.insert(kept);
+            kept
         }
     }
 }

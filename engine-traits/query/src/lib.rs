@@ -28,10 +28,12 @@ mod period;
 mod physical;
 mod planner;
 mod routine;
+mod schema;
 mod statement;
 mod system;
 mod temporal;
 mod variables;
+mod window;
 
 pub use branch::BranchStatement;
 pub use catalog::{
@@ -59,6 +61,7 @@ pub use routine::{
     Argument, ArgumentMode, Given, Language, Routine, RoutineCall, RoutineColumn, RoutineStatement,
     Trigger, TriggerEvents, TriggerTime, routine_signature,
 };
+pub use schema::{PUBLIC, PUBLIC_ID, Schema, SchemaStatement};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,
@@ -72,3 +75,4 @@ pub use temporal::{
     AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
 };
 pub use variables::{Precedence, Variable, Variables};
+pub use window::{Frame, FrameBound, FrameExclusion, FrameUnits, WindowCall, WindowFunction};

@@ -13,6 +13,7 @@
 mod catalog;
 mod ddl;
 mod diff;
+mod digest;
 mod feed;
 mod key;
 mod reference;
@@ -28,10 +29,14 @@ pub use catalog::{
 };
 pub use ddl::{
     DdlContext, Thing, alter_table, create_index, create_object, create_table, drop_all,
-    create_trigger, drop_objects, enable_triggers, rename_object, replace_object, set_row_count, triggers_of, truncate, undrop_references,
-    undrop_table,
+    create_trigger, drop_objects, drop_schemas, enable_triggers, move_table, rename_object,
+    rename_schema, replace_object, set_row_count, tables_in, told, triggers_of, truncate,
+    undrop_references, undrop_table,
 };
 pub use diff::{Change, Mapping, TableDiff, check_comparable};
+pub use digest::{
+    Digest, Finding, Hash, Verdict, check as check_digest, digest, from_hex, hex, note_erased,
+};
 pub use feed::{Feed, FeedChange, FeedOp};
 pub use key::{
     ByteRange, ValueBound, index_entry, index_range, point_key, primary_range, row_id_key,

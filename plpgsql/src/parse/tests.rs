@@ -67,7 +67,8 @@ fn declarations_have_types_and_defaults() {
 
 #[test]
 fn what_is_wrong_is_named() {
-    assert_eq!(fails("BEGIN IF x THEN NULL; END"), "syntax error at or near \"END\"");
+    assert_eq!(fails("BEGIN IF x THEN NULL; END"), "syntax error at end of input");
+    assert_eq!(fails("BEGIN IF x THEN NULL; END; END"), "syntax error at or near \";\"");
     assert_eq!(fails("BEGIN RAISE NOTICE '%'; END"), "too few parameters specified for RAISE");
     assert_eq!(fails("DECLARE a int; a int; BEGIN END"), "duplicate declaration at or near \"a\"");
     assert_eq!(

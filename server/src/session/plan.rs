@@ -291,6 +291,7 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::Drop(_)
         | PhysicalStatement::AlterTable { .. }
         | PhysicalStatement::Truncate { .. }
+        | PhysicalStatement::Schema(_)
         | PhysicalStatement::Analyze(_)
         | PhysicalStatement::History(
             HistoryStatement::CreateRestorePoint { .. }
@@ -340,6 +341,7 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
             RoutineStatement::EnableTriggers { .. } => "ALTER TABLE",
             RoutineStatement::Do { .. } | RoutineStatement::Call { .. } => return None,
         },
+        PhysicalStatement::Schema(statement) => statement.tag(),
         PhysicalStatement::Copy(_, None) => "COPY FROM",
         PhysicalStatement::Explain { statement, analyze: true, .. } => {
             return writing_command(statement);

@@ -28,8 +28,8 @@ use driftdb_executor::{
 };
 use driftdb_plpgsql::{Cache, Call, Column, Output, Returns, ast::Program};
 use driftdb_query::{
-    ArgumentMode, Expr, Given, Language, Object, Result, RoutineCall, RoutineColumn, SqlError,
-    Table,
+    ArgumentMode, Expr, Given, Language, Object, Result, RoutineCall, RoutineColumn,
+    SetScope, SqlError, Table,
     routine_signature,
 };
 use driftdb_sql::ParsedStatement;
@@ -154,6 +154,19 @@ impl Runner<'_> {
         self.kept.state.lock().changes
     }
 
+    /// Calls a function, its settings made.
+    fn call_in(
+        &self,
+        call: &RoutineCall,
+        args: Vec<Value>,
+        cx: &mut ExecContext<'_>,
+    ) -> Result<RoutineOutput> {
+        match call.routine().language {
+            Language::Plpgsql => self.call_plpgsql(call, args, cx),
+            Language::Sql => self.call_sql(call, args, cx),
+        }
+    }
+
     fn call_plpgsql(
         &self,
         call: &RoutineCall,
@@ -263,10 +276,31 @@ impl Routines for Runner<'_> {
         args: Vec<Value>,
         cx: &mut ExecContext<'_>,
     ) -> Result<RoutineOutput> {
-        match call.routine().language {
-            Language::Plpgsql => self.call_plpgsql(call, args, cx),
-            Language::Sql => self.call_sql(call, args, cx),
+        if call.routine().settings.is_empty() {
+            return self.call_in(call, args, cx);
         }
+        let mut settings = self.settings.clone();
+        for (name, value) in &call.routine().settings {
+            settings.set(name, Some(value), SetScope::Local)?;
+        }
+        let mut eval = cx.eval.clone();
+        settings.apply(&mut eval);
+        let runner = Runner { settings: &settings, ..*self };
+        let mut inner = ExecContext {
+            txn: &mut *cx.txn,
+            store: cx.store,
+            system: cx.system,
+            eval: &eval,
+            params: cx.params,
+            routines: &runner,
+            ddl: &mut *cx.ddl,
+            kinds: &mut *cx.kinds,
+            cancel: cx.cancel,
+            pending: &mut *cx.pending,
+            notices: &mut *cx.notices,
+            memory_limit_bytes: cx.memory_limit_bytes,
+        };
+        runner.call_in(call, args, &mut inner)
     }
 
     fn fire(&self, firing: &Firing<'_>, cx: &mut ExecContext<'_>) -> Result<Fired> {

@@ -255,21 +255,13 @@ impl Binder<'_> {
             settings: Vec::new(),
         };
         apply(&body.options, &mut routine);
-        let schema = match &body.name.schema {
-            Some(schema) => schema.clone(),
-            None => self.creation_schema(),
-        };
+        let schema = self.creation_schema(body.name.schema.as_deref(), &body.name.name)?;
         Ok(RoutineStatement::Create {
             schema,
             name: body.name.name.clone(),
             routine: Box::new(routine),
             replace: body.replace,
         })
-    }
-
-    /// Where a new object goes without a schema.
-    fn creation_schema(&self) -> String {
-        self.eval.schemas.first().map_or_else(|| "public".to_owned(), |schema| schema.to_string())
     }
 
     /// The one function that a name, and perhaps arguments, stand for.

@@ -19,6 +19,7 @@ use super::scope::{Clause, FromItem, Named, Scope};
 use super::set_function::{ListedCall, SetCall};
 use super::target::NO_META;
 use super::{BindContext, Binder, Meta};
+use crate::front::special::VARIADIC;
 
 /// An argument as given.
 struct Passed<'e> {
@@ -128,7 +129,7 @@ impl Binder<'_> {
             return Err(self.undefined_routine(name, &passed, &objects));
         };
         let fit = &fits[chosen];
-        let call = self.call_of(fit, &types, definition)?;
+        let call = self.routine_call_of(fit, &types, definition)?;
         let args = self.arranged_args(fit, passed, &types_wanted)?;
         Ok(Some((Arc::new(call), args)))
     }
@@ -166,28 +167,24 @@ impl Binder<'_> {
         for arg in &list.args {
             let (name, arg) = match arg {
                 ast::FunctionArg::Unnamed(arg) => (None, arg),
-                ast::FunctionArg::Named { name, arg, .. } => (Some(ident(name)), arg),
-                ast::FunctionArg::ExprNamed { name: ast::Expr::Identifier(name), arg, .. } => {
-                    (Some(ident(name)), arg)
+                ast::FunctionArg::Named { name, arg, .. }
+                | ast::FunctionArg::ExprNamed { name: ast::Expr::Identifier(name), arg, .. } => {
+                    // So the front marks an argument after VARIADIC.
+                    let is_marked = name.quote_style.is_some() && name.value == VARIADIC;
+                    is_variadic |= is_marked;
+                    ((!is_marked).then(|| ident(name)), arg)
                 }
                 ast::FunctionArg::ExprNamed { .. } => {
                     return Err(SqlError::unsupported("an argument named by an expression"));
                 }
             };
-            let ast::FunctionArgExpr::Expr(whole) = arg else {
+            let ast::FunctionArgExpr::Expr(source) = arg else {
                 let message = "* is an argument of count only";
                 return Err(SqlError::new(SqlState::WrongObjectType, message));
             };
             if name.is_none() && passed.iter().any(|before| before.name.is_some()) {
                 let message = "positional argument cannot follow named argument";
                 return Err(SqlError::new(SqlState::SyntaxError, message));
-            }
-            let mut source: &ast::Expr = whole;
-            if let ast::Expr::Prefixed { prefix, value } = whole
-                && prefix.value.eq_ignore_ascii_case("variadic")
-            {
-                is_variadic = true;
-                source = value;
             }
             let expr = self.expr(source)?;
             passed.push(Passed { name, expr, source });
@@ -237,7 +234,7 @@ impl Binder<'_> {
     }
 
     /// What a call yields.
-    fn call_of(
+    fn routine_call_of(
         &mut self,
         fit: &Fit,
         types: &[DataType],

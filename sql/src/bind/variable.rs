@@ -2,9 +2,10 @@
 
 use driftdb_query::{Expr, Precedence, Result, SqlError};
 use driftdb_types::{DataType, SqlState};
+use sqlparser::ast;
 
 use super::Binder;
-use super::names::ObjectName;
+use super::names::{ObjectName, object_name};
 use super::target::{NO_META, Target};
 
 impl Binder<'_> {
@@ -67,5 +68,40 @@ impl Binder<'_> {
             Target { name, expr, meta: NO_META }
         });
         Ok(Some(targets.collect()))
+    }
+
+    /// VALUES in which each `record.*` is its fields; `None` where there is none.
+    pub(crate) fn spread_records(
+        &mut self,
+        values: &ast::Values,
+    ) -> Result<Option<Vec<Vec<ast::Expr>>>> {
+        let is_spread = |expr: &ast::Expr| matches!(expr, ast::Expr::QualifiedWildcard(..));
+        if self.variables.is_none()
+            || !values.rows.iter().flat_map(|row| &row.content).any(is_spread)
+        {
+            return Ok(None);
+        }
+        let mut rows = Vec::with_capacity(values.rows.len());
+        for row in &values.rows {
+            let mut cells = Vec::new();
+            for cell in &row.content {
+                let ast::Expr::QualifiedWildcard(name, _) = cell else {
+                    cells.push(cell.clone());
+                    continue;
+                };
+                let name = object_name(name)?;
+                let Some(variables) = &mut self.variables else { continue };
+                let Some(fields) = variables.fields(&name.name)? else {
+                    let message = format!("missing FROM-clause entry for table \"{}\"", name.name);
+                    return Err(SqlError::new(SqlState::UndefinedTable, message));
+                };
+                let part = |text: &str| ast::Ident::with_quote('"', text);
+                cells.extend(fields.iter().map(|(field, _)| {
+                    ast::Expr::CompoundIdentifier(vec![part(&name.name), part(field)])
+                }));
+            }
+            rows.push(cells);
+        }
+        Ok(Some(rows))
     }
 }

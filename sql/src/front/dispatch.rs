@@ -11,6 +11,7 @@ use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
 use super::rewrite::{Lifted, parse_statement};
+use super::schema::{self, SchemaBody};
 use super::tokens::is_word;
 use super::routine::{self, RoutineBody};
 use super::{copy, transaction, utility};
@@ -88,6 +89,7 @@ pub(crate) enum Body {
     History(HistoryBody),
     Branch(BranchBody),
     Routine(RoutineBody),
+    Schema(SchemaBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
     Unsupported(String),
@@ -118,6 +120,9 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
     }
     if let Some(body) = routine::parse(cursor)? {
         return Ok(Body::Routine(body));
+    }
+    if let Some(body) = schema::parse(cursor)? {
+        return Ok(body);
     }
     match word.as_str() {
         "update" | "delete" if has_words(cursor, &["current", "of"]) => {
@@ -280,6 +285,7 @@ impl Body {
             Self::History(body) => body.tag(),
             Self::Branch(body) => body.tag(),
             Self::Routine(body) => body.tag(),
+            Self::Schema(body) => body.tag(),
         }
     }
 }

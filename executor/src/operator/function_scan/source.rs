@@ -13,10 +13,12 @@ pub(super) enum Source {
     Series(Series),
     /// The elements of an array from a place on.
     Elements(Arc<Array>, usize),
+    /// Likewise its rows.
+    Rows(Arc<Array>, usize),
     /// What is left of numbers: the next, how far it is to the last, and whether they fall.
     Numbers(i64, i64, bool),
     /// The values of a function of a user's.
-    Rows(std::vec::IntoIter<Value>),
+    Called(std::vec::IntoIter<Value>),
     End,
 }
 
@@ -35,15 +37,21 @@ impl Source {
                 Some(Value::Array(array)) => Self::Elements(array, 0),
                 _ => Self::End,
             },
+            SetFunction::UnnestRows => match args.into_iter().next() {
+                Some(Value::Array(array)) => Self::Rows(array, 0),
+                _ => Self::End,
+            },
             SetFunction::Subscripts => subscripts(&args),
             SetFunction::Routine { call, .. } => {
                 let rows = call_rows(call, args, run)?;
                 let values = rows.into_iter().filter_map(|row| row.into_iter().next());
-                Self::Rows(values.collect::<Vec<_>>().into_iter())
+                Self::Called(values.collect::<Vec<_>>().into_iter())
             }
             SetFunction::Zip { .. }
             | SetFunction::TableDiff { .. }
             | SetFunction::Changes(_)
+            | SetFunction::Digest
+            | SetFunction::VerifyDigest
             | SetFunction::System { .. } => {
                 return Err(SqlError::internal("a function that is no source of values"));
             }
@@ -59,6 +67,18 @@ impl Source {
                 *at += usize::from(value.is_some());
                 Ok(value)
             }
+            Self::Rows(array, at) => {
+                let length = match array.dimensions() {
+                    [_, row] => row.length as usize,
+                    _ => array.values().len(),
+                };
+                let Some(values) = array.values().get(*at..*at + length) else { return Ok(None) };
+                if values.is_empty() {
+                    return Ok(None);
+                }
+                *at += length;
+                Ok(Some(Value::array(Array::from_values(array.element(), values.to_vec())?)))
+            }
             Self::Numbers(next, left, falls) => {
                 if *left < 0 {
                     return Ok(None);
@@ -68,7 +88,7 @@ impl Source {
                 *left -= 1;
                 Ok(Some(value))
             }
-            Self::Rows(values) => Ok(values.next()),
+            Self::Called(values) => Ok(values.next()),
             Self::End => Ok(None),
         }
     }

@@ -9,9 +9,11 @@ use driftdb_env::sync::Mutex;
 use driftdb_query::{Object, Result, SYSTEM_SCHEMA, SystemRelation, Table};
 use driftdb_storage::{StorageError, Timestamp};
 
+use super::objects::put_first_objects;
 use super::restore_points::RESTORE_POINTS;
 use super::retention::RETENTION;
 use super::{CatalogReader, NAMES, OBJECTS, TABLES};
+use crate::digest::ERASED;
 
 /// One per database.
 #[derive(Debug, Default)]
@@ -42,11 +44,14 @@ impl CatalogStore {
     /// Storage.
     pub fn open(store: &dyn Store) -> Result<Self> {
         let mut txn = store.begin(BeginOptions::default())?;
-        for space in [TABLES, NAMES, RESTORE_POINTS, RETENTION, OBJECTS] {
+        for space in [TABLES, NAMES, RESTORE_POINTS, RETENTION, OBJECTS, ERASED] {
             match txn.get(space, &[], ReadAt::Newest, &mut Vec::new()) {
                 Ok(_) => {}
                 Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => {
                     txn.create_keyspace(space)?;
+                    if space == OBJECTS {
+                        put_first_objects(txn.as_mut())?;
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }

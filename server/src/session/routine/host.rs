@@ -96,6 +96,10 @@ impl Host for Lent<'_, '_> {
     ) -> Result<Self::Prepared> {
         let whole = if is_expression { format!("SELECT {text}") } else { text.to_owned() };
         let Some(parsed) = one_statement(&whole)? else { return Ok(None) };
+        if self.is_volatile {
+            // It is bound to what the statements before it defined.
+            self.cx.txn.begin_statement()?;
+        }
         self.runner.bind_nested(&parsed, Vec::new(), Some(variables), self.cx).map(Some)
     }
 

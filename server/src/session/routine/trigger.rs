@@ -48,6 +48,11 @@ impl Runner<'_> {
                 return Ok(Fired::Passed);
             }
         }
+        if let ObjectKind::Routine(routine) = &function.kind
+            && !routine.settings.is_empty()
+        {
+            return Err(SqlError::unsupported("SET of a trigger's function"));
+        }
         let (program, mut cache) = self.program(&function, &[])?;
         let fields = columns(firing.table);
         let record = |row: Option<&[Value]>| {

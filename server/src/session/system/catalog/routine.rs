@@ -6,7 +6,7 @@ use driftdb_query::{
 use driftdb_types::{Array, DataType, Element, Value, Volatility};
 
 use super::super::rows::{Rows, vector};
-use super::{Definitions, schema_oid, small};
+use super::{Definitions, small};
 
 fn letter(letter: char) -> Value {
     Value::Char(letter as u8)
@@ -82,7 +82,7 @@ pub(super) fn functions(definitions: &Definitions, rows: &mut Rows<'_>) -> Resul
         columns.add([
             Value::Oid(object.id.0),
             Value::text(object.name.as_str()),
-            Value::Oid(schema_oid(&object.schema)),
+            Value::Oid(definitions.schema_oid(&object.schema)),
             Value::Oid(match routine.language {
                 Language::Sql => 14,
                 Language::Plpgsql => PLPGSQL,
