@@ -206,8 +206,7 @@ impl CopyIn {
             .map(|expr| evaluate_row(expr, input, &mut run))
             .collect::<Result<_>>()?;
         let event = TriggerEvent::Insert;
-        let Some(row) =
-            self.integrity.before_row(&self.table, event, None, Some(row), &mut run)?
+        let Some(row) = self.integrity.before_row(&self.table, event, None, Some(row), &mut run)?
         else {
             self.left_out += 1;
             return Ok(());

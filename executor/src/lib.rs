@@ -30,11 +30,11 @@ mod subplan;
 mod vector;
 
 pub use batch::{BATCH_ROWS, Batch};
+pub use context::on_deep_stack;
 pub use context::{DEFAULT_MEMORY_LIMIT_BYTES, ExecContext};
 pub use copy::{CopyIn, CopyOut};
 pub use direct::Direct;
 pub use integrity::{PendingChecks, PendingMark, check_pending};
-pub use context::on_deep_stack;
 pub use routine::{
     Fired, Firing, NoRoutines, RoutineOutput, Routines, TriggerEvent, evaluate_alone, holds_over,
     run_nested,

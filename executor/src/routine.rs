@@ -236,7 +236,8 @@ pub fn run_nested(
                 continue;
             }
             let row = batch.row(at);
-            bytes += 32 + row.iter().map(|value| size_of::<Value>() + value.heap_bytes()).sum::<usize>();
+            bytes +=
+                32 + row.iter().map(|value| size_of::<Value>() + value.heap_bytes()).sum::<usize>();
             if bytes > cx.memory_limit_bytes {
                 return Err(SqlError::new(driftdb_types::SqlState::OutOfMemory, "out of memory")
                     .with_detail("The rows of a function's statement take too much of it."));

@@ -107,7 +107,8 @@ pub fn start(statement: &PhysicalStatement, cx: &mut ExecContext<'_>) -> Result<
             } else {
                 let mut execution = Execution { fields: None, state, body, rows: 0 };
                 while execution.next(cx)?.is_some() {}
-                let body = Body::Finished { batches: VecDeque::new(), tag: CommandTag::plain("CALL") };
+                let body =
+                    Body::Finished { batches: VecDeque::new(), tag: CommandTag::plain("CALL") };
                 return Ok(Execution { body, ..execution });
             }
         }

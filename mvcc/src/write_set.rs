@@ -348,7 +348,9 @@ impl WriteSet {
     fn keep_images(&mut self, space: KeyspaceId, key: &[u8]) {
         let statement = self.statement;
         let found = self.space(space).and_then(|space| space.keys.get(key));
-        let Some(versions) = found.filter(|versions| versions.statement < statement) else { return };
+        let Some(versions) = found.filter(|versions| versions.statement < statement) else {
+            return;
+        };
         let (written, earlier) = (versions.statement, versions.earlier.clone());
         let keep = |floor: u32, images: &mut BTreeMap<KeyspaceId, Images>| {
             if written >= floor {

@@ -78,9 +78,7 @@ pub(crate) fn is_volatile(expr: &Expr) -> bool {
                     Expr::Call { function: id, .. } => {
                         function(*id).volatility == Volatility::Volatile
                     }
-                    Expr::Routine { call, .. } => {
-                        call.routine().volatility == Volatility::Volatile
-                    }
+                    Expr::Routine { call, .. } => call.routine().volatility == Volatility::Volatile,
                     _ => false,
                 };
             });

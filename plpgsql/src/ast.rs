@@ -182,15 +182,28 @@ pub enum Direction {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
     Block(Block),
-    Assign { target: Target, value: Sql },
-    If { arms: Vec<(Sql, Vec<Statement>)>, otherwise: Vec<Statement> },
+    Assign {
+        target: Target,
+        value: Sql,
+    },
+    If {
+        arms: Vec<(Sql, Vec<Statement>)>,
+        otherwise: Vec<Statement>,
+    },
     Case {
         operand: Option<Sql>,
         arms: Vec<(Vec<Sql>, Vec<Statement>)>,
         otherwise: Option<Vec<Statement>>,
     },
-    Loop { label: Option<String>, body: Vec<Statement> },
-    While { label: Option<String>, condition: Sql, body: Vec<Statement> },
+    Loop {
+        label: Option<String>,
+        body: Vec<Statement>,
+    },
+    While {
+        label: Option<String>,
+        condition: Sql,
+        body: Vec<Statement>,
+    },
     ForInteger {
         label: Option<String>,
         variable: String,
@@ -200,7 +213,12 @@ pub enum Kind {
         step: Option<Sql>,
         body: Vec<Statement>,
     },
-    ForQuery { label: Option<String>, targets: Vec<Target>, source: Source, body: Vec<Statement> },
+    ForQuery {
+        label: Option<String>,
+        targets: Vec<Target>,
+        source: Source,
+        body: Vec<Statement>,
+    },
     ForCursor {
         label: Option<String>,
         variable: String,
@@ -215,7 +233,11 @@ pub enum Kind {
         array: Sql,
         body: Vec<Statement>,
     },
-    Exit { is_exit: bool, label: Option<String>, condition: Option<Sql> },
+    Exit {
+        is_exit: bool,
+        label: Option<String>,
+        condition: Option<Sql>,
+    },
     Return(Option<Sql>),
     ReturnNext(Option<Sql>),
     ReturnQuery(Source),
@@ -229,17 +251,43 @@ pub enum Kind {
         /// RAISE alone: the error that is being handled.
         is_again: bool,
     },
-    Assert { condition: Sql, message: Option<Sql> },
-    Execute { sql: Sql, into: Option<Into> },
+    Assert {
+        condition: Sql,
+        message: Option<Sql>,
+    },
+    Execute {
+        sql: Sql,
+        into: Option<Into>,
+    },
     Perform(Sql),
     Call(Sql),
-    Dynamic { text: Sql, into: Option<Into>, using: Vec<Sql> },
-    GetDiagnostics { is_stacked: bool, items: Vec<(Target, Diagnostic)> },
-    Open { cursor: String, source: Option<Source>, args: Vec<(Option<String>, Sql)> },
-    Fetch { cursor: String, direction: Direction, targets: Vec<Target>, is_move: bool },
+    Dynamic {
+        text: Sql,
+        into: Option<Into>,
+        using: Vec<Sql>,
+    },
+    GetDiagnostics {
+        is_stacked: bool,
+        items: Vec<(Target, Diagnostic)>,
+    },
+    Open {
+        cursor: String,
+        source: Option<Source>,
+        args: Vec<(Option<String>, Sql)>,
+    },
+    Fetch {
+        cursor: String,
+        direction: Direction,
+        targets: Vec<Target>,
+        is_move: bool,
+    },
     Close(String),
-    Commit { chain: bool },
-    Rollback { chain: bool },
+    Commit {
+        chain: bool,
+    },
+    Rollback {
+        chain: bool,
+    },
     Null,
 }
 

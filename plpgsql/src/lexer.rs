@@ -108,8 +108,8 @@ impl<'a> Lexer<'a> {
         match c {
             '\'' => self.string(false),
             '"' => {
-                let length = quoted(rest, '"')
-                    .ok_or_else(|| error("unterminated quoted identifier"))?;
+                let length =
+                    quoted(rest, '"').ok_or_else(|| error("unterminated quoted identifier"))?;
                 let name = rest[1..length - 1].replace("\"\"", "\"");
                 self.advance(length);
                 Ok(Kind::Quoted(name))
@@ -210,7 +210,8 @@ impl<'a> Lexer<'a> {
         let rest = self.rest();
         let digits = rest[1..].find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len() - 1);
         if digits > 0 {
-            let number = rest[1..=digits].parse().map_err(|_| error("parameter number too large"))?;
+            let number =
+                rest[1..=digits].parse().map_err(|_| error("parameter number too large"))?;
             self.advance(digits + 1);
             return Ok(Kind::Param(number));
         }

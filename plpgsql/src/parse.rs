@@ -176,7 +176,9 @@ impl Parser<'_> {
             match word {
                 "(" | "[" => depth += 1,
                 ")" | "]" => depth -= 1,
-                ";" => return if depth > 0 { Err(error("mismatched parentheses")) } else { Ok(None) },
+                ";" => {
+                    return if depth > 0 { Err(error("mismatched parentheses")) } else { Ok(None) };
+                }
                 _ => {}
             }
             if depth < 0 {
@@ -293,12 +295,10 @@ impl Parser<'_> {
         }
         let end = self.name()?;
         match label {
-            None => {
-                Err(error(format!("end label \"{end}\" specified for unlabeled block")))
+            None => Err(error(format!("end label \"{end}\" specified for unlabeled block"))),
+            Some(label) if label != end => {
+                Err(error(format!("end label \"{end}\" differs from block's label \"{label}\"")))
             }
-            Some(label) if label != end => Err(error(format!(
-                "end label \"{end}\" differs from block's label \"{label}\""
-            ))),
             Some(_) => Ok(()),
         }
     }

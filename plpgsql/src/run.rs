@@ -112,7 +112,11 @@ pub enum Output {
 ///
 /// # Errors
 /// Whatever it raises, with the lines that led to it.
-pub fn run<H: Host>(host: &mut H, call: Call<'_>, cache: &mut Cache<H::Prepared>) -> Result<Output> {
+pub fn run<H: Host>(
+    host: &mut H,
+    call: Call<'_>,
+    cache: &mut Cache<H::Prepared>,
+) -> Result<Output> {
     cache.entries.resize_with(call.program.sql_count, || None);
     let mut interpreter = Interpreter {
         host,
@@ -226,7 +230,11 @@ impl<H: Host> Interpreter<'_, H> {
         let (prepared, params) = self.ready(sql)?;
         let ran = self.host.run(&prepared, &params, limit);
         ran.map_err(|error| {
-            if sql.is_expression { error } else { add_context(error, &statement_context(&sql.text)) }
+            if sql.is_expression {
+                error
+            } else {
+                add_context(error, &statement_context(&sql.text))
+            }
         })
     }
 

@@ -68,8 +68,8 @@ use driftdb_query::{Catalog, ColId, CteId, LogicalPlan, Result, SqlError, Statem
 use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, EvalContext, Value};
 
-pub(crate) use stored::bound_default;
 pub use routine_call::bind_trigger_condition;
+pub(crate) use stored::bound_default;
 pub use stored::{bind_check, bind_default};
 pub use type_name::parse_type;
 

@@ -115,7 +115,11 @@ impl Integrity {
     }
 
     /// Whether BEFORE triggers may change what an UPDATE of a table's rows changes.
-    pub(crate) fn may_rewrite(&mut self, table: &Arc<Table>, run: &mut Run<'_, '_>) -> Result<bool> {
+    pub(crate) fn may_rewrite(
+        &mut self,
+        table: &Arc<Table>,
+        run: &mut Run<'_, '_>,
+    ) -> Result<bool> {
         let triggers = self.triggers(table, run)?;
         Ok(triggers.iter().filter_map(|object| trigger_of(object)).any(|trigger| {
             trigger.is_row && trigger.time == TriggerTime::Before && trigger.events.update

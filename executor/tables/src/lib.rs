@@ -28,8 +28,8 @@ pub use catalog::{
     table_retentions, tables,
 };
 pub use ddl::{
-    DdlContext, Thing, alter_table, create_index, create_object, create_table, drop_all,
-    create_trigger, drop_objects, drop_schemas, enable_triggers, move_table, rename_object,
+    DdlContext, Thing, alter_table, create_index, create_object, create_table, create_trigger,
+    drop_all, drop_objects, drop_schemas, enable_triggers, move_table, rename_object,
     rename_schema, replace_object, set_row_count, tables_in, told, triggers_of, truncate,
     undrop_references, undrop_table,
 };

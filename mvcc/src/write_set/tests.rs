@@ -267,7 +267,8 @@ fn a_statement_does_not_see_what_those_within_it_write() {
     writes.begin_statement();
     writes.write(SPACE, b"k", Some(b"1"));
     writes.begin_statement();
-    let own = |writes: &WriteSet, key: &[u8]| got(writes, key, writes.view(ReadAt::Statement).unwrap());
+    let own =
+        |writes: &WriteSet, key: &[u8]| got(writes, key, writes.view(ReadAt::Statement).unwrap());
     // A function with three statements, each of which sees those before it.
     writes.enter_statement();
     for (number, seen) in [(b"2", "1"), (b"3", "2"), (b"4", "3")] {

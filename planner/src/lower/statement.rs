@@ -2,7 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use driftdb_query::{ColId, ConflictAction, Copy, CopySource, Delete, Expr, Insert, LogicalPlan, OutputColumn, PhysicalConflict, PhysicalDelete, PhysicalInsert, PhysicalPlan, PhysicalPortion, PhysicalQuery, PhysicalStatement, PhysicalUpdate, PlanContext, Portion, Query, Result, RoutineStatement, SqlError, Statement, SystemColumn, Table, Update};
+use driftdb_query::{
+    ColId, ConflictAction, Copy, CopySource, Delete, Expr, Insert, LogicalPlan, OutputColumn,
+    PhysicalConflict, PhysicalDelete, PhysicalInsert, PhysicalPlan, PhysicalPortion, PhysicalQuery,
+    PhysicalStatement, PhysicalUpdate, PlanContext, Portion, Query, Result, RoutineStatement,
+    SqlError, Statement, SystemColumn, Table, Update,
+};
 
 use super::resolve::{Frame, resolve, resolve_all};
 use super::{key_column, lower, lower_query};

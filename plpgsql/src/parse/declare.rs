@@ -65,8 +65,9 @@ impl Parser<'_> {
             self.accept("default") || self.accept_symbol(":=") || self.accept_symbol("=");
         let default = if has_default { Some(self.expression(&[";"])?) } else { None };
         if not_null && default.is_none() {
-            let message =
-                format!("variable \"{name}\" must have a default value, since it's declared NOT NULL");
+            let message = format!(
+                "variable \"{name}\" must have a default value, since it's declared NOT NULL"
+            );
             return Err(driftdb_query::SqlError::new(
                 driftdb_types::SqlState::NullValueNotAllowed,
                 message,

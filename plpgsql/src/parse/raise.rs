@@ -98,8 +98,7 @@ impl Parser<'_> {
     pub(super) fn assert_statement(&mut self) -> Result<Kind> {
         self.expect("assert")?;
         let condition = self.expression(&[";", ","])?;
-        let message =
-            if self.accept_symbol(",") { Some(self.expression(&[";"])?) } else { None };
+        let message = if self.accept_symbol(",") { Some(self.expression(&[";"])?) } else { None };
         self.expect_symbol(";")?;
         Ok(Kind::Assert { condition, message })
     }

@@ -81,7 +81,10 @@ impl Parser<'_> {
     fn is_assignment(&self) -> bool {
         let mut ahead = 0;
         let is_name = |kind: Option<&lexer::Kind>| {
-            matches!(kind, Some(lexer::Kind::Word(_) | lexer::Kind::Quoted(_) | lexer::Kind::Param(_)))
+            matches!(
+                kind,
+                Some(lexer::Kind::Word(_) | lexer::Kind::Quoted(_) | lexer::Kind::Param(_))
+            )
         };
         if !is_name(self.kind(0)) {
             return false;
@@ -134,8 +137,7 @@ impl Parser<'_> {
 
     fn case_statement(&mut self) -> Result<Kind> {
         self.expect("case")?;
-        let operand =
-            if self.is_word("when") { None } else { Some(self.expression(&["when"])?) };
+        let operand = if self.is_word("when") { None } else { Some(self.expression(&["when"])?) };
         let mut arms = Vec::new();
         while self.accept("when") {
             let values = if operand.is_some() {
@@ -279,7 +281,11 @@ impl Parser<'_> {
                     if !is_move {
                         return Err(several());
                     }
-                    return Ok(if is_back { Direction::BackwardAll } else { Direction::ForwardAll });
+                    return Ok(if is_back {
+                        Direction::BackwardAll
+                    } else {
+                        Direction::ForwardAll
+                    });
                 }
                 if self.is_one_of(&ends) {
                     return Ok(if is_back { Direction::Prior } else { Direction::Next });

@@ -27,23 +27,31 @@ fn into_is_cut_out() {
     assert_eq!(sql.text.split_whitespace().collect::<Vec<_>>().join(" "), "select a, b from t");
     assert!(into.strict);
     assert_eq!(into.targets.len(), 2);
-    assert!(matches!(one("insert into t values (1) returning a into x;"),
-        K::Execute { into: Some(_), .. }));
+    assert!(matches!(
+        one("insert into t values (1) returning a into x;"),
+        K::Execute { into: Some(_), .. }
+    ));
     assert!(matches!(one("insert into t values (1);"), K::Execute { into: None, .. }));
 }
 
 #[test]
 fn loops_are_told_apart() {
-    assert!(matches!(one("for i in reverse 10..1 by 2 loop null; end loop;"),
-        K::ForInteger { reverse: true, step: Some(_), .. }));
-    assert!(matches!(one("for r in select 1 loop null; end loop;"),
-        K::ForQuery { source: Source::Query(_), .. }));
+    assert!(matches!(
+        one("for i in reverse 10..1 by 2 loop null; end loop;"),
+        K::ForInteger { reverse: true, step: Some(_), .. }
+    ));
+    assert!(matches!(
+        one("for r in select 1 loop null; end loop;"),
+        K::ForQuery { source: Source::Query(_), .. }
+    ));
     assert!(matches!(one("for r in execute 'x' using 1, 2 loop null; end loop;"),
         K::ForQuery { source: Source::Dynamic { using, .. }, .. } if using.len() == 2));
     assert!(matches!(one("for r in c(1, b := 2) loop null; end loop;"),
         K::ForCursor { args, .. } if args.len() == 2));
-    assert!(matches!(one("foreach x slice 1 in array a loop null; end loop;"),
-        K::Foreach { slice: 1, .. }));
+    assert!(matches!(
+        one("foreach x slice 1 in array a loop null; end loop;"),
+        K::Foreach { slice: 1, .. }
+    ));
 }
 
 #[test]

@@ -38,7 +38,8 @@ impl<H: Host> Interpreter<'_, H> {
             let row = if record.values.is_empty() { None } else { record.row() };
             return Ok((columns, row));
         }
-        let inner = row_constructor(&sql.text).map(|inner| Sql { text: inner.into(), ..sql.clone() });
+        let inner =
+            row_constructor(&sql.text).map(|inner| Sql { text: inner.into(), ..sql.clone() });
         let mut rows = self.query(inner.as_ref().unwrap_or(sql), Some(2))?;
         if rows.rows.len() > 1 {
             let message = "query returned more than one row";
@@ -97,8 +98,9 @@ impl<H: Host> Interpreter<'_, H> {
         match (&mut self.slots[place.slot], place.field) {
             (Slot::Scalar { column, not_null: true, .. }, _) if value.is_null() => {
                 let name = &column.name;
-                let message =
-                    format!("null value cannot be assigned to variable \"{name}\" declared NOT NULL");
+                let message = format!(
+                    "null value cannot be assigned to variable \"{name}\" declared NOT NULL"
+                );
                 Err(SqlError::new(SqlState::NullValueNotAllowed, message))
             }
             (Slot::Record(record), Some(at)) => {
@@ -124,7 +126,8 @@ impl<H: Host> Interpreter<'_, H> {
     ) -> Result<()> {
         let ty = self.type_at(place).unwrap_or(DataType::Unknown);
         let Some(element) = ty.element() else {
-            let message = format!("cannot subscript type {ty} because it does not support subscripting");
+            let message =
+                format!("cannot subscript type {ty} because it does not support subscripting");
             return Err(SqlError::new(SqlState::DatatypeMismatch, message));
         };
         let mut at = Vec::with_capacity(subscripts.len());
@@ -196,7 +199,12 @@ impl<H: Host> Interpreter<'_, H> {
     }
 
     /// What INTO does with the rows of a statement.
-    pub(super) fn store_into(&mut self, into: &crate::ast::Into, rows: Rows, is_change: bool) -> Result<()> {
+    pub(super) fn store_into(
+        &mut self,
+        into: &crate::ast::Into,
+        rows: Rows,
+        is_change: bool,
+    ) -> Result<()> {
         let columns = rows.columns.unwrap_or_default();
         let count = rows.rows.len();
         if into.strict && count == 0 {

@@ -26,7 +26,10 @@ impl<H: Host> Interpreter<'_, H> {
             Flow::Return | Flow::Next => {}
             Flow::Exit(Some(label)) if block.label.as_ref() == Some(&label) => {}
             Flow::Exit(_) => {
-                return Err(SqlError::new(SqlState::SyntaxError, "EXIT cannot be used outside a loop"));
+                return Err(SqlError::new(
+                    SqlState::SyntaxError,
+                    "EXIT cannot be used outside a loop",
+                ));
             }
             Flow::Continue(_) => {
                 let message = "CONTINUE cannot be used outside a loop";
@@ -77,7 +80,8 @@ impl<H: Host> Interpreter<'_, H> {
         self.host.check_interrupt()?;
         let error = self.with_context(error);
         self.in_frame(None, |interpreter| {
-            let text = |name: &str| Column { name: name.to_owned(), ty: DataType::Text, typmod: -1 };
+            let text =
+                |name: &str| Column { name: name.to_owned(), ty: DataType::Text, typmod: -1 };
             let state = Value::Text(error.state.code().into());
             let message = Value::Text(error.message.as_str().into());
             interpreter.declare("sqlstate", Slot::scalar(text("sqlstate"), state));
@@ -107,7 +111,9 @@ impl<H: Host> Interpreter<'_, H> {
                         Type::Scalar(ty, typmod) => {
                             columns.push(Column { name: name.clone(), ty, typmod });
                         }
-                        _ => return Err(SqlError::unsupported("a cursor's argument of a row type")),
+                        _ => {
+                            return Err(SqlError::unsupported("a cursor's argument of a row type"));
+                        }
                     }
                 }
                 let query = Some((columns, query.clone()));

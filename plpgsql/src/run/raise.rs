@@ -3,9 +3,9 @@
 use driftdb_query::{Result, SqlError};
 use driftdb_types::{DataType, SqlState};
 
+use super::error::position_text;
 use super::scope::Meaning;
 use super::{Interpreter, add_context};
-use super::error::position_text;
 use crate::ast::{Level, RaiseOption, Sql};
 use crate::conditions::{codes_named, is_code};
 use crate::host::Host;

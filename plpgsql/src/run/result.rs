@@ -21,10 +21,15 @@ impl<H: Host> Interpreter<'_, H> {
     pub(super) fn return_value(&mut self, value: Option<&Sql>) -> Result<Flow> {
         let returns = &self.returns;
         let Some(sql) = value else {
-            let is_free = returns.is_set || returns.has_out || returns.is_procedure
+            let is_free = returns.is_set
+                || returns.has_out
+                || returns.is_procedure
                 || returns.columns.is_empty();
             if !is_free {
-                return Err(SqlError::new(SqlState::SyntaxError, "missing expression at or near \";\""));
+                return Err(SqlError::new(
+                    SqlState::SyntaxError,
+                    "missing expression at or near \";\"",
+                ));
             }
             return Ok(Flow::Return);
         };
@@ -50,7 +55,9 @@ impl<H: Host> Interpreter<'_, H> {
                 Some(row) if !self.returns.is_trigger => {
                     Some(self.fitted(columns.as_deref().unwrap_or_default(), row)?)
                 }
-                Some(row) => Some(self.fitted_trigger(columns.as_deref().unwrap_or_default(), row)?),
+                Some(row) => {
+                    Some(self.fitted_trigger(columns.as_deref().unwrap_or_default(), row)?)
+                }
                 None => None,
             }
         } else {
@@ -87,7 +94,8 @@ impl<H: Host> Interpreter<'_, H> {
     /// A trigger's row must be one of the table.
     fn fitted_trigger(&mut self, from: &[Column], row: Vec<Value>) -> Result<Vec<Value>> {
         if !self.returns.columns.is_empty() && self.returns.columns.len() != row.len() {
-            let message = "returned row structure does not match the structure of the triggering table";
+            let message =
+                "returned row structure does not match the structure of the triggering table";
             return Err(mismatch(message));
         }
         self.fitted(from, row)
@@ -101,7 +109,10 @@ impl<H: Host> Interpreter<'_, H> {
         let row = match value {
             None if self.returns.has_out => self.out_row(),
             None => {
-                return Err(SqlError::new(SqlState::SyntaxError, "missing expression at or near \";\""));
+                return Err(SqlError::new(
+                    SqlState::SyntaxError,
+                    "missing expression at or near \";\"",
+                ));
             }
             Some(_) if self.returns.has_out => {
                 let message = "RETURN NEXT cannot have a parameter in function with OUT parameters";

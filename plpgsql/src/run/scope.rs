@@ -155,9 +155,10 @@ impl Variables for Collector<'_> {
         let Some(slot) = slot_named(self.frames, name) else { return Ok(None) };
         let Slot::Record(record) = &self.slots[slot] else { return Ok(None) };
         let Some(columns) = record.columns.clone() else { return Err(not_assigned(name)) };
-        let fields = columns.iter().enumerate().map(|(at, column)| {
-            (column.name.clone(), self.param(Place { slot, field: Some(at) }))
-        });
+        let fields = columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| (column.name.clone(), self.param(Place { slot, field: Some(at) })));
         Ok(Some(fields.collect()))
     }
 
@@ -174,7 +175,9 @@ fn type_of(slots: &[Slot], place: Place) -> Option<DataType> {
     match (slots.get(place.slot)?, place.field) {
         (Slot::Scalar { column, .. }, None) => Some(column.ty),
         (Slot::Cursor { .. }, None) => Some(DataType::Text),
-        (Slot::Record(record), Some(at)) => record.columns.as_ref()?.get(at).map(|column| column.ty),
+        (Slot::Record(record), Some(at)) => {
+            record.columns.as_ref()?.get(at).map(|column| column.ty)
+        }
         _ => None,
     }
 }

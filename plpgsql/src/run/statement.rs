@@ -91,7 +91,9 @@ impl<H: Host> Interpreter<'_, H> {
                 Ok(())
             }
             Kind::Call(sql) => self.query(sql, None).map(drop),
-            Kind::Dynamic { text, into, using } => self.dynamic_statement(text, into.as_ref(), using),
+            Kind::Dynamic { text, into, using } => {
+                self.dynamic_statement(text, into.as_ref(), using)
+            }
             Kind::GetDiagnostics { is_stacked, items } => self.diagnostics(*is_stacked, items),
             Kind::Open { cursor, source, args } => self.open(cursor, source.as_ref(), args),
             Kind::Fetch { cursor, direction, targets, is_move } => {
@@ -164,9 +166,8 @@ impl<H: Host> Interpreter<'_, H> {
 
     fn sql_statement(&mut self, sql: &Sql, into: Option<&Into>) -> Result<()> {
         let word = sql.text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-        let is_change = ["insert", "update", "delete"]
-            .iter()
-            .any(|change| word.eq_ignore_ascii_case(change));
+        let is_change =
+            ["insert", "update", "delete"].iter().any(|change| word.eq_ignore_ascii_case(change));
         if ["begin", "start", "savepoint", "release", "rollback", "abort", "end"]
             .iter()
             .any(|control| word.eq_ignore_ascii_case(control))
@@ -189,8 +190,9 @@ impl<H: Host> Interpreter<'_, H> {
             }
             None if rows.columns.is_some() && !is_change => {
                 let message = "query has no destination for result data";
-                Err(SqlError::new(SqlState::SyntaxError, message)
-                    .with_hint("If you want to discard the results of a SELECT, use PERFORM instead."))
+                Err(SqlError::new(SqlState::SyntaxError, message).with_hint(
+                    "If you want to discard the results of a SELECT, use PERFORM instead.",
+                ))
             }
             None if rows.columns.is_some() => {
                 let message = "query has no destination for result data";
@@ -220,7 +222,12 @@ impl<H: Host> Interpreter<'_, H> {
     }
 
     /// Runs a text that is computed.
-    pub(super) fn dynamic(&mut self, text: &Sql, using: &[Sql], limit: Option<u64>) -> Result<Rows> {
+    pub(super) fn dynamic(
+        &mut self,
+        text: &Sql,
+        using: &[Sql],
+        limit: Option<u64>,
+    ) -> Result<Rows> {
         let Some(text) = self.text(text)? else {
             let message = "query string argument of EXECUTE is null";
             return Err(SqlError::new(SqlState::NullValueNotAllowed, message));
@@ -230,9 +237,10 @@ impl<H: Host> Interpreter<'_, H> {
             params.push(self.value(sql)?);
         }
         let types: Vec<DataType> = params.iter().map(|param| param.1).collect();
-        let prepared = self.host.prepare_dynamic(&text, &types).map_err(|error| {
-            SqlError { position: None, ..error }
-        })?;
+        let prepared = self
+            .host
+            .prepare_dynamic(&text, &types)
+            .map_err(|error| SqlError { position: None, ..error })?;
         let prepared = Arc::new(prepared);
         let ran = self.host.run(&prepared, &params, limit);
         ran.map_err(|error| add_context(error, &statement_context(&text)))

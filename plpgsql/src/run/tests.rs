@@ -172,7 +172,10 @@ fn gives(body: &str) -> i64 {
 
 #[test]
 fn control_flows() {
-    assert_eq!(gives("DECLARE s int := 0; BEGIN FOR i IN 1..n LOOP s := s + i; END LOOP; RETURN s; END"), 15);
+    assert_eq!(
+        gives("DECLARE s int := 0; BEGIN FOR i IN 1..n LOOP s := s + i; END LOOP; RETURN s; END"),
+        15
+    );
     assert_eq!(
         gives(
             "DECLARE s int := 0; BEGIN <<a>> LOOP LOOP s := s + 1; EXIT a WHEN s > 3; END LOOP; \
@@ -187,7 +190,10 @@ fn control_flows() {
         ),
         51
     );
-    assert_eq!(gives("BEGIN IF n < 3 THEN RETURN 1; ELSIF n = 5 THEN RETURN 2; END IF; RETURN 3; END"), 2);
+    assert_eq!(
+        gives("BEGIN IF n < 3 THEN RETURN 1; ELSIF n = 5 THEN RETURN 2; END IF; RETURN 3; END"),
+        2
+    );
     assert_eq!(gives("BEGIN CASE n WHEN 1, 5 THEN RETURN 7; ELSE RETURN 8; END CASE; END"), 7);
     assert_eq!(gives("BEGIN WHILE n > 0 LOOP n := n - 2; END LOOP; RETURN n; END"), -1);
 }
@@ -195,7 +201,9 @@ fn control_flows() {
 #[test]
 fn names_are_found_from_the_inside_out() {
     assert_eq!(
-        gives("<<o>> DECLARE n int := 1; BEGIN DECLARE n int := 2; BEGIN RETURN n + o.n + f.n; END; END"),
+        gives(
+            "<<o>> DECLARE n int := 1; BEGIN DECLARE n int := 2; BEGIN RETURN n + o.n + f.n; END; END"
+        ),
         8
     );
     assert_eq!(gives("DECLARE m ALIAS FOR $1; BEGIN m := m + 1; RETURN n; END"), 6);
@@ -204,17 +212,18 @@ fn names_are_found_from_the_inside_out() {
 
 #[test]
 fn handlers_catch_by_condition_and_leave_no_savepoint() {
-    let (host, output) = ran(
-        "BEGIN BEGIN n := 1 / 0; EXCEPTION WHEN unique_violation THEN RETURN 1; \
-         WHEN division_by_zero THEN RAISE NOTICE 'caught % %', n, 7; RETURN 2; END; END",
-    );
+    let (host, output) =
+        ran("BEGIN BEGIN n := 1 / 0; EXCEPTION WHEN unique_violation THEN RETURN 1; \
+         WHEN division_by_zero THEN RAISE NOTICE 'caught % %', n, 7; RETURN 2; END; END");
     assert_eq!(output.unwrap(), Output::Row(Some(vec![Value::Int4(2)])));
     assert_eq!(host.notices, ["caught 5 7"]);
     assert_eq!(host.savepoints, 0);
-    let (host, output) = ran("BEGIN BEGIN n := 1 / 0; EXCEPTION WHEN unique_violation THEN NULL; END; END");
+    let (host, output) =
+        ran("BEGIN BEGIN n := 1 / 0; EXCEPTION WHEN unique_violation THEN NULL; END; END");
     assert_eq!(output.unwrap_err().state.code(), "22012");
     assert_eq!(host.savepoints, 0);
-    let (_, output) = ran("BEGIN BEGIN ASSERT n = 1; EXCEPTION WHEN OTHERS THEN RETURN 1; END; END");
+    let (_, output) =
+        ran("BEGIN BEGIN ASSERT n = 1; EXCEPTION WHEN OTHERS THEN RETURN 1; END; END");
     assert_eq!(output.unwrap_err().state.code(), "P0004");
 }
 

@@ -23,14 +23,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driftdb_env::sync::Mutex;
-use driftdb_executor::{
-    ExecContext, Fired, Firing, RoutineOutput, Routines, on_deep_stack,
-};
+use driftdb_executor::{ExecContext, Fired, Firing, RoutineOutput, Routines, on_deep_stack};
 use driftdb_plpgsql::{Cache, Call, Column, Output, Returns, ast::Program};
 use driftdb_query::{
-    ArgumentMode, Expr, Given, Language, Object, Result, RoutineCall, RoutineColumn,
-    SetScope, SqlError, Table,
-    routine_signature,
+    ArgumentMode, Expr, Given, Language, Object, Result, RoutineCall, RoutineColumn, SetScope,
+    SqlError, Table, routine_signature,
 };
 use driftdb_sql::ParsedStatement;
 use driftdb_storage::Timestamp;
@@ -192,8 +189,7 @@ impl Runner<'_> {
             }
             let name = (!argument.name.is_empty()).then(|| argument.name.clone());
             let unnamed = format!("${}", at + 1);
-            let column =
-                Column { name: name.clone().unwrap_or(unnamed), ty, typmod: -1 };
+            let column = Column { name: name.clone().unwrap_or(unnamed), ty, typmod: -1 };
             list.push((name, column, value));
         }
         let returns = Returns {
@@ -339,12 +335,10 @@ impl Routines for Runner<'_> {
         }
         let routine = call.routine();
         match routine.language {
-            Language::Plpgsql => {
-                driftdb_plpgsql::parse(&routine.body).map(drop).map_err(|error| {
-                    let name = &call.object.name;
-                    error.with_context(format!("compilation of PL/pgSQL function \"{name}\""))
-                })
-            }
+            Language::Plpgsql => driftdb_plpgsql::parse(&routine.body).map(drop).map_err(|error| {
+                let name = &call.object.name;
+                error.with_context(format!("compilation of PL/pgSQL function \"{name}\""))
+            }),
             Language::Sql => self.check_sql(call, cx),
         }
     }

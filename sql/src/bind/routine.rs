@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use driftdb_query::{
     Argument, ArgumentMode, CatalogAt, Given, Language, NameSpace, Object, ObjectKind, Result,
-    Routine, RoutineStatement, SqlError, Table, TablePart, Trigger, TriggerTime,
-    routine_signature,
+    Routine, RoutineStatement, SqlError, Table, TablePart, Trigger, TriggerTime, routine_signature,
 };
 use driftdb_types::{DataType, SqlState, Volatility};
 use sqlparser::ast;
@@ -24,7 +23,11 @@ fn invalid(message: impl Into<String>) -> SqlError {
 
 /// A type that only signatures have.
 fn pseudo(name: &ast::DataType) -> Option<Given> {
-    let ast::DataType::Custom(name, modifiers) = name else { return None };
+    let (name, modifiers) = match name {
+        ast::DataType::Custom(name, modifiers) => (name, modifiers),
+        ast::DataType::Trigger => return Some(Given::Trigger),
+        _ => return None,
+    };
     let parsed = object_name(name).ok()?;
     if !modifiers.is_empty() || parsed.schema.is_some_and(|schema| schema != "pg_catalog") {
         return None;
@@ -44,7 +47,9 @@ impl Binder<'_> {
             RoutineBody::Drop { word, if_exists, names, cascade } => {
                 self.drop_routines(*word, *if_exists, names, *cascade)?
             }
-            RoutineBody::Alter { word, named, change } => self.alter_routine(*word, named, change)?,
+            RoutineBody::Alter { word, named, change } => {
+                self.alter_routine(*word, named, change)?
+            }
             RoutineBody::CreateTrigger(trigger) => self.create_trigger(trigger)?,
             RoutineBody::DropTrigger { if_exists, name, table, cascade } => {
                 self.drop_trigger(*if_exists, name, table, *cascade)?
@@ -100,8 +105,10 @@ impl Binder<'_> {
                 };
                 let table = self.table_now(&name)?;
                 let Some((_, found)) = table.column(column) else {
-                    let message =
-                        format!("column \"{column}\" of relation \"{}\" does not exist", table.name);
+                    let message = format!(
+                        "column \"{column}\" of relation \"{}\" does not exist",
+                        table.name
+                    );
                     return Err(SqlError::new(SqlState::UndefinedColumn, message).at(*position));
                 };
                 Ok(Given::Value(found.ty))
@@ -144,7 +151,8 @@ impl Binder<'_> {
                     return Err(invalid(format!("SQL function cannot {what} such a type")));
                 }
             };
-            if body.mode == ArgumentMode::Variadic && ty.element().is_none()
+            if body.mode == ArgumentMode::Variadic
+                && ty.element().is_none()
                 && !matches!(ty, DataType::AnyArray | DataType::AnyCompatibleArray)
             {
                 return Err(invalid("VARIADIC parameter must be an array"));
@@ -171,7 +179,8 @@ impl Binder<'_> {
                     && last.is_some_and(|last| last.default.is_some())
                     && body.mode != ArgumentMode::Variadic
                 {
-                    let message = "input parameters after one with a default value must also have defaults";
+                    let message =
+                        "input parameters after one with a default value must also have defaults";
                     return Err(invalid(message));
                 }
             } else if body.default.is_some() {
@@ -191,9 +200,9 @@ impl Binder<'_> {
     }
 
     fn create_routine(&mut self, body: &CreateBody) -> Result<RoutineStatement> {
-        let language = language_of(body.options.language.as_deref().or_else(|| {
-            body.options.is_sql_body.then_some("sql")
-        }))?;
+        let language = language_of(
+            body.options.language.as_deref().or_else(|| body.options.is_sql_body.then_some("sql")),
+        )?;
         let arguments = self.arguments(&body.arguments)?;
         let outputs: Vec<&Argument> =
             arguments.iter().filter(|argument| argument.mode.is_output()).collect();
@@ -437,7 +446,9 @@ impl Binder<'_> {
             {
                 let message = match error.state {
                     SqlState::UndefinedTable => error.message,
-                    _ => format!("trigger \"{name}\" for relation \"{}\" does not exist", table.name),
+                    _ => {
+                        format!("trigger \"{name}\" for relation \"{}\" does not exist", table.name)
+                    }
                 };
                 Ok(drop(Vec::new(), vec![format!("{message}, skipping")]))
             }
@@ -573,12 +584,10 @@ impl Binder<'_> {
         let bound = self.stored_in(condition, scope, |binder, tree| binder.predicate(tree, "WHEN"));
         let bound = bound.map_err(|error| match error.state {
             SqlState::UndefinedTable => {
-                let (row, event) = if trigger.events.insert {
-                    ("OLD", "INSERT")
-                } else {
-                    ("NEW", "DELETE")
-                };
-                let message = format!("{event} trigger's WHEN condition cannot reference {row} values");
+                let (row, event) =
+                    if trigger.events.insert { ("OLD", "INSERT") } else { ("NEW", "DELETE") };
+                let message =
+                    format!("{event} trigger's WHEN condition cannot reference {row} values");
                 SqlError::new(SqlState::InvalidObjectDefinition, message)
             }
             _ => error,

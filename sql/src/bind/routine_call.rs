@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use driftdb_query::{
     ArgumentMode, CatalogAt, ColId, Expr, Field, Given, LogicalPlan, NameSpace, Object, ObjectKind,
-    OutputColumn, Query, Result, Routine, RoutineCall, RoutineColumn, SetFunction, SqlError,
-    Table, TableId, Trigger,
+    OutputColumn, Query, Result, Routine, RoutineCall, RoutineColumn, SetFunction, SqlError, Table,
+    TableId, Trigger,
 };
 use driftdb_types::{
-    ArrayOperation, CastContext, DataType, SqlState, decide_result, resolve_among,
-    resolve_function,
+    ArrayOperation, CastContext, DataType, SqlState, decide_result, resolve_among, resolve_function,
 };
 use sqlparser::ast;
 
@@ -66,10 +65,8 @@ fn fit(object: &Arc<Object>, passed: &[Passed<'_>], is_variadic: bool) -> Option
         slots.push(slot);
     }
     let is_given = |slot: usize| slots.contains(&slot);
-    let lacks = inputs
-        .iter()
-        .enumerate()
-        .any(|(slot, input)| !is_given(slot) && input.default.is_none());
+    let lacks =
+        inputs.iter().enumerate().any(|(slot, input)| !is_given(slot) && input.default.is_none());
     if lacks {
         return None;
     }
@@ -147,7 +144,8 @@ impl Binder<'_> {
                 None => arg.expr.ty().to_string(),
             })
             .collect();
-        let is_procedure = objects.iter().filter_map(|object| routine_of(object)).all(|r| r.is_procedure);
+        let is_procedure =
+            objects.iter().filter_map(|object| routine_of(object)).all(|r| r.is_procedure);
         let word = if is_procedure { "procedure" } else { "function" };
         let name = super::as_of::qualified(name.schema.as_deref(), &name.name);
         let message = format!("{word} {name}({}) does not exist", shown.join(", "));
@@ -208,7 +206,8 @@ impl Binder<'_> {
         let mut spread = Vec::new();
         let mut element = None;
         for ((arg, slot), ty) in passed.into_iter().zip(&fit.slots).zip(wanted) {
-            let value = self.coerce(arg.expr, *ty, -1, CastContext::Implicit).at_expr(arg.source)?;
+            let value =
+                self.coerce(arg.expr, *ty, -1, CastContext::Implicit).at_expr(arg.source)?;
             if fit.is_spread && *slot + 1 == inputs.len() {
                 element = Some(*ty);
                 spread.push(value);
@@ -284,11 +283,12 @@ impl Binder<'_> {
             if !ty.is_polymorphic() {
                 continue;
             }
-            *ty = decide_result(&fit.types, types, *ty)
-                .or_else(|error| match fit.slots.iter().position(|other| *other == slot) {
+            *ty = decide_result(&fit.types, types, *ty).or_else(|error| {
+                match fit.slots.iter().position(|other| *other == slot) {
                     Some(at) if types[at] != DataType::Unknown => Ok(types[at]),
                     _ => Err(error),
-                })?;
+                }
+            })?;
         }
         Ok(RoutineCall { object: Arc::clone(object), arg_types, columns, is_row })
     }
@@ -318,7 +318,10 @@ impl Binder<'_> {
         if function.filter.is_some() || function.over.is_some() {
             let what = if function.over.is_some() { "OVER" } else { "FILTER" };
             let message = if function.over.is_some() {
-                format!("{what} specified, but {} is not a window function nor an aggregate function", name.name)
+                format!(
+                    "{what} specified, but {} is not a window function nor an aggregate function",
+                    name.name
+                )
             } else {
                 format!("{what} specified, but {} is not an aggregate function", name.name)
             };
@@ -332,7 +335,8 @@ impl Binder<'_> {
         }
         if call.is_row {
             if call.columns.is_empty() {
-                let message = "function returning record called in context that cannot accept type record";
+                let message =
+                    "function returning record called in context that cannot accept type record";
                 return Err(SqlError::new(SqlState::FeatureNotSupported, message));
             }
             let what = format!("a row value of function {} outside of FROM", name.name);
@@ -356,8 +360,7 @@ impl Binder<'_> {
                 Clause::Select | Clause::OrderBy | Clause::DistinctOn | Clause::GroupBy
             )
         {
-            let message =
-                format!("set-returning functions are not allowed in {}", clause.name());
+            let message = format!("set-returning functions are not allowed in {}", clause.name());
             return Err(SqlError::new(SqlState::FeatureNotSupported, message));
         }
         let output = self.column_id();
@@ -379,7 +382,8 @@ impl Binder<'_> {
         let has_definition = definition.is_some();
         let call = self.routine_call(name, list, definition).map_err(place)?;
         let Some((call, args)) = call else { return Ok(None) };
-        let is_record = call.routine().given == Given::Record && call.routine().outputs().next().is_none();
+        let is_record =
+            call.routine().given == Given::Record && call.routine().outputs().next().is_none();
         if is_record && !has_definition {
             let message = "a column definition list is required for functions returning \"record\"";
             return Err(place(SqlError::new(SqlState::SyntaxError, message)));
@@ -395,8 +399,10 @@ impl Binder<'_> {
         if call.routine().is_procedure {
             let signature = driftdb_query::routine_signature(&name.name, &call.arg_types);
             let message = format!("{signature} is a procedure");
-            return Err(place(SqlError::new(SqlState::WrongObjectType, message)
-                .with_hint("To call a procedure, use CALL.")));
+            return Err(place(
+                SqlError::new(SqlState::WrongObjectType, message)
+                    .with_hint("To call a procedure, use CALL."),
+            ));
         }
         let mut named = Vec::new();
         let mut columns = Vec::new();
@@ -484,8 +490,10 @@ impl Binder<'_> {
         if !call.routine().is_procedure {
             let signature = driftdb_query::routine_signature(&name.name, &call.arg_types);
             let message = format!("{signature} is not a procedure");
-            return Err(place(SqlError::new(SqlState::WrongObjectType, message)
-                .with_hint("To call a function, use SELECT.")));
+            return Err(place(
+                SqlError::new(SqlState::WrongObjectType, message)
+                    .with_hint("To call a function, use SELECT."),
+            ));
         }
         let columns: Vec<OutputColumn> = call
             .columns

@@ -43,9 +43,7 @@ impl Binder<'_> {
             (Some(_), Some(_)) if precedence == Precedence::Neither => {
                 let message = format!("column reference \"{}\" is ambiguous", names.join("."));
                 Err(SqlError::new(SqlState::AmbiguousColumn, message)
-                    .with_detail(
-                        "It could refer to either a PL/pgSQL variable or a table column.",
-                    )
+                    .with_detail("It could refer to either a PL/pgSQL variable or a table column.")
                     .at(position))
             }
             (_, Some(variable)) => Ok(Some(variable)),

@@ -11,9 +11,9 @@ use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
 use super::rewrite::{Lifted, parse_statement};
+use super::routine::{self, RoutineBody};
 use super::schema::{self, SchemaBody};
 use super::tokens::is_word;
-use super::routine::{self, RoutineBody};
 use super::{copy, transaction, utility};
 
 /// What DROP drops.

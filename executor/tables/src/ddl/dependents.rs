@@ -183,9 +183,7 @@ impl Graph {
                     TablePart::Column(id) => Thing::Column(table.id, id),
                     TablePart::Default(id) => Thing::Default(table.id, id),
                     TablePart::Index(id) => Thing::Index(table.id, id),
-                    TablePart::Trigger => {
-                        Thing::HasTrigger(table.id, ObjectId(needing.need.id))
-                    }
+                    TablePart::Trigger => Thing::HasTrigger(table.id, ObjectId(needing.need.id)),
                 };
                 found.push((thing, needing.need.is_part));
             }

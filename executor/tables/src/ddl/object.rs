@@ -6,9 +6,7 @@
 use std::sync::Arc;
 
 use driftdb_concurrency::{LockIntent, LockMode, LockObject, LockStrength, ReadAt, WaitPolicy};
-use driftdb_query::{
-    Need, Object, ObjectId, ObjectKind, Result, SqlError, routine_signature,
-};
+use driftdb_query::{Need, Object, ObjectId, ObjectKind, Result, SqlError, routine_signature};
 use driftdb_types::SqlState;
 
 use super::DdlContext;

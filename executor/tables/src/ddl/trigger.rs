@@ -45,10 +45,8 @@ pub fn create_trigger(
 ) -> Result<()> {
     let mut table = cx.take_in(table, LockMode::ShareRowExclusive)?;
     let kind = ObjectKind::Trigger(Box::new(trigger.clone()));
-    let mut needs = vec![
-        Need { id: table.id.0, column: None, is_part: true },
-        Need::of(trigger.function.0),
-    ];
+    let mut needs =
+        vec![Need { id: table.id.0, column: None, is_part: true }, Need::of(trigger.function.0)];
     needs.extend(trigger.columns.iter().map(|column| Need {
         id: table.id.0,
         column: Some(*column),

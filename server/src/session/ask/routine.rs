@@ -64,9 +64,9 @@ pub(super) fn result(routine: &Routine, definitions: &Definitions) -> Option<Str
     }
     let given = match routine.given {
         Given::Value(ty) => ty.to_string(),
-        Given::RowOf(id) => definitions
-            .table(id.0)
-            .map_or_else(|| id.0.to_string(), |table| quoted(&table.name)),
+        Given::RowOf(id) => {
+            definitions.table(id.0).map_or_else(|| id.0.to_string(), |table| quoted(&table.name))
+        }
         Given::Record => "record".to_owned(),
         Given::Void => "void".to_owned(),
         Given::Trigger => "trigger".to_owned(),
@@ -150,9 +150,10 @@ pub(super) fn trigger(definitions: &Definitions, oid: u32, pretty: bool) -> Opti
         events.push("DELETE".to_owned());
     }
     if trigger.events.update {
-        let names = trigger.columns.iter().filter_map(|id| {
-            table.position(*id).map(|at| quoted(&table.columns[at].name))
-        });
+        let names = trigger
+            .columns
+            .iter()
+            .filter_map(|id| table.position(*id).map(|at| quoted(&table.columns[at].name)));
         let names: Vec<String> = names.collect();
         events.push(if names.is_empty() {
             "UPDATE".to_owned()

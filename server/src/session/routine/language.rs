@@ -175,7 +175,8 @@ impl Runner<'_> {
                 kept[at] = Some(bound);
             }
             let Some(nested) = &kept[at] else { continue };
-            let limit = (is_last && !call.routine().is_set && nested.fields().is_some()).then_some(1);
+            let limit =
+                (is_last && !call.routine().is_set && nested.fields().is_some()).then_some(1);
             let rows = self.run_bound(nested, args, limit, is_volatile, cx).map_err(context)?;
             last = Some((rows, nested.fields().map(<[_]>::to_vec).unwrap_or_default()));
         }

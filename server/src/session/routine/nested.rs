@@ -34,16 +34,17 @@ enum Work {
     Plan(Arc<PhysicalStatement>),
     /// An expression that reads nothing.
     Value(Expr),
-    Set { name: String, value: Option<String>, scope: SetScope },
+    Set {
+        name: String,
+        value: Option<String>,
+        scope: SetScope,
+    },
     Nothing,
 }
 
 fn columns(fields: &[Field]) -> Vec<Column> {
-    let column = |field: &Field| Column {
-        name: field.name.clone(),
-        ty: field.ty,
-        typmod: field.typmod,
-    };
+    let column =
+        |field: &Field| Column { name: field.name.clone(), ty: field.ty, typmod: field.typmod };
     fields.iter().map(column).collect()
 }
 

@@ -55,9 +55,8 @@ impl Runner<'_> {
         }
         let (program, mut cache) = self.program(&function, &[])?;
         let fields = columns(firing.table);
-        let record = |row: Option<&[Value]>| {
-            Record::of(fields.clone(), row.map(<[Value]>::to_vec), true)
-        };
+        let record =
+            |row: Option<&[Value]>| Record::of(fields.clone(), row.map(<[Value]>::to_vec), true);
         let records =
             vec![("new".to_owned(), record(firing.new)), ("old".to_owned(), record(firing.old))];
         let returns = Returns {

@@ -68,10 +68,7 @@ mod tests {
             kind,
         };
         let (one, other) = routine::samples();
-        let routines = [
-            ObjectKind::Routine(Box::new(one)),
-            ObjectKind::Trigger(Box::new(other)),
-        ];
+        let routines = [ObjectKind::Routine(Box::new(one)), ObjectKind::Trigger(Box::new(other))];
         [ObjectKind::Schema].into_iter().chain(routines).map(object).collect()
     }
 

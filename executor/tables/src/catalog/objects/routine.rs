@@ -139,8 +139,7 @@ pub(super) fn encode_trigger(out: &mut Vec<u8>, trigger: &Trigger) {
         TriggerTime::InsteadOf => 2,
     });
     let events = trigger.events;
-    let flags =
-        [events.insert, events.update, events.delete, events.truncate, trigger.is_row];
+    let flags = [events.insert, events.update, events.delete, events.truncate, trigger.is_row];
     out.push(bits(&flags));
     number(out, trigger.columns.len() as u32);
     trigger.columns.iter().for_each(|id| number(out, u32::from(id.0)));

@@ -1,8 +1,6 @@
 //! pg_proc and pg_trigger: users' functions and triggers.
 
-use driftdb_query::{
-    ArgumentMode, Deferral, Given, Language, ObjectKind, Result, TriggerTime,
-};
+use driftdb_query::{ArgumentMode, Deferral, Given, Language, ObjectKind, Result, TriggerTime};
 use driftdb_types::{Array, DataType, Element, Value, Volatility};
 
 use super::super::rows::{Rows, vector};
@@ -77,7 +75,9 @@ pub(super) fn functions(definitions: &Definitions, rows: &mut Rows<'_>) -> Resul
             Given::Trigger => 2279,
         };
         let number = |text: &Option<String>, otherwise: f64| {
-            Value::Float4(text.as_ref().and_then(|text| text.parse().ok()).unwrap_or(otherwise) as f32)
+            Value::Float4(
+                text.as_ref().and_then(|text| text.parse().ok()).unwrap_or(otherwise) as f32
+            )
         };
         columns.add([
             Value::Oid(object.id.0),
@@ -149,11 +149,8 @@ pub(super) fn triggers(definitions: &Definitions, rows: &mut Rows<'_>) -> Result
             trigger.time == TriggerTime::InsteadOf,
         ];
         let kind: i16 = flags.iter().enumerate().map(|(at, flag)| i16::from(*flag) << at).sum();
-        let arguments: Vec<u8> = trigger
-            .arguments
-            .iter()
-            .flat_map(|text| text.bytes().chain([0]))
-            .collect();
+        let arguments: Vec<u8> =
+            trigger.arguments.iter().flat_map(|text| text.bytes().chain([0])).collect();
         columns.add([
             Value::Oid(object.id.0),
             Value::Oid(trigger.table.0),
