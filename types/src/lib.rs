@@ -18,6 +18,7 @@ mod error;
 mod function;
 mod io;
 mod json;
+mod jsonpath;
 mod key;
 mod mac;
 mod money;
@@ -47,6 +48,7 @@ pub use function::{
 };
 pub use io::{parse_binary, parse_text, write_binary, write_text};
 pub use json::Json;
+pub use jsonpath::JsonPath;
 pub use key::{decode_key, encode_key, key_is_lossless};
 pub use net::Inet;
 pub use numeric::Numeric;
