@@ -28,6 +28,7 @@ mod expr;
 mod foreign;
 mod from;
 mod function_scan;
+pub(crate) mod generated;
 mod history;
 mod insert;
 mod join;

@@ -13,6 +13,7 @@ pub(crate) mod limits;
 pub(crate) mod lock;
 pub(crate) mod period;
 pub(crate) mod rewrite;
+pub(crate) mod sequence;
 pub(crate) mod subscript;
 pub(crate) mod tokens;
 pub(crate) mod transaction;

@@ -22,7 +22,10 @@ mod numeric;
 mod typmod;
 mod value;
 
-pub use actions::{AdvisoryKey, AdvisoryRequest, CatalogQuestion, NoActions, SessionActions};
+pub use actions::{
+    AdvisoryKey, AdvisoryRequest, CatalogQuestion, NoActions, SequenceCall, SequenceState,
+    SessionActions,
+};
 pub use aggregate::{
     Accumulator, Aggregate, AggregateId, ResolvedAggregate, accumulator, aggregate, aggregates,
     resolve_aggregate,
@@ -36,8 +39,8 @@ pub use data_type::{DataType, Element, TypeCategory};
 pub use datetime::TimeZone;
 pub use error::{SqlState, ValueError};
 pub use function::{
-    ArrayOperation, Comparison, Function, FunctionId, Kernel, Resolved, Volatility, asks_catalog,
-    function, functions, resolve_function, resolve_operator,
+    ArrayOperation, Comparison, Function, FunctionId, Kernel, Resolved, SEQUENCE_STATE, Volatility,
+    asks_catalog, function, functions, resolve_function, resolve_operator,
 };
 pub use io::{parse_binary, parse_text, write_binary, write_text};
 pub use json::Json;

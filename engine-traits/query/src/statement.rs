@@ -8,7 +8,7 @@ use driftdb_types::{DataType, Value};
 
 use crate::{
     BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, PeriodSpec,
-    Portion, ReferentialAction, Related, SystemColumn, Table,
+    Portion, ReferentialAction, Related, RowRules, SequenceSpec, SystemColumn, Table,
 };
 
 /// A column of a result, as the wire describes it.
@@ -42,8 +42,8 @@ pub struct Insert {
     pub source: LogicalPlan,
     /// The identities under which the other expressions name the new row's columns.
     pub row: Vec<ColId>,
-    /// Each CHECK's name and condition, over `row`.
-    pub checks: Vec<(String, Expr)>,
+    /// What new rows have to go through, over `row`.
+    pub checks: RowRules,
     /// What foreign keys lead to.
     pub related: Arc<Related>,
     /// ON CONFLICT.
@@ -97,8 +97,8 @@ pub struct Update {
     pub recheck: Option<Expr>,
     /// The identities under which `checks` and `returning` name the new row's columns.
     pub row: Vec<ColId>,
-    /// Each CHECK's name and condition, over `row`.
-    pub checks: Vec<(String, Expr)>,
+    /// What new rows have to go through, over `row`.
+    pub checks: RowRules,
     /// What foreign keys lead to.
     pub related: Arc<Related>,
     /// FOR PORTION OF.
@@ -158,6 +158,18 @@ pub struct ColumnSpec {
     pub not_null: bool,
     /// DEFAULT, as SQL text (checked by the binder).
     pub default: Option<String>,
+    /// GENERATED ALWAYS AS (…) STORED, as SQL text (checked by the binder).
+    pub stored: Option<String>,
+    /// The sequence that comes with it.
+    pub sequence: Option<SequenceSpec>,
+}
+
+impl ColumnSpec {
+    /// A column that may be NULL, without a default.
+    pub fn new(name: String, ty: DataType, typmod: i32) -> Self {
+        let (not_null, default, stored, sequence) = (false, None, None, None);
+        Self { name, ty, typmod, not_null, default, stored, sequence }
+    }
 }
 
 /// A constraint to be created. Names are chosen by the binder where the user gave none.
@@ -366,8 +378,8 @@ pub enum CopySource {
         columns: Vec<usize>,
         /// One expression per table column over the input's columns (`Expr::Slot`), defaults filled in.
         row: Vec<Expr>,
-        /// Each CHECK's name and condition, over the whole row (`Expr::Slot`).
-        checks: Vec<(String, Expr)>,
+        /// What new rows have to go through, over the whole row (`Expr::Slot`).
+        checks: RowRules,
         /// What foreign keys lead to.
         related: Arc<Related>,
     },

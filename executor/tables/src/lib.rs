@@ -17,6 +17,7 @@ mod feed;
 mod key;
 mod reference;
 mod row;
+mod sequence;
 mod uniqueness;
 mod writer;
 
@@ -37,6 +38,7 @@ pub use key::{
 };
 pub use reference::{ChildScan, FoundRow, Reference, Referral};
 pub use row::{Cell, RowReader, encode_row};
+pub use sequence::{Sequences, Taken};
 pub use uniqueness::{bare_key, claim_key, find_repeated, repeated};
 pub use writer::{
     Conflict, Inserted, Recheck, RowState, TableWriter, fetch_row, row_detail, row_identity,

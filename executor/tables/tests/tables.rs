@@ -111,7 +111,7 @@ impl Database {
 }
 
 fn column(name: &str, ty: DataType) -> ColumnSpec {
-    ColumnSpec { name: name.into(), ty, typmod: -1, not_null: false, default: None }
+    ColumnSpec::new(name.into(), ty, -1)
 }
 
 fn primary_key(name: &str) -> ConstraintSpec {

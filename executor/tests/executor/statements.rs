@@ -7,7 +7,7 @@ use driftdb_executor::is_stale;
 use driftdb_query::{
     AlterAction, ColumnSpec, ConflictTarget, ConstraintSpec, CreateIndex, DropObjects, Expr,
     PhysicalConflict, PhysicalDelete, PhysicalInsert, PhysicalPlan, PhysicalStatement,
-    PhysicalUpdate, Table,
+    PhysicalUpdate, RowRules, Table,
 };
 use driftdb_types::{DataType, SqlState, Value};
 
@@ -25,7 +25,7 @@ pub(crate) fn insert(table: &Arc<Table>, rows: &[Row]) -> PhysicalInsert {
     PhysicalInsert {
         table: Arc::clone(table),
         source: values(&TYPES, rows),
-        checks: Vec::new(),
+        checks: RowRules::default(),
         related: Arc::default(),
         on_conflict: None,
         returning: None,
@@ -43,7 +43,7 @@ pub(crate) fn update(
         source: target(table, filter.clone()),
         assignments,
         recheck: filter,
-        checks: Vec::new(),
+        checks: RowRules::default(),
         related: Arc::default(),
         portion: None,
         system: Vec::new(),
@@ -121,7 +121,7 @@ fn violations_are_reported_in_postgres_words() {
     let db = Database::new();
     let table = db.create("t", &["a"]);
     let mut statement = insert(&table, &[row(1, 0, "x")]);
-    statement.checks = positive_b();
+    statement.checks = positive_b().into();
     let error = db.run(&PhysicalStatement::Insert(statement.clone())).unwrap_err();
     assert_eq!(error.state, SqlState::CheckViolation);
     assert_eq!(error.message, "new row for relation \"t\" violates check constraint \"t_b_check\"");

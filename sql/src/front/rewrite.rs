@@ -12,6 +12,8 @@
 //! * `OPERATOR(schema.op)` before ANY and ALL becomes the operator alone.
 //! * Subscripts after the targets of SET and the columns of INSERT are cut out and kept under the position
 //!   of the column's name.
+//! * The options of identity columns, and OVERRIDING … VALUE of INSERT, are cut out and kept under the positions
+//!   of GENERATED and of the table's name.
 //! * `TABLE t` becomes `SELECT * FROM t`; `ISNULL`, `NOTNULL` and `TRIM(LEADING FROM x)` are spelt out.
 
 use std::collections::BTreeMap;
@@ -26,8 +28,10 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::cursor::{Cursor, QualifiedName};
 use super::period::{self, PeriodClause, PeriodDefinition};
+use super::sequence::{self, WrittenOptions};
 use super::tokens::{Source, end, is_word, start, syntax_error, token_at};
 use super::{subscript, tree};
+use crate::bind::generated::Overriding;
 
 /// At most so many time clauses and lock clauses in a statement: each is parsed by itself.
 const MAX_CLAUSES: usize = 500;
@@ -97,6 +101,10 @@ pub(crate) struct Lifted {
     pub(crate) period_definitions: Vec<PeriodDefinition>,
     /// The columns that ON DELETE sets, by the position of the referenced table's name.
     pub(crate) delete_columns: BTreeMap<u32, Vec<String>>,
+    /// The options of identity columns, by the position of GENERATED.
+    pub(crate) identities: BTreeMap<u32, WrittenOptions>,
+    /// OVERRIDING, by the position of the table's name.
+    pub(crate) overriding: BTreeMap<u32, Overriding>,
     /// The subscripts of what is assigned to, by the position of the column's name.
     pub(crate) subscripts: BTreeMap<u32, Vec<ast::AccessExpr>>,
 }
@@ -128,9 +136,21 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    const WORDS: [&str; 12] = [
-        "for", "as", "between", "table", "isnull", "notnull", "leading", "trailing", "both", "set",
-        "period", "operator",
+    const WORDS: [&str; 14] = [
+        "generated",
+        "overriding",
+        "for",
+        "as",
+        "between",
+        "table",
+        "isnull",
+        "notnull",
+        "leading",
+        "trailing",
+        "both",
+        "set",
+        "period",
+        "operator",
     ];
     WORDS.iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
@@ -157,6 +177,10 @@ fn one(
             return Ok(true);
         }
         return lock(cursor, position, out, lifted);
+    } else if is_word(token, "overriding") {
+        return overriding(cursor, out, lifted);
+    } else if is_word(token, "generated") {
+        return identity(cursor, out, lifted);
     } else if is_word(token, "period") {
         let Some(found) = period::definition_in_table(cursor, out)? else { return Ok(false) };
         lifted.period_definitions.push(found);
@@ -188,6 +212,52 @@ fn one(
     } else {
         return Ok(false);
     }
+    Ok(true)
+}
+
+/// `OVERRIDING SYSTEM VALUE` after INSERT's table and columns.
+fn overriding(cursor: &mut Cursor<'_>, out: &[TokenWithSpan], lifted: &mut Lifted) -> Result<bool> {
+    let Some(into) = out.iter().rposition(|token| is_word(token, "into")) else {
+        return Ok(false);
+    };
+    // The last part of the name.
+    let mut at = into + 1;
+    while out.get(at + 1).is_some_and(|token| token.token == Token::Period) {
+        at += 2;
+    }
+    let Some(name) = out.get(at).map(start) else { return Ok(false) };
+    let which = if cursor.accept(&["overriding", "system", "value"]) {
+        Overriding::System
+    } else if cursor.accept(&["overriding", "user", "value"]) {
+        Overriding::User
+    } else {
+        return Ok(false);
+    };
+    if lifted.overriding.len() >= MAX_CLAUSES {
+        return Err(too_many());
+    }
+    lifted.overriding.insert(name, which);
+    Ok(true)
+}
+
+/// `GENERATED … AS IDENTITY (…)`: without its options.
+fn identity(
+    cursor: &mut Cursor<'_>,
+    out: &mut Vec<TokenWithSpan>,
+    lifted: &mut Lifted,
+) -> Result<bool> {
+    let (from, position) = (cursor.at, cursor.position());
+    let is_identity = cursor.accept(&["generated", "always", "as", "identity"])
+        || cursor.accept(&["generated", "by", "default", "as", "identity"]);
+    if !is_identity {
+        return Ok(false);
+    }
+    out.extend_from_slice(&cursor.tokens[from..cursor.at]);
+    let options = sequence::in_brackets(cursor)?;
+    if lifted.identities.len() >= MAX_CLAUSES {
+        return Err(too_many());
+    }
+    lifted.identities.insert(position, options);
     Ok(true)
 }
 

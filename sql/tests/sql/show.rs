@@ -2,8 +2,8 @@
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    Expr, HistoryStatement, JoinKind, LogicalPlan, OutputColumn, Query, SetFunction, SortKey, Span,
-    Statement, Subquery, SubqueryKind,
+    Expr, HistoryStatement, JoinKind, LogicalPlan, OutputColumn, Query, RowRules, SetFunction,
+    SortKey, Span, Statement, Subquery, SubqueryKind,
 };
 use driftdb_types::{DataType, EvalContext, Value, aggregate, function, write_text};
 
@@ -252,11 +252,16 @@ fn sets(sets: &[(usize, Expr)]) -> String {
     list(sets, |(position, e)| format!("{position}={}", expr(e)))
 }
 
-fn checks(checks: &[(String, Expr)]) -> String {
-    if checks.is_empty() {
-        return String::new();
+fn checks(rules: &RowRules) -> String {
+    let generated = match &rules.generated[..] {
+        [] => String::new(),
+        generated => format!(" generated {}", sets(generated)),
+    };
+    if rules.checks.is_empty() {
+        return generated;
     }
-    format!(" check {}", list(checks, |(name, e)| format!("{name}: {}", expr(e))))
+    let checks = list(&rules.checks, |(name, e)| format!("{name}: {}", expr(e)));
+    format!("{generated} check {checks}")
 }
 
 pub(crate) fn statement(s: &Statement) -> String {

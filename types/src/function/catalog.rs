@@ -88,6 +88,7 @@ const ABSENT: &[(&str, &[&[DataType]])] = &[
 pub fn asks_catalog(function: &Function) -> bool {
     ASKING.iter().any(|entry| entry.0 == function.name)
         || PRIVILEGES.iter().any(|entry| entry.0 == function.name)
+        || super::sequence::is_of_sequences(function.name)
 }
 
 /// `format_type`

@@ -1,8 +1,8 @@
 //! Catalog records as bytes: `docs/formats/catalog.md`.
 
 use driftdb_query::{
-    ApplicationPeriod, Check, Column, ColumnId, ConstraintId, Deferral, ForeignKey, Index,
-    IndexColumn, IndexId, ReferentialAction, RowKey, Table, TableId,
+    ApplicationPeriod, Check, Column, ColumnId, ConstraintId, Deferral, ForeignKey, Generated,
+    Index, IndexColumn, IndexId, ReferentialAction, RowKey, Table, TableId,
 };
 use driftdb_storage::{KeyspaceId, read_varint, write_varint};
 use driftdb_types::{DataType, Value, decode_value, encode_value};
@@ -10,8 +10,9 @@ use driftdb_types::{DataType, Value, decode_value, encode_value};
 use super::Named;
 
 const VERSION: u8 = 1;
-/// Version 1 of a table's record ended with the checks, version 2 with the referring tables.
-const TABLE_VERSION: u8 = 3;
+/// Version 1 of a table's record ended with the checks, version 2 with the referring tables, version 3 with the
+/// period.
+const TABLE_VERSION: u8 = 4;
 /// More columns or indexes than any table may have: a bound for damaged counts.
 const MOST: u64 = 10_000;
 
@@ -95,6 +96,22 @@ pub(super) fn encode_table(table: &Table) -> Vec<u8> {
         number(out, u32::from(period.end.0));
         text(out, &period.check);
     });
+    let generated = table.columns.iter().filter(|column| column.generated.is_some());
+    number(&mut out, generated.clone().count() as u32);
+    for column in generated {
+        number(&mut out, u32::from(column.id.0));
+        match &column.generated {
+            Some(Generated::Identity { always, sequence }) => {
+                out.push(u8::from(!always));
+                number(&mut out, *sequence);
+            }
+            Some(Generated::Stored(sql)) => {
+                out.push(2);
+                text(&mut out, sql);
+            }
+            None => unreachable!("these were left out"),
+        }
+    }
     out
 }
 
@@ -170,6 +187,12 @@ pub(crate) fn decode_table(bytes: &[u8]) -> Option<Table> {
     if version > 2 {
         table.period = input.optional(Input::period)?;
     }
+    if version > 3 {
+        for (id, generated) in input.list(Input::generated)? {
+            let position = table.position(id)?;
+            table.columns[position].generated = Some(generated);
+        }
+    }
     let covered = |id: ColumnId| table.position(id).is_some();
     let indexed = table.indexes.iter().flat_map(|index| &index.columns).map(|c| c.column);
     let referring = table.foreign_keys.iter().flat_map(|key| &key.columns).copied();
@@ -241,7 +264,8 @@ impl Input<'_> {
         let default = self.optional(Self::text)?;
         let missing = self.optional(|input| decode_value(ty, &mut input.rest).ok())?;
         let missing = missing.unwrap_or(Value::Null);
-        Some(Column { id, name, ty, typmod, not_null, default, missing })
+        let generated = None;
+        Some(Column { id, name, ty, typmod, not_null, default, missing, generated })
     }
 
     fn index(&mut self) -> Option<Index> {
@@ -304,6 +328,16 @@ impl Input<'_> {
         })
     }
 
+    fn generated(&mut self) -> Option<(ColumnId, Generated)> {
+        let id = self.column_id()?;
+        let generated = match self.byte()? {
+            kind @ (0 | 1) => Generated::Identity { always: kind == 0, sequence: self.number()? },
+            2 => Generated::Stored(self.text()?),
+            _ => return None,
+        };
+        Some((id, generated))
+    }
+
     fn action(&mut self) -> Option<ReferentialAction> {
         ACTIONS.get(usize::from(self.byte()?)).copied()
     }
@@ -333,6 +367,7 @@ mod tests {
                 not_null: true,
                 default: Some("'x'".into()),
                 missing: Value::text("y"),
+                generated: Some(Generated::Identity { always: false, sequence: 16400 }),
             }],
             indexes: vec![Index {
                 id: IndexId(16385),
@@ -384,21 +419,40 @@ mod tests {
         before.foreign_keys.clear();
         before.referenced_by.clear();
         before.period = None;
+        before.columns[0].generated = None;
         let mut bytes = encode_table(&before);
-        assert_eq!(bytes[0], 3);
-        // What version 2 adds: two empty lists; and version 3: no period.
-        assert_eq!(bytes.split_off(bytes.len() - 3), [0, 0, 0]);
+        assert_eq!(bytes[0], 4);
+        // What version 2 adds: two empty lists; version 3: no period; version 4: an empty list.
+        assert_eq!(bytes.split_off(bytes.len() - 4), [0, 0, 0, 0]);
         bytes[0] = 1;
         assert_eq!(decode_table(&bytes), Some(before));
     }
 
     #[test]
     fn records_of_version_2_are_read() {
-        let before = Table { period: None, ..sample() };
+        let mut before = Table { period: None, ..sample() };
+        before.columns[0].generated = None;
         let mut bytes = encode_table(&before);
-        assert_eq!(bytes.pop(), Some(0));
+        assert_eq!(bytes.split_off(bytes.len() - 2), [0, 0]);
         bytes[0] = 2;
         assert_eq!(decode_table(&bytes), Some(before));
+    }
+
+    #[test]
+    fn records_of_version_3_are_read() {
+        let mut before = sample();
+        before.columns[0].generated = None;
+        let mut bytes = encode_table(&before);
+        assert_eq!(bytes.pop(), Some(0));
+        bytes[0] = 3;
+        assert_eq!(decode_table(&bytes), Some(before));
+    }
+
+    #[test]
+    fn computed_columns_come_back() {
+        let mut table = sample();
+        table.columns[0].generated = Some(Generated::Stored("lower(d)".into()));
+        assert_eq!(decode_table(&encode_table(&table)), Some(table));
     }
 
     #[test]
