@@ -61,6 +61,7 @@ fn table(name: &str, id: u32, rows: u64) -> Arc<Table> {
         referenced_by: Vec::new(),
         row_count: Some(rows),
         period: None,
+        needs: Vec::new(),
     })
 }
 

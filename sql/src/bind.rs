@@ -42,6 +42,7 @@ mod predicate;
 mod returning;
 mod scope;
 mod select;
+mod sequence;
 mod set_function;
 mod setop;
 mod special;
@@ -59,8 +60,8 @@ use driftdb_query::{Catalog, ColId, CteId, Result, SqlError, Statement};
 use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, EvalContext, Value};
 
-pub(crate) use stored::bound_default;
 pub use stored::{bind_check, bind_default};
+pub(crate) use stored::{bound_default, bound_generated};
 
 use crate::ParsedStatement;
 use crate::front::limits::{MAX_DEPTH, too_deep, with_room};

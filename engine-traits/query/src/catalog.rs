@@ -5,7 +5,10 @@ use std::sync::Arc;
 use driftdb_storage::{KeyspaceId, Timestamp};
 use driftdb_types::{DataType, Value};
 
-use crate::{ApplicationPeriod, ConstraintId, Deferral, ForeignKey, Result, SystemRelation};
+use crate::{
+    ApplicationPeriod, ConstraintId, Deferral, ForeignKey, NameSpace, Object, ObjectId, Result,
+    SystemRelation, TableNeed,
+};
 
 /// A table's object identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +61,8 @@ pub struct Table {
     pub row_count: Option<u64>,
     /// Its application-time period.
     pub period: Option<ApplicationPeriod>,
+    /// What parts of it need, keys of other tables aside.
+    pub needs: Vec<TableNeed>,
 }
 
 /// What a table's rows are keyed by.
@@ -264,6 +269,29 @@ pub trait Catalog {
     /// # Errors
     /// As [`Catalog::table`].
     fn tables(&mut self, at: CatalogAt) -> Result<Vec<Arc<Table>>>;
+
+    /// The objects called `name`, in `schema` or else in the first schema of the search path that has
+    /// one; more than one only in a name space where names may repeat.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn objects_named(
+        &mut self,
+        _space: NameSpace,
+        _schema: Option<&str>,
+        _name: &str,
+        _at: CatalogAt,
+    ) -> Result<Vec<Arc<Object>>> {
+        Ok(Vec::new())
+    }
+
+    /// An object by identity.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn object_by_id(&mut self, _id: ObjectId, _at: CatalogAt) -> Result<Option<Arc<Object>>> {
+        Ok(None)
+    }
 
     /// The time of commit sequence number `sequence` (`AS OF @SEQ:N`).
     ///

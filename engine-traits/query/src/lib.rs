@@ -23,6 +23,7 @@ mod expr;
 mod history;
 mod integrity;
 mod logical;
+mod object;
 mod period;
 mod physical;
 mod planner;
@@ -46,6 +47,7 @@ pub use logical::{
     AggregateCall, CteId, JoinKind, LockClause, LogicalPlan, OutputColumn, ScanColumn, SetFunction,
     SetOpKind, SortKey,
 };
+pub use object::{NameSpace, Need, Object, ObjectId, ObjectKind, TableNeed, TablePart};
 pub use period::{ApplicationPeriod, PeriodSpec, Portion};
 pub use physical::{
     AccessPath, KeyBound, KeyBounds, PhysicalAggregate, PhysicalConflict, PhysicalDelete,
@@ -54,7 +56,7 @@ pub use physical::{
 };
 pub use planner::{PlanContext, Planner};
 pub use rules::RowRules;
-pub use sequence::{SequenceDefinition, SequenceOptions, SequenceSpec};
+pub use sequence::{SequenceDefinition, SequenceOptions, SequenceSpec, SequenceStatement};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,

@@ -9,7 +9,7 @@ use crate::logical::SetFunction;
 use crate::{
     AccessTemporal, AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
     DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
-    Related, RowRules, SetOpKind, SystemColumn, Table,
+    Related, RowRules, SequenceStatement, SetOpKind, SystemColumn, Table,
 };
 
 /// One end of a key range.
@@ -426,7 +426,11 @@ pub enum PhysicalStatement {
         tables: Vec<Arc<Table>>,
         /// CASCADE: tables that refer to them, too.
         cascade: bool,
+        /// RESTART IDENTITY: the sequences of their columns begin anew.
+        restart: bool,
     },
+    /// CREATE SEQUENCE and its kin
+    Sequence(SequenceStatement),
     /// SET CONSTRAINTS
     SetConstraints {
         /// Which, with their schemas if named; `None`: ALL.

@@ -7,7 +7,7 @@
 
 use driftdb_types::{DataType, SqlState};
 
-use crate::{ColumnId, Result, SqlError, TableId};
+use crate::{ColumnId, ObjectId, Result, SqlError, TableId};
 
 /// What a sequence does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +30,6 @@ pub struct SequenceDefinition {
     pub state: u32,
     /// Where it stands as long as nothing is kept: the value, and whether that was given.
     pub initial: (i64, bool),
-    /// OWNED BY: it goes with the column.
-    pub owned_by: Option<(TableId, ColumnId)>,
     /// It belongs to an identity column.
     pub is_identity: bool,
 }
@@ -97,7 +95,6 @@ impl SequenceDefinition {
             cycle: false,
             state,
             initial: (1, false),
-            owned_by: None,
             is_identity: false,
         };
         let mut made = blank.with(options, true, (1, false))?;
@@ -243,6 +240,11 @@ pub enum SequenceStatement {
         /// Its new name.
         name: String,
     },
+    /// ALTER SEQUENCE IF EXISTS of one that does not.
+    Skipped {
+        /// The notice.
+        notice: String,
+    },
     /// DROP SEQUENCE
     Drop {
         /// Which.
@@ -259,7 +261,7 @@ impl SequenceStatement {
     pub fn command(&self) -> &'static str {
         match self {
             Self::Create { .. } => "CREATE SEQUENCE",
-            Self::Alter { .. } | Self::Rename { .. } => "ALTER SEQUENCE",
+            Self::Alter { .. } | Self::Rename { .. } | Self::Skipped { .. } => "ALTER SEQUENCE",
             Self::Drop { .. } => "DROP SEQUENCE",
         }
     }

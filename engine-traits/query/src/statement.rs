@@ -7,8 +7,9 @@ use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, Value};
 
 use crate::{
-    BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, PeriodSpec,
-    Portion, ReferentialAction, Related, RowRules, SequenceSpec, SystemColumn, Table,
+    BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, Need,
+    PeriodSpec, Portion, ReferentialAction, Related, RowRules, SequenceSpec, SequenceStatement,
+    SystemColumn, Table, TableNeed,
 };
 
 /// A column of a result, as the wire describes it.
@@ -162,13 +163,15 @@ pub struct ColumnSpec {
     pub stored: Option<String>,
     /// The sequence that comes with it.
     pub sequence: Option<SequenceSpec>,
+    /// What its default needs.
+    pub needs: Vec<Need>,
 }
 
 impl ColumnSpec {
     /// A column that may be NULL, without a default.
     pub fn new(name: String, ty: DataType, typmod: i32) -> Self {
-        let (not_null, default, stored, sequence) = (false, None, None, None);
-        Self { name, ty, typmod, not_null, default, stored, sequence }
+        let (not_null, default, stored, sequence, needs) = (false, None, None, None, Vec::new());
+        Self { name, ty, typmod, not_null, default, stored, sequence, needs }
     }
 }
 
@@ -332,6 +335,8 @@ pub enum AlterAction {
     AddPeriod(PeriodSpec),
     /// DROP PERIOD, with its CHECK
     DropPeriod,
+    /// What parts of the table need, from now on: all of it.
+    SetNeeds(Vec<TableNeed>),
     /// SET (retention = …); `None`: RESET (retention)
     SetRetention(Option<Keep>),
 }
@@ -511,7 +516,11 @@ pub enum Statement {
         tables: Vec<Arc<Table>>,
         /// CASCADE: tables that refer to them, too.
         cascade: bool,
+        /// RESTART IDENTITY: the sequences of their columns begin anew.
+        restart: bool,
     },
+    /// CREATE SEQUENCE and its kin
+    Sequence(SequenceStatement),
     /// SET CONSTRAINTS
     SetConstraints {
         /// Which, with their schemas if named; `None`: ALL.
@@ -569,6 +578,8 @@ pub enum Statement {
     Deallocate(Option<String>),
     /// DISCARD ALL
     DiscardAll,
+    /// DISCARD SEQUENCES
+    DiscardSequences,
     /// CHECKPOINT
     Checkpoint,
     /// RESTORE POINT and its kin

@@ -29,6 +29,9 @@ pub(crate) fn run(statement: &SequenceStatement, run: &mut Run<'_, '_>) -> Resul
         SequenceStatement::Rename { id, schema, name } => {
             driftdb_tables::rename_object(&mut context(run), *id, (schema, name))?;
         }
+        SequenceStatement::Skipped { notice: message } => {
+            notice(message.clone(), SqlState::SuccessfulCompletion, run);
+        }
         SequenceStatement::Drop { ids, cascade, notices } => {
             for message in notices {
                 notice(message.clone(), SqlState::SuccessfulCompletion, run);

@@ -23,12 +23,13 @@ mod writer;
 
 pub use catalog::{
     CatalogReader, CatalogStore, DdlGuard, Generation, RestorePoint, create_restore_point,
-    drop_restore_point, generations, history_rules, index_keyspaces, lock_table,
-    oldest_definitions, restore_point, restore_points, seen_from, table_by_id, table_retentions,
-    tables,
+    drop_restore_point, generations, history_rules, index_keyspaces, lock_table, object_by_id,
+    objects, oldest_definitions, restore_point, restore_points, seen_from, table_by_id,
+    table_retentions, tables,
 };
 pub use ddl::{
-    DdlContext, alter_table, create_index, create_table, drop_objects, set_row_count, truncate,
+    DdlContext, Thing, alter_sequence, alter_table, create_index, create_object, create_sequence,
+    create_table, drop_all, drop_objects, rename_object, replace_object, set_row_count, truncate,
     undrop_references, undrop_table,
 };
 pub use diff::{Change, Mapping, TableDiff, check_comparable};

@@ -196,6 +196,7 @@ mod tests {
             referenced_by: Vec::new(),
             row_count: None,
             period: None,
+            needs: Vec::new(),
         }
     }
 

@@ -35,7 +35,10 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
                 .collect::<Result<_>>()?;
             PhysicalStatement::AlterTable { table, actions }
         }
-        Statement::Truncate { tables, cascade } => PhysicalStatement::Truncate { tables, cascade },
+        Statement::Truncate { tables, cascade, restart } => {
+            PhysicalStatement::Truncate { tables, cascade, restart }
+        }
+        Statement::Sequence(statement) => PhysicalStatement::Sequence(statement),
         Statement::SetConstraints { names, deferred } => {
             PhysicalStatement::SetConstraints { names, deferred }
         }
@@ -57,6 +60,7 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
         | Statement::Execute { .. }
         | Statement::Deallocate(_)
         | Statement::DiscardAll
+        | Statement::DiscardSequences
         | Statement::Checkpoint
         | Statement::Branch(_)
         | Statement::Empty => {

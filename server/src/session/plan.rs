@@ -187,8 +187,8 @@ impl Session {
             if own_changes { BoundTo::OwnChanges } else { BoundTo::Snapshot(txn.snapshot_ts()) };
         let node = &self.node;
         let (actions, snapshot) = (&self.actions, txn.snapshot_ts());
-        let lend = |tables| {
-            actions.lend_definitions(tables, (!own_changes).then_some(snapshot));
+        let lend = |tables, objects| {
+            actions.lend_definitions(tables, objects, (!own_changes).then_some(snapshot));
         };
         let catalog = node.catalog().reader(txn.as_mut(), node.store(), own_changes);
         let mut catalog = catalog.on_path(&self.eval.schemas).lending(lend);
@@ -254,6 +254,7 @@ fn is_session_work(statement: &Statement) -> bool {
             | Statement::Execute { .. }
             | Statement::Deallocate(_)
             | Statement::DiscardAll
+            | Statement::DiscardSequences
             | Statement::Checkpoint
             | Statement::Branch(_)
             | Statement::Empty
@@ -288,6 +289,7 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::Drop(_)
         | PhysicalStatement::AlterTable { .. }
         | PhysicalStatement::Truncate { .. }
+        | PhysicalStatement::Sequence(_)
         | PhysicalStatement::Analyze(_)
         | PhysicalStatement::History(
             HistoryStatement::CreateRestorePoint { .. }
@@ -323,6 +325,7 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         PhysicalStatement::Drop(_) => "DROP TABLE",
         PhysicalStatement::AlterTable { .. } => "ALTER TABLE",
         PhysicalStatement::Truncate { .. } => "TRUNCATE TABLE",
+        PhysicalStatement::Sequence(statement) => statement.command(),
         PhysicalStatement::Copy(_, None) => "COPY FROM",
         PhysicalStatement::Explain { statement, analyze: true, .. } => {
             return writing_command(statement);

@@ -90,8 +90,10 @@ impl TakenValues {
     pub(super) fn current(&self, found: Found<'_>) -> Result<i64> {
         let current = self.taken.get(&found.oid).and_then(|used| used.current);
         current.ok_or_else(|| {
-            let message =
-                format!("currval of sequence \"{}\" is not yet defined in this session", found.name);
+            let message = format!(
+                "currval of sequence \"{}\" is not yet defined in this session",
+                found.name
+            );
             SqlError::new(SqlState::ObjectNotInPrerequisiteState, message)
         })
     }

@@ -23,6 +23,7 @@ mod pipeline;
 mod psql;
 mod raw;
 mod scripts;
+mod sequences;
 mod time_travel;
 mod traveller;
 mod valid_time_model;

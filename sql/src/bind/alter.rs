@@ -47,6 +47,7 @@ impl Alteration {
                     _ => None,
                 },
                 sequence: None,
+                needs: Vec::new(),
             })
             .collect();
         let definition = Definition {

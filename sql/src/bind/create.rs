@@ -8,7 +8,7 @@ use driftdb_types::{DataType, SqlState};
 use sqlparser::ast;
 
 use super::Binder;
-use super::generated::{ColumnValue as Value, check_one_value, serial_type};
+use super::generated::{ColumnValue as Value, check_one_value, sequences_in, serial_type};
 use super::names::{ident, ident_position, object_name};
 use super::position::{Placed, bare};
 use super::scope::{Clause, Scope};
@@ -47,16 +47,7 @@ impl Binder<'_> {
             return Err(SqlError::unsupported(unsupported));
         }
         let name = object_name(&create.name)?;
-        let schema = match name.schema {
-            Some(schema) => schema,
-            None if self.eval.schemas.iter().any(|schema| &**schema == "public") => {
-                "public".to_owned()
-            }
-            None => {
-                let message = "no schema has been selected to create in";
-                return Err(SqlError::new(SqlState::InvalidSchemaName, message).at(name.position));
-            }
-        };
+        let schema = self.schema_to_create_in(name.schema.as_deref(), name.position)?;
         let mut definition = Definition {
             schema: schema.clone(),
             table: name.name.clone(),
@@ -105,6 +96,20 @@ impl Binder<'_> {
         Ok(Statement::CreateTableAs(table, Query { plan, fields }))
     }
 
+    /// The schema of a new relation: as named, or the first on the search path.
+    pub(crate) fn schema_to_create_in(&self, named: Option<&str>, position: u32) -> Result<String> {
+        match named {
+            Some(schema) => Ok(schema.to_owned()),
+            None if self.eval.schemas.iter().any(|schema| &**schema == "public") => {
+                Ok("public".to_owned())
+            }
+            None => {
+                let message = "no schema has been selected to create in";
+                Err(SqlError::new(SqlState::InvalidSchemaName, message).at(position))
+            }
+        }
+    }
+
     /// Adds a column without its constraints.
     pub(crate) fn column(
         &mut self,
@@ -133,7 +138,9 @@ impl Binder<'_> {
                 ast::ColumnOption::Null => is_nullable = true,
                 ast::ColumnOption::Default(expr) => {
                     check_one_value(definition, &spec, Value::Default).map_err(place)?;
-                    spec.default = Some(self.default_expr(&spec, expr)?);
+                    let text = self.default_expr(&spec, expr)?;
+                    spec.needs = sequences_in(&text);
+                    spec.default = Some(text);
                 }
                 ast::ColumnOption::PrimaryKey(_)
                 | ast::ColumnOption::Unique(_)
@@ -169,7 +176,7 @@ impl Binder<'_> {
     /// Checks a DEFAULT and gives its text.
     pub(crate) fn default_expr(&mut self, spec: &ColumnSpec, expr: &ast::Expr) -> Result<String> {
         self.bound_default(spec, expr)?;
-        Ok(expr.to_string())
+        self.stored_text(expr)
     }
 
     /// A DEFAULT, bound.

@@ -1,16 +1,16 @@
 //! Columns whose values do not come from who writes rows: serial, identity and computed ones.
 
 use driftdb_query::{
-    Column, ColumnSpec, Expr, Generated, Result, SequenceDefinition, SequenceOptions, SequenceSpec,
-    SqlError, Table,
+    Column, ColumnSpec, Expr, Generated, Need, Result, SequenceDefinition, SequenceOptions,
+    SequenceSpec, SqlError, Table,
 };
 use driftdb_types::{CastContext, DataType, SqlState, Value, Volatility, function};
 use sqlparser::ast;
 
 use super::Binder;
 use super::create::{Definition, column_of_spec, has_subquery};
-use super::names::{ident, ident_position};
-use super::position::Placed;
+use super::names::ident;
+use super::position::{Placed, bare};
 use super::scope::{Clause, Named, Scope, column_of};
 use super::stored::relation;
 use crate::front::sequence::WrittenOptions;
@@ -315,13 +315,97 @@ impl Binder<'_> {
         self.coerce(call, column.ty, column.typmod, CastContext::Assignment)
     }
 
+    /// An expression as the catalog keeps it: relations that are named by literals are named by identifier, so that
+    /// they may be renamed.
+    pub(crate) fn stored_text(&mut self, expr: &ast::Expr) -> Result<String> {
+        let mut expr = expr.clone();
+        self.name_by_identifier(&mut expr)?;
+        Ok(expr.to_string())
+    }
+
+    fn name_by_identifier(&mut self, expr: &mut ast::Expr) -> Result<()> {
+        use ast::Expr as E;
+        match expr {
+            E::Nested(inner) | E::UnaryOp { expr: inner, .. } => self.name_by_identifier(inner),
+            E::BinaryOp { left, right, .. } => {
+                self.name_by_identifier(left)?;
+                self.name_by_identifier(right)
+            }
+            E::Cast { data_type: ast::DataType::Regclass, .. } => self.identify(expr),
+            E::Cast { expr: inner, .. } => self.name_by_identifier(inner),
+            E::Function(function) => {
+                let name = function.name.0.last().and_then(|part| part.as_ident()).map(ident);
+                let takes_sequence =
+                    name.is_some_and(|name| matches!(&*name, "nextval" | "currval" | "setval"));
+                let ast::FunctionArguments::List(list) = &mut function.args else { return Ok(()) };
+                for (place, arg) in list.args.iter_mut().enumerate() {
+                    let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(arg)) = arg else {
+                        continue;
+                    };
+                    if takes_sequence && place == 0 && literal(arg).is_some() {
+                        self.identify(arg)?;
+                    } else {
+                        self.name_by_identifier(arg)?;
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A literal that names a relation becomes `'oid'::regclass`.
+    fn identify(&mut self, expr: &mut ast::Expr) -> Result<()> {
+        let inner = match &*expr {
+            ast::Expr::Cast { expr, .. } => literal(expr),
+            expr => literal(expr),
+        };
+        let Some(name) = inner else { return Ok(()) };
+        let named = super::literal::unknown(name);
+        let bound = self.coerce(named, DataType::Regclass, -1, CastContext::Explicit)?;
+        let Expr::Const { value: Value::Oid(oid), .. } = bound else { return Ok(()) };
+        let text = ast::Value::SingleQuotedString(oid.to_string()).with_empty_span();
+        *expr = ast::Expr::Cast {
+            kind: ast::CastKind::DoubleColon,
+            expr: Box::new(ast::Expr::Value(text)),
+            data_type: ast::DataType::Regclass,
+            format: None,
+        };
+        Ok(())
+    }
+
     /// What INSERT says of OVERRIDING, whose table's name ends at a position.
     pub(crate) fn overriding(&self, table: u32) -> Option<Overriding> {
         self.content.and_then(|content| content.lifted.overriding.get(&table).copied())
     }
 }
 
-/// Where a column's name stands.
-pub(crate) fn place(column: &ast::ColumnDef) -> u32 {
-    ident_position(&column.name)
+/// The sequences that a stored text names, by identifier as [`Binder::stored_text`] writes it.
+pub(crate) fn sequences_in(text: &str) -> Vec<Need> {
+    let mut needs: Vec<Need> = Vec::new();
+    for piece in text.split('\'').collect::<Vec<_>>().windows(2) {
+        if let (Ok(oid), true) = (piece[0].parse::<u32>(), is_regclass(piece[1]))
+            && !needs.contains(&Need::of(oid))
+        {
+            needs.push(Need::of(oid));
+        }
+    }
+    needs
+}
+
+/// Whether a text goes on with a conversion to `regclass`.
+fn is_regclass(text: &str) -> bool {
+    const CONVERSION: &str = "::regclass";
+    text.get(..CONVERSION.len()).is_some_and(|start| start.eq_ignore_ascii_case(CONVERSION))
+}
+
+/// A text, if an expression is one.
+fn literal(expr: &ast::Expr) -> Option<&str> {
+    match bare(expr) {
+        ast::Expr::Value(value) => match &value.value {
+            ast::Value::SingleQuotedString(text) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
 }

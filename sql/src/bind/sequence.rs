@@ -6,7 +6,9 @@ use driftdb_query::{
     CatalogAt, ColumnId, Expr, LogicalPlan, NameSpace, Object, ObjectKind, OutputColumn, Result,
     SequenceOptions, SequenceStatement, SqlError, Statement, TableId,
 };
-use driftdb_types::{DataType, SEQUENCE_STATE, SqlState, Value, resolve_function};
+use driftdb_types::{
+    ArrayOperation, DataType, SEQUENCE_STATE, SqlState, Value, resolve_function, resolve_operator,
+};
 use sqlparser::ast;
 
 use super::Binder;
@@ -19,11 +21,8 @@ use crate::front::cursor::QualifiedName;
 use crate::front::sequence::{Owner, SequenceBody, WrittenOptions};
 
 /// The columns of a sequence.
-const COLUMNS: [(&str, DataType); 3] = [
-    ("last_value", DataType::Int8),
-    ("log_cnt", DataType::Int8),
-    ("is_called", DataType::Bool),
-];
+const COLUMNS: [(&str, DataType); 3] =
+    [("last_value", DataType::Int8), ("log_cnt", DataType::Int8), ("is_called", DataType::Bool)];
 
 impl Binder<'_> {
     pub(crate) fn sequence_statement(&mut self, body: &SequenceBody) -> Result<Statement> {
@@ -101,12 +100,11 @@ impl Binder<'_> {
             Some(need) => self.catalog.table_by_id(TableId(need.id))?,
             None => None,
         };
-        let column = table.as_ref().zip(need.and_then(|need| need.column)).and_then(
-            |(table, column)| {
+        let column =
+            table.as_ref().zip(need.and_then(|need| need.column)).and_then(|(table, column)| {
                 let name = &table.columns[table.position(column)?].name;
                 Some(format!("column {name} of table {}", table.name))
-            },
-        );
+            });
         let column = column.unwrap_or_else(|| "its column".into());
         let message = format!("cannot drop sequence {} because {column} requires it", object.name);
         Ok(SqlError::new(SqlState::DependentObjectsStillExist, message)
@@ -138,11 +136,9 @@ impl Binder<'_> {
             Some(object) if matches!(object.kind, ObjectKind::Sequence(_)) => Ok(Some(object)),
             Some(_) => wrong(),
             None => {
-                let is_other = self
-                    .catalog
-                    .table(schema, &name.name, CatalogAt::Statement)?
-                    .is_some()
-                    || self.catalog.index(schema, &name.name)?.is_some();
+                let is_other =
+                    self.catalog.table(schema, &name.name, CatalogAt::Statement)?.is_some()
+                        || self.catalog.index(schema, &name.name)?.is_some();
                 if is_other { wrong() } else { Ok(None) }
             }
         }
@@ -157,6 +153,13 @@ impl Binder<'_> {
     ) -> Result<Option<Arc<Object>>> {
         let found = self.catalog.objects_named(NameSpace::Relation, schema, name, at)?;
         Ok(found.into_iter().next())
+    }
+
+    /// The sequence that a name in FROM stands for.
+    pub(crate) fn relation_object(&mut self, name: &ObjectName) -> Result<Option<Arc<Object>>> {
+        let found =
+            self.relation_named(name.schema.as_deref(), &name.name, CatalogAt::Statement)?;
+        Ok(found.filter(|object| matches!(object.kind, ObjectKind::Sequence(_))))
     }
 
     fn sequence_options(&mut self, written: &WrittenOptions) -> Result<SequenceOptions> {
@@ -219,10 +222,13 @@ impl Binder<'_> {
             let id = self.column_id();
             self.meta.insert(id, NO_META);
             let array = Expr::Column { id: whole, ty: state.result };
-            let part = self.element_of(array, place as i32 + 1)?;
+            let index = Expr::constant(Value::Int4(place as i32 + 1), DataType::Int4);
+            let subscript = ArrayOperation::Subscript.function();
+            let part =
+                Expr::Call { function: subscript, args: vec![array, index], ty: DataType::Int8 };
             let value = if ty == DataType::Bool {
                 let zero = Expr::constant(Value::Int8(0), DataType::Int8);
-                let unequal = resolve_function("int8ne", &[DataType::Int8, DataType::Int8])?;
+                let unequal = resolve_operator("<>", Some(DataType::Int8), Some(DataType::Int8))?;
                 Expr::Call { function: unequal.id, args: vec![part, zero], ty: DataType::Bool }
             } else {
                 part
@@ -244,6 +250,6 @@ fn cannot_change_owner(object: &Object) -> SqlError {
 /// ALTER SEQUENCE IF EXISTS of one that does not.
 fn skipped(name: &QualifiedName) -> Statement {
     let shown = qualified(name.schema.as_deref(), &name.name);
-    let notices = vec![format!("relation \"{shown}\" does not exist, skipping")];
-    Statement::Sequence(SequenceStatement::Drop { ids: Vec::new(), cascade: false, notices })
+    let notice = format!("relation \"{shown}\" does not exist, skipping");
+    Statement::Sequence(SequenceStatement::Skipped { notice })
 }

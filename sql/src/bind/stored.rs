@@ -39,6 +39,30 @@ pub(crate) fn bound_default(sql: &str, column: &Column, cx: &mut BindContext<'_>
     })
 }
 
+/// Binds a generated column's expression as it is written, over a row of its table.
+///
+/// # Errors
+/// The text does not parse or bind.
+pub(crate) fn bound_generated(
+    sql: &str,
+    column: &Column,
+    table: &Table,
+    row: &[ColId],
+    cx: &mut BindContext<'_>,
+) -> Result<Expr> {
+    let mut types = Vec::new();
+    let mut binder = Binder::new(&mut *cx.catalog, cx.eval, &mut types, None, None);
+    let columns = named_row(table, row);
+    let relations = vec![relation(&table.name, columns.clone())];
+    binder.stored(sql, Scope::with(Clause::Generated, relations, columns), |binder, tree| {
+        let bound = binder.expr(tree)?;
+        if bound.ty() == DataType::Unknown {
+            return binder.coerce(bound, column.ty, -1, CastContext::Assignment);
+        }
+        Ok(bound)
+    })
+}
+
 /// Binds a CHECK condition over a row of a table, its columns named by `row`.
 ///
 /// # Errors

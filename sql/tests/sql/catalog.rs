@@ -56,6 +56,7 @@ fn table(id: u32, name: &str, columns: &[(&str, DataType, i32)], key: &[u16]) ->
         referenced_by: Vec::new(),
         row_count: None,
         period: None,
+        needs: Vec::new(),
         dropped_columns: 0,
     }
 }

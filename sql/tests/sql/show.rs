@@ -319,8 +319,9 @@ pub(crate) fn statement(s: &Statement) -> String {
             });
             format!("alter {}: {actions}", table.name)
         }
-        Statement::Truncate { tables, cascade } => {
-            format!("truncate {} cascade={cascade}", list(tables, |t| t.name.clone()))
+        Statement::Truncate { tables, cascade, restart } => {
+            let restart = if *restart { " restart" } else { "" };
+            format!("truncate {} cascade={cascade}{restart}", list(tables, |t| t.name.clone()))
         }
         Statement::Analyze(tables) => format!("analyze [{}]", list(tables, |t| t.name.clone())),
         Statement::Vacuum { tables, analyze } => {

@@ -38,7 +38,10 @@ fn state(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
 
 /// Whether a function needs the definitions of sequences.
 pub(super) fn is_of_sequences(name: &str) -> bool {
-    matches!(name, "nextval" | "currval" | "setval" | "pg_sequence_last_value" | SEQUENCE_STATE)
+    matches!(
+        name,
+        "nextval" | "currval" | "lastval" | "setval" | "pg_sequence_last_value" | SEQUENCE_STATE
+    )
 }
 
 pub(super) fn add(t: &mut Builder) {

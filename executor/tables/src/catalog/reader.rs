@@ -5,10 +5,12 @@ use std::sync::Arc;
 use driftdb_concurrency::{LockMode, ReadAt, Store, Transaction};
 use driftdb_env::planted;
 use driftdb_query::{
-    Catalog, CatalogAt, INFORMATION_SCHEMA, IndexId, Result, SystemRelation, Table, TableId,
+    Catalog, CatalogAt, INFORMATION_SCHEMA, IndexId, NameSpace, Object, ObjectId, Result,
+    SystemRelation, Table, TableId,
 };
 use driftdb_storage::{KeyspaceId, Timestamp};
 
+use super::objects::{names_key, object_by_id, objects, objects_named};
 use super::{CatalogStore, Named, dropped_table, lookup, restore_point, table_by_id, tables};
 
 /// The only schema of users.
@@ -27,8 +29,8 @@ pub struct CatalogReader<'a> {
     is_asked: bool,
 }
 
-/// Takes the definitions of all tables as of the statement.
-type Lend<'a> = Box<dyn FnOnce(Vec<Arc<Table>>) + 'a>;
+/// Takes the definitions of all tables and objects as of the statement.
+type Lend<'a> = Box<dyn FnOnce(Vec<Arc<Table>>, Vec<Arc<Object>>) + 'a>;
 
 impl<'a> CatalogReader<'a> {
     pub(super) fn new(
@@ -60,9 +62,9 @@ impl<'a> CatalogReader<'a> {
         named.or_else(|| self.place(DEFAULT_SCHEMA).map(|_| DEFAULT_SCHEMA))
     }
 
-    /// Names who is given the definitions of all tables if the statement asks for them.
+    /// Names who is given the definitions of all tables and objects if the statement asks for them.
     #[must_use]
-    pub fn lending(self, lend: impl FnOnce(Vec<Arc<Table>>) + 'a) -> Self {
+    pub fn lending(self, lend: impl FnOnce(Vec<Arc<Table>>, Vec<Arc<Object>>) + 'a) -> Self {
         Self { lend: Some(Box::new(lend)), ..self }
     }
 
@@ -99,6 +101,26 @@ impl<'a> CatalogReader<'a> {
         let table = self.read_table(schema, name, at)?;
         self.shared.remember(schema, name, snapshot, table.clone());
         Ok(table)
+    }
+
+    /// The objects of a name in one schema.
+    fn objects_in(
+        &mut self,
+        space: NameSpace,
+        schema: &str,
+        name: &str,
+        at: CatalogAt,
+    ) -> Result<Vec<Arc<Object>>> {
+        if self.own_changes || at != CatalogAt::Statement {
+            return objects_named(self.txn, space, schema, name, read_at(at));
+        }
+        let (key, snapshot) = (names_key(space, schema, name), self.txn.snapshot_ts());
+        if let Some(known) = self.shared.cached_objects(&key, snapshot) {
+            return Ok(known);
+        }
+        let found = objects_named(self.txn, space, schema, name, read_at(at))?;
+        self.shared.remember_objects(key, snapshot, found.clone());
+        Ok(found)
     }
 
     fn read_table(&mut self, schema: &str, name: &str, at: ReadAt) -> Result<Option<Arc<Table>>> {
@@ -182,7 +204,7 @@ impl Catalog for CatalogReader<'_> {
     fn is_asked(&mut self) -> Result<()> {
         self.is_asked = true;
         if let Some(lend) = self.lend.take() {
-            lend(tables(self.txn, ReadAt::Statement)?);
+            lend(tables(self.txn, ReadAt::Statement)?, objects(self.txn, ReadAt::Statement)?);
         }
         Ok(())
     }
@@ -207,6 +229,24 @@ impl Catalog for CatalogReader<'_> {
 
     fn tables(&mut self, at: CatalogAt) -> Result<Vec<Arc<Table>>> {
         tables(self.txn, read_at(at))
+    }
+
+    fn objects_named(
+        &mut self,
+        space: NameSpace,
+        schema: Option<&str>,
+        name: &str,
+        at: CatalogAt,
+    ) -> Result<Vec<Arc<Object>>> {
+        if space == NameSpace::Schema {
+            return self.objects_in(space, "", name, at);
+        }
+        let Some(schema) = self.schema_of_users(schema) else { return Ok(Vec::new()) };
+        self.objects_in(space, schema, name, at)
+    }
+
+    fn object_by_id(&mut self, id: ObjectId, at: CatalogAt) -> Result<Option<Arc<Object>>> {
+        object_by_id(self.txn, id, read_at(at))
     }
 
     fn time_of_sequence(&mut self, sequence: u64) -> Result<Timestamp> {

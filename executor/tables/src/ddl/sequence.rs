@@ -4,11 +4,11 @@
 //! emptied gets a new keyspace: so it goes with its transaction, and whoever still takes values from it as it
 //! was disturbs nobody.
 
-use driftdb_query::{
-    ColumnId, Need, Object, ObjectId, ObjectKind, Result, SequenceDefinition, SequenceOptions,
-    SqlError, Table, TableId,
-};
 use driftdb_concurrency::ReadAt;
+use driftdb_query::{
+    ColumnId, Generated, Need, Object, ObjectId, ObjectKind, Result, SequenceDefinition,
+    SequenceOptions, SequenceSpec, SqlError, Table, TableId, TableNeed, TablePart,
+};
 use driftdb_types::SequenceState;
 
 use super::DdlContext;
@@ -68,6 +68,34 @@ pub fn alter_sequence(
         }
         Ok(())
     })?;
+    Ok(())
+}
+
+/// Notes what a column's default needs, and makes the sequence that comes with it: a serial column's default, or an identity column's.
+///
+/// # Errors
+/// As [`create_sequence`].
+pub(super) fn add_to_column(
+    cx: &mut DdlContext<'_>,
+    table: &mut Table,
+    position: usize,
+    spec: Option<&SequenceSpec>,
+    needs: &[Need],
+) -> Result<()> {
+    let column = table.columns[position].id;
+    let part = TablePart::Default(column);
+    table.needs.extend(needs.iter().map(|need| TableNeed { part, need: *need }));
+    let Some(spec) = spec else { return Ok(()) };
+    let (name, owner) = ((table.schema.as_str(), spec.name.as_str()), (table.id, column));
+    let is_identity = spec.identity.is_some();
+    let made = create_sequence(cx, name, &spec.options, Some(owner), is_identity, false)?;
+    let Some(ObjectId(sequence)) = made else { return Ok(()) };
+    if let Some(always) = spec.identity {
+        table.columns[position].generated = Some(Generated::Identity { always, sequence });
+        return Ok(());
+    }
+    table.columns[position].default = Some(format!("nextval('{sequence}'::regclass)"));
+    table.needs.push(TableNeed { part, need: Need::of(sequence) });
     Ok(())
 }
 

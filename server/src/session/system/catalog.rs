@@ -8,13 +8,15 @@ mod class;
 mod constraint;
 mod depend;
 mod index;
+mod sequence;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use driftdb_concurrency::{ReadAt, Transaction};
 use driftdb_query::{
-    Check, Column, ForeignKey, INFORMATION_SCHEMA, Index, Result, SYSTEM_SCHEMA, Table, TableId,
+    Check, Column, ForeignKey, Generated, INFORMATION_SCHEMA, Index, NameSpace, Object, ObjectKind,
+    Result, SYSTEM_SCHEMA, SequenceDefinition, Table, TableId,
 };
 use driftdb_types::Value;
 
@@ -37,10 +39,11 @@ pub(super) mod classes {
 const HEAP: u32 = 2;
 const BTREE: u32 = 403;
 
-/// The definitions of all tables as of a time.
+/// The definitions of all tables and other objects as of a time.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Definitions {
     pub(in crate::session) tables: Vec<Arc<Table>>,
+    pub(in crate::session) objects: Vec<Arc<Object>>,
     /// Made when something is first looked up.
     places: OnceLock<Places>,
 }
@@ -50,7 +53,7 @@ pub(in crate::session) struct Definitions {
 struct Places {
     /// Tables, and what belongs to them and has an identifier.
     tables: BTreeMap<u32, usize>,
-    /// Tables and indexes by schema and name.
+    /// Tables, indexes and other relations by schema and name.
     names: BTreeMap<(String, String), u32>,
 }
 
@@ -73,9 +76,9 @@ impl Constraint<'_> {
 }
 
 impl Definitions {
-    /// Those of some tables.
-    pub(in crate::session) fn new(tables: Vec<Arc<Table>>) -> Self {
-        Self { tables, places: OnceLock::new() }
+    /// Those of some tables and objects.
+    pub(in crate::session) fn new(tables: Vec<Arc<Table>>, objects: Vec<Arc<Object>>) -> Self {
+        Self { tables, objects, places: OnceLock::new() }
     }
 
     /// Reads them.
@@ -83,7 +86,7 @@ impl Definitions {
     /// # Errors
     /// Storage; a time outside of the promise.
     pub(in crate::session) fn read(txn: &mut dyn Transaction, at: ReadAt) -> Result<Self> {
-        Ok(Self::new(driftdb_tables::tables(txn, at)?))
+        Ok(Self::new(driftdb_tables::tables(txn, at)?, driftdb_tables::objects(txn, at)?))
     }
 
     fn places(&self) -> &Places {
@@ -100,6 +103,12 @@ impl Definitions {
                     places.tables.insert(oid, place);
                 }
             }
+            for object in &self.objects {
+                if object.kind.name_space() == NameSpace::Relation {
+                    let name = (object.schema.clone(), object.name.clone());
+                    places.names.insert(name, object.id.0);
+                }
+            }
             places
         })
     }
@@ -112,6 +121,20 @@ impl Definitions {
     /// A table by identity.
     pub(in crate::session) fn table(&self, oid: u32) -> Option<&Arc<Table>> {
         self.owner(oid).filter(|table| table.id == TableId(oid))
+    }
+
+    /// An object by identity: they are in that order.
+    pub(in crate::session) fn object(&self, oid: u32) -> Option<&Arc<Object>> {
+        let place = self.objects.binary_search_by_key(&oid, |object| object.id.0).ok()?;
+        Some(&self.objects[place])
+    }
+
+    /// The sequences.
+    fn sequences(&self) -> impl Iterator<Item = (&Object, &SequenceDefinition)> {
+        self.objects.iter().filter_map(|object| match &object.kind {
+            ObjectKind::Sequence(definition) => Some((&**object, definition)),
+            ObjectKind::Schema => None,
+        })
     }
 
     /// An index by identity, and its table.
@@ -164,9 +187,12 @@ fn constraints_of(table: &Table) -> impl Iterator<Item = (u32, Constraint<'_>)> 
     keys.chain(checks).chain(foreign)
 }
 
-/// A column's DEFAULT; one of NULL is none.
+/// A column's DEFAULT, or what it is generated from; a DEFAULT of NULL is none.
 pub(in crate::session) fn default_of(column: &Column) -> Option<&str> {
-    column.default.as_deref().filter(|text| !text.eq_ignore_ascii_case("null"))
+    match &column.generated {
+        Some(Generated::Stored(text)) => Some(text),
+        _ => column.default.as_deref().filter(|text| !text.eq_ignore_ascii_case("null")),
+    }
 }
 
 fn check_oid(table: &Table, place: usize) -> u32 {
@@ -194,6 +220,7 @@ pub(super) fn source(relation: &str) -> Option<Source> {
         "pg_indexes" => index::definitions,
         "pg_constraint" => constraint::rows,
         "pg_depend" => depend::rows,
+        "pg_sequence" => sequence::rows,
         _ => return None,
     })
 }
