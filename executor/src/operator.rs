@@ -10,6 +10,7 @@ pub(crate) mod bounds;
 pub(crate) mod changes;
 pub(crate) mod cte;
 pub(crate) mod diff_scan;
+mod digests;
 pub(crate) mod distinct;
 pub(crate) mod filter;
 pub(crate) mod function_scan;
@@ -98,6 +99,7 @@ impl Builder {
                 match function {
                     SetFunction::GenerateSeries { .. }
                     | SetFunction::Unnest
+                    | SetFunction::UnnestRows
                     | SetFunction::Subscripts
                     | SetFunction::Zip { .. } => {
                         Box::new(function_scan::FunctionScan::new(function, args, types))
@@ -107,6 +109,9 @@ impl Builder {
                     }
                     SetFunction::Changes(scan) => {
                         Box::new(changes::Changes::new(scan.clone(), types))
+                    }
+                    SetFunction::Digest | SetFunction::VerifyDigest => {
+                        Box::new(digests::Digests::new(function, args, types))
                     }
                     SetFunction::System { relation, at } => {
                         Box::new(system_scan::SystemScan::new(relation, *at, args, types))

@@ -14,6 +14,7 @@ pub(crate) mod lock;
 pub(crate) mod period;
 pub(crate) mod rewrite;
 pub(crate) mod sequence;
+pub(crate) mod special;
 pub(crate) mod subscript;
 pub(crate) mod tokens;
 pub(crate) mod transaction;

@@ -7,6 +7,7 @@ mod array;
 mod extreme;
 mod json;
 mod logic;
+mod regression;
 mod statistics;
 mod sum;
 mod text;
@@ -178,6 +179,30 @@ const SUMS: &[Row] = &[
     Row("string_agg", &[Bytea, Bytea], Bytea, |_| boxed(text::ByteaAgg::default())),
 ];
 
+/// The aggregates of pairs.
+macro_rules! pairs {
+    ($($name:literal, $relation:ident, $result:ident;)*) => {
+        [$(Row($name, &[Float8, Float8], $result, |_| {
+            boxed(regression::Pairs::new(regression::Relation::$relation))
+        }),)*]
+    };
+}
+
+const PAIRS: [Row; 12] = pairs! {
+    "regr_count", Count, Int8;
+    "regr_sxx", Sxx, Float8;
+    "regr_syy", Syy, Float8;
+    "regr_sxy", Sxy, Float8;
+    "regr_avgx", MeanX, Float8;
+    "regr_avgy", MeanY, Float8;
+    "regr_r2", Determination, Float8;
+    "regr_slope", Slope, Float8;
+    "regr_intercept", Intercept, Float8;
+    "covar_pop", CovarPop, Float8;
+    "covar_samp", CovarSamp, Float8;
+    "corr", Correlation, Float8;
+};
+
 const VARIANCES: [[Row; 6]; 6] = [
     variances!(NumericMoments, &[Int2], Numeric),
     variances!(NumericMoments, &[Int4], Numeric),
@@ -220,7 +245,7 @@ fn table() -> &'static [Entry] {
         for Row(name, args, result, make) in SUMS {
             add(name, args, *result, *make);
         }
-        for Row(name, args, result, make) in VARIANCES.iter().flatten() {
+        for Row(name, args, result, make) in VARIANCES.iter().flatten().chain(&PAIRS) {
             add(name, args, *result, *make);
         }
         for args in ORDERED.into_iter().chain([&[Interval][..]]) {

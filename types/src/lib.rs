@@ -40,7 +40,7 @@ pub use datetime::TimeZone;
 pub use error::{SqlState, ValueError};
 pub use function::{
     ArrayOperation, Comparison, Function, FunctionId, Kernel, Resolved, SEQUENCE_STATE, Volatility,
-    asks_catalog, function, functions, resolve_function, resolve_operator,
+    asks_catalog, function, functions, resolve_function, resolve_hidden, resolve_operator,
 };
 pub use io::{parse_binary, parse_text, write_binary, write_text};
 pub use json::Json;

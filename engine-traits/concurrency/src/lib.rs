@@ -17,6 +17,7 @@
 mod cancel;
 mod control;
 mod error;
+mod hashes;
 mod isolation;
 mod object_lock;
 mod provenance;
@@ -28,6 +29,7 @@ mod visible;
 pub use cancel::CancelToken;
 pub use control::{Begin, ConcurrencyControl, LockStrength, WaitPolicy, Writes};
 pub use error::{Result, TxnError};
+pub use hashes::CommitHashes;
 pub use isolation::IsolationLevel;
 pub use object_lock::{
     LockEntry, LockMode, LockObject, LockedThing, ObjectLocked, ObjectLocks, SessionLocks,

@@ -244,6 +244,8 @@ pub enum SetFunction {
     },
     /// `unnest(array)`: its elements in row-major order.
     Unnest,
+    /// The rows of an array of two dimensions: each an array of one.
+    UnnestRows,
     /// `generate_subscripts(array, dimension [, reverse])`.
     Subscripts,
     /// Several side by side, each with so many of the arguments; one that ends before the others yields
@@ -274,6 +276,10 @@ pub enum SetFunction {
     },
     /// Changes in the order of commits.
     Changes(ChangesScan),
+    /// `driftdb_digest([sequence])`: the digest of history, and of what.
+    Digest,
+    /// `driftdb_verify_digest(sequence, digest)`: what became of the commits that a digest covers.
+    VerifyDigest,
 }
 
 impl LogicalPlan {

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driftdb_concurrency::{
-    BeginOptions, CancelToken, CommitNote, Committed, ConcurrencyControl, Counter, HistoryRules,
-    IsolationLevel, LockEntry, LockIntent, LockMode, LockObject, LockStrength, Locked,
-    ObjectLocked, Provenance, ReadAt, Result, RowBatch, SavepointId, ScanRequest, ScanState,
-    SessionLocks, Store, Transaction, TxnId, VersionScan, WaitEntry, WaitPolicy,
+    BeginOptions, CancelToken, CommitHashes, CommitNote, Committed, ConcurrencyControl, Counter,
+    HistoryRules, IsolationLevel, LockEntry, LockIntent, LockMode, LockObject, LockStrength,
+    Locked, ObjectLocked, Provenance, ReadAt, Result, RowBatch, SavepointId, ScanRequest,
+    ScanState, SessionLocks, Store, Transaction, TxnId, VersionScan, WaitEntry, WaitPolicy,
 };
 use driftdb_env::Env;
 use driftdb_env::sync::RwLock;
@@ -102,6 +102,11 @@ impl Store for Late {
 
     fn commits(&self, first: u64, last: u64, most: usize) -> Result<Vec<CommitNote>> {
         self.now().commits(first, last, most)
+    }
+
+    fn hashes(&self) -> Option<&dyn CommitHashes> {
+        // Of the branch there are none, and a reference to the database would not live long enough.
+        None
     }
 
     fn wait_for_commit(

@@ -80,6 +80,9 @@ impl Binder<'_> {
         if !list.clauses.is_empty() {
             return only_aggregates("ORDER BY");
         }
+        if let Some(call) = self.spelt_call(name, list)? {
+            return Ok(call);
+        }
         let args = arguments(list)?;
         match name {
             "coalesce" => self.coalesce(&args),

@@ -30,7 +30,7 @@ use super::cursor::{Cursor, QualifiedName};
 use super::period::{self, PeriodClause, PeriodDefinition};
 use super::sequence::{self, WrittenOptions};
 use super::tokens::{Source, end, is_word, start, syntax_error, token_at};
-use super::{subscript, tree};
+use super::{special, subscript, tree};
 use crate::bind::generated::Overriding;
 
 /// At most so many time clauses and lock clauses in a statement: each is parsed by itself.
@@ -120,6 +120,11 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
         {
             continue;
         }
+        if token.token == Token::Assignment {
+            out.push(token_at(Token::RArrow, start(token), end(token)));
+            cursor.at += 1;
+            continue;
+        }
         if token.token == Token::LBracket
             && let Some((position, chain)) = subscript::target(cursor, &out)?
         {
@@ -136,7 +141,7 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    const WORDS: [&str; 14] = [
+    const WORDS: [&str; 16] = [
         "generated",
         "overriding",
         "for",
@@ -151,6 +156,8 @@ fn interesting(word: &str) -> bool {
         "set",
         "period",
         "operator",
+        "substring",
+        "variadic",
     ];
     WORDS.iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
@@ -203,6 +210,8 @@ fn one(
     } else if is_word(token, "operator") && quantified_operator(cursor, out) {
         // Its symbol has been pushed.
     } else if is_word(token, "set") && set_columns(cursor, out, lifted)? {
+        // Its words have been pushed.
+    } else if special::substring(cursor, out, lifted)? || special::variadic(cursor, out) {
         // Its words have been pushed.
     } else if is_trim(cursor, out.last()) {
         cursor.at += 1;

@@ -135,6 +135,8 @@ fn function_scan(function: &SetFunction, args: &[Expr], columns: &[OutputColumn]
             let follow = if scan.follow.is_some() { "; follow" } else { "" };
             format!("changes<{table}>({ids}{follow})")
         }
+        SetFunction::Digest => format!("digest({ids})"),
+        SetFunction::VerifyDigest => format!("verify_digest({ids})"),
         SetFunction::System { relation, .. } => format!("{}({ids})", relation.name),
         _ => format!("series<#{} {}>({})", columns[0].id.0, columns[0].ty.name(), list(args, expr)),
     }

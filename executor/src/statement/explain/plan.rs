@@ -127,6 +127,7 @@ impl Explainer<'_> {
         let mut node = Node::new("Function Scan");
         let (name, names) = match function {
             SetFunction::Unnest => ("unnest".to_owned(), vec!["unnest".to_owned()]),
+            SetFunction::UnnestRows => ("rows".to_owned(), vec!["rows".to_owned()]),
             SetFunction::Subscripts => {
                 let name = "generate_subscripts".to_owned();
                 (name.clone(), vec![name])
@@ -154,6 +155,12 @@ impl Explainer<'_> {
                     if scan.table.is_some() { "driftdb_changes" } else { "driftdb_all_changes" };
                 let names = scan.columns().into_iter().map(|(name, ..)| name);
                 (name.to_owned(), names.collect())
+            }
+            SetFunction::Digest => {
+                ("driftdb_digest".to_owned(), vec!["digest".to_owned(); column_count])
+            }
+            SetFunction::VerifyDigest => {
+                ("driftdb_verify_digest".to_owned(), vec!["verdict".to_owned(); column_count])
             }
             SetFunction::System { relation, .. } => {
                 let names = relation.columns.iter().map(|(name, _)| (*name).to_owned());

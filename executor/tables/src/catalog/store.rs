@@ -12,6 +12,7 @@ use driftdb_storage::{StorageError, Timestamp};
 use super::restore_points::RESTORE_POINTS;
 use super::retention::RETENTION;
 use super::{CatalogReader, NAMES, OBJECTS, TABLES};
+use crate::digest::ERASED;
 use crate::sequence::{SEQUENCES, Sequences};
 
 /// One per database.
@@ -44,7 +45,7 @@ impl CatalogStore {
     /// Storage.
     pub fn open(store: &dyn Store) -> Result<Self> {
         let mut txn = store.begin(BeginOptions::default())?;
-        for space in [TABLES, NAMES, RESTORE_POINTS, RETENTION, OBJECTS, SEQUENCES] {
+        for space in [TABLES, NAMES, RESTORE_POINTS, RETENTION, OBJECTS, SEQUENCES, ERASED] {
             match txn.get(space, &[], ReadAt::Newest, &mut Vec::new()) {
                 Ok(_) => {}
                 Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => {

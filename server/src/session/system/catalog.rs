@@ -133,7 +133,7 @@ impl Definitions {
     fn sequences(&self) -> impl Iterator<Item = (&Object, &SequenceDefinition)> {
         self.objects.iter().filter_map(|object| match &object.kind {
             ObjectKind::Sequence(definition) => Some((&**object, definition)),
-            ObjectKind::Schema => None,
+            _ => None,
         })
     }
 
