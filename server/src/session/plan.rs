@@ -254,6 +254,7 @@ fn is_session_work(statement: &Statement) -> bool {
             | Statement::Execute { .. }
             | Statement::Deallocate(_)
             | Statement::DiscardAll
+            | Statement::DiscardSequences
             | Statement::Checkpoint
             | Statement::Branch(_)
             | Statement::Empty
@@ -289,6 +290,7 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::AlterTable { .. }
         | PhysicalStatement::Truncate { .. }
         | PhysicalStatement::Schema(_)
+        | PhysicalStatement::Sequence(_)
         | PhysicalStatement::Analyze(_)
         | PhysicalStatement::History(
             HistoryStatement::CreateRestorePoint { .. }
@@ -325,6 +327,7 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         PhysicalStatement::AlterTable { .. } => "ALTER TABLE",
         PhysicalStatement::Truncate { .. } => "TRUNCATE TABLE",
         PhysicalStatement::Schema(statement) => statement.tag(),
+        PhysicalStatement::Sequence(statement) => statement.command(),
         PhysicalStatement::Copy(_, None) => "COPY FROM",
         PhysicalStatement::Explain { statement, analyze: true, .. } => {
             return writing_command(statement);
