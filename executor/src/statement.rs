@@ -10,6 +10,7 @@ pub(crate) mod maintain;
 pub(crate) mod output;
 pub(crate) mod portion;
 pub(crate) mod row;
+pub(crate) mod schema;
 pub(crate) mod update;
 
 use std::collections::VecDeque;
@@ -159,6 +160,7 @@ pub(crate) fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -
             set_constraints(names.as_deref(), *deferred, run)?;
             Ok(Outcome::tag(CommandTag::plain("SET CONSTRAINTS")))
         }
+        PhysicalStatement::Schema(statement) => schema::run(statement, run),
         PhysicalStatement::LockTable(locks) => lock::lock_tables(locks, run),
         PhysicalStatement::Explain { statement, analyze, format } => {
             explain::run(statement, *analyze, *format, run)

@@ -77,7 +77,11 @@ impl Catalog for Tables {
         Ok(None)
     }
 
-    fn system_relation(&self, _: Option<&str>, name: &str) -> Option<Arc<SystemRelation>> {
+    fn system_relation(
+        &mut self,
+        _: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Arc<SystemRelation>>> {
         let columns = vec![("n", DataType::Int8), ("note", DataType::Text)];
         let relation = SystemRelation {
             oid: 1,
@@ -88,7 +92,7 @@ impl Catalog for Tables {
             has_history: false,
             view: None,
         };
-        (name == "numbered").then(|| Arc::new(relation))
+        Ok((name == "numbered").then(|| Arc::new(relation)))
     }
 
     fn tables(&mut self, _: CatalogAt) -> Result<Vec<Arc<Table>>> {

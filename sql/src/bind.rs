@@ -43,6 +43,7 @@ mod period;
 mod position;
 mod predicate;
 mod returning;
+mod schema;
 mod scope;
 mod select;
 mod set_function;

@@ -75,7 +75,7 @@ fn collect_columns(expr: &Expr, used: &mut Vec<ColId>) {
 }
 
 /// A name in quotes where it must be.
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     let args = [Value::text(name)];
     let found = driftdb_types::resolve_function("quote_ident", &[DataType::Text]);
     match found.and_then(|found| function(found.id).eval(&args, &EvalContext::default())) {

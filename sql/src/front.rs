@@ -15,6 +15,7 @@ pub(crate) mod lock;
 pub(crate) mod period;
 pub(crate) mod rewrite;
 pub(crate) mod special;
+pub(crate) mod schema;
 pub(crate) mod subscript;
 pub(crate) mod tokens;
 pub(crate) mod transaction;

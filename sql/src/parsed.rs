@@ -185,6 +185,7 @@ impl ParsedStatement {
             Body::Truncate { .. }
             | Body::Drop { .. }
             | Body::AlterConstraint { .. }
+            | Body::Schema(_)
             | Body::History(_) => StatementKind::Definition,
             _ => StatementKind::Utility,
         }

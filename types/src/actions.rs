@@ -39,6 +39,10 @@ pub enum CatalogQuestion {
     Find(DataType),
     /// An object's name; of which kind says the type.
     Name(DataType),
+    /// The first schema of the search path that exists.
+    CurrentSchema,
+    /// Those that exist; with those that are on every path, if the argument says so.
+    CurrentSchemas,
     /// Whether a table or index is found by its name alone.
     TableIsVisible,
     /// Likewise a type.

@@ -4,18 +4,22 @@
 //! in their order.
 
 mod array;
+mod bits;
 mod extreme;
 mod json;
 mod logic;
 mod ordered;
+mod money;
+mod range;
 mod regression;
 mod statistics;
 mod sum;
 mod text;
 
 use crate::DataType::{
-    self, AnyArray, AnyNonArray, Bool, Bpchar, Bytea, Date, Float4, Float8, Int2, Int4, Int8,
-    Interval, Json, Jsonb, Numeric, Oid, Text, Time, Timestamp, Timestamptz, Unknown,
+    self, AnyArray, AnyMultirange, AnyNonArray, AnyRange, Bit, Bool, Bpchar, Bytea, Date, Float4,
+    Float8, Int2, Int4, Int8, Interval, Json, Jsonb, Money, Numeric, Oid, Text, Time, Timestamp,
+    Timestamptz, Unknown,
 };
 use crate::function::{Candidate, Choice, choose, decide};
 use crate::{SqlState, Value, ValueError};
@@ -141,6 +145,7 @@ const MIN: Make = |ty| boxed(extreme::Extreme::new(ty, true));
 const MAX: Make = |ty| boxed(extreme::Extreme::new(ty, false));
 const ALL: Make = |_| boxed(logic::Truth::new(true));
 const ANY: Make = |_| boxed(logic::Truth::new(false));
+const RANGE_INTERSECTION: Make = |_| boxed(range::RangeIntersection::default());
 const BIT_AND: Make = |ty| boxed(logic::Bits::new(ty, |a, b| a & b));
 const BIT_OR: Make = |ty| boxed(logic::Bits::new(ty, |a, b| a | b));
 const BIT_XOR: Make = |ty| boxed(logic::Bits::new(ty, |a, b| a ^ b));
@@ -200,6 +205,14 @@ const SUMS: &[Row] = &[
     Row("bit_xor", &[Int2], Int2, BIT_XOR),
     Row("bit_xor", &[Int4], Int4, BIT_XOR),
     Row("bit_xor", &[Int8], Int8, BIT_XOR),
+    Row("bit_and", &[Bit], Bit, |_| boxed(bits::BitStrings::new(|a, b| a && b))),
+    Row("bit_or", &[Bit], Bit, |_| boxed(bits::BitStrings::new(|a, b| a || b))),
+    Row("bit_xor", &[Bit], Bit, |_| boxed(bits::BitStrings::new(|a, b| a != b))),
+    Row("sum", &[Money], Money, |_| boxed(money::MoneySum::default())),
+    Row("range_agg", &[AnyRange], AnyMultirange, |ty| boxed(range::RangeUnion::new(ty))),
+    Row("range_agg", &[AnyMultirange], AnyMultirange, |ty| boxed(range::RangeUnion::new(ty))),
+    Row("range_intersect_agg", &[AnyRange], AnyRange, RANGE_INTERSECTION),
+    Row("range_intersect_agg", &[AnyMultirange], AnyMultirange, RANGE_INTERSECTION),
     Row("array_agg", &[AnyNonArray], AnyArray, |ty| boxed(array::ArrayAgg::new(ty))),
     Row("array_agg", &[AnyArray], AnyArray, |ty| boxed(array::ArrayOfArrays::new(ty))),
     // Their arguments have been made JSON by the binder.
@@ -258,7 +271,11 @@ const VARIANCES: [[Row; 6]; 6] = [
 ];
 
 /// The types `min` and `max` are defined for.
-const ORDERED: [&[DataType]; 13] = [
+const ORDERED: [&[DataType]; 17] = [
+    &[DataType::Timetz],
+    &[Money],
+    &[DataType::Inet],
+    &[DataType::PgLsn],
     &[Int2],
     &[Int4],
     &[Int8],

@@ -7,6 +7,7 @@
 mod actions;
 mod aggregate;
 mod array;
+mod bits;
 mod cast;
 mod cell;
 mod compare;
@@ -19,7 +20,11 @@ mod in_range;
 mod io;
 mod json;
 mod key;
+mod mac;
+mod money;
+mod net;
 mod numeric;
+mod range;
 mod typmod;
 mod value;
 
@@ -29,12 +34,13 @@ pub use aggregate::{
     aggregate, aggregates, ordered_set_aggregate, resolve_aggregate,
 };
 pub use array::{Array, Dimension};
+pub use bits::Bits;
 pub use cast::{CastContext, TypesDiffer, can_cast, cast, common_type};
 pub use cell::{decode_value, encode_value, skip_value};
 pub use compare::{compare, compare_typed, hash_typed, hash_value};
 pub use context::{ByteaOutput, DateFormat, DateOrder, EvalContext, IntervalStyle};
 pub use data_type::{DataType, Element, TypeCategory};
-pub use datetime::TimeZone;
+pub use datetime::{TimeZone, Timetz};
 pub use error::{SqlState, ValueError};
 pub use function::{
     ArrayOperation, Comparison, Function, FunctionId, Kernel, Resolved, Volatility, asks_catalog,
@@ -44,6 +50,8 @@ pub use in_range::{check_range_offset, in_range, range_offset_types};
 pub use io::{parse_binary, parse_text, write_binary, write_text};
 pub use json::Json;
 pub use key::{decode_key, encode_key, key_is_lossless};
+pub use net::Inet;
 pub use numeric::Numeric;
+pub use range::{Bound, Multirange, Range};
 pub use typmod::{NO_TYPMOD, length_typmod, make_typmod, numeric_typmod, type_name_with_typmod};
 pub use value::{Interval, Value};

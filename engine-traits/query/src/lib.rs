@@ -27,6 +27,7 @@ mod object;
 mod period;
 mod physical;
 mod planner;
+mod schema;
 mod statement;
 mod system;
 mod temporal;
@@ -54,6 +55,7 @@ pub use physical::{
     PhysicalStatement, PhysicalUpdate, TableAccess,
 };
 pub use planner::{PlanContext, Planner};
+pub use schema::{PUBLIC, PUBLIC_ID, Schema, SchemaStatement};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,

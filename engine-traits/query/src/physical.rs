@@ -9,7 +9,7 @@ use crate::logical::SetFunction;
 use crate::{
     AccessTemporal, AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
     DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
-    Related, SetOpKind, SystemColumn, Table, WindowCall,
+    Related, SchemaStatement, SetOpKind, SystemColumn, Table, WindowCall,
 };
 
 /// One end of a key range.
@@ -484,6 +484,8 @@ pub enum PhysicalStatement {
         /// DEFERRED, not IMMEDIATE.
         deferred: bool,
     },
+    /// CREATE SCHEMA and its kin
+    Schema(SchemaStatement),
     /// LOCK TABLE
     LockTable(LockTable),
     /// COPY FROM: rows arrive outside; TO: the query

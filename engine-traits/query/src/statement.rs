@@ -8,7 +8,7 @@ use driftdb_types::{DataType, Value};
 
 use crate::{
     BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, PeriodSpec,
-    Portion, ReferentialAction, Related, SystemColumn, Table, TableNeed,
+    Portion, ReferentialAction, Related, SchemaStatement, SystemColumn, Table, TableNeed,
 };
 
 /// A column of a result, as the wire describes it.
@@ -220,7 +220,7 @@ pub struct ForeignKeySpec {
 /// CREATE TABLE.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreateTable {
-    /// The schema; `public` unless named.
+    /// The schema.
     pub schema: String,
     /// The name.
     pub name: String,
@@ -509,6 +509,8 @@ pub enum Statement {
         /// DEFERRED, not IMMEDIATE.
         deferred: bool,
     },
+    /// CREATE SCHEMA and its kin
+    Schema(SchemaStatement),
     /// LOCK TABLE
     LockTable(LockTable),
     /// COPY

@@ -11,6 +11,7 @@ mod foreign;
 mod object;
 mod period;
 mod rewrite;
+mod schema;
 mod undrop;
 
 use std::sync::Arc;
@@ -27,7 +28,9 @@ use driftdb_types::{EvalContext, SqlState, Value};
 
 pub use alter::alter_table;
 pub use dependents::{Thing, drop_all};
+pub use foreign::told;
 pub use object::{create_object, rename_object, replace_object};
+pub use schema::{drop_schemas, move_table, rename_schema, tables_in};
 pub use undrop::{undrop_references, undrop_table};
 
 use crate::catalog::{
@@ -118,6 +121,7 @@ fn duplicate_relation(name: &str) -> SqlError {
 /// # Errors
 /// 42P07 for a name that is taken; storage.
 pub fn create_table(cx: &mut DdlContext<'_>, spec: &CreateTable) -> Result<Option<Arc<Table>>> {
+    cx.hold_schema(&spec.schema)?;
     if !cx.name_is_free(&spec.schema, &spec.name)? {
         return if spec.if_not_exists { Ok(None) } else { Err(duplicate_relation(&spec.name)) };
     }

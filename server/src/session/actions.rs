@@ -243,7 +243,7 @@ impl SessionActions for Actions {
 
     fn ask(&self, question: CatalogQuestion, args: &[Value]) -> Result<Value, ValueError> {
         let definitions = Arc::clone(&self.definitions.lock().definitions);
-        let path = self.settings.lock().copy.schemas();
+        let path = self.settings.lock().copy.schemas(&self.user);
         Answering { definitions: &definitions, user: &self.user, path: &path }
             .answer(question, args)
     }

@@ -23,6 +23,7 @@ mod periods_model;
 mod pipeline;
 mod psql;
 mod raw;
+mod schemas;
 mod scripts;
 mod time_travel;
 mod traveller;

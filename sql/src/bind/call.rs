@@ -8,6 +8,7 @@ use super::Binder;
 use super::literal::unknown;
 use super::names::object_name;
 use super::position::Placed;
+use super::schema::no_such_schema;
 use super::set_function::is_set_function;
 
 /// The arguments of a call, all without names.
@@ -36,6 +37,9 @@ impl Binder<'_> {
         if let Some(schema) = &name.schema
             && schema != "pg_catalog"
         {
+            if let Some(missing) = self.missing_schema(Some(schema))? {
+                return Err(place(no_such_schema(&missing)));
+            }
             let message = format!("function {schema}.{}() does not exist", name.name);
             return Err(place(SqlError::new(SqlState::UndefinedFunction, message)));
         }

@@ -10,6 +10,7 @@ use sqlparser::ast;
 
 use super::foreign::Change;
 use super::names::ObjectName;
+use super::schema::no_such_schema;
 use super::{Binder, changes};
 use crate::front::copy::{CopyBody, CopyValue, CopyWhat};
 
@@ -36,6 +37,9 @@ impl Binder<'_> {
                 return Ok(Copy { source, options });
             }
             CopyWhat::Table(name, columns) => {
+                if let Some(schema) = self.missing_schema(name.schema.as_deref())? {
+                    return Err(no_such_schema(&schema));
+                }
                 let name = ObjectName {
                     schema: name.schema.clone(),
                     name: name.name.clone(),

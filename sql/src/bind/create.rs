@@ -10,6 +10,7 @@ use sqlparser::ast;
 use super::Binder;
 use super::names::{ident, ident_position, object_name};
 use super::position::{Placed, bare};
+use super::schema::no_such_schema;
 use super::scope::{Clause, Scope};
 
 /// A table's definition as it is collected.
@@ -46,16 +47,8 @@ impl Binder<'_> {
             return Err(SqlError::unsupported(unsupported));
         }
         let name = object_name(&create.name)?;
-        let schema = match name.schema {
-            Some(schema) => schema,
-            None if self.eval.schemas.iter().any(|schema| &**schema == "public") => {
-                "public".to_owned()
-            }
-            None => {
-                let message = "no schema has been selected to create in";
-                return Err(SqlError::new(SqlState::InvalidSchemaName, message).at(name.position));
-            }
-        };
+        let schema = self.creation_schema(name.schema.as_deref(), &name.name);
+        let schema = schema.map_err(|error| error.at(name.position))?;
         let mut definition = Definition {
             schema: schema.clone(),
             table: name.name.clone(),
@@ -203,7 +196,11 @@ impl Binder<'_> {
                 return Err(SqlError::unsupported(format!("access method \"{method}\"")));
             }
         }
-        let table = self.table_now(&object_name(&create.table_name)?)?;
+        let on = object_name(&create.table_name)?;
+        if let Some(schema) = self.missing_schema(on.schema.as_deref())? {
+            return Err(no_such_schema(&schema));
+        }
+        let table = self.table_now(&on)?;
         let mut columns = Vec::with_capacity(create.columns.len());
         let mut names = Vec::with_capacity(create.columns.len());
         for column in &create.columns {
@@ -229,7 +226,10 @@ impl Binder<'_> {
         }
         let name = match &create.name {
             Some(name) => object_name(name)?.name,
-            None => self.free_name(&table.name, &names, "idx", &[])?,
+            None => {
+                let schema = table.schema.clone();
+                self.free_name(&schema, &table.name, &names, "idx", &[])?
+            }
         };
         Ok(Statement::CreateIndex(CreateIndex {
             table,

@@ -172,7 +172,7 @@ impl Binder<'_> {
         let alias_position = alias.map(|alias| ident_position(&alias.name));
         let period = self.take_period(parsed.last, alias_position)?;
         if let Some(period) = period
-            && self.is_no_table(&parsed)
+            && self.is_no_table(&parsed)?
         {
             let what = format!("{} on what is not a table", period.name());
             return Err(SqlError::unsupported(what).at(period.position));
@@ -190,8 +190,8 @@ impl Binder<'_> {
             }
             return self.cte_item(cte, parsed.position, alias);
         }
-        if let Some(relation) = self.catalog.system_relation(parsed.schema.as_deref(), &parsed.name)
-        {
+        let schema = parsed.schema.as_deref();
+        if let Some(relation) = self.catalog.system_relation(schema, &parsed.name)? {
             return self.system_item(relation, &parsed, clause, alias);
         }
         let (table, at, span) = self.table_at(&parsed, clause)?;
@@ -223,9 +223,10 @@ impl Binder<'_> {
     }
 
     /// Whether a name stands for something without a definition of its own.
-    fn is_no_table(&self, name: &ObjectName) -> bool {
-        name.schema.is_none() && self.ctes.iter().any(|cte| cte.name == name.name)
-            || self.catalog.system_relation(name.schema.as_deref(), &name.name).is_some()
+    fn is_no_table(&mut self, name: &ObjectName) -> Result<bool> {
+        let is_cte = name.schema.is_none() && self.ctes.iter().any(|cte| cte.name == name.name);
+        let schema = name.schema.as_deref();
+        Ok(is_cte || self.catalog.system_relation(schema, &name.name)?.is_some())
     }
 
     /// Identities for the system columns of a scan; those that are not used are pruned.

@@ -102,7 +102,7 @@ impl Binder<'_> {
         let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
         let resolved = match (maker, &types[..]) {
             ("string_to_table", types) => resolve_function("string_to_array", types),
-            ("regexp_split_to_table", types) => resolve_named(maker, types),
+            ("unnest" | "regexp_split_to_table", types) => resolve_named(maker, types),
             (maker, [one]) => resolve_operator(&format!("*{maker}"), None, Some(*one)),
             _ => return Err(undefined(name, &types)),
         };
@@ -144,6 +144,7 @@ impl Binder<'_> {
                 Some(element) => {
                     Ok(SetCall { function: SetFunction::Unnest, args: bound, ty: element })
                 }
+                None if ty.is_multirange() => self.elements_of("unnest", "unnest", bound),
                 None => Err(undefined("unnest", &types)),
             },
             _ => Err(undefined("unnest", &types)),

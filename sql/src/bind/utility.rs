@@ -10,8 +10,9 @@ use driftdb_types::SqlState;
 use sqlparser::ast;
 
 use super::Binder;
-use super::as_of::{no_such_table, qualified};
+use super::as_of::qualified;
 use super::names::ObjectName;
+use super::schema::no_such_schema;
 use super::scope::{Clause, Scope};
 use crate::front::cursor::QualifiedName;
 use crate::front::dispatch::{Body, DropKind, unsupported};
@@ -75,6 +76,7 @@ impl Binder<'_> {
             Body::Copy(copy) => Statement::Copy(self.copy(copy)?),
             Body::History(body) => self.history(body)?,
             Body::Branch(body) => Statement::Branch(self.branch(body)?),
+            Body::Schema(body) => self.schema_statement(body)?,
             Body::Unsupported(what) => return Err(unsupported(what)),
         })
     }
@@ -149,6 +151,9 @@ impl Binder<'_> {
         names
             .iter()
             .map(|name| {
+                if let Some(schema) = self.missing_schema(name.schema.as_deref())? {
+                    return Err(no_such_schema(&schema));
+                }
                 self.table_now(&ObjectName {
                     schema: name.schema.clone(),
                     name: name.name.clone(),
@@ -204,10 +209,18 @@ impl Binder<'_> {
                 (_, None, None) => {
                     let what = if kind == DropKind::Table { "table" } else { "index" };
                     let shown = qualified(schema, &name.name);
+                    if let Some(schema) = self.missing_schema(schema)? {
+                        if !if_exists {
+                            return Err(no_such_schema(&schema));
+                        }
+                        let notice = format!("schema \"{schema}\" does not exist, skipping");
+                        objects.notices.push(notice);
+                        continue;
+                    }
                     if !if_exists {
                         let message = format!("{what} \"{shown}\" does not exist");
                         let state = if kind == DropKind::Table {
-                            no_such_table(schema, &name.name).state
+                            SqlState::UndefinedTable
                         } else {
                             SqlState::UndefinedObject
                         };

@@ -11,6 +11,7 @@ use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
 use super::rewrite::{Lifted, parse_statement};
+use super::schema::{self, SchemaBody};
 use super::tokens::is_word;
 use super::{copy, transaction, utility};
 
@@ -86,6 +87,7 @@ pub(crate) enum Body {
     Copy(CopyBody),
     History(HistoryBody),
     Branch(BranchBody),
+    Schema(SchemaBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
     Unsupported(String),
@@ -112,6 +114,9 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
         return Ok(body);
     }
     if let Some(body) = branch::parse(cursor)? {
+        return Ok(body);
+    }
+    if let Some(body) = schema::parse(cursor)? {
         return Ok(body);
     }
     match word.as_str() {
@@ -274,6 +279,7 @@ impl Body {
             Self::Copy(_) => "COPY",
             Self::History(body) => body.tag(),
             Self::Branch(body) => body.tag(),
+            Self::Schema(body) => body.tag(),
         }
     }
 }

@@ -118,6 +118,9 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
         if token.token == Token::LParen && grouping::empty_set(cursor, &mut out) {
             continue;
         }
+        if special::typed_literal(cursor, &mut out) {
+            continue;
+        }
         if token.token == Token::Assignment {
             out.push(token_at(Token::RArrow, start(token), end(token)));
             cursor.at += 1;

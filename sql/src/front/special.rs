@@ -2,9 +2,12 @@
 //!
 //! * `SUBSTRING(s FOR n FROM m)` has FROM first; `SUBSTRING(s SIMILAR p ESCAPE e)` becomes a call of three
 //!   arguments.
+//! * `inet '10.0.0.1'` becomes `'10.0.0.1'::inet`, for the types whose names the parser does not know.
 //! * `VARIADIC a` becomes an argument with the name `"variadic"`.
 
 use driftdb_query::Result;
+use driftdb_types::DataType;
+use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::cursor::Cursor;
@@ -81,6 +84,32 @@ pub(super) fn substring(
     out.push(tokens[close].clone());
     cursor.at = close + 1;
     Ok(true)
+}
+
+/// A literal after the name of its type.
+pub(super) fn typed_literal(cursor: &mut Cursor<'_>, out: &mut Vec<TokenWithSpan>) -> bool {
+    let [name, literal, ..] = &cursor.tokens[cursor.at..] else { return false };
+    let is_literal =
+        matches!(literal.token, Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_));
+    let Token::Word(word) = &name.token else { return false };
+    // Of these the parser knows the names, and what may stand after the literal.
+    let is_known = word.keyword == Keyword::INTERVAL
+        || ["date", "time", "timestamp", "timestamptz"].iter().any(|known| is_word(name, known));
+    let is_type = is_literal
+        && word.quote_style.is_none()
+        && !is_known
+        && DataType::from_name(&word.value).is_some();
+    let after_value = out.last().is_some_and(|before| {
+        matches!(before.token, Token::Period) || ["as", "to"].iter().any(|w| is_word(before, w))
+    });
+    if !is_type || after_value {
+        return false;
+    }
+    out.push(literal.clone());
+    out.push(token_at(Token::DoubleColon, start(name), end(name)));
+    out.push(name.clone());
+    cursor.at += 2;
+    true
 }
 
 /// VARIADIC before an argument.

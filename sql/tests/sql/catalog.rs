@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use driftdb_query::{
     Catalog, CatalogAt, Check, Column, ColumnId, Index, IndexColumn, IndexId, Result, RowKey,
-    SqlError, Statement, Table, TableId,
+    Schema, SqlError, Statement, Table, TableId,
 };
 use driftdb_sql::{BindContext, ParsedStatement, bind, parse};
 use driftdb_storage::{KeyspaceId, Timestamp};
@@ -91,6 +91,12 @@ impl Fixture {
 }
 
 impl Catalog for Fixture {
+    fn schema(&mut self, name: &str, _: CatalogAt) -> Result<Option<Arc<Schema>>> {
+        let known = ["pg_catalog", "public", "s"].into_iter().zip([11, 2200, 16_000]);
+        let mut known = known.filter(|(known, _)| *known == name);
+        Ok(known.next().map(|(name, id)| Arc::new(Schema { id, name: name.to_owned() })))
+    }
+
     fn table(
         &mut self,
         schema: Option<&str>,

@@ -25,6 +25,8 @@ const UTF8: i32 = 6;
 
 /// Functions whose answer depends on the catalog.
 const ASKING: &[(&str, &[&[DataType]], DataType, Kernel)] = &[
+    ("current_schema", &[&[]], Name, ask!(CurrentSchema)),
+    ("current_schemas", &[&[Bool]], Array(Element::Name), ask!(CurrentSchemas)),
     ("pg_table_is_visible", &[&[Oid]], Bool, ask!(TableIsVisible)),
     ("pg_type_is_visible", &[&[Oid]], Bool, ask!(TypeIsVisible)),
     ("pg_function_is_visible", &[&[Oid]], Bool, ask!(FunctionIsVisible)),
@@ -179,16 +181,6 @@ pub(super) fn add(t: &mut Builder) {
     t.stable("pg_my_temp_schema", &[], Oid, Kernel::Values(|_, _| Ok(Value::Oid(0))));
     let not = Kernel::Values(|_, _| Ok(Value::Bool(false)));
     t.stable("pg_is_other_temp_schema", &[Oid], Bool, not);
-    t.stable("current_schemas", &[Bool], Array(Element::Name), {
-        Kernel::Values(|args, ctx| {
-            const SYSTEM: &str = "pg_catalog";
-            let named = ctx.schemas.iter().any(|schema| &**schema == SYSTEM);
-            let implicit = (args[0] == Value::Bool(true) && !named).then(|| Value::text(SYSTEM));
-            let path = ctx.schemas.iter().map(|schema| Value::text(&**schema));
-            let all = implicit.into_iter().chain(path).collect();
-            Ok(Value::array(crate::Array::from_values(Name, all)?))
-        })
-    });
     // Of access control lists there is only the one that says nothing.
     t.stable("acldefault", &[Char, Oid], Array(Element::Text), {
         Kernel::Values(|_, _| Ok(Value::Null))

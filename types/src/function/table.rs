@@ -94,6 +94,11 @@ fn table() -> &'static Table {
         super::bytes_edit::add(&mut builder);
         super::identifier::add(&mut builder);
         super::variadic::add(&mut builder);
+        super::timetz::add(&mut builder);
+        super::bit::add(&mut builder);
+        super::money::add(&mut builder);
+        super::network::add(&mut builder);
+        super::range::add(&mut builder);
         // Last: it names what is there.
         super::internal::add(&mut builder);
         let mut by_name: BTreeMap<&'static str, Vec<FunctionId>> = BTreeMap::new();

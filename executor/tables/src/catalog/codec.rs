@@ -37,7 +37,7 @@ pub(super) fn encode_named(named: Named) -> Vec<u8> {
     out
 }
 
-pub(super) fn decode_named(bytes: &[u8]) -> Option<Named> {
+pub(crate) fn decode_named(bytes: &[u8]) -> Option<Named> {
     let mut input = Input { rest: bytes };
     (input.byte()? == VERSION).then_some(())?;
     Some(match input.byte()? {

@@ -9,6 +9,7 @@ use driftdb_env::sync::Mutex;
 use driftdb_query::{Object, Result, SYSTEM_SCHEMA, SystemRelation, Table};
 use driftdb_storage::{StorageError, Timestamp};
 
+use super::objects::put_first_objects;
 use super::restore_points::RESTORE_POINTS;
 use super::retention::RETENTION;
 use super::{CatalogReader, NAMES, OBJECTS, TABLES};
@@ -48,6 +49,9 @@ impl CatalogStore {
                 Ok(_) => {}
                 Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => {
                     txn.create_keyspace(space)?;
+                    if space == OBJECTS {
+                        put_first_objects(txn.as_mut())?;
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }

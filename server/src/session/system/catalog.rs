@@ -14,17 +14,13 @@ use std::sync::{Arc, OnceLock};
 
 use driftdb_concurrency::{ReadAt, Transaction};
 use driftdb_query::{
-    Check, Column, ForeignKey, INFORMATION_SCHEMA, Index, NameSpace, Object, Result, SYSTEM_SCHEMA,
+    Check, Column, ForeignKey, Index, NameSpace, Object, ObjectKind, PUBLIC_ID, Result, Schema,
     Table, TableId,
 };
 use driftdb_types::Value;
 
 use super::rows::Rows;
 use super::running::{DATABASE_OWNER, OWNER_OID};
-
-/// The schemas: identifier and name.
-pub(in crate::session) const SCHEMAS: [(u32, &str); 3] =
-    [(11, SYSTEM_SCHEMA), (2200, "public"), (13_000, INFORMATION_SCHEMA)];
 
 /// The identifiers of the relations that other rows refer to.
 pub(super) mod classes {
@@ -43,6 +39,7 @@ const BTREE: u32 = 403;
 pub(in crate::session) struct Definitions {
     pub(in crate::session) tables: Vec<Arc<Table>>,
     pub(in crate::session) objects: Vec<Arc<Object>>,
+    pub(in crate::session) schemas: Vec<Schema>,
     /// Made when something is first looked up.
     places: OnceLock<Places>,
 }
@@ -77,7 +74,10 @@ impl Constraint<'_> {
 impl Definitions {
     /// Those of some tables and objects.
     pub(in crate::session) fn new(tables: Vec<Arc<Table>>, objects: Vec<Arc<Object>>) -> Self {
-        Self { tables, objects, places: OnceLock::new() }
+        let of_users = objects.iter().filter(|object| object.kind == ObjectKind::Schema);
+        let of_users = of_users.map(|o| Schema { id: o.id.0, name: o.name.clone() });
+        let schemas = Schema::of_system().into_iter().chain(of_users).collect();
+        Self { tables, objects, schemas, places: OnceLock::new() }
     }
 
     /// Reads them.
@@ -86,6 +86,16 @@ impl Definitions {
     /// Storage; a time outside of the promise.
     pub(in crate::session) fn read(txn: &mut dyn Transaction, at: ReadAt) -> Result<Self> {
         Ok(Self::new(driftdb_tables::tables(txn, at)?, driftdb_tables::objects(txn, at)?))
+    }
+
+    /// A schema by name.
+    pub(in crate::session) fn schema(&self, name: &str) -> Option<&Schema> {
+        self.schemas.iter().find(|schema| schema.name == name)
+    }
+
+    /// The identifier of a schema.
+    fn schema_oid(&self, name: &str) -> u32 {
+        self.schema(name).map_or(0, |schema| schema.id)
     }
 
     fn places(&self) -> &Places {
@@ -183,11 +193,6 @@ fn check_oid(table: &Table, place: usize) -> u32 {
     FIRST | table.id.0.wrapping_mul(PER_TABLE).wrapping_add(place as u32)
 }
 
-/// The identifier of a schema.
-pub(in crate::session) fn schema_oid(name: &str) -> u32 {
-    SCHEMAS.iter().find(|schema| schema.1 == name).map_or(0, |schema| schema.0)
-}
-
 /// Whoever has the rows of a relation.
 pub(super) type Source = fn(&Definitions, &mut Rows<'_>) -> Result<()>;
 
@@ -206,11 +211,11 @@ pub(super) fn source(relation: &str) -> Option<Source> {
     })
 }
 
-fn namespaces(_: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
+fn namespaces(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
     let mut columns = rows.columns(["oid", "nspname", "nspowner"])?;
-    SCHEMAS.into_iter().try_for_each(|(oid, name)| {
-        let owner = if name == "public" { DATABASE_OWNER.0 } else { OWNER_OID };
-        columns.add([Value::Oid(oid), Value::text(name), Value::Oid(owner)])
+    definitions.schemas.iter().try_for_each(|Schema { id, name }| {
+        let owner = if *id == PUBLIC_ID { DATABASE_OWNER.0 } else { OWNER_OID };
+        columns.add([Value::Oid(*id), Value::text(name.clone()), Value::Oid(owner)])
     })
 }
 

@@ -5,7 +5,7 @@ use driftdb_types::Value;
 
 use super::super::rows::Rows;
 use super::classes::{PG_ATTRDEF, PG_CLASS, PG_CONSTRAINT, PG_NAMESPACE};
-use super::{Constraint, Definitions, schema_oid};
+use super::{Constraint, Definitions};
 
 pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
     let mut columns =
@@ -21,7 +21,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
         ])
     };
     for table in &definitions.tables {
-        add((PG_CLASS, table.id.0), (PG_NAMESPACE, schema_oid(&table.schema), 0), "n")?;
+        add((PG_CLASS, table.id.0), (PG_NAMESPACE, definitions.schema_oid(&table.schema), 0), "n")?;
         for index in &table.indexes {
             if index.constraint || index.primary {
                 add((PG_CLASS, index.id.0), (PG_CONSTRAINT, index.constraint_id().0, 0), "i")?;
