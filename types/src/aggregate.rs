@@ -9,6 +9,7 @@ mod extreme;
 mod json;
 mod logic;
 mod money;
+mod ordered;
 mod range;
 mod regression;
 mod statistics;
@@ -51,8 +52,27 @@ pub struct ResolvedAggregate {
     pub result: DataType,
 }
 
+/// What every accumulator that can be cloned has.
+pub trait AccumulatorParts {
+    /// A copy of the state.
+    fn boxed_clone(&self) -> Box<dyn Accumulator>;
+
+    /// Itself, for [`Accumulator::merge`] of the same aggregate.
+    fn as_any(&self) -> &dyn std::any::Any;
+}
+
+impl<A: Accumulator + Clone + 'static> AccumulatorParts for A {
+    fn boxed_clone(&self) -> Box<dyn Accumulator> {
+        Box::new(self.clone())
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
 /// The state of one aggregate over one group.
-pub trait Accumulator: Send {
+pub trait Accumulator: Send + AccumulatorParts {
     /// Takes one row's arguments. Accumulators themselves pass over the NULLs that do not count.
     ///
     /// # Errors
@@ -81,6 +101,20 @@ pub trait Accumulator: Send {
     /// # Errors
     /// As [`Self::update`].
     fn finish(&mut self) -> Result<Value, ValueError>;
+
+    /// Takes the row that was added first back out, exactly; false, and nothing done, where that cannot be.
+    fn retract(&mut self, _args: &[Value]) -> bool {
+        false
+    }
+
+    /// Adds the rows that another accumulator of the same aggregate has seen, after its own; false, and
+    /// nothing done, where rows must be seen one by one.
+    ///
+    /// # Errors
+    /// As [`Self::update`].
+    fn merge(&mut self, _other: &dyn Accumulator) -> Result<bool, ValueError> {
+        Ok(false)
+    }
 
     /// An estimate of the memory it takes, for work_mem.
     fn size_bytes(&self) -> usize {
@@ -216,6 +250,17 @@ const PAIRS: [Row; 12] = pairs! {
     "corr", Correlation, Float8;
 };
 
+/// Aggregates that are called with WITHIN GROUP: the binder knows their types.
+const ORDERED_SETS: &[Row] = &[
+    Row("mode", &[Unknown], Unknown, |ty| boxed(ordered::Mode::new(ty))),
+    Row("percentile_disc", &[Unknown, Unknown], Unknown, |ty| {
+        boxed(ordered::Percentile::new(ty, false))
+    }),
+    Row("percentile_cont", &[Unknown, Unknown], Unknown, |ty| {
+        boxed(ordered::Percentile::new(ty, true))
+    }),
+];
+
 const VARIANCES: [[Row; 6]; 6] = [
     variances!(NumericMoments, &[Int2], Numeric),
     variances!(NumericMoments, &[Int4], Numeric),
@@ -269,6 +314,10 @@ fn table() -> &'static [Entry] {
             add("min", args, args[0], MIN);
             add("max", args, args[0], MAX);
         }
+        // Last: they are found by `ordered_set_aggregate` only.
+        for Row(name, args, result, make) in ORDERED_SETS {
+            add(name, args, *result, *make);
+        }
         entries
     })
 }
@@ -281,9 +330,18 @@ pub fn aggregate(id: AggregateId) -> &'static Aggregate {
     &table()[usize::from(id.0)].aggregate
 }
 
-/// Every aggregate.
+/// Every aggregate that is called without WITHIN GROUP.
 pub fn aggregates() -> impl Iterator<Item = &'static Aggregate> {
-    table().iter().map(|entry| &entry.aggregate)
+    let count = table().len() - ORDERED_SETS.len();
+    table()[..count].iter().map(|entry| &entry.aggregate)
+}
+
+/// The aggregate of a name that is called with WITHIN GROUP. Its rows must come sorted; its arguments are
+/// the value that they are sorted by, and the fraction, a `float8` or an array of them, if it takes one.
+pub fn ordered_set_aggregate(name: &str) -> Option<AggregateId> {
+    let from = table().len() - ORDERED_SETS.len();
+    let mut entries = table()[from..].iter();
+    entries.find(|entry| entry.aggregate.name == name).map(|entry| entry.aggregate.id)
 }
 
 /// A fresh accumulator for arguments of these types, which resolution asked for.

@@ -31,6 +31,7 @@ mod polymorphic;
 mod range;
 mod regexp;
 mod resolve;
+mod sequence;
 mod session;
 mod string;
 mod string_format;
@@ -47,6 +48,7 @@ pub use catalog::asks_catalog;
 pub(crate) use polymorphic::decide;
 pub(crate) use resolve::{Candidate, Choice, choose};
 pub use resolve::{Resolved, resolve_function, resolve_hidden, resolve_operator};
+pub use sequence::SEQUENCE_STATE;
 pub use table::{function, functions};
 pub(crate) use text_search::regex_of;
 

@@ -16,6 +16,7 @@
 
 mod cancel;
 mod control;
+mod delegate;
 mod error;
 mod hashes;
 mod isolation;
@@ -43,3 +44,9 @@ pub use store::{
     ScanState, Store, Transaction, TxnId, VersionScan,
 };
 pub use visible::VisibleClock;
+
+/// What [`delegate_transaction!`] names.
+#[doc(hidden)]
+pub mod delegated {
+    pub use driftdb_storage::{Erasure, KeyRange, KeyspaceId, Timestamp};
+}

@@ -73,7 +73,7 @@ fn resolve_named(name: &str, types: &[DataType]) -> std::result::Result<Resolved
     resolve_hidden(&format!("*{name}"), types)
 }
 
-fn undefined(name: &str, types: &[DataType]) -> SqlError {
+pub(crate) fn undefined(name: &str, types: &[DataType]) -> SqlError {
     let names: Vec<&str> = types.iter().map(|ty| ty.sql_name()).collect();
     let message = format!("function {name}({}) does not exist", names.join(", "));
     SqlError::new(SqlState::UndefinedFunction, message).with_hint(

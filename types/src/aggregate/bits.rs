@@ -5,6 +5,7 @@ use crate::function::mistyped;
 use crate::{Bits, SqlState, Value, ValueError};
 
 /// All strings, which must be of one length, bit by bit.
+#[derive(Clone)]
 pub(super) struct BitStrings {
     join: fn(bool, bool) -> bool,
     joined: Option<Value>,

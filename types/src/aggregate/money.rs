@@ -5,7 +5,7 @@ use crate::function::mistyped;
 use crate::{Value, ValueError};
 
 /// The sum of the amounts; NULL if there is none.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct MoneySum {
     sum: Option<i64>,
 }

@@ -6,6 +6,7 @@ use crate::range::RangeSet;
 use crate::{DataType, Multirange, Range, Value, ValueError};
 
 /// The union of all ranges or multiranges, as a multirange.
+#[derive(Clone)]
 pub(super) struct RangeUnion {
     subtype: DataType,
     ranges: Vec<Range>,
@@ -46,7 +47,7 @@ impl Accumulator for RangeUnion {
 }
 
 /// What is in all ranges, or in all multiranges.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct RangeIntersection {
     common: Option<Value>,
 }

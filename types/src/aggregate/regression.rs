@@ -25,6 +25,7 @@ pub(super) enum Relation {
 }
 
 /// Count, sums, and sums of products of the differences from the means.
+#[derive(Clone)]
 pub(super) struct Pairs {
     relation: Relation,
     count: f64,

@@ -281,10 +281,8 @@ const SENT: [(&str, &[DataType]); 22] = [
 
 /// The step of `bool_and` (`or` is false) and `bool_or`.
 fn step(args: &[Value], or: bool) -> Value {
-    match (args[0].as_bool(), args[1].as_bool()) {
-        (Some(a), Some(b)) => Value::Bool(if or { a || b } else { a && b }),
-        _ => Value::Null,
-    }
+    let both = args[0].as_bool().zip(args[1].as_bool());
+    both.map_or(Value::Null, |(a, b)| Value::Bool(if or { a || b } else { a && b }))
 }
 
 pub(super) fn add(t: &mut Builder) {

@@ -21,11 +21,6 @@ pub(super) fn add(t: &mut Builder) {
         Name,
         Kernel::Values(|_, ctx| Ok(Value::text(&*ctx.database))),
     );
-    t.stable("current_schema", &[], Name, {
-        Kernel::Values(|_, ctx| {
-            Ok(ctx.schemas.first().map_or(Value::Null, |schema| Value::text(&**schema)))
-        })
-    });
     for name in ["current_user", "user", "current_role"] {
         t.stable(name, &[], Name, Kernel::Values(|_, ctx| Ok(Value::text(&*ctx.user))));
     }
