@@ -311,6 +311,10 @@ impl Transaction for BranchTransaction {
         self.inner.lock_object(self.shared.object(object), mode, wait)
     }
 
+    fn settle_reads(&mut self) -> Result<()> {
+        self.inner.settle_reads()
+    }
+
     fn has_changed(&mut self, space: KeyspaceId, key: &[u8]) -> Result<bool> {
         if !self.shared.is_inherited(space) {
             return self.inner.has_changed(space, key);

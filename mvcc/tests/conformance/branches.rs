@@ -299,6 +299,10 @@ impl Transaction for First {
         self.inner.lock_object(object, mode, wait)
     }
 
+    fn settle_reads(&mut self) -> Result<()> {
+        self.inner.settle_reads()
+    }
+
     fn has_changed(&mut self, space: KeyspaceId, key: &[u8]) -> Result<bool> {
         self.inner.has_changed(space, key)
     }

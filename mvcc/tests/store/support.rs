@@ -45,6 +45,18 @@ macro_rules! for_each_control {
     };
 }
 
+/// Runs each generic test under each control whose claims on keys end before a commit is durable.
+macro_rules! for_each_early_control {
+    ($($name:ident),* $(,)?) => {
+        mod ssi {
+            $(#[test] fn $name() { super::$name::<driftdb_mvcc::SsiControl>(); })*
+        }
+        mod ssn {
+            $(#[test] fn $name() { super::$name::<driftdb_mvcc::SsnControl>(); })*
+        }
+    };
+}
+
 pub(crate) type TestStore<C> = MvccStore<MemoryEngine, C>;
 pub(crate) type Txn = Box<dyn Transaction>;
 
@@ -227,5 +239,38 @@ impl<T> Beside<T> {
     pub(crate) fn join(self) -> T {
         self.task.join();
         self.result.lock().take().expect("the body did not panic")
+    }
+}
+
+/// Holds up every sync of a disk until it is opened, or dropped.
+pub(crate) struct SyncGate {
+    disk: SimDisk,
+    open: Arc<(driftdb_env::sync::Mutex<bool>, driftdb_env::sync::Condvar)>,
+}
+
+impl SyncGate {
+    pub(crate) fn close(disk: &SimDisk) -> Self {
+        let open = Arc::<(driftdb_env::sync::Mutex<bool>, driftdb_env::sync::Condvar)>::default();
+        let theirs = Arc::clone(&open);
+        disk.set_pause(Some(Arc::new(move |op, _| {
+            let mut is_open = theirs.0.lock();
+            while op == driftdb_env::IoOp::Sync && !*is_open {
+                theirs.1.wait(&mut is_open);
+            }
+        })));
+        Self { disk: disk.clone(), open }
+    }
+
+    /// Lets the syncs pass that wait, and all to come.
+    pub(crate) fn open(&self) {
+        *self.open.0.lock() = true;
+        self.open.1.notify_all();
+    }
+}
+
+impl Drop for SyncGate {
+    fn drop(&mut self) {
+        self.open();
+        self.disk.set_pause(None);
     }
 }

@@ -161,6 +161,8 @@ impl Isolation {
         } else {
             self.scan(&mut *running.txn, first, last, &mut rows)?;
         }
+        // From here on somebody knows of it.
+        running.txn.settle_reads()?;
         let at = running.txn.snapshot_ts();
         if let Some(txn) = running.in_lists {
             let mut lists = self.lists.borrow_mut();
