@@ -9,6 +9,8 @@ mod support;
 mod anomalies;
 #[path = "store/branches.rs"]
 mod branches;
+#[path = "store/branches_model.rs"]
+mod branches_model;
 #[path = "store/early.rs"]
 mod early;
 #[path = "store/erase.rs"]

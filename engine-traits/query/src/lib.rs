@@ -27,14 +27,18 @@ mod object;
 mod period;
 mod physical;
 mod planner;
+mod rules;
+mod schema;
+mod sequence;
 mod statement;
 mod system;
 mod temporal;
+mod window;
 
 pub use branch::BranchStatement;
 pub use catalog::{
-    Catalog, CatalogAt, Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table,
-    TableId,
+    Catalog, CatalogAt, Check, Column, ColumnId, Generated, Index, IndexColumn, IndexId, RowKey,
+    Table, TableId,
 };
 pub use changes::ChangesScan;
 pub use error::{Result, SqlError};
@@ -53,6 +57,9 @@ pub use physical::{
     PhysicalStatement, PhysicalUpdate, TableAccess,
 };
 pub use planner::{PlanContext, Planner};
+pub use rules::RowRules;
+pub use schema::{PUBLIC, PUBLIC_ID, Schema, SchemaStatement};
+pub use sequence::{SequenceDefinition, SequenceOptions, SequenceSpec, SequenceStatement};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,
@@ -65,3 +72,4 @@ pub use system::{
 pub use temporal::{
     AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
 };
+pub use window::{Frame, FrameBound, FrameExclusion, FrameUnits, WindowCall, WindowFunction};
