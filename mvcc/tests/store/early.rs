@@ -7,6 +7,7 @@ use driftdb_concurrency::{
     ConcurrencyControl, LockIntent, LockMode, LockObject, LockStrength, Locked, ReadAt, Result,
     Store, TxnError, WaitPolicy,
 };
+use driftdb_conformance::concurrency::driver::SyncGate;
 use driftdb_env::planted;
 use driftdb_env::sync::Mutex;
 use driftdb_sim_disk::CrashMode;

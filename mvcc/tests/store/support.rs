@@ -241,36 +241,3 @@ impl<T> Beside<T> {
         self.result.lock().take().expect("the body did not panic")
     }
 }
-
-/// Holds up every sync of a disk until it is opened, or dropped.
-pub(crate) struct SyncGate {
-    disk: SimDisk,
-    open: Arc<(driftdb_env::sync::Mutex<bool>, driftdb_env::sync::Condvar)>,
-}
-
-impl SyncGate {
-    pub(crate) fn close(disk: &SimDisk) -> Self {
-        let open = Arc::<(driftdb_env::sync::Mutex<bool>, driftdb_env::sync::Condvar)>::default();
-        let theirs = Arc::clone(&open);
-        disk.set_pause(Some(Arc::new(move |op, _| {
-            let mut is_open = theirs.0.lock();
-            while op == driftdb_env::IoOp::Sync && !*is_open {
-                theirs.1.wait(&mut is_open);
-            }
-        })));
-        Self { disk: disk.clone(), open }
-    }
-
-    /// Lets the syncs pass that wait, and all to come.
-    pub(crate) fn open(&self) {
-        *self.open.0.lock() = true;
-        self.open.1.notify_all();
-    }
-}
-
-impl Drop for SyncGate {
-    fn drop(&mut self) {
-        self.open();
-        self.disk.set_pause(None);
-    }
-}
