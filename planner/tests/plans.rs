@@ -168,6 +168,7 @@ fn shape(plan: &PhysicalPlan) -> String {
             format!("recursive({}, {})", of(seed), of(step))
         }
         PhysicalPlan::WorkingTable { .. } => "working".into(),
+        PhysicalPlan::Change { .. } => "change".into(),
         PhysicalPlan::Lock { input, .. } => format!("lock({})", of(input)),
     }
 }

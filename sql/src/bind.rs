@@ -146,6 +146,8 @@ pub(crate) struct Binder<'a> {
     used_times: Vec<u32>,
     used_periods: Vec<u32>,
     used_ctes: BTreeSet<CteId>,
+    /// Whether the next WITH may change something: it is a whole statement's.
+    may_change: bool,
     /// The expressions of a WITH RECURSIVE that are being bound, and the plans of those that are.
     binding: Vec<usize>,
     bound_ctes: Vec<(CteId, LogicalPlan)>,
@@ -185,6 +187,7 @@ impl<'a> Binder<'a> {
             used_times: Vec::new(),
             used_periods: Vec::new(),
             used_ctes: BTreeSet::new(),
+            may_change: false,
             binding: Vec::new(),
             bound_ctes: Vec::new(),
             function_values: BTreeSet::new(),

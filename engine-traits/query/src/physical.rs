@@ -248,6 +248,13 @@ pub enum PhysicalPlan {
         /// The rows to go on with.
         step: Box<Self>,
     },
+    /// A change in a WITH clause.
+    Change {
+        /// Which.
+        change: Box<PhysicalStatement>,
+        /// The types of what it returns.
+        types: Vec<DataType>,
+    },
     /// The rows that were new last time.
     WorkingTable {
         /// Of which.
@@ -511,12 +518,31 @@ pub enum PhysicalStatement {
 }
 
 impl PhysicalPlan {
+    /// The changes of a statement's WITH clause, which stands at its top.
+    pub fn changes(&self) -> Vec<&PhysicalStatement> {
+        match self {
+            Self::With { ctes, body } => {
+                let own = ctes.iter().filter_map(|(_, plan)| match plan {
+                    Self::Change { change, .. } => Some(&**change),
+                    _ => None,
+                });
+                own.chain(body.changes()).collect()
+            }
+            Self::Project { input, .. }
+            | Self::Filter { input, .. }
+            | Self::Sort { input, .. }
+            | Self::Limit { input, .. } => input.changes(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The types of the columns it yields.
     pub fn types(&self) -> Vec<DataType> {
         match self {
             Self::Values { types, .. }
             | Self::FunctionScan { types, .. }
             | Self::WorkingTable { types, .. }
+            | Self::Change { types, .. }
             | Self::CteScan { types, .. } => types.clone(),
             Self::Recursive { seed, .. } => seed.types(),
             Self::Window { input, calls, .. } => {

@@ -81,6 +81,7 @@ impl<'a> Inserter<'a> {
             let conflict = match self.integrity.insert(self.writer, &row, run)? {
                 Inserted::Done { key } => {
                     self.rows += 1;
+                    run.claim(insert.table.id.0, &key)?;
                     if insert.on_conflict.is_some() {
                         self.touched.add(&key, run)?;
                     }

@@ -64,6 +64,9 @@ pub(crate) fn update_row(
     row: &mut [Value],
     run: &mut Run<'_, '_>,
 ) -> Result<Option<Vec<Value>>> {
+    if !run.claim(update.table.id.0, storage_key(row)?)? {
+        return Ok(None);
+    }
     let width = update.table.columns.len();
     let strength = update_strength(&update.table, &update.assignments);
     let state = writer.lock_row(run.cx.txn, storage_key(row)?, strength, WaitPolicy::Wait(None))?;

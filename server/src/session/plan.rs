@@ -340,7 +340,10 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         | PhysicalStatement::LockTable(_)
         | PhysicalStatement::SetConstraints { .. }
         | PhysicalStatement::Copy(_, Some(_)) => return None,
-        PhysicalStatement::Query(query) => return locking_command(&query.plan),
+        PhysicalStatement::Query(query) => match query.plan.changes().first() {
+            Some(change) => return writing_command(change),
+            None => return locking_command(&query.plan),
+        },
     })
 }
 

@@ -216,6 +216,9 @@ pub(crate) fn plan(p: &LogicalPlan) -> String {
             let ids = list(columns, |c| format!("#{} {}", c.id.0, c.ty.name()));
             format!("recursive{all} w{}<{ids}>({}, {})", table.0, plan(seed), plan(step))
         }
+        LogicalPlan::Change { columns, .. } => {
+            format!("change({})", list(columns, |c| format!("#{}", c.id.0)))
+        }
         LogicalPlan::WorkingTable { table, columns } => {
             format!("working w{}({})", table.0, list(columns, |c| format!("#{}", c.id.0)))
         }
