@@ -257,6 +257,7 @@ impl Session {
         match catch_unwind(AssertUnwindSafe(|| work(self))) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
+                let error = self.settle_reads().err().unwrap_or(error);
                 self.fail_block();
                 Err(error)
             }
