@@ -69,6 +69,8 @@ pub(crate) struct MvccTransaction<E: Engine, C: ConcurrencyControl> {
     control: Option<C::Txn>,
     /// Shared with dirty readers once something is in it.
     writes: SharedWrites,
+    /// What the statements around the present one read at, outermost first.
+    around: Vec<(Timestamp, Option<View<E::Snapshot>>)>,
     /// Whether nothing was done to `writes` yet, so that reads need not look.
     is_untouched: bool,
     /// How far the locks went when each living savepoint was made.
@@ -105,6 +107,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             view: None,
             other: None,
             depends_on: Timestamp::MIN,
+            around: Vec::new(),
             entered: None,
             control: None,
             writes: SharedWrites::default(),
@@ -352,7 +355,7 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
 
     fn begin_statement(&mut self) -> Result<()> {
         self.shared.check_open()?;
-        if !self.is_untouched {
+        if !self.is_untouched || !self.around.is_empty() {
             self.writes.lock().begin_statement();
         }
         self.other = None;
@@ -362,6 +365,29 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
             self.snapshot_ts = self.next_snapshot();
         }
         Ok(())
+    }
+
+    fn enter_statement(&mut self) -> Result<()> {
+        self.shared.check_open()?;
+        self.writes.lock().enter_statement();
+        self.other = None;
+        let is_new = matches!(self.mode, Mode::Statement | Mode::Newest | Mode::Dirty);
+        let view = if is_new { self.view.take() } else { None };
+        self.around.push((self.snapshot_ts, view));
+        if is_new {
+            self.snapshot_ts = self.shared.visible();
+        }
+        Ok(())
+    }
+
+    fn leave_statement(&mut self) {
+        let (snapshot_ts, view) = self.around.pop().expect("each is left that was entered");
+        self.writes.lock().leave_statement();
+        self.other = None;
+        if matches!(self.mode, Mode::Statement | Mode::Newest | Mode::Dirty) {
+            self.snapshot_ts = snapshot_ts;
+            self.view = view;
+        }
     }
 
     fn restart(&mut self) -> Result<bool> {

@@ -47,7 +47,9 @@ pub(crate) use array::nested;
 pub use catalog::asks_catalog;
 pub(crate) use polymorphic::decide;
 pub(crate) use resolve::{Candidate, Choice, choose};
-pub use resolve::{Resolved, resolve_function, resolve_hidden, resolve_operator};
+pub use resolve::{
+    Resolved, decide_result, resolve_among, resolve_function, resolve_hidden, resolve_operator,
+};
 pub use sequence::SEQUENCE_STATE;
 pub use table::{function, functions};
 pub(crate) use text_search::regex_of;

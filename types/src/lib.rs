@@ -48,7 +48,8 @@ pub use datetime::{TimeZone, Timetz};
 pub use error::{SqlState, ValueError};
 pub use function::{
     ArrayOperation, Comparison, Function, FunctionId, Kernel, Resolved, SEQUENCE_STATE, Volatility,
-    asks_catalog, function, functions, resolve_function, resolve_hidden, resolve_operator,
+    asks_catalog, decide_result, function, functions, resolve_among, resolve_function,
+    resolve_hidden, resolve_operator,
 };
 pub use in_range::{check_range_offset, in_range, range_offset_types};
 pub use io::{parse_binary, parse_text, write_binary, write_text};

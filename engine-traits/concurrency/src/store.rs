@@ -297,6 +297,17 @@ pub trait Transaction: Send {
     /// Shutting down.
     fn begin_statement(&mut self) -> Result<()>;
 
+    /// As [`Transaction::begin_statement`], within the running statement, which goes on after
+    /// [`Transaction::leave_statement`] as if nothing had been written since: what a function does is
+    /// not seen by the statement that calls it. Further statements may begin in between.
+    ///
+    /// # Errors
+    /// Shutting down.
+    fn enter_statement(&mut self) -> Result<()>;
+
+    /// Goes back to the statement around; each that was entered is left, in order, also after an error.
+    fn leave_statement(&mut self);
+
     /// Begins the transaction's first statement anew, on a newer snapshot that is then the transaction's: what
     /// it wrote is undone, what it claimed and locked stays. So a statement that met a row which was
     /// changed since the snapshot need not fail, if nobody has seen anything of it. False, and nothing

@@ -167,6 +167,16 @@ impl Transaction for BranchTransaction {
         self.inner.begin_statement()
     }
 
+    fn enter_statement(&mut self) -> Result<()> {
+        self.changed.clear();
+        self.inner.enter_statement()
+    }
+
+    fn leave_statement(&mut self) {
+        self.changed.clear();
+        self.inner.leave_statement();
+    }
+
     fn restart(&mut self) -> Result<bool> {
         let is_renewed = self.inner.restart()?;
         if is_renewed {

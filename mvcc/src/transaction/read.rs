@@ -13,7 +13,7 @@ use crate::merge::{self, Limit};
 use crate::pending::{self, Looker};
 use crate::system::FIRST_USER_KEYSPACE;
 use crate::view::View;
-use crate::write_set::{Fate, InMemory, OwnView};
+use crate::write_set::{Fate, Imaged, InMemory, OwnView};
 
 /// At least so many pending writes are looked at in one go.
 const MIN_PENDING: usize = 64;
@@ -163,6 +163,10 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     ) -> Result<ScanState> {
         let writes = self.writes.lock();
         let (range, reverse) = (&request.range, request.reverse);
+        if let Some(images) = writes.images(space, own) {
+            let own = Imaged::new(writes.spilled(space, range, own, reverse)?, images)?;
+            return Ok(merge::merge(cursor, own, reverse, limit, out)?);
+        }
         if !writes.is_in_memory() {
             let own = writes.spilled(space, range, own, reverse)?;
             return Ok(merge::merge(cursor, own, reverse, limit, out)?);

@@ -31,6 +31,14 @@ macro_rules! exec_context {
             },
             eval: &$session.eval,
             params: $params,
+            routines: &$crate::session::routine::Runner {
+                node: &$session.node,
+                settings: &$session.settings,
+                actions: &$session.actions,
+                kept: &$session.routines,
+            },
+            ddl: &mut $session.block.ddl,
+            kinds: &mut $session.block.kinds,
             cancel: &$session.cancel,
             pending: &mut $session.block.pending,
             notices: &mut $session.notices,
@@ -147,6 +155,7 @@ impl Session {
         }
         self.count_statement();
         self.lend_settings();
+        super::routine::Runner::begin(&self.routines);
         let planned = self.planned(prepared, Some(params))?;
         let ran = self.run_until_it_holds(prepared, planned, params, wanted, sink)?;
         if is_first

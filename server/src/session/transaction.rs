@@ -23,14 +23,14 @@ pub(super) struct Block {
     /// Whether no statement has used the transaction's first snapshot yet.
     is_fresh: bool,
     modes: TransactionModes,
-    ddl: Option<DdlGuard>,
+    pub(super) ddl: Option<DdlGuard>,
     /// Deferred checks of constraints.
     pub(super) pending: PendingChecks,
     savepoints: Vec<Savepoint>,
     /// Keep the history that its restore points are to pin until they do.
     holds: Vec<Box<dyn Transaction>>,
     /// What its statements did.
-    kinds: StatementKinds,
+    pub(super) kinds: StatementKinds,
     /// Statements run in it so far.
     statement_count: u64,
 }

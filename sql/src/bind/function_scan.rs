@@ -30,6 +30,9 @@ impl Binder<'_> {
             args: args.to_vec(),
             clauses: Vec::new(),
         };
+        if let Some(item) = self.routine_item(&parsed, &list, ordinality, alias)? {
+            return Ok(item);
+        }
         if parsed.name == TABLE_DIFF {
             return self.table_diff(args, parsed.position, alias);
         }

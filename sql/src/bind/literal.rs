@@ -31,6 +31,9 @@ impl Binder<'_> {
             ast::Value::Boolean(truth) => Ok(Expr::constant(Value::Bool(*truth), DataType::Bool)),
             ast::Value::Null => Ok(null()),
             ast::Value::Placeholder(name) => {
+                if let Some(variable) = self.variable(std::slice::from_ref(name))? {
+                    return Ok(variable);
+                }
                 let index = parameter_index(name).map_err(place)?;
                 if self.content.is_none() {
                     let message = format!("there is no parameter {name}");
