@@ -11,7 +11,9 @@ mod text;
 
 use std::sync::Arc;
 
-use driftdb_query::{Copy, CopyFormat, CopyOptions, CopySource, Expr, Result, SqlError, Table};
+use driftdb_query::{
+    Copy, CopyFormat, CopyOptions, CopySource, Expr, Result, RowRules, SqlError, Table,
+};
 use driftdb_tables::{Inserted, TableWriter};
 use driftdb_types::{SqlState, Value, parse_text};
 
@@ -34,7 +36,7 @@ pub struct CopyIn {
     table: Arc<Table>,
     columns: Vec<usize>,
     row: Vec<Expr>,
-    checks: Vec<(String, Expr)>,
+    checks: RowRules,
     options: CopyOptions,
     lines: Lines,
     writer: TableWriter,
@@ -206,12 +208,13 @@ impl CopyIn {
             .map(|expr| evaluate_row(expr, input, &mut run))
             .collect::<Result<_>>()?;
         let event = TriggerEvent::Insert;
-        let Some(row) = self.integrity.before_row(&self.table, event, None, Some(row), &mut run)?
+        let Some(mut row) =
+            self.integrity.before_row(&self.table, event, None, Some(row), &mut run)?
         else {
             self.left_out += 1;
             return Ok(());
         };
-        check_row(&self.table, &self.checks, &row, &mut run)?;
+        check_row(&self.table, &self.checks, &mut row, &mut run)?;
         match self.integrity.insert(&mut self.writer, &row, &mut run)? {
             Inserted::Done { .. } => Ok(()),
             Inserted::Conflict(conflict) => {

@@ -3,10 +3,12 @@
 //! A READ COMMITTED transaction takes an engine snapshot per statement, and only when the statement
 //! reads; it registers nowhere and calls no control until it locks. Transactions that keep one
 //! snapshot register with the readers, so that history they may ask for is kept. Under a protocol
-//! that reads the newest version under its locks, each read takes its own moment.
+//! that reads the newest version under its locks, each read takes its own moment. What is read under a claim
+//! may not be durable yet (`settle.rs`).
 
 mod lock;
 mod read;
+mod settle;
 mod versions;
 mod write;
 
@@ -59,6 +61,8 @@ pub(crate) struct MvccTransaction<E: Engine, C: ConcurrencyControl> {
     view: Option<View<E::Snapshot>>,
     /// The last other moment that was read, kept for the next read of it.
     other: Option<View<E::Snapshot>>,
+    /// Up to when commits were read before they were visible.
+    depends_on: Timestamp,
     /// The time under which this transaction is registered as a reader.
     entered: Option<Timestamp>,
     /// The control's part, from the first call to it on.
@@ -102,6 +106,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             snapshot_ts: shared.visible(),
             view: None,
             other: None,
+            depends_on: Timestamp::MIN,
             around: Vec::new(),
             entered: None,
             control: None,
@@ -268,6 +273,9 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     fn commit_writes(&mut self) -> Result<Committed> {
         if !self.has_writes() {
             self.validate_reads()?;
+            if !planted!("mvcc.reader-ends-before-durable") {
+                self.settle()?;
+            }
             self.finish(None);
             return Ok(Committed { commit: None, sequence: self.shared.visible_sequence() });
         }
@@ -291,7 +299,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
 
     fn commit_changes(&mut self, erasure: Option<&Erasure>) -> Result<Committed> {
         let counts = &self.shared.counts;
-        let said = Said { note: &self.note, snapshot: self.snapshot_ts, erasure };
+        let said = Said { id: self.id, note: &self.note, snapshot: self.snapshot_ts, erasure };
         let committed = {
             let writes = self.writes.lock();
             let changes = writes.to_changes();
@@ -354,7 +362,7 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
         let is_kept = self.view.is_some() && planted!("mvcc.statement-snapshot-kept");
         if matches!(self.mode, Mode::Statement | Mode::Newest | Mode::Dirty) && !is_kept {
             self.view = None;
-            self.snapshot_ts = self.shared.visible();
+            self.snapshot_ts = self.next_snapshot();
         }
         Ok(())
     }
@@ -460,6 +468,13 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
         wait: WaitPolicy,
     ) -> Result<ObjectLocked> {
         self.take_object(object, mode, wait)
+    }
+
+    fn settle_reads(&mut self) -> Result<()> {
+        if planted!("mvcc.rows-shown-before-durable") {
+            return Ok(());
+        }
+        self.settle()
     }
 
     fn has_changed(&mut self, space: KeyspaceId, key: &[u8]) -> Result<bool> {

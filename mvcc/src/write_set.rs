@@ -27,6 +27,7 @@ use driftdb_storage::{KeyRange, KeyspaceId, Result, WriteBatch};
 
 pub(crate) use self::rows::{Imaged, InMemory, OwnRows, Spilled};
 use self::run::Run;
+use crate::system::FIRST_USER_KEYSPACE;
 
 /// What a transaction did to a keyspace itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,6 +154,15 @@ pub(crate) struct Changes {
     pub(crate) needed: Vec<KeyspaceId>,
     pub(crate) created: Vec<KeyspaceId>,
     pub(crate) dropped: Vec<KeyspaceId>,
+}
+
+impl Changes {
+    /// Whether rows change and nothing else: no definition, nothing of the store's own.
+    pub(crate) fn only_rows(&self) -> bool {
+        self.created.is_empty()
+            && self.dropped.is_empty()
+            && self.needed.iter().all(|space| *space >= FIRST_USER_KEYSPACE)
+    }
 }
 
 /// The write set.

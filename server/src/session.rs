@@ -29,6 +29,7 @@ mod portal;
 mod prepared;
 mod routine;
 mod run;
+mod sequences;
 mod settings;
 mod simple;
 mod sink;
@@ -259,6 +260,7 @@ impl Session {
         match catch_unwind(AssertUnwindSafe(|| work(self))) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
+                let error = self.settle_reads().err().unwrap_or(error);
                 self.fail_block();
                 Err(error)
             }

@@ -29,6 +29,7 @@ mod expr;
 mod foreign;
 mod from;
 mod function_scan;
+pub(crate) mod generated;
 mod grouping;
 mod history;
 mod insert;
@@ -48,6 +49,7 @@ mod routine_call;
 mod schema;
 mod scope;
 mod select;
+mod sequence;
 mod set_function;
 mod setop;
 mod special;
@@ -69,8 +71,8 @@ use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, EvalContext, Value};
 
 pub use routine_call::bind_trigger_condition;
-pub(crate) use stored::bound_default;
 pub use stored::{bind_check, bind_default};
+pub(crate) use stored::{bound_default, bound_generated};
 pub use type_name::parse_type;
 
 use crate::ParsedStatement;
@@ -158,6 +160,8 @@ pub(crate) struct Binder<'a> {
     used_times: Vec<u32>,
     used_periods: Vec<u32>,
     used_ctes: BTreeSet<CteId>,
+    /// Whether the next WITH may change something: it is a whole statement's.
+    may_change: bool,
     /// The expressions of a WITH RECURSIVE that are being bound, and the plans of those that are.
     binding: Vec<usize>,
     bound_ctes: Vec<(CteId, LogicalPlan)>,
@@ -198,6 +202,7 @@ impl<'a> Binder<'a> {
             used_times: Vec::new(),
             used_periods: Vec::new(),
             used_ctes: BTreeSet::new(),
+            may_change: false,
             binding: Vec::new(),
             bound_ctes: Vec::new(),
             function_values: BTreeSet::new(),

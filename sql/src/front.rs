@@ -16,6 +16,7 @@ pub(crate) mod period;
 pub(crate) mod rewrite;
 pub(crate) mod routine;
 pub(crate) mod schema;
+pub(crate) mod sequence;
 pub(crate) mod special;
 pub(crate) mod subscript;
 pub(crate) mod tokens;

@@ -22,6 +22,7 @@ mod integer;
 mod internal;
 mod json;
 mod json_build;
+mod jsonpath;
 mod money;
 mod network;
 mod numeric;
@@ -30,6 +31,7 @@ mod polymorphic;
 mod range;
 mod regexp;
 mod resolve;
+mod sequence;
 mod session;
 mod string;
 mod string_format;
@@ -48,7 +50,9 @@ pub(crate) use resolve::{Candidate, Choice, choose};
 pub use resolve::{
     Resolved, decide_result, resolve_among, resolve_function, resolve_hidden, resolve_operator,
 };
+pub use sequence::SEQUENCE_STATE;
 pub use table::{function, functions};
+pub(crate) use text_search::regex_of;
 
 use crate::{DataType, EvalContext, SqlState, Value, ValueError, compare_typed};
 

@@ -137,6 +137,11 @@ macro_rules! delegate_transaction {
             self.$inner.lock_object(object, mode, wait)
         }
     };
+    (@settle_reads $inner:ident) => {
+        fn settle_reads(&mut self) -> $crate::Result<()> {
+            self.$inner.settle_reads()
+        }
+    };
     (@has_changed $inner:ident) => {
         fn has_changed(
             &mut self,

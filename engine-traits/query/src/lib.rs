@@ -28,7 +28,9 @@ mod period;
 mod physical;
 mod planner;
 mod routine;
+mod rules;
 mod schema;
+mod sequence;
 mod statement;
 mod system;
 mod temporal;
@@ -37,8 +39,8 @@ mod window;
 
 pub use branch::BranchStatement;
 pub use catalog::{
-    Catalog, CatalogAt, Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table,
-    TableId,
+    Catalog, CatalogAt, Check, Column, ColumnId, Generated, Index, IndexColumn, IndexId, RowKey,
+    Table, TableId,
 };
 pub use changes::ChangesScan;
 pub use error::{Result, SqlError};
@@ -61,7 +63,9 @@ pub use routine::{
     Argument, ArgumentMode, Given, Language, Routine, RoutineCall, RoutineColumn, RoutineStatement,
     Trigger, TriggerEvents, TriggerTime, routine_signature,
 };
+pub use rules::RowRules;
 pub use schema::{PUBLIC, PUBLIC_ID, Schema, SchemaStatement};
+pub use sequence::{SequenceDefinition, SequenceOptions, SequenceSpec, SequenceStatement};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,

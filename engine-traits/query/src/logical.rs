@@ -6,7 +6,8 @@ use driftdb_concurrency::{LockStrength, ReadAt, WaitPolicy};
 use driftdb_types::{AggregateId, DataType, FunctionId};
 
 use crate::{
-    ChangesScan, ColId, Expr, RoutineCall, SystemRelation, Table, TableAt, Temporal, WindowCall,
+    ChangesScan, ColId, Expr, RoutineCall, Statement, SystemRelation, Table, TableAt, Temporal,
+    WindowCall,
 };
 
 /// A column that a node yields.
@@ -264,6 +265,14 @@ pub enum LogicalPlan {
         /// What it yields.
         columns: Vec<OutputColumn>,
     },
+    /// A change in a WITH clause, and what its RETURNING yields. It happens once, whether it is read or not,
+    /// and sees what was there before the statement.
+    Change {
+        /// INSERT, UPDATE or DELETE.
+        change: Box<Statement>,
+        /// What it yields.
+        columns: Vec<OutputColumn>,
+    },
     /// The rows that were new last time, in the step of a [`LogicalPlan::Recursive`].
     WorkingTable {
         /// Of which.
@@ -347,6 +356,7 @@ impl LogicalPlan {
             | Self::SetOp { columns, .. }
             | Self::Recursive { columns, .. }
             | Self::WorkingTable { columns, .. }
+            | Self::Change { columns, .. }
             | Self::CteScan { columns, .. } => columns.clone(),
             Self::Window { input, calls, .. } => {
                 let mut columns = input.columns();

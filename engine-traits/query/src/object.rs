@@ -3,7 +3,7 @@
 //! All have one sequence of identifiers with tables and indexes, so that a number alone tells what
 //! is meant. A [`Need`] is PostgreSQL's `pg_depend` row, kept with the one that needs.
 
-use crate::{ColumnId, IndexId, Routine, Trigger, routine_signature};
+use crate::{ColumnId, IndexId, Routine, SequenceDefinition, Trigger, routine_signature};
 
 /// An object's identifier, of one sequence with those of tables and indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +42,8 @@ pub struct Object {
 pub enum ObjectKind {
     /// A schema.
     Schema,
+    /// A sequence.
+    Sequence(SequenceDefinition),
     /// A function or procedure.
     Routine(Box<Routine>),
     /// A trigger.
@@ -93,6 +95,7 @@ impl ObjectKind {
     pub fn name_space(&self) -> NameSpace {
         match self {
             Self::Schema => NameSpace::Schema,
+            Self::Sequence(_) => NameSpace::Relation,
             Self::Routine(_) => NameSpace::Routine,
             Self::Trigger(_) => NameSpace::Trigger,
         }
@@ -101,7 +104,7 @@ impl ObjectKind {
     /// What tells objects of one name apart, if their names may repeat; else empty.
     pub fn signature(&self) -> Vec<u8> {
         match self {
-            Self::Schema => Vec::new(),
+            Self::Schema | Self::Sequence(_) => Vec::new(),
             Self::Routine(routine) => {
                 routine.input_types().iter().flat_map(|ty| ty.oid().to_be_bytes()).collect()
             }
@@ -113,6 +116,7 @@ impl ObjectKind {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Schema => "schema",
+            Self::Sequence(_) => "sequence",
             Self::Routine(routine) => routine.word(),
             Self::Trigger(_) => "trigger",
         }

@@ -84,11 +84,11 @@ impl Integrity {
         let mut new = row.clone();
         set_values(reference, gone, related, &changed, &mut new, run)?;
         let event = TriggerEvent::Update;
-        let Some(new) = self.before_row(child, event, Some(&row), Some(new), run)? else {
+        let Some(mut new) = self.before_row(child, event, Some(&row), Some(new), run)? else {
             return Ok(());
         };
         check_unchanged(writer, key, &row, false, run)?;
-        check_row(child, &related.checks, &new, run)?;
+        check_row(child, &related.checks, &mut new, run)?;
         self.update(writer, key, &row, &new, run)
     }
 }

@@ -86,12 +86,13 @@ impl<'a> Inserter<'a> {
         let insert = self.insert;
         let event = TriggerEvent::Insert;
         let row = self.integrity.before_row(&insert.table, event, None, Some(row), run)?;
-        let Some(row) = row else { return Ok(()) };
-        check_row(&insert.table, &insert.checks, &row, run)?;
+        let Some(mut row) = row else { return Ok(()) };
+        check_row(&insert.table, &insert.checks, &mut row, run)?;
         for _ in 0..ATTEMPTS {
             let conflict = match self.integrity.insert(self.writer, &row, run)? {
                 Inserted::Done { key } => {
                     self.rows += 1;
+                    run.claim(insert.table.id.0, &key)?;
                     if insert.on_conflict.is_some() {
                         self.touched.add(&key, run)?;
                     }
@@ -201,9 +202,9 @@ impl<'a> Inserter<'a> {
         }
         let event = TriggerEvent::Update;
         let new = self.integrity.before_row(table, event, Some(&existing), Some(new), run)?;
-        let Some(new) = new else { return Ok(true) };
+        let Some(mut new) = new else { return Ok(true) };
         check_unchanged(self.writer, key, &existing, false, run)?;
-        check_row(table, &self.insert.checks, &new, run)?;
+        check_row(table, &self.insert.checks, &mut new, run)?;
         self.integrity.update(self.writer, key, &existing, &new, run)?;
         self.touched.add(key, run)?;
         // The key may have changed with the row.

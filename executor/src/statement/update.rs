@@ -68,6 +68,9 @@ pub(crate) fn update_row(
     row: &mut [Value],
     run: &mut Run<'_, '_>,
 ) -> Result<Option<Vec<Value>>> {
+    if !run.claim(update.table.id.0, storage_key(row)?)? {
+        return Ok(None);
+    }
     let width = update.table.columns.len();
     let strength = if integrity.may_rewrite(&update.table, run)? {
         LockStrength::Update
@@ -94,11 +97,12 @@ pub(crate) fn update_row(
     }
     let event = TriggerEvent::Update;
     let old = &row[1..=width];
-    let Some(new) = integrity.before_row(&update.table, event, Some(old), Some(new), run)? else {
+    let Some(mut new) = integrity.before_row(&update.table, event, Some(old), Some(new), run)?
+    else {
         return Ok(None);
     };
     check_unchanged(writer, storage_key(row)?, old, false, run)?;
-    check_row(&update.table, &update.checks, &new, run)?;
+    check_row(&update.table, &update.checks, &mut new, run)?;
     let left = portion::left_of(update.portion.as_ref(), row, width, run)?;
     let old = &row[1..=width];
     integrity.update(writer, storage_key(row)?, old, &new, run)?;

@@ -158,8 +158,8 @@ impl BranchTransaction {
 
 impl Transaction for BranchTransaction {
     driftdb_concurrency::delegate_transaction!(
-        inner: id, isolation, is_read_only, snapshot_ts, savepoint, release, describe, has_writes, commit,
-        rollback,
+        inner: id, isolation, is_read_only, snapshot_ts, settle_reads, savepoint, release, describe,
+        has_writes, commit, rollback,
     );
 
     fn begin_statement(&mut self) -> Result<()> {

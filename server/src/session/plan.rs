@@ -256,6 +256,7 @@ fn is_session_work(statement: &Statement) -> bool {
             | Statement::Execute { .. }
             | Statement::Deallocate(_)
             | Statement::DiscardAll
+            | Statement::DiscardSequences
             | Statement::Checkpoint
             | Statement::Branch(_)
             | Statement::Empty
@@ -292,6 +293,7 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::AlterTable { .. }
         | PhysicalStatement::Truncate { .. }
         | PhysicalStatement::Schema(_)
+        | PhysicalStatement::Sequence(_)
         | PhysicalStatement::Analyze(_)
         | PhysicalStatement::History(
             HistoryStatement::CreateRestorePoint { .. }
@@ -342,6 +344,7 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
             RoutineStatement::Do { .. } | RoutineStatement::Call { .. } => return None,
         },
         PhysicalStatement::Schema(statement) => statement.tag(),
+        PhysicalStatement::Sequence(statement) => statement.command(),
         PhysicalStatement::Copy(_, None) => "COPY FROM",
         PhysicalStatement::Explain { statement, analyze: true, .. } => {
             return writing_command(statement);
@@ -355,7 +358,10 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         | PhysicalStatement::SetConstraints { .. }
         | PhysicalStatement::Call(..)
         | PhysicalStatement::Copy(_, Some(_)) => return None,
-        PhysicalStatement::Query(query) => return locking_command(&query.plan),
+        PhysicalStatement::Query(query) => match query.plan.changes().first() {
+            Some(change) => return writing_command(change),
+            None => return locking_command(&query.plan),
+        },
     })
 }
 

@@ -60,7 +60,12 @@ impl Binder<'_> {
             return self.options_item(&exprs, alias).map_err(|error| error.at(parsed.position));
         }
         if is_set_function(&parsed.name) {
-            let exprs = super::call::arguments(&list)?;
+            let ordered = super::named_arguments::ordered_arguments(&parsed.name, args)
+                .map_err(|error| error.at(parsed.position))?;
+            let exprs = match &ordered {
+                Some(ordered) => ordered.iter().collect(),
+                None => super::call::arguments(&list)?,
+            };
             return self
                 .set_item(&parsed.name, &exprs, ordinality, alias)
                 .map_err(|error| error.at(parsed.position));

@@ -102,7 +102,7 @@ impl Binder<'_> {
         // A bare number counts the (last) field that is named.
         let field = interval.last_field.as_ref().or(interval.leading_field.as_ref());
         if let Some(field) = field
-            && text.trim().parse::<f64>().is_ok()
+            && text.split_whitespace().last().is_some_and(|last| last.parse::<f64>().is_ok())
         {
             text = format!("{} {}", text.trim(), field.to_string().to_lowercase());
         }

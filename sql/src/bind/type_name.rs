@@ -171,7 +171,6 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<(DataType, i32
             "lseg",
             "path",
             "polygon",
-            "jsonpath",
             "tsvector",
             "tsquery",
             "txid_snapshot",

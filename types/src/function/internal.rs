@@ -279,13 +279,10 @@ const SENT: [(&str, &[DataType]); 22] = [
     ("jsonb_send", &[Jsonb]),
 ];
 
-/// The step of `bool_and` (`or` is false) and `bool_or`: NULLs are passed over.
+/// The step of `bool_and` (`or` is false) and `bool_or`.
 fn step(args: &[Value], or: bool) -> Value {
-    match (args[0].as_bool(), args[1].as_bool()) {
-        (None, None) => Value::Null,
-        (Some(v), None) | (None, Some(v)) => Value::Bool(v),
-        (Some(a), Some(b)) => Value::Bool(if or { a || b } else { a && b }),
-    }
+    let both = args[0].as_bool().zip(args[1].as_bool());
+    both.map_or(Value::Null, |(a, b)| Value::Bool(if or { a || b } else { a && b }))
 }
 
 pub(super) fn add(t: &mut Builder) {
@@ -308,7 +305,7 @@ pub(super) fn add(t: &mut Builder) {
         ("boolor_statefunc", |args, _| Ok(step(args, true))),
     ];
     for (name, kernel) in logic {
-        t.add(name, &[Bool, Bool], Bool, Kernel::Values(kernel)).strict = false;
+        t.add(name, &[Bool, Bool], Bool, Kernel::Values(kernel));
     }
     t.add(
         "textlen",

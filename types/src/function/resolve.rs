@@ -201,7 +201,7 @@ fn signature(args: &[DataType]) -> String {
 /// # Errors
 /// 42883 when there is none, 42725 when there are several, with PostgreSQL's texts and hints.
 pub fn resolve_function(name: &str, args: &[DataType]) -> Result<Resolved, ValueError> {
-    if Function::name_is_symbol(name) || name.contains(' ') {
+    if Function::name_is_symbol(name) {
         return Err(undefined_function(name, args));
     }
     resolve_hidden(name, args)

@@ -82,6 +82,7 @@ fn table() -> &'static Table {
         super::datetime::add(&mut builder);
         super::session::add(&mut builder);
         super::actions::add(&mut builder);
+        super::sequence::add(&mut builder);
         super::cast_calls::add(&mut builder);
         super::array::add(&mut builder);
         super::array_search::add(&mut builder);
@@ -99,6 +100,7 @@ fn table() -> &'static Table {
         super::money::add(&mut builder);
         super::network::add(&mut builder);
         super::range::add(&mut builder);
+        super::jsonpath::add(&mut builder);
         // Last: it names what is there.
         super::internal::add(&mut builder);
         let mut by_name: BTreeMap<&'static str, Vec<FunctionId>> = BTreeMap::new();

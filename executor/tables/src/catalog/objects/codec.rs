@@ -1,6 +1,7 @@
 //! Objects' records as bytes: `docs/formats/catalog.md`.
 
-use driftdb_query::{Object, ObjectId, ObjectKind};
+use driftdb_query::{Object, ObjectId, ObjectKind, SequenceDefinition};
+use driftdb_types::DataType;
 
 use super::routine;
 use crate::catalog::codec::{Input, encode_need, number, text};
@@ -16,6 +17,10 @@ pub(super) fn encode(object: &Object) -> Vec<u8> {
     object.needs.iter().for_each(|need| encode_need(&mut out, need));
     match &object.kind {
         ObjectKind::Schema => out.push(0),
+        ObjectKind::Sequence(sequence) => {
+            out.push(1);
+            encode_sequence(sequence, &mut out);
+        }
         ObjectKind::Routine(kind) => {
             out.push(10);
             routine::encode_routine(&mut out, kind);
@@ -44,9 +49,46 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Object> {
 fn kind(input: &mut Input<'_>) -> Option<ObjectKind> {
     Some(match input.byte()? {
         0 => ObjectKind::Schema,
+        1 => ObjectKind::Sequence(decode_sequence(input)?),
         10 => ObjectKind::Routine(Box::new(routine::routine(input)?)),
         11 => ObjectKind::Trigger(Box::new(routine::trigger(input)?)),
         _ => return None,
+    })
+}
+
+fn encode_sequence(sequence: &SequenceDefinition, out: &mut Vec<u8>) {
+    number(out, sequence.ty.oid());
+    let SequenceDefinition { increment, min, max, start, cache, initial, .. } = sequence;
+    for value in [increment, min, max, start, cache, &initial.0] {
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+    number(out, sequence.state);
+    let flags = [sequence.cycle, sequence.is_identity, initial.1];
+    out.push(flags.iter().rev().fold(0, |bits, flag| bits << 1 | u8::from(*flag)));
+}
+
+fn decode_sequence(input: &mut Input<'_>) -> Option<SequenceDefinition> {
+    let ty = DataType::from_oid(input.number()?)?;
+    let mut values = [0; 6];
+    for value in &mut values {
+        *value = input.signed()?;
+    }
+    let [increment, min, max, start, cache, initial] = values;
+    let state = input.number()?;
+    let flags = input.byte()?;
+    let sound =
+        flags < 8 && increment != 0 && min < max && cache > 0 && (min..=max).contains(&start);
+    sound.then_some(SequenceDefinition {
+        ty,
+        increment,
+        min,
+        max,
+        start,
+        cache,
+        cycle: flags & 1 != 0,
+        state,
+        initial: (initial, flags & 4 != 0),
+        is_identity: flags & 2 != 0,
     })
 }
 
@@ -67,9 +109,26 @@ mod tests {
             needs: needs.clone(),
             kind,
         };
+        let sequence = SequenceDefinition {
+            ty: DataType::Int4,
+            increment: -2,
+            min: -90,
+            max: 8,
+            start: 7,
+            cache: 3,
+            cycle: true,
+            state: 16_401,
+            initial: (-5, true),
+            is_identity: false,
+        };
         let (one, other) = routine::samples();
-        let routines = [ObjectKind::Routine(Box::new(one)), ObjectKind::Trigger(Box::new(other))];
-        [ObjectKind::Schema].into_iter().chain(routines).map(object).collect()
+        let kinds = [
+            ObjectKind::Schema,
+            ObjectKind::Sequence(sequence),
+            ObjectKind::Routine(Box::new(one)),
+            ObjectKind::Trigger(Box::new(other)),
+        ];
+        kinds.map(object).into()
     }
 
     #[test]
