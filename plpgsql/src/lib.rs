@@ -19,6 +19,11 @@ mod lexer;
 mod parse;
 mod run;
 
+/// Calls `f` on a stack that is large enough for the next level of a deep body.
+pub(crate) fn with_room<R>(f: impl FnOnce() -> R) -> R {
+    stacker::maybe_grow(256 << 10, 2 << 20, f)
+}
+
 pub use ast::Level;
 pub use host::{Column, Found, Host, Returns, Rows};
 pub use parse::parse;

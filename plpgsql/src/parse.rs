@@ -347,7 +347,7 @@ impl Parser<'_> {
             if self.peek().is_none() {
                 return Err(self.error());
             }
-            body.push(self.statement()?);
+            body.push(crate::with_room(|| self.statement())?);
         }
         self.depth -= 1;
         Ok(body)

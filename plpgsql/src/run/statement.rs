@@ -13,7 +13,7 @@ impl<H: Host> Interpreter<'_, H> {
     pub(super) fn statements(&mut self, body: &[Statement]) -> Result<Flow> {
         for statement in body {
             self.note_statement(statement);
-            let flow = self.statement(&statement.kind)?;
+            let flow = crate::with_room(|| self.statement(&statement.kind))?;
             if flow != Flow::Next {
                 return Ok(flow);
             }
