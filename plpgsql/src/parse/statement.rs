@@ -193,7 +193,7 @@ impl Parser<'_> {
         let (mut into, mut using) = (None, Vec::new());
         loop {
             if into.is_none() && self.accept("into") {
-                into = Some(self.into_targets()?);
+                into = Some(self.targets_of_into()?);
             } else if using.is_empty() && self.accept("using") {
                 using = self.expressions(&[";", "into"])?;
             } else {
@@ -203,7 +203,7 @@ impl Parser<'_> {
         }
     }
 
-    fn into_targets(&mut self) -> Result<Into> {
+    fn targets_of_into(&mut self) -> Result<Into> {
         let strict = self.accept("strict");
         Ok(Into { targets: self.targets()?, strict })
     }
@@ -334,7 +334,7 @@ impl Parser<'_> {
             });
             if let Some(found) = found {
                 self.at = found + 1;
-                into = Some(self.into_targets()?);
+                into = Some(self.targets_of_into()?);
                 let (from, to) = (self.tokens[found].from, self.tokens[self.at - 1].to);
                 let blanks: String = self.text[from..to]
                     .chars()

@@ -91,28 +91,10 @@ impl Answering<'_> {
                     .and_then(|relation| relation.view)
                     .map(|text| format!("{text};")),
             ),
-            CatalogQuestion::FunctionArguments => {
-                let with_defaults = args.get(1) != Some(&Value::Bool(false));
-                let of_user = routine::routine(self.definitions, oid)
-                    .map(|(_, found)| routine::arguments(found, with_defaults));
-                wanted(of_user.or_else(|| {
-                    fixed_function(oid).map(|function| names::type_list(&function.args))
-                }))
-            }
-            CatalogQuestion::FunctionResult => {
-                if let Some((_, found)) = routine::routine(self.definitions, oid) {
-                    return wanted(routine::result(found, self.definitions));
-                }
-                wanted(fixed_function(oid).map(|function| names::type_name(function.result)))
-            }
-            CatalogQuestion::FunctionDefinition => wanted(
-                routine::routine(self.definitions, oid)
-                    .map(|(object, found)| routine::function(object, found, self.definitions)),
-            ),
-            CatalogQuestion::TriggerDefinition => {
-                let pretty = args.get(1) == Some(&Value::Bool(true));
-                wanted(routine::trigger(self.definitions, oid, pretty))
-            }
+            CatalogQuestion::FunctionArguments
+            | CatalogQuestion::FunctionResult
+            | CatalogQuestion::FunctionDefinition
+            | CatalogQuestion::TriggerDefinition => Ok(self.routine_answer(question, oid, args)),
             CatalogQuestion::IsPublishable => match self.relation_name(oid) {
                 Some(_) => Ok(Value::Bool(self.definitions.table(oid).is_some())),
                 None => Ok(Value::Null),
@@ -213,6 +195,32 @@ impl Answering<'_> {
             },
             _ => missing(SqlState::UndefinedObject, kind.name(), text),
         }
+    }
+
+    /// What is asked of a function or trigger.
+    fn routine_answer(&self, question: CatalogQuestion, oid: u32, args: &[Value]) -> Value {
+        let of_user = routine::routine(self.definitions, oid);
+        let of_system = fixed_function(oid);
+        let is_second = |truth| args.get(1) == Some(&Value::Bool(truth));
+        let text = match (question, of_user) {
+            (CatalogQuestion::FunctionArguments, Some((_, found))) => {
+                Some(routine::arguments(found, !is_second(false)))
+            }
+            (CatalogQuestion::FunctionArguments, None) => {
+                of_system.map(|function| names::type_list(&function.args))
+            }
+            (CatalogQuestion::FunctionResult, Some((_, found))) => {
+                routine::result(found, self.definitions)
+            }
+            (CatalogQuestion::FunctionResult, None) => {
+                of_system.map(|function| names::type_name(function.result))
+            }
+            (CatalogQuestion::FunctionDefinition, of_user) => {
+                of_user.map(|(object, found)| routine::function(object, found, self.definitions))
+            }
+            _ => routine::trigger(self.definitions, oid, is_second(true)),
+        };
+        text.map_or(Value::Null, Value::text)
     }
 
     /// A user's function that a text names, with its arguments or without.

@@ -600,20 +600,8 @@ fn enable_trigger(cursor: &mut Cursor<'_>) -> Result<Option<RoutineBody>> {
     Ok(Some(RoutineBody::EnableTrigger { table, name, enabled }))
 }
 
-fn create_trigger(
-    cursor: &mut Cursor<'_>,
-    replace: bool,
-    is_constraint: bool,
-) -> Result<RoutineBody> {
-    let name = cursor.name()?;
-    let time = if cursor.accept(&["before"]) {
-        TriggerTime::Before
-    } else if cursor.accept(&["instead", "of"]) {
-        TriggerTime::InsteadOf
-    } else {
-        cursor.expect(&["after"])?;
-        TriggerTime::After
-    };
+/// `INSERT OR UPDATE OF a, b OR DELETE`: the events, and the columns.
+fn trigger_events(cursor: &mut Cursor<'_>) -> Result<(TriggerEvents, Vec<String>)> {
     let (mut events, mut columns) = (TriggerEvents::default(), Vec::new());
     loop {
         let event = cursor.name()?;
@@ -640,15 +628,11 @@ fn create_trigger(
             break;
         }
     }
-    cursor.expect(&["on"])?;
-    let table = cursor.qualified_name()?;
-    if cursor.accept(&["from"]) {
-        cursor.qualified_name()?;
-    }
-    let mut constraint = is_constraint.then(Deferral::default);
-    if is_constraint {
-        constraint = Some(deferral(cursor)?);
-    }
+    Ok((events, columns))
+}
+
+/// `REFERENCING OLD TABLE AS a NEW TABLE AS b`
+fn transition_tables(cursor: &mut Cursor<'_>) -> Result<(Option<String>, Option<String>)> {
     let (mut old_table, mut new_table) = (None, None);
     if cursor.accept(&["referencing"]) {
         while !cursor.is_at_end() {
@@ -672,6 +656,34 @@ fn create_trigger(
             }
         }
     }
+    Ok((old_table, new_table))
+}
+
+fn create_trigger(
+    cursor: &mut Cursor<'_>,
+    replace: bool,
+    is_constraint: bool,
+) -> Result<RoutineBody> {
+    let name = cursor.name()?;
+    let time = if cursor.accept(&["before"]) {
+        TriggerTime::Before
+    } else if cursor.accept(&["instead", "of"]) {
+        TriggerTime::InsteadOf
+    } else {
+        cursor.expect(&["after"])?;
+        TriggerTime::After
+    };
+    let (events, columns) = trigger_events(cursor)?;
+    cursor.expect(&["on"])?;
+    let table = cursor.qualified_name()?;
+    if cursor.accept(&["from"]) {
+        cursor.qualified_name()?;
+    }
+    let mut constraint = is_constraint.then(Deferral::default);
+    if is_constraint {
+        constraint = Some(deferral(cursor)?);
+    }
+    let (old_table, new_table) = transition_tables(cursor)?;
     let mut is_row = false;
     if cursor.accept(&["for"]) {
         cursor.accept(&["each"]);

@@ -183,7 +183,10 @@ impl Runner<'_> {
         if call.columns.is_empty() {
             return Ok(RoutineOutput::Row(Some(Vec::new())));
         }
-        let Some((rows, fields)) = last else { return Err(check_result(call, None).unwrap_err()) };
+        let Some((rows, fields)) = last else {
+            check_result(call, None)?;
+            return Err(SqlError::internal("a function in SQL without a result"));
+        };
         let fit = |row: Vec<Value>| -> Result<Vec<Value>> {
             let cells = row.into_iter().zip(&fields).zip(&call.columns);
             cells
