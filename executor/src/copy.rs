@@ -11,13 +11,16 @@ mod text;
 
 use std::sync::Arc;
 
-use driftdb_query::{Copy, CopyFormat, CopyOptions, CopySource, Expr, Result, SqlError, Table};
+use driftdb_query::{
+    Copy, CopyFormat, CopyOptions, CopySource, Expr, Result, RowRules, SqlError, Table,
+};
 use driftdb_tables::{Inserted, TableWriter};
 use driftdb_types::{SqlState, Value, parse_text};
 
 use crate::context::{ExecContext, Run, State};
 use crate::evaluate::row::evaluate_row;
 use crate::integrity::Integrity;
+use crate::routine::TriggerEvent;
 use crate::statement::CommandTag;
 use crate::statement::row::{check_row, hold_definition};
 use lines::{Line, Lines};
@@ -33,7 +36,7 @@ pub struct CopyIn {
     table: Arc<Table>,
     columns: Vec<usize>,
     row: Vec<Expr>,
-    checks: Vec<(String, Expr)>,
+    checks: RowRules,
     options: CopyOptions,
     lines: Lines,
     writer: TableWriter,
@@ -41,6 +44,8 @@ pub struct CopyIn {
     state: State,
     line_number: u64,
     rows: u64,
+    /// Rows that triggers left out.
+    left_out: u64,
     fields: Fields,
 }
 
@@ -81,8 +86,9 @@ impl CopyIn {
         let mut state = State::default();
         let mut run = Run { cx, state: &mut state };
         hold_definition(table, &mut run)?;
-        let integrity = Integrity::new(table, related);
+        let mut integrity = Integrity::new(table, related);
         integrity.hold_definitions(&mut run)?;
+        integrity.begin(TriggerEvent::Insert, Vec::new(), &mut run)?;
         Ok(Self {
             table: Arc::clone(table),
             columns: columns.clone(),
@@ -95,6 +101,7 @@ impl CopyIn {
             state,
             line_number: 0,
             rows: 0,
+            left_out: 0,
             fields: Fields::default(),
         })
     }
@@ -120,7 +127,7 @@ impl CopyIn {
     pub fn finish(mut self, cx: &mut ExecContext<'_>) -> Result<CommandTag> {
         self.insert_lines(true, cx)?;
         self.integrity.finish(&mut Run { cx, state: &mut self.state })?;
-        Ok(CommandTag::counted("COPY", self.rows))
+        Ok(CommandTag::counted("COPY", self.rows - self.left_out))
     }
 
     fn insert_lines(&mut self, at_end: bool, cx: &mut ExecContext<'_>) -> Result<()> {
@@ -200,7 +207,14 @@ impl CopyIn {
             .iter()
             .map(|expr| evaluate_row(expr, input, &mut run))
             .collect::<Result<_>>()?;
-        check_row(&self.table, &self.checks, &row, &mut run)?;
+        let event = TriggerEvent::Insert;
+        let Some(mut row) =
+            self.integrity.before_row(&self.table, event, None, Some(row), &mut run)?
+        else {
+            self.left_out += 1;
+            return Ok(());
+        };
+        check_row(&self.table, &self.checks, &mut row, &mut run)?;
         match self.integrity.insert(&mut self.writer, &row, &mut run)? {
             Inserted::Done { .. } => Ok(()),
             Inserted::Conflict(conflict) => {

@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod aggregate;
 pub(crate) mod apply;
 pub(crate) mod bounds;
+pub(crate) mod change;
 pub(crate) mod changes;
 pub(crate) mod cte;
 pub(crate) mod diff_scan;
@@ -15,6 +16,7 @@ pub(crate) mod distinct;
 pub(crate) mod filter;
 pub(crate) mod function_scan;
 pub(crate) mod group_table;
+pub(crate) mod grouping_sets;
 pub(crate) mod hash_join;
 pub(crate) mod join;
 pub(crate) mod limit;
@@ -23,12 +25,17 @@ pub(crate) mod loop_join;
 pub(crate) mod meter;
 pub(crate) mod outer;
 pub(crate) mod project;
+pub(crate) mod recursive;
+pub(crate) mod routine_scan;
 pub(crate) mod set_op;
 pub(crate) mod sort;
 pub(crate) mod system_columns;
 pub(crate) mod system_scan;
 pub(crate) mod values;
 pub(crate) mod versions;
+pub(crate) mod window;
+
+use std::sync::Arc;
 
 use driftdb_query::{PhysicalPlan, Result, SetFunction};
 
@@ -99,9 +106,14 @@ impl Builder {
                 match function {
                     SetFunction::GenerateSeries { .. }
                     | SetFunction::Unnest
+                    | SetFunction::UnnestRows
                     | SetFunction::Subscripts
                     | SetFunction::Zip { .. } => {
                         Box::new(function_scan::FunctionScan::new(function, args, types))
+                    }
+                    SetFunction::Routine { call, ordinality } => {
+                        let call = Arc::clone(call);
+                        Box::new(routine_scan::RoutineScan::new(call, *ordinality, args, types))
                     }
                     SetFunction::TableDiff { before, after } => {
                         Box::new(diff_scan::DiffScan::new(before.clone(), after.clone(), types))
@@ -138,6 +150,31 @@ impl Builder {
                 let (groups, calls) = (groups.clone(), aggregates.clone());
                 Box::new(aggregate::Aggregate::new(self.build(input), groups, calls))
             }
+            PhysicalPlan::GroupingSets { input, groups, sets, aggregates, groupings } => {
+                Box::new(grouping_sets::GroupingSets::new(
+                    self.build(input),
+                    groups.clone(),
+                    sets.clone(),
+                    aggregates.clone(),
+                    groupings.clone(),
+                ))
+            }
+            PhysicalPlan::Window { input, partition, order, calls } => {
+                let (types, partition) = (input.types(), partition.clone());
+                let (order, calls) = (order.clone(), calls.clone());
+                Box::new(window::Window::new(self.build(input), partition, order, calls, types))
+            }
+            PhysicalPlan::Recursive { table, all, seed, step } => {
+                let types = plan.types();
+                let (seed, step) = (self.build(seed), self.build(step));
+                Box::new(recursive::Recursive::new(*table, *all, seed, step, types))
+            }
+            PhysicalPlan::Change { change, .. } => {
+                Box::new(change::Change::new((**change).clone()))
+            }
+            PhysicalPlan::WorkingTable { table, .. } => {
+                Box::new(recursive::WorkingTable::new(*table))
+            }
             PhysicalPlan::SetOp { kind, all, left, right } => {
                 let types = plan.types();
                 let right_depends = outer::depends_on_frame(right);
@@ -145,8 +182,11 @@ impl Builder {
                 Box::new(set_op::SetOp::new(*kind, *all, left, right, types, right_depends))
             }
             PhysicalPlan::With { ctes, body } => {
+                let is_change = |plan: &PhysicalPlan| matches!(plan, PhysicalPlan::Change { .. });
+                let changes = ctes.iter().filter(|(_, plan)| is_change(plan)).map(|(id, _)| *id);
+                let changes = changes.collect();
                 let ctes = ctes.iter().map(|(id, plan)| (*id, self.build(plan))).collect();
-                Box::new(cte::With::new(ctes, self.build(body)))
+                Box::new(cte::With::new(ctes, changes, self.build(body)))
             }
             PhysicalPlan::CteScan { cte, .. } => Box::new(cte::CteScan::new(*cte)),
             PhysicalPlan::Lock { input, clauses } => {

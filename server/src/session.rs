@@ -27,7 +27,9 @@ mod past;
 mod plan;
 mod portal;
 mod prepared;
+mod routine;
 mod run;
+mod sequences;
 mod settings;
 mod simple;
 mod sink;
@@ -123,6 +125,7 @@ pub struct Session {
     seen: Vec<u64>,
     copying: Option<Copying>,
     notices: Vec<SqlError>,
+    routines: routine::Kept,
 }
 
 impl std::fmt::Debug for Session {
@@ -178,6 +181,7 @@ impl Session {
             seen: Vec::new(),
             copying: None,
             notices: Vec::new(),
+            routines: routine::Kept::default(),
         };
         if let Some((_, value)) = options.settings.iter().rfind(is_past) {
             let value = session.past_setting(Some(value))?.unwrap_or_default();
@@ -256,6 +260,7 @@ impl Session {
         match catch_unwind(AssertUnwindSafe(|| work(self))) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
+                let error = self.settle_reads().err().unwrap_or(error);
                 self.fail_block();
                 Err(error)
             }

@@ -14,7 +14,7 @@ use driftdb_types::{
 };
 
 use crate::BindContext;
-use crate::bind::{bind_check, bound_default};
+use crate::bind::{bind_check, bound_default, bound_generated};
 
 /// A DEFAULT as PostgreSQL shows it; the stored text if it cannot be shown so.
 ///
@@ -53,6 +53,28 @@ pub fn show_check(
     Ok(shown.map_or_else(|| format!("({sql})"), |()| deparser.out))
 }
 
+/// A generated column's expression as PostgreSQL shows it; the stored text if it cannot be shown so.
+///
+/// # Errors
+/// The text does not parse or bind.
+pub fn show_generated(
+    sql: &str,
+    column: &Column,
+    table: &Table,
+    pretty: bool,
+    cx: &mut BindContext<'_>,
+) -> Result<String> {
+    let ids: Vec<ColId> = (1..=table.columns.len() as u32).map(ColId).collect();
+    let bound = bound_generated(sql, column, table, &ids, cx)?;
+    let name_of = |id: ColId| {
+        let place = ids.iter().position(|known| *known == id)?;
+        Some(quoted(&table.columns[place].name))
+    };
+    let mut deparser = Deparser { name_of: &name_of, pretty, indent: 0, out: String::new() };
+    let shown = deparser.expr(&bound, false);
+    Ok(shown.map_or_else(|| format!("({sql})"), |()| deparser.out))
+}
+
 /// The columns that a CHECK's condition names, in the order in which it does.
 ///
 /// # Errors
@@ -75,7 +97,7 @@ fn collect_columns(expr: &Expr, used: &mut Vec<ColId>) {
 }
 
 /// A name in quotes where it must be.
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     let args = [Value::text(name)];
     let found = driftdb_types::resolve_function("quote_ident", &[DataType::Text]);
     match found.and_then(|found| function(found.id).eval(&args, &EvalContext::default())) {
@@ -192,6 +214,7 @@ impl Deparser<'_> {
             Expr::InList { input, list, negated, .. } => self.in_list(input, list, *negated)?,
             Expr::Case { arms, otherwise, .. } => self.case(arms, otherwise.as_deref())?,
             Expr::Coalesce { args, .. } => self.bracketed("COALESCE", args)?,
+            Expr::Routine { call, args, .. } => self.bracketed(&call.object.name, args)?,
             Expr::Extreme { args, greatest, .. } => {
                 self.bracketed(if *greatest { "GREATEST" } else { "LEAST" }, args)?;
             }

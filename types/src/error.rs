@@ -1,5 +1,8 @@
 //! SQLSTATE and the errors that values raise.
 
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
 /// The condition of an error or notice (PostgreSQL, appendix A).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -15,11 +18,17 @@ pub enum SqlState {
     CardinalityViolation,
     DataException,
     StringDataRightTruncation,
+    StringDataLengthMismatch,
     NumericValueOutOfRange,
     InvalidDatetimeFormat,
     DatetimeFieldOverflow,
     DivisionByZero,
     IntervalFieldOverflow,
+    InvalidPrecedingOrFollowingSize,
+    InvalidArgumentForNtile,
+    InvalidArgumentForNthValue,
+    InvalidTablesampleArgument,
+    InvalidTablesampleRepeat,
     InvalidArgumentForLogarithm,
     InvalidArgumentForPowerFunction,
     InvalidArgumentForWidthBucketFunction,
@@ -28,7 +37,17 @@ pub enum SqlState {
     InvalidParameterValue,
     NullValueNotAllowed,
     ArraySubscriptError,
+    SequenceGeneratorLimitExceeded,
     InvalidEscapeSequence,
+    InvalidUseOfEscapeCharacter,
+    SqlJsonMemberNotFound,
+    SqlJsonArrayNotFound,
+    SqlJsonObjectNotFound,
+    SqlJsonNumberNotFound,
+    InvalidSqlJsonSubscript,
+    NonNumericSqlJsonItem,
+    SingletonSqlJsonItemRequired,
+    InvalidArgumentForSqlJsonDatetimeFunction,
     InvalidRegularExpression,
     SubstringError,
     CharacterNotInRepertoire,
@@ -63,8 +82,13 @@ pub enum SqlState {
     DuplicateCursor,
     DuplicateDatabase,
     DuplicateTable,
+    DuplicateSchema,
     DuplicateAlias,
     DuplicateObject,
+    DuplicateFunction,
+    InvalidFunctionDefinition,
+    TriggeredDataChangeViolation,
+    TriggerProtocolViolated,
     DuplicatePreparedStatement,
     AmbiguousColumn,
     AmbiguousFunction,
@@ -74,6 +98,7 @@ pub enum SqlState {
     WindowingError,
     DatatypeMismatch,
     WrongObjectType,
+    GeneratedAlways,
     CannotCoerce,
     IndeterminateDatatype,
     InvalidName,
@@ -110,6 +135,8 @@ pub enum SqlState {
     DataCorrupted,
     InvalidAuthorizationSpecification,
     InvalidCatalogName,
+    /// Any other: PL/pgSQL raises what it is told to.
+    Other([u8; 5]),
 }
 
 impl SqlState {
@@ -127,11 +154,17 @@ impl SqlState {
             Self::CardinalityViolation => "21000",
             Self::DataException => "22000",
             Self::StringDataRightTruncation => "22001",
+            Self::StringDataLengthMismatch => "22026",
             Self::NumericValueOutOfRange => "22003",
             Self::InvalidDatetimeFormat => "22007",
             Self::DatetimeFieldOverflow => "22008",
             Self::DivisionByZero => "22012",
             Self::IntervalFieldOverflow => "22015",
+            Self::InvalidPrecedingOrFollowingSize => "22013",
+            Self::InvalidArgumentForNtile => "22014",
+            Self::InvalidArgumentForNthValue => "22016",
+            Self::InvalidTablesampleArgument => "2202H",
+            Self::InvalidTablesampleRepeat => "2202G",
             Self::InvalidArgumentForLogarithm => "2201E",
             Self::InvalidArgumentForPowerFunction => "2201F",
             Self::InvalidArgumentForWidthBucketFunction => "2201G",
@@ -140,7 +173,18 @@ impl SqlState {
             Self::InvalidParameterValue => "22023",
             Self::NullValueNotAllowed => "22004",
             Self::ArraySubscriptError => "2202E",
+            Self::SequenceGeneratorLimitExceeded => "2200H",
+            Self::GeneratedAlways => "428C9",
             Self::InvalidEscapeSequence => "22025",
+            Self::InvalidUseOfEscapeCharacter => "2200C",
+            Self::SqlJsonMemberNotFound => "2203A",
+            Self::SqlJsonArrayNotFound => "22039",
+            Self::SqlJsonObjectNotFound => "2203C",
+            Self::SqlJsonNumberNotFound => "2203B",
+            Self::InvalidSqlJsonSubscript => "22033",
+            Self::NonNumericSqlJsonItem => "22036",
+            Self::SingletonSqlJsonItemRequired => "22038",
+            Self::InvalidArgumentForSqlJsonDatetimeFunction => "22031",
             Self::InvalidRegularExpression => "2201B",
             Self::SubstringError => "22011",
             Self::CharacterNotInRepertoire => "22021",
@@ -175,8 +219,13 @@ impl SqlState {
             Self::DuplicateDatabase => "42P04",
             Self::DuplicateCursor => "42P03",
             Self::DuplicateTable => "42P07",
+            Self::DuplicateSchema => "42P06",
             Self::DuplicateAlias => "42712",
             Self::DuplicateObject => "42710",
+            Self::DuplicateFunction => "42723",
+            Self::InvalidFunctionDefinition => "42P13",
+            Self::TriggeredDataChangeViolation => "27000",
+            Self::TriggerProtocolViolated => "39P01",
             Self::DuplicatePreparedStatement => "42P05",
             Self::AmbiguousColumn => "42702",
             Self::AmbiguousFunction => "42725",
@@ -222,6 +271,33 @@ impl SqlState {
             Self::DataCorrupted => "XX001",
             Self::InvalidAuthorizationSpecification => "28000",
             Self::InvalidCatalogName => "3D000",
+            Self::Other(code) => interned(code),
+        }
+    }
+}
+
+/// So many codes of users are told apart; further ones are shown as what RAISE raises by itself.
+const MOST_CODES: usize = 10_000;
+
+/// The text of a code that no variant has. Each is kept for good: so a code is a plain text everywhere else.
+#[expect(clippy::disallowed_types, reason = "types are below env; nobody waits while it is held")]
+fn interned(code: [u8; 5]) -> &'static str {
+    static KNOWN: std::sync::RwLock<BTreeSet<&'static str>> =
+        std::sync::RwLock::new(BTreeSet::new());
+    let Ok(text) = str::from_utf8(&code) else { return "XX000" };
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(found) = known.get(text) {
+        return found;
+    }
+    drop(known);
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    match known.get(text) {
+        Some(found) => found,
+        None if known.len() >= MOST_CODES => "P0001",
+        None => {
+            let kept: &'static str = Box::leak(text.into());
+            known.insert(kept);
+            kept
         }
     }
 }

@@ -7,25 +7,38 @@ mod actions;
 mod array;
 mod array_search;
 mod array_text;
+mod bit;
 mod bytes;
+mod bytes_edit;
 mod cast_calls;
 mod catalog;
 mod compare;
 mod datetime;
+mod digest;
 mod float;
 mod hash;
+mod identifier;
 mod integer;
+mod internal;
 mod json;
 mod json_build;
+mod jsonpath;
+mod money;
+mod network;
 mod numeric;
 mod pattern;
 mod polymorphic;
+mod range;
+mod regexp;
 mod resolve;
+mod sequence;
 mod session;
 mod string;
 mod string_format;
 mod table;
 mod text_search;
+mod timetz;
+mod variadic;
 
 use std::cmp::Ordering;
 
@@ -34,8 +47,12 @@ pub(crate) use array::nested;
 pub use catalog::asks_catalog;
 pub(crate) use polymorphic::decide;
 pub(crate) use resolve::{Candidate, Choice, choose};
-pub use resolve::{Resolved, resolve_function, resolve_operator};
+pub use resolve::{
+    Resolved, decide_result, resolve_among, resolve_function, resolve_hidden, resolve_operator,
+};
+pub use sequence::SEQUENCE_STATE;
 pub use table::{function, functions};
+pub(crate) use text_search::regex_of;
 
 use crate::{DataType, EvalContext, SqlState, Value, ValueError, compare_typed};
 

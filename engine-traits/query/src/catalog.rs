@@ -5,7 +5,10 @@ use std::sync::Arc;
 use driftdb_storage::{KeyspaceId, Timestamp};
 use driftdb_types::{DataType, Value};
 
-use crate::{ApplicationPeriod, ConstraintId, Deferral, ForeignKey, Result, SystemRelation};
+use crate::{
+    ApplicationPeriod, ConstraintId, Deferral, ForeignKey, NameSpace, Object, ObjectId, PUBLIC,
+    PUBLIC_ID, Result, Schema, SystemRelation, TableNeed,
+};
 
 /// A table's object identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,7 +36,7 @@ pub enum CatalogAt {
 pub struct Table {
     /// Its identity, the same through renames.
     pub id: TableId,
-    /// Its schema (`public`).
+    /// Its schema.
     pub schema: String,
     /// Its name.
     pub name: String,
@@ -58,6 +61,8 @@ pub struct Table {
     pub row_count: Option<u64>,
     /// Its application-time period.
     pub period: Option<ApplicationPeriod>,
+    /// What parts of it need, keys of other tables aside.
+    pub needs: Vec<TableNeed>,
 }
 
 /// What a table's rows are keyed by.
@@ -86,6 +91,29 @@ pub struct Column {
     pub default: Option<String>,
     /// What rows hold that were written before the column was added.
     pub missing: Value,
+    /// Where its values come from, if not from who writes rows.
+    pub generated: Option<Generated>,
+}
+
+impl Column {
+    /// Whether it is computed from the others (GENERATED … STORED).
+    pub fn is_stored(&self) -> bool {
+        matches!(self.generated, Some(Generated::Stored(_)))
+    }
+}
+
+/// Where a column's values come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Generated {
+    /// GENERATED … AS IDENTITY: from a sequence.
+    Identity {
+        /// ALWAYS, not BY DEFAULT.
+        always: bool,
+        /// The sequence.
+        sequence: u32,
+    },
+    /// GENERATED ALWAYS AS (…) STORED: an SQL text over the other columns.
+    Stored(String),
 }
 
 /// An index.
@@ -191,9 +219,26 @@ pub trait Catalog {
     /// As [`Catalog::table`].
     fn index(&mut self, schema: Option<&str>, name: &str) -> Result<Option<(Arc<Table>, IndexId)>>;
 
-    /// The system relation called `name`, in `schema` or, without one, whatever the search path.
-    fn system_relation(&self, _schema: Option<&str>, _name: &str) -> Option<Arc<SystemRelation>> {
-        None
+    /// The schema called `name`.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn schema(&mut self, name: &str, _at: CatalogAt) -> Result<Option<Arc<Schema>>> {
+        let public = (name == PUBLIC).then(|| Schema { id: PUBLIC_ID, name: name.to_owned() });
+        Ok(Schema::of_system_named(name).or(public).map(Arc::new))
+    }
+
+    /// The system relation called `name`, in `schema` or, without one, where the search path leads to
+    /// it before it leads to a user's.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn system_relation(
+        &mut self,
+        _schema: Option<&str>,
+        _name: &str,
+    ) -> Result<Option<Arc<SystemRelation>>> {
+        Ok(None)
     }
 
     /// A statement will lock rows of a table that was looked up.
@@ -241,6 +286,29 @@ pub trait Catalog {
     /// # Errors
     /// As [`Catalog::table`].
     fn tables(&mut self, at: CatalogAt) -> Result<Vec<Arc<Table>>>;
+
+    /// The objects called `name`, in `schema` or else in the first schema of the search path that has
+    /// one; more than one only in a name space where names may repeat.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn objects_named(
+        &mut self,
+        _space: NameSpace,
+        _schema: Option<&str>,
+        _name: &str,
+        _at: CatalogAt,
+    ) -> Result<Vec<Arc<Object>>> {
+        Ok(Vec::new())
+    }
+
+    /// An object by identity.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn object_by_id(&mut self, _id: ObjectId, _at: CatalogAt) -> Result<Option<Arc<Object>>> {
+        Ok(None)
+    }
 
     /// The time of commit sequence number `sequence` (`AS OF @SEQ:N`).
     ///

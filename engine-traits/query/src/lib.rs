@@ -23,17 +23,24 @@ mod expr;
 mod history;
 mod integrity;
 mod logical;
+mod object;
 mod period;
 mod physical;
 mod planner;
+mod routine;
+mod rules;
+mod schema;
+mod sequence;
 mod statement;
 mod system;
 mod temporal;
+mod variables;
+mod window;
 
 pub use branch::BranchStatement;
 pub use catalog::{
-    Catalog, CatalogAt, Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table,
-    TableId,
+    Catalog, CatalogAt, Check, Column, ColumnId, Generated, Index, IndexColumn, IndexId, RowKey,
+    Table, TableId,
 };
 pub use changes::ChangesScan;
 pub use error::{Result, SqlError};
@@ -44,6 +51,7 @@ pub use logical::{
     AggregateCall, CteId, JoinKind, LockClause, LogicalPlan, OutputColumn, ScanColumn, SetFunction,
     SetOpKind, SortKey,
 };
+pub use object::{NameSpace, Need, Object, ObjectId, ObjectKind, TableNeed, TablePart};
 pub use period::{ApplicationPeriod, PeriodSpec, Portion};
 pub use physical::{
     AccessPath, KeyBound, KeyBounds, PhysicalAggregate, PhysicalConflict, PhysicalDelete,
@@ -51,6 +59,13 @@ pub use physical::{
     PhysicalStatement, PhysicalUpdate, TableAccess,
 };
 pub use planner::{PlanContext, Planner};
+pub use routine::{
+    Argument, ArgumentMode, Given, Language, Routine, RoutineCall, RoutineColumn, RoutineStatement,
+    Trigger, TriggerEvents, TriggerTime, routine_signature,
+};
+pub use rules::RowRules;
+pub use schema::{PUBLIC, PUBLIC_ID, Schema, SchemaStatement};
+pub use sequence::{SequenceDefinition, SequenceOptions, SequenceSpec, SequenceStatement};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,
@@ -63,3 +78,5 @@ pub use system::{
 pub use temporal::{
     AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
 };
+pub use variables::{Precedence, Variable, Variables};
+pub use window::{Frame, FrameBound, FrameExclusion, FrameUnits, WindowCall, WindowFunction};

@@ -7,8 +7,9 @@ use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, Value};
 
 use crate::{
-    BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, PeriodSpec,
-    Portion, ReferentialAction, Related, SystemColumn, Table,
+    BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, Need,
+    PeriodSpec, Portion, ReferentialAction, Related, RoutineStatement, RowRules, SchemaStatement,
+    SequenceSpec, SequenceStatement, SystemColumn, Table, TableNeed,
 };
 
 /// A column of a result, as the wire describes it.
@@ -42,8 +43,8 @@ pub struct Insert {
     pub source: LogicalPlan,
     /// The identities under which the other expressions name the new row's columns.
     pub row: Vec<ColId>,
-    /// Each CHECK's name and condition, over `row`.
-    pub checks: Vec<(String, Expr)>,
+    /// What new rows have to go through, over `row`.
+    pub checks: RowRules,
     /// What foreign keys lead to.
     pub related: Arc<Related>,
     /// ON CONFLICT.
@@ -97,8 +98,8 @@ pub struct Update {
     pub recheck: Option<Expr>,
     /// The identities under which `checks` and `returning` name the new row's columns.
     pub row: Vec<ColId>,
-    /// Each CHECK's name and condition, over `row`.
-    pub checks: Vec<(String, Expr)>,
+    /// What new rows have to go through, over `row`.
+    pub checks: RowRules,
     /// What foreign keys lead to.
     pub related: Arc<Related>,
     /// FOR PORTION OF.
@@ -158,6 +159,20 @@ pub struct ColumnSpec {
     pub not_null: bool,
     /// DEFAULT, as SQL text (checked by the binder).
     pub default: Option<String>,
+    /// GENERATED ALWAYS AS (…) STORED, as SQL text (checked by the binder).
+    pub stored: Option<String>,
+    /// The sequence that comes with it.
+    pub sequence: Option<SequenceSpec>,
+    /// What its default needs.
+    pub needs: Vec<Need>,
+}
+
+impl ColumnSpec {
+    /// A column that may be NULL, without a default.
+    pub fn new(name: String, ty: DataType, typmod: i32) -> Self {
+        let (not_null, default, stored, sequence, needs) = (false, None, None, None, Vec::new());
+        Self { name, ty, typmod, not_null, default, stored, sequence, needs }
+    }
 }
 
 /// A constraint to be created. Names are chosen by the binder where the user gave none.
@@ -220,7 +235,7 @@ pub struct ForeignKeySpec {
 /// CREATE TABLE.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreateTable {
-    /// The schema; `public` unless named.
+    /// The schema.
     pub schema: String,
     /// The name.
     pub name: String,
@@ -320,6 +335,8 @@ pub enum AlterAction {
     AddPeriod(PeriodSpec),
     /// DROP PERIOD, with its CHECK
     DropPeriod,
+    /// What parts of the table need, from now on: all of it.
+    SetNeeds(Vec<TableNeed>),
     /// SET (retention = …); `None`: RESET (retention)
     SetRetention(Option<Keep>),
 }
@@ -366,8 +383,8 @@ pub enum CopySource {
         columns: Vec<usize>,
         /// One expression per table column over the input's columns (`Expr::Slot`), defaults filled in.
         row: Vec<Expr>,
-        /// Each CHECK's name and condition, over the whole row (`Expr::Slot`).
-        checks: Vec<(String, Expr)>,
+        /// What new rows have to go through, over the whole row (`Expr::Slot`).
+        checks: RowRules,
         /// What foreign keys lead to.
         related: Arc<Related>,
     },
@@ -499,7 +516,11 @@ pub enum Statement {
         tables: Vec<Arc<Table>>,
         /// CASCADE: tables that refer to them, too.
         cascade: bool,
+        /// RESTART IDENTITY: the sequences of their columns begin anew.
+        restart: bool,
     },
+    /// CREATE SEQUENCE and its kin
+    Sequence(SequenceStatement),
     /// SET CONSTRAINTS
     SetConstraints {
         /// Which, with their schemas if named; `None`: ALL.
@@ -507,6 +528,8 @@ pub enum Statement {
         /// DEFERRED, not IMMEDIATE.
         deferred: bool,
     },
+    /// CREATE SCHEMA and its kin
+    Schema(SchemaStatement),
     /// LOCK TABLE
     LockTable(LockTable),
     /// COPY
@@ -557,12 +580,16 @@ pub enum Statement {
     Deallocate(Option<String>),
     /// DISCARD ALL
     DiscardAll,
+    /// DISCARD SEQUENCES
+    DiscardSequences,
     /// CHECKPOINT
     Checkpoint,
     /// RESTORE POINT and its kin
     History(HistoryStatement),
     /// CREATE BRANCH and its kin
     Branch(BranchStatement),
+    /// CREATE FUNCTION and its kin
+    Routine(RoutineStatement),
     /// Nothing between two semicolons.
     Empty,
 }
@@ -582,6 +609,9 @@ impl Statement {
             | Self::Update(Update { returning: Some(_), fields, .. })
             | Self::Delete(Delete { returning: Some(_), fields, .. }) => Some(fields.clone()),
             Self::Explain(_) => Some(text("QUERY PLAN")),
+            Self::Routine(RoutineStatement::Call { query, has_output: true }) => {
+                Some(query.fields.clone())
+            }
             Self::Show(Some(name)) => Some(text(name)),
             Self::Show(None) => Some(
                 ["name", "setting", "description"].iter().flat_map(|name| text(name)).collect(),

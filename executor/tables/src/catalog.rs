@@ -1,6 +1,7 @@
 //! The catalog: definitions of tables, kept in versioned keyspaces like any data.
 //!
-//! Keyspaces 18 and 19 hold restore points and the retention of single tables. Keyspace 16 holds one record per table (columns, indexes and checks together: they change together
+//! Keyspaces 18 to 20 hold restore points, the retention of single tables, and objects that are neither
+//! tables nor indexes. Keyspace 16 holds one record per table (columns, indexes and checks together: they change together
 //! and are read together), keyed by its object identifier. Keyspace 17 maps names to identifiers;
 //! tables and indexes share one space of names, as in PostgreSQL. Nothing is cached beside the records
 //! but decoded definitions, and those only while no DDL lies between the snapshot that read them and
@@ -9,6 +10,7 @@
 pub(crate) mod codec;
 mod dropped;
 mod history;
+mod objects;
 mod reader;
 mod restore_points;
 mod retention;
@@ -16,6 +18,12 @@ mod store;
 
 pub(crate) use dropped::dropped_table;
 pub use history::{Generation, generations, index_keyspaces, oldest_definitions, seen_from};
+pub(crate) use objects::objects_named;
+pub(crate) use objects::{
+    OBJECTS, claim_object_name, delete_object, delete_object_name, object_key, put_object,
+    put_object_name,
+};
+pub use objects::{object_by_id, objects};
 pub use reader::CatalogReader;
 pub use restore_points::{
     RestorePoint, create_restore_point, drop_restore_point, restore_point, restore_points,
@@ -31,7 +39,7 @@ use driftdb_concurrency::{
     IsolationLevel, LockIntent, LockMode, LockObject, LockStrength, ObjectLocked, ReadAt, RowBatch,
     ScanRequest, ScanState, Transaction, TxnError, WaitPolicy,
 };
-use driftdb_query::{IndexId, Result, SqlError, Table, TableId};
+use driftdb_query::{IndexId, ObjectId, Result, SqlError, Table, TableId};
 use driftdb_storage::{KeyRange, KeyspaceId, StorageError};
 use driftdb_types::SqlState;
 
@@ -45,6 +53,7 @@ pub(crate) const NAMES: KeyspaceId = KeyspaceId(17);
 pub(crate) enum Named {
     Table(TableId),
     Index(TableId, IndexId),
+    Object(ObjectId),
 }
 
 pub(crate) fn table_key(id: TableId) -> [u8; 4] {

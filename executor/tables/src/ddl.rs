@@ -6,9 +6,14 @@
 //! index give new keyspaces; the old ones stay readable for earlier times.
 
 mod alter;
+mod dependents;
 mod foreign;
+mod object;
 mod period;
 mod rewrite;
+mod schema;
+mod sequence;
+mod trigger;
 mod undrop;
 
 use std::sync::Arc;
@@ -18,12 +23,18 @@ use driftdb_concurrency::{
 };
 use driftdb_query::{
     Check, Column, ColumnId, ConstraintSpec, CreateIndex, CreateTable, Deferral, DropObjects,
-    Index, IndexColumn, IndexId, Result, RowKey, SqlError, Table, TableId,
+    Generated, Index, IndexColumn, IndexId, Result, RowKey, SqlError, Table, TableId,
 };
 use driftdb_storage::KeyspaceId;
 use driftdb_types::{EvalContext, SqlState, Value};
 
 pub use alter::alter_table;
+pub use dependents::{Thing, drop_all};
+pub use foreign::told;
+pub use object::{create_object, rename_object, replace_object};
+pub use schema::{drop_schemas, move_table, rename_schema, tables_in};
+pub use sequence::{alter_sequence, create_sequence};
+pub use trigger::{create_trigger, enable_triggers, triggers_of};
 pub use undrop::{undrop_references, undrop_table};
 
 use crate::catalog::{
@@ -114,6 +125,7 @@ fn duplicate_relation(name: &str) -> SqlError {
 /// # Errors
 /// 42P07 for a name that is taken; storage.
 pub fn create_table(cx: &mut DdlContext<'_>, spec: &CreateTable) -> Result<Option<Arc<Table>>> {
+    cx.hold_schema(&spec.schema)?;
     if !cx.name_is_free(&spec.schema, &spec.name)? {
         return if spec.if_not_exists { Ok(None) } else { Err(duplicate_relation(&spec.name)) };
     }
@@ -125,6 +137,7 @@ pub fn create_table(cx: &mut DdlContext<'_>, spec: &CreateTable) -> Result<Optio
         not_null: column.not_null,
         default: column.default.clone(),
         missing: Value::Null,
+        generated: column.stored.clone().map(Generated::Stored),
     });
     let mut table = Table {
         id: TableId(cx.new_object_id()?),
@@ -140,11 +153,15 @@ pub fn create_table(cx: &mut DdlContext<'_>, spec: &CreateTable) -> Result<Optio
         referenced_by: Vec::new(),
         row_count: None,
         period: None,
+        needs: Vec::new(),
     };
     if let Some(period) = &spec.period {
         period::add(&mut table, period)?;
     }
     put_name(cx.txn, &table.schema, &table.name, Named::Table(table.id))?;
+    for (position, column) in spec.columns.iter().enumerate() {
+        sequence::add_to_column(cx, &mut table, position, column.sequence.as_ref(), &column.needs)?;
+    }
     // Keys first: a foreign key may rely on one of the same table.
     let (keys, others): (Vec<_>, Vec<_>) = spec
         .constraints
@@ -297,20 +314,9 @@ pub fn create_index(cx: &mut DdlContext<'_>, spec: &CreateIndex) -> Result<bool>
 /// 2BP01 for an index that belongs to a constraint, and for what a foreign key of another table
 /// needs, unless CASCADE was said; storage.
 pub fn drop_objects(cx: &mut DdlContext<'_>, objects: &DropObjects) -> Result<Vec<String>> {
-    let going: Vec<TableId> = objects.tables.iter().map(|table| table.id).collect();
-    let mut dropped = Vec::new();
-    if !objects.cascade {
-        check_not_needed(cx, objects, &going)?;
-    }
-    for table in &objects.tables {
-        let mut table = cx.take(table)?;
-        let dependents = foreign::dependents(cx, &table, |_| true)?;
-        for dependent in dependents.iter().filter(|other| !going.contains(&other.child.id)) {
-            foreign::drop_key(cx, &mut table, dependent)?;
-            dropped.push(dependent.describe());
-        }
-        drop_table(cx, table)?;
-    }
+    let going: Vec<Thing> = objects.tables.iter().map(|table| Thing::Table(table.id)).collect();
+    let mut dropped =
+        if going.is_empty() { Vec::new() } else { drop_all(cx, &going, objects.cascade)? };
     for (table, id) in &objects.indexes {
         let mut table = cx.take(table)?;
         let Some(index) = table.index(*id).cloned() else { continue };
@@ -338,35 +344,6 @@ fn drop_table(cx: &mut DdlContext<'_>, mut table: Table) -> Result<()> {
     cx.txn.drop_keyspace(table.keyspace)?;
     cx.txn.delete(TABLES, &table_key(table.id))?;
     Ok(())
-}
-
-/// The error if tables that stay refer to tables that go.
-fn check_not_needed(
-    cx: &mut DdlContext<'_>,
-    objects: &DropObjects,
-    going: &[TableId],
-) -> Result<()> {
-    let mut lines = Vec::new();
-    for table in &objects.tables {
-        let table = cx.take(table)?;
-        for dependent in foreign::dependents(cx, &table, |_| true)? {
-            if !going.contains(&dependent.child.id) {
-                let name = &table.name;
-                lines.push(format!("{} depends on table {name}", dependent.describe()));
-            }
-        }
-    }
-    if lines.is_empty() {
-        return Ok(());
-    }
-    let error = match &objects.tables[..] {
-        [table] => foreign::still_needed(&format!("table {}", table.name), &lines),
-        _ => SqlError {
-            message: "cannot drop desired object(s) because other objects depend on them".into(),
-            ..foreign::still_needed("", &lines)
-        },
-    };
-    Err(error)
 }
 
 /// Drops the foreign keys that rely on an index, or fails.
@@ -414,6 +391,7 @@ pub fn truncate(
     cx: &mut DdlContext<'_>,
     tables: &[Arc<Table>],
     cascade: bool,
+    restart: bool,
 ) -> Result<Vec<String>> {
     let mut emptied: Vec<Table> = Vec::new();
     for table in tables {
@@ -437,7 +415,12 @@ pub fn truncate(
         next += 1;
     }
     let cascaded = emptied[named..].iter().map(|table| table.name.clone()).collect();
-    emptied.into_iter().try_for_each(|table| empty(cx, table))?;
+    for table in emptied {
+        if restart {
+            sequence::restart_of_table(cx, &table)?;
+        }
+        empty(cx, table)?;
+    }
     Ok(cascaded)
 }
 

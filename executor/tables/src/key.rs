@@ -229,6 +229,7 @@ mod tests {
                 not_null: false,
                 default: None,
                 missing: Value::Null,
+                generated: None,
             })
             .collect();
         let index = Index {
@@ -255,6 +256,7 @@ mod tests {
             referenced_by: Vec::new(),
             row_count: None,
             period: None,
+            needs: Vec::new(),
         }
     }
 

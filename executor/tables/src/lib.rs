@@ -18,18 +18,21 @@ mod feed;
 mod key;
 mod reference;
 mod row;
+mod sequence;
 mod uniqueness;
 mod writer;
 
 pub use catalog::{
     CatalogReader, CatalogStore, DdlGuard, Generation, RestorePoint, create_restore_point,
-    drop_restore_point, generations, history_rules, index_keyspaces, lock_table,
-    oldest_definitions, restore_point, restore_points, seen_from, table_by_id, table_retentions,
-    tables,
+    drop_restore_point, generations, history_rules, index_keyspaces, lock_table, object_by_id,
+    objects, oldest_definitions, restore_point, restore_points, seen_from, table_by_id,
+    table_retentions, tables,
 };
 pub use ddl::{
-    DdlContext, alter_table, create_index, create_table, drop_objects, set_row_count, truncate,
-    undrop_references, undrop_table,
+    DdlContext, Thing, alter_sequence, alter_table, create_index, create_object, create_sequence,
+    create_table, create_trigger, drop_all, drop_objects, drop_schemas, enable_triggers,
+    move_table, rename_object, rename_schema, replace_object, set_row_count, tables_in, told,
+    triggers_of, truncate, undrop_references, undrop_table,
 };
 pub use diff::{Change, Mapping, TableDiff, check_comparable};
 pub use digest::{
@@ -41,6 +44,7 @@ pub use key::{
 };
 pub use reference::{ChildScan, FoundRow, Reference, Referral};
 pub use row::{Cell, RowReader, encode_row};
+pub use sequence::{Sequences, Taken};
 pub use uniqueness::{bare_key, claim_key, find_repeated, repeated};
 pub use writer::{
     Conflict, Inserted, Recheck, RowState, TableWriter, fetch_row, row_detail, row_identity,

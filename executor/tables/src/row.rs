@@ -187,6 +187,7 @@ mod tests {
                     not_null: false,
                     default: None,
                     missing: missing.clone(),
+                    generated: None,
                 })
                 .collect(),
             indexes: Vec::new(),
@@ -195,6 +196,7 @@ mod tests {
             referenced_by: Vec::new(),
             row_count: None,
             period: None,
+            needs: Vec::new(),
         }
     }
 

@@ -67,6 +67,9 @@ impl Database {
             params,
             cancel: &self.cancel,
             pending: &mut PendingChecks::default(),
+            routines: &driftdb_executor::NoRoutines,
+            ddl: &mut None,
+            kinds: &mut driftdb_concurrency::StatementKinds::default(),
             notices,
             memory_limit_bytes: self.memory_limit_bytes,
         })
@@ -133,7 +136,7 @@ impl Database {
 }
 
 fn column(name: &str, ty: DataType) -> ColumnSpec {
-    ColumnSpec { name: name.into(), ty, typmod: -1, not_null: false, default: None }
+    ColumnSpec::new(name.into(), ty, -1)
 }
 
 pub(crate) fn query(plan: PhysicalPlan) -> PhysicalStatement {

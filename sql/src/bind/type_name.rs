@@ -7,6 +7,19 @@ use sqlparser::ast::DataType as D;
 
 use super::Binder;
 use super::names::{ident, object_name};
+use crate::front::tokens::{Source, tokenize};
+use crate::front::tree::parse_all;
+
+/// Reads a type's name.
+///
+/// # Errors
+/// 42601; as for a type in a statement.
+pub fn parse_type(text: &str) -> Result<(DataType, i32)> {
+    let source = Source::new(text);
+    let tokens = tokenize(&source)?;
+    let tree = parse_all(&source, tokens, None, sqlparser::parser::Parser::parse_data_type)?;
+    type_name(&tree)
+}
 
 impl Binder<'_> {
     /// A type and its modifier.
@@ -55,6 +68,11 @@ pub(crate) fn type_name(name: &D) -> Result<(DataType, i32)> {
             let ty = if has_zone(zone) { T::Timestamptz } else { T::Timestamp };
             (ty, precision_modifier(*precision))
         }
+        D::Time(precision, _) => (T::Timetz, precision_modifier(*precision)),
+        D::Bit(length) => {
+            (T::Bit, vec![length.map_or(1, |v| i64::try_from(v).unwrap_or(i64::MAX))])
+        }
+        D::BitVarying(length) | D::VarBit(length) => (T::Varbit, precision_modifier(*length)),
         D::Interval { fields: None, precision } => (T::Interval, precision_modifier(*precision)),
         D::Array(
             ast::ArrayElemTypeDef::SquareBracket(element, _)
@@ -138,7 +156,7 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<(DataType, i32
             let typmod = make_typmod(ty, &modifiers).map_err(|error| place(error.into()))?;
             return Ok((ty, typmod));
         }
-        const KNOWN: [&str; 18] = [
+        const KNOWN: &[&str] = &[
             "serial",
             "bigserial",
             "smallserial",
@@ -146,17 +164,20 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<(DataType, i32
             "serial4",
             "serial8",
             "xml",
-            "money",
-            "inet",
-            "cidr",
-            "macaddr",
             "point",
             "box",
             "circle",
-            "timetz",
-            "bit",
-            "varbit",
+            "line",
+            "lseg",
+            "path",
+            "polygon",
             "tsvector",
+            "tsquery",
+            "txid_snapshot",
+            "pg_snapshot",
+            "refcursor",
+            "tid",
+            "cid",
         ];
         if KNOWN.contains(&lower.as_str()) {
             let error = SqlError::unsupported(format!("type {lower}"));
@@ -222,6 +243,9 @@ fn type_name_only(name: &D) -> Option<DataType> {
         | D::Regclass
         | D::Date
         | D::Time(..)
+        | D::Bit(_)
+        | D::BitVarying(_)
+        | D::VarBit(_)
         | D::Timestamp(..) => type_name(name).ok().map(|(ty, _)| ty),
         _ => None,
     }

@@ -11,14 +11,18 @@ use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
 use super::rewrite::{Lifted, parse_statement};
+use super::routine::{self, RoutineBody};
+use super::schema::{self, SchemaBody};
+use super::sequence::SequenceBody;
 use super::tokens::is_word;
-use super::{copy, transaction, utility};
+use super::{copy, sequence, transaction, utility};
 
 /// What DROP drops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DropKind {
     Table,
     Index,
+    Sequence,
 }
 
 /// A statement as written, before any name is looked up.
@@ -46,6 +50,7 @@ pub(crate) enum Body {
     },
     Deallocate(Option<String>),
     DiscardAll,
+    DiscardSequences,
     Checkpoint,
     Vacuum {
         tables: Vec<QualifiedName>,
@@ -55,6 +60,7 @@ pub(crate) enum Body {
     Truncate {
         tables: Vec<QualifiedName>,
         cascade: bool,
+        restart: bool,
     },
     AlterConstraint {
         table: QualifiedName,
@@ -85,7 +91,10 @@ pub(crate) enum Body {
     },
     Copy(CopyBody),
     History(HistoryBody),
+    Sequence(SequenceBody),
     Branch(BranchBody),
+    Routine(RoutineBody),
+    Schema(SchemaBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
     Unsupported(String),
@@ -112,6 +121,12 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
         return Ok(body);
     }
     if let Some(body) = branch::parse(cursor)? {
+        return Ok(body);
+    }
+    if let Some(body) = routine::parse(cursor)? {
+        return Ok(Body::Routine(body));
+    }
+    if let Some(body) = schema::parse(cursor)? {
         return Ok(body);
     }
     match word.as_str() {
@@ -180,6 +195,16 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
             }
         };
     }
+    if second == "sequence" {
+        cursor.at += 2;
+        if create {
+            return sequence::create(cursor).map(Body::Sequence);
+        }
+        if let Some(body) = sequence::alter(cursor)? {
+            return Ok(Body::Sequence(body));
+        }
+        cursor.at = 0;
+    }
     let kind = if create { "CREATE" } else { "ALTER" };
     match (second.as_str(), third.as_str()) {
         ("", _) => {
@@ -188,6 +213,10 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
         }
         ("temp" | "temporary" | "local" | "global", _) => {
             Ok(Body::Unsupported("a temporary table".into()))
+        }
+        ("unlogged", "sequence") if create => {
+            cursor.at += 3;
+            sequence::create(cursor).map(Body::Sequence)
         }
         ("unlogged", _) => Ok(Body::Unsupported("an unlogged table".into())),
         ("or", "replace") => {
@@ -261,6 +290,7 @@ impl Body {
             Self::Deallocate(None) => "DEALLOCATE ALL",
             Self::Deallocate(_) => "DEALLOCATE",
             Self::DiscardAll => "DISCARD ALL",
+            Self::DiscardSequences => "DISCARD SEQUENCES",
             Self::Checkpoint => "CHECKPOINT",
             Self::Vacuum { .. } => "VACUUM",
             Self::Analyze(_) => "ANALYZE",
@@ -270,10 +300,15 @@ impl Body {
             Self::AlterConstraint { .. } => "ALTER TABLE",
             Self::Drop { kind: DropKind::Table, .. } => "DROP TABLE",
             Self::Drop { kind: DropKind::Index, .. } => "DROP INDEX",
+            Self::Drop { kind: DropKind::Sequence, .. } => "DROP SEQUENCE",
+            Self::Sequence(SequenceBody::Create { .. }) => "CREATE SEQUENCE",
+            Self::Sequence(_) => "ALTER SEQUENCE",
             Self::Explain { .. } => "EXPLAIN",
             Self::Copy(_) => "COPY",
             Self::History(body) => body.tag(),
             Self::Branch(body) => body.tag(),
+            Self::Routine(body) => body.tag(),
+            Self::Schema(body) => body.tag(),
         }
     }
 }

@@ -176,7 +176,19 @@ fn resolved(
     candidate: &Candidate<&'static Function>,
     args: &[DataType],
 ) -> Result<Resolved, ValueError> {
-    let (arg_types, result) = polymorphic::decide(&candidate.args, args, candidate.key.result)?;
+    let (mut arg_types, result) = polymorphic::decide(&candidate.args, args, candidate.key.result)?;
+    // These print what they are given. The operator does so by a conversion, in which truth values are
+    // spelt out; the others by the type's output, of which identifiers shown as names have need here.
+    let is_operator = candidate.key.name == "||" && candidate.key.result == DataType::Text;
+    if is_operator || matches!(candidate.key.name, "concat" | "concat_ws" | "format") {
+        for ty in &mut arg_types {
+            let shows_type =
+                ty.is_reg() || matches!(ty, DataType::Int2vector | DataType::Oidvector);
+            if is_operator || shows_type {
+                *ty = DataType::Text;
+            }
+        }
+    }
     Ok(Resolved { id: candidate.key.id, arg_types, result })
 }
 
@@ -192,6 +204,14 @@ pub fn resolve_function(name: &str, args: &[DataType]) -> Result<Resolved, Value
     if Function::name_is_symbol(name) {
         return Err(undefined_function(name, args));
     }
+    resolve_hidden(name, args)
+}
+
+/// As [`resolve_function`], of those too whose names no statement can spell.
+///
+/// # Errors
+/// As [`resolve_function`].
+pub fn resolve_hidden(name: &str, args: &[DataType]) -> Result<Resolved, ValueError> {
     let candidates: Vec<_> =
         super::table::named(name).filter_map(|function| candidate(function, args.len())).collect();
     // date('2020-01-01'): a type's name applied to one undecided literal is a conversion.
@@ -211,6 +231,52 @@ pub fn resolve_function(name: &str, args: &[DataType]) -> Result<Resolved, Value
             "Could not choose a best candidate function. You might need to add explicit type casts.",
         )),
     }
+}
+
+/// The one of several overloads that a call means: its place, what each argument must be converted to, and
+/// the type of the result; `None` if none fits. Each overload is given by the types of as many parameters
+/// as there are arguments, and the type of its result.
+///
+/// # Errors
+/// 42725 when there are several; 42804 when arguments do not say what a polymorphic type stands for.
+pub fn resolve_among(
+    name: &str,
+    overloads: &[(Vec<DataType>, DataType)],
+    args: &[DataType],
+) -> Result<Option<(usize, Vec<DataType>, DataType)>, ValueError> {
+    let candidates = overloads
+        .iter()
+        .enumerate()
+        .map(|(key, (parameters, _))| Candidate { key, args: parameters.clone() })
+        .collect();
+    match choose(candidates, args) {
+        Choice::One(chosen) => {
+            let result = overloads[chosen.key].1;
+            let (types, result) = polymorphic::decide(&chosen.args, args, result)?;
+            Ok(Some((chosen.key, types, result)))
+        }
+        Choice::None => Ok(None),
+        Choice::Ambiguous => Err(not_unique(name, args)),
+    }
+}
+
+fn not_unique(name: &str, args: &[DataType]) -> ValueError {
+    let message = format!("function {name}({}) is not unique", signature(args));
+    ValueError::new(SqlState::AmbiguousFunction, message).with_hint(
+        "Could not choose a best candidate function. You might need to add explicit type casts.",
+    )
+}
+
+/// What a polymorphic result stands for in a call.
+///
+/// # Errors
+/// 42804 when the arguments do not say.
+pub fn decide_result(
+    parameters: &[DataType],
+    args: &[DataType],
+    result: DataType,
+) -> Result<DataType, ValueError> {
+    Ok(polymorphic::decide(parameters, args, result)?.1)
 }
 
 fn type_called(name: &str) -> Option<DataType> {

@@ -7,19 +7,28 @@ use driftdb_types::{Array, Value};
 
 use super::series::Series;
 use crate::context::Run;
+use crate::routine::call_rows;
 
 pub(super) enum Source {
     Series(Series),
     /// The elements of an array from a place on.
     Elements(Arc<Array>, usize),
+    /// Likewise its rows.
+    Rows(Arc<Array>, usize),
     /// What is left of numbers: the next, how far it is to the last, and whether they fall.
     Numbers(i64, i64, bool),
+    /// The values of a function of a user's.
+    Called(std::vec::IntoIter<Value>),
     End,
 }
 
 impl Source {
     /// The start of a function with its arguments.
-    pub(super) fn new(function: &SetFunction, args: Vec<Value>) -> Result<Self> {
+    pub(super) fn new(
+        function: &SetFunction,
+        args: Vec<Value>,
+        run: &mut Run<'_, '_>,
+    ) -> Result<Self> {
         Ok(match function {
             SetFunction::GenerateSeries { element, add } => {
                 Self::Series(Series::new(*element, *add, args)?)
@@ -28,7 +37,16 @@ impl Source {
                 Some(Value::Array(array)) => Self::Elements(array, 0),
                 _ => Self::End,
             },
+            SetFunction::UnnestRows => match args.into_iter().next() {
+                Some(Value::Array(array)) => Self::Rows(array, 0),
+                _ => Self::End,
+            },
             SetFunction::Subscripts => subscripts(&args),
+            SetFunction::Routine { call, .. } => {
+                let rows = call_rows(call, args, run)?;
+                let values = rows.into_iter().filter_map(|row| row.into_iter().next());
+                Self::Called(values.collect::<Vec<_>>().into_iter())
+            }
             SetFunction::Zip { .. }
             | SetFunction::TableDiff { .. }
             | SetFunction::Changes(_)
@@ -49,6 +67,18 @@ impl Source {
                 *at += usize::from(value.is_some());
                 Ok(value)
             }
+            Self::Rows(array, at) => {
+                let length = match array.dimensions() {
+                    [_, row] => row.length as usize,
+                    _ => array.values().len(),
+                };
+                let Some(values) = array.values().get(*at..*at + length) else { return Ok(None) };
+                if values.is_empty() {
+                    return Ok(None);
+                }
+                *at += length;
+                Ok(Some(Value::array(Array::from_values(array.element(), values.to_vec())?)))
+            }
             Self::Numbers(next, left, falls) => {
                 if *left < 0 {
                     return Ok(None);
@@ -58,6 +88,7 @@ impl Source {
                 *left -= 1;
                 Ok(Some(value))
             }
+            Self::Called(values) => Ok(values.next()),
             Self::End => Ok(None),
         }
     }

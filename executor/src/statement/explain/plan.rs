@@ -127,6 +127,7 @@ impl Explainer<'_> {
         let mut node = Node::new("Function Scan");
         let (name, names) = match function {
             SetFunction::Unnest => ("unnest".to_owned(), vec!["unnest".to_owned()]),
+            SetFunction::UnnestRows => ("rows".to_owned(), vec!["rows".to_owned()]),
             SetFunction::Subscripts => {
                 let name = "generate_subscripts".to_owned();
                 (name.clone(), vec![name])
@@ -148,6 +149,10 @@ impl Explainer<'_> {
                 };
                 let names = [vec!["op".to_owned()], columns(old, "old"), columns(new, "new")];
                 ("driftdb_diff".to_owned(), names.concat())
+            }
+            SetFunction::Routine { call, .. } => {
+                let names = call.columns.iter().map(|column| column.name.clone());
+                (call.object.name.clone(), names.collect())
             }
             SetFunction::Changes(scan) => {
                 let name =
@@ -195,6 +200,8 @@ impl Explainer<'_> {
                     PhysicalPlan::Limit { .. }
                         | PhysicalPlan::Sort { .. }
                         | PhysicalPlan::Distinct { .. }
+                        | PhysicalPlan::Window { .. }
+                        | PhysicalPlan::Recursive { .. }
                         | PhysicalPlan::SetOp { .. }
                         | PhysicalPlan::Lock { .. }
                 );
@@ -228,6 +235,71 @@ impl Explainer<'_> {
                 }
                 node.children.push(child);
                 (node, out)
+            }
+            PhysicalPlan::GroupingSets { input, groups, sets, aggregates, groupings } => {
+                let (child, names) = self.plan(input);
+                let mut node = Node::new("MixedAggregate");
+                let mut out = self.exprs(groups, &names, &mut node);
+                for set in sets {
+                    let keys: Vec<&str> = set.iter().map(|place| out[*place].as_str()).collect();
+                    let keys = if keys.is_empty() { "()".to_owned() } else { keys.join(", ") };
+                    node.property("Group Key", keys);
+                }
+                for call in aggregates {
+                    let args = self.exprs(&call.args, &names, &mut node);
+                    let args = if args.is_empty() { "*".to_owned() } else { args.join(", ") };
+                    out.push(format!("{}({args})", aggregate(call.aggregate).name));
+                }
+                for places in groupings {
+                    let named: Vec<&str> =
+                        places.iter().map(|place| out[*place].as_str()).collect();
+                    out.push(format!("GROUPING({})", named.join(", ")));
+                }
+                node.children.push(child);
+                (node, out)
+            }
+            PhysicalPlan::Window { input, calls, .. } => {
+                let (child, mut names) = self.plan(input);
+                let mut node = Node::new("WindowAgg");
+                let mut out = Vec::with_capacity(calls.len());
+                for call in calls {
+                    let args = self.exprs(&call.args, &names, &mut node);
+                    let name = call.function.name();
+                    let is_count = call.args.is_empty() && name == "count";
+                    let args = if is_count { "*".to_owned() } else { args.join(", ") };
+                    out.push(format!("{name}({args}) OVER (?)"));
+                }
+                names.extend(out);
+                node.children.push(child);
+                (node, names)
+            }
+            PhysicalPlan::Recursive { seed, step, .. } => {
+                let (seed, names) = self.plan(seed);
+                let (step, _) = self.plan(step);
+                let mut node = Node::new("Recursive Union");
+                node.children = vec![seed, step];
+                (node, names)
+            }
+            PhysicalPlan::Change { change, types } => {
+                let (kind, table, source) = match &**change {
+                    PhysicalStatement::Insert(insert) => ("Insert", &insert.table, &insert.source),
+                    PhysicalStatement::Update(update) => ("Update", &update.table, &update.source),
+                    PhysicalStatement::Delete(delete) => ("Delete", &delete.table, &delete.source),
+                    _ => return (Node::new("Change"), Vec::new()),
+                };
+                let metered = std::mem::replace(&mut self.metered, false);
+                let (child, _) = self.plan(source);
+                self.metered = metered;
+                let mut node = on_table(kind, table);
+                node.children.push(child);
+                (node, (1..=types.len()).map(|column| format!("column{column}")).collect())
+            }
+            PhysicalPlan::WorkingTable { table, types } => {
+                let mut node = Node::new("WorkTable Scan");
+                node.suffix = format!(" on cte{}", table.0);
+                let names =
+                    (1..=types.len()).map(|column| format!("cte{}.column{column}", table.0));
+                (node, names.collect())
             }
             PhysicalPlan::Sort { input, keys, .. } => {
                 let (child, names) = self.plan(input);

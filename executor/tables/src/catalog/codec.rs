@@ -1,8 +1,9 @@
 //! Catalog records as bytes: `docs/formats/catalog.md`.
 
 use driftdb_query::{
-    ApplicationPeriod, Check, Column, ColumnId, ConstraintId, Deferral, ForeignKey, Index,
-    IndexColumn, IndexId, ReferentialAction, RowKey, Table, TableId,
+    ApplicationPeriod, Check, Column, ColumnId, ConstraintId, Deferral, ForeignKey, Generated,
+    Index, IndexColumn, IndexId, Need, ObjectId, ReferentialAction, RowKey, Table, TableId,
+    TableNeed, TablePart,
 };
 use driftdb_storage::{KeyspaceId, read_varint, write_varint};
 use driftdb_types::{DataType, Value, decode_value, encode_value};
@@ -10,8 +11,9 @@ use driftdb_types::{DataType, Value, decode_value, encode_value};
 use super::Named;
 
 const VERSION: u8 = 1;
-/// Version 1 of a table's record ended with the checks, version 2 with the referring tables.
-const TABLE_VERSION: u8 = 3;
+/// Version 1 of a table's record ended with the checks, version 2 with the referring tables, version 3 with the
+/// period, version 4 with the needs.
+const TABLE_VERSION: u8 = 5;
 /// More columns or indexes than any table may have: a bound for damaged counts.
 const MOST: u64 = 10_000;
 
@@ -27,16 +29,21 @@ pub(super) fn encode_named(named: Named) -> Vec<u8> {
             number(&mut out, table.0);
             number(&mut out, index.0);
         }
+        Named::Object(id) => {
+            out.push(2);
+            number(&mut out, id.0);
+        }
     }
     out
 }
 
-pub(super) fn decode_named(bytes: &[u8]) -> Option<Named> {
+pub(crate) fn decode_named(bytes: &[u8]) -> Option<Named> {
     let mut input = Input { rest: bytes };
     (input.byte()? == VERSION).then_some(())?;
     Some(match input.byte()? {
         0 => Named::Table(TableId(input.number()?)),
         1 => Named::Index(TableId(input.number()?), IndexId(input.number()?)),
+        2 => Named::Object(ObjectId(input.number()?)),
         _ => return None,
     })
 }
@@ -95,7 +102,41 @@ pub(super) fn encode_table(table: &Table) -> Vec<u8> {
         number(out, u32::from(period.end.0));
         text(out, &period.check);
     });
+    number(&mut out, table.needs.len() as u32);
+    for TableNeed { part, need } in &table.needs {
+        let (code, id) = match part {
+            TablePart::Column(id) => (0, u32::from(id.0)),
+            TablePart::Default(id) => (1, u32::from(id.0)),
+            TablePart::Index(id) => (2, id.0),
+            TablePart::Trigger => (3, 0),
+        };
+        out.push(code);
+        number(&mut out, id);
+        encode_need(&mut out, need);
+    }
+    let generated = table.columns.iter().filter(|column| column.generated.is_some());
+    number(&mut out, generated.clone().count() as u32);
+    for column in generated {
+        number(&mut out, u32::from(column.id.0));
+        match &column.generated {
+            Some(Generated::Identity { always, sequence }) => {
+                out.push(u8::from(!always));
+                number(&mut out, *sequence);
+            }
+            Some(Generated::Stored(sql)) => {
+                out.push(2);
+                text(&mut out, sql);
+            }
+            None => unreachable!("these were left out"),
+        }
+    }
     out
+}
+
+pub(super) fn encode_need(out: &mut Vec<u8>, need: &Need) {
+    number(out, need.id);
+    number(out, need.column.map_or(0, |id| u32::from(id.0)));
+    out.push(u8::from(need.is_part));
 }
 
 fn foreign_key(out: &mut Vec<u8>, key: &ForeignKey) {
@@ -162,6 +203,7 @@ pub(crate) fn decode_table(bytes: &[u8]) -> Option<Table> {
         foreign_keys: Vec::new(),
         referenced_by: Vec::new(),
         period: None,
+        needs: Vec::new(),
     };
     if version > 1 {
         table.foreign_keys = input.list(Input::foreign_key)?;
@@ -170,19 +212,32 @@ pub(crate) fn decode_table(bytes: &[u8]) -> Option<Table> {
     if version > 2 {
         table.period = input.optional(Input::period)?;
     }
+    if version > 3 {
+        table.needs = input.list(Input::table_need)?;
+    }
+    if version > 4 {
+        for (id, generated) in input.list(Input::generated)? {
+            let position = table.position(id)?;
+            table.columns[position].generated = Some(generated);
+        }
+    }
     let covered = |id: ColumnId| table.position(id).is_some();
     let indexed = table.indexes.iter().flat_map(|index| &index.columns).map(|c| c.column);
     let referring = table.foreign_keys.iter().flat_map(|key| &key.columns).copied();
     let bounds = table.period.iter().flat_map(|period| [period.start, period.end]);
-    let sound = indexed.chain(referring).chain(bounds).all(covered);
+    let needing = table.needs.iter().filter_map(|need| match need.part {
+        TablePart::Column(id) | TablePart::Default(id) => Some(id),
+        TablePart::Index(_) | TablePart::Trigger => None,
+    });
+    let sound = indexed.chain(referring).chain(bounds).chain(needing).all(covered);
     (sound && input.rest.is_empty()).then_some(table)
 }
 
-fn number(out: &mut Vec<u8>, number: u32) {
+pub(super) fn number(out: &mut Vec<u8>, number: u32) {
     write_varint(out, u64::from(number));
 }
 
-fn text(out: &mut Vec<u8>, text: &str) {
+pub(super) fn text(out: &mut Vec<u8>, text: &str) {
     write_varint(out, text.len() as u64);
     out.extend_from_slice(text.as_bytes());
 }
@@ -195,29 +250,70 @@ fn optional<T>(out: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec<
 }
 
 /// Bytes from the disk: every read may fail.
-struct Input<'a> {
+pub(super) struct Input<'a> {
     rest: &'a [u8],
 }
 
-impl Input<'_> {
-    fn byte(&mut self) -> Option<u8> {
+impl<'a> Input<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    pub(super) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(super) fn need(&mut self) -> Option<Need> {
+        let id = self.number()?;
+        let column = match u16::try_from(self.number()?).ok()? {
+            0 => None,
+            id => Some(ColumnId(id)),
+        };
+        Some(Need { id, column, is_part: self.byte()? == 1 })
+    }
+
+    fn table_need(&mut self) -> Option<TableNeed> {
+        let part = match self.byte()? {
+            0 => TablePart::Column(self.column_id()?),
+            1 => TablePart::Default(self.column_id()?),
+            2 => TablePart::Index(IndexId(self.number()?)),
+            3 => {
+                self.number()?;
+                TablePart::Trigger
+            }
+            _ => return None,
+        };
+        Some(TableNeed { part, need: self.need()? })
+    }
+
+    pub(super) fn byte(&mut self) -> Option<u8> {
         let (&byte, rest) = self.rest.split_first()?;
         self.rest = rest;
         Some(byte)
     }
 
-    fn number(&mut self) -> Option<u32> {
+    pub(super) fn number(&mut self) -> Option<u32> {
         u32::try_from(read_varint(&mut self.rest)?).ok()
     }
 
-    fn text(&mut self) -> Option<String> {
+    /// Eight bytes, the least first.
+    pub(super) fn signed(&mut self) -> Option<i64> {
+        let (bytes, rest) = self.rest.split_first_chunk::<8>()?;
+        self.rest = rest;
+        Some(i64::from_le_bytes(*bytes))
+    }
+
+    pub(super) fn text(&mut self) -> Option<String> {
         let len = usize::try_from(read_varint(&mut self.rest)?).ok()?;
         let (bytes, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;
         String::from_utf8(bytes.to_vec()).ok()
     }
 
-    fn optional<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
+    pub(super) fn optional<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<Option<T>> {
         match self.byte()? {
             0 => Some(None),
             1 => read(self).map(Some),
@@ -225,7 +321,10 @@ impl Input<'_> {
         }
     }
 
-    fn list<T>(&mut self, mut read: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+    pub(super) fn list<T>(
+        &mut self,
+        mut read: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
         let count = read_varint(&mut self.rest).filter(|count| *count <= MOST)?;
         (0..count).map(|_| read(self)).collect()
     }
@@ -241,7 +340,8 @@ impl Input<'_> {
         let default = self.optional(Self::text)?;
         let missing = self.optional(|input| decode_value(ty, &mut input.rest).ok())?;
         let missing = missing.unwrap_or(Value::Null);
-        Some(Column { id, name, ty, typmod, not_null, default, missing })
+        let generated = None;
+        Some(Column { id, name, ty, typmod, not_null, default, missing, generated })
     }
 
     fn index(&mut self) -> Option<Index> {
@@ -304,6 +404,16 @@ impl Input<'_> {
         })
     }
 
+    fn generated(&mut self) -> Option<(ColumnId, Generated)> {
+        let id = self.column_id()?;
+        let generated = match self.byte()? {
+            kind @ (0 | 1) => Generated::Identity { always: kind == 0, sequence: self.number()? },
+            2 => Generated::Stored(self.text()?),
+            _ => return None,
+        };
+        Some((id, generated))
+    }
+
     fn action(&mut self) -> Option<ReferentialAction> {
         ACTIONS.get(usize::from(self.byte()?)).copied()
     }
@@ -333,6 +443,7 @@ mod tests {
                 not_null: true,
                 default: Some("'x'".into()),
                 missing: Value::text("y"),
+                generated: Some(Generated::Identity { always: false, sequence: 16400 }),
             }],
             indexes: vec![Index {
                 id: IndexId(16385),
@@ -367,14 +478,20 @@ mod tests {
                 end: ColumnId(3),
                 check: "t_valid_check".into(),
             }),
+            needs: vec![
+                TableNeed { part: TablePart::Default(ColumnId(3)), need: Need::of(16_400) },
+                TableNeed { part: TablePart::Column(ColumnId(3)), need: Need::of(16_401) },
+                TableNeed { part: TablePart::Index(IndexId(16_385)), need: Need::of(16_402) },
+            ],
         }
     }
 
     #[test]
     fn tables_round_trip() {
         assert_eq!(decode_table(&encode_table(&sample())), Some(sample()));
-        let named = Named::Index(TableId(1), IndexId(2));
-        assert_eq!(decode_named(&encode_named(named)), Some(named));
+        for named in [Named::Index(TableId(1), IndexId(2)), Named::Object(ObjectId(7))] {
+            assert_eq!(decode_named(&encode_named(named)), Some(named));
+        }
     }
 
     #[test]
@@ -384,21 +501,39 @@ mod tests {
         before.foreign_keys.clear();
         before.referenced_by.clear();
         before.period = None;
+        before.columns[0].generated = None;
+        before.needs.clear();
         let mut bytes = encode_table(&before);
-        assert_eq!(bytes[0], 3);
-        // What version 2 adds: two empty lists; and version 3: no period.
-        assert_eq!(bytes.split_off(bytes.len() - 3), [0, 0, 0]);
+        assert_eq!(bytes[0], 5);
+        // What version 2 adds: two empty lists; versions 3: no period; 4: no needs; 5: nothing computed.
+        assert_eq!(bytes.split_off(bytes.len() - 5), [0, 0, 0, 0, 0]);
         bytes[0] = 1;
         assert_eq!(decode_table(&bytes), Some(before));
     }
 
     #[test]
-    fn records_of_version_2_are_read() {
-        let before = Table { period: None, ..sample() };
-        let mut bytes = encode_table(&before);
-        assert_eq!(bytes.pop(), Some(0));
-        bytes[0] = 2;
-        assert_eq!(decode_table(&bytes), Some(before));
+    fn records_of_versions_2_to_4_are_read() {
+        let mut before = sample();
+        before.columns[0].generated = None;
+        for (version, added) in [(4, 1), (3, 2), (2, 3)] {
+            if version < 4 {
+                before.needs.clear();
+            }
+            if version < 3 {
+                before.period = None;
+            }
+            let mut bytes = encode_table(&before);
+            assert_eq!(bytes.split_off(bytes.len() - added), vec![0; added]);
+            bytes[0] = version;
+            assert_eq!(decode_table(&bytes).as_ref(), Some(&before));
+        }
+    }
+
+    #[test]
+    fn computed_columns_come_back() {
+        let mut table = sample();
+        table.columns[0].generated = Some(Generated::Stored("lower(d)".into()));
+        assert_eq!(decode_table(&encode_table(&table)), Some(table));
     }
 
     #[test]

@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use driftdb_concurrency::{BeginOptions, ReadAt, Store, Transaction, TxnError};
 use driftdb_env::sync::Mutex;
-use driftdb_query::{Result, SYSTEM_SCHEMA, SystemRelation, Table};
+use driftdb_query::{Object, Result, SYSTEM_SCHEMA, SystemRelation, Table};
 use driftdb_storage::{StorageError, Timestamp};
 
+use super::objects::put_first_objects;
 use super::restore_points::RESTORE_POINTS;
 use super::retention::RETENTION;
-use super::{CatalogReader, NAMES, TABLES};
+use super::{CatalogReader, NAMES, OBJECTS, TABLES};
 use crate::digest::ERASED;
+use crate::sequence::{SEQUENCES, Sequences};
 
 /// One per database.
 #[derive(Debug, Default)]
@@ -22,6 +24,7 @@ pub struct CatalogStore {
     /// Transactions that have changed the catalog and not ended.
     pending: AtomicU64,
     cache: Mutex<Cache>,
+    sequences: Sequences,
     /// By name; a name may be in both schemas of the system.
     system: BTreeMap<&'static str, Vec<Arc<SystemRelation>>>,
 }
@@ -30,6 +33,8 @@ pub struct CatalogStore {
 struct Cache {
     /// Definitions by schema and name, as of `read_at`.
     by_name: BTreeMap<(String, String), Option<Arc<Table>>>,
+    /// Objects by what their names begin with in the catalog, as of `read_at`.
+    objects: BTreeMap<Vec<u8>, Vec<Arc<Object>>>,
     read_at: Timestamp,
 }
 
@@ -41,11 +46,14 @@ impl CatalogStore {
     /// Storage.
     pub fn open(store: &dyn Store) -> Result<Self> {
         let mut txn = store.begin(BeginOptions::default())?;
-        for space in [TABLES, NAMES, RESTORE_POINTS, RETENTION, ERASED] {
+        for space in [TABLES, NAMES, RESTORE_POINTS, RETENTION, OBJECTS, SEQUENCES, ERASED] {
             match txn.get(space, &[], ReadAt::Newest, &mut Vec::new()) {
                 Ok(_) => {}
                 Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => {
                     txn.create_keyspace(space)?;
+                    if space == OBJECTS {
+                        put_first_objects(txn.as_mut())?;
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -66,6 +74,11 @@ impl CatalogStore {
             by_name.entry(relation.name).or_default().push(relation);
         }
         Self { system: by_name, ..self }
+    }
+
+    /// Where sequences stand.
+    pub fn sequences(&self) -> &Sequences {
+        &self.sequences
     }
 
     pub(super) fn system_relation(
@@ -122,20 +135,50 @@ impl CatalogStore {
         snapshot: Timestamp,
         table: Option<Arc<Table>>,
     ) {
+        let mut cache = self.cache.lock();
+        if self.renew(&mut cache, snapshot) {
+            cache.by_name.insert((schema.to_owned(), name.to_owned()), table);
+        }
+    }
+
+    pub(super) fn cached_objects(
+        &self,
+        key: &[u8],
+        snapshot: Timestamp,
+    ) -> Option<Vec<Arc<Object>>> {
+        let cache = self.cache.lock();
+        if !self.is_same_at(cache.read_at, snapshot) {
+            return None;
+        }
+        cache.objects.get(key).cloned()
+    }
+
+    pub(super) fn remember_objects(
+        &self,
+        key: Vec<u8>,
+        snapshot: Timestamp,
+        objects: Vec<Arc<Object>>,
+    ) {
+        let mut cache = self.cache.lock();
+        if self.renew(&mut cache, snapshot) {
+            cache.objects.insert(key, objects);
+        }
+    }
+
+    /// Makes the cache one of `snapshot`; false if nothing of that may be remembered.
+    fn renew(&self, cache: &mut Cache, snapshot: Timestamp) -> bool {
         /// Names that do not exist are remembered, too, so their number needs a bound.
         const MOST_NAMES: usize = 10_000;
-        let mut cache = self.cache.lock();
         if !self.is_same_at(cache.read_at, snapshot) {
             if !self.is_same_at(snapshot, snapshot) {
-                return;
+                return false;
             }
-            cache.by_name.clear();
-            cache.read_at = snapshot;
+            *cache = Cache { read_at: snapshot, ..Cache::default() };
         }
-        if cache.by_name.len() >= MOST_NAMES {
-            cache.by_name.clear();
+        if cache.by_name.len() + cache.objects.len() >= MOST_NAMES {
+            *cache = Cache { read_at: cache.read_at, ..Cache::default() };
         }
-        cache.by_name.insert((schema.to_owned(), name.to_owned()), table);
+        true
     }
 }
 

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use driftdb_query::eval::{Constants, eval};
 use driftdb_query::{
-    AlterAction, Column, ColumnId, ColumnSpec, ConstraintSpec, Expr, Index, Result, RowKey,
-    SqlError, Table,
+    AlterAction, Column, ColumnId, ColumnSpec, ConstraintSpec, Expr, Generated, Index, Result,
+    RowKey, SqlError, Table, TablePart,
 };
 use driftdb_types::{SqlState, Value};
 
 use super::{
-    DdlContext, add_check, drop_keyspace, drop_needs_of_index, duplicate_constraint,
-    duplicate_relation, foreign, index_columns, new_index, period, primary_key_columns, rewrite,
+    DdlContext, Thing, add_check, dependents, drop_keyspace, drop_needs_of_index,
+    duplicate_constraint, duplicate_relation, foreign, index_columns, new_index, period,
+    primary_key_columns, rewrite, sequence,
 };
 use crate::catalog::{Named, delete_name, put_name, put_table, set_retention};
 
@@ -62,7 +63,9 @@ pub fn alter_table(
         }
         AlterAction::SetDefault(position, default) => {
             let position = current_position(&table, planned, *position)?;
+            let id = table.columns[position].id;
             table.columns[position].default.clone_from(default);
+            table.needs.retain(|need| need.part != TablePart::Default(id));
         }
         AlterAction::RespellCheck { name, condition } => {
             if let Some(check) = table.checks.iter_mut().find(|check| check.name == *name) {
@@ -70,6 +73,7 @@ pub fn alter_table(
             }
         }
         AlterAction::AddPeriod(spec) => period::add(&mut table, spec)?,
+        AlterAction::SetNeeds(needs) => table.needs.clone_from(needs),
         AlterAction::DropPeriod => period::remove(&mut table),
         AlterAction::SetRetention(keep) => set_retention(cx.txn, &table, *keep)?,
         AlterAction::SetNotNull(position, not_null) => {
@@ -126,8 +130,10 @@ fn add_column(
         not_null: spec.not_null,
         default: spec.default.clone(),
         missing,
+        generated: spec.stored.clone().map(Generated::Stored),
     });
-    Ok(())
+    let position = table.columns.len() - 1;
+    sequence::add_to_column(cx, table, position, spec.sequence.as_ref(), &spec.needs)
 }
 
 /// The highest number that a column has, or had.
@@ -135,7 +141,7 @@ fn last_column_number(table: &Table) -> u16 {
     table.columns.iter().map(|column| column.id.0).max().unwrap_or(0).max(table.dropped_columns)
 }
 
-fn drop_column(
+pub(super) fn drop_column(
     cx: &mut DdlContext<'_>,
     table: &mut Table,
     position: usize,
@@ -150,7 +156,12 @@ fn drop_column(
     let dependents =
         foreign::dependents(cx, table, |key| key.referenced_columns.contains(&column.id))?;
     let needed = format!("column {} of table {}", column.name, table.name);
-    let dropped = foreign::drop_dependents(cx, table, dependents, cascade, &needed, &needed)?;
+    let mut dropped = foreign::drop_dependents(cx, table, dependents, cascade, &needed, &needed)?;
+    dropped.extend(dependents::drop_dependents_of(
+        cx,
+        &[Thing::Column(table.id, column.id)],
+        cascade,
+    )?);
     let before = table.clone();
     table.dropped_columns = last_column_number(table);
     table.columns.remove(position);
@@ -158,6 +169,11 @@ fn drop_column(
     let gone: Vec<Index> = table.indexes.iter().filter(|index| uses(index)).cloned().collect();
     table.indexes.retain(|index| !uses(index));
     table.checks.retain(|check| !mentions(&check.condition, &column.name));
+    table.needs.retain(|need| match need.part {
+        TablePart::Column(id) | TablePart::Default(id) => id != column.id,
+        TablePart::Index(id) => gone.iter().all(|index| index.id != id),
+        TablePart::Trigger => true,
+    });
     for index in &gone {
         delete_name(cx.txn, &table.schema, &index.name)?;
     }
