@@ -11,6 +11,7 @@ pub(crate) mod output;
 pub(crate) mod portion;
 pub(crate) mod row;
 pub(crate) mod update;
+pub(crate) mod view;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -141,6 +142,7 @@ fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -> Result<Ou
             set_constraints(names.as_deref(), *deferred, run)?;
             Ok(Outcome::tag(CommandTag::plain("SET CONSTRAINTS")))
         }
+        PhysicalStatement::View(statement) => view::run(statement, run),
         PhysicalStatement::LockTable(locks) => lock::lock_tables(locks, run),
         PhysicalStatement::Explain { statement, analyze, format } => {
             explain::run(statement, *analyze, *format, run)

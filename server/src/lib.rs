@@ -18,7 +18,7 @@ pub mod session;
 pub use config::{Config, ConfigError};
 pub use driftdb_mvcc::{ConvertProgress, SalvageReport, Salvaged};
 pub use node::{
-    CONTROLS, CancelKey, DATABASE, ENGINES, Node, NodeError, PLANNERS, SERVER_VERSION, backup,
-    convert, engine_of, salvage,
+    CONTROLS, CancelKey, DATABASE, ENGINES, Node, NodeError, Notification, PLANNERS,
+    SERVER_VERSION, backup, convert, engine_of, salvage,
 };
 pub use session::{Session, SessionOptions};

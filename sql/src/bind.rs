@@ -21,6 +21,7 @@ mod conflict;
 mod constraint;
 mod copy;
 mod create;
+mod current;
 mod delete;
 pub(crate) mod diff;
 mod element;
@@ -38,6 +39,7 @@ mod order;
 mod period;
 mod position;
 mod predicate;
+pub(crate) mod record;
 mod returning;
 mod scope;
 mod select;
@@ -49,8 +51,10 @@ mod subquery;
 mod system;
 mod target;
 mod type_name;
+mod updatable;
 mod update;
 mod utility;
+pub(crate) mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,6 +64,7 @@ use driftdb_types::{DataType, EvalContext, Value};
 
 pub(crate) use stored::bound_default;
 pub use stored::{bind_check, bind_default};
+pub use updatable::written_through;
 
 use crate::ParsedStatement;
 use crate::front::limits::{MAX_DEPTH, too_deep, with_room};
@@ -141,6 +146,8 @@ pub(crate) struct Binder<'a> {
     function_values: BTreeSet<ColId>,
     /// While a stored text is renamed: the names met in it.
     named_parts: Option<Vec<stored::NamedPart>>,
+    /// While a view's query is bound: what its names mean.
+    recorder: Option<Box<record::Recorder>>,
     /// The lock clauses of the SELECT whose FROM is being bound.
     locking: Vec<lock::Locking<'a>>,
     /// Those that the next query to be bound inherits.
@@ -175,6 +182,7 @@ impl<'a> Binder<'a> {
             used_ctes: BTreeSet::new(),
             function_values: BTreeSet::new(),
             named_parts: None,
+            recorder: None,
             locking: Vec::new(),
             handed_down: Vec::new(),
         }

@@ -8,7 +8,8 @@ mod bind;
 mod deparse;
 mod front;
 mod parsed;
+mod show;
 
-pub use bind::{BindContext, bind, bind_check, bind_default};
+pub use bind::{BindContext, bind, bind_check, bind_default, written_through};
 pub use deparse::{check_columns, show_check, show_default};
 pub use parsed::{ParsedStatement, StatementKind, parse};

@@ -27,9 +27,11 @@ mod object;
 mod period;
 mod physical;
 mod planner;
+mod portal;
 mod statement;
 mod system;
 mod temporal;
+mod view;
 
 pub use branch::BranchStatement;
 pub use catalog::{
@@ -53,6 +55,7 @@ pub use physical::{
     PhysicalStatement, PhysicalUpdate, TableAccess,
 };
 pub use planner::{PlanContext, Planner};
+pub use portal::{ChannelStatement, DeclareCursor, Fetch, FetchStep};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,
@@ -64,4 +67,7 @@ pub use system::{
 };
 pub use temporal::{
     AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
+};
+pub use view::{
+    CheckOption, Marker, View, ViewColumn, ViewStatement, checked_view, expand, plain, view_check,
 };

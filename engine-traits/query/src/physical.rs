@@ -9,7 +9,7 @@ use crate::logical::SetFunction;
 use crate::{
     AccessTemporal, AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
     DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
-    Related, SetOpKind, SystemColumn, Table,
+    Related, SetOpKind, SystemColumn, Table, ViewStatement,
 };
 
 /// One end of a key range.
@@ -434,6 +434,8 @@ pub enum PhysicalStatement {
         /// DEFERRED, not IMMEDIATE.
         deferred: bool,
     },
+    /// CREATE VIEW and its kin
+    View(ViewStatement),
     /// LOCK TABLE
     LockTable(LockTable),
     /// COPY FROM: rows arrive outside; TO: the query

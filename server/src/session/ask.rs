@@ -5,6 +5,7 @@
 
 mod definition;
 mod names;
+mod view;
 
 use std::sync::Arc;
 
@@ -69,17 +70,14 @@ impl Answering<'_> {
                 let pretty = args.get(2) == Some(&Value::Bool(true));
                 wanted(self.index(oid, column, pretty))
             }
-            CatalogQuestion::ViewDefinition => wanted(
-                relation_with_oid(oid)
-                    .and_then(|relation| relation.view)
-                    .map(|text| format!("{text};")),
-            ),
+            CatalogQuestion::ViewDefinition => self.view_definition(args),
             CatalogQuestion::FunctionArguments => {
                 wanted(fixed_function(oid).map(|function| names::type_list(&function.args)))
             }
             CatalogQuestion::FunctionResult => {
                 wanted(fixed_function(oid).map(|function| names::type_name(function.result)))
             }
+            CatalogQuestion::IsUpdatable => Ok(Value::Int4(self.updatable(oid, 0))),
             CatalogQuestion::IsPublishable => match self.relation_name(oid) {
                 Some(_) => Ok(Value::Bool(self.definitions.table(oid).is_some())),
                 None => Ok(Value::Null),
@@ -232,6 +230,9 @@ impl Answering<'_> {
         }
         if let Some(table) = self.definitions.table(oid) {
             return Some((&table.schema, &table.name));
+        }
+        if let Some(object) = self.definitions.relation_object(oid) {
+            return Some((&object.schema, &object.name));
         }
         let (table, index) = self.definitions.index(oid)?;
         Some((&table.schema, &index.name))

@@ -34,8 +34,14 @@ pub(crate) struct ListedCall {
 
 /// Whether a function of this name yields rows.
 pub(crate) fn is_set_function(name: &str) -> bool {
-    matches!(name, "generate_series" | "unnest" | "generate_subscripts" | "pg_partition_ancestors")
-        || is_array_function(name)
+    matches!(
+        name,
+        "generate_series"
+            | "unnest"
+            | "generate_subscripts"
+            | "pg_partition_ancestors"
+            | "pg_listening_channels"
+    ) || is_array_function(name)
         || is_pair_function(name)
 }
 
@@ -87,6 +93,7 @@ impl Binder<'_> {
     fn elements_of(&mut self, name: &str, maker: &str, bound: Vec<Expr>) -> Result<SetCall> {
         let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
         let resolved = match (maker, &types[..]) {
+            ("pg_listening_channels", types) => resolve_function(maker, types),
             ("string_to_table", types) => resolve_function("string_to_array", types),
             (maker, [one]) => resolve_operator(&format!("*{maker}"), None, Some(*one)),
             _ => return Err(undefined(name, &types)),

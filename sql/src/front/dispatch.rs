@@ -1,7 +1,10 @@
 //! One statement's tokens to its body: by the first word, ours or the parser's.
 
 use driftdb_concurrency::LockMode;
-use driftdb_query::{Deferral, ExplainFormat, Result, SetScope, SqlError, TransactionStatement};
+use driftdb_query::{
+    ChannelStatement, Deferral, ExplainFormat, Fetch, Result, SetScope, SqlError,
+    TransactionStatement,
+};
 use driftdb_types::SqlState;
 use sqlparser::ast;
 use sqlparser::tokenizer::Token;
@@ -10,8 +13,10 @@ use super::branch::{self, BranchBody};
 use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
+use super::portal::{self, Declare};
 use super::rewrite::{Lifted, parse_statement};
 use super::tokens::is_word;
+use super::view::{self, ViewBody};
 use super::{copy, transaction, utility};
 
 /// What DROP drops.
@@ -84,6 +89,13 @@ pub(crate) enum Body {
         format: ExplainFormat,
     },
     Copy(CopyBody),
+    View(ViewBody),
+    /// DECLARE, with the query.
+    Declare(Declare, Box<Self>),
+    Fetch(Fetch),
+    /// `None`: ALL.
+    Close(Option<String>),
+    Channel(ChannelStatement),
     History(HistoryBody),
     Branch(BranchBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
@@ -92,10 +104,9 @@ pub(crate) enum Body {
 }
 
 /// The first words of statements that PostgreSQL has and this build has not.
-const UNSUPPORTED: [&str; 25] = [
-    "grant", "revoke", "comment", "merge", "declare", "fetch", "move", "close", "listen",
-    "unlisten", "notify", "call", "do", "reindex", "cluster", "refresh", "load", "import",
-    "security", "reassign", "label", "alter", "create", "copy", "set",
+const UNSUPPORTED: [&str; 18] = [
+    "grant", "revoke", "comment", "merge", "call", "do", "reindex", "cluster", "refresh", "load",
+    "import", "security", "reassign", "label", "alter", "create", "copy", "set",
 ];
 
 /// Parses one statement from the cursor to its end.
@@ -115,9 +126,6 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
         return Ok(body);
     }
     match word.as_str() {
-        "update" | "delete" if has_words(cursor, &["current", "of"]) => {
-            Ok(Body::Unsupported("WHERE CURRENT OF".into()))
-        }
         "select" | "with" | "values" | "table" | "insert" | "update" | "delete" => {
             Ok(Body::Tree(Box::new(parse_statement(cursor, lifted)?)))
         }
@@ -148,6 +156,13 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
         "lock" => super::lock::lock(cursor),
         "drop" => utility::drop(cursor),
         "copy" => copy::parse(cursor, lifted),
+        "declare" => portal::declare(cursor, lifted),
+        "fetch" => portal::fetch(cursor, false),
+        "move" => portal::fetch(cursor, true),
+        "close" => portal::close(cursor),
+        "listen" => portal::listen(cursor),
+        "unlisten" => portal::unlisten(cursor),
+        "notify" => portal::notify(cursor),
         "checkpoint" => {
             cursor.expect_end()?;
             Ok(Body::Checkpoint)
@@ -162,6 +177,9 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
 
 /// CREATE and ALTER: tables and indexes are parsed, all else is named.
 fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
+    if let Some(body) = view::create(cursor, lifted)? {
+        return Ok(body);
+    }
     let create = cursor.peek_word(0).as_deref() == Some("create");
     let second = cursor.peek_word(1).unwrap_or_default();
     let third = cursor.peek_word(2).unwrap_or_default();
@@ -179,6 +197,9 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
                 foreign_form(cursor).map_or(Err(error), |what| Ok(Body::Unsupported(what)))
             }
         };
+    }
+    if !create && second == "view" {
+        return view::alter(cursor);
     }
     let kind = if create { "CREATE" } else { "ALTER" };
     match (second.as_str(), third.as_str()) {
@@ -272,6 +293,22 @@ impl Body {
             Self::Drop { kind: DropKind::Index, .. } => "DROP INDEX",
             Self::Explain { .. } => "EXPLAIN",
             Self::Copy(_) => "COPY",
+            Self::View(ViewBody::Create { .. }) => "CREATE VIEW",
+            Self::View(ViewBody::Drop { .. }) => "DROP VIEW",
+            Self::View(ViewBody::Alter { .. }) => "ALTER VIEW",
+            Self::Declare(..) => "DECLARE CURSOR",
+            Self::Fetch(fetch) => {
+                if fetch.is_move {
+                    "MOVE"
+                } else {
+                    "FETCH"
+                }
+            }
+            Self::Close(None) => "CLOSE CURSOR ALL",
+            Self::Close(Some(_)) => "CLOSE CURSOR",
+            Self::Channel(ChannelStatement::Listen(_)) => "LISTEN",
+            Self::Channel(ChannelStatement::Unlisten(_)) => "UNLISTEN",
+            Self::Channel(ChannelStatement::Notify { .. }) => "NOTIFY",
             Self::History(body) => body.tag(),
             Self::Branch(body) => body.tag(),
         }

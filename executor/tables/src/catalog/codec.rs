@@ -269,6 +269,12 @@ impl<'a> Input<'a> {
         u32::try_from(read_varint(&mut self.rest)?).ok()
     }
 
+    pub(super) fn signed(&mut self) -> Option<i32> {
+        let (bytes, rest) = self.rest.split_first_chunk::<4>()?;
+        self.rest = rest;
+        Some(i32::from_le_bytes(*bytes))
+    }
+
     pub(super) fn text(&mut self) -> Option<String> {
         let len = usize::try_from(read_varint(&mut self.rest)?).ok()?;
         let (bytes, rest) = self.rest.split_at_checked(len)?;

@@ -22,6 +22,7 @@ fn taken(kind: &ObjectKind, name: &str) -> SqlError {
             let message = format!("schema \"{name}\" already exists");
             SqlError::new(SqlState::DuplicateSchema, message)
         }
+        ObjectKind::View(_) => super::duplicate_relation(name),
     }
 }
 

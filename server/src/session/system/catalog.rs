@@ -8,6 +8,7 @@ mod class;
 mod constraint;
 mod depend;
 mod index;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -32,6 +33,7 @@ pub(super) mod classes {
     pub(crate) const PG_CONSTRAINT: u32 = 2606;
     pub(crate) const PG_ATTRDEF: u32 = 2604;
     pub(crate) const PG_NAMESPACE: u32 = 2615;
+    pub(crate) const PG_REWRITE: u32 = 2618;
 }
 
 /// The access methods.
@@ -128,6 +130,13 @@ impl Definitions {
         table.indexes.iter().find(|index| index.id.0 == oid).map(|index| (table, index))
     }
 
+    /// A relation that is neither table nor index, by identity.
+    pub(in crate::session) fn relation_object(&self, oid: u32) -> Option<&Arc<Object>> {
+        let mut relations =
+            self.objects.iter().filter(|object| object.kind.name_space() == NameSpace::Relation);
+        relations.find(|object| object.id.0 == oid)
+    }
+
     /// A constraint by identity, and its table.
     pub(in crate::session) fn constraint(&self, oid: u32) -> Option<(&Table, Constraint<'_>)> {
         let table = self.owner(oid)?;
@@ -202,6 +211,7 @@ pub(super) fn source(relation: &str) -> Option<Source> {
         "pg_indexes" => index::definitions,
         "pg_constraint" => constraint::rows,
         "pg_depend" => depend::rows,
+        "pg_rewrite" => view::rules,
         _ => return None,
     })
 }

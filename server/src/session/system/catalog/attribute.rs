@@ -10,14 +10,14 @@ use super::super::rows::{Columns, Rows};
 use super::{Definitions, default_of, small};
 
 /// What a row says.
-struct Attribute<'a> {
-    relation: u32,
-    name: &'a str,
-    number: usize,
-    ty: DataType,
-    typmod: i32,
-    not_null: bool,
-    has_default: bool,
+pub(super) struct Attribute<'a> {
+    pub(super) relation: u32,
+    pub(super) name: &'a str,
+    pub(super) number: usize,
+    pub(super) ty: DataType,
+    pub(super) typmod: i32,
+    pub(super) not_null: bool,
+    pub(super) has_default: bool,
 }
 
 pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
@@ -46,6 +46,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             )?;
         }
     }
+    super::view::attributes(definitions, &mut columns)?;
     for table in &definitions.tables {
         for column in &table.columns {
             add(
@@ -85,7 +86,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
     Ok(())
 }
 
-fn add(columns: &mut Columns<'_, '_, 12>, attribute: &Attribute<'_>) -> Result<()> {
+pub(super) fn add(columns: &mut Columns<'_, '_, 12>, attribute: &Attribute<'_>) -> Result<()> {
     let facts = type_facts(attribute.ty);
     columns.add([
         Value::Oid(attribute.relation),
