@@ -10,6 +10,8 @@ pub(crate) mod maintain;
 pub(crate) mod output;
 pub(crate) mod portion;
 pub(crate) mod row;
+pub(crate) mod schema;
+pub(crate) mod sequence;
 pub(crate) mod update;
 pub(crate) mod view;
 
@@ -137,12 +139,16 @@ fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -> Result<Ou
         PhysicalStatement::CreateIndex(spec) => ddl::create_index(spec, run),
         PhysicalStatement::Drop(objects) => ddl::drop_objects(objects, run),
         PhysicalStatement::AlterTable { table, actions } => ddl::alter_table(table, actions, run),
-        PhysicalStatement::Truncate { tables, cascade } => ddl::truncate(tables, *cascade, run),
+        PhysicalStatement::Truncate { tables, cascade, restart } => {
+            ddl::truncate(tables, *cascade, *restart, run)
+        }
+        PhysicalStatement::Sequence(statement) => sequence::run(statement, run),
         PhysicalStatement::SetConstraints { names, deferred } => {
             set_constraints(names.as_deref(), *deferred, run)?;
             Ok(Outcome::tag(CommandTag::plain("SET CONSTRAINTS")))
         }
         PhysicalStatement::View(statement) => view::run(statement, run),
+        PhysicalStatement::Schema(statement) => schema::run(statement, run),
         PhysicalStatement::LockTable(locks) => lock::lock_tables(locks, run),
         PhysicalStatement::Explain { statement, analyze, format } => {
             explain::run(statement, *analyze, *format, run)

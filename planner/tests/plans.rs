@@ -35,6 +35,7 @@ fn table(name: &str, id: u32, rows: u64) -> Arc<Table> {
         not_null: number == 1,
         default: None,
         missing: Value::Null,
+        generated: None,
     });
     let index = |number: u16, primary: bool| Index {
         id: IndexId(id * 10 + u32::from(number)),
@@ -77,7 +78,11 @@ impl Catalog for Tables {
         Ok(None)
     }
 
-    fn system_relation(&self, _: Option<&str>, name: &str) -> Option<Arc<SystemRelation>> {
+    fn system_relation(
+        &mut self,
+        _: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Arc<SystemRelation>>> {
         let columns = vec![("n", DataType::Int8), ("note", DataType::Text)];
         let relation = SystemRelation {
             oid: 1,
@@ -88,7 +93,7 @@ impl Catalog for Tables {
             has_history: false,
             view: None,
         };
-        (name == "numbered").then(|| Arc::new(relation))
+        Ok((name == "numbered").then(|| Arc::new(relation)))
     }
 
     fn tables(&mut self, _: CatalogAt) -> Result<Vec<Arc<Table>>> {
@@ -153,6 +158,16 @@ fn shape(plan: &PhysicalPlan) -> String {
             format!("with [{}] {}", ctes.join(", "), of(body))
         }
         PhysicalPlan::CteScan { .. } => "cte".into(),
+        PhysicalPlan::GroupingSets { input, sets, .. } => {
+            format!("sets {}({})", sets.len(), of(input))
+        }
+        PhysicalPlan::Window { input, calls, .. } => {
+            format!("window {}({})", calls.len(), of(input))
+        }
+        PhysicalPlan::Recursive { seed, step, .. } => {
+            format!("recursive({}, {})", of(seed), of(step))
+        }
+        PhysicalPlan::WorkingTable { .. } => "working".into(),
         PhysicalPlan::Lock { input, .. } => format!("lock({})", of(input)),
     }
 }

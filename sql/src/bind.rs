@@ -24,25 +24,32 @@ mod create;
 mod current;
 mod delete;
 pub(crate) mod diff;
+mod digest;
 mod element;
 mod expr;
 mod foreign;
 mod from;
 mod function_scan;
+pub(crate) mod generated;
+mod grouping;
 mod history;
 mod insert;
 mod join;
 mod literal;
 mod lock;
+mod named_arguments;
 pub(crate) mod names;
 mod order;
+mod ordered_set;
 mod period;
 mod position;
 mod predicate;
 pub(crate) mod record;
 mod returning;
+mod schema;
 mod scope;
 mod select;
+mod sequence;
 mod set_function;
 mod setop;
 mod special;
@@ -55,15 +62,17 @@ mod updatable;
 mod update;
 mod utility;
 pub(crate) mod view;
+mod window;
+mod with;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use driftdb_query::{Catalog, ColId, CteId, Result, SqlError, Statement};
+use driftdb_query::{Catalog, ColId, CteId, LogicalPlan, Result, SqlError, Statement};
 use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, EvalContext, Value};
 
-pub(crate) use stored::bound_default;
 pub use stored::{bind_check, bind_default};
+pub(crate) use stored::{bound_default, bound_generated};
 pub use updatable::written_through;
 
 use crate::ParsedStatement;
@@ -142,6 +151,9 @@ pub(crate) struct Binder<'a> {
     used_times: Vec<u32>,
     used_periods: Vec<u32>,
     used_ctes: BTreeSet<CteId>,
+    /// The expressions of a WITH RECURSIVE that are being bound, and the plans of those that are.
+    binding: Vec<usize>,
+    bound_ctes: Vec<(CteId, LogicalPlan)>,
     /// The columns that are the one value of a function in FROM.
     function_values: BTreeSet<ColId>,
     /// While a stored text is renamed: the names met in it.
@@ -180,6 +192,8 @@ impl<'a> Binder<'a> {
             used_times: Vec::new(),
             used_periods: Vec::new(),
             used_ctes: BTreeSet::new(),
+            binding: Vec::new(),
+            bound_ctes: Vec::new(),
             function_values: BTreeSet::new(),
             named_parts: None,
             recorder: None,

@@ -11,5 +11,5 @@ mod parsed;
 mod show;
 
 pub use bind::{BindContext, bind, bind_check, bind_default, written_through};
-pub use deparse::{check_columns, show_check, show_default};
+pub use deparse::{check_columns, show_check, show_default, show_generated};
 pub use parsed::{ParsedStatement, StatementKind, parse};

@@ -183,9 +183,11 @@ impl ParsedStatement {
             Body::Copy(_) => StatementKind::Copy,
             Body::History(HistoryBody::Diff { .. }) => StatementKind::Query,
             Body::Truncate { .. }
+            | Body::Sequence(_)
             | Body::Drop { .. }
             | Body::AlterConstraint { .. }
             | Body::View(_)
+            | Body::Schema(_)
             | Body::History(_) => StatementKind::Definition,
             _ => StatementKind::Utility,
         }

@@ -39,6 +39,10 @@ pub enum CatalogQuestion {
     Find(DataType),
     /// An object's name; of which kind says the type.
     Name(DataType),
+    /// The first schema of the search path that exists.
+    CurrentSchema,
+    /// Those that exist; with those that are on every path, if the argument says so.
+    CurrentSchemas,
     /// Whether a table or index is found by its name alone.
     TableIsVisible,
     /// Likewise a type.
@@ -76,6 +80,37 @@ pub enum CatalogQuestion {
     SchemaPrivilege,
     /// Likewise with anything else.
     OtherPrivilege,
+}
+
+/// What functions do with sequences, which they name by identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SequenceCall {
+    /// `nextval`
+    Next(u32),
+    /// `currval`
+    Current(u32),
+    /// `lastval`
+    Last,
+    /// `setval`
+    Set {
+        /// Which.
+        sequence: u32,
+        /// Its new value.
+        value: i64,
+        /// Whether the next value is the one after it.
+        is_called: bool,
+    },
+}
+
+/// Where a sequence stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SequenceState {
+    /// The value that was given last, or is given first.
+    pub last_value: i64,
+    /// How many more values may be given before anything is written.
+    pub log_count: i64,
+    /// Whether `last_value` was given.
+    pub is_called: bool,
 }
 
 /// What a session can do for the functions that its statements call.
@@ -140,6 +175,17 @@ pub trait SessionActions: Send + Sync {
     fn channels(&self) -> Vec<String> {
         Vec::new()
     }
+    /// Takes a value from a sequence, sets it, or says what was taken last.
+    ///
+    /// # Errors
+    /// No such sequence; it is at its end; nothing was taken yet; a read-only transaction; storage.
+    fn sequence(&self, call: SequenceCall) -> Result<i64, ValueError>;
+
+    /// Where a sequence stands; `None` if there is no such sequence.
+    ///
+    /// # Errors
+    /// Storage.
+    fn sequence_state(&self, sequence: u32) -> Result<Option<SequenceState>, ValueError>;
 
     /// Changes a setting, for the session or for the transaction; the new value, as SHOW gives it.
     ///
@@ -188,6 +234,14 @@ impl SessionActions for NoActions {
     }
 
     fn ask(&self, _question: CatalogQuestion, _args: &[Value]) -> Result<Value, ValueError> {
+        Err(no_session())
+    }
+
+    fn sequence(&self, _call: SequenceCall) -> Result<i64, ValueError> {
+        Err(no_session())
+    }
+
+    fn sequence_state(&self, _sequence: u32) -> Result<Option<SequenceState>, ValueError> {
         Err(no_session())
     }
 

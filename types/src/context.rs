@@ -86,7 +86,8 @@ pub struct EvalContext {
     pub session_user: Arc<str>,
     /// `current_database()`
     pub database: Arc<str>,
-    /// The schemas on the search path that exist, without the system's where that is not named.
+    /// The schemas on the search path, whether they exist or not, without those that are on every path
+    /// where they are not named.
     pub schemas: Arc<[Box<str>]>,
     /// `pg_backend_pid()`
     pub backend_pid: i32,

@@ -6,8 +6,8 @@ use driftdb_storage::{KeyspaceId, Timestamp};
 use driftdb_types::{DataType, Value};
 
 use crate::{
-    ApplicationPeriod, ConstraintId, Deferral, ForeignKey, NameSpace, Object, ObjectId, Result,
-    SystemRelation, TableNeed,
+    ApplicationPeriod, ConstraintId, Deferral, ForeignKey, NameSpace, Object, ObjectId, PUBLIC,
+    PUBLIC_ID, Result, Schema, SystemRelation, TableNeed,
 };
 
 /// A table's object identifier.
@@ -36,7 +36,7 @@ pub enum CatalogAt {
 pub struct Table {
     /// Its identity, the same through renames.
     pub id: TableId,
-    /// Its schema (`public`).
+    /// Its schema.
     pub schema: String,
     /// Its name.
     pub name: String,
@@ -91,6 +91,29 @@ pub struct Column {
     pub default: Option<String>,
     /// What rows hold that were written before the column was added.
     pub missing: Value,
+    /// Where its values come from, if not from who writes rows.
+    pub generated: Option<Generated>,
+}
+
+impl Column {
+    /// Whether it is computed from the others (GENERATED … STORED).
+    pub fn is_stored(&self) -> bool {
+        matches!(self.generated, Some(Generated::Stored(_)))
+    }
+}
+
+/// Where a column's values come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Generated {
+    /// GENERATED … AS IDENTITY: from a sequence.
+    Identity {
+        /// ALWAYS, not BY DEFAULT.
+        always: bool,
+        /// The sequence.
+        sequence: u32,
+    },
+    /// GENERATED ALWAYS AS (…) STORED: an SQL text over the other columns.
+    Stored(String),
 }
 
 /// An index.
@@ -196,9 +219,26 @@ pub trait Catalog {
     /// As [`Catalog::table`].
     fn index(&mut self, schema: Option<&str>, name: &str) -> Result<Option<(Arc<Table>, IndexId)>>;
 
-    /// The system relation called `name`, in `schema` or, without one, whatever the search path.
-    fn system_relation(&self, _schema: Option<&str>, _name: &str) -> Option<Arc<SystemRelation>> {
-        None
+    /// The schema called `name`.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn schema(&mut self, name: &str, _at: CatalogAt) -> Result<Option<Arc<Schema>>> {
+        let public = (name == PUBLIC).then(|| Schema { id: PUBLIC_ID, name: name.to_owned() });
+        Ok(Schema::of_system_named(name).or(public).map(Arc::new))
+    }
+
+    /// The system relation called `name`, in `schema` or, without one, where the search path leads to
+    /// it before it leads to a user's.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn system_relation(
+        &mut self,
+        _schema: Option<&str>,
+        _name: &str,
+    ) -> Result<Option<Arc<SystemRelation>>> {
+        Ok(None)
     }
 
     /// A statement will lock rows of a table that was looked up.

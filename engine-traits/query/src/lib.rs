@@ -28,15 +28,19 @@ mod period;
 mod physical;
 mod planner;
 mod portal;
+mod rules;
+mod schema;
+mod sequence;
 mod statement;
 mod system;
 mod temporal;
 mod view;
+mod window;
 
 pub use branch::BranchStatement;
 pub use catalog::{
-    Catalog, CatalogAt, Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table,
-    TableId,
+    Catalog, CatalogAt, Check, Column, ColumnId, Generated, Index, IndexColumn, IndexId, RowKey,
+    Table, TableId,
 };
 pub use changes::ChangesScan;
 pub use error::{Result, SqlError};
@@ -56,6 +60,9 @@ pub use physical::{
 };
 pub use planner::{PlanContext, Planner};
 pub use portal::{ChannelStatement, DeclareCursor, Fetch, FetchStep};
+pub use rules::RowRules;
+pub use schema::{PUBLIC, PUBLIC_ID, Schema, SchemaStatement};
+pub use sequence::{SequenceDefinition, SequenceOptions, SequenceSpec, SequenceStatement};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,
@@ -71,3 +78,4 @@ pub use temporal::{
 pub use view::{
     CheckOption, Marker, View, ViewColumn, ViewStatement, checked_view, expand, plain, view_check,
 };
+pub use window::{Frame, FrameBound, FrameExclusion, FrameUnits, WindowCall, WindowFunction};

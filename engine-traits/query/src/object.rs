@@ -3,7 +3,7 @@
 //! All have one sequence of identifiers with tables and indexes, so that a number alone tells what
 //! is meant. A [`Need`] is PostgreSQL's `pg_depend` row, kept with the one that needs.
 
-use crate::{ColumnId, IndexId, View};
+use crate::{ColumnId, IndexId, SequenceDefinition, View};
 
 /// An object's identifier, of one sequence with those of tables and indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +40,8 @@ pub enum ObjectKind {
     Schema,
     /// A view.
     View(View),
+    /// A sequence.
+    Sequence(SequenceDefinition),
 }
 
 /// That something cannot be without something else.
@@ -86,13 +88,14 @@ impl ObjectKind {
         match self {
             Self::Schema => NameSpace::Schema,
             Self::View(_) => NameSpace::Relation,
+            Self::Sequence(_) => NameSpace::Relation,
         }
     }
 
     /// What tells objects of one name apart, if their names may repeat; else empty.
     pub fn signature(&self) -> Vec<u8> {
         match self {
-            Self::Schema | Self::View(_) => Vec::new(),
+            Self::Schema | Self::Sequence(_) | Self::View(_) => Vec::new(),
         }
     }
 
@@ -101,6 +104,7 @@ impl ObjectKind {
         match self {
             Self::Schema => "schema",
             Self::View(_) => "view",
+            Self::Sequence(_) => "sequence",
         }
     }
 }

@@ -9,7 +9,8 @@ use crate::logical::SetFunction;
 use crate::{
     AccessTemporal, AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
     DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
-    Related, SetOpKind, SystemColumn, Table, ViewStatement,
+    Related, RowRules, SchemaStatement, SequenceStatement, SetOpKind, SystemColumn, Table,
+    ViewStatement, WindowCall,
 };
 
 /// One end of a key range.
@@ -211,6 +212,49 @@ pub enum PhysicalPlan {
         /// The aggregates.
         aggregates: Vec<PhysicalAggregate>,
     },
+    /// Grouping by several sets of the same expressions. Yields the groups, then the aggregates, then the
+    /// bits of GROUPING.
+    GroupingSets {
+        /// From.
+        input: Box<Self>,
+        /// The groups.
+        groups: Vec<Expr>,
+        /// The sets, as places in `groups`.
+        sets: Vec<Vec<usize>>,
+        /// The aggregates.
+        aggregates: Vec<PhysicalAggregate>,
+        /// For each GROUPING its places in `groups`.
+        groupings: Vec<Vec<usize>>,
+    },
+    /// Window functions over rows that are sorted by partition, then by the order. Keeps that order.
+    Window {
+        /// From.
+        input: Box<Self>,
+        /// Where these change, a partition begins.
+        partition: Vec<Expr>,
+        /// The order within.
+        order: Vec<PhysicalSortKey>,
+        /// The calls.
+        calls: Vec<WindowCall>,
+    },
+    /// A query that refers to its own rows; as [`crate::LogicalPlan::Recursive`].
+    Recursive {
+        /// The rows of last time.
+        table: CteId,
+        /// UNION ALL.
+        all: bool,
+        /// The rows to begin with.
+        seed: Box<Self>,
+        /// The rows to go on with.
+        step: Box<Self>,
+    },
+    /// The rows that were new last time.
+    WorkingTable {
+        /// Of which.
+        table: CteId,
+        /// The types of its columns.
+        types: Vec<DataType>,
+    },
     /// An order; stable. With a limit only the first rows are kept.
     Sort {
         /// From.
@@ -306,8 +350,8 @@ pub struct PhysicalInsert {
     pub table: Arc<Table>,
     /// Yields whole rows: one value per table column, coerced, defaults filled in.
     pub source: PhysicalPlan,
-    /// Each CHECK's name and condition, over the row.
-    pub checks: Vec<(String, Expr)>,
+    /// What new rows have to go through, over the row.
+    pub checks: RowRules,
     /// What foreign keys lead to.
     pub related: Arc<Related>,
     /// ON CONFLICT.
@@ -345,8 +389,8 @@ pub struct PhysicalPortion {
     pub is_before: Expr,
     /// Over the source row: whether the row holds after the portion, too.
     pub is_after: Expr,
-    /// Each CHECK's name and condition, over what is left.
-    pub checks: Vec<(String, Expr)>,
+    /// What new rows have to go through, over what is left.
+    pub checks: RowRules,
 }
 
 /// An UPDATE, ready to run.
@@ -363,8 +407,8 @@ pub struct PhysicalUpdate {
     pub system: Vec<(usize, SystemColumn)>,
     /// Over the source row: whether a row that changed meanwhile still qualifies.
     pub recheck: Option<Expr>,
-    /// Each CHECK's name and condition, over the new row.
-    pub checks: Vec<(String, Expr)>,
+    /// What new rows have to go through, over the new row.
+    pub checks: RowRules,
     /// What foreign keys lead to.
     pub related: Arc<Related>,
     /// FOR PORTION OF.
@@ -426,7 +470,11 @@ pub enum PhysicalStatement {
         tables: Vec<Arc<Table>>,
         /// CASCADE: tables that refer to them, too.
         cascade: bool,
+        /// RESTART IDENTITY: the sequences of their columns begin anew.
+        restart: bool,
     },
+    /// CREATE SEQUENCE and its kin
+    Sequence(SequenceStatement),
     /// SET CONSTRAINTS
     SetConstraints {
         /// Which, with their schemas if named; `None`: ALL.
@@ -436,6 +484,8 @@ pub enum PhysicalStatement {
     },
     /// CREATE VIEW and its kin
     View(ViewStatement),
+    /// CREATE SCHEMA and its kin
+    Schema(SchemaStatement),
     /// LOCK TABLE
     LockTable(LockTable),
     /// COPY FROM: rows arrive outside; TO: the query
@@ -468,7 +518,19 @@ impl PhysicalPlan {
         match self {
             Self::Values { types, .. }
             | Self::FunctionScan { types, .. }
+            | Self::WorkingTable { types, .. }
             | Self::CteScan { types, .. } => types.clone(),
+            Self::Recursive { seed, .. } => seed.types(),
+            Self::Window { input, calls, .. } => {
+                let mut types = input.types();
+                types.extend(calls.iter().map(|call| call.ty));
+                types
+            }
+            Self::GroupingSets { groups, aggregates, groupings, .. } => {
+                let calls = aggregates.iter().map(|a| a.ty);
+                let bits = groupings.iter().map(|_| DataType::Int4);
+                groups.iter().map(Expr::ty).chain(calls).chain(bits).collect()
+            }
             Self::Access(access) => access.types(),
             Self::Filter { input, .. }
             | Self::Sort { input, .. }

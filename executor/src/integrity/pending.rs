@@ -307,9 +307,21 @@ pub(crate) fn set_constraints(
     let all = tables(run.cx.txn, ReadAt::Statement)?;
     let mut meant = Vec::new();
     for (schema, name) in names {
-        let schema = schema.as_deref().unwrap_or("public");
-        let tables = all.iter().filter(|table| table.schema == schema);
-        meant.extend(constraints_called(name, deferred, tables)?);
+        let path = if schema.is_none() { &run.cx.eval.schemas[..] } else { &[] };
+        let mut schemas = schema.as_deref().into_iter().chain(path.iter().map(|schema| &**schema));
+        // The first schema in which something has the name.
+        let found = schemas.find_map(|schema| {
+            constraints_called(name, all.iter().filter(|table| table.schema == schema))
+        });
+        let Some(found) = found else {
+            let message = format!("constraint \"{name}\" does not exist");
+            return Err(SqlError::new(SqlState::UndefinedObject, message));
+        };
+        if found.is_empty() && deferred {
+            let message = format!("constraint \"{name}\" is not deferrable");
+            return Err(SqlError::new(SqlState::WrongObjectType, message));
+        }
+        meant.extend(found);
     }
     meant.iter().for_each(|id| {
         run.cx.pending.modes.named.insert(*id, deferred);
@@ -317,12 +329,11 @@ pub(crate) fn set_constraints(
     if deferred { Ok(()) } else { make(&|id| meant.contains(&id), run.cx) }
 }
 
-/// The deferrable constraints of a name.
+/// The deferrable constraints of a name; `None` if none has it.
 fn constraints_called<'t>(
     name: &str,
-    deferred: bool,
     tables: impl Iterator<Item = &'t Arc<Table>>,
-) -> Result<Vec<ConstraintId>> {
+) -> Option<Vec<ConstraintId>> {
     let (mut found, mut is_known) = (Vec::new(), false);
     for table in tables {
         let keys = table.foreign_keys.iter().filter(|key| key.name == name);
@@ -338,15 +349,7 @@ fn constraints_called<'t>(
             }
         }
     }
-    if !is_known {
-        let message = format!("constraint \"{name}\" does not exist");
-        return Err(SqlError::new(SqlState::UndefinedObject, message));
-    }
-    if found.is_empty() && deferred {
-        let message = format!("constraint \"{name}\" is not deferrable");
-        return Err(SqlError::new(SqlState::WrongObjectType, message));
-    }
-    Ok(found)
+    is_known.then_some(found)
 }
 
 /// Fails if checks wait that a new definition of a table would leave without their subject.

@@ -101,7 +101,7 @@ pub(crate) fn tell_cascade(dropped: &[String], run: &mut Run<'_, '_>) {
         _ => {
             let message = format!("drop cascades to {} other objects", lines.len());
             let told = SqlError::new(SqlState::SuccessfulCompletion, message);
-            run.cx.notices.push(told.with_detail(lines.join("\n")));
+            run.cx.notices.push(told.with_detail(driftdb_tables::told(&lines)));
         }
     }
 }
@@ -109,12 +109,13 @@ pub(crate) fn tell_cascade(dropped: &[String], run: &mut Run<'_, '_>) {
 pub(crate) fn truncate(
     tables: &[Arc<Table>],
     cascade: bool,
+    restart: bool,
     run: &mut Run<'_, '_>,
 ) -> Result<Outcome> {
     for table in tables {
         refuse_pending(table, "TRUNCATE", run)?;
     }
-    let cascaded = driftdb_tables::truncate(&mut context(run), tables, cascade)?;
+    let cascaded = driftdb_tables::truncate(&mut context(run), tables, cascade, restart)?;
     for table in cascaded {
         let message = format!("truncate cascades to table \"{table}\"");
         notice(message, SqlState::SuccessfulCompletion, run);

@@ -84,7 +84,7 @@ pub(crate) fn update_row(
     for (position, value) in &update.assignments {
         new[*position] = evaluate_row(value, row, run)?;
     }
-    check_row(&update.table, &update.checks, &new, run)?;
+    check_row(&update.table, &update.checks, &mut new, run)?;
     let left = portion::left_of(update.portion.as_ref(), row, width, run)?;
     let old = &row[1..=width];
     integrity.update(writer, storage_key(row)?, old, &new, run)?;

@@ -18,6 +18,7 @@ mod store;
 
 pub(crate) use dropped::dropped_table;
 pub use history::{Generation, generations, index_keyspaces, oldest_definitions, seen_from};
+pub(crate) use objects::objects_named;
 pub(crate) use objects::{
     OBJECTS, claim_object_name, delete_object, delete_object_name, object_key, put_object,
     put_object_name,

@@ -9,12 +9,12 @@ mod view;
 
 use std::sync::Arc;
 
-use driftdb_query::{SYSTEM_SCHEMA, Table};
-use driftdb_types::{CatalogQuestion, DataType, SqlState, Value, ValueError};
+use driftdb_query::{NameSpace, ObjectKind, SYSTEM_SCHEMA, Table};
+use driftdb_types::{Array, CatalogQuestion, DataType, SqlState, Value, ValueError};
 
 use super::system::{
-    Constraint, Definitions, SCHEMAS, default_of, fixed_description, fixed_function,
-    relation_named, relation_with_oid, role_names,
+    Constraint, Definitions, default_of, fixed_description, fixed_function, relation_named,
+    relation_with_oid, role_names,
 };
 use names::{Qualified, qualified};
 
@@ -47,6 +47,17 @@ impl Answering<'_> {
                 found => found,
             },
             CatalogQuestion::Name(kind) => wanted(self.name(kind, oid)),
+            CatalogQuestion::CurrentSchema => {
+                wanted(self.existing_path().next().map(str::to_owned))
+            }
+            CatalogQuestion::CurrentSchemas => {
+                let is_named = self.path.iter().any(|schema| **schema == *SYSTEM_SCHEMA);
+                let with_implicit = args.first() == Some(&Value::Bool(true));
+                let implicit = (with_implicit && !is_named).then_some(SYSTEM_SCHEMA);
+                let path = implicit.into_iter().chain(self.existing_path());
+                let path = path.map(Value::text).collect();
+                Ok(Value::array(Array::from_values(DataType::Name, path)?))
+            }
             CatalogQuestion::TableIsVisible => Ok(self.relation_is_visible(oid)),
             CatalogQuestion::TypeIsVisible => Ok(known(DataType::from_oid(oid).is_some())),
             CatalogQuestion::FunctionIsVisible => Ok(known(fixed_function(oid).is_some())),
@@ -59,11 +70,9 @@ impl Answering<'_> {
                 let relation = args.get(1).and_then(Value::as_int).unwrap_or_default() as u32;
                 let pretty = args.get(2) == Some(&Value::Bool(true));
                 let shown = text(args, 0)?;
-                Ok(Value::text(if pretty {
-                    self.pretty(shown, relation)
-                } else {
-                    shown.to_owned()
-                }))
+                let shown = if pretty { self.pretty(shown, relation) } else { shown.to_owned() };
+                let name_of = |oid| self.name(DataType::Regclass, oid);
+                Ok(Value::text(definition::with_names(&shown, &name_of)))
             }
             CatalogQuestion::IndexDefinition => {
                 let column = args.get(1).and_then(Value::as_int).unwrap_or_default();
@@ -105,7 +114,7 @@ impl Answering<'_> {
                     None => true,
                 };
                 if exists {
-                    return Ok(Value::Null);
+                    return Ok(self.sequence_of(oid, column));
                 }
                 let message = format!("column \"{column}\" of relation \"{table}\" does not exist");
                 Err(ValueError::new(SqlState::UndefinedColumn, message))
@@ -133,14 +142,14 @@ impl Answering<'_> {
             }
             (CatalogQuestion::TablePrivilege, _) => Ok(known(self.relation_name(oid).is_some())),
             (CatalogQuestion::SchemaPrivilege, Value::Text(name)) => {
-                if SCHEMAS.iter().any(|schema| schema.1 == &**name) {
+                if self.definitions.schema(name).is_some() {
                     return Ok(Value::Bool(true));
                 }
                 let message = format!("schema \"{name}\" does not exist");
                 Err(ValueError::new(SqlState::InvalidSchemaName, message))
             }
             (CatalogQuestion::SchemaPrivilege, _) => {
-                Ok(known(SCHEMAS.iter().any(|schema| schema.0 == oid)))
+                Ok(known(self.definitions.schemas.iter().any(|schema| schema.id == oid)))
             }
             _ => Ok(Value::Bool(true)),
         }
@@ -155,8 +164,8 @@ impl Answering<'_> {
             DataType::Regclass => self.relation_oid(text).map(Value::Oid),
             DataType::Regnamespace => {
                 let name = qualified(text)?.name;
-                match SCHEMAS.iter().find(|schema| schema.1 == name) {
-                    Some(schema) => Ok(Value::Oid(schema.0)),
+                match self.definitions.schema(&name) {
+                    Some(schema) => Ok(Value::Oid(schema.id)),
                     None => missing(SqlState::InvalidSchemaName, "schema", &name),
                 }
             }
@@ -191,8 +200,9 @@ impl Answering<'_> {
                 })
             }
             DataType::Regnamespace => {
-                let schema = SCHEMAS.iter().find(|schema| schema.0 == oid)?;
-                Some(definition::quoted(schema.1))
+                let mut schemas = self.definitions.schemas.iter();
+                let schema = schemas.find(|schema| schema.id == oid)?;
+                Some(definition::quoted(&schema.name))
             }
             DataType::Regrole => {
                 let role = role_names(self.user).into_iter().find(|role| role.0 == oid)?;
@@ -209,16 +219,13 @@ impl Answering<'_> {
         }
     }
 
-    /// Whether a name without a schema means this relation: one of the system hides a user's.
+    /// Whether a name without a schema means this relation.
     fn relation_is_visible(&self, oid: u32) -> Value {
         match self.relation_name(oid) {
-            Some((schema, name)) => Value::Bool(match schema {
-                SYSTEM_SCHEMA => true,
-                schema => {
-                    self.path.iter().any(|on_path| **on_path == *schema)
-                        && relation_named(None, name).is_none()
-                }
-            }),
+            Some((_, name)) => {
+                let name = Qualified { schema: None, name: name.to_owned() };
+                Value::Bool(self.find_relation(&name) == Some(oid))
+            }
             None => Value::Null,
         }
     }
@@ -231,11 +238,27 @@ impl Answering<'_> {
         if let Some(table) = self.definitions.table(oid) {
             return Some((&table.schema, &table.name));
         }
-        if let Some(object) = self.definitions.relation_object(oid) {
-            return Some((&object.schema, &object.name));
+        if let Some(object) = self.definitions.object(oid) {
+            let is_relation = object.kind.name_space() == NameSpace::Relation;
+            return is_relation.then_some((&object.schema, &object.name));
         }
         let (table, index) = self.definitions.index(oid)?;
         Some((&table.schema, &index.name))
+    }
+
+    /// The sequence that belongs to a column, with its schema.
+    fn sequence_of(&self, table: u32, column: &str) -> Value {
+        let id = self.definitions.table(table).and_then(|table| table.column(column));
+        let id = id.map(|(_, column)| column.id);
+        let owned = self.definitions.objects.iter().find(|object| {
+            let mut needs = object.needs.iter();
+            matches!(object.kind, ObjectKind::Sequence(_))
+                && needs.any(|need| need.is_part && need.id == table && need.column == id)
+        });
+        owned.map_or(Value::Null, |object| {
+            let quoted = definition::quoted;
+            Value::text(format!("{}.{}", quoted(&object.schema), quoted(&object.name)))
+        })
     }
 
     /// The relation that a text names.
@@ -248,15 +271,28 @@ impl Answering<'_> {
     }
 
     fn find_relation(&self, name: &Qualified) -> Option<u32> {
-        let of_system = relation_named(name.schema.as_deref(), &name.name);
-        of_system.map(|relation| relation.oid).or_else(|| match &name.schema {
-            Some(schema) => self.definitions.named(schema, &name.name),
-            None => self.path.iter().find_map(|schema| {
-                let of_system = relation_named(Some(schema), &name.name);
-                let of_system = of_system.map(|relation| relation.oid);
-                of_system.or_else(|| self.definitions.named(schema, &name.name))
-            }),
-        })
+        let in_schema = |schema: &str| {
+            let of_system = relation_named(Some(schema), &name.name);
+            let of_system = of_system.map(|relation| relation.oid);
+            of_system.or_else(|| self.definitions.named(schema, &name.name))
+        };
+        match &name.schema {
+            Some(schema) => in_schema(schema),
+            None => self.whole_path().find_map(in_schema),
+        }
+    }
+
+    /// The search path with the system's schema.
+    fn whole_path(&self) -> impl Iterator<Item = &str> {
+        let is_named = self.path.iter().any(|schema| **schema == *SYSTEM_SCHEMA);
+        let implicit = (!is_named).then_some(SYSTEM_SCHEMA);
+        implicit.into_iter().chain(self.path.iter().map(|schema| &**schema))
+    }
+
+    /// The schemas of the search path that exist.
+    fn existing_path(&self) -> impl Iterator<Item = &str> {
+        let path = self.path.iter().map(|schema| &**schema);
+        path.filter(|schema| self.definitions.schema(schema).is_some())
     }
 
     fn constraint(&self, oid: u32, pretty: bool) -> Option<String> {
@@ -275,10 +311,13 @@ impl Answering<'_> {
     /// A relation's expression with fewer brackets.
     fn pretty(&self, shown: &str, relation: u32) -> String {
         let table = self.definitions.table(relation);
-        let defaults = table.into_iter().flat_map(|table| &table.columns).filter_map(|column| {
+        let columns = table
+            .into_iter()
+            .flat_map(|table| table.columns.iter().map(move |column| (table, column)));
+        let defaults = columns.filter_map(|(table, column)| {
             let stored = default_of(column)?;
-            let is_meant = definition::default(column, stored, false) == shown;
-            is_meant.then(|| definition::default(column, stored, true))
+            let is_meant = definition::default(table, column, stored, false) == shown;
+            is_meant.then(|| definition::default(table, column, stored, true))
         });
         let mut defaults = defaults;
         defaults.next().unwrap_or_else(|| definition::without_brackets(shown).to_owned())

@@ -287,6 +287,7 @@ fn is_session_work(statement: &Statement) -> bool {
             | Statement::Execute { .. }
             | Statement::Deallocate(_)
             | Statement::DiscardAll
+            | Statement::DiscardSequences
             | Statement::Checkpoint
             | Statement::Branch(_)
             | Statement::Fetch(_)
@@ -325,6 +326,8 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::AlterTable { .. }
         | PhysicalStatement::Truncate { .. }
         | PhysicalStatement::View(_)
+        | PhysicalStatement::Schema(_)
+        | PhysicalStatement::Sequence(_)
         | PhysicalStatement::Analyze(_)
         | PhysicalStatement::History(
             HistoryStatement::CreateRestorePoint { .. }
@@ -360,6 +363,8 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         PhysicalStatement::Drop(_) => "DROP TABLE",
         PhysicalStatement::AlterTable { .. } => "ALTER TABLE",
         PhysicalStatement::Truncate { .. } => "TRUNCATE TABLE",
+        PhysicalStatement::Schema(statement) => statement.tag(),
+        PhysicalStatement::Sequence(statement) => statement.command(),
         PhysicalStatement::Copy(_, None) => "COPY FROM",
         PhysicalStatement::Explain { statement, analyze: true, .. } => {
             return writing_command(statement);

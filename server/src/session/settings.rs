@@ -160,9 +160,9 @@ impl Settings {
         })
     }
 
-    /// The schemas on the search path that exist.
-    pub(crate) fn schemas(&self) -> Vec<Box<str>> {
-        parse::schemas(self.get("search_path"))
+    /// The schemas on a user's search path, whether they exist or not.
+    pub(crate) fn schemas(&self, user: &str) -> Vec<Box<str>> {
+        parse::schemas(self.get("search_path"), user)
     }
 
     /// `application_name`
@@ -288,7 +288,7 @@ impl Settings {
         eval.interval_style = parse::interval_style(self.get("IntervalStyle"));
         eval.bytea_output = parse::bytea_output(self.get("bytea_output"));
         eval.extra_float_digits = self.get("extra_float_digits").parse().unwrap_or(1);
-        eval.schemas = self.schemas().into();
+        eval.schemas = self.schemas(&eval.user).into();
     }
 }
 

@@ -28,7 +28,7 @@ use super::settings::Settings;
 use crate::node::Node;
 use rows::Rows;
 
-pub(super) use catalog::{Constraint, Definitions, SCHEMAS, default_of};
+pub(super) use catalog::{Constraint, Definitions, default_of};
 pub(super) use fixed::{
     fixed_description, fixed_function, fixed_functions, fixed_type_name, fixed_type_named,
 };

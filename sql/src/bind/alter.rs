@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    AlterAction, CatalogAt, ColumnSpec, ConstraintSpec, Deferral, DropObjects, Expr, LogicalPlan,
-    OWNER, Result, ScanColumn, SqlError, Statement, Table, Temporal,
+    AlterAction, CatalogAt, ColumnSpec, ConstraintSpec, Deferral, DropObjects, Expr, Generated,
+    LogicalPlan, OWNER, Result, ScanColumn, SqlError, Statement, Table, Temporal,
 };
 use driftdb_types::{SqlState, Value};
 use sqlparser::ast;
 
 use super::Binder;
-use super::as_of::{no_such_table, qualified};
 use super::create::Definition;
 use super::names::{ident, ident_position, object_name};
 use super::predicate::any_of;
@@ -42,6 +41,12 @@ impl Alteration {
                 typmod: column.typmod,
                 not_null: column.not_null,
                 default: column.default.clone(),
+                stored: match &column.generated {
+                    Some(Generated::Stored(text)) => Some(text.clone()),
+                    _ => None,
+                },
+                sequence: None,
+                needs: Vec::new(),
             })
             .collect();
         let definition = Definition {
@@ -62,9 +67,9 @@ impl Binder<'_> {
         let schema = name.schema.as_deref();
         let Some(table) = self.catalog.table(schema, &name.name, CatalogAt::Statement)? else {
             if alter.if_exists {
-                return Ok(skipped(schema, &name.name));
+                return Ok(skipped(&name.name));
             }
-            return Err(no_such_table(schema, &name.name).at(name.position));
+            return Err(self.missing_table(schema, &name.name));
         };
         let mut alteration = Alteration::new(table);
         for operation in &alter.operations {
@@ -84,9 +89,9 @@ impl Binder<'_> {
         let schema = table.schema.as_deref();
         let Some(found) = self.catalog.table(schema, &table.name, CatalogAt::Statement)? else {
             if if_exists {
-                return Ok(skipped(schema, &table.name));
+                return Ok(skipped(&table.name));
             }
-            return Err(no_such_table(schema, &table.name).at(table.position));
+            return Err(self.missing_table(schema, &table.name));
         };
         let action = AlterAction::AlterConstraint { name: name.to_owned(), deferral };
         Ok(Statement::AlterTable { table: found, actions: vec![(action, None)] })
@@ -344,9 +349,8 @@ fn one_row(scan: LogicalPlan, predicate: Expr) -> LogicalPlan {
 }
 
 /// ALTER TABLE IF EXISTS of a table that does not.
-pub(crate) fn skipped(schema: Option<&str>, name: &str) -> Statement {
-    let relation = qualified(schema, name);
-    let notice = format!("relation \"{relation}\" does not exist, skipping");
+pub(crate) fn skipped(name: &str) -> Statement {
+    let notice = format!("relation \"{name}\" does not exist, skipping");
     Statement::Drop(DropObjects { notices: vec![notice], ..DropObjects::default() })
 }
 

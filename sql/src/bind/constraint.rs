@@ -41,6 +41,9 @@ impl Binder<'_> {
                         Some(&name),
                     )?;
                 }
+                ast::ColumnOption::Generated { generation_expr: Some(expr), .. } => {
+                    self.check_generation(definition, &name, expr)?;
+                }
                 _ => {}
             }
         }
@@ -193,13 +196,15 @@ impl Binder<'_> {
             definition.taken.push(name.clone());
             return Ok(name);
         }
-        let name = self.free_name(&definition.table, columns, label, &definition.taken)?;
+        let Definition { schema, table, taken, .. } = &*definition;
+        let name = self.free_name(schema, table, columns, label, taken)?;
         definition.taken.push(name.clone());
         Ok(name)
     }
 
     pub(crate) fn free_name(
         &mut self,
+        schema: &str,
         table: &str,
         columns: &[String],
         label: &str,
@@ -219,8 +224,8 @@ impl Binder<'_> {
             let name = truncate(format!("{head}{tail}"));
             let clash = taken.contains(&name)
                 || !matches!(label, "check" | "fkey")
-                    && (self.catalog.table(None, &name, CatalogAt::Statement)?.is_some()
-                        || self.catalog.index(None, &name)?.is_some());
+                    && (self.catalog.table(Some(schema), &name, CatalogAt::Statement)?.is_some()
+                        || self.catalog.index(Some(schema), &name)?.is_some());
             if !clash {
                 return Ok(name);
             }

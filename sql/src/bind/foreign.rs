@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use driftdb_query::{
     CatalogAt, ColumnId, ConstraintSpec, ForeignKey, ForeignKeySpec, ReferentialAction, Related,
-    RelatedTable, Result, RowKey, SqlError, Table, TableId,
+    RelatedTable, Result, RowKey, RowRules, SqlError, Table, TableId,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
 
 use super::Binder;
-use super::as_of::no_such_table;
 use super::constraint::deferral;
 use super::create::Definition;
 use super::names::{ident, object_name};
@@ -41,7 +40,10 @@ impl Binder<'_> {
         let parent = object_name(&key.foreign_table)?;
         let schema = parent.schema.as_deref();
         let is_own = parent.name == definition.table
-            && schema.is_none_or(|schema| schema == definition.schema);
+            && match schema {
+                Some(schema) => schema == definition.schema,
+                None => self.comes_first(&definition.schema, &parent.name)?,
+            };
         let referenced = if is_own {
             None
         } else {
@@ -51,7 +53,10 @@ impl Binder<'_> {
                 return Err(SqlError::new(SqlState::WrongObjectType, message));
             }
             // PostgreSQL says no position here.
-            Some(found.ok_or_else(|| no_such_table(schema, &parent.name))?)
+            Some(match found {
+                Some(found) => found,
+                None => return Err(self.missing_table(schema, &parent.name)),
+            })
         };
         if key.match_kind == Some(ast::ConstraintReferenceMatchKind::Partial) {
             let message = "MATCH PARTIAL not yet implemented";
@@ -98,7 +103,7 @@ impl Binder<'_> {
         table: Arc<Table>,
         changed: &BTreeSet<TableId>,
     ) -> Result<RelatedTable> {
-        let (mut checks, mut defaults) = (Vec::new(), Vec::new());
+        let (mut checks, mut defaults) = (RowRules::default(), Vec::new());
         let is_changed = changed.contains(&table.id);
         if is_changed {
             checks = self.slot_checks(&table)?;

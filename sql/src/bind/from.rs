@@ -1,8 +1,8 @@
 //! FROM items: tables, subqueries, functions, common table expressions.
 
 use driftdb_query::{
-    ColId, Expr, JoinKind, LogicalPlan, Marker, OutputColumn, Result, ScanColumn, SqlError,
-    SystemColumn, Temporal, plain,
+    ColId, Expr, JoinKind, LogicalPlan, Marker, Result, ScanColumn, SqlError, SystemColumn,
+    Temporal, plain,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -190,13 +190,13 @@ impl Binder<'_> {
         let alias_position = alias.map(|alias| ident_position(&alias.name));
         let period = self.take_period(parsed.last, alias_position)?;
         if let Some(period) = period
-            && self.is_no_table(&parsed)
+            && self.is_no_table(&parsed)?
         {
             let what = format!("{} on what is not a table", period.name());
             return Err(SqlError::unsupported(what).at(period.position));
         }
         if parsed.schema.is_none()
-            && let Some(cte) = self.ctes.iter().rev().find(|cte| cte.name == parsed.name).cloned()
+            && let Some(cte) = self.find_cte(&parsed.name)?
         {
             if let Some(clause) = clause {
                 return Err(SqlError::unsupported(format!(
@@ -206,25 +206,24 @@ impl Binder<'_> {
                 .with_hint("Put it on the tables inside.")
                 .at(parsed.position));
             }
-            let mut outputs = Vec::with_capacity(cte.columns.len());
-            let mut named = Vec::with_capacity(cte.columns.len());
-            for (name, ty, meta) in &cte.columns {
-                let id = self.column_id();
-                self.meta.insert(id, *meta);
-                outputs.push(OutputColumn { id, ty: *ty });
-                named.push(Named { name: name.clone(), expr: Expr::Column { id, ty: *ty } });
-            }
-            let plan = LogicalPlan::CteScan { cte: cte.id, columns: outputs };
-            let own = Aliased { alias, own: parsed.name, schema: None };
-            self.used_ctes.insert(cte.id);
-            return item(plan, named, own, None, None);
+            return self.cte_item(cte, parsed.position, alias);
         }
-        if let Some(relation) = self.catalog.system_relation(parsed.schema.as_deref(), &parsed.name)
-        {
+        let schema = parsed.schema.as_deref();
+        if let Some(relation) = self.catalog.system_relation(schema, &parsed.name)? {
             if let Some(recorder) = &mut self.recorder {
                 recorder.named(name, format!("{}.{}", relation.schema, relation.name));
             }
             return self.system_item(relation, &parsed, clause, alias);
+        }
+        if let Some(object) = self.relation_object(&parsed)? {
+            if let Some(clause) = clause {
+                let what = format!("{} on sequence \"{}\"", clause.range.name(), parsed.name);
+                return Err(SqlError::unsupported(what).at(clause.position));
+            }
+            if let Some(recorder) = &mut self.recorder {
+                recorder.relation(name, object.id.0, Vec::new());
+            }
+            return self.sequence_item(&object, &parsed, alias);
         }
         let (table, at, span) = match self.table_at(&parsed, clause) {
             Err(error) if error.state == SqlState::UndefinedTable => {
@@ -310,9 +309,10 @@ impl Binder<'_> {
     }
 
     /// Whether a name stands for something without a definition of its own.
-    fn is_no_table(&self, name: &ObjectName) -> bool {
-        name.schema.is_none() && self.ctes.iter().any(|cte| cte.name == name.name)
-            || self.catalog.system_relation(name.schema.as_deref(), &name.name).is_some()
+    fn is_no_table(&mut self, name: &ObjectName) -> Result<bool> {
+        let is_cte = name.schema.is_none() && self.ctes.iter().any(|cte| cte.name == name.name);
+        let schema = name.schema.as_deref();
+        Ok(is_cte || self.catalog.system_relation(schema, &name.name)?.is_some())
     }
 
     /// Identities for the system columns of a scan; those that are not used are pruned.

@@ -253,7 +253,7 @@ impl<'a> Binder<'a> {
         let at = driftdb_query::CatalogAt::Statement;
         let Some(table) = self.catalog.table(schema, &name.name, at)? else {
             if if_exists {
-                return Ok(skipped(schema, &name.name));
+                return Ok(skipped(&name.name));
             }
             return Err(no_such_table(schema, &name.name).at(name.position));
         };

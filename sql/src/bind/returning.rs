@@ -20,7 +20,7 @@ impl Binder<'_> {
         let found = self.catalog.table(schema, &name.name, CatalogAt::Statement).map_err(place)?;
         match found {
             Some(table) => Ok(table),
-            None if self.relation_object(schema, &name.name)?.is_some() => {
+            None if self.relation_named(schema, &name.name, CatalogAt::Statement)?.is_some() => {
                 let message = format!("\"{}\" is not a table", name.name);
                 Err(SqlError::new(SqlState::WrongObjectType, message))
             }

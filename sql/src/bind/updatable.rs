@@ -140,7 +140,7 @@ impl Binder<'_> {
         if let Some(table) = found {
             return Ok((table, None));
         }
-        let Some(object) = self.relation_object(schema, &name.name)? else {
+        let Some(object) = self.relation_named(schema, &name.name, CatalogAt::Statement)? else {
             return Err(place(no_such_table(schema, &name.name)));
         };
         if !matches!(object.kind, ObjectKind::View(_)) {
@@ -187,7 +187,7 @@ impl Binder<'_> {
             if let Some(table) = inner.catalog.table(schema, &name.name, CatalogAt::Statement)? {
                 return Ok(table);
             }
-            match inner.relation_object(schema, &name.name)? {
+            match inner.relation_named(schema, &name.name, CatalogAt::Statement)? {
                 Some(below) if matches!(below.kind, ObjectKind::View(_)) => {
                     inner.deeper(1, |inner| inner.base_of(&below, change))
                 }
@@ -218,7 +218,7 @@ impl Binder<'_> {
                     ViewRow { columns, defaults: Vec::new(), conditions: Vec::new() }
                 }
                 None => {
-                    let below = inner.relation_object(schema, &parsed.name)?;
+                    let below = inner.relation_named(schema, &parsed.name, CatalogAt::Statement)?;
                     let below = below.ok_or_else(no_view)?;
                     let cascades = is_cascaded || view.check == Some(CheckOption::Cascaded);
                     inner.deeper(1, |inner| inner.view_row_in(&below, ids, cascades))?

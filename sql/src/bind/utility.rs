@@ -10,8 +10,9 @@ use driftdb_types::SqlState;
 use sqlparser::ast;
 
 use super::Binder;
-use super::as_of::{no_such_table, qualified};
+use super::as_of::qualified;
 use super::names::ObjectName;
+use super::schema::no_such_schema;
 use super::scope::{Clause, Scope};
 use crate::front::cursor::QualifiedName;
 use crate::front::dispatch::{Body, DropKind, unsupported};
@@ -39,6 +40,7 @@ impl Binder<'_> {
             Body::Execute { name, args } => self.execute(name, args)?,
             Body::Deallocate(name) => Statement::Deallocate(name.clone()),
             Body::DiscardAll => Statement::DiscardAll,
+            Body::DiscardSequences => Statement::DiscardSequences,
             Body::Checkpoint => Statement::Checkpoint,
             Body::Vacuum { tables, analyze } => {
                 Statement::Vacuum { tables: self.tables(tables)?, analyze: *analyze }
@@ -49,8 +51,9 @@ impl Binder<'_> {
                 mode: *mode,
                 no_wait: *no_wait,
             }),
-            Body::Truncate { tables, cascade } => {
-                Statement::Truncate { tables: self.tables(tables)?, cascade: *cascade }
+            Body::Truncate { tables, cascade, restart } => {
+                let (tables, cascade, restart) = (self.tables(tables)?, *cascade, *restart);
+                Statement::Truncate { tables, cascade, restart }
             }
             Body::AlterConstraint { table, if_exists, name, deferral } => {
                 self.alter_constraint(table, *if_exists, name, *deferral)?
@@ -60,6 +63,10 @@ impl Binder<'_> {
                 let names = names.as_ref().map(|names| names.iter().map(named).collect());
                 Statement::SetConstraints { names, deferred: *deferred }
             }
+            Body::Drop { kind: DropKind::Sequence, if_exists, names, cascade } => {
+                self.drop_sequences(names, *if_exists, *cascade)?
+            }
+            Body::Sequence(body) => self.sequence_statement(body)?,
             Body::Drop { kind, if_exists, names, cascade } => {
                 let objects = self.drop(*kind, *if_exists, names)?;
                 Statement::Drop(DropObjects { cascade: *cascade, ..objects })
@@ -82,6 +89,7 @@ impl Binder<'_> {
             Body::Channel(statement) => Statement::Channel(statement.clone()),
             Body::History(body) => self.history(body)?,
             Body::Branch(body) => Statement::Branch(self.branch(body)?),
+            Body::Schema(body) => self.schema_statement(body)?,
             Body::Unsupported(what) => return Err(unsupported(what)),
         })
     }
@@ -151,6 +159,9 @@ impl Binder<'_> {
         names
             .iter()
             .map(|name| {
+                if let Some(schema) = self.missing_schema(name.schema.as_deref())? {
+                    return Err(no_such_schema(&schema));
+                }
                 self.table_now(&ObjectName {
                     schema: name.schema.clone(),
                     name: name.name.clone(),
@@ -197,6 +208,9 @@ impl Binder<'_> {
                         objects.indexes.push((table, id));
                     }
                 }
+                (DropKind::Sequence, ..) => {
+                    return Err(SqlError::internal("sequences are dropped elsewhere"));
+                }
                 (DropKind::Table, None, Some(_)) => {
                     return wrong(format!("\"{}\" is not a table", name.name));
                 }
@@ -204,7 +218,9 @@ impl Binder<'_> {
                     return wrong(format!("\"{}\" is not an index", name.name));
                 }
                 (_, None, None) => {
-                    if let Some(object) = self.relation_object(schema, &name.name)? {
+                    if let Some(object) =
+                        self.relation_named(schema, &name.name, CatalogAt::Statement)?
+                    {
                         let what = if kind == DropKind::Table { "a table" } else { "an index" };
                         let word = object.kind.word();
                         let message = format!("\"{}\" is not {what}", name.name);
@@ -214,10 +230,18 @@ impl Binder<'_> {
                     }
                     let what = if kind == DropKind::Table { "table" } else { "index" };
                     let shown = qualified(schema, &name.name);
+                    if let Some(schema) = self.missing_schema(schema)? {
+                        if !if_exists {
+                            return Err(no_such_schema(&schema));
+                        }
+                        let notice = format!("schema \"{schema}\" does not exist, skipping");
+                        objects.notices.push(notice);
+                        continue;
+                    }
                     if !if_exists {
                         let message = format!("{what} \"{shown}\" does not exist");
                         let state = if kind == DropKind::Table {
-                            no_such_table(schema, &name.name).state
+                            SqlState::UndefinedTable
                         } else {
                             SqlState::UndefinedObject
                         };

@@ -186,14 +186,18 @@ impl<'a> Binder<'a> {
         view: View,
         needs: Vec<Need>,
     ) -> Result<ViewStatement> {
-        let schema = self.schema_of_new(name)?;
+        let schema = self.creation_schema(name.schema.as_deref(), &name.name);
+        let schema = schema.map_err(|error| error.at(name.position))?;
         let there = self.catalog.table(Some(&schema), &name.name, CatalogAt::Statement)?;
         let index = self.catalog.index(Some(&schema), &name.name)?;
         if or_replace && (there.is_some() || index.is_some()) {
             return Err(wrong_kind(format!("\"{}\" is not a view", name.name)));
         }
         let mut replaced = None;
-        if or_replace && let Some(old) = self.relation_object(Some(&schema), &name.name)? {
+        if or_replace
+            && let Some(old) =
+                self.relation_named(Some(&schema), &name.name, CatalogAt::Statement)?
+        {
             let ObjectKind::View(before) = &old.kind else {
                 return Err(wrong_kind(format!("\"{}\" is not a view", name.name)));
             };
@@ -206,30 +210,6 @@ impl<'a> Binder<'a> {
             replaced = Some(old.id);
         }
         Ok(ViewStatement::Create { schema, name: name.name.clone(), replaced, view, needs })
-    }
-
-    /// The schema that a new relation comes to be in.
-    fn schema_of_new(&mut self, name: &QualifiedName) -> Result<String> {
-        match &name.schema {
-            Some(schema) => Ok(schema.clone()),
-            None if self.eval.schemas.iter().any(|schema| &**schema == "public") => {
-                Ok("public".to_owned())
-            }
-            None => {
-                let message = "no schema has been selected to create in";
-                Err(SqlError::new(SqlState::InvalidSchemaName, message).at(name.position))
-            }
-        }
-    }
-
-    /// A relation that is neither table nor index, by name.
-    pub(crate) fn relation_object(
-        &mut self,
-        schema: Option<&str>,
-        name: &str,
-    ) -> Result<Option<Arc<Object>>> {
-        let space = NameSpace::Relation;
-        Ok(self.catalog.objects_named(space, schema, name, CatalogAt::Statement)?.pop())
     }
 
     fn drop_views(
@@ -273,7 +253,7 @@ impl<'a> Binder<'a> {
         if self.catalog.index(schema, &name.name)?.is_some() {
             return not_a_view("Use DROP INDEX to remove an index.");
         }
-        match self.relation_object(schema, &name.name)? {
+        match self.relation_named(schema, &name.name, CatalogAt::Statement)? {
             Some(object) if matches!(object.kind, ObjectKind::View(_)) => Ok(Some(object)),
             Some(_) => not_a_view(""),
             None => Ok(None),
@@ -380,7 +360,7 @@ impl<'a> Binder<'a> {
         typmod: i32,
         expr: &ast::Expr,
     ) -> Result<String> {
-        let spec = driftdb_query::ColumnSpec { name, ty, typmod, not_null: false, default: None };
+        let spec = driftdb_query::ColumnSpec::new(name, ty, typmod);
         self.default_expr(&spec, expr)
     }
 

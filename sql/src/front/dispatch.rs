@@ -15,15 +15,18 @@ use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
 use super::portal::{self, Declare};
 use super::rewrite::{Lifted, parse_statement};
+use super::schema::{self, SchemaBody};
+use super::sequence::SequenceBody;
 use super::tokens::is_word;
 use super::view::{self, ViewBody};
-use super::{copy, transaction, utility};
+use super::{copy, sequence, transaction, utility};
 
 /// What DROP drops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DropKind {
     Table,
     Index,
+    Sequence,
 }
 
 /// A statement as written, before any name is looked up.
@@ -51,6 +54,7 @@ pub(crate) enum Body {
     },
     Deallocate(Option<String>),
     DiscardAll,
+    DiscardSequences,
     Checkpoint,
     Vacuum {
         tables: Vec<QualifiedName>,
@@ -60,6 +64,7 @@ pub(crate) enum Body {
     Truncate {
         tables: Vec<QualifiedName>,
         cascade: bool,
+        restart: bool,
     },
     AlterConstraint {
         table: QualifiedName,
@@ -97,7 +102,9 @@ pub(crate) enum Body {
     Close(Option<String>),
     Channel(ChannelStatement),
     History(HistoryBody),
+    Sequence(SequenceBody),
     Branch(BranchBody),
+    Schema(SchemaBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
     Unsupported(String),
@@ -123,6 +130,9 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
         return Ok(body);
     }
     if let Some(body) = branch::parse(cursor)? {
+        return Ok(body);
+    }
+    if let Some(body) = schema::parse(cursor)? {
         return Ok(body);
     }
     match word.as_str() {
@@ -201,6 +211,16 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
     if !create && second == "view" {
         return view::alter(cursor);
     }
+    if second == "sequence" {
+        cursor.at += 2;
+        if create {
+            return sequence::create(cursor).map(Body::Sequence);
+        }
+        if let Some(body) = sequence::alter(cursor)? {
+            return Ok(Body::Sequence(body));
+        }
+        cursor.at = 0;
+    }
     let kind = if create { "CREATE" } else { "ALTER" };
     match (second.as_str(), third.as_str()) {
         ("", _) => {
@@ -209,6 +229,10 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
         }
         ("temp" | "temporary" | "local" | "global", _) => {
             Ok(Body::Unsupported("a temporary table".into()))
+        }
+        ("unlogged", "sequence") if create => {
+            cursor.at += 3;
+            sequence::create(cursor).map(Body::Sequence)
         }
         ("unlogged", _) => Ok(Body::Unsupported("an unlogged table".into())),
         ("or", "replace") => {
@@ -282,6 +306,7 @@ impl Body {
             Self::Deallocate(None) => "DEALLOCATE ALL",
             Self::Deallocate(_) => "DEALLOCATE",
             Self::DiscardAll => "DISCARD ALL",
+            Self::DiscardSequences => "DISCARD SEQUENCES",
             Self::Checkpoint => "CHECKPOINT",
             Self::Vacuum { .. } => "VACUUM",
             Self::Analyze(_) => "ANALYZE",
@@ -291,6 +316,9 @@ impl Body {
             Self::AlterConstraint { .. } => "ALTER TABLE",
             Self::Drop { kind: DropKind::Table, .. } => "DROP TABLE",
             Self::Drop { kind: DropKind::Index, .. } => "DROP INDEX",
+            Self::Drop { kind: DropKind::Sequence, .. } => "DROP SEQUENCE",
+            Self::Sequence(SequenceBody::Create { .. }) => "CREATE SEQUENCE",
+            Self::Sequence(_) => "ALTER SEQUENCE",
             Self::Explain { .. } => "EXPLAIN",
             Self::Copy(_) => "COPY",
             Self::View(ViewBody::Create { .. }) => "CREATE VIEW",
@@ -311,6 +339,7 @@ impl Body {
             Self::Channel(ChannelStatement::Notify { .. }) => "NOTIFY",
             Self::History(body) => body.tag(),
             Self::Branch(body) => body.tag(),
+            Self::Schema(body) => body.tag(),
         }
     }
 }

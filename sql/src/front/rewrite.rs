@@ -13,6 +13,9 @@
 //! * `OPERATOR(schema.op)` before ANY and ALL becomes the operator alone.
 //! * Subscripts after the targets of SET and the columns of INSERT are cut out and kept under the position
 //!   of the column's name.
+//! * Grouping sets and what a frame excludes: see `grouping`.
+//! * The options of identity columns, and OVERRIDING … VALUE of INSERT, are cut out and kept under the positions
+//!   of GENERATED and of the table's name.
 //! * `TABLE t` becomes `SELECT * FROM t`; `ISNULL`, `NOTNULL` and `TRIM(LEADING FROM x)` are spelt out.
 
 use std::collections::BTreeMap;
@@ -27,8 +30,10 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::cursor::{Cursor, QualifiedName};
 use super::period::{self, PeriodClause, PeriodDefinition};
+use super::sequence::{self, WrittenOptions};
 use super::tokens::{Source, end, is_word, start, syntax_error, token_at};
-use super::{subscript, tree};
+use super::{grouping, special, subscript, tree};
+use crate::bind::generated::Overriding;
 
 /// At most so many time clauses and lock clauses in a statement: each is parsed by itself.
 const MAX_CLAUSES: usize = 500;
@@ -100,6 +105,12 @@ pub(crate) struct Lifted {
     pub(crate) delete_columns: BTreeMap<u32, Vec<String>>,
     /// WHERE CURRENT OF: the cursor, and where TRUE stands in its place.
     pub(crate) current_of: Option<(String, u32)>,
+    /// SEARCH and CYCLE of common table expressions, by the position of the bracket before them.
+    pub(crate) cte_clauses: BTreeMap<u32, &'static str>,
+    /// The options of identity columns, by the position of GENERATED.
+    pub(crate) identities: BTreeMap<u32, WrittenOptions>,
+    /// OVERRIDING, by the position of the table's name.
+    pub(crate) overriding: BTreeMap<u32, Overriding>,
     /// The subscripts of what is assigned to, by the position of the column's name.
     pub(crate) subscripts: BTreeMap<u32, Vec<ast::AccessExpr>>,
 }
@@ -113,6 +124,17 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
             && interesting(&word.value)
             && one(cursor, token, &mut out, lifted)?
         {
+            continue;
+        }
+        if token.token == Token::LParen && grouping::empty_set(cursor, &mut out) {
+            continue;
+        }
+        if special::typed_literal(cursor, &mut out) {
+            continue;
+        }
+        if token.token == Token::Assignment {
+            out.push(token_at(Token::RArrow, start(token), end(token)));
+            cursor.at += 1;
             continue;
         }
         if token.token == Token::LBracket
@@ -131,9 +153,33 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    const WORDS: [&str; 13] = [
-        "current", "for", "as", "between", "table", "isnull", "notnull", "leading", "trailing",
-        "both", "set", "period", "operator",
+    const WORDS: [&str; 26] = [
+        "generated",
+        "current",
+        "overriding",
+        "for",
+        "as",
+        "between",
+        "table",
+        "isnull",
+        "notnull",
+        "leading",
+        "trailing",
+        "both",
+        "set",
+        "period",
+        "operator",
+        "group",
+        "grouping",
+        "rollup",
+        "cube",
+        "exclude",
+        "preceding",
+        "following",
+        "search",
+        "cycle",
+        "substring",
+        "variadic",
     ];
     WORDS.iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
@@ -160,6 +206,10 @@ fn one(
             return Ok(true);
         }
         return lock(cursor, position, out, lifted);
+    } else if is_word(token, "overriding") {
+        return overriding(cursor, out, lifted);
+    } else if is_word(token, "generated") {
+        return identity(cursor, out, lifted);
     } else if is_word(token, "period") {
         let Some(found) = period::definition_in_table(cursor, out)? else { return Ok(false) };
         lifted.period_definitions.push(found);
@@ -185,6 +235,12 @@ fn one(
         // Its symbol has been pushed.
     } else if is_word(token, "set") && set_columns(cursor, out, lifted)? {
         // Its words have been pushed.
+    } else if let Some(what) = cte_clause(cursor, out)? {
+        lifted.cte_clauses.insert(out.last().map_or(0, start), what);
+    } else if grouping::rewritten(cursor, out) {
+        // Its words have been pushed.
+    } else if special::substring(cursor, out, lifted)? || special::variadic(cursor, out) {
+        // Its words have been pushed.
     } else if is_trim(cursor, out.last()) {
         cursor.at += 1;
         out.push(token.clone());
@@ -193,6 +249,92 @@ fn one(
     } else {
         return Ok(false);
     }
+    Ok(true)
+}
+
+/// SEARCH or CYCLE after the brackets of a common table expression: passes over it, says which it was.
+fn cte_clause(cursor: &mut Cursor<'_>, out: &[TokenWithSpan]) -> Result<Option<&'static str>> {
+    if out.last().is_none_or(|token| token.token != Token::RParen) {
+        return Ok(None);
+    }
+    let names = |cursor: &mut Cursor<'_>| -> Result<()> {
+        cursor.name()?;
+        while cursor.accept_token(&Token::Comma) {
+            cursor.name()?;
+        }
+        Ok(())
+    };
+    if cursor.accept(&["search", "depth", "first", "by"])
+        || cursor.accept(&["search", "breadth", "first", "by"])
+    {
+        names(cursor)?;
+        cursor.expect(&["set"])?;
+        cursor.name()?;
+        return Ok(Some("SEARCH"));
+    }
+    let rest = &cursor.tokens[cursor.at..];
+    let sets =
+        |at: usize| rest.get(at).is_some_and(|t| is_word(t, "set") || t.token == Token::Comma);
+    if is_word(&rest[0], "cycle") && sets(2) {
+        cursor.at += 1;
+        names(cursor)?;
+        cursor.expect(&["set"])?;
+        cursor.name()?;
+        if cursor.accept(&["to"]) {
+            cursor.expression()?;
+            cursor.expect(&["default"])?;
+            cursor.expression()?;
+        }
+        cursor.expect(&["using"])?;
+        cursor.name()?;
+        return Ok(Some("CYCLE"));
+    }
+    Ok(None)
+}
+
+/// `OVERRIDING SYSTEM VALUE` after INSERT's table and columns.
+fn overriding(cursor: &mut Cursor<'_>, out: &[TokenWithSpan], lifted: &mut Lifted) -> Result<bool> {
+    let Some(into) = out.iter().rposition(|token| is_word(token, "into")) else {
+        return Ok(false);
+    };
+    // The last part of the name.
+    let mut at = into + 1;
+    while out.get(at + 1).is_some_and(|token| token.token == Token::Period) {
+        at += 2;
+    }
+    let Some(name) = out.get(at).map(start) else { return Ok(false) };
+    let which = if cursor.accept(&["overriding", "system", "value"]) {
+        Overriding::System
+    } else if cursor.accept(&["overriding", "user", "value"]) {
+        Overriding::User
+    } else {
+        return Ok(false);
+    };
+    if lifted.overriding.len() >= MAX_CLAUSES {
+        return Err(too_many());
+    }
+    lifted.overriding.insert(name, which);
+    Ok(true)
+}
+
+/// `GENERATED … AS IDENTITY (…)`: without its options.
+fn identity(
+    cursor: &mut Cursor<'_>,
+    out: &mut Vec<TokenWithSpan>,
+    lifted: &mut Lifted,
+) -> Result<bool> {
+    let (from, position) = (cursor.at, cursor.position());
+    let is_identity = cursor.accept(&["generated", "always", "as", "identity"])
+        || cursor.accept(&["generated", "by", "default", "as", "identity"]);
+    if !is_identity {
+        return Ok(false);
+    }
+    out.extend_from_slice(&cursor.tokens[from..cursor.at]);
+    let options = sequence::in_brackets(cursor)?;
+    if lifted.identities.len() >= MAX_CLAUSES {
+        return Err(too_many());
+    }
+    lifted.identities.insert(position, options);
     Ok(true)
 }
 

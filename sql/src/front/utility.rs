@@ -9,6 +9,10 @@ use super::cursor::{Cursor, QualifiedName};
 use super::dispatch::{Body, DropKind, body};
 use super::history::HistoryBody;
 use super::rewrite::Lifted;
+use super::tokens::word;
+use crate::deparse::quoted;
+
+const SEARCH_PATH: &str = "search_path";
 
 /// SET, after the word.
 pub(crate) fn set(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
@@ -55,6 +59,13 @@ pub(crate) fn set(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> 
         cursor.expect_end()?;
         return Ok(Body::Set { name: "client_encoding".into(), value, scope });
     }
+    let after = cursor.tokens.get(cursor.at + 1);
+    let is_value = after.is_some_and(|after| word(after).is_none() && after.token != Token::Eq);
+    if is_value && cursor.accept(&["schema"]) {
+        let value = Some(quoted(&cursor.string()?));
+        cursor.expect_end()?;
+        return Ok(Body::Set { name: SEARCH_PATH.into(), value, scope });
+    }
     let assigned = cursor.tokens.get(cursor.at + 1).is_some_and(|token| token.token == Token::Eq);
     if !assigned && cursor.peek_word(1).as_deref() != Some("to") && cursor.accept(&["role"]) {
         return Ok(Body::Unsupported("SET ROLE".into()));
@@ -72,6 +83,10 @@ pub(crate) fn set(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> 
         values.push(value(cursor)?);
     }
     cursor.expect_end()?;
+    if name == SEARCH_PATH {
+        // Each is one name, also in a string.
+        values = values.iter().map(|value| quoted(value)).collect();
+    }
     Ok(Body::Set { name, value: Some(values.join(", ")), scope })
 }
 
@@ -254,6 +269,8 @@ pub(crate) fn deallocate(cursor: &mut Cursor<'_>) -> Result<Body> {
 pub(crate) fn discard(cursor: &mut Cursor<'_>) -> Result<Body> {
     let body = if cursor.accept(&["all"]) {
         Body::DiscardAll
+    } else if cursor.accept(&["sequences"]) {
+        Body::DiscardSequences
     } else {
         let what = cursor.name()?.to_uppercase();
         Body::Unsupported(format!("DISCARD {what}"))
@@ -418,13 +435,13 @@ pub(crate) fn truncate(cursor: &mut Cursor<'_>) -> Result<Body> {
             break;
         }
     }
-    if cursor.accept(&["restart", "identity"]) {
-        return Ok(Body::Unsupported("TRUNCATE ... RESTART IDENTITY".into()));
+    let restart = cursor.accept(&["restart", "identity"]);
+    if !restart {
+        cursor.accept(&["continue", "identity"]);
     }
-    cursor.accept(&["continue", "identity"]);
     let cascade = cascade(cursor);
     cursor.expect_end()?;
-    Ok(Body::Truncate { tables, cascade })
+    Ok(Body::Truncate { tables, cascade, restart })
 }
 
 /// DROP, after the word.
@@ -437,6 +454,8 @@ pub(crate) fn drop(cursor: &mut Cursor<'_>) -> Result<Body> {
     } else if cursor.accept(&["index"]) {
         cursor.accept(&["concurrently"]);
         DropKind::Index
+    } else if cursor.accept(&["sequence"]) {
+        DropKind::Sequence
     } else {
         let what = cursor.peek_word(0).ok_or_else(|| cursor.error())?.to_uppercase();
         return Ok(Body::Unsupported(format!("DROP {what}")));

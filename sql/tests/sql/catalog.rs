@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use driftdb_query::{
     Catalog, CatalogAt, Check, Column, ColumnId, Index, IndexColumn, IndexId, Result, RowKey,
-    SqlError, Statement, Table, TableId,
+    Schema, SqlError, Statement, Table, TableId,
 };
 use driftdb_sql::{BindContext, ParsedStatement, bind, parse};
 use driftdb_storage::{KeyspaceId, Timestamp};
@@ -28,6 +28,7 @@ fn table(id: u32, name: &str, columns: &[(&str, DataType, i32)], key: &[u16]) ->
         not_null: key.contains(&(index as u16 + 1)),
         default: None,
         missing: Value::Null,
+        generated: None,
     });
     let index = Index {
         id: IndexId(id + 1000),
@@ -91,6 +92,12 @@ impl Fixture {
 }
 
 impl Catalog for Fixture {
+    fn schema(&mut self, name: &str, _: CatalogAt) -> Result<Option<Arc<Schema>>> {
+        let known = ["pg_catalog", "public", "s"].into_iter().zip([11, 2200, 16_000]);
+        let mut known = known.filter(|(known, _)| *known == name);
+        Ok(known.next().map(|(name, id)| Arc::new(Schema { id, name: name.to_owned() })))
+    }
+
     fn table(
         &mut self,
         schema: Option<&str>,

@@ -2,8 +2,8 @@
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    Expr, HistoryStatement, JoinKind, LogicalPlan, OutputColumn, Query, SetFunction, SortKey, Span,
-    Statement, Subquery, SubqueryKind,
+    Expr, HistoryStatement, JoinKind, LogicalPlan, OutputColumn, Query, RowRules, SetFunction,
+    SortKey, Span, Statement, Subquery, SubqueryKind,
 };
 use driftdb_types::{DataType, EvalContext, Value, aggregate, function, write_text};
 
@@ -135,6 +135,8 @@ fn function_scan(function: &SetFunction, args: &[Expr], columns: &[OutputColumn]
             let follow = if scan.follow.is_some() { "; follow" } else { "" };
             format!("changes<{table}>({ids}{follow})")
         }
+        SetFunction::Digest => format!("digest({ids})"),
+        SetFunction::VerifyDigest => format!("verify_digest({ids})"),
         SetFunction::System { relation, .. } => format!("{}({ids})", relation.name),
         _ => format!("series<#{} {}>({})", columns[0].id.0, columns[0].ty.name(), list(args, expr)),
     }
@@ -197,6 +199,26 @@ pub(crate) fn plan(p: &LogicalPlan) -> String {
             });
             format!("group({groups}; {calls}; {})", plan(input))
         }
+        LogicalPlan::GroupingSets { input, groups, sets, aggregates, groupings } => {
+            let groups = list(groups, |(id, g)| format!("#{}={}", id.0, expr(g)));
+            let names = list(aggregates, |call| format!("#{}", call.output.0));
+            format!("sets({groups}; {sets:?}; {names}; {groupings:?}; {})", plan(input))
+        }
+        LogicalPlan::Window { input, partition, order, calls } => {
+            let calls = list(calls, |call| {
+                let name = call.function.name();
+                format!("#{}={name}({})", call.output.0, list(&call.args, expr))
+            });
+            format!("window({}; {}; {calls}; {})", list(partition, expr), keys(order), plan(input))
+        }
+        LogicalPlan::Recursive { table, all, seed, step, columns } => {
+            let all = if *all { " all" } else { "" };
+            let ids = list(columns, |c| format!("#{} {}", c.id.0, c.ty.name()));
+            format!("recursive{all} w{}<{ids}>({}, {})", table.0, plan(seed), plan(step))
+        }
+        LogicalPlan::WorkingTable { table, columns } => {
+            format!("working w{}({})", table.0, list(columns, |c| format!("#{}", c.id.0)))
+        }
         LogicalPlan::Sort { input, keys: by } => format!("sort({}; {})", keys(by), plan(input)),
         LogicalPlan::Limit { input, count, offset } => {
             let count = count.as_ref().map_or("all".into(), expr);
@@ -252,11 +274,16 @@ fn sets(sets: &[(usize, Expr)]) -> String {
     list(sets, |(position, e)| format!("{position}={}", expr(e)))
 }
 
-fn checks(checks: &[(String, Expr)]) -> String {
-    if checks.is_empty() {
-        return String::new();
+fn checks(rules: &RowRules) -> String {
+    let generated = match &rules.generated[..] {
+        [] => String::new(),
+        generated => format!(" generated {}", sets(generated)),
+    };
+    if rules.checks.is_empty() {
+        return generated;
     }
-    format!(" check {}", list(checks, |(name, e)| format!("{name}: {}", expr(e))))
+    let checks = list(&rules.checks, |(name, e)| format!("{name}: {}", expr(e)));
+    format!("{generated} check {checks}")
 }
 
 pub(crate) fn statement(s: &Statement) -> String {
@@ -314,8 +341,9 @@ pub(crate) fn statement(s: &Statement) -> String {
             });
             format!("alter {}: {actions}", table.name)
         }
-        Statement::Truncate { tables, cascade } => {
-            format!("truncate {} cascade={cascade}", list(tables, |t| t.name.clone()))
+        Statement::Truncate { tables, cascade, restart } => {
+            let restart = if *restart { " restart" } else { "" };
+            format!("truncate {} cascade={cascade}{restart}", list(tables, |t| t.name.clone()))
         }
         Statement::Analyze(tables) => format!("analyze [{}]", list(tables, |t| t.name.clone())),
         Statement::Vacuum { tables, analyze } => {

@@ -25,6 +25,8 @@ const UTF8: i32 = 6;
 
 /// Functions whose answer depends on the catalog.
 const ASKING: &[(&str, &[&[DataType]], DataType, Kernel)] = &[
+    ("current_schema", &[&[]], Name, ask!(CurrentSchema)),
+    ("current_schemas", &[&[Bool]], Array(Element::Name), ask!(CurrentSchemas)),
     ("pg_table_is_visible", &[&[Oid]], Bool, ask!(TableIsVisible)),
     ("pg_type_is_visible", &[&[Oid]], Bool, ask!(TypeIsVisible)),
     ("pg_function_is_visible", &[&[Oid]], Bool, ask!(FunctionIsVisible)),
@@ -39,7 +41,7 @@ const ASKING: &[(&str, &[&[DataType]], DataType, Kernel)] = &[
     ("pg_ts_parser_is_visible", &[&[Oid]], Bool, ask!(OtherIsVisible)),
     ("pg_ts_template_is_visible", &[&[Oid]], Bool, ask!(OtherIsVisible)),
     ("pg_get_constraintdef", &[&[Oid], &[Oid, Bool]], Text, ask!(ConstraintDefinition)),
-    ("pg_get_expr", &[&[Text, Oid, Bool]], Text, ask!(Expression)),
+    ("pg_get_expr", &[&[Text, Oid], &[Text, Oid, Bool]], Text, ask!(Expression)),
     ("pg_get_indexdef", &[&[Oid], &[Oid, Int4, Bool]], Text, ask!(IndexDefinition)),
     (
         "pg_get_viewdef",
@@ -94,6 +96,7 @@ const ABSENT: &[(&str, &[&[DataType]])] = &[
 pub fn asks_catalog(function: &Function) -> bool {
     ASKING.iter().any(|entry| entry.0 == function.name)
         || PRIVILEGES.iter().any(|entry| entry.0 == function.name)
+        || super::sequence::is_of_sequences(function.name)
 }
 
 /// `format_type`
@@ -163,8 +166,6 @@ pub(super) fn add(t: &mut Builder) {
     // The tablespaces are the data directory.
     let inside = Kernel::Values(|_, _| Ok(Value::text("")));
     t.stable("pg_tablespace_location", &[Oid], Text, inside);
-    let given = Kernel::Values(|args, _| Ok(args[0].clone()));
-    t.stable("pg_get_expr", &[Text, Oid], Text, given);
     let format = t.add("format_type", &[Oid, Int4], Text, Kernel::Values(format_type));
     format.strict = false;
     t.add("pg_encoding_to_char", &[Int4], Name, {
@@ -185,16 +186,6 @@ pub(super) fn add(t: &mut Builder) {
     t.stable("pg_my_temp_schema", &[], Oid, Kernel::Values(|_, _| Ok(Value::Oid(0))));
     let not = Kernel::Values(|_, _| Ok(Value::Bool(false)));
     t.stable("pg_is_other_temp_schema", &[Oid], Bool, not);
-    t.stable("current_schemas", &[Bool], Array(Element::Name), {
-        Kernel::Values(|args, ctx| {
-            const SYSTEM: &str = "pg_catalog";
-            let named = ctx.schemas.iter().any(|schema| &**schema == SYSTEM);
-            let implicit = (args[0] == Value::Bool(true) && !named).then(|| Value::text(SYSTEM));
-            let path = ctx.schemas.iter().map(|schema| Value::text(&**schema));
-            let all = implicit.into_iter().chain(path).collect();
-            Ok(Value::array(crate::Array::from_values(Name, all)?))
-        })
-    });
     // Of access control lists there is only the one that says nothing.
     t.stable("acldefault", &[Char, Oid], Array(Element::Text), {
         Kernel::Values(|_, _| Ok(Value::Null))

@@ -16,11 +16,11 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use driftdb_concurrency::{LockMode, LockStrength, ReadAt, RowBatch, TxnError, WaitPolicy};
-use driftdb_query::{DropObjects, RestoredTable, Result, Table, TableAt};
+use driftdb_query::{DropObjects, ObjectKind, RestoredTable, Result, Schema, Table, TableAt};
 use driftdb_storage::{KeyRange, Timestamp};
 use driftdb_tables::{
-    Change, Mapping, RowReader, RowState, TableDiff, TableWriter, lock_table, undrop_references,
-    undrop_table,
+    Change, Mapping, RowReader, RowState, TableDiff, TableWriter, create_object, lock_table,
+    undrop_references, undrop_table,
 };
 
 use super::notice;
@@ -97,6 +97,13 @@ fn drop_created(created: &[Arc<Table>], run: &mut Run<'_, '_>) -> Result<()> {
 /// Brings back tables that exist no more.
 fn bring_back(dropped: &[Arc<Table>], at: Timestamp, run: &mut Run<'_, '_>) -> Result<()> {
     for was in dropped {
+        let (kind, needs) = (ObjectKind::Schema, Vec::new());
+        let name = ("", was.schema.as_str());
+        let is_missing = Schema::of_system_named(&was.schema).is_none()
+            && create_object(&mut context(run), name, kind, needs, true)?.is_some();
+        if is_missing {
+            notice(format!("schema \"{}\" was dropped since: brought back", was.schema), run);
+        }
         undrop_table(&mut context(run), was, at, &was.name)?;
         notice(format!("table \"{}\" was dropped since: brought back", was.name), run);
     }
@@ -192,8 +199,8 @@ impl<'a> Restore<'a> {
     fn put_back(&mut self, run: &mut Run<'_, '_>) -> Result<()> {
         self.for_each_change(run, &mut |restore, change, run| {
             let Some(then) = &change.before else { return Ok(()) };
-            let row = restore.mapping.read(then)?;
-            check_row(&restore.restored.table, &restore.restored.checks, &row, run)?;
+            let mut row = restore.mapping.read(then)?;
+            check_row(&restore.restored.table, &restore.restored.checks, &mut row, run)?;
             restore.integrity.put_back(&mut restore.writer, &change.key, &row, run)
         })
     }

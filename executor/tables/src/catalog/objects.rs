@@ -12,7 +12,7 @@ use driftdb_concurrency::{
     LockIntent, LockStrength, ReadAt, RowBatch, ScanRequest, ScanState, Transaction, TxnError,
     WaitPolicy,
 };
-use driftdb_query::{NameSpace, Object, ObjectId, ObjectKind, Result};
+use driftdb_query::{NameSpace, Object, ObjectId, ObjectKind, PUBLIC, PUBLIC_ID, Result};
 use driftdb_storage::{KeyRange, KeyspaceId, StorageError};
 
 use super::{NAMES, Named, malformed, name_key, read, scan_all};
@@ -50,7 +50,10 @@ pub fn object_by_id(
     id: ObjectId,
     at: ReadAt,
 ) -> Result<Option<Arc<Object>>> {
-    let Some(bytes) = read(txn, OBJECTS, &object_key(id), at)? else { return Ok(None) };
+    let Some(bytes) = read(txn, OBJECTS, &object_key(id), at)? else {
+        let is_implied = id.0 == PUBLIC_ID && is_before_objects(txn, at)?;
+        return Ok(is_implied.then(|| Arc::new(public())));
+    };
     codec::decode(&bytes).map(|object| Some(Arc::new(object))).ok_or_else(malformed)
 }
 
@@ -60,6 +63,9 @@ pub fn object_by_id(
 /// Storage; a malformed record.
 pub fn objects(txn: &mut dyn Transaction, at: ReadAt) -> Result<Vec<Arc<Object>>> {
     let mut found = Vec::new();
+    if is_before_objects(txn, at)? {
+        return Ok(vec![Arc::new(public())]);
+    }
     scan_all(txn, OBJECTS, at, &mut |_, bytes| {
         found.push(Arc::new(codec::decode(bytes).ok_or_else(malformed)?));
         Ok(())
@@ -90,7 +96,39 @@ pub(crate) fn objects_named(
     for id in ids {
         found.extend(object_by_id(txn, id, at)?);
     }
+    if found.is_empty()
+        && (space, name) == (NameSpace::Schema, PUBLIC)
+        && is_before_objects(txn, at)?
+    {
+        found.push(Arc::new(public()));
+    }
     Ok(found)
+}
+
+/// The schema that every database begins with.
+fn public() -> Object {
+    Object {
+        id: ObjectId(PUBLIC_ID),
+        schema: String::new(),
+        name: PUBLIC.into(),
+        needs: Vec::new(),
+        kind: ObjectKind::Schema,
+    }
+}
+
+/// Writes what a database has in the keyspace from its beginning, or that of the keyspace.
+pub(super) fn put_first_objects(txn: &mut dyn Transaction) -> Result<()> {
+    put_object(txn, &public())?;
+    put_object_name(txn, &public())
+}
+
+/// Whether it is a time before the keyspace: then there was only what had no record.
+fn is_before_objects(txn: &mut dyn Transaction, at: ReadAt) -> Result<bool> {
+    match txn.get(OBJECTS, &[], at, &mut Vec::new()) {
+        Ok(_) => Ok(false),
+        Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn object_of(bytes: &[u8]) -> Option<ObjectId> {

@@ -5,16 +5,13 @@ use std::sync::Arc;
 use driftdb_concurrency::{LockMode, ReadAt, Store, Transaction};
 use driftdb_env::planted;
 use driftdb_query::{
-    Catalog, CatalogAt, INFORMATION_SCHEMA, IndexId, NameSpace, Object, ObjectId, Result,
-    SystemRelation, Table, TableId,
+    Catalog, CatalogAt, INFORMATION_SCHEMA, IndexId, NameSpace, Object, ObjectId, PUBLIC, Result,
+    SYSTEM_SCHEMA, Schema, SystemRelation, Table, TableId,
 };
 use driftdb_storage::{KeyspaceId, Timestamp};
 
 use super::objects::{names_key, object_by_id, objects, objects_named};
 use super::{CatalogStore, Named, dropped_table, lookup, restore_point, table_by_id, tables};
-
-/// The only schema of users.
-const DEFAULT_SCHEMA: &str = "public";
 
 /// See [`CatalogStore::reader`].
 pub struct CatalogReader<'a> {
@@ -23,7 +20,7 @@ pub struct CatalogReader<'a> {
     store: &'a dyn Store,
     own_changes: bool,
     used: Vec<(Arc<Table>, LockMode)>,
-    /// The search path; `None`: [`DEFAULT_SCHEMA`].
+    /// The search path; `None`: [`PUBLIC`].
     path: Option<&'a [Box<str>]>,
     lend: Option<Lend<'a>>,
     is_asked: bool,
@@ -53,13 +50,25 @@ impl<'a> CatalogReader<'a> {
     fn place(&self, schema: &str) -> Option<usize> {
         match self.path {
             Some(path) => path.iter().position(|on_path| **on_path == *schema),
-            None => (schema == DEFAULT_SCHEMA).then_some(0),
+            None => (schema == PUBLIC).then_some(0),
         }
     }
 
-    /// The schema in which a user's table is looked for, if in any.
-    fn schema_of_users<'n>(&self, named: Option<&'n str>) -> Option<&'n str> {
-        named.or_else(|| self.place(DEFAULT_SCHEMA).map(|_| DEFAULT_SCHEMA))
+    /// What is found first: in the schema that is named, or else along the path.
+    fn find<T>(
+        &mut self,
+        named: Option<&str>,
+        mut find: impl FnMut(&mut Self, &str) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let (Some(path), None) = (self.path, named) else {
+            return find(self, named.unwrap_or(PUBLIC));
+        };
+        for schema in path {
+            if let Some(found) = find(self, schema)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// Names who is given the definitions of all tables and objects if the statement asks for them.
@@ -151,17 +160,16 @@ impl Catalog for CatalogReader<'_> {
         name: &str,
         at: CatalogAt,
     ) -> Result<Option<Arc<Table>>> {
-        let Some(schema) = self.schema_of_users(schema) else { return Ok(None) };
         let at = match at {
             CatalogAt::AsOf(ts) => {
                 let is_of_now = planted!("tables.definition-of-now");
                 let at = if is_of_now { ReadAt::Statement } else { ReadAt::AsOf(ts) };
-                let found = self.read_table(schema, name, at);
+                let found = self.find(schema, |reader, schema| reader.read_table(schema, name, at));
                 return found.map_err(|error| error.about_table(name));
             }
             CatalogAt::Statement => ReadAt::Statement,
         };
-        let table = self.current_table(schema, name, at)?;
+        let table = self.find(schema, |reader, schema| reader.current_table(schema, name, at))?;
         if let Some(table) = &table {
             self.note(table, LockMode::AccessShare);
         }
@@ -177,28 +185,45 @@ impl Catalog for CatalogReader<'_> {
     }
 
     fn index(&mut self, schema: Option<&str>, name: &str) -> Result<Option<(Arc<Table>, IndexId)>> {
-        let Some(schema) = self.schema_of_users(schema) else { return Ok(None) };
-        match lookup(self.txn, schema, name, ReadAt::Statement)? {
+        let at = ReadAt::Statement;
+        self.find(schema, |reader, schema| match lookup(reader.txn, schema, name, at)? {
             Some(Named::Index(table, index)) => {
-                Ok(table_by_id(self.txn, table, ReadAt::Statement)?.map(|table| (table, index)))
+                Ok(table_by_id(reader.txn, table, at)?.map(|table| (table, index)))
             }
             _ => Ok(None),
-        }
+        })
     }
 
-    fn system_relation(&self, schema: Option<&str>, name: &str) -> Option<Arc<SystemRelation>> {
+    fn system_relation(
+        &mut self,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Arc<SystemRelation>>> {
         if schema.is_some() {
-            return self.shared.system_relation(schema, name);
+            return Ok(self.shared.system_relation(schema, name));
         }
-        self.shared.system_relation(None, name).or_else(|| {
-            let place = self.place(INFORMATION_SCHEMA)?;
-            let is_behind = self.place(DEFAULT_SCHEMA).is_some_and(|users| users < place);
-            if is_behind {
-                None
-            } else {
-                self.shared.system_relation(Some(INFORMATION_SCHEMA), name)
+        for schema in [SYSTEM_SCHEMA, INFORMATION_SCHEMA] {
+            let place = self.place(schema).or((schema == SYSTEM_SCHEMA).then_some(0));
+            let Some(place) = place else { continue };
+            let Some(found) = self.shared.system_relation(Some(schema), name) else { continue };
+            // Behind schemas of users, what is there comes first.
+            for before in self.path.unwrap_or_default().iter().take(place) {
+                if lookup(self.txn, before, name, ReadAt::Statement)?.is_some() {
+                    return Ok(None);
+                }
             }
-        })
+            return Ok(Some(found));
+        }
+        Ok(None)
+    }
+
+    fn schema(&mut self, name: &str, at: CatalogAt) -> Result<Option<Arc<Schema>>> {
+        if let Some(schema) = Schema::of_system_named(name) {
+            return Ok(Some(Arc::new(schema)));
+        }
+        let found = self.objects_in(NameSpace::Schema, "", name, at)?;
+        let schema = |object: &Arc<Object>| Schema { id: object.id.0, name: object.name.clone() };
+        Ok(found.first().map(schema).map(Arc::new))
     }
 
     fn is_asked(&mut self) -> Result<()> {
@@ -223,8 +248,7 @@ impl Catalog for CatalogReader<'_> {
         schema: Option<&str>,
         name: &str,
     ) -> Result<Option<(Arc<Table>, Timestamp)>> {
-        let Some(schema) = self.schema_of_users(schema) else { return Ok(None) };
-        dropped_table(self.txn, schema, name)
+        self.find(schema, |reader, schema| dropped_table(reader.txn, schema, name))
     }
 
     fn tables(&mut self, at: CatalogAt) -> Result<Vec<Arc<Table>>> {
@@ -241,8 +265,11 @@ impl Catalog for CatalogReader<'_> {
         if space == NameSpace::Schema {
             return self.objects_in(space, "", name, at);
         }
-        let Some(schema) = self.schema_of_users(schema) else { return Ok(Vec::new()) };
-        self.objects_in(space, schema, name, at)
+        let found = self.find(schema, |reader, schema| {
+            let found = reader.objects_in(space, schema, name, at)?;
+            Ok((!found.is_empty()).then_some(found))
+        })?;
+        Ok(found.unwrap_or_default())
     }
 
     fn object_by_id(&mut self, id: ObjectId, at: CatalogAt) -> Result<Option<Arc<Object>>> {

@@ -15,7 +15,7 @@ use driftdb_query::{Result, Table, TableId};
 use driftdb_storage::{KeyspaceId, read_varint, write_varint};
 
 use super::restore_points::{RESTORE_POINTS, restore_points};
-use super::{NAMES, TABLES, malformed, read, scan_all, table_key};
+use super::{NAMES, OBJECTS, TABLES, malformed, read, scan_all, table_key};
 
 pub(crate) const RETENTION: KeyspaceId = KeyspaceId(19);
 
@@ -151,7 +151,7 @@ pub fn history_rules(txn: &mut dyn Transaction, database: Keep) -> Result<Histor
         rules.by_keyspace.extend(rule.spaces.into_iter().map(|space| (space, keep)));
     })?;
     if longest != database {
-        let own = [TABLES, NAMES, RESTORE_POINTS, RETENTION];
+        let own = [TABLES, NAMES, RESTORE_POINTS, RETENTION, OBJECTS];
         rules.by_keyspace.extend(own.map(|space| (space, longest)));
     }
     let pinned = restore_points(txn, ReadAt::Newest)?.into_iter().filter(|point| point.is_pinned);

@@ -9,9 +9,12 @@ use driftdb_env::sync::Mutex;
 use driftdb_query::{Object, Result, SYSTEM_SCHEMA, SystemRelation, Table};
 use driftdb_storage::{StorageError, Timestamp};
 
+use super::objects::put_first_objects;
 use super::restore_points::RESTORE_POINTS;
 use super::retention::RETENTION;
 use super::{CatalogReader, NAMES, OBJECTS, TABLES};
+use crate::digest::ERASED;
+use crate::sequence::{SEQUENCES, Sequences};
 
 /// One per database.
 #[derive(Debug, Default)]
@@ -21,6 +24,7 @@ pub struct CatalogStore {
     /// Transactions that have changed the catalog and not ended.
     pending: AtomicU64,
     cache: Mutex<Cache>,
+    sequences: Sequences,
     /// By name; a name may be in both schemas of the system.
     system: BTreeMap<&'static str, Vec<Arc<SystemRelation>>>,
 }
@@ -42,11 +46,14 @@ impl CatalogStore {
     /// Storage.
     pub fn open(store: &dyn Store) -> Result<Self> {
         let mut txn = store.begin(BeginOptions::default())?;
-        for space in [TABLES, NAMES, RESTORE_POINTS, RETENTION, OBJECTS] {
+        for space in [TABLES, NAMES, RESTORE_POINTS, RETENTION, OBJECTS, SEQUENCES, ERASED] {
             match txn.get(space, &[], ReadAt::Newest, &mut Vec::new()) {
                 Ok(_) => {}
                 Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => {
                     txn.create_keyspace(space)?;
+                    if space == OBJECTS {
+                        put_first_objects(txn.as_mut())?;
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -67,6 +74,11 @@ impl CatalogStore {
             by_name.entry(relation.name).or_default().push(relation);
         }
         Self { system: by_name, ..self }
+    }
+
+    /// Where sequences stand.
+    pub fn sequences(&self) -> &Sequences {
+        &self.sequences
     }
 
     pub(super) fn system_relation(

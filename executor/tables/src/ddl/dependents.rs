@@ -3,13 +3,13 @@
 //! Needs are kept with the one that needs, so the way back is found by reading all definitions once
 //! per DROP: [`Graph`]. Foreign keys, and what lies in a schema, count as needs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    ColumnId, ConstraintId, IndexId, Object, ObjectId, ObjectKind, Result, Table, TableId,
-    TablePart,
+    ColumnId, ConstraintId, IndexId, NameSpace, Object, ObjectId, ObjectKind, Result, Table,
+    TableId, TablePart,
 };
 
 use super::{DdlContext, alter, drop_keyspace, drop_table, foreign, object};
@@ -36,6 +36,11 @@ pub enum Thing {
 struct Graph {
     tables: Vec<Arc<Table>>,
     objects: Vec<Arc<Object>>,
+    /// Where tables are among them.
+    places: BTreeMap<TableId, usize>,
+    /// The names of relations that the search path leads to, and to which schema.
+    visible: BTreeMap<String, Box<str>>,
+    path: Arc<[Box<str>]>,
 }
 
 /// Something that must go, because something else does.
@@ -50,11 +55,57 @@ struct Dependent {
 impl Graph {
     fn read(cx: &mut DdlContext<'_>) -> Result<Self> {
         let (tables, objects) = (tables(cx.txn, ReadAt::Newest)?, objects(cx.txn, ReadAt::Newest)?);
-        Ok(Self { tables, objects })
+        let places = tables.iter().enumerate().map(|(place, table)| (table.id, place)).collect();
+        let path = Arc::clone(&cx.eval.schemas);
+        let mut visible = BTreeMap::<String, Box<str>>::new();
+        for schema in path.iter() {
+            let in_schema = tables.iter().filter(|table| *table.schema == **schema);
+            let indexes = in_schema.clone().flat_map(|table| &table.indexes);
+            let relations = objects.iter().filter(|object| {
+                object.kind.name_space() == NameSpace::Relation && *object.schema == **schema
+            });
+            let names = in_schema.map(|table| &table.name);
+            let names = names.chain(indexes.map(|index| &index.name));
+            for name in names.chain(relations.map(|object| &object.name)) {
+                visible.entry(name.clone()).or_insert_with(|| schema.clone());
+            }
+        }
+        Ok(Self { tables, objects, places, visible, path })
     }
 
     fn table(&self, id: TableId) -> Option<&Arc<Table>> {
-        self.tables.iter().find(|table| table.id == id)
+        self.places.get(&id).map(|place| &self.tables[*place])
+    }
+
+    /// The schema before a relation's name, where the search path does not lead to it.
+    fn prefix(&self, schema: &str, name: &str) -> String {
+        match self.visible.get(name) {
+            Some(visible) if **visible == *schema => String::new(),
+            _ => format!("{schema}."),
+        }
+    }
+
+    fn table_name(&self, id: TableId) -> String {
+        self.table(id).map_or_else(
+            || "?".to_owned(),
+            |table| format!("{}{}", self.prefix(&table.schema, &table.name), table.name),
+        )
+    }
+
+    fn describe_object(&self, object: &Object) -> String {
+        let is_visible = match object.kind.name_space() {
+            _ if object.schema.is_empty() => true,
+            NameSpace::Relation => self.prefix(&object.schema, &object.name).is_empty(),
+            // What is in a schema of the path is hardly ever hidden.
+            _ => self.path.iter().any(|schema| **schema == *object.schema),
+        };
+        let described = object.describe();
+        if is_visible {
+            return described;
+        }
+        let word = object.kind.word();
+        let rest = described.strip_prefix(word).unwrap_or(&described).trim_start();
+        format!("{word} {}.{rest}", object.schema)
     }
 
     fn object(&self, id: ObjectId) -> Option<&Arc<Object>> {
@@ -63,7 +114,7 @@ impl Graph {
 
     /// As PostgreSQL's messages name it.
     fn describe(&self, thing: Thing) -> String {
-        let table = |id| self.table(id).map_or("?", |table| table.name.as_str());
+        let table = |id| self.table_name(id);
         let column = |id, column: ColumnId| {
             let table = self.table(id)?;
             Some(table.columns[table.position(column)?].name.as_str())
@@ -78,8 +129,13 @@ impl Graph {
                 format!("default value for column {column} of table {}", table(id))
             }
             Thing::Index(id, index) => {
-                let index = self.table(id).and_then(|table| table.index(index));
-                format!("index {}", index.map_or("?", |index| index.name.as_str()))
+                let found = self.table(id).and_then(|table| Some((table, table.index(index)?)));
+                found.map_or_else(
+                    || "index ?".to_owned(),
+                    |(table, index)| {
+                        format!("index {}{}", self.prefix(&table.schema, &index.name), index.name)
+                    },
+                )
             }
             Thing::ForeignKey(id, key) => {
                 let keys = self.table(id).map_or(&[][..], |table| &table.foreign_keys);
@@ -87,7 +143,9 @@ impl Graph {
                 let name = name.map_or("?", |key| key.name.as_str());
                 format!("constraint {name} on table {}", table(id))
             }
-            Thing::Object(id) => self.object(id).map_or_else(|| "?".into(), |o| o.describe()),
+            Thing::Object(id) => {
+                self.object(id).map_or_else(|| "?".into(), |object| self.describe_object(object))
+            }
         }
     }
 
@@ -150,25 +208,32 @@ impl Graph {
         }
     }
 
-    /// All that must go with `roots`, each after what it needs.
+    /// All that must go with `roots`, each after what it needs, otherwise in order of creation, as
+    /// PostgreSQL has them (findDependentObjects).
     fn dependents(&self, roots: &[Thing]) -> Vec<Dependent> {
         let mut seen: BTreeSet<Thing> = roots.iter().copied().collect();
-        let mut found: Vec<Dependent> = Vec::new();
-        let mut ahead: Vec<Thing> = roots.to_vec();
-        let mut next = 0;
-        while next < ahead.len() {
-            let needed = ahead[next];
-            next += 1;
-            for (thing, is_part) in self.needing(needed) {
-                let goes_anyhow =
+        let mut last_first: Vec<Dependent> = Vec::new();
+        for root in roots {
+            let mut path = vec![Visit::new(self, *root, None)];
+            while let Some(visit) = path.last_mut() {
+                let Some((thing, is_part)) = visit.ahead.pop() else {
+                    last_first.extend(path.pop().and_then(|visit| visit.dependent));
+                    continue;
+                };
+                let mut goes_anyhow =
                     Self::table_of(thing).is_some_and(|table| seen.contains(&Thing::Table(table)));
-                if !seen.contains(&thing) && !goes_anyhow {
-                    seen.insert(thing);
-                    ahead.push(thing);
-                    found.push(Dependent { thing, needed: self.describe(needed), is_part });
+                if let Thing::Default(table, column) = thing {
+                    goes_anyhow |= seen.contains(&Thing::Column(table, column));
+                }
+                if !goes_anyhow && seen.insert(thing) {
+                    let needed = visit.described.clone();
+                    let dependent = Dependent { thing, needed, is_part };
+                    path.push(Visit::new(self, thing, Some(dependent)));
                 }
             }
         }
+        let mut found = last_first;
+        found.reverse();
         // A table may have come after a part of it.
         found.retain(|dependent| {
             let table = Self::table_of(dependent.thing);
@@ -176,6 +241,34 @@ impl Graph {
             of_table == Some(dependent.thing) || of_table.is_none_or(|t| !seen.contains(&t))
         });
         found
+    }
+}
+
+/// Something whose dependents are being looked at.
+struct Visit {
+    described: String,
+    dependent: Option<Dependent>,
+    /// The dependents that were not looked at, oldest first.
+    ahead: Vec<(Thing, bool)>,
+}
+
+impl Visit {
+    fn new(graph: &Graph, thing: Thing, dependent: Option<Dependent>) -> Self {
+        let mut ahead = graph.needing(thing);
+        ahead.sort_by_key(|(thing, _)| thing.oid());
+        Self { described: graph.describe(thing), dependent, ahead }
+    }
+}
+
+impl Thing {
+    /// What tells the order of creation.
+    fn oid(self) -> u32 {
+        match self {
+            Self::Table(id) | Self::Column(id, _) | Self::Default(id, _) => id.0,
+            Self::Index(_, id) => id.0,
+            Self::ForeignKey(_, id) => id.0,
+            Self::Object(id) => id.0,
+        }
     }
 }
 
@@ -213,15 +306,10 @@ pub(super) fn drop_dependents_of(
         let line =
             |one: &&Dependent| format!("{} depends on {}", graph.describe(one.thing), one.needed);
         let lines: Vec<String> = asked.iter().map(line).collect();
-        let mut error = match roots {
+        return Err(match roots {
             [root] => foreign::still_needed(&graph.describe(*root), &lines),
-            _ => foreign::still_needed("", &lines),
-        };
-        if roots.len() != 1 {
-            error.message =
-                "cannot drop desired object(s) because other objects depend on them".into();
-        }
-        return Err(error);
+            _ => foreign::several_needed(&lines),
+        });
     }
     let dropped = asked.iter().map(|one| graph.describe(one.thing)).collect();
     for dependent in dependents.iter().rev() {

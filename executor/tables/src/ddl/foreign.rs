@@ -165,8 +165,9 @@ pub(super) struct Dependent {
 
 impl Dependent {
     /// As PostgreSQL describes it.
-    pub(super) fn describe(&self) -> String {
-        format!("constraint {} on table {}", self.key.name, self.child.name)
+    pub(super) fn describe(&self, cx: &mut DdlContext<'_>) -> Result<String> {
+        let table = cx.shown(&self.child.schema, &self.child.name)?;
+        Ok(format!("constraint {} on table {table}", self.key.name))
     }
 }
 
@@ -199,7 +200,10 @@ pub(super) fn drop_dependents(
     object: &str,
     needed: &str,
 ) -> Result<Vec<String>> {
-    let dropped: Vec<String> = dependents.iter().map(Dependent::describe).collect();
+    let mut dropped = Vec::with_capacity(dependents.len());
+    for dependent in &dependents {
+        dropped.push(dependent.describe(cx)?);
+    }
     if !dropped.is_empty() && !cascade {
         let lines = dropped.iter().map(|one| format!("{one} depends on {needed}"));
         return Err(still_needed(object, &lines.collect::<Vec<_>>()));
@@ -227,14 +231,31 @@ pub(super) fn drop_key(
     put_table(cx.txn, &child)
 }
 
+/// Lines about what depends on something, as one text; of very many only the first.
+pub fn told(lines: &[String]) -> String {
+    const MOST: usize = 100;
+    let mut told = lines[..lines.len().min(MOST)].join("\n");
+    if lines.len() > MOST {
+        let rest = lines.len() - MOST;
+        told.push_str(&format!("\nand {rest} other objects (see server log for list)"));
+    }
+    told
+}
+
 /// 2BP01
 pub(super) fn still_needed(object: &str, lines: &[String]) -> SqlError {
     SqlError::new(
         SqlState::DependentObjectsStillExist,
         format!("cannot drop {object} because other objects depend on it"),
     )
-    .with_detail(lines.join("\n"))
+    .with_detail(told(lines))
     .with_hint("Use DROP ... CASCADE to drop the dependent objects too.")
+}
+
+/// 2BP01 for several objects at once.
+pub(super) fn several_needed(lines: &[String]) -> SqlError {
+    let message = "cannot drop desired object(s) because other objects depend on them";
+    SqlError { message: message.into(), ..still_needed("", lines) }
 }
 
 fn columns(table: &Table, names: &[String]) -> Result<Vec<ColumnId>> {

@@ -22,7 +22,7 @@ fn taken(kind: &ObjectKind, name: &str) -> SqlError {
             let message = format!("schema \"{name}\" already exists");
             SqlError::new(SqlState::DuplicateSchema, message)
         }
-        ObjectKind::View(_) => super::duplicate_relation(name),
+        ObjectKind::Sequence(_) | ObjectKind::View(_) => super::duplicate_relation(name),
     }
 }
 
@@ -39,6 +39,9 @@ pub fn create_object(
 ) -> Result<Option<Arc<Object>>> {
     if claim_object_name(cx.txn, &kind, schema, name)?.is_some() {
         return if if_not_exists { Ok(None) } else { Err(taken(&kind, name)) };
+    }
+    if !schema.is_empty() {
+        cx.hold_schema(schema)?;
     }
     hold(cx, &needs)?;
     let id = ObjectId(cx.new_object_id()?);
@@ -80,6 +83,9 @@ pub fn rename_object(
     let mut object = take(cx, id)?;
     if claim_object_name(cx.txn, &object.kind, schema, name)?.is_some() {
         return Err(taken(&object.kind, name));
+    }
+    if !schema.is_empty() && schema != object.schema {
+        cx.hold_schema(schema)?;
     }
     delete_object_name(cx.txn, &object)?;
     object.schema = schema.into();

@@ -44,6 +44,7 @@ pub fn undrop_table(
         return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, message)
             .with_hint("RESTORE TABLE ... AS OF ... brings rows back."));
     }
+    cx.hold_schema(&was.schema).map_err(|error| error.with_hint("CREATE SCHEMA makes it anew."))?;
     if !cx.name_is_free(&was.schema, name)? {
         let error = duplicate_relation(name);
         return Err(error.with_hint("UNDROP TABLE ... RENAME TO ... gives it another name."));

@@ -5,18 +5,58 @@ use std::time::Duration;
 use driftdb_concurrency::IsolationLevel;
 use driftdb_types::{ByteaOutput, DateFormat, DateOrder, IntervalStyle};
 
-use crate::session::system::SCHEMAS;
-
-/// The schemas of a search path that exist, in its order.
-pub(super) fn schemas(path: &str) -> Vec<Box<str>> {
-    let mut found = Vec::new();
-    for name in path.split(',').map(str::trim) {
-        let name = match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
-            Some(quoted) => quoted.to_owned(),
-            None => name.to_ascii_lowercase(),
+/// The schemas of a user's search path, each once, in its order; `None` if it is no list of names.
+pub(super) fn path(text: &str) -> Option<Vec<Box<str>>> {
+    let mut names: Vec<Box<str>> = Vec::new();
+    let mut rest = text.trim_start();
+    if rest.is_empty() {
+        return Some(names);
+    }
+    loop {
+        let name = if let Some(quoted) = rest.strip_prefix('"') {
+            let (name, after) = quoted_name(quoted)?;
+            rest = after;
+            name
+        } else {
+            let end = rest.find(|c: char| c == ',' || c.is_whitespace()).unwrap_or(rest.len());
+            let name = rest[..end].to_ascii_lowercase();
+            rest = &rest[end..];
+            (!name.is_empty()).then_some(name)?
         };
-        if SCHEMAS.iter().any(|schema| schema.1 == name) {
-            found.push(name.into());
+        names.push(name.into());
+        rest = rest.trim_start();
+        if rest.is_empty() {
+            return Some(names);
+        }
+        rest = rest.strip_prefix(',')?.trim_start();
+    }
+}
+
+/// A name in quotes, from after the first of them; and what follows.
+fn quoted_name(text: &str) -> Option<(String, &str)> {
+    let mut name = String::new();
+    let mut rest = text;
+    loop {
+        let end = rest.find('"')?;
+        name.push_str(&rest[..end]);
+        rest = &rest[end + 1..];
+        match rest.strip_prefix('"') {
+            Some(after) => {
+                name.push('"');
+                rest = after;
+            }
+            None => return Some((name, rest)),
+        }
+    }
+}
+
+/// The schemas that a search path means for a user, each once, in its order.
+pub(super) fn schemas(text: &str, user: &str) -> Vec<Box<str>> {
+    let mut found: Vec<Box<str>> = Vec::new();
+    for name in path(text).unwrap_or_default() {
+        let name: Box<str> = if &*name == "$user" { user.into() } else { name };
+        if !name.is_empty() && !found.contains(&name) {
+            found.push(name);
         }
     }
     found

@@ -214,7 +214,11 @@ impl Parameter {
                 Ok(zone.name().to_owned())
             }
             Kind::DateStyle => parse::canonical_date_style(value).ok_or_else(invalid),
-            Kind::SearchPath | Kind::Fact => Ok(value.to_owned()),
+            Kind::SearchPath => match parse::path(value) {
+                Some(_) => Ok(value.to_owned()),
+                None => Err(invalid().with_detail("List syntax is invalid.")),
+            },
+            Kind::Fact => Ok(value.to_owned()),
         }
     }
 }

@@ -8,6 +8,7 @@ mod class;
 mod constraint;
 mod depend;
 mod index;
+mod sequence;
 mod view;
 
 use std::collections::BTreeMap;
@@ -15,17 +16,13 @@ use std::sync::{Arc, OnceLock};
 
 use driftdb_concurrency::{ReadAt, Transaction};
 use driftdb_query::{
-    Check, Column, ForeignKey, INFORMATION_SCHEMA, Index, NameSpace, Object, Result, SYSTEM_SCHEMA,
-    Table, TableId,
+    Check, Column, ForeignKey, Generated, Index, NameSpace, Object, ObjectKind, PUBLIC_ID, Result,
+    Schema, SequenceDefinition, Table, TableId,
 };
 use driftdb_types::Value;
 
 use super::rows::Rows;
 use super::running::{DATABASE_OWNER, OWNER_OID};
-
-/// The schemas: identifier and name.
-pub(in crate::session) const SCHEMAS: [(u32, &str); 3] =
-    [(11, SYSTEM_SCHEMA), (2200, "public"), (13_000, INFORMATION_SCHEMA)];
 
 /// The identifiers of the relations that other rows refer to.
 pub(super) mod classes {
@@ -45,6 +42,7 @@ const BTREE: u32 = 403;
 pub(in crate::session) struct Definitions {
     pub(in crate::session) tables: Vec<Arc<Table>>,
     pub(in crate::session) objects: Vec<Arc<Object>>,
+    pub(in crate::session) schemas: Vec<Schema>,
     /// Made when something is first looked up.
     places: OnceLock<Places>,
 }
@@ -79,7 +77,10 @@ impl Constraint<'_> {
 impl Definitions {
     /// Those of some tables and objects.
     pub(in crate::session) fn new(tables: Vec<Arc<Table>>, objects: Vec<Arc<Object>>) -> Self {
-        Self { tables, objects, places: OnceLock::new() }
+        let of_users = objects.iter().filter(|object| object.kind == ObjectKind::Schema);
+        let of_users = of_users.map(|o| Schema { id: o.id.0, name: o.name.clone() });
+        let schemas = Schema::of_system().into_iter().chain(of_users).collect();
+        Self { tables, objects, schemas, places: OnceLock::new() }
     }
 
     /// Reads them.
@@ -88,6 +89,16 @@ impl Definitions {
     /// Storage; a time outside of the promise.
     pub(in crate::session) fn read(txn: &mut dyn Transaction, at: ReadAt) -> Result<Self> {
         Ok(Self::new(driftdb_tables::tables(txn, at)?, driftdb_tables::objects(txn, at)?))
+    }
+
+    /// A schema by name.
+    pub(in crate::session) fn schema(&self, name: &str) -> Option<&Schema> {
+        self.schemas.iter().find(|schema| schema.name == name)
+    }
+
+    /// The identifier of a schema.
+    fn schema_oid(&self, name: &str) -> u32 {
+        self.schema(name).map_or(0, |schema| schema.id)
     }
 
     fn places(&self) -> &Places {
@@ -124,17 +135,24 @@ impl Definitions {
         self.owner(oid).filter(|table| table.id == TableId(oid))
     }
 
+    /// An object by identity: they are in that order.
+    pub(in crate::session) fn object(&self, oid: u32) -> Option<&Arc<Object>> {
+        let place = self.objects.binary_search_by_key(&oid, |object| object.id.0).ok()?;
+        Some(&self.objects[place])
+    }
+
+    /// The sequences.
+    fn sequences(&self) -> impl Iterator<Item = (&Object, &SequenceDefinition)> {
+        self.objects.iter().filter_map(|object| match &object.kind {
+            ObjectKind::Sequence(definition) => Some((&**object, definition)),
+            _ => None,
+        })
+    }
+
     /// An index by identity, and its table.
     pub(in crate::session) fn index(&self, oid: u32) -> Option<(&Arc<Table>, &Index)> {
         let table = self.owner(oid)?;
         table.indexes.iter().find(|index| index.id.0 == oid).map(|index| (table, index))
-    }
-
-    /// A relation that is neither table nor index, by identity.
-    pub(in crate::session) fn relation_object(&self, oid: u32) -> Option<&Arc<Object>> {
-        let mut relations =
-            self.objects.iter().filter(|object| object.kind.name_space() == NameSpace::Relation);
-        relations.find(|object| object.id.0 == oid)
     }
 
     /// A constraint by identity, and its table.
@@ -181,20 +199,18 @@ fn constraints_of(table: &Table) -> impl Iterator<Item = (u32, Constraint<'_>)> 
     keys.chain(checks).chain(foreign)
 }
 
-/// A column's DEFAULT; one of NULL is none.
+/// A column's DEFAULT, or what it is generated from; a DEFAULT of NULL is none.
 pub(in crate::session) fn default_of(column: &Column) -> Option<&str> {
-    column.default.as_deref().filter(|text| !text.eq_ignore_ascii_case("null"))
+    match &column.generated {
+        Some(Generated::Stored(text)) => Some(text),
+        _ => column.default.as_deref().filter(|text| !text.eq_ignore_ascii_case("null")),
+    }
 }
 
 fn check_oid(table: &Table, place: usize) -> u32 {
     const FIRST: u32 = 1 << 31;
     const PER_TABLE: u32 = 64;
     FIRST | table.id.0.wrapping_mul(PER_TABLE).wrapping_add(place as u32)
-}
-
-/// The identifier of a schema.
-pub(in crate::session) fn schema_oid(name: &str) -> u32 {
-    SCHEMAS.iter().find(|schema| schema.1 == name).map_or(0, |schema| schema.0)
 }
 
 /// Whoever has the rows of a relation.
@@ -212,15 +228,16 @@ pub(super) fn source(relation: &str) -> Option<Source> {
         "pg_constraint" => constraint::rows,
         "pg_depend" => depend::rows,
         "pg_rewrite" => view::rules,
+        "pg_sequence" => sequence::rows,
         _ => return None,
     })
 }
 
-fn namespaces(_: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
+fn namespaces(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
     let mut columns = rows.columns(["oid", "nspname", "nspowner"])?;
-    SCHEMAS.into_iter().try_for_each(|(oid, name)| {
-        let owner = if name == "public" { DATABASE_OWNER.0 } else { OWNER_OID };
-        columns.add([Value::Oid(oid), Value::text(name), Value::Oid(owner)])
+    definitions.schemas.iter().try_for_each(|Schema { id, name }| {
+        let owner = if *id == PUBLIC_ID { DATABASE_OWNER.0 } else { OWNER_OID };
+        columns.add([Value::Oid(*id), Value::text(name.clone()), Value::Oid(owner)])
     })
 }
 

@@ -1,6 +1,8 @@
 //! Objects' records as bytes: `docs/formats/catalog.md`.
 
-use driftdb_query::{CheckOption, Object, ObjectId, ObjectKind, View, ViewColumn};
+use driftdb_query::{
+    CheckOption, Object, ObjectId, ObjectKind, SequenceDefinition, View, ViewColumn,
+};
 use driftdb_types::DataType;
 
 use crate::catalog::codec::{Input, encode_need, number, text};
@@ -20,6 +22,10 @@ pub(super) fn encode(object: &Object) -> Vec<u8> {
         ObjectKind::View(view) => {
             out.push(VIEW);
             encode_view(&mut out, view);
+        }
+        ObjectKind::Sequence(sequence) => {
+            out.push(1);
+            encode_sequence(sequence, &mut out);
         }
     }
     out
@@ -67,6 +73,7 @@ fn kind(input: &mut Input<'_>) -> Option<ObjectKind> {
     Some(match input.byte()? {
         0 => ObjectKind::Schema,
         VIEW => ObjectKind::View(view(input)?),
+        1 => ObjectKind::Sequence(decode_sequence(input)?),
         _ => return None,
     })
 }
@@ -77,7 +84,7 @@ fn view(input: &mut Input<'_>) -> Option<View> {
             Some(ViewColumn {
                 name: input.text()?,
                 ty: DataType::from_oid(input.number()?)?,
-                typmod: input.signed()?,
+                typmod: input.modifier()?,
                 default: input.optional(Input::text)?,
             })
         })?,
@@ -90,6 +97,42 @@ fn view(input: &mut Input<'_>) -> Option<View> {
             2 => Some(CheckOption::Cascaded),
             _ => return None,
         },
+    })
+}
+
+fn encode_sequence(sequence: &SequenceDefinition, out: &mut Vec<u8>) {
+    number(out, sequence.ty.oid());
+    let SequenceDefinition { increment, min, max, start, cache, initial, .. } = sequence;
+    for value in [increment, min, max, start, cache, &initial.0] {
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+    number(out, sequence.state);
+    let flags = [sequence.cycle, sequence.is_identity, initial.1];
+    out.push(flags.iter().rev().fold(0, |bits, flag| bits << 1 | u8::from(*flag)));
+}
+
+fn decode_sequence(input: &mut Input<'_>) -> Option<SequenceDefinition> {
+    let ty = DataType::from_oid(input.number()?)?;
+    let mut values = [0; 6];
+    for value in &mut values {
+        *value = input.signed()?;
+    }
+    let [increment, min, max, start, cache, initial] = values;
+    let state = input.number()?;
+    let flags = input.byte()?;
+    let sound =
+        flags < 8 && increment != 0 && min < max && cache > 0 && (min..=max).contains(&start);
+    sound.then_some(SequenceDefinition {
+        ty,
+        increment,
+        min,
+        max,
+        start,
+        cache,
+        cycle: flags & 1 != 0,
+        state,
+        initial: (initial, flags & 4 != 0),
+        is_identity: flags & 2 != 0,
     })
 }
 
@@ -123,7 +166,21 @@ mod tests {
             pretty: String::new(),
             check: Some(CheckOption::Cascaded),
         };
-        [ObjectKind::Schema, ObjectKind::View(view)].map(object).into()
+        let sequence = SequenceDefinition {
+            ty: DataType::Int4,
+            increment: -2,
+            min: -90,
+            max: 8,
+            start: 7,
+            cache: 3,
+            cycle: true,
+            state: 16_401,
+            initial: (-5, true),
+            is_identity: false,
+        };
+        [ObjectKind::Schema, ObjectKind::Sequence(sequence), ObjectKind::View(view)]
+            .map(object)
+            .into()
     }
 
     #[test]

@@ -5,7 +5,7 @@ use driftdb_types::Value;
 
 use super::super::declared::declared;
 use super::super::rows::Rows;
-use super::{BTREE, Definitions, HEAP, schema_oid, small};
+use super::{BTREE, Definitions, HEAP, sequence, small};
 
 pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
     let mut columns = rows.columns([
@@ -28,7 +28,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
         columns.add([
             Value::Oid(definition.oid),
             Value::text(definition.name),
-            Value::Oid(schema_oid(definition.schema)),
+            Value::Oid(definitions.schema_oid(definition.schema)),
             Value::text(relation.kind.to_string()),
             Value::Oid(if relation.kind == 'r' { HEAP } else { 0 }),
             Value::Oid(0),
@@ -47,7 +47,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
         columns.add([
             Value::Oid(table.id.0),
             Value::text(table.name.clone()),
-            Value::Oid(schema_oid(&table.schema)),
+            Value::Oid(definitions.schema_oid(&table.schema)),
             Value::text("r"),
             Value::Oid(HEAP),
             Value::Oid(table.id.0),
@@ -64,7 +64,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             columns.add([
                 Value::Oid(index.id.0),
                 Value::text(index.name.clone()),
-                Value::Oid(schema_oid(&table.schema)),
+                Value::Oid(definitions.schema_oid(&table.schema)),
                 Value::text("i"),
                 Value::Oid(BTREE),
                 Value::Oid(index.id.0),
@@ -77,6 +77,23 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
                 Value::Null,
             ])?;
         }
+    }
+    for (object, _) in definitions.sequences() {
+        columns.add([
+            Value::Oid(object.id.0),
+            Value::text(object.name.clone()),
+            Value::Oid(definitions.schema_oid(&object.schema)),
+            Value::text("S"),
+            Value::Oid(0),
+            Value::Oid(object.id.0),
+            Value::Float4(1.0),
+            Value::Bool(false),
+            small(sequence::COLUMNS.len()),
+            Value::Int2(0),
+            Value::Bool(false),
+            Value::Bool(false),
+            Value::Null,
+        ])?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use driftdb_types::Value;
 
 use super::super::super::ask::{check_condition, checked_columns};
 use super::super::rows::{Rows, braced};
-use super::{Constraint, Definitions, schema_oid};
+use super::{Constraint, Definitions};
 
 /// What is the same for all kinds, and what one kind has.
 struct Row {
@@ -64,7 +64,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
         columns.add([
             Value::Oid(oid),
             Value::text(constraint.name()),
-            Value::Oid(schema_oid(&table.schema)),
+            Value::Oid(definitions.schema_oid(&table.schema)),
             Value::Oid(table.id.0),
             Value::text(row.kind),
             Value::Bool(row.deferral.is_deferrable()),

@@ -8,7 +8,7 @@ use driftdb_types::Value;
 use super::super::rows::{Columns, Rows};
 use super::attribute::{Attribute, add};
 use super::classes::{PG_CLASS, PG_NAMESPACE, PG_REWRITE};
-use super::{Definitions, schema_oid, small};
+use super::{Definitions, small};
 
 /// Sets rules apart from views.
 const RULE: u32 = 1 << 29;
@@ -30,7 +30,7 @@ pub(super) fn classes(definitions: &Definitions, columns: &mut Columns<'_, '_, 1
         columns.add([
             Value::Oid(object.id.0),
             Value::text(object.name.as_str()),
-            Value::Oid(schema_oid(&object.schema)),
+            Value::Oid(definitions.schema_oid(&object.schema)),
             Value::text("v"),
             Value::Oid(0),
             Value::Oid(0),
@@ -49,7 +49,7 @@ pub(super) fn classes(definitions: &Definitions, columns: &mut Columns<'_, '_, 1
 /// pg_attribute
 pub(super) fn attributes(
     definitions: &Definitions,
-    columns: &mut Columns<'_, '_, 12>,
+    columns: &mut Columns<'_, '_, 14>,
 ) -> Result<()> {
     for (object, view) in views(definitions) {
         for (place, column) in view.columns.iter().enumerate() {
@@ -63,6 +63,8 @@ pub(super) fn attributes(
                     typmod: column.typmod,
                     not_null: false,
                     has_default: column.default.is_some(),
+                    identity: "",
+                    generated: "",
                 },
             )?;
         }
@@ -101,12 +103,16 @@ pub(super) fn dependencies(
     add: &mut impl FnMut((u32, u32), (u32, u32, u16), &str) -> Result<()>,
 ) -> Result<()> {
     for (object, _) in views(definitions) {
-        add((PG_CLASS, object.id.0), (PG_NAMESPACE, schema_oid(&object.schema), 0), "n")?;
+        add(
+            (PG_CLASS, object.id.0),
+            (PG_NAMESPACE, definitions.schema_oid(&object.schema), 0),
+            "n",
+        )?;
         let rule = (PG_REWRITE, object.id.0 | RULE);
         add(rule, (PG_CLASS, object.id.0, 0), "i")?;
         for need in &object.needs {
-            let is_relation = definitions.table(need.id).is_some()
-                || definitions.relation_object(need.id).is_some();
+            let is_relation =
+                definitions.table(need.id).is_some() || definitions.object(need.id).is_some();
             if is_relation {
                 add(rule, (PG_CLASS, need.id, need.column.map_or(0, |column| column.0)), "n")?;
             }
