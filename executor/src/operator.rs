@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod aggregate;
 pub(crate) mod apply;
 pub(crate) mod bounds;
+pub(crate) mod change;
 pub(crate) mod changes;
 pub(crate) mod cte;
 pub(crate) mod diff_scan;
@@ -25,6 +26,7 @@ pub(crate) mod meter;
 pub(crate) mod outer;
 pub(crate) mod project;
 pub(crate) mod recursive;
+pub(crate) mod routine_scan;
 pub(crate) mod set_op;
 pub(crate) mod sort;
 pub(crate) mod system_columns;
@@ -32,6 +34,8 @@ pub(crate) mod system_scan;
 pub(crate) mod values;
 pub(crate) mod versions;
 pub(crate) mod window;
+
+use std::sync::Arc;
 
 use driftdb_query::{PhysicalPlan, Result, SetFunction};
 
@@ -107,6 +111,10 @@ impl Builder {
                     | SetFunction::Zip { .. } => {
                         Box::new(function_scan::FunctionScan::new(function, args, types))
                     }
+                    SetFunction::Routine { call, ordinality } => {
+                        let call = Arc::clone(call);
+                        Box::new(routine_scan::RoutineScan::new(call, *ordinality, args, types))
+                    }
                     SetFunction::TableDiff { before, after } => {
                         Box::new(diff_scan::DiffScan::new(before.clone(), after.clone(), types))
                     }
@@ -161,6 +169,9 @@ impl Builder {
                 let (seed, step) = (self.build(seed), self.build(step));
                 Box::new(recursive::Recursive::new(*table, *all, seed, step, types))
             }
+            PhysicalPlan::Change { change, .. } => {
+                Box::new(change::Change::new((**change).clone()))
+            }
             PhysicalPlan::WorkingTable { table, .. } => {
                 Box::new(recursive::WorkingTable::new(*table))
             }
@@ -171,8 +182,11 @@ impl Builder {
                 Box::new(set_op::SetOp::new(*kind, *all, left, right, types, right_depends))
             }
             PhysicalPlan::With { ctes, body } => {
+                let is_change = |plan: &PhysicalPlan| matches!(plan, PhysicalPlan::Change { .. });
+                let changes = ctes.iter().filter(|(_, plan)| is_change(plan)).map(|(id, _)| *id);
+                let changes = changes.collect();
                 let ctes = ctes.iter().map(|(id, plan)| (*id, self.build(plan))).collect();
-                Box::new(cte::With::new(ctes, self.build(body)))
+                Box::new(cte::With::new(ctes, changes, self.build(body)))
             }
             PhysicalPlan::CteScan { cte, .. } => Box::new(cte::CteScan::new(*cte)),
             PhysicalPlan::Lock { input, clauses } => {

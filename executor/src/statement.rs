@@ -9,6 +9,7 @@ pub(crate) mod lock;
 pub(crate) mod maintain;
 pub(crate) mod output;
 pub(crate) mod portion;
+pub(crate) mod routine;
 pub(crate) mod row;
 pub(crate) mod schema;
 pub(crate) mod sequence;
@@ -18,7 +19,7 @@ pub(crate) mod view;
 use std::collections::VecDeque;
 use std::fmt;
 
-use driftdb_query::{CopySource, Field, PhysicalStatement, Result, SqlError};
+use driftdb_query::{CopySource, Field, PhysicalPlan, PhysicalStatement, Result, SqlError};
 use driftdb_types::DataType;
 
 use crate::batch::Batch;
@@ -96,11 +97,29 @@ pub fn start(statement: &PhysicalStatement, cx: &mut ExecContext<'_>) -> Result<
         (Some(fields.to_vec()), body)
     };
     let (fields, body) = match statement {
+        PhysicalStatement::Query(physical) if !physical.plan.changes().is_empty() => {
+            let mut run = Run { cx, state: &mut state };
+            let (batches, rows) = all_rows(&physical.plan, &mut run)?;
+            let tag = CommandTag::counted("SELECT", rows);
+            (Some(physical.fields.clone()), Body::Finished { batches, tag })
+        }
         PhysicalStatement::Query(physical) => query(&physical.plan, &physical.fields, "SELECT"),
         PhysicalStatement::Copy(copy, Some(plan)) => match &copy.source {
             CopySource::To(to) => query(plan, &to.fields, "COPY"),
             CopySource::From { .. } => return Err(SqlError::internal("COPY FROM has a plan")),
         },
+        PhysicalStatement::Call(physical, has_output) => {
+            let (fields, body) = query(&physical.plan, &physical.fields, "CALL");
+            if *has_output {
+                (fields, body)
+            } else {
+                let mut execution = Execution { fields: None, state, body, rows: 0 };
+                while execution.next(cx)?.is_some() {}
+                let body =
+                    Body::Finished { batches: VecDeque::new(), tag: CommandTag::plain("CALL") };
+                return Ok(Execution { body, ..execution });
+            }
+        }
         PhysicalStatement::Copy(_, None) => {
             return Err(SqlError::internal("COPY FROM is run by CopyIn"));
         }
@@ -111,6 +130,18 @@ pub fn start(statement: &PhysicalStatement, cx: &mut ExecContext<'_>) -> Result<
         }
     };
     Ok(Execution { fields, state, body, rows: 0 })
+}
+
+/// The rows of a query that changes something, which therefore happens as a whole.
+fn all_rows(plan: &PhysicalPlan, run: &mut Run<'_, '_>) -> Result<(VecDeque<Batch>, u64)> {
+    let (mut operator, mut batches, mut rows) = (build(plan), VecDeque::new(), 0);
+    while let Some(batch) = pull(&mut operator, run)? {
+        run.check_cancel()?;
+        run.hold(batch.size_bytes())?;
+        rows += batch.len() as u64;
+        batches.push_back(batch);
+    }
+    Ok((batches, rows))
 }
 
 /// The result columns of a statement that runs to its end at once.
@@ -128,7 +159,7 @@ fn fields(statement: &PhysicalStatement) -> Option<Vec<Field>> {
     .cloned()
 }
 
-fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -> Result<Outcome> {
+pub(crate) fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -> Result<Outcome> {
     match statement {
         PhysicalStatement::Insert(insert) => insert::run(insert, build(&insert.source), run),
         PhysicalStatement::Update(update) => update::run(update, build(&update.source), run),
@@ -156,7 +187,8 @@ fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -> Result<Ou
         PhysicalStatement::Vacuum { tables, analyze } => maintain::vacuum(tables, *analyze, run),
         PhysicalStatement::Analyze(tables) => maintain::analyze(tables, run),
         PhysicalStatement::History(statement) => history::run(statement, run),
-        PhysicalStatement::Query(_) | PhysicalStatement::Copy(..) => {
+        PhysicalStatement::Routine(statement) => routine::run(statement, run),
+        PhysicalStatement::Query(_) | PhysicalStatement::Call(..) | PhysicalStatement::Copy(..) => {
             Err(SqlError::internal("a query does not run at once"))
         }
     }
@@ -188,6 +220,7 @@ impl Execution {
     /// What to report. For a query: so far.
     pub fn tag(&self) -> CommandTag {
         match &self.body {
+            Body::Query { command: "CALL", .. } => CommandTag::plain("CALL"),
             Body::Query { command, .. } => CommandTag::counted(command, self.rows),
             Body::Finished { tag, .. } => *tag,
         }

@@ -115,6 +115,7 @@ fn plan(sql: &str) -> Result<PhysicalPlan> {
             eval: &EvalContext::default(),
             param_types: &mut param_types,
             params: None,
+            variables: None,
         },
     )?;
     Ok(match HeuristicPlanner.plan(bound, &PlanContext::default())? {
@@ -168,6 +169,7 @@ fn shape(plan: &PhysicalPlan) -> String {
             format!("recursive({}, {})", of(seed), of(step))
         }
         PhysicalPlan::WorkingTable { .. } => "working".into(),
+        PhysicalPlan::Change { .. } => "change".into(),
         PhysicalPlan::Lock { input, .. } => format!("lock({})", of(input)),
     }
 }

@@ -46,6 +46,8 @@ mod position;
 mod predicate;
 pub(crate) mod record;
 mod returning;
+mod routine;
+mod routine_call;
 mod schema;
 mod scope;
 mod select;
@@ -61,18 +63,21 @@ mod type_name;
 mod updatable;
 mod update;
 mod utility;
+mod variable;
 pub(crate) mod view;
 mod window;
 mod with;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use driftdb_query::{Catalog, ColId, CteId, LogicalPlan, Result, SqlError, Statement};
+use driftdb_query::{Catalog, ColId, CteId, LogicalPlan, Result, SqlError, Statement, Variables};
 use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, EvalContext, Value};
 
+pub use routine_call::bind_trigger_condition;
 pub use stored::{bind_check, bind_default};
 pub(crate) use stored::{bound_default, bound_generated};
+pub use type_name::parse_type;
 pub use updatable::written_through;
 
 use crate::ParsedStatement;
@@ -92,6 +97,8 @@ pub struct BindContext<'a> {
     /// The parameters' values, once known: `AS OF $1` needs them. Without them it is bound with the
     /// schema of now.
     pub params: Option<&'a [Value]>,
+    /// Names besides columns: they become parameters.
+    pub variables: Option<&'a mut dyn Variables>,
 }
 
 /// Binds a statement.
@@ -99,7 +106,9 @@ pub struct BindContext<'a> {
 /// # Errors
 /// Whatever PostgreSQL's parse analysis raises, with position; 0A000 for what this build lacks.
 pub fn bind(statement: &ParsedStatement, cx: &mut BindContext<'_>) -> Result<Statement> {
-    let count = statement.parameter_count();
+    let has_variables = cx.variables.is_some();
+    // Where there are variables, `$n` is one.
+    let count = if has_variables { 0 } else { statement.parameter_count() };
     if cx.param_types.len() < count {
         cx.param_types.resize(count, DataType::Unknown);
     }
@@ -107,6 +116,10 @@ pub fn bind(statement: &ParsedStatement, cx: &mut BindContext<'_>) -> Result<Sta
         let content = statement.content();
         let mut binder =
             Binder::new(&mut *cx.catalog, cx.eval, &mut *cx.param_types, cx.params, Some(content));
+        binder.variables = match &mut cx.variables {
+            Some(variables) => Some(&mut **variables),
+            None => None,
+        };
         binder.text = Some((statement.text(), statement.position()));
         let bound = binder.statement(&content.body)?;
         binder.check_times_used()?;
@@ -134,6 +147,7 @@ pub(crate) struct Binder<'a> {
     eval: &'a EvalContext,
     param_types: &'a mut Vec<DataType>,
     params: Option<&'a [Value]>,
+    variables: Option<&'a mut dyn Variables>,
     /// What was lifted out of the statement; `None` for stored expressions.
     content: Option<&'a Content>,
     /// The statement's text and where it begins.
@@ -151,6 +165,8 @@ pub(crate) struct Binder<'a> {
     used_times: Vec<u32>,
     used_periods: Vec<u32>,
     used_ctes: BTreeSet<CteId>,
+    /// Whether the next WITH may change something: it is a whole statement's.
+    may_change: bool,
     /// The expressions of a WITH RECURSIVE that are being bound, and the plans of those that are.
     binding: Vec<usize>,
     bound_ctes: Vec<(CteId, LogicalPlan)>,
@@ -179,6 +195,7 @@ impl<'a> Binder<'a> {
             eval,
             param_types,
             params,
+            variables: None,
             content,
             text: None,
             default_time: None,
@@ -192,6 +209,7 @@ impl<'a> Binder<'a> {
             used_times: Vec::new(),
             used_periods: Vec::new(),
             used_ctes: BTreeSet::new(),
+            may_change: false,
             binding: Vec::new(),
             bound_ctes: Vec::new(),
             function_values: BTreeSet::new(),

@@ -28,12 +28,14 @@ mod period;
 mod physical;
 mod planner;
 mod portal;
+mod routine;
 mod rules;
 mod schema;
 mod sequence;
 mod statement;
 mod system;
 mod temporal;
+mod variables;
 mod view;
 mod window;
 
@@ -60,6 +62,10 @@ pub use physical::{
 };
 pub use planner::{PlanContext, Planner};
 pub use portal::{ChannelStatement, DeclareCursor, Fetch, FetchStep};
+pub use routine::{
+    Argument, ArgumentMode, Given, Language, Routine, RoutineCall, RoutineColumn, RoutineStatement,
+    Trigger, TriggerEvents, TriggerTime, routine_signature,
+};
 pub use rules::RowRules;
 pub use schema::{PUBLIC, PUBLIC_ID, Schema, SchemaStatement};
 pub use sequence::{SequenceDefinition, SequenceOptions, SequenceSpec, SequenceStatement};
@@ -75,6 +81,7 @@ pub use system::{
 pub use temporal::{
     AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
 };
+pub use variables::{Precedence, Variable, Variables};
 pub use view::{
     CheckOption, Marker, View, ViewColumn, ViewStatement, checked_view, expand, plain, view_check,
 };

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use driftdb_concurrency::{LockStrength, ReadAt, WaitPolicy};
 use driftdb_types::{AggregateId, DataType, FunctionId};
 
-use crate::{ChangesScan, ColId, Expr, SystemRelation, Table, TableAt, Temporal, WindowCall};
+use crate::{
+    ChangesScan, ColId, Expr, RoutineCall, Statement, SystemRelation, Table, TableAt, Temporal,
+    WindowCall,
+};
 
 /// A column that a node yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -262,6 +265,14 @@ pub enum LogicalPlan {
         /// What it yields.
         columns: Vec<OutputColumn>,
     },
+    /// A change in a WITH clause, and what its RETURNING yields. It happens once, whether it is read or not,
+    /// and sees what was there before the statement.
+    Change {
+        /// INSERT, UPDATE or DELETE.
+        change: Box<Statement>,
+        /// What it yields.
+        columns: Vec<OutputColumn>,
+    },
     /// The rows that were new last time, in the step of a [`LogicalPlan::Recursive`].
     WorkingTable {
         /// Of which.
@@ -323,6 +334,13 @@ pub enum SetFunction {
     },
     /// Changes in the order of commits.
     Changes(ChangesScan),
+    /// A function of a user's: its rows, perhaps numbered.
+    Routine {
+        /// Which.
+        call: Arc<RoutineCall>,
+        /// Whether the number of the row, from 1, comes after its columns.
+        ordinality: bool,
+    },
     /// `driftdb_digest([sequence])`: the digest of history, and of what.
     Digest,
     /// `driftdb_verify_digest(sequence, digest)`: what became of the commits that a digest covers.
@@ -338,6 +356,7 @@ impl LogicalPlan {
             | Self::SetOp { columns, .. }
             | Self::Recursive { columns, .. }
             | Self::WorkingTable { columns, .. }
+            | Self::Change { columns, .. }
             | Self::CteScan { columns, .. } => columns.clone(),
             Self::Window { input, calls, .. } => {
                 let mut columns = input.columns();

@@ -9,8 +9,8 @@ use crate::logical::SetFunction;
 use crate::{
     AccessTemporal, AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
     DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
-    Related, RowRules, SchemaStatement, SequenceStatement, SetOpKind, SystemColumn, Table,
-    ViewStatement, WindowCall,
+    Related, RoutineStatement, RowRules, SchemaStatement, SequenceStatement, SetOpKind,
+    SystemColumn, Table, ViewStatement, WindowCall,
 };
 
 /// One end of a key range.
@@ -247,6 +247,13 @@ pub enum PhysicalPlan {
         seed: Box<Self>,
         /// The rows to go on with.
         step: Box<Self>,
+    },
+    /// A change in a WITH clause.
+    Change {
+        /// Which.
+        change: Box<PhysicalStatement>,
+        /// The types of what it returns.
+        types: Vec<DataType>,
     },
     /// The rows that were new last time.
     WorkingTable {
@@ -499,6 +506,10 @@ pub enum PhysicalStatement {
         /// The form of the output.
         format: ExplainFormat,
     },
+    /// CREATE FUNCTION and its kin, without a plan
+    Routine(RoutineStatement),
+    /// CALL: a query whose rows are given if the procedure has OUT arguments
+    Call(PhysicalQuery, bool),
     /// VACUUM [ANALYZE] of some tables, or all
     Vacuum {
         /// Which; empty: all.
@@ -513,12 +524,31 @@ pub enum PhysicalStatement {
 }
 
 impl PhysicalPlan {
+    /// The changes of a statement's WITH clause, which stands at its top.
+    pub fn changes(&self) -> Vec<&PhysicalStatement> {
+        match self {
+            Self::With { ctes, body } => {
+                let own = ctes.iter().filter_map(|(_, plan)| match plan {
+                    Self::Change { change, .. } => Some(&**change),
+                    _ => None,
+                });
+                own.chain(body.changes()).collect()
+            }
+            Self::Project { input, .. }
+            | Self::Filter { input, .. }
+            | Self::Sort { input, .. }
+            | Self::Limit { input, .. } => input.changes(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The types of the columns it yields.
     pub fn types(&self) -> Vec<DataType> {
         match self {
             Self::Values { types, .. }
             | Self::FunctionScan { types, .. }
             | Self::WorkingTable { types, .. }
+            | Self::Change { types, .. }
             | Self::CteScan { types, .. } => types.clone(),
             Self::Recursive { seed, .. } => seed.types(),
             Self::Window { input, calls, .. } => {

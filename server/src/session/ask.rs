@@ -5,6 +5,7 @@
 
 mod definition;
 mod names;
+mod routine;
 mod view;
 
 use std::sync::Arc;
@@ -60,7 +61,14 @@ impl Answering<'_> {
             }
             CatalogQuestion::TableIsVisible => Ok(self.relation_is_visible(oid)),
             CatalogQuestion::TypeIsVisible => Ok(known(DataType::from_oid(oid).is_some())),
-            CatalogQuestion::FunctionIsVisible => Ok(known(fixed_function(oid).is_some())),
+            CatalogQuestion::FunctionIsVisible => {
+                let of_user = routine::routine(self.definitions, oid);
+                let is_on_path = |schema: &str| self.path.iter().any(|on| **on == *schema);
+                Ok(match of_user {
+                    Some((object, _)) => Value::Bool(is_on_path(&object.schema)),
+                    None => known(fixed_function(oid).is_some()),
+                })
+            }
             CatalogQuestion::OtherIsVisible => Ok(Value::Bool(true)),
             CatalogQuestion::ConstraintDefinition => {
                 let pretty = args.get(1) == Some(&Value::Bool(true));
@@ -81,12 +89,28 @@ impl Answering<'_> {
             }
             CatalogQuestion::ViewDefinition => self.view_definition(args),
             CatalogQuestion::FunctionArguments => {
-                wanted(fixed_function(oid).map(|function| names::type_list(&function.args)))
+                let with_defaults = args.get(1) != Some(&Value::Bool(false));
+                let of_user = routine::routine(self.definitions, oid)
+                    .map(|(_, found)| routine::arguments(found, with_defaults));
+                wanted(of_user.or_else(|| {
+                    fixed_function(oid).map(|function| names::type_list(&function.args))
+                }))
             }
             CatalogQuestion::FunctionResult => {
+                if let Some((_, found)) = routine::routine(self.definitions, oid) {
+                    return wanted(routine::result(found, self.definitions));
+                }
                 wanted(fixed_function(oid).map(|function| names::type_name(function.result)))
             }
             CatalogQuestion::IsUpdatable => Ok(Value::Int4(self.updatable(oid, 0))),
+            CatalogQuestion::FunctionDefinition => wanted(
+                routine::routine(self.definitions, oid)
+                    .map(|(object, found)| routine::function(object, found, self.definitions)),
+            ),
+            CatalogQuestion::TriggerDefinition => {
+                let pretty = args.get(1) == Some(&Value::Bool(true));
+                wanted(routine::trigger(self.definitions, oid, pretty))
+            }
             CatalogQuestion::IsPublishable => match self.relation_name(oid) {
                 Some(_) => Ok(Value::Bool(self.definitions.table(oid).is_some())),
                 None => Ok(Value::Null),
@@ -180,10 +204,38 @@ impl Answering<'_> {
                 Some(oid) => Ok(Value::Oid(oid)),
                 None => missing(SqlState::UndefinedObject, "type", text),
             },
-            DataType::Regproc => names::function_oid(text),
-            DataType::Regprocedure => names::procedure_oid(text),
+            DataType::Regproc | DataType::Regprocedure => match self.routine_oid(text) {
+                Some(oid) => Ok(Value::Oid(oid)),
+                None if kind == DataType::Regproc => names::function_oid(text),
+                None => names::procedure_oid(text),
+            },
             _ => missing(SqlState::UndefinedObject, kind.name(), text),
         }
+    }
+
+    /// A user's function that a text names, with its arguments or without.
+    fn routine_oid(&self, text: &str) -> Option<u32> {
+        let (name, arguments) = match text.split_once('(') {
+            Some((name, arguments)) => (name, Some(arguments.trim_end().strip_suffix(')')?)),
+            None => (text, None),
+        };
+        let name = qualified(name).ok()?;
+        let mut found = self.definitions.objects.iter().filter(|object| {
+            let ObjectKind::Routine(found) = &object.kind else { return false };
+            let is_named = object.name == name.name
+                && match &name.schema {
+                    Some(schema) => object.schema == *schema,
+                    None => self.path.iter().any(|on| **on == *object.schema),
+                };
+            let types: Option<Vec<u32>> = arguments.map(|list| {
+                let types = list.split(',').map(str::trim).filter(|one| !one.is_empty());
+                types.filter_map(names::type_oid).collect()
+            });
+            let own: Vec<u32> = found.input_types().iter().map(|ty| ty.oid()).collect();
+            is_named && types.is_none_or(|types| types == own)
+        });
+        let first = found.next()?;
+        found.next().is_none().then_some(first.id.0)
     }
 
     /// An object's name, qualified where the search path does not lead to it.
@@ -209,6 +261,15 @@ impl Answering<'_> {
                 Some(definition::quoted(&role.1))
             }
             DataType::Regtype => names::other_type_name(oid).map(str::to_owned),
+            DataType::Regproc if routine::routine(self.definitions, oid).is_some() => {
+                let (object, _) = routine::routine(self.definitions, oid)?;
+                Some(definition::quoted(&object.name))
+            }
+            DataType::Regprocedure if routine::routine(self.definitions, oid).is_some() => {
+                let (object, found) = routine::routine(self.definitions, oid)?;
+                let name = definition::quoted(&object.name);
+                Some(driftdb_query::routine_signature(&name, &found.input_types()))
+            }
             DataType::Regproc => Some(names::function_name(oid)?),
             DataType::Regprocedure => {
                 let function = fixed_function(oid)?;

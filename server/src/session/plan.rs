@@ -7,7 +7,8 @@ use driftdb_env::sync::Mutex;
 use driftdb_executor::Direct;
 use driftdb_query::{
     Catalog, CatalogAt, DeclareCursor, Field, HistoryStatement, IndexId, LogicalPlan, PhysicalPlan,
-    PhysicalStatement, PlanContext, Query, Result, SqlError, Statement, Table, TableId,
+    PhysicalStatement, PlanContext, Query, Result, RoutineStatement, SqlError, Statement, Table,
+    TableId,
 };
 use driftdb_sql::{BindContext, ParsedStatement, StatementKind, bind};
 use driftdb_storage::Timestamp;
@@ -127,6 +128,7 @@ impl Session {
                 eval: &self.eval,
                 param_types: &mut types,
                 params: None,
+                variables: None,
             },
         )
     }
@@ -216,6 +218,7 @@ impl Session {
                 eval: &self.eval,
                 param_types: &mut param_types,
                 params,
+                variables: None,
             },
         )?;
         let mut asks_catalog = catalog.was_asked();
@@ -299,12 +302,13 @@ fn is_session_work(statement: &Statement) -> bool {
 
 /// Of the tables that a statement names, those that it reads. What it changes, defines or locks it
 /// locks itself.
-fn reads_of(
+pub(super) fn reads_of(
     statement: &PhysicalStatement,
     mut named: Vec<(Arc<Table>, LockMode)>,
 ) -> Vec<(Arc<Table>, LockMode)> {
     let target = match statement {
         PhysicalStatement::Query(_)
+        | PhysicalStatement::Call(..)
         | PhysicalStatement::Copy(..)
         | PhysicalStatement::CreateTable(_, Some(_)) => return named,
         PhysicalStatement::Insert(insert) => &insert.table,
@@ -336,10 +340,14 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
             | HistoryStatement::Restore { is_database: true, .. },
         )
         | PhysicalStatement::Vacuum { analyze: true, .. } => true,
+        PhysicalStatement::Routine(statement) => {
+            !matches!(statement, RoutineStatement::Do { .. } | RoutineStatement::Call { .. })
+        }
         PhysicalStatement::Explain { statement, analyze: true, .. } => changes_catalog(statement),
         PhysicalStatement::Explain { .. }
         | PhysicalStatement::Vacuum { .. }
         | PhysicalStatement::Query(_)
+        | PhysicalStatement::Call(..)
         | PhysicalStatement::Insert(_)
         | PhysicalStatement::Update(_)
         | PhysicalStatement::Delete(_)
@@ -363,6 +371,16 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         PhysicalStatement::Drop(_) => "DROP TABLE",
         PhysicalStatement::AlterTable { .. } => "ALTER TABLE",
         PhysicalStatement::Truncate { .. } => "TRUNCATE TABLE",
+        PhysicalStatement::Routine(statement) => match statement {
+            RoutineStatement::Create { routine, .. } if routine.is_procedure => "CREATE PROCEDURE",
+            RoutineStatement::Create { .. } => "CREATE FUNCTION",
+            RoutineStatement::Drop { command, .. } | RoutineStatement::Alter { command, .. } => {
+                command
+            }
+            RoutineStatement::CreateTrigger { .. } => "CREATE TRIGGER",
+            RoutineStatement::EnableTriggers { .. } => "ALTER TABLE",
+            RoutineStatement::Do { .. } | RoutineStatement::Call { .. } => return None,
+        },
         PhysicalStatement::Schema(statement) => statement.tag(),
         PhysicalStatement::Sequence(statement) => statement.command(),
         PhysicalStatement::Copy(_, None) => "COPY FROM",
@@ -377,8 +395,12 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         | PhysicalStatement::Vacuum { .. }
         | PhysicalStatement::LockTable(_)
         | PhysicalStatement::SetConstraints { .. }
+        | PhysicalStatement::Call(..)
         | PhysicalStatement::Copy(_, Some(_)) => return None,
-        PhysicalStatement::Query(query) => return locking_command(&query.plan),
+        PhysicalStatement::Query(query) => match query.plan.changes().first() {
+            Some(change) => return writing_command(change),
+            None => return locking_command(&query.plan),
+        },
     })
 }
 

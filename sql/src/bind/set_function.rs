@@ -59,6 +59,8 @@ fn is_array_function(name: &str) -> bool {
             | "jsonb_object_keys"
             | "string_to_table"
             | "regexp_split_to_table"
+            | "jsonb_path_query"
+            | "jsonb_path_query_tz"
     )
 }
 
@@ -104,7 +106,10 @@ impl Binder<'_> {
         let resolved = match (maker, &types[..]) {
             ("pg_listening_channels", types) => resolve_function(maker, types),
             ("string_to_table", types) => resolve_function("string_to_array", types),
-            ("unnest" | "regexp_split_to_table", types) => resolve_named(maker, types),
+            (
+                "unnest" | "regexp_split_to_table" | "jsonb_path_query" | "jsonb_path_query_tz",
+                types,
+            ) => resolve_named(maker, types),
             (maker, [one]) => resolve_operator(&format!("*{maker}"), None, Some(*one)),
             _ => return Err(undefined(name, &types)),
         };

@@ -89,6 +89,7 @@ impl Binder<'_> {
             Body::Channel(statement) => Statement::Channel(statement.clone()),
             Body::History(body) => self.history(body)?,
             Body::Branch(body) => Statement::Branch(self.branch(body)?),
+            Body::Routine(body) => Statement::Routine(self.routine_statement(body)?),
             Body::Schema(body) => self.schema_statement(body)?,
             Body::Unsupported(what) => return Err(unsupported(what)),
         })
@@ -102,6 +103,7 @@ impl Binder<'_> {
                 | ast::SetExpr::Update(inner)
                 | ast::SetExpr::Delete(inner) => self.with_change(query.with.as_ref(), inner),
                 _ => {
+                    self.may_change = true;
                     let mut rows = self.query(query)?;
                     self.decide_columns(&mut rows)?;
                     let fields = rows.fields();
@@ -123,16 +125,20 @@ impl Binder<'_> {
     }
 
     /// A change whose source may read common table expressions.
-    fn with_change(
+    pub(crate) fn with_change(
         &mut self,
         with: Option<&ast::With>,
         change: &ast::Statement,
     ) -> Result<Statement> {
+        self.may_change = true;
+        let outside = self.ctes.len();
         let ctes = match with {
             Some(with) => self.with(with)?,
             None => Vec::new(),
         };
+        self.may_change = false;
         let mut statement = self.tree(change)?;
+        self.ctes.truncate(outside);
         let ctes: Vec<_> = ctes.into_iter().filter(|(id, _)| self.used_ctes.contains(id)).collect();
         if ctes.is_empty() {
             return Ok(statement);

@@ -72,6 +72,9 @@ pub(crate) fn expr(e: &Expr) -> String {
                 otherwise.as_ref().map_or(String::new(), |o| format!(" else {}", expr(o)));
             format!("case({arms}{otherwise})")
         }
+        Expr::Routine { call, args, .. } => {
+            format!("{}!({})", call.object.name, list(args, expr))
+        }
         Expr::Coalesce { args, .. } => format!("coalesce({})", list(args, expr)),
         Expr::Extreme { args, greatest, .. } => {
             format!("{}({})", if *greatest { "greatest" } else { "least" }, list(args, expr))
@@ -215,6 +218,9 @@ pub(crate) fn plan(p: &LogicalPlan) -> String {
             let all = if *all { " all" } else { "" };
             let ids = list(columns, |c| format!("#{} {}", c.id.0, c.ty.name()));
             format!("recursive{all} w{}<{ids}>({}, {})", table.0, plan(seed), plan(step))
+        }
+        LogicalPlan::Change { columns, .. } => {
+            format!("change({})", list(columns, |c| format!("#{}", c.id.0)))
         }
         LogicalPlan::WorkingTable { table, columns } => {
             format!("working w{}({})", table.0, list(columns, |c| format!("#{}", c.id.0)))

@@ -150,6 +150,10 @@ impl Explainer<'_> {
                 let names = [vec!["op".to_owned()], columns(old, "old"), columns(new, "new")];
                 ("driftdb_diff".to_owned(), names.concat())
             }
+            SetFunction::Routine { call, .. } => {
+                let names = call.columns.iter().map(|column| column.name.clone());
+                (call.object.name.clone(), names.collect())
+            }
             SetFunction::Changes(scan) => {
                 let name =
                     if scan.table.is_some() { "driftdb_changes" } else { "driftdb_all_changes" };
@@ -275,6 +279,20 @@ impl Explainer<'_> {
                 let mut node = Node::new("Recursive Union");
                 node.children = vec![seed, step];
                 (node, names)
+            }
+            PhysicalPlan::Change { change, types } => {
+                let (kind, table, source) = match &**change {
+                    PhysicalStatement::Insert(insert) => ("Insert", &insert.table, &insert.source),
+                    PhysicalStatement::Update(update) => ("Update", &update.table, &update.source),
+                    PhysicalStatement::Delete(delete) => ("Delete", &delete.table, &delete.source),
+                    _ => return (Node::new("Change"), Vec::new()),
+                };
+                let metered = std::mem::replace(&mut self.metered, false);
+                let (child, _) = self.plan(source);
+                self.metered = metered;
+                let mut node = on_table(kind, table);
+                node.children.push(child);
+                (node, (1..=types.len()).map(|column| format!("column{column}")).collect())
             }
             PhysicalPlan::WorkingTable { table, types } => {
                 let mut node = Node::new("WorkTable Scan");

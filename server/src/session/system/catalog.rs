@@ -8,6 +8,7 @@ mod class;
 mod constraint;
 mod depend;
 mod index;
+mod routine;
 mod sequence;
 mod view;
 
@@ -229,6 +230,8 @@ pub(super) fn source(relation: &str) -> Option<Source> {
         "pg_depend" => depend::rows,
         "pg_rewrite" => view::rules,
         "pg_sequence" => sequence::rows,
+        "pg_proc" => routine::functions,
+        "pg_trigger" => routine::triggers,
         _ => return None,
     })
 }

@@ -5,10 +5,11 @@ use driftdb_query::{
 };
 use driftdb_types::DataType;
 
+use super::routine;
 use crate::catalog::codec::{Input, encode_need, number, text};
 
 const VERSION: u8 = 1;
-const VIEW: u8 = 10;
+const VIEW: u8 = 20;
 
 pub(super) fn encode(object: &Object) -> Vec<u8> {
     let mut out = vec![VERSION];
@@ -26,6 +27,14 @@ pub(super) fn encode(object: &Object) -> Vec<u8> {
         ObjectKind::Sequence(sequence) => {
             out.push(1);
             encode_sequence(sequence, &mut out);
+        }
+        ObjectKind::Routine(kind) => {
+            out.push(10);
+            routine::encode_routine(&mut out, kind);
+        }
+        ObjectKind::Trigger(kind) => {
+            out.push(11);
+            routine::encode_trigger(&mut out, kind);
         }
     }
     out
@@ -74,6 +83,8 @@ fn kind(input: &mut Input<'_>) -> Option<ObjectKind> {
         0 => ObjectKind::Schema,
         VIEW => ObjectKind::View(view(input)?),
         1 => ObjectKind::Sequence(decode_sequence(input)?),
+        10 => ObjectKind::Routine(Box::new(routine::routine(input)?)),
+        11 => ObjectKind::Trigger(Box::new(routine::trigger(input)?)),
         _ => return None,
     })
 }
@@ -178,9 +189,15 @@ mod tests {
             initial: (-5, true),
             is_identity: false,
         };
-        [ObjectKind::Schema, ObjectKind::Sequence(sequence), ObjectKind::View(view)]
-            .map(object)
-            .into()
+        let (one, other) = routine::samples();
+        let kinds = [
+            ObjectKind::Schema,
+            ObjectKind::Sequence(sequence),
+            ObjectKind::View(view),
+            ObjectKind::Routine(Box::new(one)),
+            ObjectKind::Trigger(Box::new(other)),
+        ];
+        kinds.map(object).into()
     }
 
     #[test]
