@@ -14,6 +14,7 @@ pub(crate) mod row;
 pub(crate) mod schema;
 pub(crate) mod sequence;
 pub(crate) mod update;
+pub(crate) mod view;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -177,6 +178,7 @@ pub(crate) fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -
             set_constraints(names.as_deref(), *deferred, run)?;
             Ok(Outcome::tag(CommandTag::plain("SET CONSTRAINTS")))
         }
+        PhysicalStatement::View(statement) => view::run(statement, run),
         PhysicalStatement::Schema(statement) => schema::run(statement, run),
         PhysicalStatement::LockTable(locks) => lock::lock_tables(locks, run),
         PhysicalStatement::Explain { statement, analyze, format } => {

@@ -20,9 +20,11 @@ mod answer;
 mod ask;
 mod branch;
 mod copy;
+mod cursor;
 mod extended;
 mod lock_first;
 mod message;
+mod notify;
 mod past;
 mod plan;
 mod portal;
@@ -53,6 +55,8 @@ use driftdb_types::{EvalContext, SqlState};
 use crate::node::{CancelKey, DATABASE, Node, Registered, SERVER_VERSION, Wake};
 use actions::Actions;
 use copy::Copying;
+use cursor::Cursors;
+use notify::Listening;
 use portal::Portal;
 use prepared::Prepared;
 use settings::Settings;
@@ -119,6 +123,8 @@ pub struct Session {
     block: Block,
     statements: BTreeMap<String, Arc<Prepared>>,
     portals: BTreeMap<String, Portal>,
+    cursors: Cursors,
+    listening: Listening,
     /// Statements by their whole text.
     repeated: HashMap<Box<str>, Arc<Prepared>>,
     /// Hashes of texts that came once.
@@ -177,6 +183,8 @@ impl Session {
             block: Block::default(),
             statements: BTreeMap::new(),
             portals: BTreeMap::new(),
+            cursors: Cursors::default(),
+            listening: Listening::default(),
             repeated: HashMap::default(),
             seen: Vec::new(),
             copying: None,

@@ -21,6 +21,7 @@ mod conflict;
 mod constraint;
 mod copy;
 mod create;
+mod current;
 mod delete;
 pub(crate) mod diff;
 mod digest;
@@ -43,6 +44,7 @@ mod ordered_set;
 mod period;
 mod position;
 mod predicate;
+pub(crate) mod record;
 mod returning;
 mod routine;
 mod routine_call;
@@ -58,9 +60,11 @@ mod subquery;
 mod system;
 mod target;
 mod type_name;
+mod updatable;
 mod update;
 mod utility;
 mod variable;
+pub(crate) mod view;
 mod window;
 mod with;
 
@@ -74,6 +78,7 @@ pub use routine_call::bind_trigger_condition;
 pub use stored::{bind_check, bind_default};
 pub(crate) use stored::{bound_default, bound_generated};
 pub use type_name::parse_type;
+pub use updatable::written_through;
 
 use crate::ParsedStatement;
 use crate::front::limits::{MAX_DEPTH, too_deep, with_room};
@@ -169,6 +174,8 @@ pub(crate) struct Binder<'a> {
     function_values: BTreeSet<ColId>,
     /// While a stored text is renamed: the names met in it.
     named_parts: Option<Vec<stored::NamedPart>>,
+    /// While a view's query is bound: what its names mean.
+    recorder: Option<Box<record::Recorder>>,
     /// The lock clauses of the SELECT whose FROM is being bound.
     locking: Vec<lock::Locking<'a>>,
     /// Those that the next query to be bound inherits.
@@ -207,6 +214,7 @@ impl<'a> Binder<'a> {
             bound_ctes: Vec::new(),
             function_values: BTreeSet::new(),
             named_parts: None,
+            recorder: None,
             locking: Vec::new(),
             handed_down: Vec::new(),
         }

@@ -212,6 +212,7 @@ impl ParsedStatement {
             | Body::Sequence(_)
             | Body::Drop { .. }
             | Body::AlterConstraint { .. }
+            | Body::View(_)
             | Body::Schema(_)
             | Body::History(_) => StatementKind::Definition,
             Body::Routine(body) if !body.is_definition() => StatementKind::Change,
@@ -243,12 +244,18 @@ impl ParsedStatement {
         )
     }
 
-    /// Whether it reads the past (AS OF), so that it must be bound again at each execution: the time may
-    /// be a parameter or relative to now, and the schema is that of the time.
+    /// Whether it must be bound again at each execution: it reads the past (AS OF), where the time may be
+    /// a parameter or relative to now, and the schema is that of the time; or it means a cursor's row.
     pub fn depends_on_time(&self) -> bool {
         !self.content().lifted.times.is_empty()
             || self.inner.has_time_arguments
+            || self.content().lifted.current_of.is_some()
             || matches!(self.body(), Body::History(_) | Body::Branch(_))
+    }
+
+    /// The cursor whose row it changes (WHERE CURRENT OF).
+    pub fn current_of(&self) -> Option<&str> {
+        self.content().lifted.current_of.as_ref().map(|(cursor, _)| &**cursor)
     }
 
     pub(crate) fn body(&self) -> &Body {

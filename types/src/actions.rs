@@ -72,6 +72,8 @@ pub enum CatalogQuestion {
     Description,
     /// Whether a relation is a user's table.
     IsPublishable,
+    /// What a relation can be changed by, a bit for each command.
+    IsUpdatable,
     /// A role's name.
     UserName,
     /// The sequence of a column, both by name.
@@ -156,6 +158,27 @@ pub trait SessionActions: Send + Sync {
     /// An object that is named and does not exist.
     fn ask(&self, question: CatalogQuestion, args: &[Value]) -> Result<Value, ValueError>;
 
+    /// The storage key of the row of a table that the cursor of WHERE CURRENT OF is on; `None` if that row
+    /// is of no table.
+    ///
+    /// # Errors
+    /// The cursor is not on a row, or its rows are not the table's.
+    fn cursor_row(&self, _table: u32, _name: &str) -> Result<Option<Box<[u8]>>, ValueError> {
+        Err(no_session())
+    }
+
+    /// NOTIFY, when the transaction commits.
+    ///
+    /// # Errors
+    /// A channel's name or a text that is too long.
+    fn notify(&self, _channel: &str, _payload: &str) -> Result<(), ValueError> {
+        Err(no_session())
+    }
+
+    /// The channels that the session listens to.
+    fn channels(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Takes a value from a sequence, sets it, or says what was taken last.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ mod object;
 mod period;
 mod physical;
 mod planner;
+mod portal;
 mod routine;
 mod rules;
 mod schema;
@@ -35,6 +36,7 @@ mod statement;
 mod system;
 mod temporal;
 mod variables;
+mod view;
 mod window;
 
 pub use branch::BranchStatement;
@@ -59,6 +61,7 @@ pub use physical::{
     PhysicalStatement, PhysicalUpdate, TableAccess,
 };
 pub use planner::{PlanContext, Planner};
+pub use portal::{ChannelStatement, DeclareCursor, Fetch, FetchStep};
 pub use routine::{
     Argument, ArgumentMode, Given, Language, Routine, RoutineCall, RoutineColumn, RoutineStatement,
     Trigger, TriggerEvents, TriggerTime, routine_signature,
@@ -79,4 +82,7 @@ pub use temporal::{
     AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
 };
 pub use variables::{Precedence, Variable, Variables};
+pub use view::{
+    CheckOption, Marker, View, ViewColumn, ViewStatement, checked_view, expand, plain, view_check,
+};
 pub use window::{Frame, FrameBound, FrameExclusion, FrameUnits, WindowCall, WindowFunction};

@@ -3,7 +3,7 @@
 //! All have one sequence of identifiers with tables and indexes, so that a number alone tells what
 //! is meant. A [`Need`] is PostgreSQL's `pg_depend` row, kept with the one that needs.
 
-use crate::{ColumnId, IndexId, Routine, SequenceDefinition, Trigger, routine_signature};
+use crate::{ColumnId, IndexId, Routine, SequenceDefinition, Trigger, View, routine_signature};
 
 /// An object's identifier, of one sequence with those of tables and indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +42,8 @@ pub struct Object {
 pub enum ObjectKind {
     /// A schema.
     Schema,
+    /// A view.
+    View(View),
     /// A sequence.
     Sequence(SequenceDefinition),
     /// A function or procedure.
@@ -95,6 +97,7 @@ impl ObjectKind {
     pub fn name_space(&self) -> NameSpace {
         match self {
             Self::Schema => NameSpace::Schema,
+            Self::View(_) => NameSpace::Relation,
             Self::Sequence(_) => NameSpace::Relation,
             Self::Routine(_) => NameSpace::Routine,
             Self::Trigger(_) => NameSpace::Trigger,
@@ -104,7 +107,7 @@ impl ObjectKind {
     /// What tells objects of one name apart, if their names may repeat; else empty.
     pub fn signature(&self) -> Vec<u8> {
         match self {
-            Self::Schema | Self::Sequence(_) => Vec::new(),
+            Self::Schema | Self::Sequence(_) | Self::View(_) => Vec::new(),
             Self::Routine(routine) => {
                 routine.input_types().iter().flat_map(|ty| ty.oid().to_be_bytes()).collect()
             }
@@ -116,6 +119,7 @@ impl ObjectKind {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Schema => "schema",
+            Self::View(_) => "view",
             Self::Sequence(_) => "sequence",
             Self::Routine(routine) => routine.word(),
             Self::Trigger(_) => "trigger",

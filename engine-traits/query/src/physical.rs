@@ -10,7 +10,7 @@ use crate::{
     AccessTemporal, AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
     DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
     Related, RoutineStatement, RowRules, SchemaStatement, SequenceStatement, SetOpKind,
-    SystemColumn, Table, WindowCall,
+    SystemColumn, Table, ViewStatement, WindowCall,
 };
 
 /// One end of a key range.
@@ -489,6 +489,8 @@ pub enum PhysicalStatement {
         /// DEFERRED, not IMMEDIATE.
         deferred: bool,
     },
+    /// CREATE VIEW and its kin
+    View(ViewStatement),
     /// CREATE SCHEMA and its kin
     Schema(SchemaStatement),
     /// LOCK TABLE

@@ -7,9 +7,10 @@ use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, Value};
 
 use crate::{
-    BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, Need,
-    PeriodSpec, Portion, ReferentialAction, Related, RoutineStatement, RowRules, SchemaStatement,
-    SequenceSpec, SequenceStatement, SystemColumn, Table, TableNeed,
+    BranchStatement, ChannelStatement, ColId, DeclareCursor, Deferral, Expr, Fetch,
+    HistoryStatement, IndexId, LogicalPlan, Need, PeriodSpec, Portion, ReferentialAction, Related,
+    RoutineStatement, RowRules, SchemaStatement, SequenceSpec, SequenceStatement, SystemColumn,
+    Table, TableNeed, ViewStatement,
 };
 
 /// A column of a result, as the wire describes it.
@@ -578,6 +579,16 @@ pub enum Statement {
     },
     /// DEALLOCATE name; `None`: ALL
     Deallocate(Option<String>),
+    /// CREATE VIEW and its kin
+    View(ViewStatement),
+    /// DECLARE CURSOR
+    DeclareCursor(DeclareCursor),
+    /// FETCH, MOVE
+    Fetch(Fetch),
+    /// CLOSE name; `None`: ALL
+    CloseCursor(Option<String>),
+    /// LISTEN, UNLISTEN, NOTIFY
+    Channel(ChannelStatement),
     /// DISCARD ALL
     DiscardAll,
     /// DISCARD SEQUENCES

@@ -42,6 +42,7 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
         Statement::SetConstraints { names, deferred } => {
             PhysicalStatement::SetConstraints { names, deferred }
         }
+        Statement::View(statement) => PhysicalStatement::View(statement),
         Statement::Schema(statement) => PhysicalStatement::Schema(statement),
         Statement::LockTable(locks) => PhysicalStatement::LockTable(locks),
         Statement::Copy(copy) => plan_copy(copy, cx)?,
@@ -68,6 +69,10 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
         | Statement::DiscardSequences
         | Statement::Checkpoint
         | Statement::Branch(_)
+        | Statement::DeclareCursor(_)
+        | Statement::Fetch(_)
+        | Statement::CloseCursor(_)
+        | Statement::Channel(_)
         | Statement::Empty => {
             return Err(SqlError::internal("a session statement has no plan"));
         }

@@ -6,6 +6,7 @@
 mod definition;
 mod names;
 mod routine;
+mod view;
 
 use std::sync::Arc;
 
@@ -86,11 +87,8 @@ impl Answering<'_> {
                 let pretty = args.get(2) == Some(&Value::Bool(true));
                 wanted(self.index(oid, column, pretty))
             }
-            CatalogQuestion::ViewDefinition => wanted(
-                relation_with_oid(oid)
-                    .and_then(|relation| relation.view)
-                    .map(|text| format!("{text};")),
-            ),
+            CatalogQuestion::ViewDefinition => self.view_definition(args),
+            CatalogQuestion::IsUpdatable => Ok(Value::Int4(self.updatable(oid, 0))),
             CatalogQuestion::FunctionArguments
             | CatalogQuestion::FunctionResult
             | CatalogQuestion::FunctionDefinition

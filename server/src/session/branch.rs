@@ -77,6 +77,8 @@ impl Session {
     fn use_database(&mut self, name: &str) -> Result<()> {
         let node = self.node.database(name)?;
         self.portals.clear();
+        self.cursors.clear();
+        self.listening.unlisten_all();
         self.statements.clear();
         self.repeated.clear();
         self.actions.unlock_all();

@@ -50,7 +50,7 @@ impl Session {
             }
             self.portals.insert(name, portal);
         }
-        Ok(())
+        self.keep_cursors()
     }
 
     fn keep_rows(&mut self, running: Running, params: &[Value]) -> Result<PortalState> {

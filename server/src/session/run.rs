@@ -28,6 +28,7 @@ macro_rules! exec_context {
                 node: &$session.node,
                 eval: &$session.eval,
                 settings: &$session.settings,
+                cursors: &$session.cursors,
             },
             eval: &$session.eval,
             params: $params,
@@ -245,8 +246,11 @@ impl Session {
             Work::Session(statement) => {
                 return self.run_session_statement(statement, params, wanted, sink);
             }
-            Work::Plan(physical) => physical,
+            Work::Plan(physical) | Work::Cursor { physical, .. } => physical,
         };
+        if matches!(&planned.work, Work::Cursor { declare, .. } if !declare.hold) {
+            self.require_block("DECLARE CURSOR")?;
+        }
         self.check_may_run(physical)?;
         if planned.asks_catalog {
             self.lend_definitions()?;
@@ -256,6 +260,9 @@ impl Session {
             lock_read_tables(&planned.reads, &mut exec_context!(self, params))?;
         }
         self.note_kinds(kinds(physical));
+        if let Work::Cursor { declare, text, physical } = &planned.work {
+            return self.declare_cursor(declare, text, physical, params);
+        }
         if changes_catalog(physical) {
             self.begin_ddl();
         }

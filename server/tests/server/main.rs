@@ -18,6 +18,7 @@ mod integrity;
 mod integrity_model;
 mod lifecycle;
 mod locks;
+mod notify;
 mod offline;
 mod periods;
 mod periods_model;

@@ -300,6 +300,9 @@ impl Binder<'_> {
 
     /// Remembers that a column was named.
     fn note(&mut self, level: usize, expr: &Expr, position: u32) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.uses(expr);
+        }
         let outer = level + 1 < self.scopes.len();
         let scope = &mut self.scopes[level];
         let mut note = |expr: &Expr| {

@@ -41,6 +41,7 @@ pub(crate) fn is_set_function(name: &str) -> bool {
             | "unnest"
             | "generate_subscripts"
             | "pg_partition_ancestors"
+            | "pg_listening_channels"
             | "regexp_matches"
     ) || is_array_function(name)
         || is_pair_function(name)
@@ -103,6 +104,7 @@ impl Binder<'_> {
     fn elements_of(&mut self, name: &str, maker: &str, bound: Vec<Expr>) -> Result<SetCall> {
         let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
         let resolved = match (maker, &types[..]) {
+            ("pg_listening_channels", types) => resolve_function(maker, types),
             ("string_to_table", types) => resolve_function("string_to_array", types),
             (
                 "unnest" | "regexp_split_to_table" | "jsonb_path_query" | "jsonb_path_query_tz",

@@ -80,6 +80,13 @@ impl Binder<'_> {
                 format: *format,
             }),
             Body::Copy(copy) => Statement::Copy(self.copy(copy)?),
+            Body::View(body) => Statement::View(self.view_statement(body)?),
+            Body::Declare(declare, query) => {
+                Statement::DeclareCursor(self.declare_cursor(declare, query)?)
+            }
+            Body::Fetch(fetch) => Statement::Fetch(fetch.clone()),
+            Body::Close(name) => Statement::CloseCursor(name.clone()),
+            Body::Channel(statement) => Statement::Channel(statement.clone()),
             Body::History(body) => self.history(body)?,
             Body::Branch(body) => Statement::Branch(self.branch(body)?),
             Body::Routine(body) => Statement::Routine(self.routine_statement(body)?),
@@ -217,9 +224,15 @@ impl Binder<'_> {
                     return wrong(format!("\"{}\" is not an index", name.name));
                 }
                 (_, None, None) => {
-                    if self.relation_named(schema, &name.name, CatalogAt::Statement)?.is_some() {
+                    if let Some(object) =
+                        self.relation_named(schema, &name.name, CatalogAt::Statement)?
+                    {
                         let what = if kind == DropKind::Table { "a table" } else { "an index" };
-                        return wrong(format!("\"{}\" is not {what}", name.name));
+                        let word = object.kind.word();
+                        let message = format!("\"{}\" is not {what}", name.name);
+                        let hint = format!("Use DROP {} to remove a {word}.", word.to_uppercase());
+                        let error = SqlError::new(SqlState::WrongObjectType, message);
+                        return Err(error.with_hint(hint));
                     }
                     let what = if kind == DropKind::Table { "table" } else { "index" };
                     let shown = qualified(schema, &name.name);

@@ -1,7 +1,10 @@
 //! One statement's tokens to its body: by the first word, ours or the parser's.
 
 use driftdb_concurrency::LockMode;
-use driftdb_query::{Deferral, ExplainFormat, Result, SetScope, SqlError, TransactionStatement};
+use driftdb_query::{
+    ChannelStatement, Deferral, ExplainFormat, Fetch, Result, SetScope, SqlError,
+    TransactionStatement,
+};
 use driftdb_types::SqlState;
 use sqlparser::ast;
 use sqlparser::tokenizer::Token;
@@ -10,11 +13,13 @@ use super::branch::{self, BranchBody};
 use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
+use super::portal::{self, Declare};
 use super::rewrite::{Lifted, parse_statement};
 use super::routine::{self, RoutineBody};
 use super::schema::{self, SchemaBody};
 use super::sequence::SequenceBody;
 use super::tokens::is_word;
+use super::view::{self, ViewBody};
 use super::{copy, sequence, transaction, utility};
 
 /// What DROP drops.
@@ -90,6 +95,13 @@ pub(crate) enum Body {
         format: ExplainFormat,
     },
     Copy(CopyBody),
+    View(ViewBody),
+    /// DECLARE, with the query.
+    Declare(Declare, Box<Self>),
+    Fetch(Fetch),
+    /// `None`: ALL.
+    Close(Option<String>),
+    Channel(ChannelStatement),
     History(HistoryBody),
     Sequence(SequenceBody),
     Branch(BranchBody),
@@ -101,10 +113,9 @@ pub(crate) enum Body {
 }
 
 /// The first words of statements that PostgreSQL has and this build has not.
-const UNSUPPORTED: [&str; 25] = [
-    "grant", "revoke", "comment", "merge", "declare", "fetch", "move", "close", "listen",
-    "unlisten", "notify", "call", "do", "reindex", "cluster", "refresh", "load", "import",
-    "security", "reassign", "label", "alter", "create", "copy", "set",
+const UNSUPPORTED: [&str; 18] = [
+    "grant", "revoke", "comment", "merge", "call", "do", "reindex", "cluster", "refresh", "load",
+    "import", "security", "reassign", "label", "alter", "create", "copy", "set",
 ];
 
 /// Parses one statement from the cursor to its end.
@@ -130,9 +141,6 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
         return Ok(body);
     }
     match word.as_str() {
-        "update" | "delete" if has_words(cursor, &["current", "of"]) => {
-            Ok(Body::Unsupported("WHERE CURRENT OF".into()))
-        }
         "select" | "with" | "values" | "table" | "insert" | "update" | "delete" => {
             Ok(Body::Tree(Box::new(parse_statement(cursor, lifted)?)))
         }
@@ -163,6 +171,13 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
         "lock" => super::lock::lock(cursor),
         "drop" => utility::drop(cursor),
         "copy" => copy::parse(cursor, lifted),
+        "declare" => portal::declare(cursor, lifted),
+        "fetch" => portal::fetch(cursor, false),
+        "move" => portal::fetch(cursor, true),
+        "close" => portal::close(cursor),
+        "listen" => portal::listen(cursor),
+        "unlisten" => portal::unlisten(cursor),
+        "notify" => portal::notify(cursor),
         "checkpoint" => {
             cursor.expect_end()?;
             Ok(Body::Checkpoint)
@@ -177,6 +192,9 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
 
 /// CREATE and ALTER: tables and indexes are parsed, all else is named.
 fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
+    if let Some(body) = view::create(cursor, lifted)? {
+        return Ok(body);
+    }
     let create = cursor.peek_word(0).as_deref() == Some("create");
     let second = cursor.peek_word(1).unwrap_or_default();
     let third = cursor.peek_word(2).unwrap_or_default();
@@ -194,6 +212,9 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
                 foreign_form(cursor).map_or(Err(error), |what| Ok(Body::Unsupported(what)))
             }
         };
+    }
+    if !create && second == "view" {
+        return view::alter(cursor);
     }
     if second == "sequence" {
         cursor.at += 2;
@@ -305,6 +326,22 @@ impl Body {
             Self::Sequence(_) => "ALTER SEQUENCE",
             Self::Explain { .. } => "EXPLAIN",
             Self::Copy(_) => "COPY",
+            Self::View(ViewBody::Create { .. }) => "CREATE VIEW",
+            Self::View(ViewBody::Drop { .. }) => "DROP VIEW",
+            Self::View(ViewBody::Alter { .. }) => "ALTER VIEW",
+            Self::Declare(..) => "DECLARE CURSOR",
+            Self::Fetch(fetch) => {
+                if fetch.is_move {
+                    "MOVE"
+                } else {
+                    "FETCH"
+                }
+            }
+            Self::Close(None) => "CLOSE CURSOR ALL",
+            Self::Close(Some(_)) => "CLOSE CURSOR",
+            Self::Channel(ChannelStatement::Listen(_)) => "LISTEN",
+            Self::Channel(ChannelStatement::Unlisten(_)) => "UNLISTEN",
+            Self::Channel(ChannelStatement::Notify { .. }) => "NOTIFY",
             Self::History(body) => body.tag(),
             Self::Branch(body) => body.tag(),
             Self::Routine(body) => body.tag(),

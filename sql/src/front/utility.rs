@@ -405,7 +405,10 @@ pub(crate) fn explain(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Bo
     }
     refuse_nesting(cursor)?;
     let from = cursor.at;
-    let inner = body(cursor, lifted)?;
+    let inner = match body(cursor, lifted)? {
+        Body::Declare(_, query) => *query,
+        inner => inner,
+    };
     let is_explained = matches!(
         inner,
         Body::Tree(_)
@@ -443,6 +446,9 @@ pub(crate) fn truncate(cursor: &mut Cursor<'_>) -> Result<Body> {
 
 /// DROP, after the word.
 pub(crate) fn drop(cursor: &mut Cursor<'_>) -> Result<Body> {
+    if cursor.accept(&["view"]) {
+        return super::view::drop(cursor);
+    }
     let kind = if cursor.accept(&["table"]) {
         DropKind::Table
     } else if cursor.accept(&["index"]) {

@@ -43,7 +43,12 @@ const ASKING: &[(&str, &[&[DataType]], DataType, Kernel)] = &[
     ("pg_get_constraintdef", &[&[Oid], &[Oid, Bool]], Text, ask!(ConstraintDefinition)),
     ("pg_get_expr", &[&[Text, Oid], &[Text, Oid, Bool]], Text, ask!(Expression)),
     ("pg_get_indexdef", &[&[Oid], &[Oid, Int4, Bool]], Text, ask!(IndexDefinition)),
-    ("pg_get_viewdef", &[&[Oid], &[Oid, Bool], &[Oid, Int4]], Text, ask!(ViewDefinition)),
+    (
+        "pg_get_viewdef",
+        &[&[Oid], &[Oid, Bool], &[Oid, Int4], &[Text], &[Text, Bool]],
+        Text,
+        ask!(ViewDefinition),
+    ),
     ("pg_get_function_arguments", &[&[Oid]], Text, ask!(FunctionArguments)),
     (
         "pg_get_function_identity_arguments",
@@ -59,6 +64,7 @@ const ASKING: &[(&str, &[&[DataType]], DataType, Kernel)] = &[
     ("pg_get_triggerdef", &[&[Oid], &[Oid, Bool]], Text, ask!(TriggerDefinition)),
     ("pg_get_userbyid", &[&[Oid]], Name, ask!(UserName)),
     ("obj_description", &[&[Oid], &[Oid, Name]], Text, ask!(Description)),
+    ("pg_relation_is_updatable", &[&[Regclass, Bool]], Int4, ask!(IsUpdatable)),
     ("pg_relation_is_publishable", &[&[Regclass]], Bool, ask!(IsPublishable)),
     ("pg_get_serial_sequence", &[&[Text, Text]], Text, ask!(SerialSequence)),
     ("to_regclass", &[&[Text]], Regclass, ask!(Find(Regclass))),

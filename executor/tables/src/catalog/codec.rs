@@ -296,6 +296,13 @@ impl<'a> Input<'a> {
         u32::try_from(read_varint(&mut self.rest)?).ok()
     }
 
+    /// Four bytes, the least first.
+    pub(super) fn modifier(&mut self) -> Option<i32> {
+        let (bytes, rest) = self.rest.split_first_chunk::<4>()?;
+        self.rest = rest;
+        Some(i32::from_le_bytes(*bytes))
+    }
+
     /// Eight bytes, the least first.
     pub(super) fn signed(&mut self) -> Option<i64> {
         let (bytes, rest) = self.rest.split_first_chunk::<8>()?;

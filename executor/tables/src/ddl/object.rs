@@ -22,10 +22,7 @@ fn taken(kind: &ObjectKind, name: &str) -> SqlError {
             let message = format!("schema \"{name}\" already exists");
             SqlError::new(SqlState::DuplicateSchema, message)
         }
-        ObjectKind::Sequence(_) => {
-            let message = format!("relation \"{name}\" already exists");
-            SqlError::new(SqlState::DuplicateTable, message)
-        }
+        ObjectKind::Sequence(_) | ObjectKind::View(_) => super::duplicate_relation(name),
         ObjectKind::Routine(routine) => {
             let signature = routine_signature(name, &routine.input_types());
             let message = if routine.is_procedure {

@@ -10,6 +10,7 @@ mod depend;
 mod index;
 mod routine;
 mod sequence;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -30,6 +31,7 @@ pub(super) mod classes {
     pub(crate) const PG_CONSTRAINT: u32 = 2606;
     pub(crate) const PG_ATTRDEF: u32 = 2604;
     pub(crate) const PG_NAMESPACE: u32 = 2615;
+    pub(crate) const PG_REWRITE: u32 = 2618;
 }
 
 /// The access methods.
@@ -226,6 +228,7 @@ pub(super) fn source(relation: &str) -> Option<Source> {
         "pg_indexes" => index::definitions,
         "pg_constraint" => constraint::rows,
         "pg_depend" => depend::rows,
+        "pg_rewrite" => view::rules,
         "pg_sequence" => sequence::rows,
         "pg_proc" => routine::functions,
         "pg_trigger" => routine::triggers,

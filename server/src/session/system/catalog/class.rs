@@ -20,6 +20,8 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
         "relnatts",
         "relchecks",
         "relhastriggers",
+        "relhasrules",
+        "reloptions",
     ])?;
     for relation in declared() {
         let definition = &relation.definition;
@@ -35,8 +37,11 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             small(definition.columns.len()),
             Value::Int2(0),
             Value::Bool(false),
+            Value::Bool(relation.kind == 'v'),
+            Value::Null,
         ])?;
     }
+    super::view::classes(definitions, &mut columns)?;
     for table in &definitions.tables {
         let tuples = Value::Float4(table.row_count.map_or(-1.0, |count| count as f32));
         columns.add([
@@ -52,6 +57,8 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             small(table.checks.len()),
             // Foreign keys are looked for where there are triggers.
             Value::Bool(!table.foreign_keys.is_empty() || !table.referenced_by.is_empty()),
+            Value::Bool(false),
+            Value::Null,
         ])?;
         for index in &table.indexes {
             columns.add([
@@ -66,6 +73,8 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
                 small(index.columns.len()),
                 Value::Int2(0),
                 Value::Bool(false),
+                Value::Bool(false),
+                Value::Null,
             ])?;
         }
     }
@@ -82,6 +91,8 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             small(sequence::COLUMNS.len()),
             Value::Int2(0),
             Value::Bool(false),
+            Value::Bool(false),
+            Value::Null,
         ])?;
     }
     Ok(())
