@@ -33,7 +33,7 @@ pub use ddl::{
     create_table, drop_all, drop_objects, rename_object, replace_object, set_row_count, truncate,
     undrop_references, undrop_table,
 };
-pub use diff::{Change, Mapping, TableDiff, check_comparable};
+pub use diff::{Change, Mapping, TableDiff, check_comparable, check_same_types};
 pub use digest::{
     Digest, Finding, Hash, Verdict, check as check_digest, digest, from_hex, hex, note_erased,
 };

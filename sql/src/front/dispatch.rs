@@ -13,7 +13,8 @@ use super::history::{self, HistoryBody};
 use super::rewrite::{Lifted, parse_statement};
 use super::sequence::SequenceBody;
 use super::tokens::is_word;
-use super::{copy, sequence, transaction, utility};
+use super::{alter_column, copy, sequence, transaction, utility};
+use crate::bind::alter_column::ColumnChange;
 
 /// What DROP drops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +91,12 @@ pub(crate) enum Body {
     Copy(CopyBody),
     History(HistoryBody),
     Sequence(SequenceBody),
+    AlterColumn {
+        table: QualifiedName,
+        if_exists: bool,
+        column: String,
+        change: ColumnChange,
+    },
     Branch(BranchBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
@@ -176,6 +183,12 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
     );
     if !create && second == "table" && has_words(cursor, &["alter", "constraint"]) {
         return utility::alter_constraint(cursor);
+    }
+    if !create
+        && second == "table"
+        && let Some(body) = alter_column::parse(cursor)?
+    {
+        return Ok(body);
     }
     if ours {
         return match parse_statement(cursor, lifted) {
@@ -287,7 +300,7 @@ impl Body {
             Self::Truncate { .. } => "TRUNCATE TABLE",
             Self::SetConstraints { .. } => "SET CONSTRAINTS",
             Self::LockTable { .. } => "LOCK TABLE",
-            Self::AlterConstraint { .. } => "ALTER TABLE",
+            Self::AlterConstraint { .. } | Self::AlterColumn { .. } => "ALTER TABLE",
             Self::Drop { kind: DropKind::Table, .. } => "DROP TABLE",
             Self::Drop { kind: DropKind::Index, .. } => "DROP INDEX",
             Self::Drop { kind: DropKind::Sequence, .. } => "DROP SEQUENCE",
