@@ -10,6 +10,7 @@
 
 mod aggregate;
 mod alter;
+pub(crate) mod alter_column;
 mod array;
 mod as_of;
 mod call;

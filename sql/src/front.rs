@@ -4,6 +4,7 @@
 //! `rewrite` lifts out what the parser does not know (time travel, row locks), and `dispatch` hands a
 //! statement either to our own grammar (`utility`, `transaction`, `copy`) or to `sqlparser`.
 
+pub(crate) mod alter_column;
 pub(crate) mod branch;
 pub(crate) mod copy;
 pub(crate) mod cursor;

@@ -210,6 +210,7 @@ impl ParsedStatement {
             Body::History(HistoryBody::Diff { .. }) => StatementKind::Query,
             Body::Truncate { .. }
             | Body::Sequence(_)
+            | Body::AlterColumn { .. }
             | Body::Drop { .. }
             | Body::AlterConstraint { .. }
             | Body::View(_)

@@ -287,8 +287,11 @@ pub enum AlterAction {
     AddColumn {
         /// The column.
         column: ColumnSpec,
-        /// Its default, bound, if it has one.
+        /// Its default, bound, if it has one and all existing rows get the same.
         default: Option<Expr>,
+        /// What each existing row gets, over its columns by position, if not all get the same: the table is
+        /// rewritten.
+        fill: Option<Expr>,
         /// IF NOT EXISTS.
         if_not_exists: bool,
     },
@@ -325,6 +328,34 @@ pub enum AlterAction {
     SetDefault(usize, Option<String>),
     /// ALTER COLUMN position SET NOT NULL (true) or DROP NOT NULL (false)
     SetNotNull(usize, bool),
+    /// ALTER COLUMN position TYPE: the table is rewritten.
+    SetType {
+        /// Its position in the table.
+        position: usize,
+        /// Its new type.
+        ty: DataType,
+        /// Its new type's modifier, or -1.
+        typmod: i32,
+        /// USING, over the old row's columns by position.
+        using: Expr,
+    },
+    /// Nothing, unless rows are in the way: a CHECK, by its name, of a table whose column gets another type.
+    Recheck(String),
+    /// RENAME CONSTRAINT
+    RenameConstraint {
+        /// Its name.
+        name: String,
+        /// Its new name.
+        to: String,
+    },
+    /// ALTER COLUMN position ADD GENERATED … AS IDENTITY
+    AddIdentity(usize, SequenceSpec),
+    /// ALTER COLUMN position SET GENERATED: whether ALWAYS
+    SetIdentity(usize, bool),
+    /// ALTER COLUMN position DROP IDENTITY
+    DropIdentity(usize),
+    /// ALTER COLUMN position DROP EXPRESSION
+    DropExpression(usize),
     /// A CHECK's condition, by its name, after a renaming: it means what it meant.
     RespellCheck {
         /// The constraint's name.

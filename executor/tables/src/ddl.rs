@@ -7,6 +7,7 @@
 
 mod alter;
 mod dependents;
+mod fill;
 mod foreign;
 mod object;
 mod period;

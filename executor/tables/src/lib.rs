@@ -34,7 +34,7 @@ pub use ddl::{
     move_table, rename_object, rename_schema, replace_object, set_row_count, tables_in, told,
     triggers_of, truncate, undrop_references, undrop_table,
 };
-pub use diff::{Change, Mapping, TableDiff, check_comparable};
+pub use diff::{Change, Mapping, TableDiff, check_comparable, check_same_types};
 pub use digest::{
     Digest, Finding, Hash, Verdict, check as check_digest, digest, from_hex, hex, note_erased,
 };

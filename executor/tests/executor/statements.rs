@@ -316,7 +316,12 @@ fn alter_table_looks_at_the_rows() {
     assert_eq!(error.message, "check constraint \"c1\" of relation \"t\" is violated by some row");
     let column =
         ColumnSpec { default: Some("7".into()), ..ColumnSpec::new("d".into(), DataType::Int4, -1) };
-    let add = AlterAction::AddColumn { column, default: Some(number(7)), if_not_exists: false };
+    let add = AlterAction::AddColumn {
+        column,
+        default: Some(number(7)),
+        fill: None,
+        if_not_exists: false,
+    };
     let answer = db.run(&alter(&table, add, None)).unwrap();
     assert_eq!(answer.tag.to_string(), "ALTER TABLE");
     // The old definition is stale now.

@@ -66,6 +66,9 @@ impl Binder<'_> {
             Body::Drop { kind: DropKind::Sequence, if_exists, names, cascade } => {
                 self.drop_sequences(names, *if_exists, *cascade)?
             }
+            Body::AlterColumn { table, if_exists, column, change } => {
+                self.change_column(table, *if_exists, column, change)?
+            }
             Body::Sequence(body) => self.sequence_statement(body)?,
             Body::Drop { kind, if_exists, names, cascade } => {
                 let objects = self.drop(*kind, *if_exists, names)?;

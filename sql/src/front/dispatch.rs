@@ -20,7 +20,8 @@ use super::schema::{self, SchemaBody};
 use super::sequence::SequenceBody;
 use super::tokens::is_word;
 use super::view::{self, ViewBody};
-use super::{copy, sequence, transaction, utility};
+use super::{alter_column, copy, sequence, transaction, utility};
+use crate::bind::alter_column::ColumnChange;
 
 /// What DROP drops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +105,12 @@ pub(crate) enum Body {
     Channel(ChannelStatement),
     History(HistoryBody),
     Sequence(SequenceBody),
+    AlterColumn {
+        table: QualifiedName,
+        if_exists: bool,
+        column: String,
+        change: ColumnChange,
+    },
     Branch(BranchBody),
     Routine(RoutineBody),
     Schema(SchemaBody),
@@ -204,6 +211,12 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
     );
     if !create && second == "table" && has_words(cursor, &["alter", "constraint"]) {
         return utility::alter_constraint(cursor);
+    }
+    if !create
+        && second == "table"
+        && let Some(body) = alter_column::parse(cursor)?
+    {
+        return Ok(body);
     }
     if ours {
         return match parse_statement(cursor, lifted) {
@@ -318,7 +331,7 @@ impl Body {
             Self::Truncate { .. } => "TRUNCATE TABLE",
             Self::SetConstraints { .. } => "SET CONSTRAINTS",
             Self::LockTable { .. } => "LOCK TABLE",
-            Self::AlterConstraint { .. } => "ALTER TABLE",
+            Self::AlterConstraint { .. } | Self::AlterColumn { .. } => "ALTER TABLE",
             Self::Drop { kind: DropKind::Table, .. } => "DROP TABLE",
             Self::Drop { kind: DropKind::Index, .. } => "DROP INDEX",
             Self::Drop { kind: DropKind::Sequence, .. } => "DROP SEQUENCE",

@@ -246,6 +246,7 @@ fn columns_come_and_go_and_the_past_keeps_its_schema() {
     let added = AlterAction::AddColumn {
         column: column("c", DataType::Int4),
         default: Some(driftdb_query::Expr::constant(Value::Int4(9), DataType::Int4)),
+        fill: None,
         if_not_exists: false,
     };
     let (table, _) = db.ddl(|cx| alter_table(cx, &table, &added)).unwrap();
@@ -262,6 +263,7 @@ fn columns_come_and_go_and_the_past_keeps_its_schema() {
     let readded = AlterAction::AddColumn {
         column: column("b", DataType::Text),
         default: None,
+        fill: None,
         if_not_exists: false,
     };
     let (table, _) = db.ddl(|cx| alter_table(cx, &table, &readded)).unwrap();
