@@ -89,7 +89,7 @@ fn write(node: &Node, in_key: bool, brackets: bool, out: &mut Vec<u8>) {
             match (from, to) {
                 (Some(0), None) => out.extend(b"**"),
                 (from, to) if from == to => {
-                    out.extend(format!("**{{{}}}", level(*from)).as_bytes())
+                    out.extend(format!("**{{{}}}", level(*from)).as_bytes());
                 }
                 (from, to) => {
                     out.extend(format!("**{{{} to {}}}", level(*from), level(*to)).as_bytes());
