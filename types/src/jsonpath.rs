@@ -33,7 +33,7 @@ pub struct JsonPath {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node {
     pub(crate) kind: Kind,
-    pub(crate) next: Option<Box<Node>>,
+    pub(crate) next: Option<Box<Self>>,
 }
 
 /// What a step is.

@@ -41,6 +41,7 @@ fn string(bytes: &[u8]) -> Result<&str, ValueError> {
 ///
 /// # Errors
 /// 22P03, 08P01, 22021 and 22008 for malformed or impossible values.
+#[expect(clippy::too_many_lines, reason = "one arm for each type")]
 pub fn parse_binary(ty: DataType, typmod: i32, bytes: &[u8]) -> Result<Value, ValueError> {
     let value = match ty {
         DataType::Bool => Value::Bool(fixed::<1>(bytes)?[0] != 0),

@@ -260,6 +260,7 @@ impl Run<'_> {
         outcome
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of step")]
     fn step_inner(
         &mut self,
         node: &Node,

@@ -41,6 +41,7 @@ fn level(level: Option<u32>) -> String {
     level.map_or("last".to_owned(), |level| level.to_string())
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each kind of step")]
 fn write(node: &Node, in_key: bool, brackets: bool, out: &mut Vec<u8>) {
     let open = |out: &mut Vec<u8>, text: &[u8]| {
         if brackets {
@@ -88,7 +89,7 @@ fn write(node: &Node, in_key: bool, brackets: bool, out: &mut Vec<u8>) {
             match (from, to) {
                 (Some(0), None) => out.extend(b"**"),
                 (from, to) if from == to => {
-                    out.extend(format!("**{{{}}}", level(*from)).as_bytes())
+                    out.extend(format!("**{{{}}}", level(*from)).as_bytes());
                 }
                 (from, to) => {
                     out.extend(format!("**{{{} to {}}}", level(*from), level(*to)).as_bytes());
