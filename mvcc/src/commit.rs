@@ -113,8 +113,8 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         pipeline.note_keyspaces(created, dropped);
         drop(pipeline);
         if let Some(txn) = control.filter(|_| ends_early) {
-            // In this order: a later pending write of a key is the only one.
-            self.pending.forget(id);
+            // In this order: a pending write that comes later hides it.
+            self.pending.release(id, ts);
             self.control.locks().release_keys(C::owner(txn));
         }
         self.finish_commit(position)

@@ -43,7 +43,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         }
         let view = self.view_at(at)?;
         let found = view.snapshot.get(space, key, view.ts, out)?;
-        if self.reads_newest(at) {
+        if self.reads_claimed(at) {
             self.depend_on_key(space, key, found)?;
         }
         Ok(found.is_some())
@@ -97,7 +97,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         } else {
             self.scan_merged(space, request, own, limit, out)?
         };
-        if self.reads_newest(request.at)
+        if self.reads_claimed(request.at)
             && let Some(ts) = self.other.as_ref().map(|view| view.ts)
         {
             self.depend_on(ts);
@@ -251,7 +251,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             if let Some(key) = &complete_to {
                 request.range = pending::up_to(&request.range, key, request.reverse);
             }
-            self.newest_view();
+            self.newest_view(request.at);
             let view = self.held_view(request.at);
             let cursor = Some(view.snapshot.cursor(space, &spec(&request, view.ts))?);
             let rows = rows.iter().map(|(key, value)| (&**key, value.as_deref()));
@@ -277,7 +277,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             (_, Mode::Historical) | (ReadAt::Statement, Mode::Snapshot) => {}
             (ReadAt::Statement, Mode::Statement) => self.statement_view(),
             (ReadAt::Statement, Mode::Newest | Mode::Dirty) | (ReadAt::Newest, _) => {
-                self.newest_view();
+                self.newest_view(at);
             }
         }
         Ok(self.held_view(at))
@@ -309,10 +309,13 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         self.view = Some(view);
     }
 
-    fn newest_view(&mut self) {
-        let is_current = |view: &View<E::Snapshot>| view.ts == self.shared.newest_claimed();
-        if !self.other.as_ref().is_some_and(is_current) {
-            self.other = Some(self.shared.claimed_view());
+    fn newest_view(&mut self, at: ReadAt) {
+        let is_claimed = self.reads_claimed(at);
+        let shared = &self.shared;
+        let newest = if is_claimed { shared.newest_claimed() } else { shared.visible() };
+        if !self.other.as_ref().is_some_and(|view| view.ts == newest) {
+            let view = if is_claimed { shared.claimed_view() } else { shared.newest_view() };
+            self.other = Some(view);
         }
     }
 

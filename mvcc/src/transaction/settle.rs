@@ -16,13 +16,9 @@ use driftdb_storage::{Engine, KeyspaceId, Snapshot, Timestamp};
 use super::{Mode, MvccTransaction};
 
 impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
-    /// Whether a read may meet what is not visible yet.
-    pub(super) fn reads_newest(&self, at: ReadAt) -> bool {
-        match at {
-            ReadAt::AsOf(_) => false,
-            ReadAt::Newest => self.mode != Mode::Historical,
-            ReadAt::Statement => matches!(self.mode, Mode::Newest | Mode::Dirty),
-        }
+    /// Whether a read may meet a commit that is not visible yet. A dirty reader finds it among what is pending.
+    pub(super) fn reads_claimed(&self, at: ReadAt) -> bool {
+        at == ReadAt::Newest && self.mode != Mode::Historical
     }
 
     /// What is committed up to `ts` was read.
