@@ -275,7 +275,7 @@ impl Binder<'_> {
         let schema = name.schema.as_deref();
         let Some(table) = self.catalog.table(schema, &name.name, CatalogAt::Statement)? else {
             if if_exists {
-                return Ok(skipped(schema, &name.name));
+                return Ok(skipped(&name.name));
             }
             return Err(no_such_table(schema, &name.name).at(name.position));
         };
