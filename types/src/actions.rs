@@ -43,6 +43,10 @@ pub enum CatalogQuestion {
     CurrentSchema,
     /// Those that exist; with those that are on every path, if the argument says so.
     CurrentSchemas,
+    /// The schema of the session's temporary tables, or 0.
+    TemporarySchema,
+    /// Whether it is that of another session's.
+    IsOtherTemporarySchema,
     /// Whether a table or index is found by its name alone.
     TableIsVisible,
     /// Likewise a type.

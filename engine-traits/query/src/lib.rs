@@ -54,7 +54,9 @@ pub use physical::{
     PhysicalStatement, PhysicalUpdate, TableAccess,
 };
 pub use planner::{PlanContext, Planner};
-pub use schema::{PUBLIC, PUBLIC_ID, Schema, SchemaStatement};
+pub use schema::{
+    OnCommit, PUBLIC, PUBLIC_ID, Schema, SchemaStatement, TEMPORARY, is_temporary, temporary_schema,
+};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,

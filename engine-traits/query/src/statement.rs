@@ -7,8 +7,9 @@ use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, Value};
 
 use crate::{
-    BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, PeriodSpec,
-    Portion, ReferentialAction, Related, SchemaStatement, SystemColumn, Table, TableNeed,
+    BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, OnCommit,
+    PeriodSpec, Portion, ReferentialAction, Related, SchemaStatement, SystemColumn, Table,
+    TableNeed,
 };
 
 /// A column of a result, as the wire describes it.
@@ -234,6 +235,8 @@ pub struct CreateTable {
     pub retention: Option<Keep>,
     /// PERIOD FOR
     pub period: Option<PeriodSpec>,
+    /// ON COMMIT, of a temporary table.
+    pub on_commit: OnCommit,
 }
 
 /// CREATE INDEX.

@@ -11,7 +11,7 @@ mod foreign;
 mod object;
 mod period;
 mod rewrite;
-mod schema;
+pub(crate) mod schema;
 mod undrop;
 
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use driftdb_concurrency::{
     CancelToken, LockMode, LockObject, ReadAt, SessionLocks, TxnError, WaitPolicy,
 };
 use driftdb_env::sync::{Condvar, Mutex};
-use driftdb_query::{Object, SetScope, SqlError, Table};
+use driftdb_query::{Object, SetScope, SqlError, Table, temporary_schema};
 use driftdb_storage::Timestamp;
 use driftdb_types::{
     AdvisoryKey, AdvisoryRequest, CatalogQuestion, SessionActions, SqlState, Value, ValueError,
@@ -34,6 +34,8 @@ pub(super) struct Actions {
     settings: Mutex<Changes>,
     definitions: Mutex<Lent>,
     user: Arc<str>,
+    /// The schema of the session's temporary tables.
+    temporary: Box<str>,
     /// Whether a function did anything since the session last looked: most statements call none.
     is_touched: AtomicBool,
     /// Whether the transaction may hold advisory locks.
@@ -86,7 +88,7 @@ fn value_error(error: SqlError) -> ValueError {
 }
 
 impl Actions {
-    pub(super) fn new(node: &Arc<Node>, cancel: &CancelToken, user: &Arc<str>) -> Self {
+    pub(super) fn new(node: &Arc<Node>, cancel: &CancelToken, user: &Arc<str>, pid: i32) -> Self {
         let locks = Locks {
             of_session: node.store().session_locks(cancel),
             counts: BTreeMap::new(),
@@ -100,6 +102,7 @@ impl Actions {
             settings: Mutex::default(),
             definitions: Mutex::default(),
             user: Arc::clone(user),
+            temporary: temporary_schema(pid).into(),
             is_touched: AtomicBool::new(false),
             has_locked: AtomicBool::new(false),
         }
@@ -244,7 +247,8 @@ impl SessionActions for Actions {
     fn ask(&self, question: CatalogQuestion, args: &[Value]) -> Result<Value, ValueError> {
         let definitions = Arc::clone(&self.definitions.lock().definitions);
         let path = self.settings.lock().copy.schemas(&self.user);
-        Answering { definitions: &definitions, user: &self.user, path: &path }
+        let temporary = &*self.temporary;
+        Answering { definitions: &definitions, user: &self.user, path: &path, temporary }
             .answer(question, args)
     }
 

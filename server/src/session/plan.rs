@@ -191,7 +191,8 @@ impl Session {
             actions.lend_definitions(tables, objects, (!own_changes).then_some(snapshot));
         };
         let catalog = node.catalog().reader(txn.as_mut(), node.store(), own_changes);
-        let mut catalog = catalog.on_path(&self.eval.schemas).lending(lend);
+        let catalog = catalog.on_path(&self.eval.schemas).lending(lend);
+        let mut catalog = catalog.with_temporary(self.temporary.schema());
         let statement = bind(
             parsed,
             &mut BindContext {

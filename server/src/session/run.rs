@@ -240,6 +240,7 @@ impl Session {
         self.note_kinds(kinds(physical));
         if changes_catalog(physical) {
             self.begin_ddl();
+            self.expect_temporary(physical);
         }
         if let PhysicalStatement::History(HistoryStatement::CreateRestorePoint { at, .. }) =
             &**physical
@@ -347,6 +348,7 @@ impl Session {
             };
         }
         let execution = start(physical, &mut exec_context!(self, params))?;
+        self.note_temporary(physical)?;
         if wanted.describe
             && let Some(fields) = execution.fields()
         {

@@ -220,7 +220,7 @@ impl Session {
 
     /// Commits the block, whichever it is.
     pub(super) fn commit_block(&mut self) -> Result<()> {
-        if let Err(error) = self.check_pending() {
+        if let Err(error) = self.check_pending().and_then(|()| self.end_temporary()) {
             self.rollback_block();
             return Err(error);
         }

@@ -76,6 +76,7 @@ impl Session {
                 self.statements.clear();
                 self.repeated.clear();
                 self.actions.unlock_all();
+                self.drop_temporary()?;
                 self.settings.reset_all();
                 self.apply_settings();
                 done("DISCARD ALL")

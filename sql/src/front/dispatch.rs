@@ -173,7 +173,7 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
     let ours = matches!(
         (create, second.as_str(), third.as_str()),
         (_, "table", _) | (true, "index", _) | (true, "unique", "index")
-    );
+    ) || create && is_temporary_table(cursor);
     if !create && second == "table" && has_words(cursor, &["alter", "constraint"]) {
         return utility::alter_constraint(cursor);
     }
@@ -191,8 +191,13 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
             cursor.at += 1;
             Err(cursor.error())
         }
-        ("temp" | "temporary" | "local" | "global", _) => {
-            Ok(Body::Unsupported("a temporary table".into()))
+        ("temp" | "temporary" | "local" | "global", third) => {
+            let word = if matches!(third, "temp" | "temporary") {
+                cursor.peek_word(3).unwrap_or_default()
+            } else {
+                third.to_owned()
+            };
+            Ok(Body::Unsupported(format!("a temporary {word}")))
         }
         ("unlogged", _) => Ok(Body::Unsupported("an unlogged table".into())),
         ("or", "replace") => {
@@ -205,6 +210,14 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
         }
         (second, _) => Ok(Body::Unsupported(format!("{kind} {}", second.to_uppercase()))),
     }
+}
+
+/// CREATE [LOCAL] TEMPORARY TABLE
+fn is_temporary_table(cursor: &Cursor<'_>) -> bool {
+    let is_scope = |word: &str| matches!(word, "local" | "global");
+    let skipped = usize::from(cursor.peek_word(1).is_some_and(|word| is_scope(&word)));
+    matches!(cursor.peek_word(1 + skipped).as_deref(), Some("temp" | "temporary"))
+        && cursor.peek_word(2 + skipped).as_deref() == Some("table")
 }
 
 /// Whether words follow each other somewhere in a statement.

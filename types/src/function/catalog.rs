@@ -26,6 +26,8 @@ const UTF8: i32 = 6;
 /// Functions whose answer depends on the catalog.
 const ASKING: &[(&str, &[&[DataType]], DataType, Kernel)] = &[
     ("current_schema", &[&[]], Name, ask!(CurrentSchema)),
+    ("pg_my_temp_schema", &[&[]], Oid, ask!(TemporarySchema)),
+    ("pg_is_other_temp_schema", &[&[Oid]], Bool, ask!(IsOtherTemporarySchema)),
     ("current_schemas", &[&[Bool]], Array(Element::Name), ask!(CurrentSchemas)),
     ("pg_table_is_visible", &[&[Oid]], Bool, ask!(TableIsVisible)),
     ("pg_type_is_visible", &[&[Oid]], Bool, ask!(TypeIsVisible)),
@@ -178,9 +180,6 @@ pub(super) fn add(t: &mut Builder) {
         t.stable(name, &[], Name, Kernel::Values(|_, _| Ok(Value::text("UTF8"))));
     }
     t.stable("pg_is_in_recovery", &[], Bool, Kernel::Values(|_, _| Ok(Value::Bool(false))));
-    t.stable("pg_my_temp_schema", &[], Oid, Kernel::Values(|_, _| Ok(Value::Oid(0))));
-    let not = Kernel::Values(|_, _| Ok(Value::Bool(false)));
-    t.stable("pg_is_other_temp_schema", &[Oid], Bool, not);
     // Of access control lists there is only the one that says nothing.
     t.stable("acldefault", &[Char, Oid], Array(Element::Text), {
         Kernel::Values(|_, _| Ok(Value::Null))
