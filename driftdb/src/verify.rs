@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use driftdb_env::Env;
-use driftdb_server::Node;
-use driftdb_server::NodeError;
+use driftdb_server::{Finding, Hash, Node, NodeError, from_hex};
 use driftdb_storage::{Damage, KeyspaceId, StorageError, VerifyDepth, VerifyReport};
 
 use crate::options::NodeOptions;
@@ -27,9 +26,13 @@ Examples:
   driftdb verify --data /var/lib/driftdb
   driftdb verify --data /var/lib/driftdb --depth structure --json
 
+A digest that was taken earlier (SELECT seq, digest FROM driftdb_digest()) and kept elsewhere shows that nobody
+has rewritten history since, checksums included:
+  driftdb verify --data /var/lib/driftdb --digest 4711:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+
 What to do when damage is found: restore a backup, or `driftdb salvage --help`.
 
-Exit codes: 0 sound; 1 damage was found; 3 could not be checked (in use, not a database, I/O error).";
+Exit codes: 0 sound; 1 damage was found, or history is not that of a digest; 3 could not be checked (in use, not a database, I/O error).";
 
 /// Could not be checked.
 const UNCHECKED: u8 = 3;
@@ -44,8 +47,19 @@ pub(crate) struct VerifyOptions {
     /// Print one JSON object for each damage and one for the summary
     #[arg(long)]
     json: bool,
+    /// Compare history with a digest: commit and 64 hexadecimal digits; may be given several times
+    #[arg(long, value_name = "SEQ:HEX", value_parser = digest)]
+    digest: Vec<(u64, Hash)>,
     #[command(flatten)]
     progress: ProgressOptions,
+}
+
+fn digest(text: &str) -> Result<(u64, Hash), String> {
+    let parts = text.split_once(':');
+    let parsed = parts.and_then(|(number, hex)| Some((number.parse().ok()?, from_hex(hex)?)));
+    parsed
+        .filter(|(number, _)| *number > 0)
+        .ok_or_else(|| "it has the form SEQ:HEX, with 64 hexadecimal digits".to_owned())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -84,6 +98,27 @@ struct Printer {
     progress: Progress,
     damage_count: u64,
     checked_bytes: u64,
+}
+
+impl Printer {
+    /// What became of some commits since a digest was taken.
+    fn finding(&mut self, digest: u64, finding: &Finding) {
+        self.damage_count += u64::from(finding.verdict.is_damage());
+        self.progress.end();
+        let Finding { verdict, first, last, erased } = finding;
+        if self.is_json {
+            let line = serde_json::json!({
+                "digest": digest, "verdict": verdict.name(), "first": first, "last": last, "erased": erased,
+            });
+            println!("{line}");
+            return;
+        }
+        let commits = match last - first {
+            0 => format!("commit {first}"),
+            _ => format!("commits {first} to {last}"),
+        };
+        println!("digest {digest}: {commits}: {}", verdict.name());
+    }
 }
 
 impl VerifyReport for Printer {
@@ -169,6 +204,11 @@ fn check(env: &Env, options: &VerifyOptions, printer: &mut Printer) -> anyhow::R
         Ok(node) => {
             printer.names = node.keyspace_names();
             node.store().verify(options.depth.get(), printer)?;
+            for (sequence, digest) in &options.digest {
+                for finding in node.check_digest(*sequence, digest)? {
+                    printer.finding(*sequence, &finding);
+                }
+            }
         }
         // So damaged that it cannot be opened.
         Err(NodeError::Storage(StorageError::Corruption(damage))) => printer.damage(damage),

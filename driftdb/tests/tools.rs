@@ -292,6 +292,26 @@ fn a_lost_log_and_a_lost_manifest_cost_what_only_they_held() {
 }
 
 #[test]
+fn a_digest_is_compared_with_history() {
+    for engine in ENGINES {
+        let database = Database::new(engine);
+        let data = database.data();
+        let said =
+            database.sql("SELECT 'digest ' || seq || ':' || digest || '.' FROM driftdb_digest()");
+        let digest = said.split_once("digest ").unwrap().1.split_once('.').unwrap().0.to_owned();
+        database.sql("ERASE FROM t WHERE id = 7");
+        let said = expect(0, &["verify", "--data", &data, "--digest", &digest]);
+        assert!(said.contains(": erased\n"), "{engine}: {said}");
+        assert!(said.contains("is sound"), "{engine}: {said}");
+        let (seq, hex) = digest.split_once(':').unwrap();
+        let other = format!("{seq}:{}", hex.replace('1', "2"));
+        let said = expect(1, &["verify", "--data", &data, "--digest", &other, "--json"]);
+        assert!(said.contains("\"verdict\":\"unproved\""), "{engine}: {said}");
+        expect(2, &["verify", "--data", &data, "--digest", "7:abc"]);
+    }
+}
+
+#[test]
 fn the_figures_can_be_asked_for_in_sql() {
     for engine in ENGINES {
         let database = Database::new(engine);

@@ -7,6 +7,7 @@ use driftdb_concurrency::{CancelToken, Store, Transaction, TxnError};
 use driftdb_query::{CteId, Result, SqlError, SystemRows};
 use driftdb_types::{EvalContext, SqlState, Value};
 
+use crate::batch::Batch;
 use crate::integrity::PendingChecks;
 use crate::operator::cte::CteSlot;
 use crate::subplan::SubplanState;
@@ -43,6 +44,8 @@ pub(crate) struct State {
     pub(crate) frame: Arc<[Value]>,
     /// The common table expressions in reach.
     pub(crate) ctes: BTreeMap<CteId, CteSlot>,
+    /// The rows that recursive queries read of themselves.
+    pub(crate) working: BTreeMap<CteId, Arc<Vec<Batch>>>,
     /// The subplans met so far, by the address of their plan.
     pub(crate) subplans: BTreeMap<usize, SubplanState>,
     memory_bytes: usize,

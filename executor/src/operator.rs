@@ -10,10 +10,12 @@ pub(crate) mod bounds;
 pub(crate) mod changes;
 pub(crate) mod cte;
 pub(crate) mod diff_scan;
+mod digests;
 pub(crate) mod distinct;
 pub(crate) mod filter;
 pub(crate) mod function_scan;
 pub(crate) mod group_table;
+pub(crate) mod grouping_sets;
 pub(crate) mod hash_join;
 pub(crate) mod join;
 pub(crate) mod limit;
@@ -22,12 +24,14 @@ pub(crate) mod loop_join;
 pub(crate) mod meter;
 pub(crate) mod outer;
 pub(crate) mod project;
+pub(crate) mod recursive;
 pub(crate) mod set_op;
 pub(crate) mod sort;
 pub(crate) mod system_columns;
 pub(crate) mod system_scan;
 pub(crate) mod values;
 pub(crate) mod versions;
+pub(crate) mod window;
 
 use driftdb_query::{PhysicalPlan, Result, SetFunction};
 
@@ -98,6 +102,7 @@ impl Builder {
                 match function {
                     SetFunction::GenerateSeries { .. }
                     | SetFunction::Unnest
+                    | SetFunction::UnnestRows
                     | SetFunction::Subscripts
                     | SetFunction::Zip { .. } => {
                         Box::new(function_scan::FunctionScan::new(function, args, types))
@@ -107,6 +112,9 @@ impl Builder {
                     }
                     SetFunction::Changes(scan) => {
                         Box::new(changes::Changes::new(scan.clone(), types))
+                    }
+                    SetFunction::Digest | SetFunction::VerifyDigest => {
+                        Box::new(digests::Digests::new(function, args, types))
                     }
                     SetFunction::System { relation, at } => {
                         Box::new(system_scan::SystemScan::new(relation, *at, args, types))
@@ -133,6 +141,28 @@ impl Builder {
             PhysicalPlan::Aggregate { input, groups, aggregates } => {
                 let (groups, calls) = (groups.clone(), aggregates.clone());
                 Box::new(aggregate::Aggregate::new(self.build(input), groups, calls))
+            }
+            PhysicalPlan::GroupingSets { input, groups, sets, aggregates, groupings } => {
+                Box::new(grouping_sets::GroupingSets::new(
+                    self.build(input),
+                    groups.clone(),
+                    sets.clone(),
+                    aggregates.clone(),
+                    groupings.clone(),
+                ))
+            }
+            PhysicalPlan::Window { input, partition, order, calls } => {
+                let (types, partition) = (input.types(), partition.clone());
+                let (order, calls) = (order.clone(), calls.clone());
+                Box::new(window::Window::new(self.build(input), partition, order, calls, types))
+            }
+            PhysicalPlan::Recursive { table, all, seed, step } => {
+                let types = plan.types();
+                let (seed, step) = (self.build(seed), self.build(step));
+                Box::new(recursive::Recursive::new(*table, *all, seed, step, types))
+            }
+            PhysicalPlan::WorkingTable { table, .. } => {
+                Box::new(recursive::WorkingTable::new(*table))
             }
             PhysicalPlan::SetOp { kind, all, left, right } => {
                 let types = plan.types();

@@ -29,9 +29,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driftdb_concurrency::{
-    BeginOptions, CancelToken, CommitNote, Counter, HistoryRules, IsolationLevel, LockEntry,
-    LockObject, ReadAt, Result, RowBatch, RowRef, ScanRequest, ScanState, SessionLocks, Store,
-    Transaction, WaitEntry,
+    BeginOptions, CancelToken, CommitHashes, CommitNote, Counter, HistoryRules, IsolationLevel,
+    LockEntry, LockObject, ReadAt, Result, RowBatch, RowRef, ScanRequest, ScanState, SessionLocks,
+    Store, Transaction, WaitEntry,
 };
 use driftdb_env::sync::RwLock;
 use driftdb_env::sync::atomic::{AtomicBool, Ordering};
@@ -206,6 +206,10 @@ impl Store for BranchStore {
             note.keyspaces = self.written_here(note.keyspaces.take());
         }
         Ok(notes)
+    }
+
+    fn hashes(&self) -> Option<&dyn CommitHashes> {
+        None
     }
 
     fn wait_for_commit(

@@ -128,6 +128,30 @@ fn read(env: &Env, path: &Path) -> std::result::Result<Option<Vec<u8>>, IoError>
     Ok(Some(bytes))
 }
 
+/// What a salvage finds of an erasure under way.
+pub(crate) enum Noted {
+    /// There is none.
+    Nothing,
+    /// The file cannot be read.
+    Damaged,
+    /// The commit that makes it be, and the file.
+    Of { commit: (u64, Timestamp), bytes: Vec<u8> },
+}
+
+/// Reads the note of a store that nobody has open.
+pub(crate) fn noted(env: &Env, dir: &Path) -> std::result::Result<Noted, IoError> {
+    let Some(bytes) = read(env, &path(dir))? else { return Ok(Noted::Nothing) };
+    Ok(match decode(&bytes) {
+        Some((sequence, erasure)) => Noted::Of { commit: (sequence, erasure.up_to), bytes },
+        None => Noted::Damaged,
+    })
+}
+
+/// Writes a note, to be followed by who opens the store.
+pub(crate) fn write_note(env: &Env, dir: &Path, bytes: &[u8]) -> std::result::Result<(), IoError> {
+    write(env, &path(dir), bytes)
+}
+
 impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     /// Finishes the erasure that is committed, if one is.
     ///

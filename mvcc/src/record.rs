@@ -207,6 +207,30 @@ mod tests {
         }
     }
 
+    /// Records of a commit in parts as the release wrote them that began to: `tests/formats/record-3-*`.
+    #[test]
+    fn kept_records_of_parts_are_read() {
+        let part = include_bytes!("../tests/formats/record-3-part");
+        let last = include_bytes!("../tests/formats/record-3-last");
+        let mut batch = WriteBatch::new();
+        batch.create_keyspace(KeyspaceId(2000));
+        batch.put(KeyspaceId(2000), b"k", b"v");
+        let expected = CommitRecord {
+            kind: RecordKind::Part,
+            sequence: 7,
+            ts: Timestamp(1_700_000_000_000_000_001),
+            part: 0,
+            batch,
+        };
+        assert_eq!(CommitRecord::decode(Lsn(1), part).unwrap(), expected);
+        let mut batch = WriteBatch::new();
+        batch.delete(KeyspaceId(2000), b"l");
+        system::note_parts(&mut batch, 7, expected.ts, b"\x02\x03ann\x00why");
+        let kind = RecordKind::LastPart;
+        let expected = CommitRecord { kind, part: 1, batch, ..expected };
+        assert_eq!(CommitRecord::decode(Lsn(1), last).unwrap(), expected);
+    }
+
     #[test]
     fn strange_bytes_are_damage() {
         let mut batch = WriteBatch::new();

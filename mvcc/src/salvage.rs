@@ -18,6 +18,7 @@ use driftdb_storage::{
 use driftdb_wal::Wal;
 
 use crate::commit::Position;
+use crate::erase::{self, Noted};
 use crate::record::{CommitRecord, RecordKind};
 use crate::{COMMITS, COUNTERS, StoreOptions};
 use own::{Commits, counters_jump};
@@ -60,6 +61,8 @@ pub fn salvage<S: FileEngine, T: FileEngine>(
 ) -> Result<Salvaged> {
     directory::create_empty_dir(env.disk(), to)?;
     let mut has_lost_log = false;
+    let noted = erase::noted(env, from)?;
+    let erasing = if let Noted::Of { commit, .. } = &noted { Some(*commit) } else { None };
     let Logged { commits: logged, in_parts } = logged_commits(env, from, &mut |damage| {
         has_lost_log = true;
         report.lost(damage);
@@ -70,26 +73,52 @@ pub fn salvage<S: FileEngine, T: FileEngine>(
         done: Salvaged::default(),
         at: Commit::default(),
         space: None,
-        commits: Commits::new(logged),
+        commits: Commits::new(logged, erasing),
         in_parts: &in_parts,
         has_lost: has_lost_log,
     };
     S::salvage(env, &from.join("engine"), &options.engine, &mut sink)?;
     sink.before_keyspace(None)?;
-    let Sink { loader, report, mut done, at, commits, has_lost, .. } = sink;
+    let Sink { loader, report, mut done, at, mut commits, has_lost, .. } = sink;
     let log = Wal::create_at(env, &to.join("wal"), &options.wal, at.lsn.max(Lsn(1)))?;
     loader.finish(Commit { lsn: log.tail(), ts: at.ts })?;
     done.filled_commits = commits.filled;
     done.at = at.ts;
     let engine = Position { commit: at, sequence: commits.last.0 };
-    let last = save_log(env, from, &log, engine, &in_parts, &mut done, report)?;
+    let mut saved = |sequence, ts| commits.note_saved(sequence, ts);
+    let last = save_log(env, from, &log, engine, &in_parts, &mut done, &mut saved, report)?;
     if has_lost || last.is_broken {
         let (header, batch) = counters_jump(last.sequence, done.at.next());
         log.append(&[&header, batch.as_bytes()])?;
     }
     log.wait_durable(log.tail())?;
+    let is_saved = commits.erasing.is_some_and(|(_, is_saved)| is_saved);
+    carry_note(env, to, noted, is_saved, has_lost || last.is_broken, report)?;
     env.disk().sync_dir(to)?;
     Ok(done)
+}
+
+/// Lets who opens the new store finish an erasure that was under way, if its commit is saved.
+fn carry_note(
+    env: &Env,
+    to: &Path,
+    noted: Noted,
+    is_saved: bool,
+    has_lost: bool,
+    report: &mut dyn SalvageReport,
+) -> Result<()> {
+    let what = match noted {
+        Noted::Nothing => return Ok(()),
+        Noted::Of { bytes, .. } if is_saved => return Ok(erase::write_note(env, to, &bytes)?),
+        // It never came to be.
+        Noted::Of { .. } if !has_lost => return Ok(()),
+        Noted::Of { commit: (sequence, _), .. } => {
+            format!("commit {sequence} is lost; if it was made, what it erased is there again")
+        }
+        Noted::Damaged => "if an erasure was under way, what it erased is there again".to_owned(),
+    };
+    report.lost(Damage::new("erasing", 0, what));
+    Ok(())
 }
 
 /// What the log still has.
@@ -156,6 +185,7 @@ fn save_log(
     engine: Position,
     in_parts: &InParts,
     done: &mut Salvaged,
+    saved: &mut dyn FnMut(u64, Timestamp),
     report: &mut dyn SalvageReport,
 ) -> Result<LogEnd> {
     let Commit { ts: engine_ts, lsn: engine_lsn } = engine.commit;
@@ -186,6 +216,9 @@ fn save_log(
         if record.kind != RecordKind::Part {
             last.sequence = next;
             done.at = record.ts;
+            if record.kind.ends_commit() {
+                saved(record.sequence, record.ts);
+            }
         }
         done.log_records += 1;
         log.append(&[payload])?;

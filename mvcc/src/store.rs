@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use driftdb_concurrency::{
-    BeginOptions, CancelToken, CommitNote, ConcurrencyControl, Counter, HistoryRules,
+    BeginOptions, CancelToken, CommitHashes, CommitNote, ConcurrencyControl, Counter, HistoryRules,
     IsolationLevel, LockEntry, ObjectLocks, Result, SessionLocks, Store, Transaction, TxnError,
     TxnId, VisibleClock, WaitEntry,
 };
@@ -64,6 +64,8 @@ pub(crate) struct Shared<E: Engine, C: ConcurrencyControl> {
     pub(crate) maintenance: Maintenance,
     pub(crate) ballast: Ballast,
     pub(crate) erasing: Erasing,
+    /// Held by who writes hashes of commits.
+    pub(crate) keeping_hashes: Mutex<()>,
     /// Whether the ballast is given up and commits that need room are refused.
     pub(crate) is_disk_full: AtomicBool,
     pub(crate) checkpoint_log_bytes: u64,
@@ -148,6 +150,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccStore<E, C> {
             maintenance: Maintenance::new(options.maintain_log_bytes, options.stall_log_bytes),
             ballast: Ballast::new(env, dir, options.ballast_bytes),
             erasing: Erasing::new(dir),
+            keeping_hashes: Mutex::default(),
             is_disk_full: AtomicBool::new(false),
             checkpoint_log_bytes: options.checkpoint_log_bytes,
             counts: Counts::default(),
@@ -188,6 +191,10 @@ impl<E: Engine, C: ConcurrencyControl> MvccStore<E, C> {
     /// Storage.
     pub fn maintain(&self) -> Result<()> {
         Ok(self.shared.maintain_round()?)
+    }
+
+    pub(crate) fn shared(&self) -> &Shared<E, C> {
+        &self.shared
     }
 
     /// The engine, for tests and reports.
@@ -262,6 +269,10 @@ impl<E: Engine, C: ConcurrencyControl> Store for MvccStore<E, C> {
 
     fn commits(&self, first: u64, last: u64, most: usize) -> Result<Vec<CommitNote>> {
         self.shared.commits(first, last, most)
+    }
+
+    fn hashes(&self) -> Option<&dyn CommitHashes> {
+        Some(self)
     }
 
     fn wait_for_commit(

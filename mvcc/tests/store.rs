@@ -9,6 +9,8 @@ mod support;
 mod anomalies;
 #[path = "store/branches.rs"]
 mod branches;
+#[path = "store/branches_model.rs"]
+mod branches_model;
 #[path = "store/erase.rs"]
 mod erase;
 #[path = "store/history.rs"]

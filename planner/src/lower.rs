@@ -8,6 +8,7 @@ mod order;
 mod resolve;
 mod statement;
 mod system;
+mod window;
 
 use driftdb_query::{
     ColId, Expr, JoinKind, LogicalPlan, OutputColumn, PhysicalPlan, PlanContext, Result, SqlError,
@@ -90,6 +91,23 @@ fn lower_node(plan: LogicalPlan, frame: &mut Frame, cx: &PlanContext) -> Result<
         ),
         LogicalPlan::Aggregate { input, groups, aggregates } => {
             aggregate::lower_aggregate(*input, groups, aggregates, frame, cx)
+        }
+        LogicalPlan::GroupingSets { input, groups, sets, aggregates, groupings } => {
+            let groups = (groups, sets);
+            aggregate::lower_grouping_sets(*input, groups, aggregates, groupings, frame, cx)
+        }
+        LogicalPlan::Window { input, partition, order, calls } => {
+            window::lower_window(*input, partition, order, calls, frame, cx)
+        }
+        LogicalPlan::Recursive { table, all, seed, step, columns } => {
+            let seed = Box::new(lower_in_order(*seed, frame, cx)?);
+            let step = Box::new(lower_in_order(*step, frame, cx)?);
+            let plan = PhysicalPlan::Recursive { table, all, seed, step };
+            Ok(Lowered::unordered(plan, columns))
+        }
+        LogicalPlan::WorkingTable { table, columns } => {
+            let types = columns.iter().map(|column| column.ty).collect();
+            Ok(Lowered::unordered(PhysicalPlan::WorkingTable { table, types }, columns))
         }
         LogicalPlan::Sort { input, keys } => order::lower_sort(*input, keys, Vec::new(), frame, cx),
         LogicalPlan::Limit { input, count, offset } => {

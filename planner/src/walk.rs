@@ -8,15 +8,20 @@ pub(crate) fn for_each_input(plan: &LogicalPlan, visit: &mut dyn FnMut(&LogicalP
         LogicalPlan::Values { .. }
         | LogicalPlan::Scan { .. }
         | LogicalPlan::FunctionScan { .. }
+        | LogicalPlan::WorkingTable { .. }
         | LogicalPlan::CteScan { .. } => {}
         LogicalPlan::Filter { input, .. }
         | LogicalPlan::Project { input, .. }
         | LogicalPlan::Aggregate { input, .. }
+        | LogicalPlan::GroupingSets { input, .. }
+        | LogicalPlan::Window { input, .. }
         | LogicalPlan::Sort { input, .. }
         | LogicalPlan::Limit { input, .. }
         | LogicalPlan::Distinct { input, .. }
         | LogicalPlan::Lock { input, .. } => visit(input),
-        LogicalPlan::Join { left, right, .. } | LogicalPlan::SetOp { left, right, .. } => {
+        LogicalPlan::Join { left, right, .. }
+        | LogicalPlan::SetOp { left, right, .. }
+        | LogicalPlan::Recursive { seed: left, step: right, .. } => {
             visit(left);
             visit(right);
         }
@@ -33,15 +38,20 @@ pub(crate) fn for_each_input_mut(plan: &mut LogicalPlan, visit: &mut dyn FnMut(&
         LogicalPlan::Values { .. }
         | LogicalPlan::Scan { .. }
         | LogicalPlan::FunctionScan { .. }
+        | LogicalPlan::WorkingTable { .. }
         | LogicalPlan::CteScan { .. } => {}
         LogicalPlan::Filter { input, .. }
         | LogicalPlan::Project { input, .. }
         | LogicalPlan::Aggregate { input, .. }
+        | LogicalPlan::GroupingSets { input, .. }
+        | LogicalPlan::Window { input, .. }
         | LogicalPlan::Sort { input, .. }
         | LogicalPlan::Limit { input, .. }
         | LogicalPlan::Distinct { input, .. }
         | LogicalPlan::Lock { input, .. } => visit(input),
-        LogicalPlan::Join { left, right, .. } | LogicalPlan::SetOp { left, right, .. } => {
+        LogicalPlan::Join { left, right, .. }
+        | LogicalPlan::SetOp { left, right, .. }
+        | LogicalPlan::Recursive { seed: left, step: right, .. } => {
             visit(left);
             visit(right);
         }
@@ -60,13 +70,19 @@ pub(crate) fn for_each_expr(plan: &LogicalPlan, visit: &mut dyn FnMut(&Expr)) {
         LogicalPlan::Filter { predicate, .. } => visit(predicate),
         LogicalPlan::Project { exprs, .. } => exprs.iter().for_each(|(_, expr)| visit(expr)),
         LogicalPlan::Join { on, .. } => visit(on),
-        LogicalPlan::Aggregate { groups, aggregates, .. } => {
+        LogicalPlan::Aggregate { groups, aggregates, .. }
+        | LogicalPlan::GroupingSets { groups, aggregates, .. } => {
             groups.iter().for_each(|(_, expr)| visit(expr));
             for call in aggregates {
                 call.args.iter().for_each(&mut *visit);
                 call.filter.iter().for_each(&mut *visit);
                 call.order_by.iter().for_each(|key| visit(&key.expr));
             }
+        }
+        LogicalPlan::Window { partition, order, calls, .. } => {
+            partition.iter().for_each(&mut *visit);
+            order.iter().for_each(|key| visit(&key.expr));
+            calls.iter().flat_map(|call| call.exprs()).for_each(visit);
         }
         LogicalPlan::Sort { keys, .. } => keys.iter().for_each(|key| visit(&key.expr)),
         LogicalPlan::Limit { count, offset, .. } => {
@@ -79,6 +95,8 @@ pub(crate) fn for_each_expr(plan: &LogicalPlan, visit: &mut dyn FnMut(&Expr)) {
             }
         }
         LogicalPlan::SetOp { .. }
+        | LogicalPlan::Recursive { .. }
+        | LogicalPlan::WorkingTable { .. }
         | LogicalPlan::With { .. }
         | LogicalPlan::CteScan { .. }
         | LogicalPlan::Lock { .. } => {}
@@ -93,13 +111,19 @@ pub(crate) fn for_each_expr_mut(plan: &mut LogicalPlan, visit: &mut dyn FnMut(&m
         LogicalPlan::Filter { predicate, .. } => visit(predicate),
         LogicalPlan::Project { exprs, .. } => exprs.iter_mut().for_each(|(_, expr)| visit(expr)),
         LogicalPlan::Join { on, .. } => visit(on),
-        LogicalPlan::Aggregate { groups, aggregates, .. } => {
+        LogicalPlan::Aggregate { groups, aggregates, .. }
+        | LogicalPlan::GroupingSets { groups, aggregates, .. } => {
             groups.iter_mut().for_each(|(_, expr)| visit(expr));
             for call in aggregates {
                 call.args.iter_mut().for_each(&mut *visit);
                 call.filter.iter_mut().for_each(&mut *visit);
                 call.order_by.iter_mut().for_each(|key| visit(&mut key.expr));
             }
+        }
+        LogicalPlan::Window { partition, order, calls, .. } => {
+            partition.iter_mut().for_each(&mut *visit);
+            order.iter_mut().for_each(|key| visit(&mut key.expr));
+            calls.iter_mut().flat_map(|call| call.exprs_mut()).for_each(visit);
         }
         LogicalPlan::Sort { keys, .. } => keys.iter_mut().for_each(|key| visit(&mut key.expr)),
         LogicalPlan::Limit { count, offset, .. } => {
@@ -112,6 +136,8 @@ pub(crate) fn for_each_expr_mut(plan: &mut LogicalPlan, visit: &mut dyn FnMut(&m
             }
         }
         LogicalPlan::SetOp { .. }
+        | LogicalPlan::Recursive { .. }
+        | LogicalPlan::WorkingTable { .. }
         | LogicalPlan::With { .. }
         | LogicalPlan::CteScan { .. }
         | LogicalPlan::Lock { .. } => {}

@@ -157,6 +157,16 @@ fn shape(plan: &PhysicalPlan) -> String {
             format!("with [{}] {}", ctes.join(", "), of(body))
         }
         PhysicalPlan::CteScan { .. } => "cte".into(),
+        PhysicalPlan::GroupingSets { input, sets, .. } => {
+            format!("sets {}({})", sets.len(), of(input))
+        }
+        PhysicalPlan::Window { input, calls, .. } => {
+            format!("window {}({})", calls.len(), of(input))
+        }
+        PhysicalPlan::Recursive { seed, step, .. } => {
+            format!("recursive({}, {})", of(seed), of(step))
+        }
+        PhysicalPlan::WorkingTable { .. } => "working".into(),
         PhysicalPlan::Lock { input, .. } => format!("lock({})", of(input)),
     }
 }

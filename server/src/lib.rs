@@ -17,6 +17,7 @@ pub mod session;
 
 pub use config::{Config, ConfigError};
 pub use driftdb_mvcc::{ConvertProgress, SalvageReport, Salvaged};
+pub use driftdb_tables::{Finding, Hash, Verdict, from_hex};
 pub use node::{
     CONTROLS, CancelKey, DATABASE, ENGINES, Node, NodeError, PLANNERS, SERVER_VERSION, backup,
     convert, engine_of, salvage,

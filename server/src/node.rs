@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use driftdb_concurrency::{BeginOptions, ConcurrencyControl, ReadAt, Store, TxnError};
+use driftdb_concurrency::{BeginOptions, CancelToken, ConcurrencyControl, ReadAt, Store, TxnError};
 use driftdb_env::{Env, IoError};
 use driftdb_memory::MemoryEngine;
 use driftdb_mvcc::{
@@ -24,7 +24,7 @@ use driftdb_query::{Planner, SqlError};
 use driftdb_storage::{Engine, EngineOptions, KeyspaceId, StorageError};
 use driftdb_storage_btree::BtreeEngine;
 use driftdb_storage_lsm::LsmEngine;
-use driftdb_tables::CatalogStore;
+use driftdb_tables::{CatalogStore, Finding, Hash};
 use driftdb_wal::WalOptions;
 
 use crate::Config;
@@ -293,6 +293,14 @@ impl Node {
             }
         }
         names
+    }
+
+    /// What became of the commits that a digest covers, which was taken when `sequence` was the newest.
+    ///
+    /// # Errors
+    /// Storage; damage.
+    pub fn check_digest(&self, sequence: u64, digest: &Hash) -> Result<Vec<Finding>, NodeError> {
+        Ok(driftdb_tables::check_digest(self.store(), sequence, digest, &CancelToken::new())?)
     }
 
     /// What listings call the database.

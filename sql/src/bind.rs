@@ -23,18 +23,22 @@ mod copy;
 mod create;
 mod delete;
 pub(crate) mod diff;
+mod digest;
 mod element;
 mod expr;
 mod foreign;
 mod from;
 mod function_scan;
+mod grouping;
 mod history;
 mod insert;
 mod join;
 mod literal;
 mod lock;
+mod named_arguments;
 pub(crate) mod names;
 mod order;
+mod ordered_set;
 mod period;
 mod position;
 mod predicate;
@@ -52,10 +56,12 @@ mod target;
 mod type_name;
 mod update;
 mod utility;
+mod window;
+mod with;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use driftdb_query::{Catalog, ColId, CteId, Result, SqlError, Statement};
+use driftdb_query::{Catalog, ColId, CteId, LogicalPlan, Result, SqlError, Statement};
 use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, EvalContext, Value};
 
@@ -138,6 +144,9 @@ pub(crate) struct Binder<'a> {
     used_times: Vec<u32>,
     used_periods: Vec<u32>,
     used_ctes: BTreeSet<CteId>,
+    /// The expressions of a WITH RECURSIVE that are being bound, and the plans of those that are.
+    binding: Vec<usize>,
+    bound_ctes: Vec<(CteId, LogicalPlan)>,
     /// The columns that are the one value of a function in FROM.
     function_values: BTreeSet<ColId>,
     /// While a stored text is renamed: the names met in it.
@@ -174,6 +183,8 @@ impl<'a> Binder<'a> {
             used_times: Vec::new(),
             used_periods: Vec::new(),
             used_ctes: BTreeSet::new(),
+            binding: Vec::new(),
+            bound_ctes: Vec::new(),
             function_values: BTreeSet::new(),
             named_parts: None,
             locking: Vec::new(),

@@ -4,16 +4,22 @@
 //! in their order.
 
 mod array;
+mod bits;
 mod extreme;
 mod json;
 mod logic;
+mod money;
+mod ordered;
+mod range;
+mod regression;
 mod statistics;
 mod sum;
 mod text;
 
 use crate::DataType::{
-    self, AnyArray, AnyNonArray, Bool, Bpchar, Bytea, Date, Float4, Float8, Int2, Int4, Int8,
-    Interval, Json, Jsonb, Numeric, Oid, Text, Time, Timestamp, Timestamptz, Unknown,
+    self, AnyArray, AnyMultirange, AnyNonArray, AnyRange, Bit, Bool, Bpchar, Bytea, Date, Float4,
+    Float8, Int2, Int4, Int8, Interval, Json, Jsonb, Money, Numeric, Oid, Text, Time, Timestamp,
+    Timestamptz, Unknown,
 };
 use crate::function::{Candidate, Choice, choose, decide};
 use crate::{SqlState, Value, ValueError};
@@ -46,8 +52,27 @@ pub struct ResolvedAggregate {
     pub result: DataType,
 }
 
+/// What every accumulator that can be cloned has.
+pub trait AccumulatorParts {
+    /// A copy of the state.
+    fn boxed_clone(&self) -> Box<dyn Accumulator>;
+
+    /// Itself, for [`Accumulator::merge`] of the same aggregate.
+    fn as_any(&self) -> &dyn std::any::Any;
+}
+
+impl<A: Accumulator + Clone + 'static> AccumulatorParts for A {
+    fn boxed_clone(&self) -> Box<dyn Accumulator> {
+        Box::new(self.clone())
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
 /// The state of one aggregate over one group.
-pub trait Accumulator: Send {
+pub trait Accumulator: Send + AccumulatorParts {
     /// Takes one row's arguments. Accumulators themselves pass over the NULLs that do not count.
     ///
     /// # Errors
@@ -76,6 +101,20 @@ pub trait Accumulator: Send {
     /// # Errors
     /// As [`Self::update`].
     fn finish(&mut self) -> Result<Value, ValueError>;
+
+    /// Takes the row that was added first back out, exactly; false, and nothing done, where that cannot be.
+    fn retract(&mut self, _args: &[Value]) -> bool {
+        false
+    }
+
+    /// Adds the rows that another accumulator of the same aggregate has seen, after its own; false, and
+    /// nothing done, where rows must be seen one by one.
+    ///
+    /// # Errors
+    /// As [`Self::update`].
+    fn merge(&mut self, _other: &dyn Accumulator) -> Result<bool, ValueError> {
+        Ok(false)
+    }
 
     /// An estimate of the memory it takes, for work_mem.
     fn size_bytes(&self) -> usize {
@@ -106,6 +145,7 @@ const MIN: Make = |ty| boxed(extreme::Extreme::new(ty, true));
 const MAX: Make = |ty| boxed(extreme::Extreme::new(ty, false));
 const ALL: Make = |_| boxed(logic::Truth::new(true));
 const ANY: Make = |_| boxed(logic::Truth::new(false));
+const RANGE_INTERSECTION: Make = |_| boxed(range::RangeIntersection::default());
 const BIT_AND: Make = |ty| boxed(logic::Bits::new(ty, |a, b| a & b));
 const BIT_OR: Make = |ty| boxed(logic::Bits::new(ty, |a, b| a | b));
 const BIT_XOR: Make = |ty| boxed(logic::Bits::new(ty, |a, b| a ^ b));
@@ -165,6 +205,14 @@ const SUMS: &[Row] = &[
     Row("bit_xor", &[Int2], Int2, BIT_XOR),
     Row("bit_xor", &[Int4], Int4, BIT_XOR),
     Row("bit_xor", &[Int8], Int8, BIT_XOR),
+    Row("bit_and", &[Bit], Bit, |_| boxed(bits::BitStrings::new(|a, b| a && b))),
+    Row("bit_or", &[Bit], Bit, |_| boxed(bits::BitStrings::new(|a, b| a || b))),
+    Row("bit_xor", &[Bit], Bit, |_| boxed(bits::BitStrings::new(|a, b| a != b))),
+    Row("sum", &[Money], Money, |_| boxed(money::MoneySum::default())),
+    Row("range_agg", &[AnyRange], AnyMultirange, |ty| boxed(range::RangeUnion::new(ty))),
+    Row("range_agg", &[AnyMultirange], AnyMultirange, |ty| boxed(range::RangeUnion::new(ty))),
+    Row("range_intersect_agg", &[AnyRange], AnyRange, RANGE_INTERSECTION),
+    Row("range_intersect_agg", &[AnyMultirange], AnyMultirange, RANGE_INTERSECTION),
     Row("array_agg", &[AnyNonArray], AnyArray, |ty| boxed(array::ArrayAgg::new(ty))),
     Row("array_agg", &[AnyArray], AnyArray, |ty| boxed(array::ArrayOfArrays::new(ty))),
     // Their arguments have been made JSON by the binder.
@@ -178,6 +226,41 @@ const SUMS: &[Row] = &[
     Row("string_agg", &[Bytea, Bytea], Bytea, |_| boxed(text::ByteaAgg::default())),
 ];
 
+/// The aggregates of pairs.
+macro_rules! pairs {
+    ($($name:literal, $relation:ident, $result:ident;)*) => {
+        [$(Row($name, &[Float8, Float8], $result, |_| {
+            boxed(regression::Pairs::new(regression::Relation::$relation))
+        }),)*]
+    };
+}
+
+const PAIRS: [Row; 12] = pairs! {
+    "regr_count", Count, Int8;
+    "regr_sxx", Sxx, Float8;
+    "regr_syy", Syy, Float8;
+    "regr_sxy", Sxy, Float8;
+    "regr_avgx", MeanX, Float8;
+    "regr_avgy", MeanY, Float8;
+    "regr_r2", Determination, Float8;
+    "regr_slope", Slope, Float8;
+    "regr_intercept", Intercept, Float8;
+    "covar_pop", CovarPop, Float8;
+    "covar_samp", CovarSamp, Float8;
+    "corr", Correlation, Float8;
+};
+
+/// Aggregates that are called with WITHIN GROUP: the binder knows their types.
+const ORDERED_SETS: &[Row] = &[
+    Row("mode", &[Unknown], Unknown, |ty| boxed(ordered::Mode::new(ty))),
+    Row("percentile_disc", &[Unknown, Unknown], Unknown, |ty| {
+        boxed(ordered::Percentile::new(ty, false))
+    }),
+    Row("percentile_cont", &[Unknown, Unknown], Unknown, |ty| {
+        boxed(ordered::Percentile::new(ty, true))
+    }),
+];
+
 const VARIANCES: [[Row; 6]; 6] = [
     variances!(NumericMoments, &[Int2], Numeric),
     variances!(NumericMoments, &[Int4], Numeric),
@@ -188,7 +271,11 @@ const VARIANCES: [[Row; 6]; 6] = [
 ];
 
 /// The types `min` and `max` are defined for.
-const ORDERED: [&[DataType]; 13] = [
+const ORDERED: [&[DataType]; 17] = [
+    &[DataType::Timetz],
+    &[Money],
+    &[DataType::Inet],
+    &[DataType::PgLsn],
     &[Int2],
     &[Int4],
     &[Int8],
@@ -220,12 +307,16 @@ fn table() -> &'static [Entry] {
         for Row(name, args, result, make) in SUMS {
             add(name, args, *result, *make);
         }
-        for Row(name, args, result, make) in VARIANCES.iter().flatten() {
+        for Row(name, args, result, make) in VARIANCES.iter().flatten().chain(&PAIRS) {
             add(name, args, *result, *make);
         }
         for args in ORDERED.into_iter().chain([&[Interval][..]]) {
             add("min", args, args[0], MIN);
             add("max", args, args[0], MAX);
+        }
+        // Last: they are found by `ordered_set_aggregate` only.
+        for Row(name, args, result, make) in ORDERED_SETS {
+            add(name, args, *result, *make);
         }
         entries
     })
@@ -239,9 +330,18 @@ pub fn aggregate(id: AggregateId) -> &'static Aggregate {
     &table()[usize::from(id.0)].aggregate
 }
 
-/// Every aggregate.
+/// Every aggregate that is called without WITHIN GROUP.
 pub fn aggregates() -> impl Iterator<Item = &'static Aggregate> {
-    table().iter().map(|entry| &entry.aggregate)
+    let count = table().len() - ORDERED_SETS.len();
+    table()[..count].iter().map(|entry| &entry.aggregate)
+}
+
+/// The aggregate of a name that is called with WITHIN GROUP. Its rows must come sorted; its arguments are
+/// the value that they are sorted by, and the fraction, a `float8` or an array of them, if it takes one.
+pub fn ordered_set_aggregate(name: &str) -> Option<AggregateId> {
+    let from = table().len() - ORDERED_SETS.len();
+    let mut entries = table()[from..].iter();
+    entries.find(|entry| entry.aggregate.name == name).map(|entry| entry.aggregate.id)
 }
 
 /// A fresh accumulator for arguments of these types, which resolution asked for.

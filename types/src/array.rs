@@ -189,6 +189,12 @@ impl Array {
         self.values
     }
 
+    /// Other values in the same places; there must be as many.
+    pub(crate) fn with_values(&self, element: DataType, values: Vec<Value>) -> Self {
+        assert_eq!(values.len(), self.values.len(), "as many values as places");
+        Self { element, dimensions: self.dimensions.clone(), values }
+    }
+
     /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()

@@ -4,7 +4,10 @@ mod length;
 mod number;
 
 use crate::io::{parse_text, write_text};
-use crate::{DataType, EvalContext, Json, SqlState, TypeCategory, Value, ValueError, datetime};
+use crate::{
+    Bits, DataType, EvalContext, Inet, Json, Multirange, Numeric, Range, SqlState, TypeCategory,
+    Value, ValueError, datetime, mac,
+};
 
 pub(crate) use length::coerce_length;
 
@@ -46,7 +49,12 @@ fn catalog(from: DataType, to: DataType) -> Option<CastContext> {
         | (T::Name | T::Char, T::Text)
         | (T::Date, T::Timestamp | T::Timestamptz)
         | (T::Timestamp, T::Timestamptz)
-        | (T::Time, T::Interval) => I,
+        | (T::Time, T::Interval | T::Timetz)
+        | (T::Bit, T::Varbit)
+        | (T::Varbit, T::Bit)
+        | (T::Cidr, T::Inet)
+        | (T::Macaddr, T::Macaddr8)
+        | (T::Macaddr8, T::Macaddr) => I,
         (T::Int4 | T::Int8, T::Int2)
         | (T::Int8, T::Int4)
         | (T::Oid, T::Int4 | T::Int8)
@@ -58,10 +66,17 @@ fn catalog(from: DataType, to: DataType) -> Option<CastContext> {
         | (T::Text | T::Varchar | T::Bpchar, T::Char)
         | (T::Timestamp | T::Timestamptz, T::Date | T::Time)
         | (T::Timestamptz, T::Timestamp)
+        | (T::Timestamptz, T::Timetz)
+        | (T::Timetz, T::Time)
+        | (T::Money, T::Numeric)
+        | (T::Numeric | T::Int4 | T::Int8, T::Money)
+        | (T::Inet, T::Cidr)
         | (T::Interval, T::Time) => A,
         (T::Json, T::Jsonb) | (T::Jsonb, T::Json) => A,
         (T::Jsonb, T::Bool | T::Numeric | T::Int2 | T::Int4 | T::Int8 | T::Float4 | T::Float8) => E,
         (T::Bool | T::Char, T::Int4) | (T::Int4, T::Bool | T::Char) => E,
+        (T::Int4 | T::Int8, T::Bit) | (T::Bit, T::Int4 | T::Int8) => E,
+        _ if from.is_range() && to.is_multirange() && from.subtype() == to.subtype() => E,
         _ => return None,
     })
 }
@@ -120,6 +135,12 @@ pub fn cast(
         // A literal is read without its modifier and fitted after, so that an explicit cast truncates.
         let typed = parse_text(to, if to == DataType::Interval { typmod } else { -1 }, text, ctx)?;
         return coerce_length(typed, to, typmod, context);
+    }
+    if to == DataType::Bit
+        && let (DataType::Int4 | DataType::Int8, Some(v)) = (from, value.as_int())
+    {
+        // The length is part of the conversion: the sign is repeated at the left.
+        return Ok(Value::bits(Bits::from_int(v, usize::try_from(typmod).unwrap_or(1))?));
     }
     let converted = if from == to { value } else { convert(value, from, to, ctx)? };
     coerce_length(converted, to, typmod, context)
@@ -181,6 +202,65 @@ fn convert(
         (T::Jsonb, _) if !to.is_string() => from_json(&value, to, ctx),
         (T::Text | T::Varchar, T::Name) => match value {
             Value::Text(text) => Ok(Value::Text(length::name(text))),
+            other => Err(crate::function::mistyped(&other)),
+        },
+        (T::Bit | T::Varbit, T::Bit | T::Varbit) => Ok(value),
+        (T::Bit, T::Int4 | T::Int8) => {
+            let Value::Bits(bits) = &value else { return Err(crate::function::mistyped(&value)) };
+            let width = if to == T::Int4 { 32 } else { 64 };
+            let v = bits.to_int(width).ok_or_else(|| ValueError::out_of_range(to.sql_name()))?;
+            Value::from_int(to, v)
+        }
+        (T::Inet | T::Cidr, T::Inet | T::Cidr) => match value {
+            Value::Inet(v) if to == T::Cidr => {
+                Ok(Value::Inet(Inet { is_cidr: true, ..v.network() }))
+            }
+            Value::Inet(v) => Ok(Value::Inet(Inet { is_cidr: false, ..v })),
+            other => Err(crate::function::mistyped(&other)),
+        },
+        // As text an address always shows its prefix.
+        (T::Inet, _) if to.is_string() => match value {
+            Value::Inet(v) => {
+                let mut out = Vec::new();
+                write_text(&Value::Inet(Inet { is_cidr: true, ..v }), T::Cidr, ctx, &mut out);
+                Ok(Value::text(String::from_utf8_lossy(&out).into_owned()))
+            }
+            other => Err(crate::function::mistyped(&other)),
+        },
+        (T::Macaddr, T::Macaddr8) => match value {
+            Value::Macaddr(v) => Ok(Value::Macaddr8(mac::macaddr_to_8(v))),
+            other => Err(crate::function::mistyped(&other)),
+        },
+        (T::Macaddr8, T::Macaddr) => match value {
+            Value::Macaddr8(v) => Ok(Value::Macaddr(mac::macaddr_from_8(v)?)),
+            other => Err(crate::function::mistyped(&other)),
+        },
+        (T::Money, T::Numeric) => match value {
+            Value::Money(v) => {
+                let cents = Numeric::from(100i64);
+                Ok(Value::Numeric(Numeric::from(v).div(&cents)?.round(2)))
+            }
+            other => Err(crate::function::mistyped(&other)),
+        },
+        (T::Numeric, T::Money) => match value {
+            Value::Numeric(v) => {
+                let cents = v.mul(&Numeric::from(100i64))?;
+                match number::convert(Value::Numeric(cents), T::Numeric, T::Int8)? {
+                    Value::Int8(v) => Ok(Value::Money(v)),
+                    other => Err(crate::function::mistyped(&other)),
+                }
+            }
+            other => Err(crate::function::mistyped(&other)),
+        },
+        (T::Int4 | T::Int8, T::Money) => {
+            let cents = value.as_int().and_then(|v| v.checked_mul(100));
+            cents.map(Value::Money).ok_or_else(|| ValueError::out_of_range("bigint"))
+        }
+        _ if from.is_range() && to.is_multirange() => match value {
+            Value::Range(range) => {
+                let ranges = vec![Range::clone(&range)];
+                Ok(Value::multirange(Multirange::new(range.element(), ranges)))
+            }
             other => Err(crate::function::mistyped(&other)),
         },
         _ if from.is_string() && to.is_string() => Ok(value),

@@ -6,7 +6,12 @@
 use num_bigint::BigInt;
 
 use crate::json::{parse_json, write_json};
-use crate::{Array, DataType, Dimension, Interval, Numeric, SqlState, Value, ValueError};
+use crate::range::{
+    multirange_payload, range_payload, read_multirange_payload, read_range_payload,
+};
+use crate::{
+    Array, Bits, DataType, Dimension, Inet, Interval, Numeric, SqlState, Timetz, Value, ValueError,
+};
 
 const FINITE: u8 = 0;
 const NOT_A_NUMBER: u8 = 1;
@@ -46,6 +51,36 @@ pub fn encode_value(value: &Value, _ty: DataType, out: &mut Vec<u8>) {
             payload(&text, out);
         }
         Value::Array(v) => payload(&array_payload(v), out),
+        Value::Timetz(v) => {
+            let mut bytes = [0; 12];
+            bytes[..8].copy_from_slice(&v.micros.to_le_bytes());
+            bytes[8..].copy_from_slice(&v.west.to_le_bytes());
+            payload(&bytes, out);
+        }
+        Value::Bits(v) => {
+            let mut bytes = (v.len() as u32).to_le_bytes().to_vec();
+            bytes.extend(v.bytes());
+            payload(&bytes, out);
+        }
+        Value::Money(v) => payload(&v.to_le_bytes(), out),
+        Value::Inet(v) => {
+            let mut bytes = vec![v.bits];
+            bytes.extend(v.bytes());
+            payload(&bytes, out);
+        }
+        Value::Macaddr(v) => payload(v, out),
+        Value::Macaddr8(v) => payload(v, out),
+        Value::Lsn(v) => payload(&v.to_le_bytes(), out),
+        Value::Range(v) => {
+            let mut bytes = Vec::new();
+            range_payload(v, &mut bytes);
+            payload(&bytes, out);
+        }
+        Value::Multirange(v) => {
+            let mut bytes = Vec::new();
+            multirange_payload(v, &mut bytes);
+            payload(&bytes, out);
+        }
         Value::Interval(v) => {
             let mut bytes = [0; 16];
             bytes[..8].copy_from_slice(&v.micros.to_le_bytes());
@@ -206,7 +241,37 @@ pub fn decode_value(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError
             Value::array(read_array(ty.element().ok_or_else(damaged)?, payload)?)
         }
         DataType::Void if payload.is_empty() => Value::Void,
-        _ => return Err(damaged()),
+        DataType::Timetz => {
+            let bytes: [u8; 12] = array(payload)?;
+            let micros = i64::from_le_bytes(array(&bytes[..8])?);
+            Value::Timetz(Timetz { micros, west: i32::from_le_bytes(array(&bytes[8..])?) })
+        }
+        DataType::Bit | DataType::Varbit => {
+            let (length, bytes) = payload.split_at_checked(4).ok_or_else(damaged)?;
+            let length = u32::from_le_bytes(array(length)?);
+            Value::bits(Bits::from_bytes(length, bytes).ok_or_else(damaged)?)
+        }
+        DataType::Money => Value::Money(i64::from_le_bytes(array(payload)?)),
+        DataType::Inet | DataType::Cidr => {
+            let (bits, bytes) = payload.split_first().ok_or_else(damaged)?;
+            let (is_cidr, is_v6) = (ty == DataType::Cidr, bytes.len() == 16);
+            Value::Inet(Inet::from_parts(is_cidr, is_v6, *bits, bytes).ok_or_else(damaged)?)
+        }
+        DataType::Macaddr => Value::Macaddr(array(payload)?),
+        DataType::Macaddr8 => Value::Macaddr8(array(payload)?),
+        DataType::PgLsn => Value::Lsn(u64::from_le_bytes(array(payload)?)),
+        ty => match ty.subtype() {
+            Some(subtype) if ty.is_range() => {
+                let mut bytes = payload;
+                let range = read_range_payload(subtype, &mut bytes)?;
+                if !bytes.is_empty() {
+                    return Err(damaged());
+                }
+                Value::range(range)
+            }
+            Some(subtype) => Value::multirange(read_multirange_payload(subtype, payload)?),
+            None => return Err(damaged()),
+        },
     })
 }
 

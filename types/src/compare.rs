@@ -36,6 +36,15 @@ pub fn compare(a: &Value, b: &Value) -> Ordering {
         (Value::Json(a), Value::Json(b)) => a.as_bytes().cmp(b.as_bytes()),
         (Value::Jsonb(a), Value::Jsonb(b)) => a.compare(b),
         (Value::Array(a), Value::Array(b)) => a.compare(b),
+        (Value::Timetz(a), Value::Timetz(b)) => a.compare(*b),
+        (Value::Bits(a), Value::Bits(b)) => a.compare(b),
+        (Value::Money(a), Value::Money(b)) => a.cmp(b),
+        (Value::Inet(a), Value::Inet(b)) => a.compare(b),
+        (Value::Macaddr(a), Value::Macaddr(b)) => a.cmp(b),
+        (Value::Macaddr8(a), Value::Macaddr8(b)) => a.cmp(b),
+        (Value::Lsn(a), Value::Lsn(b)) => a.cmp(b),
+        (Value::Range(a), Value::Range(b)) => a.compare(b),
+        (Value::Multirange(a), Value::Multirange(b)) => a.compare(b),
         _ => match (a.as_int(), b.as_int(), a.as_float(), b.as_float()) {
             (Some(a), Some(b), ..) => a.cmp(&b),
             (.., Some(a), Some(b)) => compare_floats(a, b),
@@ -92,6 +101,24 @@ pub fn hash_value(value: &Value, hasher: &mut impl Hasher) {
         Value::Json(v) => hasher.write(v.as_bytes()),
         Value::Jsonb(v) => v.hash_into(hasher),
         Value::Array(v) => v.hash_into(hasher),
+        Value::Timetz(v) => {
+            hasher.write_i64(v.utc_micros());
+            hasher.write_i32(v.west);
+        }
+        Value::Bits(v) => {
+            hasher.write(v.bytes());
+            hasher.write_usize(v.len());
+        }
+        Value::Money(v) => hasher.write_i64(*v),
+        Value::Inet(v) => {
+            hasher.write_u8(v.bits);
+            hasher.write(v.bytes());
+        }
+        Value::Macaddr(v) => hasher.write(v),
+        Value::Macaddr8(v) => hasher.write(v),
+        Value::Lsn(v) => hasher.write_u64(*v),
+        Value::Range(v) => v.hash_into(hasher),
+        Value::Multirange(v) => v.hash_into(hasher),
         Value::Int2(_)
         | Value::Int4(_)
         | Value::Int8(_)

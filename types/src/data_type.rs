@@ -167,6 +167,48 @@ types! {
         Regnamespace, 4089, 4090, "regnamespace", "regnamespace", Numeric, 4;
         /// `regrole`: a role's
         Regrole, 4096, 4097, "regrole", "regrole", Numeric, 4;
+        /// `time with time zone`; typmod = fractional digits
+        Timetz, 1266, 1270, "timetz", "time with time zone", DateTime, 12;
+        /// `bit`; typmod = length
+        Bit, 1560, 1561, "bit", "bit", BitString, -1;
+        /// `bit varying`; typmod = length
+        Varbit, 1562, 1563, "varbit", "bit varying", BitString, -1;
+        /// `money`: cents
+        Money, 790, 791, "money", "money", Numeric, 8;
+        /// `inet`
+        Inet, 869, 1041, "inet", "inet", Network, -1;
+        /// `cidr`
+        Cidr, 650, 651, "cidr", "cidr", Network, -1;
+        /// `macaddr`
+        Macaddr, 829, 1040, "macaddr", "macaddr", User, 6;
+        /// `macaddr8`
+        Macaddr8, 774, 775, "macaddr8", "macaddr8", User, 8;
+        /// `pg_lsn`: a position in a log
+        PgLsn, 3220, 3221, "pg_lsn", "pg_lsn", User, 8;
+        /// `int4range`
+        Int4range, 3904, 3905, "int4range", "int4range", Range, -1;
+        /// `int8range`
+        Int8range, 3926, 3927, "int8range", "int8range", Range, -1;
+        /// `numrange`
+        Numrange, 3906, 3907, "numrange", "numrange", Range, -1;
+        /// `tsrange`: of `timestamp`
+        Tsrange, 3908, 3909, "tsrange", "tsrange", Range, -1;
+        /// `tstzrange`: of `timestamptz`
+        Tstzrange, 3910, 3911, "tstzrange", "tstzrange", Range, -1;
+        /// `daterange`
+        Daterange, 3912, 3913, "daterange", "daterange", Range, -1;
+        /// `int4multirange`
+        Int4multirange, 4451, 6150, "int4multirange", "int4multirange", Range, -1;
+        /// `int8multirange`
+        Int8multirange, 4536, 6157, "int8multirange", "int8multirange", Range, -1;
+        /// `nummultirange`
+        Nummultirange, 4532, 6151, "nummultirange", "nummultirange", Range, -1;
+        /// `tsmultirange`
+        Tsmultirange, 4533, 6152, "tsmultirange", "tsmultirange", Range, -1;
+        /// `tstzmultirange`
+        Tstzmultirange, 4534, 6153, "tstzmultirange", "tstzmultirange", Range, -1;
+        /// `datemultirange`
+        Datemultirange, 4535, 6155, "datemultirange", "datemultirange", Range, -1;
         /// `xid`: a transaction's number, as the catalog has it
         Xid, 28, 1011, "xid", "xid", User, 4;
     }
@@ -181,6 +223,10 @@ types! {
         AnyArray, 2277, "anyarray", Pseudo, -1;
         /// In signatures: as `AnyElement`, but no array.
         AnyNonArray, 2776, "anynonarray", Pseudo, 4;
+        /// In signatures: the range of `AnyElement`.
+        AnyRange, 3831, "anyrange", Pseudo, -1;
+        /// In signatures: the multirange of `AnyElement`.
+        AnyMultirange, 4537, "anymultirange", Pseudo, -1;
         /// In signatures: any type, wherever it stands converted to one that all fit.
         AnyCompatible, 5077, "anycompatible", Pseudo, 4;
         /// In signatures: the array of `AnyCompatible`.
@@ -205,6 +251,12 @@ pub enum TypeCategory {
     User,
     /// `A`
     Array,
+    /// `V`
+    BitString,
+    /// `I`
+    Network,
+    /// `R`
+    Range,
     /// `Z`
     Internal,
     /// `X`
@@ -224,6 +276,9 @@ impl TypeCategory {
             Self::Timespan => 'T',
             Self::User => 'U',
             Self::Array => 'A',
+            Self::BitString => 'V',
+            Self::Network => 'I',
+            Self::Range => 'R',
             Self::Internal => 'Z',
             Self::Unknown => 'X',
             Self::Pseudo => 'P',
@@ -251,6 +306,63 @@ impl DataType {
         }
     }
 
+    /// The type of the bounds of a range or multirange; `None` of what is neither.
+    pub const fn subtype(self) -> Option<Self> {
+        Some(match self {
+            Self::Int4range | Self::Int4multirange => Self::Int4,
+            Self::Int8range | Self::Int8multirange => Self::Int8,
+            Self::Numrange | Self::Nummultirange => Self::Numeric,
+            Self::Tsrange | Self::Tsmultirange => Self::Timestamp,
+            Self::Tstzrange | Self::Tstzmultirange => Self::Timestamptz,
+            Self::Daterange | Self::Datemultirange => Self::Date,
+            _ => return None,
+        })
+    }
+
+    /// The range type of a type of bounds.
+    pub const fn range_of(subtype: Self) -> Option<Self> {
+        Some(match subtype {
+            Self::Int4 => Self::Int4range,
+            Self::Int8 => Self::Int8range,
+            Self::Numeric => Self::Numrange,
+            Self::Timestamp => Self::Tsrange,
+            Self::Timestamptz => Self::Tstzrange,
+            Self::Date => Self::Daterange,
+            _ => return None,
+        })
+    }
+
+    /// The multirange type of a type of bounds.
+    pub const fn multirange_of(subtype: Self) -> Option<Self> {
+        Some(match subtype {
+            Self::Int4 => Self::Int4multirange,
+            Self::Int8 => Self::Int8multirange,
+            Self::Numeric => Self::Nummultirange,
+            Self::Timestamp => Self::Tsmultirange,
+            Self::Timestamptz => Self::Tstzmultirange,
+            Self::Date => Self::Datemultirange,
+            _ => return None,
+        })
+    }
+
+    /// Whether it is a range.
+    pub const fn is_range(self) -> bool {
+        matches!(
+            self,
+            Self::Int4range
+                | Self::Int8range
+                | Self::Numrange
+                | Self::Tsrange
+                | Self::Tstzrange
+                | Self::Daterange
+        )
+    }
+
+    /// Whether it is a multirange.
+    pub const fn is_multirange(self) -> bool {
+        self.subtype().is_some() && !self.is_range()
+    }
+
     /// Whether it stands for other types in signatures.
     pub const fn is_polymorphic(self) -> bool {
         matches!(
@@ -258,6 +370,8 @@ impl DataType {
             Self::AnyElement
                 | Self::AnyArray
                 | Self::AnyNonArray
+                | Self::AnyRange
+                | Self::AnyMultirange
                 | Self::AnyCompatible
                 | Self::AnyCompatibleArray
         )
@@ -312,13 +426,20 @@ impl DataType {
     pub fn is_preferred(self) -> bool {
         matches!(
             self,
-            Self::Bool | Self::Text | Self::Oid | Self::Float8 | Self::Timestamptz | Self::Interval
+            Self::Bool
+                | Self::Text
+                | Self::Oid
+                | Self::Float8
+                | Self::Timestamptz
+                | Self::Interval
+                | Self::Varbit
+                | Self::Inet
         ) || self.is_reg()
     }
 
     /// Whether this is a number.
     pub fn is_numeric(self) -> bool {
-        self.category() == TypeCategory::Numeric && !self.is_reg()
+        self.category() == TypeCategory::Numeric && !self.is_reg() && self != Self::Money
     }
 
     /// Whether this is an identifier of a kind of object, shown as the object's name.

@@ -14,6 +14,7 @@ mod keyword;
 mod output;
 mod pattern;
 mod pattern_input;
+mod timetz;
 mod zone;
 
 pub(crate) use arithmetic::{
@@ -34,6 +35,8 @@ pub(crate) use interval_output::write_interval;
 pub(crate) use output::{write_date, write_time, write_timestamp, write_timestamptz};
 pub(crate) use pattern::{Moment, format_moment};
 pub(crate) use pattern_input::{to_date, to_timestamp};
+pub use timetz::Timetz;
+pub(crate) use timetz::{parse_timetz, write_timetz};
 pub use zone::TimeZone;
 
 use crate::function::mistyped;
@@ -94,6 +97,11 @@ pub(crate) fn convert(value: Value, to: DataType, ctx: &EvalContext) -> Result<V
         }
         (Value::Time(v), DataType::Interval) => {
             Value::Interval(Interval { months: 0, days: 0, micros: *v })
+        }
+        (Value::Time(v), DataType::Timetz) => Value::Timetz(Timetz::local(*v, ctx)),
+        (Value::Timetz(v), DataType::Time) => Value::Time(v.micros),
+        (Value::Timestamptz(v), DataType::Timetz) => {
+            Timetz::of_instant(*v, ctx).map_or(Value::Null, Value::Timetz)
         }
         (Value::Interval(v), DataType::Time) => Value::Time(v.micros.rem_euclid(DAY_MICROS)),
         _ => return Err(mistyped(&value)),

@@ -14,7 +14,11 @@ pub(crate) use plain::{write_bytea, write_uuid};
 
 use crate::cast::{CastContext, coerce_length};
 use crate::json::{check_json, parse_json, write_json};
-use crate::{DataType, EvalContext, Numeric, SqlState, Value, ValueError, array, datetime};
+use crate::range::{parse_multirange, parse_range, write_multirange, write_range};
+use crate::{
+    Bits, DataType, EvalContext, Numeric, SqlState, Value, ValueError, array, datetime, mac, money,
+    net,
+};
 
 /// Reads a value from its text, as a literal or a text parameter, and fits it to the typmod.
 ///
@@ -60,10 +64,22 @@ pub fn parse_text(
         DataType::Int2vector => Value::array(array::parse_vector(DataType::Int2, text, ctx)?),
         DataType::Oidvector => Value::array(array::parse_vector(DataType::Oid, text, ctx)?),
         DataType::Void => Value::Void,
-        _ => {
-            let message = format!("cannot accept a value of type {ty}");
-            return Err(ValueError::new(SqlState::FeatureNotSupported, message));
-        }
+        DataType::Timetz => Value::Timetz(datetime::parse_timetz(text, ctx)?),
+        DataType::Bit | DataType::Varbit => Value::bits(Bits::parse(text)?),
+        DataType::Money => Value::Money(money::parse_money(text)?),
+        DataType::Inet => Value::Inet(net::parse_inet(text, false)?),
+        DataType::Cidr => Value::Inet(net::parse_inet(text, true)?),
+        DataType::Macaddr => Value::Macaddr(mac::parse_macaddr(text)?),
+        DataType::Macaddr8 => Value::Macaddr8(mac::parse_macaddr8(text)?),
+        DataType::PgLsn => Value::Lsn(mac::parse_lsn(text)?),
+        _ => match ty.subtype() {
+            Some(subtype) if ty.is_range() => Value::range(parse_range(subtype, text, ctx)?),
+            Some(subtype) => Value::multirange(parse_multirange(subtype, text, ctx)?),
+            None => {
+                let message = format!("cannot accept a value of type {ty}");
+                return Err(ValueError::new(SqlState::FeatureNotSupported, message));
+            }
+        },
     };
     if typmod < 0 && ty != DataType::Name {
         return Ok(value);
@@ -100,5 +116,14 @@ pub fn write_text(value: &Value, ty: DataType, ctx: &EvalContext, out: &mut Vec<
             array::write_vector(v, ctx, out);
         }
         Value::Array(v) => array::write_array(v, ctx, out),
+        Value::Timetz(v) => datetime::write_timetz(*v, out),
+        Value::Bits(v) => v.write(out),
+        Value::Money(v) => money::write_money(*v, out),
+        Value::Inet(v) => net::write_inet(v, out),
+        Value::Macaddr(v) => mac::write_mac(v, out),
+        Value::Macaddr8(v) => mac::write_mac(v, out),
+        Value::Lsn(v) => mac::write_lsn(*v, out),
+        Value::Range(v) => write_range(v, ctx, out),
+        Value::Multirange(v) => write_multirange(v, ctx, out),
     }
 }

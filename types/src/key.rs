@@ -8,7 +8,10 @@ use num_bigint::{BigInt, Sign};
 
 use crate::compare::trim_blanks;
 use crate::json::{decode_json_key, encode_json_key};
-use crate::{Array, DataType, Dimension, Numeric, SqlState, Value, ValueError};
+use crate::range::{
+    decode_multirange_key, decode_range_key, encode_multirange_key, encode_range_key,
+};
+use crate::{Array, Bits, DataType, Dimension, Inet, Numeric, SqlState, Timetz, Value, ValueError};
 
 /// After the last element of an array: before all that begins an element.
 const END: u8 = 0x00;
@@ -29,7 +32,9 @@ pub fn key_is_lossless(ty: DataType) -> bool {
     let ty = ty.element().unwrap_or(ty);
     !matches!(
         ty,
-        DataType::Numeric
+        DataType::Numrange
+            | DataType::Nummultirange
+            | DataType::Numeric
             | DataType::Bpchar
             | DataType::Jsonb
             | DataType::Interval
@@ -82,6 +87,21 @@ pub fn encode_key(value: &Value, ty: DataType, out: &mut Vec<u8>) {
         Value::Json(v) => encode_bytes(v.as_bytes(), out),
         Value::Jsonb(v) => encode_json_key(v, out),
         Value::Array(v) => encode_array(v, out),
+        Value::Timetz(v) => {
+            out.extend(((v.utc_micros() as u64) ^ SIGN_64).to_be_bytes());
+            out.extend(((v.west as u32) ^ SIGN_32).to_be_bytes());
+        }
+        Value::Bits(v) => {
+            encode_bytes(v.bytes(), out);
+            out.extend((v.len() as u32).to_be_bytes());
+        }
+        Value::Money(v) => out.extend(((*v as u64) ^ SIGN_64).to_be_bytes()),
+        Value::Inet(v) => v.encode_key(out),
+        Value::Macaddr(v) => out.extend(v),
+        Value::Macaddr8(v) => out.extend(v),
+        Value::Lsn(v) => out.extend(v.to_be_bytes()),
+        Value::Range(v) => encode_range_key(v, out),
+        Value::Multirange(v) => encode_multirange_key(v, out),
     }
 }
 
@@ -242,8 +262,41 @@ pub fn decode_key(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError> 
             Value::array(decode_array(ty.element().ok_or_else(damaged)?, bytes)?)
         }
         DataType::Void => Value::Void,
-        _ => return Err(damaged()),
+        DataType::Timetz => {
+            let utc = decode_i64(bytes)?;
+            let west = (u32::from_be_bytes(array(bytes)?) ^ SIGN_32) as i32;
+            Value::Timetz(Timetz { micros: utc - i64::from(west) * 1_000_000, west })
+        }
+        DataType::Bit | DataType::Varbit => {
+            let held = decode_bytes(bytes)?;
+            let length = u32::from_be_bytes(array(bytes)?);
+            Value::bits(Bits::from_bytes(length, &held).ok_or_else(damaged)?)
+        }
+        DataType::Money => Value::Money(decode_i64(bytes)?),
+        DataType::Inet | DataType::Cidr => decode_inet(ty == DataType::Cidr, bytes)?,
+        DataType::Macaddr => Value::Macaddr(array(bytes)?),
+        DataType::Macaddr8 => Value::Macaddr8(array(bytes)?),
+        DataType::PgLsn => Value::Lsn(u64::from_be_bytes(array(bytes)?)),
+        ty => match ty.subtype() {
+            Some(subtype) if ty.is_range() => Value::range(decode_range_key(subtype, bytes)?),
+            Some(subtype) => Value::multirange(decode_multirange_key(subtype, bytes)?),
+            None => return Err(damaged()),
+        },
     })
+}
+
+fn decode_inet(is_cidr: bool, bytes: &mut &[u8]) -> Result<Value, ValueError> {
+    let is_v6 = array::<1>(bytes)? == [1];
+    let mut bits = 0u8;
+    loop {
+        let [byte] = array::<1>(bytes)?;
+        bits = bits.checked_add(Inet::symbols(byte)).ok_or_else(damaged)?;
+        if byte & 3 == 0 {
+            break;
+        }
+    }
+    let address = take(bytes, if is_v6 { 16 } else { 4 })?;
+    Inet::from_parts(is_cidr, is_v6, bits, address).map(Value::Inet).ok_or_else(damaged)
 }
 
 fn decode_array(element: DataType, bytes: &mut &[u8]) -> Result<Array, ValueError> {

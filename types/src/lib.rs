@@ -7,6 +7,7 @@
 mod actions;
 mod aggregate;
 mod array;
+mod bits;
 mod cast;
 mod cell;
 mod compare;
@@ -15,33 +16,42 @@ mod data_type;
 mod datetime;
 mod error;
 mod function;
+mod in_range;
 mod io;
 mod json;
 mod key;
+mod mac;
+mod money;
+mod net;
 mod numeric;
+mod range;
 mod typmod;
 mod value;
 
 pub use actions::{AdvisoryKey, AdvisoryRequest, CatalogQuestion, NoActions, SessionActions};
 pub use aggregate::{
-    Accumulator, Aggregate, AggregateId, ResolvedAggregate, accumulator, aggregate, aggregates,
-    resolve_aggregate,
+    Accumulator, AccumulatorParts, Aggregate, AggregateId, ResolvedAggregate, accumulator,
+    aggregate, aggregates, ordered_set_aggregate, resolve_aggregate,
 };
 pub use array::{Array, Dimension};
+pub use bits::Bits;
 pub use cast::{CastContext, TypesDiffer, can_cast, cast, common_type};
 pub use cell::{decode_value, encode_value, skip_value};
 pub use compare::{compare, compare_typed, hash_typed, hash_value};
 pub use context::{ByteaOutput, DateFormat, DateOrder, EvalContext, IntervalStyle};
 pub use data_type::{DataType, Element, TypeCategory};
-pub use datetime::TimeZone;
+pub use datetime::{TimeZone, Timetz};
 pub use error::{SqlState, ValueError};
 pub use function::{
     ArrayOperation, Comparison, Function, FunctionId, Kernel, Resolved, Volatility, asks_catalog,
-    function, functions, resolve_function, resolve_operator,
+    function, functions, resolve_function, resolve_hidden, resolve_operator,
 };
+pub use in_range::{check_range_offset, in_range, range_offset_types};
 pub use io::{parse_binary, parse_text, write_binary, write_text};
 pub use json::Json;
 pub use key::{decode_key, encode_key, key_is_lossless};
+pub use net::Inet;
 pub use numeric::Numeric;
+pub use range::{Bound, Multirange, Range};
 pub use typmod::{NO_TYPMOD, length_typmod, make_typmod, numeric_typmod, type_name_with_typmod};
 pub use value::{Interval, Value};

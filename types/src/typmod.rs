@@ -45,6 +45,8 @@ pub fn type_name_with_typmod(ty: DataType, typmod: i32) -> String {
             None => name.to_owned(),
         },
         DataType::Time if typmod >= 0 => format!("time({typmod}) without time zone"),
+        DataType::Timetz if typmod >= 0 => format!("time({typmod}) with time zone"),
+        DataType::Bit | DataType::Varbit if typmod >= 0 => format!("{name}({typmod})"),
         DataType::Timestamp if typmod >= 0 => format!("timestamp({typmod}) without time zone"),
         DataType::Timestamptz if typmod >= 0 => format!("timestamp({typmod}) with time zone"),
         DataType::Interval => match interval_precision(typmod) {
@@ -78,6 +80,18 @@ pub fn make_typmod(ty: DataType, modifiers: &[i64]) -> Result<i32, ValueError> {
                 _ => Err(invalid(format!("length for type {name} must be at least 1"))),
             }
         }
+        DataType::Bit | DataType::Varbit => {
+            const MAX_BITS: i32 = 83_886_080;
+            let name = if ty == DataType::Bit { "bit" } else { "varbit" };
+            let [length] = modifiers else { return Err(invalid("invalid type modifier".into())) };
+            match i32::try_from(*length) {
+                Ok(length) if (1..=MAX_BITS).contains(&length) => Ok(length),
+                Ok(length) if length < 1 => {
+                    Err(invalid(format!("length for type {name} must be at least 1")))
+                }
+                _ => Err(invalid(format!("length for type {name} cannot exceed {MAX_BITS}"))),
+            }
+        }
         DataType::Numeric => {
             let (precision, scale) = match modifiers {
                 [precision] => (*precision, 0),
@@ -94,13 +108,18 @@ pub fn make_typmod(ty: DataType, modifiers: &[i64]) -> Result<i32, ValueError> {
             }
             Ok((((precision as i32) << 16) | ((scale as i32) & 0x7ff)) + HEADER)
         }
-        DataType::Time | DataType::Timestamp | DataType::Timestamptz | DataType::Interval => {
+        DataType::Time
+        | DataType::Timetz
+        | DataType::Timestamp
+        | DataType::Timestamptz
+        | DataType::Interval => {
             let [precision] = modifiers else {
                 return Err(invalid("invalid type modifier".into()));
             };
             if *precision < 0 {
                 let (name, zone) = match ty {
                     DataType::Time => ("TIME", ""),
+                    DataType::Timetz => ("TIME", " WITH TIME ZONE"),
                     DataType::Timestamp => ("TIMESTAMP", ""),
                     DataType::Timestamptz => ("TIMESTAMP", " WITH TIME ZONE"),
                     _ => ("INTERVAL", ""),
@@ -139,6 +158,8 @@ impl DataType {
             "character varying" | "char varying" => Self::Varchar,
             "character" | "char" => Self::Bpchar,
             "time without time zone" => Self::Time,
+            "time with time zone" => Self::Timetz,
+            "bit varying" => Self::Varbit,
             "timestamp without time zone" => Self::Timestamp,
             "timestamp with time zone" => Self::Timestamptz,
             "\"char\"" => Self::Char,

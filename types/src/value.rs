@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::{Array, DataType, Json, Numeric, SqlState, ValueError};
+use crate::{
+    Array, Bits, DataType, Inet, Json, Multirange, Numeric, Range, SqlState, Timetz, ValueError,
+};
 
 /// A value of some [`crate::DataType`]. The variant follows from the type: all string types are `Text`.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +51,24 @@ pub enum Value {
     Jsonb(Arc<Json>),
     /// An array, `int2vector` and `oidvector` among them
     Array(Arc<Array>),
+    /// `timetz`
+    Timetz(Timetz),
+    /// `bit` and `bit varying`
+    Bits(Arc<Bits>),
+    /// `money`: cents
+    Money(i64),
+    /// `inet` and `cidr`
+    Inet(Inet),
+    /// `macaddr`
+    Macaddr([u8; 6]),
+    /// `macaddr8`
+    Macaddr8([u8; 8]),
+    /// `pg_lsn`
+    Lsn(u64),
+    /// A range
+    Range(Arc<Range>),
+    /// A multirange
+    Multirange(Arc<Multirange>),
     /// The value of type `void`
     Void,
 }
@@ -73,6 +93,21 @@ impl Value {
     /// A `jsonb` value.
     pub fn jsonb(json: Json) -> Self {
         Self::Jsonb(Arc::new(json))
+    }
+
+    /// A bit string.
+    pub fn bits(bits: Bits) -> Self {
+        Self::Bits(Arc::new(bits))
+    }
+
+    /// A range.
+    pub fn range(range: Range) -> Self {
+        Self::Range(Arc::new(range))
+    }
+
+    /// A multirange.
+    pub fn multirange(multirange: Multirange) -> Self {
+        Self::Multirange(Arc::new(multirange))
     }
 
     /// A text value.
@@ -107,6 +142,24 @@ impl Value {
             Self::Jsonb(_) => DataType::Jsonb,
             // Never of another: only what can be stored is an element.
             Self::Array(array) => array.element().array().unwrap_or(DataType::Unknown),
+            Self::Timetz(_) => DataType::Timetz,
+            Self::Bits(_) => DataType::Varbit,
+            Self::Money(_) => DataType::Money,
+            Self::Inet(v) => {
+                if v.is_cidr {
+                    DataType::Cidr
+                } else {
+                    DataType::Inet
+                }
+            }
+            Self::Macaddr(_) => DataType::Macaddr,
+            Self::Macaddr8(_) => DataType::Macaddr8,
+            Self::Lsn(_) => DataType::PgLsn,
+            // Never of another: only what has a range type is a bound.
+            Self::Range(v) => DataType::range_of(v.element()).unwrap_or(DataType::Unknown),
+            Self::Multirange(v) => {
+                DataType::multirange_of(v.element()).unwrap_or(DataType::Unknown)
+            }
             Self::Void => DataType::Void,
         }
     }
@@ -173,6 +226,9 @@ impl Value {
             Self::Json(text) => text.len(),
             Self::Jsonb(json) => json.heap_bytes(),
             Self::Array(array) => array.heap_bytes(),
+            Self::Bits(bits) => bits.bytes().len() + size_of::<Bits>(),
+            Self::Range(range) => range.heap_bytes(),
+            Self::Multirange(multirange) => multirange.heap_bytes(),
             Self::Numeric(Numeric::Large(large)) => 40 + (large.0.bits() / 8) as usize,
             _ => 0,
         }

@@ -108,6 +108,48 @@ fn jsons() -> impl Strategy<Value = (DataType, Value)> {
     })
 }
 
+/// Values that are made of text: bit strings, addresses, ranges.
+fn spelt() -> impl Strategy<Value = (DataType, Value)> {
+    let read = |ty: DataType, text: &str| {
+        let value = parse_text(ty, -1, text, &EvalContext::default());
+        (ty, value.unwrap_or_else(|error| panic!("{text}: {error}")))
+    };
+    let bound = || prop_oneof![Just(String::new()), (-3i32..6).prop_map(|v| v.to_string())];
+    let range = move || {
+        (any::<bool>(), bound(), bound(), any::<bool>()).prop_map(|(open, a, b, close)| {
+            let (a, b) = match (a.parse::<i32>(), b.parse::<i32>()) {
+                (Ok(x), Ok(y)) if x > y => (b, a),
+                _ => (a, b),
+            };
+            let (open, close) = (if open { '(' } else { '[' }, if close { ')' } else { ']' });
+            format!("{open}{a},{b}{close}")
+        })
+    };
+    let ranges = || prop::collection::vec(range(), 0..4).prop_map(|all| all.join(","));
+    prop_oneof![
+        "[01]{0,18}".prop_map(move |text| read(DataType::Varbit, &text)),
+        (prop_oneof![0u32..4, any::<u32>()], 0u8..=32).prop_map(move |(v, bits)| {
+            let address = std::net::Ipv4Addr::from(v);
+            read(DataType::Inet, &format!("{address}/{bits}"))
+        }),
+        (prop_oneof![0u128..4, any::<u128>()], 0u8..=128).prop_map(move |(v, bits)| {
+            let address = std::net::Ipv6Addr::from(v);
+            read(DataType::Inet, &format!("{address}/{bits}"))
+        }),
+        any::<i64>().prop_map(Value::Money).prop_map(|value| (DataType::Money, value)),
+        any::<[u8; 6]>().prop_map(Value::Macaddr).prop_map(|value| (DataType::Macaddr, value)),
+        any::<[u8; 8]>().prop_map(Value::Macaddr8).prop_map(|value| (DataType::Macaddr8, value)),
+        any::<u64>().prop_map(Value::Lsn).prop_map(|value| (DataType::PgLsn, value)),
+        ((0i64..=86_400_000_000), -57_599i32..57_600).prop_map(|(micros, west)| {
+            (DataType::Timetz, Value::Timetz(driftdb_types::Timetz { micros, west }))
+        }),
+        range().prop_map(move |text| read(DataType::Int4range, &text)),
+        range().prop_map(move |text| read(DataType::Numrange, &text)),
+        ranges().prop_map(move |text| read(DataType::Int8multirange, &format!("{{{text}}}"))),
+        ranges().prop_map(move |text| read(DataType::Nummultirange, &format!("{{{text}}}"))),
+    ]
+}
+
 fn values() -> impl Strategy<Value = (DataType, Value)> {
     let with = |ty: DataType| move |value: Value| (ty, value);
     prop_oneof![
@@ -151,6 +193,8 @@ fn values() -> impl Strategy<Value = (DataType, Value)> {
         arrays(),
         jsons(),
         jsons(),
+        spelt(),
+        spelt(),
     ]
 }
 

@@ -16,7 +16,9 @@
 
 mod cancel;
 mod control;
+mod delegate;
 mod error;
+mod hashes;
 mod isolation;
 mod object_lock;
 mod provenance;
@@ -28,6 +30,7 @@ mod visible;
 pub use cancel::CancelToken;
 pub use control::{Begin, ConcurrencyControl, LockStrength, WaitPolicy, Writes};
 pub use error::{Result, TxnError};
+pub use hashes::CommitHashes;
 pub use isolation::IsolationLevel;
 pub use object_lock::{
     LockEntry, LockMode, LockObject, LockedThing, ObjectLocked, ObjectLocks, SessionLocks,
@@ -41,3 +44,9 @@ pub use store::{
     ScanState, Store, Transaction, TxnId, VersionScan,
 };
 pub use visible::VisibleClock;
+
+/// What [`delegate_transaction!`] names.
+#[doc(hidden)]
+pub mod delegated {
+    pub use driftdb_storage::{Erasure, KeyRange, KeyspaceId, Timestamp};
+}

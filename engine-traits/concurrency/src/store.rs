@@ -10,8 +10,9 @@ use driftdb_storage::{
 };
 
 use crate::{
-    CancelToken, CommitNote, HistoryRules, IsolationLevel, LockEntry, LockMode, LockObject,
-    LockStrength, ObjectLocked, Provenance, Result, RowBatch, SessionLocks, WaitEntry, WaitPolicy,
+    CancelToken, CommitHashes, CommitNote, HistoryRules, IsolationLevel, LockEntry, LockMode,
+    LockObject, LockStrength, ObjectLocked, Provenance, Result, RowBatch, SessionLocks, WaitEntry,
+    WaitPolicy,
 };
 
 /// The identity of a transaction; larger is younger. Not reused while the store is open.
@@ -84,6 +85,10 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// Storage.
     fn commits(&self, first: u64, last: u64, most: usize) -> Result<Vec<CommitNote>>;
+
+    /// What is remembered of commits for digests of history; `None`: the store is a branch, whose commits are
+    /// among its database's.
+    fn hashes(&self) -> Option<&dyn CommitHashes>;
 
     /// Returns when a commit with a number above `after` is visible, or after `limit`: what is left of
     /// the limit, nothing in the second case. What was committed can be read in a statement that begins

@@ -31,6 +31,7 @@ mod schema;
 mod statement;
 mod system;
 mod temporal;
+mod window;
 
 pub use branch::BranchStatement;
 pub use catalog::{
@@ -69,3 +70,4 @@ pub use system::{
 pub use temporal::{
     AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
 };
+pub use window::{Frame, FrameBound, FrameExclusion, FrameUnits, WindowCall, WindowFunction};

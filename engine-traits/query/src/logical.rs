@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_concurrency::{LockStrength, ReadAt, WaitPolicy};
 use driftdb_types::{AggregateId, DataType, FunctionId};
 
-use crate::{ChangesScan, ColId, Expr, SystemRelation, Table, TableAt, Temporal};
+use crate::{ChangesScan, ColId, Expr, SystemRelation, Table, TableAt, Temporal, WindowCall};
 
 /// A column that a node yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,6 +172,32 @@ pub enum LogicalPlan {
         /// The aggregates.
         aggregates: Vec<AggregateCall>,
     },
+    /// Grouping by several sets of the same expressions. A group's column is NULL in the rows of the
+    /// sets without it.
+    GroupingSets {
+        /// From.
+        input: Box<Self>,
+        /// The grouping expressions and the columns they become.
+        groups: Vec<(ColId, Expr)>,
+        /// The sets, as places in `groups`. An empty one yields one row, also for no input.
+        sets: Vec<Vec<usize>>,
+        /// The aggregates.
+        aggregates: Vec<AggregateCall>,
+        /// GROUPING(…): a bit for each place in `groups`, the last one lowest, set where the row's set
+        /// is without it.
+        groupings: Vec<(ColId, Vec<usize>)>,
+    },
+    /// Window functions over one partitioning and order. Yields the input's columns, then the calls'.
+    Window {
+        /// From.
+        input: Box<Self>,
+        /// PARTITION BY
+        partition: Vec<Expr>,
+        /// ORDER BY
+        order: Vec<SortKey>,
+        /// The calls.
+        calls: Vec<WindowCall>,
+    },
     /// An order.
     Sort {
         /// From.
@@ -222,6 +248,27 @@ pub enum LogicalPlan {
         /// What it yields: one for each column of the expression's plan.
         columns: Vec<OutputColumn>,
     },
+    /// A query that refers to its own rows: the seed's rows, then again and again what the step makes of
+    /// the rows that were new last time, until there are none.
+    Recursive {
+        /// What the step reads the rows of last time as, by [`LogicalPlan::WorkingTable`].
+        table: CteId,
+        /// UNION ALL; else a row that was there before is not new.
+        all: bool,
+        /// The rows to begin with.
+        seed: Box<Self>,
+        /// The rows to go on with.
+        step: Box<Self>,
+        /// What it yields.
+        columns: Vec<OutputColumn>,
+    },
+    /// The rows that were new last time, in the step of a [`LogicalPlan::Recursive`].
+    WorkingTable {
+        /// Of which.
+        table: CteId,
+        /// What it yields.
+        columns: Vec<OutputColumn>,
+    },
     /// FOR UPDATE and its kin.
     Lock {
         /// From.
@@ -244,6 +291,8 @@ pub enum SetFunction {
     },
     /// `unnest(array)`: its elements in row-major order.
     Unnest,
+    /// The rows of an array of two dimensions: each an array of one.
+    UnnestRows,
     /// `generate_subscripts(array, dimension [, reverse])`.
     Subscripts,
     /// Several side by side, each with so many of the arguments; one that ends before the others yields
@@ -274,6 +323,10 @@ pub enum SetFunction {
     },
     /// Changes in the order of commits.
     Changes(ChangesScan),
+    /// `driftdb_digest([sequence])`: the digest of history, and of what.
+    Digest,
+    /// `driftdb_verify_digest(sequence, digest)`: what became of the commits that a digest covers.
+    VerifyDigest,
 }
 
 impl LogicalPlan {
@@ -283,7 +336,22 @@ impl LogicalPlan {
             Self::Values { columns, .. }
             | Self::FunctionScan { columns, .. }
             | Self::SetOp { columns, .. }
+            | Self::Recursive { columns, .. }
+            | Self::WorkingTable { columns, .. }
             | Self::CteScan { columns, .. } => columns.clone(),
+            Self::Window { input, calls, .. } => {
+                let mut columns = input.columns();
+                columns.extend(calls.iter().map(|c| OutputColumn { id: c.output, ty: c.ty }));
+                columns
+            }
+            Self::GroupingSets { groups, aggregates, groupings, .. } => {
+                let groups =
+                    groups.iter().map(|(id, expr)| OutputColumn { id: *id, ty: expr.ty() });
+                let calls = aggregates.iter().map(|a| OutputColumn { id: a.output, ty: a.ty });
+                let bits =
+                    groupings.iter().map(|(id, _)| OutputColumn { id: *id, ty: DataType::Int4 });
+                groups.chain(calls).chain(bits).collect()
+            }
             Self::Scan { table, columns, key, temporal, .. } => {
                 let system = temporal.system.iter();
                 let system = system.map(|(id, column)| OutputColumn { id: *id, ty: column.ty() });

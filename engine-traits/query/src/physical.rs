@@ -9,7 +9,7 @@ use crate::logical::SetFunction;
 use crate::{
     AccessTemporal, AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
     DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
-    Related, SchemaStatement, SetOpKind, SystemColumn, Table,
+    Related, SchemaStatement, SetOpKind, SystemColumn, Table, WindowCall,
 };
 
 /// One end of a key range.
@@ -210,6 +210,49 @@ pub enum PhysicalPlan {
         groups: Vec<Expr>,
         /// The aggregates.
         aggregates: Vec<PhysicalAggregate>,
+    },
+    /// Grouping by several sets of the same expressions. Yields the groups, then the aggregates, then the
+    /// bits of GROUPING.
+    GroupingSets {
+        /// From.
+        input: Box<Self>,
+        /// The groups.
+        groups: Vec<Expr>,
+        /// The sets, as places in `groups`.
+        sets: Vec<Vec<usize>>,
+        /// The aggregates.
+        aggregates: Vec<PhysicalAggregate>,
+        /// For each GROUPING its places in `groups`.
+        groupings: Vec<Vec<usize>>,
+    },
+    /// Window functions over rows that are sorted by partition, then by the order. Keeps that order.
+    Window {
+        /// From.
+        input: Box<Self>,
+        /// Where these change, a partition begins.
+        partition: Vec<Expr>,
+        /// The order within.
+        order: Vec<PhysicalSortKey>,
+        /// The calls.
+        calls: Vec<WindowCall>,
+    },
+    /// A query that refers to its own rows; as [`crate::LogicalPlan::Recursive`].
+    Recursive {
+        /// The rows of last time.
+        table: CteId,
+        /// UNION ALL.
+        all: bool,
+        /// The rows to begin with.
+        seed: Box<Self>,
+        /// The rows to go on with.
+        step: Box<Self>,
+    },
+    /// The rows that were new last time.
+    WorkingTable {
+        /// Of which.
+        table: CteId,
+        /// The types of its columns.
+        types: Vec<DataType>,
     },
     /// An order; stable. With a limit only the first rows are kept.
     Sort {
@@ -468,7 +511,19 @@ impl PhysicalPlan {
         match self {
             Self::Values { types, .. }
             | Self::FunctionScan { types, .. }
+            | Self::WorkingTable { types, .. }
             | Self::CteScan { types, .. } => types.clone(),
+            Self::Recursive { seed, .. } => seed.types(),
+            Self::Window { input, calls, .. } => {
+                let mut types = input.types();
+                types.extend(calls.iter().map(|call| call.ty));
+                types
+            }
+            Self::GroupingSets { groups, aggregates, groupings, .. } => {
+                let calls = aggregates.iter().map(|a| a.ty);
+                let bits = groupings.iter().map(|_| DataType::Int4);
+                groups.iter().map(Expr::ty).chain(calls).chain(bits).collect()
+            }
             Self::Access(access) => access.types(),
             Self::Filter { input, .. }
             | Self::Sort { input, .. }

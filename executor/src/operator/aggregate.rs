@@ -17,7 +17,6 @@ pub(crate) struct Aggregate {
     input: BoxOperator,
     groups: Vec<Expr>,
     calls: Vec<PhysicalAggregate>,
-    types: Vec<DataType>,
     result: Option<Batch>,
     next: usize,
     held_bytes: usize,
@@ -44,50 +43,86 @@ impl Aggregate {
         groups: Vec<Expr>,
         calls: Vec<PhysicalAggregate>,
     ) -> Self {
-        let types = groups.iter().map(Expr::ty).chain(calls.iter().map(|call| call.ty)).collect();
-        Self { input, groups, calls, types, result: None, next: 0, held_bytes: 0 }
+        Self { input, groups, calls, result: None, next: 0, held_bytes: 0 }
     }
 
     fn compute(&mut self, run: &mut Run<'_, '_>) -> Result<Batch> {
         let group_types: Vec<DataType> = self.groups.iter().map(Expr::ty).collect();
-        let mut groups = GroupTable::new(&group_types);
-        let mut calls: Vec<Call<'_>> = self.calls.iter().map(Call::new).collect();
-        let mut group_count = 0;
-        if self.groups.is_empty() {
-            group_count = 1;
-            calls.iter_mut().for_each(|call| call.grow(1));
-        }
+        let mut grouping = Grouping::new(&group_types, &self.calls);
         while let Some(batch) = pull(&mut self.input, run)? {
             run.check_cancel()?;
-            let numbers = if self.groups.is_empty() {
-                vec![0; batch.len()]
-            } else {
-                let keys = evaluate_all(&self.groups, &batch, run)?;
-                let hashes = GroupTable::hash(&keys, batch.len());
-                let numbers: Vec<u32> =
-                    (0..batch.len()).map(|row| groups.insert(&keys, row, hashes[row]).0).collect();
-                let added = groups.len() - group_count;
-                let key_bytes: usize = keys.iter().map(|key| key.size_bytes()).sum();
-                let bytes = added * (GroupTable::ROW_BYTES + calls.len() * ACCUMULATOR_BYTES)
-                    + key_bytes * added / batch.len().max(1);
-                self.held_bytes += bytes;
-                run.hold(bytes)?;
-                group_count = groups.len();
-                numbers
-            };
-            for call in &mut calls {
-                call.grow(group_count);
-                let bytes = call.add(&batch, &numbers, run)?;
-                self.held_bytes += bytes;
-                run.hold(bytes)?;
-            }
+            let keys = evaluate_all(&self.groups, &batch, run)?;
+            self.held_bytes += grouping.add(&keys, &batch, run)?;
         }
-        let mut columns: Vec<Arc<Vector>> = Vec::with_capacity(self.types.len());
-        columns.extend(groups.rows().columns().map(|column| Arc::new(column.clone())));
-        for call in calls {
-            columns.push(Arc::new(call.finish(run)?));
+        let (mut columns, results, count) = grouping.finish(run)?;
+        columns.extend(results);
+        Ok(Batch::new(columns, count))
+    }
+}
+
+/// Groups and what is aggregated over each.
+pub(crate) struct Grouping<'a> {
+    groups: GroupTable,
+    calls: Vec<Call<'a>>,
+    /// Without keys there is one group, also of no rows.
+    has_keys: bool,
+    count: usize,
+}
+
+impl<'a> Grouping<'a> {
+    pub(crate) fn new(key_types: &[DataType], calls: &'a [PhysicalAggregate]) -> Self {
+        let mut calls: Vec<Call<'a>> = calls.iter().map(Call::new).collect();
+        let has_keys = !key_types.is_empty();
+        if !has_keys {
+            calls.iter_mut().for_each(|call| call.grow(1));
         }
-        Ok(Batch::new(columns, group_count))
+        let groups = GroupTable::new(key_types);
+        Self { groups, calls, has_keys, count: usize::from(!has_keys) }
+    }
+
+    /// Adds the rows of a batch; returns the memory taken, which is accounted for.
+    pub(crate) fn add(
+        &mut self,
+        keys: &[Arc<Vector>],
+        batch: &Batch,
+        run: &mut Run<'_, '_>,
+    ) -> Result<usize> {
+        let mut held_bytes = 0;
+        let numbers = if self.has_keys {
+            let hashes = GroupTable::hash(keys, batch.len());
+            let numbers: Vec<u32> =
+                (0..batch.len()).map(|row| self.groups.insert(keys, row, hashes[row]).0).collect();
+            let added = self.groups.len() - self.count;
+            let key_bytes: usize = keys.iter().map(|key| key.size_bytes()).sum();
+            held_bytes = added * (GroupTable::ROW_BYTES + self.calls.len() * ACCUMULATOR_BYTES)
+                + key_bytes * added / batch.len().max(1);
+            run.hold(held_bytes)?;
+            self.count = self.groups.len();
+            numbers
+        } else {
+            vec![0; batch.len()]
+        };
+        for call in &mut self.calls {
+            call.grow(self.count);
+            let bytes = call.add(batch, &numbers, run)?;
+            held_bytes += bytes;
+            run.hold(bytes)?;
+        }
+        Ok(held_bytes)
+    }
+
+    /// The keys, what the calls yield, and how many groups there are.
+    #[expect(clippy::type_complexity, reason = "keys and results are both columns")]
+    pub(crate) fn finish(
+        self,
+        run: &mut Run<'_, '_>,
+    ) -> Result<(Vec<Arc<Vector>>, Vec<Arc<Vector>>, usize)> {
+        let keys = self.groups.rows().columns().map(|column| Arc::new(column.clone())).collect();
+        let mut results = Vec::with_capacity(self.calls.len());
+        for call in self.calls {
+            results.push(Arc::new(call.finish(run)?));
+        }
+        Ok((keys, results, self.count))
     }
 }
 
@@ -188,7 +223,11 @@ impl<'a> Call<'a> {
 }
 
 /// Hands one row's arguments to an accumulator.
-fn feed(accumulator: &mut dyn Accumulator, args: &[Arc<Vector>], row: usize) -> Result<()> {
+pub(crate) fn feed(
+    accumulator: &mut dyn Accumulator,
+    args: &[Arc<Vector>],
+    row: usize,
+) -> Result<()> {
     match args {
         [] => accumulator.update(&[])?,
         [arg] if arg.is_null(row) => accumulator.update(&[Value::Null])?,

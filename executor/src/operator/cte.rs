@@ -1,4 +1,4 @@
-//! WITH: common table expressions, computed when first read, and kept.
+//! WITH: common table expressions, computed as far as they are read, and kept.
 
 use std::sync::Arc;
 
@@ -14,7 +14,9 @@ pub(crate) struct CteSlot {
     operator: Option<BoxOperator>,
     /// What was handed down where the expression stands, not where it is read.
     frame: Arc<[Value]>,
-    batches: Option<Arc<Vec<Batch>>>,
+    /// What was computed so far, and whether that is all.
+    batches: Vec<Batch>,
+    is_whole: bool,
     held_bytes: usize,
 }
 
@@ -37,7 +39,13 @@ impl Operator for With {
     fn next(&mut self, run: &mut Run<'_, '_>) -> Result<Option<Batch>> {
         for (id, operator) in self.pending.drain(..) {
             let frame = Arc::clone(&run.state.frame);
-            let slot = CteSlot { operator: Some(operator), frame, batches: None, held_bytes: 0 };
+            let slot = CteSlot {
+                operator: Some(operator),
+                frame,
+                batches: Vec::new(),
+                is_whole: false,
+                held_bytes: 0,
+            };
             run.state.ctes.insert(id, slot);
         }
         pull(&mut self.body, run)
@@ -48,7 +56,8 @@ impl Operator for With {
             let frame = Arc::clone(&run.state.frame);
             let Some(slot) = run.state.ctes.get_mut(id) else { continue };
             slot.frame = frame;
-            slot.batches = None;
+            slot.batches.clear();
+            slot.is_whole = false;
             let held_bytes = std::mem::take(&mut slot.held_bytes);
             let Some(mut operator) = slot.operator.take() else { continue };
             run.release(held_bytes);
@@ -65,60 +74,56 @@ impl Operator for With {
 /// Reads a common table expression.
 pub(crate) struct CteScan {
     cte: CteId,
-    batches: Option<Arc<Vec<Batch>>>,
     next: usize,
 }
 
 impl CteScan {
     pub(crate) fn new(cte: CteId) -> Self {
-        Self { cte, batches: None, next: 0 }
+        Self { cte, next: 0 }
     }
 }
 
-/// The rows of an expression, computed now if nobody has read it yet.
-fn rows_of(id: CteId, run: &mut Run<'_, '_>) -> Result<Arc<Vec<Batch>>> {
+/// The batch at a place, computed now if nobody has read so far yet.
+fn batch_of(id: CteId, index: usize, run: &mut Run<'_, '_>) -> Result<Option<Batch>> {
     let out_of_reach =
         || SqlError::internal(format!("common table expression {} is not in reach", id.0));
-    let slot = run.state.ctes.get_mut(&id).ok_or_else(out_of_reach)?;
-    if let Some(batches) = &slot.batches {
-        return Ok(Arc::clone(batches));
-    }
-    let frame = Arc::clone(&slot.frame);
-    let mut operator = slot.operator.take().ok_or_else(out_of_reach)?;
-    let mut held_bytes = 0;
-    let computed = run.in_frame(&frame, |run| -> Result<Vec<Batch>> {
-        let mut batches = Vec::new();
-        while let Some(batch) = pull(&mut operator, run)? {
-            let size_bytes = batch.size_bytes();
-            held_bytes += size_bytes;
-            run.hold(size_bytes)?;
-            if !batch.is_empty() {
-                batches.push(batch);
+    loop {
+        let slot = run.state.ctes.get_mut(&id).ok_or_else(out_of_reach)?;
+        if let Some(batch) = slot.batches.get(index) {
+            return Ok(Some(batch.clone()));
+        }
+        if slot.is_whole {
+            return Ok(None);
+        }
+        let frame = Arc::clone(&slot.frame);
+        let mut operator = slot.operator.take().ok_or_else(out_of_reach)?;
+        let pulled = run.in_frame(&frame, |run| {
+            let batch = pull(&mut operator, run)?;
+            run.hold(batch.as_ref().map_or(0, Batch::size_bytes))?;
+            Ok::<_, SqlError>(batch)
+        });
+        let slot = run.state.ctes.get_mut(&id).ok_or_else(out_of_reach)?;
+        slot.operator = Some(operator);
+        match pulled? {
+            None => slot.is_whole = true,
+            Some(batch) => {
+                slot.held_bytes += batch.size_bytes();
+                if !batch.is_empty() {
+                    slot.batches.push(batch);
+                }
             }
         }
-        Ok(batches)
-    });
-    let slot = run.state.ctes.get_mut(&id).ok_or_else(out_of_reach)?;
-    slot.operator = Some(operator);
-    slot.held_bytes = held_bytes;
-    let batches = Arc::new(computed?);
-    slot.batches = Some(Arc::clone(&batches));
-    Ok(batches)
+    }
 }
 
 impl Operator for CteScan {
     fn next(&mut self, run: &mut Run<'_, '_>) -> Result<Option<Batch>> {
-        let batches = match &self.batches {
-            Some(batches) => batches,
-            None => self.batches.insert(rows_of(self.cte, run)?),
-        };
-        let batch = batches.get(self.next).cloned();
+        let batch = batch_of(self.cte, self.next, run)?;
         self.next += 1;
         Ok(batch)
     }
 
     fn rebind(&mut self, _run: &mut Run<'_, '_>) {
-        self.batches = None;
         self.next = 0;
     }
 }

@@ -9,8 +9,12 @@ use crate::context::on_deep_stack;
 /// A scan of a common table expression counts as dependent: the expression may be started over, too.
 pub(crate) fn depends_on_frame(plan: &PhysicalPlan) -> bool {
     on_deep_stack(|| {
-        matches!(plan, PhysicalPlan::CteScan { .. } | PhysicalPlan::Lock { .. })
-            || any_expr(plan, &expr_depends_on_frame)
+        matches!(
+            plan,
+            PhysicalPlan::CteScan { .. }
+                | PhysicalPlan::WorkingTable { .. }
+                | PhysicalPlan::Lock { .. }
+        ) || any_expr(plan, &expr_depends_on_frame)
             || inputs(plan).into_iter().any(depends_on_frame)
     })
 }
@@ -26,8 +30,12 @@ pub(crate) fn expr_depends_on_frame(expr: &Expr) -> bool {
 /// Whether a plan reads a common table expression, its own or an enclosing one.
 pub(crate) fn reads_ctes(plan: &PhysicalPlan) -> bool {
     on_deep_stack(|| {
-        matches!(plan, PhysicalPlan::CteScan { .. } | PhysicalPlan::With { .. })
-            || any_expr(plan, &expr_reads_ctes)
+        matches!(
+            plan,
+            PhysicalPlan::CteScan { .. }
+                | PhysicalPlan::WorkingTable { .. }
+                | PhysicalPlan::With { .. }
+        ) || any_expr(plan, &expr_reads_ctes)
             || inputs(plan).into_iter().any(reads_ctes)
     })
 }
@@ -54,10 +62,13 @@ pub(crate) fn inputs(plan: &PhysicalPlan) -> Vec<&PhysicalPlan> {
         PhysicalPlan::Values { .. }
         | PhysicalPlan::Access(_)
         | PhysicalPlan::FunctionScan { .. }
+        | PhysicalPlan::WorkingTable { .. }
         | PhysicalPlan::CteScan { .. } => Vec::new(),
         PhysicalPlan::Filter { input, .. }
         | PhysicalPlan::Project { input, .. }
         | PhysicalPlan::Aggregate { input, .. }
+        | PhysicalPlan::GroupingSets { input, .. }
+        | PhysicalPlan::Window { input, .. }
         | PhysicalPlan::Sort { input, .. }
         | PhysicalPlan::Limit { input, .. }
         | PhysicalPlan::Distinct { input, .. }
@@ -65,6 +76,7 @@ pub(crate) fn inputs(plan: &PhysicalPlan) -> Vec<&PhysicalPlan> {
         PhysicalPlan::HashJoin { left, right, .. }
         | PhysicalPlan::NestedLoopJoin { left, right, .. }
         | PhysicalPlan::Apply { left, right, .. }
+        | PhysicalPlan::Recursive { seed: left, step: right, .. }
         | PhysicalPlan::SetOp { left, right, .. } => vec![left, right],
         PhysicalPlan::With { ctes, body } => {
             ctes.iter().map(|(_, plan)| plan).chain([&**body]).collect()
@@ -97,7 +109,12 @@ pub(crate) fn any_expr(plan: &PhysicalPlan, test: &dyn Fn(&Expr) -> bool) -> boo
         }
         PhysicalPlan::NestedLoopJoin { on, .. } => on.iter().any(test),
         PhysicalPlan::Apply { outer, on, .. } => outer.iter().chain(on).any(test),
-        PhysicalPlan::Aggregate { groups, aggregates, .. } => {
+        PhysicalPlan::Window { partition, order, calls, .. } => {
+            partition.iter().chain(order.iter().map(|key| &key.expr)).any(test)
+                || calls.iter().flat_map(|call| call.exprs()).any(test)
+        }
+        PhysicalPlan::Aggregate { groups, aggregates, .. }
+        | PhysicalPlan::GroupingSets { groups, aggregates, .. } => {
             groups.iter().any(test)
                 || aggregates.iter().any(|call| {
                     let ordered = call.order_by.iter().map(|key| &key.expr);
@@ -112,9 +129,11 @@ pub(crate) fn any_expr(plan: &PhysicalPlan, test: &dyn Fn(&Expr) -> bool) -> boo
         PhysicalPlan::Lock { clauses, .. } => {
             clauses.iter().flat_map(|clause| &clause.recheck).any(test)
         }
-        PhysicalPlan::CteScan { .. } | PhysicalPlan::SetOp { .. } | PhysicalPlan::With { .. } => {
-            false
-        }
+        PhysicalPlan::CteScan { .. }
+        | PhysicalPlan::WorkingTable { .. }
+        | PhysicalPlan::Recursive { .. }
+        | PhysicalPlan::SetOp { .. }
+        | PhysicalPlan::With { .. } => false,
     }
 }
 

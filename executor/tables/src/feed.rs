@@ -31,6 +31,7 @@ use driftdb_query::{Result, SqlError, Table, TableId};
 use driftdb_storage::{KeyRange, KeyspaceId, StorageError, Timestamp};
 
 use crate::catalog::TABLES;
+pub(crate) use definitions::keyspaces_within;
 use definitions::{Segment, alive_at, defined_since, segments};
 use window::Window;
 
@@ -434,16 +435,16 @@ impl Item {
 }
 
 /// Whether a commit may have written to a keyspace.
-fn may_touch(note: &CommitNote, space: KeyspaceId) -> bool {
+pub(crate) fn may_touch(note: &CommitNote, space: KeyspaceId) -> bool {
     note.keyspaces.as_ref().is_none_or(|spaces| spaces.binary_search(&space).is_ok())
 }
 
-fn before(ts: Timestamp) -> Timestamp {
+pub(crate) fn before(ts: Timestamp) -> Timestamp {
     Timestamp(ts.0.saturating_sub(1))
 }
 
 /// The row that a commit replaced.
-fn row_before(
+pub(crate) fn row_before(
     txn: &mut dyn Transaction,
     space: KeyspaceId,
     key: &[u8],

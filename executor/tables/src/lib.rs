@@ -13,6 +13,7 @@
 mod catalog;
 mod ddl;
 mod diff;
+mod digest;
 mod feed;
 mod key;
 mod reference;
@@ -32,6 +33,9 @@ pub use ddl::{
     set_row_count, tables_in, told, truncate, undrop_references, undrop_table,
 };
 pub use diff::{Change, Mapping, TableDiff, check_comparable};
+pub use digest::{
+    Digest, Finding, Hash, Verdict, check as check_digest, digest, from_hex, hex, note_erased,
+};
 pub use feed::{Feed, FeedChange, FeedOp};
 pub use key::{
     ByteRange, ValueBound, index_entry, index_range, point_key, primary_range, row_id_key,

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use driftdb_concurrency::{
-    Committed, IsolationLevel, LockIntent, LockMode, LockObject, LockStrength, Locked,
-    ObjectLocked, Provenance, ReadAt, Result, RowBatch, SavepointId, ScanRequest, ScanState,
-    Transaction, TxnError, TxnId, VersionScan, WaitPolicy,
+    IsolationLevel, LockIntent, LockMode, LockObject, LockStrength, Locked, ObjectLocked, ReadAt,
+    Result, RowBatch, SavepointId, ScanRequest, ScanState, Transaction, TxnError, VersionScan,
+    WaitPolicy,
 };
 use driftdb_env::planted;
 use driftdb_storage::{Erasure, KeyRange, KeyspaceId, StorageError, Timestamp};
@@ -157,21 +157,10 @@ impl BranchTransaction {
 }
 
 impl Transaction for BranchTransaction {
-    fn id(&self) -> TxnId {
-        self.inner.id()
-    }
-
-    fn isolation(&self) -> IsolationLevel {
-        self.inner.isolation()
-    }
-
-    fn is_read_only(&self) -> bool {
-        self.inner.is_read_only()
-    }
-
-    fn snapshot_ts(&self) -> Timestamp {
-        self.inner.snapshot_ts()
-    }
+    driftdb_concurrency::delegate_transaction!(
+        inner: id, isolation, is_read_only, snapshot_ts, savepoint, release, describe, has_writes, commit,
+        rollback,
+    );
 
     fn begin_statement(&mut self) -> Result<()> {
         self.changed.clear();
@@ -371,36 +360,12 @@ impl Transaction for BranchTransaction {
         self.set_fate(space, fate)
     }
 
-    fn savepoint(&mut self) -> SavepointId {
-        self.inner.savepoint()
-    }
-
     fn rollback_to(&mut self, savepoint: SavepointId) {
         self.changed.clear();
         self.inner.rollback_to(savepoint);
     }
 
-    fn release(&mut self, savepoint: SavepointId) {
-        self.inner.release(savepoint);
-    }
-
     fn erase(&mut self, _erasure: Erasure) -> Result<()> {
         Err(StorageError::Internal("nothing can be erased in a branch".to_owned()).into())
-    }
-
-    fn describe(&mut self, provenance: &Provenance) {
-        self.inner.describe(provenance);
-    }
-
-    fn has_writes(&self) -> bool {
-        self.inner.has_writes()
-    }
-
-    fn commit(self: Box<Self>) -> Result<Committed> {
-        self.inner.commit()
-    }
-
-    fn rollback(self: Box<Self>) {
-        self.inner.rollback();
     }
 }

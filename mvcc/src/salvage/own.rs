@@ -23,11 +23,21 @@ pub(super) struct Commits {
     pub(super) last: (u64, Timestamp),
     /// Entries made up.
     pub(super) filled: u64,
+    /// The commit that an erasure under way waits for, and whether it is among the entries.
+    pub(super) erasing: Option<((u64, Timestamp), bool)>,
 }
 
 impl Commits {
-    pub(super) fn new(logged: Vec<(u64, Timestamp)>) -> Self {
-        Self { logged, ..Self::default() }
+    pub(super) fn new(logged: Vec<(u64, Timestamp)>, erasing: Option<(u64, Timestamp)>) -> Self {
+        let erasing = erasing.map(|commit| (commit, false));
+        Self { logged, erasing, ..Self::default() }
+    }
+
+    /// A commit is saved, with its true time.
+    pub(super) fn note_saved(&mut self, sequence: u64, ts: Timestamp) {
+        if let Some((commit, is_saved)) = &mut self.erasing {
+            *is_saved |= *commit == (sequence, ts);
+        }
     }
 
     /// Takes an entry that was saved. Older versions of an entry do not exist.
@@ -40,7 +50,10 @@ impl Commits {
         self.last = (sequence, entry.ts);
         match system::commit_entry(entry.value.unwrap_or_default()) {
             // Its note with it.
-            Ok(known) if known.ts == entry.ts => add(entry),
+            Ok(known) if known.ts == entry.ts => {
+                self.note_saved(sequence, entry.ts);
+                add(entry)
+            }
             _ => self.add(sequence, entry.ts, add),
         }
     }
@@ -82,6 +95,7 @@ impl Commits {
     }
 
     fn add(&mut self, sequence: u64, ts: Timestamp, add: Add<'_>) -> Result<()> {
+        self.note_saved(sequence, ts);
         self.last = (sequence, ts);
         let (key, value) = (sequence.to_be_bytes(), system::value(ts.0));
         add(Entry { key: &key, ts, value: Some(&value) })

@@ -9,17 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driftdb_concurrency::{
-    BeginOptions, CancelToken, CommitNote, Committed, ConcurrencyControl, Counter, HistoryRules,
-    IsolationLevel, LockEntry, LockIntent, LockMode, LockObject, LockStrength, Locked,
-    ObjectLocked, Provenance, ReadAt, Result, RowBatch, SavepointId, ScanRequest, ScanState,
-    SessionLocks, Store, Transaction, TxnId, VersionScan, WaitEntry, WaitPolicy,
+    BeginOptions, CancelToken, CommitHashes, CommitNote, Committed, ConcurrencyControl, Counter,
+    HistoryRules, IsolationLevel, LockEntry, Provenance, Result, SessionLocks, Store, Transaction,
+    WaitEntry,
 };
 use driftdb_env::Env;
 use driftdb_env::sync::RwLock;
 use driftdb_mvcc::{BranchError, Branches, MvccStore, NewBranch, StoreOptions};
 use driftdb_storage::{
-    BackupReport, Engine, Erasure, KeyRange, KeyspaceId, RetentionPolicy, StorageError, Timestamp,
-    VerifyDepth, VerifyReport,
+    BackupReport, Engine, RetentionPolicy, StorageError, Timestamp, VerifyDepth, VerifyReport,
 };
 
 /// So many numbers of keyspaces are used up before the branch gets its own: those of the cases' table
@@ -102,6 +100,11 @@ impl Store for Late {
 
     fn commits(&self, first: u64, last: u64, most: usize) -> Result<Vec<CommitNote>> {
         self.now().commits(first, last, most)
+    }
+
+    fn hashes(&self) -> Option<&dyn CommitHashes> {
+        // Of the branch there are none, and a reference to the database would not live long enough.
+        None
     }
 
     fn wait_for_commit(
@@ -202,146 +205,12 @@ struct First {
 }
 
 impl Transaction for First {
-    fn id(&self) -> TxnId {
-        self.inner.id()
-    }
-
-    fn isolation(&self) -> IsolationLevel {
-        self.inner.isolation()
-    }
-
-    fn is_read_only(&self) -> bool {
-        self.inner.is_read_only()
-    }
-
-    fn snapshot_ts(&self) -> Timestamp {
-        self.inner.snapshot_ts()
-    }
-
-    fn begin_statement(&mut self) -> Result<()> {
-        self.inner.begin_statement()
-    }
-
-    fn restart(&mut self) -> Result<bool> {
-        self.inner.restart()
-    }
-
-    fn get(
-        &mut self,
-        space: KeyspaceId,
-        key: &[u8],
-        at: ReadAt,
-        out: &mut Vec<u8>,
-    ) -> Result<bool> {
-        self.inner.get(space, key, at, out)
-    }
-
-    fn scan(
-        &mut self,
-        space: KeyspaceId,
-        request: &ScanRequest<'_>,
-        out: &mut RowBatch,
-    ) -> Result<ScanState> {
-        self.inner.scan(space, request, out)
-    }
-
-    fn scan_versions(
-        &mut self,
-        space: KeyspaceId,
-        request: &VersionScan<'_>,
-        out: &mut RowBatch,
-    ) -> Result<ScanState> {
-        self.inner.scan_versions(space, request, out)
-    }
-
-    fn scan_begun(
-        &mut self,
-        space: KeyspaceId,
-        request: &VersionScan<'_>,
-        out: &mut RowBatch,
-    ) -> Result<ScanState> {
-        self.inner.scan_begun(space, request, out)
-    }
-
-    fn scan_changes(
-        &mut self,
-        space: KeyspaceId,
-        range: &KeyRange<'_>,
-        after: Timestamp,
-        up_to: Timestamp,
-        max_rows: usize,
-        out: &mut RowBatch,
-    ) -> Result<ScanState> {
-        self.inner.scan_changes(space, range, after, up_to, max_rows, out)
-    }
-
-    fn oldest_readable(&mut self, space: KeyspaceId) -> Result<Timestamp> {
-        self.inner.oldest_readable(space)
-    }
-
-    fn lock(
-        &mut self,
-        space: KeyspaceId,
-        key: &[u8],
-        strength: LockStrength,
-        intent: LockIntent,
-        wait: WaitPolicy,
-    ) -> Result<Locked> {
-        self.inner.lock(space, key, strength, intent, wait)
-    }
-
-    fn lock_object(
-        &mut self,
-        object: LockObject,
-        mode: LockMode,
-        wait: WaitPolicy,
-    ) -> Result<ObjectLocked> {
-        self.inner.lock_object(object, mode, wait)
-    }
-
-    fn has_changed(&mut self, space: KeyspaceId, key: &[u8]) -> Result<bool> {
-        self.inner.has_changed(space, key)
-    }
-
-    fn put(&mut self, space: KeyspaceId, key: &[u8], value: &[u8]) -> Result<()> {
-        self.inner.put(space, key, value)
-    }
-
-    fn delete(&mut self, space: KeyspaceId, key: &[u8]) -> Result<()> {
-        self.inner.delete(space, key)
-    }
-
-    fn create_keyspace(&mut self, space: KeyspaceId) -> Result<()> {
-        self.inner.create_keyspace(space)
-    }
-
-    fn drop_keyspace(&mut self, space: KeyspaceId) -> Result<()> {
-        self.inner.drop_keyspace(space)
-    }
-
-    fn savepoint(&mut self) -> SavepointId {
-        self.inner.savepoint()
-    }
-
-    fn rollback_to(&mut self, savepoint: SavepointId) {
-        self.inner.rollback_to(savepoint);
-    }
-
-    fn release(&mut self, savepoint: SavepointId) {
-        self.inner.release(savepoint);
-    }
-
-    fn erase(&mut self, erasure: Erasure) -> Result<()> {
-        self.inner.erase(erasure)
-    }
-
-    fn describe(&mut self, provenance: &Provenance) {
-        self.inner.describe(provenance);
-    }
-
-    fn has_writes(&self) -> bool {
-        self.inner.has_writes()
-    }
+    driftdb_concurrency::delegate_transaction!(
+        inner: id, isolation, is_read_only, snapshot_ts, begin_statement, restart, get, scan, scan_versions,
+        scan_begun, scan_changes, oldest_readable, lock, lock_object, has_changed, put, delete,
+        create_keyspace, drop_keyspace, savepoint, rollback_to, release, erase, describe, has_writes,
+        rollback,
+    );
 
     fn commit(self: Box<Self>) -> Result<Committed> {
         let committed = self.inner.commit()?;
@@ -349,9 +218,5 @@ impl Transaction for First {
         now.unique_ids(Counter::Keyspace, USED_UP)?;
         *now = branch(&now, self.names);
         Ok(committed)
-    }
-
-    fn rollback(self: Box<Self>) {
-        self.inner.rollback();
     }
 }

@@ -8,7 +8,7 @@ use driftdb_env::{Env, FileKind, OpenHow};
 use driftdb_memory::MemoryEngine;
 use driftdb_mvcc::{MvccStore, SsiControl};
 use driftdb_sim_disk::{CrashMode, Effect, Fault, SimDisk, sim_env};
-use driftdb_storage::{Engine, Erasure, Timestamp};
+use driftdb_storage::{Engine, Erasure, FileEngine, Timestamp};
 use driftdb_storage_btree::BtreeEngine;
 use driftdb_storage_lsm::LsmEngine;
 
@@ -243,25 +243,80 @@ fn what_was_read_before_is_not_written_back<E: Engine>() {
     }
 }
 
-/// A conversion of a store that has not finished an erasure is refused.
-fn a_conversion_waits<E: Engine>() {
-    let (world, _) = World::<E>::filled(SimDisk::new(5));
+/// A store of which an erasure is committed and not finished.
+fn unfinished<E: Engine>() -> (World<E>, Vec<Timestamp>) {
+    let (world, times) = World::<E>::filled(SimDisk::new(5));
     let full = Effect::Error(std::io::ErrorKind::StorageFull);
     // The commit goes through; the engine finds no room.
-    let mut world = world;
-    for n in 1.. {
-        let disk = world.disk.fork(n);
-        let attempt = World::<E>::new(disk);
+    for n in 1..1000 {
+        let mut attempt = World::<E>::new(world.disk.fork(n));
         attempt.disk.inject(Fault::at(n).effect(full));
         let erased = attempt.erase();
         attempt.disk.clear_faults();
         if matches!(erased, Err(TxnError::ErasureUnfinished { .. })) {
-            world = attempt;
-            break;
+            attempt.store = None;
+            return (attempt, times);
         }
-        assert!(n < 1000);
     }
-    world.store = None;
+    panic!("every erasure is finished");
+}
+
+struct Lost(Vec<String>);
+
+impl driftdb_mvcc::SalvageReport for Lost {
+    fn lost(&mut self, damage: driftdb_storage::Damage) {
+        self.0.push(damage.to_string());
+    }
+
+    fn progress(&mut self, _done_bytes: u64, _total_bytes: u64) {}
+}
+
+/// What is saved of a store that has not finished an erasure finishes it when it is opened.
+fn a_salvage_goes_on_erasing<E: FileEngine>() {
+    let (world, times) = unfinished::<E>();
+    assert!(!world.marked().is_empty());
+    let (from, to) = (Path::new("/db"), Path::new("/to"));
+    let salvaged = |disk: &SimDisk| {
+        let env = sim_env(disk, 1);
+        let mut lost = Lost(Vec::new());
+        driftdb_mvcc::salvage::<E, E>(&env, from, to, &options(), &mut lost).unwrap();
+        lost.0
+    };
+    assert_eq!(salvaged(&world.disk), [""; 0]);
+    // The damaged store is not touched; the new one is looked at in its place.
+    let disk = world.disk.fork(1);
+    let files = disk.files();
+    for old in files.iter().filter(|path| path.starts_with("/db")) {
+        sim_env(&disk, 1).disk().remove(old).unwrap();
+    }
+    let env = sim_env(&disk, 1);
+    let store: Opened<E> = MvccStore::open(&env, to, &options()).unwrap();
+    for ts in &times {
+        let past = driftdb_concurrency::BeginOptions { as_of: Some(*ts), ..Default::default() };
+        assert_eq!(get(&mut store.begin(past).unwrap(), "who"), None, "as of {ts}");
+    }
+    for path in disk.files().iter().filter(|path| path.starts_with("/to")) {
+        let file = env.disk().open(path, OpenHow::Read, FileKind::Meta).unwrap();
+        let mut bytes = vec![0; file.len().unwrap() as usize];
+        file.read_at(0, &mut bytes).unwrap();
+        let is_there = bytes.windows(MARKER.len()).any(|window| window == MARKER.as_bytes());
+        assert!(!is_there, "{}", path.display());
+    }
+    // One that cannot be read is told.
+    let damaged = world.disk.fork(2);
+    let note = Path::new("/db/erasing");
+    let file = sim_env(&damaged, 1).disk().open(note, OpenHow::ReadWrite, FileKind::Meta).unwrap();
+    file.write_at(30, &[0xa5; 4]).unwrap();
+    let elsewhere = sim_env(&damaged, 1);
+    let mut lost = Lost(Vec::new());
+    let to = Path::new("/else");
+    driftdb_mvcc::salvage::<E, E>(&elsewhere, from, to, &options(), &mut lost).unwrap();
+    assert!(lost.0.iter().any(|lost| lost.contains("an erasure was under way")), "{:?}", lost.0);
+}
+
+/// A conversion of a store that has not finished an erasure is refused.
+fn a_conversion_waits<E: Engine>() {
+    let (mut world, _) = unfinished::<E>();
     let to = Path::new("/copy");
     let from = Path::new("/db");
     let refused =
@@ -285,6 +340,7 @@ macro_rules! for_each_engine {
 
 for_each_engine!(
     a_conversion_waits,
+    a_salvage_goes_on_erasing,
     a_crash_anywhere,
     a_full_disk_is_waited_for,
     nothing_is_left,

@@ -17,7 +17,14 @@ pub(crate) fn guess_rows(plan: &LogicalPlan) -> f64 {
     match plan {
         LogicalPlan::Values { rows, .. } => rows.len() as f64,
         LogicalPlan::Scan { table, .. } => table_rows(table),
-        LogicalPlan::FunctionScan { .. } | LogicalPlan::CteScan { .. } => UNKNOWN_TABLE,
+        LogicalPlan::FunctionScan { .. }
+        | LogicalPlan::CteScan { .. }
+        | LogicalPlan::WorkingTable { .. } => UNKNOWN_TABLE,
+        LogicalPlan::Window { input, .. } => guess_rows(input),
+        LogicalPlan::Recursive { seed, step, .. } => guess_rows(seed) + 10.0 * guess_rows(step),
+        LogicalPlan::GroupingSets { input, sets, .. } => {
+            (guess_rows(input) * 0.1 * sets.len() as f64).max(1.0)
+        }
         LogicalPlan::Filter { input, predicate } => {
             let mut predicates = Vec::new();
             conjuncts(predicate.clone(), &mut predicates);

@@ -23,7 +23,8 @@ fn collect(plan: &LogicalPlan, used: &mut BTreeSet<ColId>) {
     let mut all = |plan: &LogicalPlan| used.extend(plan.columns().iter().map(|column| column.id));
     match plan {
         // These take their inputs' columns by position, or compare whole rows.
-        LogicalPlan::SetOp { left, right, .. } => {
+        LogicalPlan::SetOp { left, right, .. }
+        | LogicalPlan::Recursive { seed: left, step: right, .. } => {
             all(left);
             all(right);
         }
@@ -65,6 +66,17 @@ fn drop_unused(plan: &mut LogicalPlan, used: &BTreeSet<ColId>) -> bool {
             let before = exprs.len();
             exprs.retain(|(id, _)| used.contains(id));
             dropped |= exprs.len() < before;
+        }
+        LogicalPlan::Window { calls, .. } => {
+            let before = calls.len();
+            calls.retain(|call| used.contains(&call.output));
+            dropped |= calls.len() < before;
+        }
+        LogicalPlan::GroupingSets { aggregates, groupings, .. } => {
+            let before = aggregates.len() + groupings.len();
+            aggregates.retain(|call| used.contains(&call.output));
+            groupings.retain(|(id, _)| used.contains(id));
+            dropped |= aggregates.len() + groupings.len() < before;
         }
         LogicalPlan::Aggregate { aggregates, .. } => {
             let before = aggregates.len();

@@ -47,6 +47,24 @@ fn push(plan: LogicalPlan, mut predicates: Vec<Expr>) -> LogicalPlan {
             let input = Box::new(push(*input, substituted(down, &movable)));
             filtered(finish(LogicalPlan::Aggregate { input, groups, aggregates }), stay)
         }
+        LogicalPlan::Window { input, partition, order, calls } => {
+            // A predicate on what is partitioned by decides over whole partitions.
+            let whole: std::collections::BTreeSet<ColId> = partition
+                .iter()
+                .filter_map(|expr| match expr {
+                    Expr::Column { id, .. } => Some(*id),
+                    _ => None,
+                })
+                .collect();
+            let (down, stay) = predicates.into_iter().partition(|predicate| {
+                let mut only = !is_volatile(predicate) && !has_subquery(predicate);
+                for_each_column(predicate, &mut |id| only &= whole.contains(&id));
+                only
+            });
+            let input = Box::new(push(*input, down));
+            let window = LogicalPlan::Window { input, partition, order, calls };
+            filtered(finish(window), stay)
+        }
         LogicalPlan::Sort { input, keys } => {
             let input = Box::new(push(*input, predicates));
             finish(LogicalPlan::Sort { input, keys })

@@ -50,6 +50,68 @@ fn clients_connect_to_a_branch_by_its_name() {
     });
 }
 
+/// What was changed before the branch was made and since, in order, and what others do elsewhere is not.
+#[test]
+fn changes_are_told_in_a_branch() {
+    everywhere(|fixture| {
+        let mut main = Traveller::new(fixture);
+        main.run("CREATE TABLE t (id int PRIMARY KEY, v text)");
+        main.run("INSERT INTO t VALUES (1, 'one'), (2, 'two'), (3, 'three')");
+        main.run("UPDATE t SET v = 'uno' WHERE id = 1");
+        main.run("CREATE BRANCH dev");
+        main.run("UPDATE t SET v = 'main' WHERE id = 2");
+        let mut dev = session(&fixture.node, "dev");
+        dev.run("UPDATE t SET v = 'dev' WHERE id = 2");
+        dev.run("DELETE FROM t WHERE id = 3");
+        main.run("DELETE FROM t WHERE id = 1");
+        dev.run("BEGIN; INSERT INTO t VALUES (3, 'again'), (4, 'four'); DELETE FROM t WHERE id = 4; COMMIT");
+        dev.run("CREATE TABLE own (id int); INSERT INTO own VALUES (7)");
+        main.run("CREATE TABLE other (id int); INSERT INTO other VALUES (8)");
+        dev.run("TRUNCATE t; INSERT INTO t VALUES (5, 'five')");
+        let changes = "SELECT op, old_v, new_v FROM driftdb_changes('t', 0)";
+        let expected = [
+            "INSERT  one",
+            "INSERT  two",
+            "INSERT  three",
+            "UPDATE one uno",
+            "UPDATE two dev",
+            "DELETE three ",
+            "INSERT  again",
+            "TRUNCATE  ",
+            "INSERT  five",
+        ];
+        assert_eq!(dev.rows(changes), expected);
+        let all = "SELECT op, table_name, new FROM driftdb_all_changes(0) WHERE op NOT IN ('UPDATE', 'DELETE')";
+        let expected = [
+            "CREATE public.t ",
+            "INSERT public.t (1,one)",
+            "INSERT public.t (2,two)",
+            "INSERT public.t (3,three)",
+            "INSERT public.t (3,again)",
+            "CREATE public.own ",
+            "INSERT public.own (7)",
+            "TRUNCATE public.t ",
+            "INSERT public.t (5,five)",
+        ];
+        assert_eq!(dev.rows(all), expected);
+        // From one number to the next nothing is missed, and nothing told twice.
+        let newest = main.rows("SELECT max(seq) FROM driftdb_transactions").remove(0);
+        let newest: u64 = newest.parse().unwrap();
+        let mut paged = Vec::new();
+        for last in 0..newest {
+            let sql =
+                format!("SELECT op, old_v, new_v FROM driftdb_changes('t', {last}, {})", last + 1);
+            // Before the table was there.
+            if last > 0 {
+                paged.extend(dev.session.query(&sql).map(|_| dev.rows(&sql)).unwrap_or_default());
+            }
+        }
+        assert_eq!(paged, dev.rows(changes));
+        assert_eq!(main.rows(changes).len(), 6);
+        assert_eq!(dev.code("SELECT * FROM driftdb_digest()"), "0A000");
+    });
+}
+
 #[test]
 fn locks_of_one_database_hold_up_nobody_in_another() {
     everywhere(|fixture| {

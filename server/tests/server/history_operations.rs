@@ -8,6 +8,37 @@ use driftdb_types::Value;
 use crate::harness::{Fixture, everywhere};
 use crate::traveller::Traveller;
 
+/// A commit that was logged in parts does not say which tables it wrote to.
+#[test]
+fn a_commit_in_parts_is_undone_and_digested() {
+    for engine in ["lsm", "btree"] {
+        let fixture = Fixture::with(engine, "ssi", |config| config.transaction_memory_bytes = 4096);
+        let mut t = Traveller::new(&fixture);
+        t.run("CREATE TABLE big (id int PRIMARY KEY, v text); CREATE TABLE beside (id int PRIMARY KEY)");
+        t.run("INSERT INTO big SELECT n, 'before ' || n FROM generate_series(1, 1000) n");
+        t.run("INSERT INTO beside VALUES (1)");
+        let before = t.rows("SELECT * FROM big ORDER BY id");
+        t.run(
+            "BEGIN; UPDATE big SET v = 'after' WHERE id <= 700; DELETE FROM big WHERE id > 900; \
+             INSERT INTO big SELECT n, 'new' FROM generate_series(2000, 2100) n; \
+             INSERT INTO beside VALUES (2); COMMIT",
+        );
+        let seq = t.rows("SELECT max(seq) FROM driftdb_transactions").remove(0);
+        let digest = t.rows("SELECT format('%s, %L', seq, digest) FROM driftdb_digest()").remove(0);
+        t.run("INSERT INTO beside VALUES (3)");
+        t.run("UPDATE big SET v = 'later' WHERE id = 7");
+        assert_eq!(t.code(&format!("UNDO TRANSACTION {seq}")), "40001");
+        t.run("UPDATE big SET v = 'after' WHERE id = 7");
+        t.run(&format!("UNDO TRANSACTION {seq}"));
+        assert!(t.rows("SELECT * FROM big ORDER BY id") == before, "{engine}");
+        assert_eq!(t.rows("SELECT * FROM beside ORDER BY id"), ["1", "3"]);
+        let count = format!("SELECT count(*) FROM driftdb_all_changes({seq} - 1, {seq})");
+        assert_eq!(t.rows(&count), ["902"]);
+        let found = t.rows(&format!("SELECT verdict FROM driftdb_verify_digest({digest})"));
+        assert_eq!(found, ["verified"], "{engine}");
+    }
+}
+
 #[test]
 fn a_table_forgets_by_itself_and_a_pin_holds_it() {
     everywhere(|fixture| {

@@ -7,6 +7,7 @@ mod branches;
 mod changes;
 mod changes_model;
 mod copy;
+mod digest;
 mod follow;
 mod full_disk;
 mod harness;

@@ -9,7 +9,7 @@ use sqllogictest::{DB, DBOutput, DefaultColumnType, Runner};
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::harness::{connect, everywhere};
+use crate::harness::{Fixture, connect, everywhere};
 
 /// A connection for scripts.
 struct Wire {
@@ -123,6 +123,26 @@ fn scripts_hold_everywhere() {
             run(&path, &fixture.url(), &[store.control_name(), store.engine_name()]);
         }
     });
+}
+
+/// Transactions that do not fit into `transaction.memory_bytes` are as others: every one of the scripts' that
+/// writes more than a row or two goes to disk and is committed in parts.
+#[test]
+fn scripts_hold_where_nothing_fits_into_memory() {
+    for (engine, control) in [("lsm", "ssi"), ("btree", "locking")] {
+        let fixture = Fixture::with(engine, control, |config| config.transaction_memory_bytes = 64);
+        for path in scripts("") {
+            println!("{}", path.display());
+            run(&path, &fixture.url(), &[control, engine]);
+        }
+        let mut spills = 0;
+        fixture.node.store().stats(&mut |name, count| {
+            if name == "spills" {
+                spills = count;
+            }
+        });
+        assert!(spills > 500, "{spills} spills");
+    }
 }
 
 #[test]

@@ -20,6 +20,19 @@ impl Binder<'_> {
         list: &ast::FunctionArgumentList,
         position: u32,
     ) -> Result<Expr> {
+        self.may_aggregate()?;
+        self.scope().in_aggregate = true;
+        let call = self.aggregate_call(name, function, list);
+        let level = self.scopes.len() - 1;
+        self.scope().in_aggregate = false;
+        self.aggregated(call?, level).map_err(|error| error.at(position))
+    }
+
+    /// Whether an aggregate may stand here.
+    ///
+    /// # Errors
+    /// 42803
+    pub(crate) fn may_aggregate(&mut self) -> Result<()> {
         let scope = self.scope();
         if scope.in_aggregate {
             return Err(SqlError::new(
@@ -33,13 +46,13 @@ impl Binder<'_> {
                 format!("aggregate functions are not allowed in {}", scope.clause.name()),
             ));
         }
-        scope.in_aggregate = true;
-        let call = self.aggregate_call(name, function, list);
-        let level = self.scopes.len() - 1;
-        self.scope().in_aggregate = false;
-        let mut call = call?;
+        Ok(())
+    }
+
+    /// The column that the grouping yields for a call.
+    pub(crate) fn aggregated(&mut self, mut call: AggregateCall, level: usize) -> Result<Expr> {
         if let Some(other) = self.only_outer_columns(&call, level) {
-            return Err(other.at(position));
+            return Err(other);
         }
         // The same aggregate twice is computed once.
         let same = self.scopes[level].aggregates.iter().find(|known| {
@@ -56,7 +69,7 @@ impl Binder<'_> {
         Ok(Expr::Column { id: output, ty })
     }
 
-    fn aggregate_call(
+    pub(crate) fn aggregate_call(
         &mut self,
         name: &str,
         function: &ast::Function,
@@ -181,8 +194,9 @@ pub(crate) struct Grouping {
 
 impl Grouping {
     /// Groups, with the columns that depend on a whole primary key among them.
-    pub(crate) fn new(mut groups: Vec<(ColId, Expr)>, scope: &Scope) -> Self {
-        for relation in &scope.relations {
+    pub(crate) fn new(mut groups: Vec<(ColId, Expr)>, has_sets: bool, scope: &Scope) -> Self {
+        // A set without the key decides nothing.
+        for relation in scope.relations.iter().filter(|_| !has_sets) {
             let Some(table) = &relation.table else { continue };
             let immediate = |key: &&driftdb_query::Index| !key.deferral.is_deferrable();
             let Some(key) = table.primary_key().filter(immediate) else { continue };
@@ -210,6 +224,8 @@ impl Grouping {
             .iter()
             .map(|(id, _)| *id)
             .chain(scope.aggregates.iter().map(|call| call.output))
+            .chain(scope.groupings.iter().map(|(id, _)| *id))
+            .chain(scope.window_calls.iter().map(|(_, call)| call.output))
             .collect();
         Self { groups, known }
     }

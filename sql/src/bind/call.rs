@@ -1,6 +1,6 @@
 //! Function calls: those of the table, aggregates, and those that are syntax in disguise.
 
-use driftdb_query::{Expr, Result, SqlError};
+use driftdb_query::{Expr, Result, SqlError, WindowFunction};
 use driftdb_types::{CastContext, DataType, SqlState, Value, aggregates, resolve_function};
 use sqlparser::ast;
 
@@ -34,12 +34,6 @@ impl Binder<'_> {
     pub(crate) fn function(&mut self, function: &ast::Function) -> Result<Expr> {
         let name = object_name(&function.name)?;
         let place = |error: SqlError| error.at(name.position);
-        if function.over.is_some() {
-            return Err(place(SqlError::unsupported("a window function")));
-        }
-        if !function.within_group.is_empty() {
-            return Err(place(SqlError::unsupported("WITHIN GROUP")));
-        }
         if let Some(schema) = &name.schema
             && schema != "pg_catalog"
         {
@@ -59,6 +53,20 @@ impl Binder<'_> {
                 return Err(place(SqlError::unsupported("a subquery without its own brackets")));
             }
         };
+        if !function.within_group.is_empty() {
+            return self.ordered_set(&name.name, function, list).map_err(place);
+        }
+        if let Some(over) = &function.over {
+            return self.window_call(&name.name, function, list, over).map_err(place);
+        }
+        if let Some(window) = WindowFunction::named(&name.name) {
+            let message = format!("window function {} requires an OVER clause", window.name());
+            return Err(place(SqlError::new(SqlState::WrongObjectType, message)));
+        }
+        super::ordered_set::check_within_group(&name.name).map_err(place)?;
+        if name.name == "grouping" && name.schema.is_none() {
+            return self.grouping_call(list).map_err(place);
+        }
         if is_aggregate(&name.name) {
             return self.aggregate(&name.name, function, list, name.position).map_err(place);
         }
@@ -83,6 +91,9 @@ impl Binder<'_> {
         }
         if !list.clauses.is_empty() {
             return only_aggregates("ORDER BY");
+        }
+        if let Some(call) = self.spelt_call(name, list)? {
+            return Ok(call);
         }
         let args = arguments(list)?;
         match name {

@@ -121,7 +121,8 @@ impl Binder<'_> {
         let args = args
             .into_iter()
             .zip(&resolved.arg_types)
-            .map(|(arg, ty)| self.coerce(arg, *ty, -1, CastContext::Implicit))
+            // Resolution has decided that they convert; what prints its arguments takes more.
+            .map(|(arg, ty)| self.coerce(arg, *ty, -1, CastContext::Assignment))
             .collect::<Result<_>>()?;
         Ok(Expr::Call { function: resolved.id, args, ty: resolved.result })
     }

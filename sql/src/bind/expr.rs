@@ -213,7 +213,7 @@ impl Binder<'_> {
         })?;
         let mut args = Vec::with_capacity(2);
         for ((expr, bound), ty) in left.into_iter().chain([right]).zip(&resolved.arg_types) {
-            args.push(self.coerce(bound, *ty, -1, CastContext::Implicit).at_expr(expr)?);
+            args.push(self.coerce(bound, *ty, -1, CastContext::Assignment).at_expr(expr)?);
         }
         Ok(Expr::Call { function: resolved.id, args, ty: resolved.result })
     }

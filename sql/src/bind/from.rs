@@ -1,8 +1,7 @@
 //! FROM items: tables, subqueries, functions, common table expressions.
 
 use driftdb_query::{
-    ColId, Expr, JoinKind, LogicalPlan, OutputColumn, Result, ScanColumn, SqlError, SystemColumn,
-    Temporal,
+    ColId, Expr, JoinKind, LogicalPlan, Result, ScanColumn, SqlError, SystemColumn, Temporal,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -179,7 +178,7 @@ impl Binder<'_> {
             return Err(SqlError::unsupported(what).at(period.position));
         }
         if parsed.schema.is_none()
-            && let Some(cte) = self.ctes.iter().rev().find(|cte| cte.name == parsed.name).cloned()
+            && let Some(cte) = self.find_cte(&parsed.name)?
         {
             if let Some(clause) = clause {
                 return Err(SqlError::unsupported(format!(
@@ -189,18 +188,7 @@ impl Binder<'_> {
                 .with_hint("Put it on the tables inside.")
                 .at(parsed.position));
             }
-            let mut outputs = Vec::with_capacity(cte.columns.len());
-            let mut named = Vec::with_capacity(cte.columns.len());
-            for (name, ty, meta) in &cte.columns {
-                let id = self.column_id();
-                self.meta.insert(id, *meta);
-                outputs.push(OutputColumn { id, ty: *ty });
-                named.push(Named { name: name.clone(), expr: Expr::Column { id, ty: *ty } });
-            }
-            let plan = LogicalPlan::CteScan { cte: cte.id, columns: outputs };
-            let own = Aliased { alias, own: parsed.name, schema: None };
-            self.used_ctes.insert(cte.id);
-            return item(plan, named, own, None, None);
+            return self.cte_item(cte, parsed.position, alias);
         }
         let schema = parsed.schema.as_deref();
         if let Some(relation) = self.catalog.system_relation(schema, &parsed.name)? {

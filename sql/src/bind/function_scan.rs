@@ -8,6 +8,7 @@ use super::Binder;
 use super::call::is_aggregate;
 use super::changes::{ALL_CHANGES, TABLE_CHANGES};
 use super::diff::TABLE_DIFF;
+use super::digest::digest_function;
 use super::from::{Aliased, item};
 use super::names::{ident, object_name};
 use super::scope::{FromItem, Named};
@@ -37,6 +38,11 @@ impl Binder<'_> {
         }
         if parsed.name == ALL_CHANGES {
             return self.all_changes(args, parsed.position, alias);
+        }
+        if let Some(function) = digest_function(&parsed.name) {
+            let exprs = super::call::arguments(&list)?;
+            let item = self.digest_item(&parsed.name, function, &exprs, ordinality, alias);
+            return item.map_err(|error| error.at(parsed.position));
         }
         let column_name = alias.map_or(parsed.name.clone(), |alias| ident(&alias.name));
         if is_aggregate(&parsed.name) {

@@ -41,8 +41,18 @@ impl Binder<'_> {
                 }
                 Ok(Expr::Param { index, ty: self.param_types[index] })
             }
+            ast::Value::SingleQuotedByteStringLiteral(digits) => {
+                self.bits('b', digits).map_err(place)
+            }
+            ast::Value::HexStringLiteral(digits) => self.bits('x', digits).map_err(place),
             other => Err(place(SqlError::unsupported(format!("the literal {other}")))),
         }
+    }
+
+    /// A bit string, `B'101'` or `X'1F'`.
+    fn bits(&self, kind: char, digits: &str) -> Result<Expr> {
+        let value = parse_text(DataType::Bit, -1, &format!("{kind}{digits}"), self.eval)?;
+        Ok(Expr::constant(value, DataType::Bit))
     }
 
     /// A number without sign, or with a minus in front: int4, int8 or numeric, whichever holds it first.

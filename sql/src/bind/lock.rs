@@ -106,6 +106,8 @@ impl<'a> Binder<'a> {
                 Some("HAVING clause")
             } else if !self.scope().aggregates.is_empty() {
                 Some("aggregate functions")
+            } else if !self.scope().window_calls.is_empty() {
+                Some("window functions")
             } else {
                 None
             };

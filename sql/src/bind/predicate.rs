@@ -2,7 +2,7 @@
 
 use driftdb_query::{BoolTest, Expr, Result};
 use driftdb_types::{
-    CastContext, DataType, asks_catalog, function, resolve_function, resolve_operator,
+    CastContext, DataType, Resolved, asks_catalog, function, resolve_function, resolve_operator,
 };
 use sqlparser::ast;
 
@@ -122,9 +122,19 @@ impl Binder<'_> {
         let bound = args.iter().map(|arg| self.expr(arg)).collect::<Result<Vec<_>>>()?;
         let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
         let resolved = resolve_function(name, &types)?;
+        self.call_of(&resolved, bound, args)
+    }
+
+    /// A call of what was resolved; literals that cannot be read are reported where they stand.
+    pub(crate) fn call_of(
+        &mut self,
+        resolved: &Resolved,
+        bound: Vec<Expr>,
+        args: &[&ast::Expr],
+    ) -> Result<Expr> {
         let mut converted = Vec::with_capacity(args.len());
         for ((arg, bound), ty) in args.iter().zip(bound).zip(&resolved.arg_types) {
-            converted.push(self.coerce(bound, *ty, -1, CastContext::Implicit).at_expr(arg)?);
+            converted.push(self.coerce(bound, *ty, -1, CastContext::Assignment).at_expr(arg)?);
         }
         if asks_catalog(function(resolved.id)) {
             self.catalog.is_asked()?;

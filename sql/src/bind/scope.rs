@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use driftdb_query::{
     AggregateCall, ColId, CteId, Expr, LogicalPlan, Result, SqlError, SystemColumn, Table,
+    WindowCall,
 };
 use driftdb_types::{DataType, SqlState};
 use sqlparser::ast;
@@ -12,6 +13,8 @@ use sqlparser::ast;
 use super::names::{ident, ident_position};
 use super::set_function::ListedCall;
 use super::stored::NamedPart;
+use super::window::{InWindow, Window};
+use super::with::CteState;
 use super::{Binder, Meta};
 
 /// A column under a name.
@@ -86,6 +89,9 @@ pub(crate) enum Clause {
     DistinctOn,
     Limit,
     Values,
+    WindowRows,
+    WindowRange,
+    WindowGroups,
     Update,
     Returning,
     Check,
@@ -109,6 +115,9 @@ impl Clause {
             Self::DistinctOn => "DISTINCT ON",
             Self::Limit => "LIMIT",
             Self::Values => "VALUES",
+            Self::WindowRows => "window ROWS",
+            Self::WindowRange => "window RANGE",
+            Self::WindowGroups => "window GROUPS",
             Self::Update => "UPDATE",
             Self::Returning => "RETURNING",
             Self::Check => "check constraints",
@@ -137,6 +146,15 @@ pub(crate) struct Scope {
     pub(crate) aggregates: Vec<AggregateCall>,
     /// The set-returning functions met in the select list.
     pub(crate) set_calls: Vec<ListedCall>,
+    /// Inside a window's parts.
+    pub(crate) in_window: InWindow,
+    /// The windows met so far, and the calls over each.
+    pub(crate) windows: Vec<Window>,
+    pub(crate) window_calls: Vec<(usize, WindowCall)>,
+    /// The calls of GROUPING met so far.
+    pub(crate) groupings: Vec<(ColId, Vec<Expr>)>,
+    /// What aggregates with WITHIN GROUP take once for each group.
+    pub(crate) direct: Vec<Expr>,
     /// Where each column was last named.
     pub(crate) positions: BTreeMap<ColId, u32>,
     /// Columns that subqueries in grouped clauses named.
@@ -152,6 +170,11 @@ impl Scope {
             in_aggregate: false,
             aggregates: Vec::new(),
             set_calls: Vec::new(),
+            in_window: InWindow::No,
+            windows: Vec::new(),
+            window_calls: Vec::new(),
+            groupings: Vec::new(),
+            direct: Vec::new(),
             positions: BTreeMap::new(),
             outer_uses: Vec::new(),
         }
@@ -189,6 +212,12 @@ pub(crate) struct Cte {
     pub(crate) id: CteId,
     /// Name, type and modifier of each column.
     pub(crate) columns: Vec<(String, DataType, Meta)>,
+    /// How far it is bound.
+    pub(crate) state: CteState,
+    /// Where among the common table expressions in sight its clause ends.
+    pub(crate) end: usize,
+    /// How many scopes are around its clause.
+    pub(crate) scopes: usize,
 }
 
 impl Binder<'_> {

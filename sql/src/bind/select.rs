@@ -2,19 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use driftdb_query::{ColId, Expr, LockClause, LogicalPlan, Result, SortKey, SqlError};
+use driftdb_query::{Expr, LockClause, LogicalPlan, Result, SortKey, SqlError};
 use driftdb_types::{DataType, SqlState};
 use sqlparser::ast;
 
 use super::Binder;
 use super::aggregate::Grouping;
+use super::grouping::GroupBy;
 use super::lock::Locking;
-use super::names::{ident, ident_position};
 use super::order::{check_equality, order_keys, sort_key};
-use super::position::{Placed, bare};
-use super::scope::{Clause, Cte, Scope, column_of};
+use super::position::Placed;
+use super::scope::{Clause, Scope};
 use super::set_function::{ListedCall, expanded, take_used};
 use super::target::{NO_META, Rows, Target};
+use super::window::Windows;
 
 /// The clauses around a SELECT that it must know of.
 struct Around<'e, 'a> {
@@ -61,45 +62,6 @@ impl<'a> Binder<'a> {
         Ok(rows)
     }
 
-    /// Binds common table expressions and puts them in sight.
-    pub(crate) fn with(
-        &mut self,
-        with: &ast::With,
-    ) -> Result<Vec<(driftdb_query::CteId, LogicalPlan)>> {
-        let mut plans = Vec::with_capacity(with.cte_tables.len());
-        let outside = self.ctes.len();
-        for cte in &with.cte_tables {
-            let (name, position) = (ident(&cte.alias.name), ident_position(&cte.alias.name));
-            if with.recursive && mentions(&cte.query, &name) {
-                return Err(SqlError::unsupported("WITH RECURSIVE").at(position));
-            }
-            if self.ctes[outside..].iter().any(|other| other.name == name) {
-                let message = format!("WITH query name \"{name}\" specified more than once");
-                return Err(SqlError::new(SqlState::DuplicateAlias, message).at(position));
-            }
-            let mut rows = self.query(&cte.query)?;
-            self.decide_columns(&mut rows)?;
-            let renames = &cte.alias.columns;
-            if renames.len() > rows.columns.len() {
-                let message = format!(
-                    "WITH query \"{name}\" has {} columns available but {} columns specified",
-                    rows.columns.len(),
-                    renames.len()
-                );
-                let state = SqlState::InvalidColumnReference;
-                return Err(SqlError::new(state, message).at(position));
-            }
-            for (column, rename) in rows.columns.iter_mut().zip(renames) {
-                column.name = ident(&rename.name);
-            }
-            let id = self.cte_id();
-            let columns = rows.columns.iter().map(|c| (c.name.clone(), c.ty, c.meta)).collect();
-            self.ctes.push(Cte { name, id, columns });
-            plans.push((id, rows.plan));
-        }
-        Ok(plans)
-    }
-
     /// A SELECT with nothing around it: a branch of a set operation.
     pub(crate) fn plain_select(&mut self, select: &ast::Select) -> Result<Rows> {
         self.select(select, &Around { order_by: &[], lockings: Vec::new() }, None)
@@ -122,6 +84,7 @@ impl<'a> Binder<'a> {
             let predicate = self.in_clause(Clause::Where, |b| b.predicate(condition, "WHERE"))?;
             plan = LogicalPlan::Filter { input: Box::new(plan), predicate };
         }
+        self.named_windows(&select.named_window)?;
         let mut targets = self.targets(&select.projection)?;
         let visible = targets.len();
         let groups = self.groups(select, &mut targets)?;
@@ -145,7 +108,18 @@ impl<'a> Binder<'a> {
         }
         let mut scope = self.scopes.pop().expect("pushed above");
         let mut set_calls = std::mem::take(&mut scope.set_calls);
-        if let Some(groups) = &groups {
+        let mut windows = Windows::default();
+        if !scope.window_calls.is_empty() {
+            let mut before: Vec<Expr> =
+                keys.iter().map(|(index, ..)| targets[*index].expr.clone()).collect();
+            before.extend(groups.iter().flat_map(|by| &by.groups).map(|(_, expr)| expr.clone()));
+            if select.distinct.is_some() {
+                before.extend(targets[..visible].iter().map(|target| target.expr.clone()));
+            }
+            let calls = scope.window_calls.clone();
+            windows = Windows::new(std::mem::take(&mut scope.windows), calls, before);
+        }
+        if let Some(GroupBy { groups, .. }) = &groups {
             // What is grouped by is evaluated before.
             let mut used = BTreeSet::new();
             for (_, group) in groups {
@@ -155,15 +129,20 @@ impl<'a> Binder<'a> {
             }
             plan = expanded(plan, take_used(&mut set_calls, &used));
         }
-        if groups.is_some() || having.is_some() || !scope.aggregates.is_empty() {
-            let mut above =
-                Above { targets: &mut targets, having: &mut having, sets: &mut set_calls };
+        let is_grouped = !scope.aggregates.is_empty() || !scope.groupings.is_empty();
+        if groups.is_some() || having.is_some() || is_grouped {
+            let mut above = Above {
+                targets: &mut targets,
+                having: &mut having,
+                sets: &mut set_calls,
+                windows: &mut windows,
+            };
             plan = group(plan, groups.unwrap_or_default(), scope, &mut above)?;
         }
         if let Some(predicate) = having {
             plan = LogicalPlan::Filter { input: Box::new(plan), predicate };
         }
-        plan = expanded(plan, set_calls);
+        plan = expanded(windows.above(plan), set_calls);
         if matches!(select.distinct, Some(ast::Distinct::Distinct)) {
             for target in &mut targets {
                 let expr = std::mem::replace(&mut target.expr, Expr::truth());
@@ -215,61 +194,6 @@ impl<'a> Binder<'a> {
         }
         rows.plan = plan;
         Ok(())
-    }
-
-    /// GROUP BY: `None` if absent.
-    fn groups(
-        &mut self,
-        select: &ast::Select,
-        targets: &mut [Target],
-    ) -> Result<Option<Vec<(ColId, Expr)>>> {
-        let ast::GroupByExpr::Expressions(exprs, modifiers) = &select.group_by else {
-            return Err(SqlError::unsupported("GROUP BY ALL"));
-        };
-        if !modifiers.is_empty() {
-            return Err(SqlError::unsupported("GROUP BY with a modifier"));
-        }
-        if exprs.is_empty() {
-            return Ok(None);
-        }
-        let mut groups: Vec<(ColId, Expr)> = Vec::with_capacity(exprs.len());
-        let mut pending: Vec<&ast::Expr> = exprs.iter().rev().collect();
-        while let Some(expr) = pending.pop() {
-            if let ast::Expr::Tuple(fields) = bare(expr) {
-                pending.extend(fields.iter().rev());
-                continue;
-            }
-            let bound = match self.named_target(expr, targets, Clause::GroupBy)? {
-                Some(index) => {
-                    if self.has_aggregate(&targets[index].expr) {
-                        let message = "aggregate functions are not allowed in GROUP BY";
-                        return Err(SqlError::new(SqlState::GroupingError, message)).at_expr(expr);
-                    }
-                    let target = std::mem::replace(&mut targets[index].expr, Expr::truth());
-                    targets[index].expr = self.decided(target)?;
-                    targets[index].expr.clone()
-                }
-                None => self.in_clause(Clause::GroupBy, |b| b.decided_expr(expr))?,
-            };
-            check_equality(bound.ty()).at_expr(expr)?;
-            if !groups.iter().any(|(_, group)| *group == bound) {
-                // A bare column keeps its identity, so that subqueries above the grouping find it; an
-                // outer query's column has that identity there.
-                let own = column_of(&bound).filter(|id| self.scope().display(*id).is_some());
-                let id = own.unwrap_or_else(|| self.column_id());
-                groups.push((id, bound));
-            }
-        }
-        Ok(Some(groups))
-    }
-
-    fn has_aggregate(&mut self, expr: &Expr) -> bool {
-        let scope = self.scope();
-        let mut found = false;
-        super::aggregate::for_each_column(expr, &mut |id| {
-            found |= scope.aggregates.iter().any(|call| call.output == id);
-        });
-        found
     }
 
     fn distinct_on(
@@ -324,16 +248,17 @@ struct Above<'t> {
     targets: &'t mut [Target],
     having: &'t mut Option<Expr>,
     sets: &'t mut [ListedCall],
+    windows: &'t mut Windows,
 }
 
 /// Puts the grouping under the expressions that are evaluated after it.
 fn group(
     plan: LogicalPlan,
-    groups: Vec<(ColId, Expr)>,
+    by: GroupBy,
     scope: Scope,
     above: &mut Above<'_>,
 ) -> Result<LogicalPlan> {
-    let grouping = Grouping::new(groups, &scope);
+    let grouping = Grouping::new(by.groups, by.sets.is_some(), &scope);
     for target in above.targets.iter_mut() {
         grouping.apply(&mut target.expr, &scope)?;
     }
@@ -343,12 +268,32 @@ fn group(
     for arg in above.sets.iter_mut().flat_map(|listed| &mut listed.call.args) {
         grouping.apply(arg, &scope)?;
     }
+    for expr in above.windows.exprs_mut() {
+        grouping.apply(expr, &scope)?;
+    }
+    for expr in &scope.direct {
+        grouping.apply(&mut expr.clone(), &scope)?;
+    }
     grouping.check_outer(&scope)?;
-    Ok(LogicalPlan::Aggregate {
-        input: Box::new(plan),
-        groups: grouping.groups,
-        aggregates: scope.aggregates,
-    })
+    let mut groupings = Vec::with_capacity(scope.groupings.len());
+    for (id, args) in scope.groupings {
+        let place = |arg: &Expr| grouping.groups.iter().position(|(_, group)| group == arg);
+        let places: Option<Vec<usize>> = args.iter().map(place).collect();
+        groupings.push((id, places.ok_or_else(not_grouping)?));
+    }
+    let (input, aggregates) = (Box::new(plan), scope.aggregates);
+    let groups = grouping.groups;
+    if by.sets.is_none() && groupings.is_empty() {
+        return Ok(LogicalPlan::Aggregate { input, groups, aggregates });
+    }
+    let sets = by.sets.unwrap_or_else(|| vec![(0..groups.len()).collect()]);
+    Ok(LogicalPlan::GroupingSets { input, groups, sets, aggregates, groupings })
+}
+
+fn not_grouping() -> SqlError {
+    let message =
+        "arguments to GROUPING must be grouping expressions of the associated query level";
+    SqlError::new(SqlState::GroupingError, message)
 }
 
 /// Drops the columns that were only sorted by or locked with.
@@ -366,9 +311,6 @@ fn check_supported(select: &ast::Select) -> Result<()> {
     if select.into.is_some() {
         return Err(SqlError::unsupported("SELECT INTO").with_hint("Use CREATE TABLE ... AS."));
     }
-    if !select.named_window.is_empty() {
-        return Err(SqlError::unsupported("a window function"));
-    }
     let foreign = select.top.is_some()
         || select.qualify.is_some()
         || select.prewhere.is_some()
@@ -383,10 +325,4 @@ fn check_supported(select: &ast::Select) -> Result<()> {
         return Err(SqlError::new(SqlState::SyntaxError, "this clause is not PostgreSQL's"));
     }
     Ok(())
-}
-
-/// Whether a query reads a relation called `name` (in its text; a false alarm is an error that says so).
-fn mentions(query: &ast::Query, name: &str) -> bool {
-    let text = query.to_string().to_ascii_lowercase();
-    text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == name)
 }

@@ -9,7 +9,8 @@ use driftdb_query::{
     ColId, Expr, JoinKind, LogicalPlan, OutputColumn, Result, SetFunction, SqlError,
 };
 use driftdb_types::{
-    CastContext, DataType, SqlState, Value, common_type, resolve_function, resolve_operator,
+    CastContext, DataType, Resolved, SqlState, Value, ValueError, common_type, resolve_function,
+    resolve_hidden, resolve_operator,
 };
 use sqlparser::ast;
 
@@ -34,8 +35,14 @@ pub(crate) struct ListedCall {
 
 /// Whether a function of this name yields rows.
 pub(crate) fn is_set_function(name: &str) -> bool {
-    matches!(name, "generate_series" | "unnest" | "generate_subscripts" | "pg_partition_ancestors")
-        || is_array_function(name)
+    matches!(
+        name,
+        "generate_series"
+            | "unnest"
+            | "generate_subscripts"
+            | "pg_partition_ancestors"
+            | "regexp_matches"
+    ) || is_array_function(name)
         || is_pair_function(name)
 }
 
@@ -50,6 +57,7 @@ fn is_array_function(name: &str) -> bool {
             | "json_object_keys"
             | "jsonb_object_keys"
             | "string_to_table"
+            | "regexp_split_to_table"
     )
 }
 
@@ -58,7 +66,12 @@ pub(crate) fn is_pair_function(name: &str) -> bool {
     matches!(name, "json_each" | "jsonb_each" | "json_each_text" | "jsonb_each_text")
 }
 
-fn undefined(name: &str, types: &[DataType]) -> SqlError {
+/// The hidden function behind a set-returning one.
+fn resolve_named(name: &str, types: &[DataType]) -> std::result::Result<Resolved, ValueError> {
+    resolve_hidden(&format!("*{name}"), types)
+}
+
+pub(crate) fn undefined(name: &str, types: &[DataType]) -> SqlError {
     let names: Vec<&str> = types.iter().map(|ty| ty.sql_name()).collect();
     let message = format!("function {name}({}) does not exist", names.join(", "));
     SqlError::new(SqlState::UndefinedFunction, message).with_hint(
@@ -76,6 +89,7 @@ impl Binder<'_> {
             "generate_subscripts" => self.subscripts_call(bound),
             "pg_partition_ancestors" => self.partition_ancestors(bound),
             "generate_series" => self.series(bound),
+            "regexp_matches" => self.rows_of(name, bound),
             _ if is_pair_function(name) => {
                 Err(SqlError::unsupported(format!("{name} in a select list, which yields rows")))
             }
@@ -88,6 +102,7 @@ impl Binder<'_> {
         let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
         let resolved = match (maker, &types[..]) {
             ("string_to_table", types) => resolve_function("string_to_array", types),
+            ("unnest" | "regexp_split_to_table", types) => resolve_named(maker, types),
             (maker, [one]) => resolve_operator(&format!("*{maker}"), None, Some(*one)),
             _ => return Err(undefined(name, &types)),
         };
@@ -95,6 +110,14 @@ impl Binder<'_> {
         let array = self.resolved_call(&resolved, bound)?;
         let ty = array.ty().element().unwrap_or(resolved.result);
         Ok(SetCall { function: SetFunction::Unnest, args: vec![array], ty })
+    }
+
+    /// A call that yields the rows of the array of two dimensions that a hidden function makes.
+    fn rows_of(&mut self, name: &str, bound: Vec<Expr>) -> Result<SetCall> {
+        let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
+        let resolved = resolve_named(name, &types).map_err(|_| undefined(name, &types))?;
+        let array = self.resolved_call(&resolved, bound)?;
+        Ok(SetCall { function: SetFunction::UnnestRows, args: vec![array], ty: resolved.result })
     }
 
     /// The two calls, of keys and of values, that a function like `json_each` is.
@@ -121,6 +144,7 @@ impl Binder<'_> {
                 Some(element) => {
                     Ok(SetCall { function: SetFunction::Unnest, args: bound, ty: element })
                 }
+                None if ty.is_multirange() => self.elements_of("unnest", "unnest", bound),
                 None => Err(undefined("unnest", &types)),
             },
             _ => Err(undefined("unnest", &types)),

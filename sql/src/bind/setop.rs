@@ -60,7 +60,7 @@ impl Binder<'_> {
         Ok(rows)
     }
 
-    fn combine(
+    pub(crate) fn combine(
         &mut self,
         kind: SetOpKind,
         name: &str,

@@ -55,6 +55,11 @@ pub(crate) fn type_name(name: &D) -> Result<(DataType, i32)> {
             let ty = if has_zone(zone) { T::Timestamptz } else { T::Timestamp };
             (ty, precision_modifier(*precision))
         }
+        D::Time(precision, _) => (T::Timetz, precision_modifier(*precision)),
+        D::Bit(length) => {
+            (T::Bit, vec![length.map_or(1, |v| i64::try_from(v).unwrap_or(i64::MAX))])
+        }
+        D::BitVarying(length) | D::VarBit(length) => (T::Varbit, precision_modifier(*length)),
         D::Interval { fields: None, precision } => (T::Interval, precision_modifier(*precision)),
         D::Array(
             ast::ArrayElemTypeDef::SquareBracket(element, _)
@@ -138,7 +143,7 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<(DataType, i32
             let typmod = make_typmod(ty, &modifiers).map_err(|error| place(error.into()))?;
             return Ok((ty, typmod));
         }
-        const KNOWN: [&str; 18] = [
+        const KNOWN: &[&str] = &[
             "serial",
             "bigserial",
             "smallserial",
@@ -146,17 +151,21 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<(DataType, i32
             "serial4",
             "serial8",
             "xml",
-            "money",
-            "inet",
-            "cidr",
-            "macaddr",
             "point",
             "box",
             "circle",
-            "timetz",
-            "bit",
-            "varbit",
+            "line",
+            "lseg",
+            "path",
+            "polygon",
+            "jsonpath",
             "tsvector",
+            "tsquery",
+            "txid_snapshot",
+            "pg_snapshot",
+            "refcursor",
+            "tid",
+            "cid",
         ];
         if KNOWN.contains(&lower.as_str()) {
             let error = SqlError::unsupported(format!("type {lower}"));
@@ -222,6 +231,9 @@ fn type_name_only(name: &D) -> Option<DataType> {
         | D::Regclass
         | D::Date
         | D::Time(..)
+        | D::Bit(_)
+        | D::BitVarying(_)
+        | D::VarBit(_)
         | D::Timestamp(..) => type_name(name).ok().map(|(ty, _)| ty),
         _ => None,
     }

@@ -12,6 +12,7 @@
 //! * `OPERATOR(schema.op)` before ANY and ALL becomes the operator alone.
 //! * Subscripts after the targets of SET and the columns of INSERT are cut out and kept under the position
 //!   of the column's name.
+//! * Grouping sets and what a frame excludes: see `grouping`.
 //! * `TABLE t` becomes `SELECT * FROM t`; `ISNULL`, `NOTNULL` and `TRIM(LEADING FROM x)` are spelt out.
 
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 use super::cursor::{Cursor, QualifiedName};
 use super::period::{self, PeriodClause, PeriodDefinition};
 use super::tokens::{Source, end, is_word, start, syntax_error, token_at};
-use super::{subscript, tree};
+use super::{grouping, special, subscript, tree};
 
 /// At most so many time clauses and lock clauses in a statement: each is parsed by itself.
 const MAX_CLAUSES: usize = 500;
@@ -97,6 +98,8 @@ pub(crate) struct Lifted {
     pub(crate) period_definitions: Vec<PeriodDefinition>,
     /// The columns that ON DELETE sets, by the position of the referenced table's name.
     pub(crate) delete_columns: BTreeMap<u32, Vec<String>>,
+    /// SEARCH and CYCLE of common table expressions, by the position of the bracket before them.
+    pub(crate) cte_clauses: BTreeMap<u32, &'static str>,
     /// The subscripts of what is assigned to, by the position of the column's name.
     pub(crate) subscripts: BTreeMap<u32, Vec<ast::AccessExpr>>,
 }
@@ -110,6 +113,17 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
             && interesting(&word.value)
             && one(cursor, token, &mut out, lifted)?
         {
+            continue;
+        }
+        if token.token == Token::LParen && grouping::empty_set(cursor, &mut out) {
+            continue;
+        }
+        if special::typed_literal(cursor, &mut out) {
+            continue;
+        }
+        if token.token == Token::Assignment {
+            out.push(token_at(Token::RArrow, start(token), end(token)));
+            cursor.at += 1;
             continue;
         }
         if token.token == Token::LBracket
@@ -128,9 +142,30 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    const WORDS: [&str; 12] = [
-        "for", "as", "between", "table", "isnull", "notnull", "leading", "trailing", "both", "set",
-        "period", "operator",
+    const WORDS: [&str; 23] = [
+        "for",
+        "as",
+        "between",
+        "table",
+        "isnull",
+        "notnull",
+        "leading",
+        "trailing",
+        "both",
+        "set",
+        "period",
+        "operator",
+        "group",
+        "grouping",
+        "rollup",
+        "cube",
+        "exclude",
+        "preceding",
+        "following",
+        "search",
+        "cycle",
+        "substring",
+        "variadic",
     ];
     WORDS.iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
@@ -180,6 +215,12 @@ fn one(
         // Its symbol has been pushed.
     } else if is_word(token, "set") && set_columns(cursor, out, lifted)? {
         // Its words have been pushed.
+    } else if let Some(what) = cte_clause(cursor, out)? {
+        lifted.cte_clauses.insert(out.last().map_or(0, start), what);
+    } else if grouping::rewritten(cursor, out) {
+        // Its words have been pushed.
+    } else if special::substring(cursor, out, lifted)? || special::variadic(cursor, out) {
+        // Its words have been pushed.
     } else if is_trim(cursor, out.last()) {
         cursor.at += 1;
         out.push(token.clone());
@@ -189,6 +230,46 @@ fn one(
         return Ok(false);
     }
     Ok(true)
+}
+
+/// SEARCH or CYCLE after the brackets of a common table expression: passes over it, says which it was.
+fn cte_clause(cursor: &mut Cursor<'_>, out: &[TokenWithSpan]) -> Result<Option<&'static str>> {
+    if out.last().is_none_or(|token| token.token != Token::RParen) {
+        return Ok(None);
+    }
+    let names = |cursor: &mut Cursor<'_>| -> Result<()> {
+        cursor.name()?;
+        while cursor.accept_token(&Token::Comma) {
+            cursor.name()?;
+        }
+        Ok(())
+    };
+    if cursor.accept(&["search", "depth", "first", "by"])
+        || cursor.accept(&["search", "breadth", "first", "by"])
+    {
+        names(cursor)?;
+        cursor.expect(&["set"])?;
+        cursor.name()?;
+        return Ok(Some("SEARCH"));
+    }
+    let rest = &cursor.tokens[cursor.at..];
+    let sets =
+        |at: usize| rest.get(at).is_some_and(|t| is_word(t, "set") || t.token == Token::Comma);
+    if is_word(&rest[0], "cycle") && sets(2) {
+        cursor.at += 1;
+        names(cursor)?;
+        cursor.expect(&["set"])?;
+        cursor.name()?;
+        if cursor.accept(&["to"]) {
+            cursor.expression()?;
+            cursor.expect(&["default"])?;
+            cursor.expression()?;
+        }
+        cursor.expect(&["using"])?;
+        cursor.name()?;
+        return Ok(Some("CYCLE"));
+    }
+    Ok(None)
 }
 
 /// Whether the word here is an alias: nothing that it could select from follows.

@@ -135,6 +135,8 @@ fn function_scan(function: &SetFunction, args: &[Expr], columns: &[OutputColumn]
             let follow = if scan.follow.is_some() { "; follow" } else { "" };
             format!("changes<{table}>({ids}{follow})")
         }
+        SetFunction::Digest => format!("digest({ids})"),
+        SetFunction::VerifyDigest => format!("verify_digest({ids})"),
         SetFunction::System { relation, .. } => format!("{}({ids})", relation.name),
         _ => format!("series<#{} {}>({})", columns[0].id.0, columns[0].ty.name(), list(args, expr)),
     }
@@ -196,6 +198,26 @@ pub(crate) fn plan(p: &LogicalPlan) -> String {
                 )
             });
             format!("group({groups}; {calls}; {})", plan(input))
+        }
+        LogicalPlan::GroupingSets { input, groups, sets, aggregates, groupings } => {
+            let groups = list(groups, |(id, g)| format!("#{}={}", id.0, expr(g)));
+            let names = list(aggregates, |call| format!("#{}", call.output.0));
+            format!("sets({groups}; {sets:?}; {names}; {groupings:?}; {})", plan(input))
+        }
+        LogicalPlan::Window { input, partition, order, calls } => {
+            let calls = list(calls, |call| {
+                let name = call.function.name();
+                format!("#{}={name}({})", call.output.0, list(&call.args, expr))
+            });
+            format!("window({}; {}; {calls}; {})", list(partition, expr), keys(order), plan(input))
+        }
+        LogicalPlan::Recursive { table, all, seed, step, columns } => {
+            let all = if *all { " all" } else { "" };
+            let ids = list(columns, |c| format!("#{} {}", c.id.0, c.ty.name()));
+            format!("recursive{all} w{}<{ids}>({}, {})", table.0, plan(seed), plan(step))
+        }
+        LogicalPlan::WorkingTable { table, columns } => {
+            format!("working w{}({})", table.0, list(columns, |c| format!("#{}", c.id.0)))
         }
         LogicalPlan::Sort { input, keys: by } => format!("sort({}; {})", keys(by), plan(input)),
         LogicalPlan::Limit { input, count, offset } => {

@@ -5,6 +5,7 @@ use crate::function::nested;
 use crate::{Array, DataType, SqlState, Value, ValueError};
 
 /// Collects the values of all rows, NULLs among them.
+#[derive(Clone)]
 pub(super) struct ArrayAgg {
     element: DataType,
     values: Vec<Value>,
@@ -38,6 +39,7 @@ impl Accumulator for ArrayAgg {
 }
 
 /// Collects arrays into one of a dimension more.
+#[derive(Clone)]
 pub(super) struct ArrayOfArrays {
     element: DataType,
     parts: Vec<Value>,

@@ -3,6 +3,7 @@
 use super::Accumulator;
 use crate::{DataType, Value, ValueError, compare_typed};
 
+#[derive(Clone)]
 pub(super) struct Extreme {
     ty: DataType,
     least: bool,
@@ -31,6 +32,12 @@ impl Accumulator for Extreme {
 
     fn finish(&mut self) -> Result<Value, ValueError> {
         Ok(std::mem::replace(&mut self.best, Value::Null))
+    }
+
+    fn merge(&mut self, other: &dyn Accumulator) -> Result<bool, ValueError> {
+        let Some(other) = other.as_any().downcast_ref::<Self>() else { return Ok(false) };
+        self.update(std::slice::from_ref(&other.best))?;
+        Ok(true)
     }
 
     fn size_bytes(&self) -> usize {

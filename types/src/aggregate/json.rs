@@ -7,7 +7,7 @@ use crate::json::{Json, MAX_DEPTH, to_json, too_deep, write_json_value, write_qu
 use crate::{EvalContext, SqlState, Value, ValueError};
 
 /// Collects arguments that are `json` or `jsonb` already.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct JsonAgg {
     is_tree: bool,
     has_keys: bool,

@@ -5,6 +5,7 @@ use crate::function::mistyped;
 use crate::{DataType, Value, ValueError};
 
 /// `bool_and` when it starts from true, `bool_or` from false.
+#[derive(Clone)]
 pub(super) struct Truth {
     all: bool,
     state: Option<bool>,
@@ -32,9 +33,18 @@ impl Accumulator for Truth {
     fn finish(&mut self) -> Result<Value, ValueError> {
         Ok(self.state.map_or(Value::Null, Value::Bool))
     }
+
+    fn merge(&mut self, other: &dyn Accumulator) -> Result<bool, ValueError> {
+        let Some(other) = other.as_any().downcast_ref::<Self>() else { return Ok(false) };
+        if let Some(state) = other.state {
+            self.update(&[Value::Bool(state)])?;
+        }
+        Ok(true)
+    }
 }
 
 /// `bit_and`, `bit_or`, `bit_xor`
+#[derive(Clone)]
 pub(super) struct Bits {
     ty: DataType,
     combine: fn(i64, i64) -> i64,
@@ -68,5 +78,13 @@ impl Accumulator for Bits {
             Some(v) => Value::from_int(self.ty, v),
             None => Ok(Value::Null),
         }
+    }
+
+    fn merge(&mut self, other: &dyn Accumulator) -> Result<bool, ValueError> {
+        let Some(other) = other.as_any().downcast_ref::<Self>() else { return Ok(false) };
+        if let Some(state) = other.state {
+            self.update_int(self.ty, state)?;
+        }
+        Ok(true)
     }
 }

@@ -28,6 +28,7 @@ impl Statistic {
 }
 
 /// Count, sum, and sum of squared differences from the mean.
+#[derive(Clone)]
 pub(super) struct FloatMoments {
     statistic: Statistic,
     count: f64,
@@ -82,9 +83,34 @@ impl Accumulator for FloatMoments {
         let variance = self.squares / divisor;
         Ok(Value::Float8(if self.statistic.is_root() { variance.sqrt() } else { variance }))
     }
+
+    fn merge(&mut self, other: &dyn Accumulator) -> Result<bool, ValueError> {
+        let Some(other) = other.as_any().downcast_ref::<Self>() else { return Ok(false) };
+        if self.count == 0.0 || other.count == 0.0 {
+            if self.count == 0.0 {
+                self.clone_from(other);
+            }
+            return Ok(true);
+        }
+        let count = self.count + other.count;
+        let sum = self.sum + other.sum;
+        if sum.is_infinite() && !self.sum.is_infinite() && !other.sum.is_infinite() {
+            return Err(ValueError::out_of_range("value").overflow());
+        }
+        let difference = self.sum / self.count - other.sum / other.count;
+        let squares = self.squares
+            + other.squares
+            + self.count * other.count * difference * difference / count;
+        if squares.is_infinite() && !self.squares.is_infinite() && !other.squares.is_infinite() {
+            return Err(ValueError::out_of_range("value").overflow());
+        }
+        (self.count, self.sum, self.squares) = (count, sum, squares);
+        Ok(true)
+    }
 }
 
 /// Count, sum, and sum of squares, exactly.
+#[derive(Clone)]
 pub(super) struct NumericMoments {
     statistic: Statistic,
     count: i64,
@@ -134,5 +160,13 @@ impl Accumulator for NumericMoments {
         } else {
             variance
         }))
+    }
+
+    fn merge(&mut self, other: &dyn Accumulator) -> Result<bool, ValueError> {
+        let Some(other) = other.as_any().downcast_ref::<Self>() else { return Ok(false) };
+        self.sum = self.sum.add(&other.sum)?;
+        self.squares = self.squares.add(&other.squares)?;
+        self.count += other.count;
+        Ok(true)
     }
 }

@@ -6,7 +6,7 @@ use crate::function::mistyped;
 use crate::{DataType, Interval, Numeric, Value, ValueError};
 
 /// `count`: of rows without an argument, else of values.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Count {
     count: i64,
 }
@@ -32,12 +32,26 @@ impl Accumulator for Count {
     fn finish(&mut self) -> Result<Value, ValueError> {
         Ok(Value::Int8(self.count))
     }
+
+    fn retract(&mut self, args: &[Value]) -> bool {
+        if args.first().is_none_or(|value| !value.is_null()) {
+            self.count -= 1;
+        }
+        true
+    }
+
+    fn merge(&mut self, other: &dyn Accumulator) -> Result<bool, ValueError> {
+        let Some(other) = other.as_any().downcast_ref::<Self>() else { return Ok(false) };
+        self.count += other.count;
+        Ok(true)
+    }
 }
 
 /// `sum` of `smallint` and `integer`: a `bigint`.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct IntSum {
-    sum: Option<i64>,
+    sum: i64,
+    count: i64,
 }
 
 impl Accumulator for IntSum {
@@ -52,19 +66,35 @@ impl Accumulator for IntSum {
     }
 
     fn update_int(&mut self, _: DataType, v: i64) -> Result<(), ValueError> {
-        let sum = self.sum.unwrap_or(0).checked_add(v);
-        self.sum = Some(sum.ok_or_else(|| ValueError::out_of_range("bigint"))?);
+        self.sum = self.sum.checked_add(v).ok_or_else(|| ValueError::out_of_range("bigint"))?;
+        self.count += 1;
         Ok(())
     }
 
     fn finish(&mut self) -> Result<Value, ValueError> {
-        Ok(self.sum.map_or(Value::Null, Value::Int8))
+        Ok(if self.count == 0 { Value::Null } else { Value::Int8(self.sum) })
+    }
+
+    fn retract(&mut self, args: &[Value]) -> bool {
+        if let Some(v) = args[0].as_int() {
+            self.sum = self.sum.wrapping_sub(v);
+            self.count -= 1;
+        }
+        true
+    }
+
+    fn merge(&mut self, other: &dyn Accumulator) -> Result<bool, ValueError> {
+        let Some(other) = other.as_any().downcast_ref::<Self>() else { return Ok(false) };
+        let sum = self.sum.checked_add(other.sum);
+        self.sum = sum.ok_or_else(|| ValueError::out_of_range("bigint"))?;
+        self.count += other.count;
+        Ok(true)
     }
 }
 
 /// `sum` of `bigint` and `avg` of all integers: a `numeric`. No table has so many rows that the sum
 /// would exceed 128 bits.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct BigSum {
     pub(super) average: bool,
     pub(super) sum: i128,
@@ -96,9 +126,25 @@ impl Accumulator for BigSum {
         let result = if self.average { sum.div(&Numeric::from(self.count))? } else { sum };
         Ok(Value::Numeric(result))
     }
+
+    fn retract(&mut self, args: &[Value]) -> bool {
+        if let Some(v) = args[0].as_int() {
+            self.sum -= i128::from(v);
+            self.count -= 1;
+        }
+        true
+    }
+
+    fn merge(&mut self, other: &dyn Accumulator) -> Result<bool, ValueError> {
+        let Some(other) = other.as_any().downcast_ref::<Self>() else { return Ok(false) };
+        self.sum += other.sum;
+        self.count += other.count;
+        Ok(true)
+    }
 }
 
 /// `sum` and `avg` of `numeric`.
+#[derive(Clone)]
 pub(super) struct NumericSum {
     pub(super) average: bool,
     pub(super) sum: Numeric,
@@ -132,9 +178,17 @@ impl Accumulator for NumericSum {
             if self.average { self.sum.div(&Numeric::from(self.count))? } else { self.sum.clone() };
         Ok(Value::Numeric(result))
     }
+
+    fn merge(&mut self, other: &dyn Accumulator) -> Result<bool, ValueError> {
+        let Some(other) = other.as_any().downcast_ref::<Self>() else { return Ok(false) };
+        self.sum = self.sum.add(&other.sum)?;
+        self.count += other.count;
+        Ok(true)
+    }
 }
 
 /// `sum` of floats. A sum of `real` is rounded to `real` at every step.
+#[derive(Clone)]
 pub(super) struct FloatSum {
     single: bool,
     sum: Option<f64>,
@@ -175,10 +229,18 @@ impl Accumulator for FloatSum {
             Some(sum) => Value::Float8(sum),
         })
     }
+
+    fn merge(&mut self, other: &dyn Accumulator) -> Result<bool, ValueError> {
+        let Some(other) = other.as_any().downcast_ref::<Self>() else { return Ok(false) };
+        if let Some(sum) = other.sum {
+            self.update_float(sum)?;
+        }
+        Ok(true)
+    }
 }
 
 /// `sum` and `avg` of intervals.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct IntervalSum {
     pub(super) average: bool,
     pub(super) sum: Interval,
@@ -205,5 +267,12 @@ impl Accumulator for IntervalSum {
         let result =
             if self.average { interval_div(self.sum, self.count as f64)? } else { self.sum };
         Ok(Value::Interval(result))
+    }
+
+    fn merge(&mut self, other: &dyn Accumulator) -> Result<bool, ValueError> {
+        let Some(other) = other.as_any().downcast_ref::<Self>() else { return Ok(false) };
+        self.sum = interval_add(self.sum, other.sum)?;
+        self.count += other.count;
+        Ok(true)
     }
 }

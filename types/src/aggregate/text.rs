@@ -15,7 +15,7 @@ fn too_long(length: usize, more: usize) -> ValueError {
 }
 
 /// Joins strings. The delimiter of a row stands before its string; that of the first is not used.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct StringAgg {
     joined: Option<String>,
 }
@@ -49,7 +49,7 @@ impl Accumulator for StringAgg {
 }
 
 /// The same for byte strings.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct ByteaAgg {
     joined: Option<Vec<u8>>,
 }

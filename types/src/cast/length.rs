@@ -1,8 +1,10 @@
 //! Fitting a value to the modifier of its type.
 
+use std::sync::Arc;
+
 use super::CastContext;
 use crate::typmod::{interval_precision, length_typmod};
-use crate::{DataType, SqlState, Value, ValueError, datetime};
+use crate::{Bits, DataType, SqlState, Value, ValueError, datetime};
 
 /// The longest `name` in bytes.
 const NAME_LENGTH: usize = 63;
@@ -47,6 +49,13 @@ pub(crate) fn coerce_length(
             Ok(Value::Numeric(number.apply_typmod(typmod)?))
         }
         (DataType::Time, Value::Time(v)) => Ok(Value::Time(datetime::round_micros(v, typmod))),
+        (DataType::Timetz, Value::Timetz(v)) => {
+            let micros = datetime::round_micros(v.micros, typmod);
+            Ok(Value::Timetz(crate::Timetz { micros, ..v }))
+        }
+        (DataType::Bit | DataType::Varbit, Value::Bits(bits)) => {
+            fit_bits(bits, ty, typmod, context).map(Value::Bits)
+        }
         (DataType::Timestamp, Value::Timestamp(v)) => {
             Ok(Value::Timestamp(datetime::round_timestamp(v, typmod)))
         }
@@ -82,6 +91,30 @@ fn cut<'a>(
         ));
     }
     Ok(kept)
+}
+
+/// A `bit(n)` must have its length, a `bit varying(n)` at most; a cast that is asked for makes it so.
+fn fit_bits(
+    bits: Arc<Bits>,
+    ty: DataType,
+    typmod: i32,
+    context: CastContext,
+) -> Result<Arc<Bits>, ValueError> {
+    let Ok(length) = usize::try_from(typmod) else { return Ok(bits) };
+    let fits = if ty == DataType::Bit { bits.len() == length } else { bits.len() <= length };
+    if fits {
+        return Ok(bits);
+    }
+    if context == CastContext::Explicit {
+        return Ok(Arc::new(bits.resized(length)?));
+    }
+    Err(if ty == DataType::Bit {
+        let message = format!("bit string length {} does not match type bit({length})", bits.len());
+        ValueError::new(SqlState::StringDataLengthMismatch, message)
+    } else {
+        let message = format!("bit string too long for type bit varying({length})");
+        ValueError::new(SqlState::StringDataRightTruncation, message)
+    })
 }
 
 /// A `name` is cut to 63 bytes, between characters.

@@ -6,13 +6,14 @@ use super::calendar::{
 };
 use super::keyword::unit;
 use super::{TimeZone, interval_out_of_range, timestamp_out_of_range, timestamp_to_timestamptz};
-use crate::{DataType, Interval, Numeric, SqlState, ValueError};
+use crate::{DataType, Interval, Numeric, SqlState, Timetz, ValueError};
 
 /// What a field is taken from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Subject {
     Date(i32),
     Time(i64),
+    Timetz(Timetz),
     Timestamp(i64),
     /// The instant, and the seconds east of Greenwich of the session's zone at it.
     Timestamptz(i64, i32),
@@ -24,6 +25,7 @@ impl Subject {
         match self {
             Self::Date(_) => DataType::Date,
             Self::Time(_) => DataType::Time,
+            Self::Timetz(_) => DataType::Timetz,
             Self::Timestamp(_) => DataType::Timestamp,
             Self::Timestamptz(..) => DataType::Timestamptz,
             Self::Interval(_) => DataType::Interval,
@@ -47,7 +49,7 @@ impl Subject {
             Self::Timestamptz(v, offset) => {
                 Some(split_timestamp(v.saturating_add(i64::from(offset) * SECOND_MICROS)))
             }
-            Self::Time(_) | Self::Interval(_) => None,
+            Self::Time(_) | Self::Timetz(_) | Self::Interval(_) => None,
         }
     }
 }
@@ -147,6 +149,7 @@ fn lookup(field: &str, subject: Subject) -> Result<Found, ValueError> {
     let found = match subject {
         Subject::Interval(v) => interval_field(unit, v),
         Subject::Time(v) => time_field(unit, v),
+        Subject::Timetz(v) => timetz_field(unit, v),
         Subject::Date(_) if is_clock(unit) => None,
         _ => subject.civil().and_then(|civil| civil_field(unit, &civil, subject)),
     };
@@ -173,6 +176,17 @@ fn time_field(unit: &str, v: i64) -> Option<Decimal> {
         return Some(Decimal(i128::from(v), 6));
     }
     clock_field(unit, v / HOUR_MICROS, v / MINUTE_MICROS % 60, v % MINUTE_MICROS)
+}
+
+fn timetz_field(unit: &str, v: Timetz) -> Option<Decimal> {
+    let east = -i64::from(v.west);
+    Some(match unit {
+        "epoch" => Decimal(i128::from(v.utc_micros()), 6),
+        "timezone" => whole(east),
+        "timezone_hour" => whole(east / 3600),
+        "timezone_minute" => whole(east / 60 % 60),
+        _ => return time_field(unit, v.micros),
+    })
 }
 
 fn interval_field(unit: &str, v: Interval) -> Option<Decimal> {

@@ -668,6 +668,14 @@ pub(crate) fn parse_date(text: &str, ctx: &EvalContext) -> Result<i32, ValueErro
     }
 }
 
+/// A time of six digits run together, `040506` with what may follow, with its colons.
+pub(super) fn with_colons(text: &str) -> Option<String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let ends = |c: char| matches!(c, ' ' | '+' | '-' | '.') || c.is_ascii_alphabetic();
+    let is_time = digits == 6 && text[6..].chars().next().is_none_or(ends);
+    is_time.then(|| format!("{}:{}:{}", &text[..2], &text[2..4], &text[4..]))
+}
+
 /// Reads a time of day; a date beside it is ignored.
 ///
 /// # Errors

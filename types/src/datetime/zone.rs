@@ -132,6 +132,13 @@ impl TimeZone {
         }
     }
 
+    /// Whether the offset is the same half a year before and after a local timestamp.
+    pub(crate) fn is_fixed_at(&self, local: i64) -> bool {
+        const HALF_YEAR: i64 = 182 * 86_400 * SECOND_MICROS;
+        let at = |shift: i64| self.offset_of_local(local.saturating_add(shift));
+        at(-HALF_YEAR) == at(0) && at(0) == at(HALF_YEAR)
+    }
+
     /// The abbreviation in force at a UTC timestamp.
     pub(crate) fn abbreviation_at(&self, utc: i64) -> String {
         match &self.rules {

@@ -121,7 +121,11 @@ fn unknown_encoding(encoding: &str, which: &str) -> ValueError {
 }
 
 /// The bytes from `start` (counting from 1), `length` of them or all.
-fn substring(bytes: &[u8], start: i64, length: Option<i64>) -> Result<&[u8], ValueError> {
+pub(super) fn substring(
+    bytes: &[u8],
+    start: i64,
+    length: Option<i64>,
+) -> Result<&[u8], ValueError> {
     let end = match length {
         Some(length) if length < 0 => {
             let message = "negative substring length not allowed";

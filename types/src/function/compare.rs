@@ -142,6 +142,16 @@ pub(super) fn add(t: &mut Builder) {
     others(t, &[Uuid, Uuid]);
     others(t, &[Char, Char]);
     others(t, &[DataType::Jsonb, DataType::Jsonb]);
+    others(t, &[DataType::Timetz, DataType::Timetz]);
+    others(t, &[DataType::Bit, DataType::Bit]);
+    others(t, &[DataType::Varbit, DataType::Varbit]);
+    others(t, &[DataType::Money, DataType::Money]);
+    others(t, &[DataType::Inet, DataType::Inet]);
+    others(t, &[DataType::Macaddr, DataType::Macaddr]);
+    others(t, &[DataType::Macaddr8, DataType::Macaddr8]);
+    others(t, &[DataType::PgLsn, DataType::PgLsn]);
+    others(t, &[DataType::AnyRange, DataType::AnyRange]);
+    others(t, &[DataType::AnyMultirange, DataType::AnyMultirange]);
     others(t, &[AnyArray, AnyArray]);
     mixed(t, &[Date, Timestamp]);
     mixed(t, &[Timestamp, Date]);

@@ -4,7 +4,7 @@ use super::table::Builder;
 use super::{Kernel, Volatility, arg, mistyped};
 use crate::DataType::{
     self, Bool, Date, Float8, Int4, Interval as Span, Numeric as Num, Text, Time, Timestamp,
-    Timestamptz,
+    Timestamptz, Timetz,
 };
 use crate::datetime::{
     self as dt, DAY_MICROS, HOUR_MICROS, MINUTE_MICROS, SECOND_MICROS, Subject, TimeZone,
@@ -129,6 +129,7 @@ fn subject(value: &Value, ctx: &EvalContext) -> Result<Subject, ValueError> {
     Ok(match value {
         Value::Date(v) => Subject::Date(*v),
         Value::Time(v) => Subject::Time(*v),
+        Value::Timetz(v) => Subject::Timetz(*v),
         Value::Timestamp(v) => Subject::Timestamp(*v),
         Value::Timestamptz(v) => Subject::Timestamptz(*v, ctx.time_zone.offset_at(*v)),
         Value::Interval(v) => Subject::Interval(*v),
@@ -150,7 +151,7 @@ fn fields(t: &mut Builder) {
         let found = dt::extract_float(arg::text(args, 0)?, subject)?;
         Ok(found.map_or(Value::Null, Value::Float8))
     };
-    for args in [&[Text, Date], &[Text, Time], &[Text, Timestamp], &[Text, Span]] {
+    for args in [&[Text, Date], &[Text, Time], &[Text, Timetz], &[Text, Timestamp], &[Text, Span]] {
         t.add("extract", args, Num, Kernel::Values(extract));
         t.add("date_part", args, Float8, Kernel::Values(part));
     }

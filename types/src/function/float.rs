@@ -209,6 +209,15 @@ fn trigonometry(t: &mut Builder) {
         })
     });
     one("tand", |a| periodic(a, tangent_of_degrees));
+    one("cotd", |a| {
+        periodic(a, |a| {
+            let (angle, sine, cosine) = fold(a);
+            let cotangent_45 = cosine_of_quadrant(45.0) / sine_of_quadrant(45.0);
+            let cotangent = cosine_of_quadrant(angle) / sine_of_quadrant(angle);
+            let v = sine * cosine * (cotangent / cotangent_45);
+            if v == 0.0 { 0.0 } else { v }
+        })
+    });
     one("asind", |a| {
         let of = |a: f64| a.signum() * arc_sine_of_quadrant(a.abs());
         within(a, -1.0, 1.0, of)
@@ -219,6 +228,8 @@ fn trigonometry(t: &mut Builder) {
         })
     });
     one("atand", |a| Ok(a.atan() / 1.0f64.atan() * 45.0));
+    let degrees = |a: f64, b: f64| Ok(a.atan2(b) / 1.0f64.atan() * 45.0);
+    t.add("atan2d", &[Float8, Float8], Float8, Kernel::Float2(degrees));
     t.add("atan2", &[Float8, Float8], Float8, Kernel::Float2(|a, b| Ok(a.atan2(b))));
 }
 

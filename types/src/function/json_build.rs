@@ -47,7 +47,7 @@ fn odd(name: &str) -> ValueError {
     ))
 }
 
-fn build_object(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
+pub(super) fn build_object(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     if args.len() % 2 == 1 {
         return Err(odd("json_build_object"));
     }
@@ -68,7 +68,7 @@ fn build_object(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> 
     Ok(json_text(out))
 }
 
-fn build_object_tree(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
+pub(super) fn build_object_tree(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     if args.len() % 2 == 1 {
         return Err(odd("jsonb_build_object"));
     }
@@ -80,7 +80,7 @@ fn build_object_tree(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueEr
     built(Json::object(pairs))
 }
 
-fn build_array(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
+pub(super) fn build_array(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     let mut out = b"[".to_vec();
     for (index, value) in args.iter().enumerate() {
         if index > 0 {
@@ -92,7 +92,7 @@ fn build_array(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     Ok(json_text(out))
 }
 
-fn build_array_tree(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
+pub(super) fn build_array_tree(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     let items = args.iter().map(|value| to_json(value, ctx)).collect::<Result<_, _>>()?;
     built(Json::Array(items))
 }

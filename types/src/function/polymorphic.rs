@@ -1,11 +1,14 @@
 //! What `anyelement`, `anyarray` and their kin stand for in a call
 //! (`enforce_generic_type_consistency`).
 //!
-//! There are two families. `anyelement`, `anynonarray` and `anyarray` stand for one type and its array,
-//! which the arguments must have as they are. `anycompatible` and `anycompatiblearray` stand for the
+//! There are two families. `anyelement`, `anynonarray`, `anyarray`, `anyrange` and `anymultirange` stand
+//! for one type, its array and its ranges, which the arguments must have as they are. `anycompatible` and `anycompatiblearray` stand for the
 //! common type of their arguments, to which these are converted.
 
-use crate::DataType::{self, AnyArray, AnyCompatible, AnyCompatibleArray, AnyElement, AnyNonArray};
+use crate::DataType::{
+    self, AnyArray, AnyCompatible, AnyCompatibleArray, AnyElement, AnyMultirange, AnyNonArray,
+    AnyRange,
+};
 use crate::cast::common_type;
 use crate::{SqlState, ValueError};
 
@@ -14,6 +17,8 @@ use crate::{SqlState, ValueError};
 struct Bindings {
     element: Option<DataType>,
     array: Option<DataType>,
+    range: Option<DataType>,
+    multirange: Option<DataType>,
     compatible: Option<DataType>,
 }
 
@@ -46,7 +51,9 @@ fn bind(parameters: &[DataType], args: &[DataType]) -> Option<Bindings> {
                 compatible.push(arg.element()?);
                 continue;
             }
-            AnyArray | AnyNonArray => return None,
+            AnyRange if arg.is_range() => &mut found.range,
+            AnyMultirange if arg.is_multirange() => &mut found.multirange,
+            AnyArray | AnyNonArray | AnyRange | AnyMultirange => return None,
             _ => continue,
         };
         if *slot.get_or_insert(arg) != arg {
@@ -57,6 +64,12 @@ fn bind(parameters: &[DataType], args: &[DataType]) -> Option<Bindings> {
         && array.element() != Some(element)
     {
         return None;
+    }
+    let subtypes = [found.range, found.multirange].map(|ty| ty.and_then(DataType::subtype));
+    for subtype in subtypes.into_iter().flatten() {
+        if *found.element.get_or_insert(subtype) != subtype {
+            return None;
+        }
     }
     found.element = found.element.or(found.array.and_then(DataType::element));
     if !compatible.is_empty() {
@@ -110,6 +123,16 @@ impl Bindings {
                 Some(array) => Ok(array),
                 None => array_of(self.element.ok_or_else(unknown)?),
             },
+            AnyRange => match self.range.or(self.element.and_then(DataType::range_of)) {
+                Some(range) => Ok(range),
+                None => Err(unknown()),
+            },
+            AnyMultirange => {
+                match self.multirange.or(self.element.and_then(DataType::multirange_of)) {
+                    Some(multirange) => Ok(multirange),
+                    None => Err(unknown()),
+                }
+            }
             AnyCompatible => self.compatible.ok_or_else(unknown),
             AnyCompatibleArray => array_of(self.compatible.ok_or_else(unknown)?),
             other => Ok(other),

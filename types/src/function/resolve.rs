@@ -176,7 +176,19 @@ fn resolved(
     candidate: &Candidate<&'static Function>,
     args: &[DataType],
 ) -> Result<Resolved, ValueError> {
-    let (arg_types, result) = polymorphic::decide(&candidate.args, args, candidate.key.result)?;
+    let (mut arg_types, result) = polymorphic::decide(&candidate.args, args, candidate.key.result)?;
+    // These print what they are given. The operator does so by a conversion, in which truth values are
+    // spelt out; the others by the type's output, of which identifiers shown as names have need here.
+    let is_operator = candidate.key.name == "||" && candidate.key.result == DataType::Text;
+    if is_operator || matches!(candidate.key.name, "concat" | "concat_ws" | "format") {
+        for ty in &mut arg_types {
+            let shows_type =
+                ty.is_reg() || matches!(ty, DataType::Int2vector | DataType::Oidvector);
+            if is_operator || shows_type {
+                *ty = DataType::Text;
+            }
+        }
+    }
     Ok(Resolved { id: candidate.key.id, arg_types, result })
 }
 
@@ -189,9 +201,17 @@ fn signature(args: &[DataType]) -> String {
 /// # Errors
 /// 42883 when there is none, 42725 when there are several, with PostgreSQL's texts and hints.
 pub fn resolve_function(name: &str, args: &[DataType]) -> Result<Resolved, ValueError> {
-    if Function::name_is_symbol(name) {
+    if Function::name_is_symbol(name) || name.contains(' ') {
         return Err(undefined_function(name, args));
     }
+    resolve_hidden(name, args)
+}
+
+/// As [`resolve_function`], of those too whose names no statement can spell.
+///
+/// # Errors
+/// As [`resolve_function`].
+pub fn resolve_hidden(name: &str, args: &[DataType]) -> Result<Resolved, ValueError> {
     let candidates: Vec<_> =
         super::table::named(name).filter_map(|function| candidate(function, args.len())).collect();
     // date('2020-01-01'): a type's name applied to one undecided literal is a conversion.

@@ -3,7 +3,15 @@
 use super::table::Builder;
 use super::{Kernel, Volatility};
 use crate::DataType::{Float8, Int4, Name, Text, Unknown, Uuid};
-use crate::Value;
+use crate::{EvalContext, Value, ValueError};
+
+pub(super) fn num_nulls(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
+    Value::from_int(Int4, args.iter().filter(|value| value.is_null()).count() as i64)
+}
+
+pub(super) fn num_nonnulls(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
+    Value::from_int(Int4, args.iter().filter(|value| !value.is_null()).count() as i64)
+}
 
 pub(super) fn add(t: &mut Builder) {
     t.stable("version", &[], Text, Kernel::Values(|_, ctx| Ok(Value::text(&*ctx.version))));
@@ -52,24 +60,10 @@ pub(super) fn add(t: &mut Builder) {
         }),
     )
     .volatility = Volatility::Volatile;
-    let nulls = t.add(
-        "num_nulls",
-        &[],
-        Int4,
-        Kernel::Values(|args, _| {
-            Value::from_int(Int4, args.iter().filter(|value| value.is_null()).count() as i64)
-        }),
-    );
+    let nulls = t.add("num_nulls", &[], Int4, Kernel::Values(num_nulls));
     nulls.variadic = Some(Unknown);
     nulls.strict = false;
-    let others = t.add(
-        "num_nonnulls",
-        &[],
-        Int4,
-        Kernel::Values(|args, _| {
-            Value::from_int(Int4, args.iter().filter(|value| !value.is_null()).count() as i64)
-        }),
-    );
+    let others = t.add("num_nonnulls", &[], Int4, Kernel::Values(num_nonnulls));
     others.variadic = Some(Unknown);
     others.strict = false;
 }

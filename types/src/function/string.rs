@@ -187,13 +187,13 @@ pub(super) fn into_text(out: Vec<u8>) -> Value {
     Value::text(String::from_utf8_lossy(&out).into_owned())
 }
 
-fn concat(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
+pub(super) fn concat(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     let mut out = Vec::new();
     args.iter().for_each(|value| append(value, ctx, &mut out));
     Ok(into_text(out))
 }
 
-fn concat_ws(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
+pub(super) fn concat_ws(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     let Value::Text(separator) = &args[0] else { return Ok(Value::Null) };
     let mut out = Vec::new();
     let mut first = true;

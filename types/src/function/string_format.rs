@@ -256,7 +256,7 @@ fn specifier(rest: &mut &str) -> Result<Specifier, ValueError> {
     Ok(spec)
 }
 
-fn format(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
+pub(super) fn format(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     let Value::Text(template) = &args[0] else { return Ok(Value::Null) };
     let too_few = || ValueError::invalid_parameter("too few arguments for format()");
     let mut out = String::new();

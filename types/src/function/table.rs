@@ -40,6 +40,19 @@ impl Builder {
         self.functions.last_mut().expect("just pushed")
     }
 
+    /// Adds an entry once more under another name, if there is one with these arguments.
+    pub(super) fn alias(&mut self, name: &'static str, of: &str, args: &'static [DataType]) {
+        let is = |entry: &&Function, name: &str| entry.name == name && entry.args == args;
+        let found = self.functions.iter().find(|entry| is(entry, of)).cloned();
+        let is_known = self.functions.iter().any(|entry| is(&entry, name));
+        if let Some(mut copy) = found.filter(|_| !is_known) {
+            copy.id =
+                FunctionId(u16::try_from(self.functions.len()).expect("fewer than 65536 entries"));
+            copy.name = name;
+            self.functions.push(copy);
+        }
+    }
+
     /// Adds a strict function whose result depends on the session.
     pub(super) fn stable(
         &mut self,
@@ -76,6 +89,18 @@ fn table() -> &'static Table {
         super::catalog::add(&mut builder);
         super::json::add(&mut builder);
         super::json_build::add(&mut builder);
+        super::regexp::add(&mut builder);
+        super::digest::add(&mut builder);
+        super::bytes_edit::add(&mut builder);
+        super::identifier::add(&mut builder);
+        super::variadic::add(&mut builder);
+        super::timetz::add(&mut builder);
+        super::bit::add(&mut builder);
+        super::money::add(&mut builder);
+        super::network::add(&mut builder);
+        super::range::add(&mut builder);
+        // Last: it names what is there.
+        super::internal::add(&mut builder);
         let mut by_name: BTreeMap<&'static str, Vec<FunctionId>> = BTreeMap::new();
         for function in &builder.functions {
             by_name.entry(function.name).or_default().push(function.id);

@@ -8,7 +8,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::table::Builder;
 use super::{Kernel, arg};
-use crate::DataType::{self, Bool, Bpchar, Bytea, Int4, Name, Text};
+use crate::DataType::{self, Bool, Bpchar, Bytea, Name, Text};
 use crate::{SqlState, Value, ValueError};
 
 fn invalid_escape() -> ValueError {
@@ -109,18 +109,41 @@ fn like_escape(pattern: &str, escape: &str) -> Result<String, ValueError> {
     Ok(out)
 }
 
+/// Likewise for byte strings.
+fn like_escape_bytes(pattern: &[u8], escape: &[u8]) -> Result<Value, ValueError> {
+    if escape.len() > 1 {
+        return Err(ValueError::new(SqlState::InvalidEscapeSequence, "invalid escape string")
+            .with_hint("Escape string must be empty or one character."));
+    }
+    let mut out = Vec::with_capacity(pattern.len());
+    let mut escaped = false;
+    for byte in pattern {
+        if Some(byte) == escape.first() && !escaped {
+            out.push(b'\\');
+            escaped = true;
+            continue;
+        }
+        if *byte == b'\\' && !escaped {
+            out.push(b'\\');
+        }
+        out.push(*byte);
+        escaped = false;
+    }
+    Ok(Value::Bytea(out.into()))
+}
+
 /// How a regular expression is applied.
 #[derive(Default)]
-struct Flags {
+pub(super) struct Flags {
     ignore_case: bool,
-    global: bool,
+    pub(super) global: bool,
     newline: bool,
     literal: bool,
     expanded: bool,
 }
 
 impl Flags {
-    fn parse(text: &str) -> Result<Self, ValueError> {
+    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
         let mut flags = Self::default();
         for c in text.chars() {
             match c {
@@ -178,7 +201,7 @@ fn translate(pattern: &str, flags: &mut Flags) -> String {
     out
 }
 
-fn compile(pattern: &str, mut flags: Flags) -> Result<Regex, ValueError> {
+pub(super) fn compile(pattern: &str, mut flags: Flags) -> Result<Regex, ValueError> {
     let translated = translate(pattern, &mut flags);
     RegexBuilder::new(&translated)
         .case_insensitive(flags.ignore_case)
@@ -227,7 +250,7 @@ fn matches(text: &str, pattern: &str, ignore_case: bool) -> Result<bool, ValueEr
 }
 
 /// A replacement in PostgreSQL's notation: `\1` to `\9`, `\&`, `\\`.
-fn replacement(captures: &regex::Captures<'_>, template: &str, out: &mut String) {
+pub(super) fn replacement(captures: &regex::Captures<'_>, template: &str, out: &mut String) {
     let mut chars = template.chars();
     while let Some(c) = chars.next() {
         if c != '\\' {
@@ -250,29 +273,6 @@ fn replacement(captures: &regex::Captures<'_>, template: &str, out: &mut String)
     }
 }
 
-fn regexp_replace(args: &[Value]) -> Result<Value, ValueError> {
-    let (text, pattern, template) = (arg::text(args, 0)?, arg::text(args, 1)?, arg::text(args, 2)?);
-    let flags = if args.len() > 3 { Flags::parse(arg::text(args, 3)?)? } else { Flags::default() };
-    let global = flags.global;
-    let regex = compile(pattern, flags)?;
-    let mut out = String::with_capacity(text.len());
-    let mut end = 0;
-    for captures in regex.captures_iter(text) {
-        let Some(whole) = captures.get(0) else { continue };
-        out.push_str(&text[end..whole.start()]);
-        replacement(&captures, template, &mut out);
-        end = whole.end();
-        if out.len() > super::string::MAX_BYTES {
-            return Err(super::string::too_long());
-        }
-        if !global {
-            break;
-        }
-    }
-    out.push_str(&text[end..]);
-    Ok(Value::text(out))
-}
-
 /// `substring(text from pattern)`: the first group, or all of the match.
 fn regexp_substring(text: &str, pattern: &str) -> Result<Value, ValueError> {
     let regex = compile(pattern, Flags::default())?;
@@ -286,7 +286,7 @@ fn regexp_substring(text: &str, pattern: &str) -> Result<Value, ValueError> {
 }
 
 /// Translates a pattern of `SIMILAR TO` to a regular expression.
-fn similar_to_escape(pattern: &str, escape: Option<&str>) -> Result<String, ValueError> {
+pub(super) fn similar_to_escape(pattern: &str, escape: Option<&str>) -> Result<String, ValueError> {
     let escape = match escape {
         None => Some('\\'),
         Some(text) => {
@@ -305,11 +305,22 @@ fn similar_to_escape(pattern: &str, escape: Option<&str>) -> Result<String, Valu
     let mut out = String::from("^(?:");
     let mut chars = pattern.chars();
     let mut in_class = false;
+    // How many of the separators there may be have been seen. What is before the first matches as little
+    // as it can.
+    let mut separators = 0;
     while let Some(c) = chars.next() {
         if Some(c) == escape {
-            if let Some(literal) = chars.next() {
-                out.push('\\');
-                out.push(literal);
+            match chars.next() {
+                Some('"') if !in_class => {
+                    separators += 1;
+                    match separators {
+                        1 => out.push_str(")("),
+                        2 => out.push_str(")(?:"),
+                        _ => return Err(too_many_separators()),
+                    }
+                }
+                Some(literal) => out.extend(['\\', literal]),
+                None => {}
             }
         } else if in_class {
             in_class = c != ']';
@@ -326,16 +337,26 @@ fn similar_to_escape(pattern: &str, escape: Option<&str>) -> Result<String, Valu
                 '%' => out.push_str(".*"),
                 '_' => out.push('.'),
                 '(' => out.push_str("(?:"),
-                '\\' | '.' | '^' | '$' => {
-                    out.push('\\');
-                    out.push(c);
-                }
+                '\\' | '.' | '^' | '$' => out.extend(['\\', c]),
                 _ => out.push(c),
+            }
+            let has_separator = || {
+                let mark: String = escape.into_iter().chain(['"']).collect();
+                escape.is_some() && pattern.contains(&mark)
+            };
+            if matches!(c, '%' | '*' | '+' | '?' | '}') && separators == 0 && has_separator() {
+                out.push('?');
             }
         }
     }
     out.push_str(")$");
     Ok(out)
+}
+
+fn too_many_separators() -> ValueError {
+    let message =
+        "SQL regular expression may not contain more than two escape-double-quote separators";
+    ValueError::new(SqlState::InvalidUseOfEscapeCharacter, message)
 }
 
 fn operators(t: &mut Builder, args: &'static [DataType]) {
@@ -390,6 +411,12 @@ pub(super) fn add(t: &mut Builder) {
         }),
     );
     t.add(
+        "like_escape",
+        &[Bytea, Bytea],
+        Bytea,
+        Kernel::Values(|args, _| like_escape_bytes(arg::bytes(args, 0)?, arg::bytes(args, 1)?)),
+    );
+    t.add(
         "similar_to_escape",
         &[Text],
         Text,
@@ -404,55 +431,9 @@ pub(super) fn add(t: &mut Builder) {
         }),
     );
     t.add(
-        "regexp_replace",
-        &[Text, Text, Text],
-        Text,
-        Kernel::Values(|args, _| regexp_replace(args)),
-    );
-    t.add(
-        "regexp_replace",
-        &[Text, Text, Text, Text],
-        Text,
-        Kernel::Values(|args, _| regexp_replace(args)),
-    );
-    t.add(
         "substring",
         &[Text, Text],
         Text,
         Kernel::Values(|args, _| regexp_substring(arg::text(args, 0)?, arg::text(args, 1)?)),
-    );
-    t.add(
-        "regexp_substr",
-        &[Text, Text],
-        Text,
-        Kernel::Values(|args, _| {
-            let regex = compile(arg::text(args, 1)?, Flags::default())?;
-            let found = regex.find(arg::text(args, 0)?);
-            Ok(found.map_or(Value::Null, |found| Value::text(found.as_str())))
-        }),
-    );
-    t.add(
-        "regexp_like",
-        &[Text, Text],
-        Bool,
-        Kernel::TextMatch(|text, pattern| matches(text, pattern, false)),
-    );
-    t.add(
-        "regexp_like",
-        &[Text, Text, Text],
-        Bool,
-        Kernel::Values(|args, _| {
-            let regex = compile(arg::text(args, 1)?, Flags::parse(arg::text(args, 2)?)?)?;
-            Ok(Value::Bool(regex.is_match(arg::text(args, 0)?)))
-        }),
-    );
-    t.add(
-        "regexp_count",
-        &[Text, Text],
-        Int4,
-        Kernel::Values(|args, _| {
-            let regex = compile(arg::text(args, 1)?, Flags::default())?;
-            Value::from_int(Int4, regex.find_iter(arg::text(args, 0)?).count() as i64)
-        }),
     );
 }

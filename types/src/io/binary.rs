@@ -2,7 +2,10 @@
 
 use crate::cast::{CastContext, coerce_length};
 use crate::json::{check_json, parse_json, write_json};
-use crate::{DataType, Interval, Numeric, SqlState, Value, ValueError, array, datetime};
+use crate::{
+    Bits, DataType, Interval, Numeric, SqlState, Timetz, Value, ValueError, array, datetime, net,
+    range,
+};
 
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], ValueError> {
     bytes.try_into().map_err(|_| {
@@ -97,15 +100,51 @@ pub fn parse_binary(ty: DataType, typmod: i32, bytes: &[u8]) -> Result<Value, Va
             return array::read_binary(element, typmod, bytes).map(Value::array);
         }
         DataType::Void => Value::Void,
-        _ => {
-            let message = format!("cannot accept a value of type {ty}");
-            return Err(ValueError::new(SqlState::FeatureNotSupported, message));
+        DataType::Timetz => {
+            let all: [u8; 12] = fixed(bytes)?;
+            let micros = i64::from_be_bytes(fixed(&all[..8])?);
+            let west = i32::from_be_bytes(fixed(&all[8..])?);
+            let range = || datetime::date_out_of_range("").with_message("time out of range");
+            if !(0..=datetime::DAY_MICROS).contains(&micros) {
+                return Err(range());
+            }
+            if west.unsigned_abs() >= 16 * 3600 {
+                let message = "time zone displacement out of range";
+                return Err(range().with_message(message));
+            }
+            Value::Timetz(Timetz { micros, west })
         }
+        DataType::Bit | DataType::Varbit => {
+            let (length, held) = bytes.split_at_checked(4).ok_or_else(malformed)?;
+            let length = u32::from_be_bytes(fixed(length)?);
+            Value::bits(Bits::from_bytes(length, held).ok_or_else(malformed)?)
+        }
+        DataType::Money => Value::Money(i64::from_be_bytes(fixed(bytes)?)),
+        DataType::Inet => Value::Inet(net::read_wire(bytes, false)?),
+        DataType::Cidr => Value::Inet(net::read_wire(bytes, true)?),
+        DataType::Macaddr => Value::Macaddr(fixed(bytes)?),
+        DataType::Macaddr8 => match bytes.len() {
+            6 => Value::Macaddr8(crate::mac::macaddr_to_8(fixed(bytes)?)),
+            _ => Value::Macaddr8(fixed(bytes)?),
+        },
+        DataType::PgLsn => Value::Lsn(u64::from_be_bytes(fixed(bytes)?)),
+        _ => match ty.subtype() {
+            Some(subtype) if ty.is_range() => Value::range(range::read_range(subtype, bytes)?),
+            Some(subtype) => Value::multirange(range::read_multirange(subtype, bytes)?),
+            None => {
+                let message = format!("cannot accept a value of type {ty}");
+                return Err(ValueError::new(SqlState::FeatureNotSupported, message));
+            }
+        },
     };
     if typmod < 0 && ty != DataType::Name {
         return Ok(value);
     }
     coerce_length(value, ty, typmod, CastContext::Assignment)
+}
+
+fn malformed() -> ValueError {
+    ValueError::new(SqlState::InvalidBinaryRepresentation, "incorrect binary data format")
 }
 
 fn timestamp(bytes: &[u8]) -> Result<i64, ValueError> {
@@ -145,5 +184,20 @@ pub fn write_binary(value: &Value, _ty: DataType, out: &mut Vec<u8>) {
             write_json(v, out);
         }
         Value::Array(v) => array::write_binary(v, out),
+        Value::Timetz(v) => {
+            out.extend(v.micros.to_be_bytes());
+            out.extend(v.west.to_be_bytes());
+        }
+        Value::Bits(v) => {
+            out.extend((v.len() as u32).to_be_bytes());
+            out.extend(v.bytes());
+        }
+        Value::Money(v) => out.extend(v.to_be_bytes()),
+        Value::Inet(v) => net::write_wire(v, out),
+        Value::Macaddr(v) => out.extend(v),
+        Value::Macaddr8(v) => out.extend(v),
+        Value::Lsn(v) => out.extend(v.to_be_bytes()),
+        Value::Range(v) => range::write_range_wire(v, out),
+        Value::Multirange(v) => range::write_multirange_wire(v, out),
     }
 }

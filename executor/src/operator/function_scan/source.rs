@@ -12,6 +12,8 @@ pub(super) enum Source {
     Series(Series),
     /// The elements of an array from a place on.
     Elements(Arc<Array>, usize),
+    /// Likewise its rows.
+    Rows(Arc<Array>, usize),
     /// What is left of numbers: the next, how far it is to the last, and whether they fall.
     Numbers(i64, i64, bool),
     End,
@@ -28,10 +30,16 @@ impl Source {
                 Some(Value::Array(array)) => Self::Elements(array, 0),
                 _ => Self::End,
             },
+            SetFunction::UnnestRows => match args.into_iter().next() {
+                Some(Value::Array(array)) => Self::Rows(array, 0),
+                _ => Self::End,
+            },
             SetFunction::Subscripts => subscripts(&args),
             SetFunction::Zip { .. }
             | SetFunction::TableDiff { .. }
             | SetFunction::Changes(_)
+            | SetFunction::Digest
+            | SetFunction::VerifyDigest
             | SetFunction::System { .. } => {
                 return Err(SqlError::internal("a function that is no source of values"));
             }
@@ -46,6 +54,18 @@ impl Source {
                 let value = array.values().get(*at).cloned();
                 *at += usize::from(value.is_some());
                 Ok(value)
+            }
+            Self::Rows(array, at) => {
+                let length = match array.dimensions() {
+                    [_, row] => row.length as usize,
+                    _ => array.values().len(),
+                };
+                let Some(values) = array.values().get(*at..*at + length) else { return Ok(None) };
+                if values.is_empty() {
+                    return Ok(None);
+                }
+                *at += length;
+                Ok(Some(Value::array(Array::from_values(array.element(), values.to_vec())?)))
             }
             Self::Numbers(next, left, falls) => {
                 if *left < 0 {

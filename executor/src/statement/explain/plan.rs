@@ -127,6 +127,7 @@ impl Explainer<'_> {
         let mut node = Node::new("Function Scan");
         let (name, names) = match function {
             SetFunction::Unnest => ("unnest".to_owned(), vec!["unnest".to_owned()]),
+            SetFunction::UnnestRows => ("rows".to_owned(), vec!["rows".to_owned()]),
             SetFunction::Subscripts => {
                 let name = "generate_subscripts".to_owned();
                 (name.clone(), vec![name])
@@ -154,6 +155,12 @@ impl Explainer<'_> {
                     if scan.table.is_some() { "driftdb_changes" } else { "driftdb_all_changes" };
                 let names = scan.columns().into_iter().map(|(name, ..)| name);
                 (name.to_owned(), names.collect())
+            }
+            SetFunction::Digest => {
+                ("driftdb_digest".to_owned(), vec!["digest".to_owned(); column_count])
+            }
+            SetFunction::VerifyDigest => {
+                ("driftdb_verify_digest".to_owned(), vec!["verdict".to_owned(); column_count])
             }
             SetFunction::System { relation, .. } => {
                 let names = relation.columns.iter().map(|(name, _)| (*name).to_owned());
@@ -189,6 +196,8 @@ impl Explainer<'_> {
                     PhysicalPlan::Limit { .. }
                         | PhysicalPlan::Sort { .. }
                         | PhysicalPlan::Distinct { .. }
+                        | PhysicalPlan::Window { .. }
+                        | PhysicalPlan::Recursive { .. }
                         | PhysicalPlan::SetOp { .. }
                         | PhysicalPlan::Lock { .. }
                 );
@@ -222,6 +231,57 @@ impl Explainer<'_> {
                 }
                 node.children.push(child);
                 (node, out)
+            }
+            PhysicalPlan::GroupingSets { input, groups, sets, aggregates, groupings } => {
+                let (child, names) = self.plan(input);
+                let mut node = Node::new("MixedAggregate");
+                let mut out = self.exprs(groups, &names, &mut node);
+                for set in sets {
+                    let keys: Vec<&str> = set.iter().map(|place| out[*place].as_str()).collect();
+                    let keys = if keys.is_empty() { "()".to_owned() } else { keys.join(", ") };
+                    node.property("Group Key", keys);
+                }
+                for call in aggregates {
+                    let args = self.exprs(&call.args, &names, &mut node);
+                    let args = if args.is_empty() { "*".to_owned() } else { args.join(", ") };
+                    out.push(format!("{}({args})", aggregate(call.aggregate).name));
+                }
+                for places in groupings {
+                    let named: Vec<&str> =
+                        places.iter().map(|place| out[*place].as_str()).collect();
+                    out.push(format!("GROUPING({})", named.join(", ")));
+                }
+                node.children.push(child);
+                (node, out)
+            }
+            PhysicalPlan::Window { input, calls, .. } => {
+                let (child, mut names) = self.plan(input);
+                let mut node = Node::new("WindowAgg");
+                let mut out = Vec::with_capacity(calls.len());
+                for call in calls {
+                    let args = self.exprs(&call.args, &names, &mut node);
+                    let name = call.function.name();
+                    let is_count = call.args.is_empty() && name == "count";
+                    let args = if is_count { "*".to_owned() } else { args.join(", ") };
+                    out.push(format!("{name}({args}) OVER (?)"));
+                }
+                names.extend(out);
+                node.children.push(child);
+                (node, names)
+            }
+            PhysicalPlan::Recursive { seed, step, .. } => {
+                let (seed, names) = self.plan(seed);
+                let (step, _) = self.plan(step);
+                let mut node = Node::new("Recursive Union");
+                node.children = vec![seed, step];
+                (node, names)
+            }
+            PhysicalPlan::WorkingTable { table, types } => {
+                let mut node = Node::new("WorkTable Scan");
+                node.suffix = format!(" on cte{}", table.0);
+                let names =
+                    (1..=types.len()).map(|column| format!("cte{}.column{column}", table.0));
+                (node, names.collect())
             }
             PhysicalPlan::Sort { input, keys, .. } => {
                 let (child, names) = self.plan(input);

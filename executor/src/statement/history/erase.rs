@@ -19,7 +19,7 @@ use driftdb_query::{Expr, Related, Result, SqlError, Table};
 use driftdb_storage::{Erasure, KeyspaceId, Timestamp};
 use driftdb_tables::{
     ByteRange, Generation, RowReader, RowState, TableWriter, generations, index_keyspaces,
-    lock_table, oldest_definitions,
+    lock_table, note_erased, oldest_definitions,
 };
 
 use crate::batch::BATCH_ROWS;
@@ -55,6 +55,7 @@ pub(super) fn run(
     let rows = doomed.values().map(|keys| keys.len() as u64).sum();
     if rows > 0 {
         let erasure = erasure(table, &doomed, run)?;
+        note_erased(run.cx.txn, &doomed)?;
         run.cx.txn.erase(erasure)?;
     }
     Ok(rows)

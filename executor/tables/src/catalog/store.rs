@@ -16,6 +16,7 @@ use super::retention::RETENTION;
 use super::{CatalogReader, NAMES, OBJECTS, TABLES};
 use crate::ddl::DdlContext;
 use crate::ddl::schema::drop_left_over;
+use crate::digest::ERASED;
 
 /// One per database.
 #[derive(Debug, Default)]
@@ -46,7 +47,7 @@ impl CatalogStore {
     /// Storage.
     pub fn open(store: &dyn Store) -> Result<Self> {
         let mut txn = store.begin(BeginOptions::default())?;
-        for space in [TABLES, NAMES, RESTORE_POINTS, RETENTION, OBJECTS] {
+        for space in [TABLES, NAMES, RESTORE_POINTS, RETENTION, OBJECTS, ERASED] {
             match txn.get(space, &[], ReadAt::Newest, &mut Vec::new()) {
                 Ok(_) => {}
                 Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => {

@@ -1,13 +1,13 @@
 //! Which tables there were over a stretch of time, and where their rows were.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use driftdb_concurrency::{RowBatch, ScanState, Transaction, VersionScan};
 use driftdb_env::planted;
 use driftdb_query::{Column, Result, Table, TableId, is_temporary};
-use driftdb_storage::{KeyRange, Timestamp};
+use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
 use super::{CHUNK, FeedOp, Item, What, before};
 use crate::catalog::{TABLES, codec, malformed, table_key};
@@ -57,6 +57,16 @@ pub(super) fn defined_since(
     found.retain(|defined| only.is_some() || !defined.is_temporary());
     found.sort_by_key(|defined| (defined.id, defined.ts));
     Ok(found)
+}
+
+/// The keyspaces of rows that any table had at some time of `from..=up_to`.
+pub(crate) fn keyspaces_within(
+    txn: &mut dyn Transaction,
+    from: Timestamp,
+    up_to: Timestamp,
+) -> Result<BTreeSet<KeyspaceId>> {
+    let found = versions(txn, None, from, up_to, true)?;
+    Ok(found.into_iter().filter_map(|defined| Some(defined.table?.keyspace)).collect())
 }
 
 fn versions(
