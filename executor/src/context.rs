@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driftdb_concurrency::{CancelToken, Store, Transaction, TxnError};
+use driftdb_env::HashSet;
 use driftdb_query::{CteId, Result, SqlError, SystemRows};
 use driftdb_types::{EvalContext, SqlState, Value};
 
@@ -46,6 +47,8 @@ pub(crate) struct State {
     pub(crate) ctes: BTreeMap<CteId, CteSlot>,
     /// The rows that recursive queries read of themselves.
     pub(crate) working: BTreeMap<CteId, Arc<Vec<Batch>>>,
+    /// The rows that were changed, if a statement consists of several changes: a row is changed once.
+    pub(crate) claims: Option<HashSet<(u32, Box<[u8]>)>>,
     /// The subplans met so far, by the address of their plan.
     pub(crate) subplans: BTreeMap<usize, SubplanState>,
     memory_bytes: usize,
@@ -100,6 +103,14 @@ impl Run<'_, '_> {
         let result = f(self);
         self.state.frame = enclosing;
         result
+    }
+
+    /// Whether nobody in this statement has changed the row with a storage key yet; now somebody has.
+    pub(crate) fn claim(&mut self, table: u32, key: &[u8]) -> Result<bool> {
+        let Some(claims) = &mut self.state.claims else { return Ok(true) };
+        let is_first = claims.insert((table, key.into()));
+        self.hold(if is_first { key.len() + 48 } else { 0 })?;
+        Ok(is_first)
     }
 
     /// Accounts for memory about to be held.

@@ -11,7 +11,9 @@ mod text;
 
 use std::sync::Arc;
 
-use driftdb_query::{Copy, CopyFormat, CopyOptions, CopySource, Expr, Result, SqlError, Table};
+use driftdb_query::{
+    Copy, CopyFormat, CopyOptions, CopySource, Expr, Result, RowRules, SqlError, Table,
+};
 use driftdb_tables::{Inserted, TableWriter};
 use driftdb_types::{SqlState, Value, parse_text};
 
@@ -33,7 +35,7 @@ pub struct CopyIn {
     table: Arc<Table>,
     columns: Vec<usize>,
     row: Vec<Expr>,
-    checks: Vec<(String, Expr)>,
+    checks: RowRules,
     options: CopyOptions,
     lines: Lines,
     writer: TableWriter,
@@ -195,12 +197,12 @@ impl CopyIn {
 
     fn insert_row(&mut self, input: &[Value], cx: &mut ExecContext<'_>) -> Result<()> {
         let mut run = Run { cx, state: &mut self.state };
-        let row: Vec<Value> = self
+        let mut row: Vec<Value> = self
             .row
             .iter()
             .map(|expr| evaluate_row(expr, input, &mut run))
             .collect::<Result<_>>()?;
-        check_row(&self.table, &self.checks, &row, &mut run)?;
+        check_row(&self.table, &self.checks, &mut row, &mut run)?;
         match self.integrity.insert(&mut self.writer, &row, &mut run)? {
             Inserted::Done { .. } => Ok(()),
             Inserted::Conflict(conflict) => {

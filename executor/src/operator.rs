@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod aggregate;
 pub(crate) mod apply;
 pub(crate) mod bounds;
+pub(crate) mod change;
 pub(crate) mod changes;
 pub(crate) mod cte;
 pub(crate) mod diff_scan;
@@ -161,6 +162,9 @@ impl Builder {
                 let (seed, step) = (self.build(seed), self.build(step));
                 Box::new(recursive::Recursive::new(*table, *all, seed, step, types))
             }
+            PhysicalPlan::Change { change, .. } => {
+                Box::new(change::Change::new((**change).clone()))
+            }
             PhysicalPlan::WorkingTable { table, .. } => {
                 Box::new(recursive::WorkingTable::new(*table))
             }
@@ -171,8 +175,11 @@ impl Builder {
                 Box::new(set_op::SetOp::new(*kind, *all, left, right, types, right_depends))
             }
             PhysicalPlan::With { ctes, body } => {
+                let is_change = |plan: &PhysicalPlan| matches!(plan, PhysicalPlan::Change { .. });
+                let changes = ctes.iter().filter(|(_, plan)| is_change(plan)).map(|(id, _)| *id);
+                let changes = changes.collect();
                 let ctes = ctes.iter().map(|(id, plan)| (*id, self.build(plan))).collect();
-                Box::new(cte::With::new(ctes, self.build(body)))
+                Box::new(cte::With::new(ctes, changes, self.build(body)))
             }
             PhysicalPlan::CteScan { cte, .. } => Box::new(cte::CteScan::new(*cte)),
             PhysicalPlan::Lock { input, clauses } => {

@@ -11,12 +11,13 @@ pub(crate) mod output;
 pub(crate) mod portion;
 pub(crate) mod row;
 pub(crate) mod schema;
+pub(crate) mod sequence;
 pub(crate) mod update;
 
 use std::collections::VecDeque;
 use std::fmt;
 
-use driftdb_query::{CopySource, Field, PhysicalStatement, Result, SqlError};
+use driftdb_query::{CopySource, Field, PhysicalPlan, PhysicalStatement, Result, SqlError};
 use driftdb_types::DataType;
 
 use crate::batch::Batch;
@@ -94,6 +95,12 @@ pub fn start(statement: &PhysicalStatement, cx: &mut ExecContext<'_>) -> Result<
         (Some(fields.to_vec()), body)
     };
     let (fields, body) = match statement {
+        PhysicalStatement::Query(physical) if !physical.plan.changes().is_empty() => {
+            let mut run = Run { cx, state: &mut state };
+            let (batches, rows) = all_rows(&physical.plan, &mut run)?;
+            let tag = CommandTag::counted("SELECT", rows);
+            (Some(physical.fields.clone()), Body::Finished { batches, tag })
+        }
         PhysicalStatement::Query(physical) => query(&physical.plan, &physical.fields, "SELECT"),
         PhysicalStatement::Copy(copy, Some(plan)) => match &copy.source {
             CopySource::To(to) => query(plan, &to.fields, "COPY"),
@@ -111,6 +118,18 @@ pub fn start(statement: &PhysicalStatement, cx: &mut ExecContext<'_>) -> Result<
     Ok(Execution { fields, state, body, rows: 0 })
 }
 
+/// The rows of a query that changes something, which therefore happens as a whole.
+fn all_rows(plan: &PhysicalPlan, run: &mut Run<'_, '_>) -> Result<(VecDeque<Batch>, u64)> {
+    let (mut operator, mut batches, mut rows) = (build(plan), VecDeque::new(), 0);
+    while let Some(batch) = pull(&mut operator, run)? {
+        run.check_cancel()?;
+        run.hold(batch.size_bytes())?;
+        rows += batch.len() as u64;
+        batches.push_back(batch);
+    }
+    Ok((batches, rows))
+}
+
 /// The result columns of a statement that runs to its end at once.
 fn fields(statement: &PhysicalStatement) -> Option<Vec<Field>> {
     match statement {
@@ -126,7 +145,7 @@ fn fields(statement: &PhysicalStatement) -> Option<Vec<Field>> {
     .cloned()
 }
 
-fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -> Result<Outcome> {
+pub(crate) fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -> Result<Outcome> {
     match statement {
         PhysicalStatement::Insert(insert) => insert::run(insert, build(&insert.source), run),
         PhysicalStatement::Update(update) => update::run(update, build(&update.source), run),
@@ -137,7 +156,10 @@ fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -> Result<Ou
         PhysicalStatement::CreateIndex(spec) => ddl::create_index(spec, run),
         PhysicalStatement::Drop(objects) => ddl::drop_objects(objects, run),
         PhysicalStatement::AlterTable { table, actions } => ddl::alter_table(table, actions, run),
-        PhysicalStatement::Truncate { tables, cascade } => ddl::truncate(tables, *cascade, run),
+        PhysicalStatement::Truncate { tables, cascade, restart } => {
+            ddl::truncate(tables, *cascade, *restart, run)
+        }
+        PhysicalStatement::Sequence(statement) => sequence::run(statement, run),
         PhysicalStatement::SetConstraints { names, deferred } => {
             set_constraints(names.as_deref(), *deferred, run)?;
             Ok(Outcome::tag(CommandTag::plain("SET CONSTRAINTS")))

@@ -105,6 +105,11 @@ fn lower_node(plan: LogicalPlan, frame: &mut Frame, cx: &PlanContext) -> Result<
             let plan = PhysicalPlan::Recursive { table, all, seed, step };
             Ok(Lowered::unordered(plan, columns))
         }
+        LogicalPlan::Change { change, columns } => {
+            let types = columns.iter().map(|column| column.ty).collect();
+            let change = Box::new(lower_statement(*change, cx)?);
+            Ok(Lowered::unordered(PhysicalPlan::Change { change, types }, columns))
+        }
         LogicalPlan::WorkingTable { table, columns } => {
             let types = columns.iter().map(|column| column.ty).collect();
             Ok(Lowered::unordered(PhysicalPlan::WorkingTable { table, types }, columns))

@@ -9,6 +9,7 @@ pub(crate) fn for_each_input(plan: &LogicalPlan, visit: &mut dyn FnMut(&LogicalP
         | LogicalPlan::Scan { .. }
         | LogicalPlan::FunctionScan { .. }
         | LogicalPlan::WorkingTable { .. }
+        | LogicalPlan::Change { .. }
         | LogicalPlan::CteScan { .. } => {}
         LogicalPlan::Filter { input, .. }
         | LogicalPlan::Project { input, .. }
@@ -39,6 +40,7 @@ pub(crate) fn for_each_input_mut(plan: &mut LogicalPlan, visit: &mut dyn FnMut(&
         | LogicalPlan::Scan { .. }
         | LogicalPlan::FunctionScan { .. }
         | LogicalPlan::WorkingTable { .. }
+        | LogicalPlan::Change { .. }
         | LogicalPlan::CteScan { .. } => {}
         LogicalPlan::Filter { input, .. }
         | LogicalPlan::Project { input, .. }
@@ -97,6 +99,7 @@ pub(crate) fn for_each_expr(plan: &LogicalPlan, visit: &mut dyn FnMut(&Expr)) {
         LogicalPlan::SetOp { .. }
         | LogicalPlan::Recursive { .. }
         | LogicalPlan::WorkingTable { .. }
+        | LogicalPlan::Change { .. }
         | LogicalPlan::With { .. }
         | LogicalPlan::CteScan { .. }
         | LogicalPlan::Lock { .. } => {}
@@ -138,6 +141,7 @@ pub(crate) fn for_each_expr_mut(plan: &mut LogicalPlan, visit: &mut dyn FnMut(&m
         LogicalPlan::SetOp { .. }
         | LogicalPlan::Recursive { .. }
         | LogicalPlan::WorkingTable { .. }
+        | LogicalPlan::Change { .. }
         | LogicalPlan::With { .. }
         | LogicalPlan::CteScan { .. }
         | LogicalPlan::Lock { .. } => {}

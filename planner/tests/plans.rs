@@ -35,6 +35,7 @@ fn table(name: &str, id: u32, rows: u64) -> Arc<Table> {
         not_null: number == 1,
         default: None,
         missing: Value::Null,
+        generated: None,
     });
     let index = |number: u16, primary: bool| Index {
         id: IndexId(id * 10 + u32::from(number)),
@@ -167,6 +168,7 @@ fn shape(plan: &PhysicalPlan) -> String {
             format!("recursive({}, {})", of(seed), of(step))
         }
         PhysicalPlan::WorkingTable { .. } => "working".into(),
+        PhysicalPlan::Change { .. } => "change".into(),
         PhysicalPlan::Lock { input, .. } => format!("lock({})", of(input)),
     }
 }

@@ -28,6 +28,7 @@ mod plan;
 mod portal;
 mod prepared;
 mod run;
+mod sequences;
 mod settings;
 mod simple;
 mod sink;

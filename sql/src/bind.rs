@@ -29,6 +29,7 @@ mod expr;
 mod foreign;
 mod from;
 mod function_scan;
+pub(crate) mod generated;
 mod grouping;
 mod history;
 mod insert;
@@ -46,6 +47,7 @@ mod returning;
 mod schema;
 mod scope;
 mod select;
+mod sequence;
 mod set_function;
 mod setop;
 mod special;
@@ -65,8 +67,8 @@ use driftdb_query::{Catalog, ColId, CteId, LogicalPlan, Result, SqlError, Statem
 use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, EvalContext, Value};
 
-pub(crate) use stored::bound_default;
 pub use stored::{bind_check, bind_default};
+pub(crate) use stored::{bound_default, bound_generated};
 
 use crate::ParsedStatement;
 use crate::front::limits::{MAX_DEPTH, too_deep, with_room};
@@ -144,6 +146,8 @@ pub(crate) struct Binder<'a> {
     used_times: Vec<u32>,
     used_periods: Vec<u32>,
     used_ctes: BTreeSet<CteId>,
+    /// Whether the next WITH may change something: it is a whole statement's.
+    may_change: bool,
     /// The expressions of a WITH RECURSIVE that are being bound, and the plans of those that are.
     binding: Vec<usize>,
     bound_ctes: Vec<(CteId, LogicalPlan)>,
@@ -183,6 +187,7 @@ impl<'a> Binder<'a> {
             used_times: Vec::new(),
             used_periods: Vec::new(),
             used_ctes: BTreeSet::new(),
+            may_change: false,
             binding: Vec::new(),
             bound_ctes: Vec::new(),
             function_values: BTreeSet::new(),

@@ -14,7 +14,7 @@ use driftdb_types::{
 };
 
 use crate::BindContext;
-use crate::bind::{bind_check, bound_default};
+use crate::bind::{bind_check, bound_default, bound_generated};
 
 /// A DEFAULT as PostgreSQL shows it; the stored text if it cannot be shown so.
 ///
@@ -44,6 +44,28 @@ pub fn show_check(
 ) -> Result<String> {
     let ids: Vec<ColId> = (1..=table.columns.len() as u32).map(ColId).collect();
     let bound = bind_check(sql, table, &ids, cx)?;
+    let name_of = |id: ColId| {
+        let place = ids.iter().position(|known| *known == id)?;
+        Some(quoted(&table.columns[place].name))
+    };
+    let mut deparser = Deparser { name_of: &name_of, pretty, indent: 0, out: String::new() };
+    let shown = deparser.expr(&bound, false);
+    Ok(shown.map_or_else(|| format!("({sql})"), |()| deparser.out))
+}
+
+/// A generated column's expression as PostgreSQL shows it; the stored text if it cannot be shown so.
+///
+/// # Errors
+/// The text does not parse or bind.
+pub fn show_generated(
+    sql: &str,
+    column: &Column,
+    table: &Table,
+    pretty: bool,
+    cx: &mut BindContext<'_>,
+) -> Result<String> {
+    let ids: Vec<ColId> = (1..=table.columns.len() as u32).map(ColId).collect();
+    let bound = bound_generated(sql, column, table, &ids, cx)?;
     let name_of = |id: ColId| {
         let place = ids.iter().position(|known| *known == id)?;
         Some(quoted(&table.columns[place].name))

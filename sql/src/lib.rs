@@ -10,5 +10,5 @@ mod front;
 mod parsed;
 
 pub use bind::{BindContext, bind, bind_check, bind_default};
-pub use deparse::{check_columns, show_check, show_default};
+pub use deparse::{check_columns, show_check, show_default, show_generated};
 pub use parsed::{ParsedStatement, StatementKind, parse};

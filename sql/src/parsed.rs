@@ -183,6 +183,7 @@ impl ParsedStatement {
             Body::Copy(_) => StatementKind::Copy,
             Body::History(HistoryBody::Diff { .. }) => StatementKind::Query,
             Body::Truncate { .. }
+            | Body::Sequence(_)
             | Body::Drop { .. }
             | Body::AlterConstraint { .. }
             | Body::Schema(_)

@@ -84,6 +84,37 @@ pub enum CatalogQuestion {
     OtherPrivilege,
 }
 
+/// What functions do with sequences, which they name by identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SequenceCall {
+    /// `nextval`
+    Next(u32),
+    /// `currval`
+    Current(u32),
+    /// `lastval`
+    Last,
+    /// `setval`
+    Set {
+        /// Which.
+        sequence: u32,
+        /// Its new value.
+        value: i64,
+        /// Whether the next value is the one after it.
+        is_called: bool,
+    },
+}
+
+/// Where a sequence stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SequenceState {
+    /// The value that was given last, or is given first.
+    pub last_value: i64,
+    /// How many more values may be given before anything is written.
+    pub log_count: i64,
+    /// Whether `last_value` was given.
+    pub is_called: bool,
+}
+
 /// What a session can do for the functions that its statements call.
 pub trait SessionActions: Send + Sync {
     /// Takes an advisory lock; false if it is not free and not to be waited for.
@@ -124,6 +155,18 @@ pub trait SessionActions: Send + Sync {
     /// # Errors
     /// An object that is named and does not exist.
     fn ask(&self, question: CatalogQuestion, args: &[Value]) -> Result<Value, ValueError>;
+
+    /// Takes a value from a sequence, sets it, or says what was taken last.
+    ///
+    /// # Errors
+    /// No such sequence; it is at its end; nothing was taken yet; a read-only transaction; storage.
+    fn sequence(&self, call: SequenceCall) -> Result<i64, ValueError>;
+
+    /// Where a sequence stands; `None` if there is no such sequence.
+    ///
+    /// # Errors
+    /// Storage.
+    fn sequence_state(&self, sequence: u32) -> Result<Option<SequenceState>, ValueError>;
 
     /// Changes a setting, for the session or for the transaction; the new value, as SHOW gives it.
     ///
@@ -172,6 +215,14 @@ impl SessionActions for NoActions {
     }
 
     fn ask(&self, _question: CatalogQuestion, _args: &[Value]) -> Result<Value, ValueError> {
+        Err(no_session())
+    }
+
+    fn sequence(&self, _call: SequenceCall) -> Result<i64, ValueError> {
+        Err(no_session())
+    }
+
+    fn sequence_state(&self, _sequence: u32) -> Result<Option<SequenceState>, ValueError> {
         Err(no_session())
     }
 

@@ -30,6 +30,7 @@ mod polymorphic;
 mod range;
 mod regexp;
 mod resolve;
+mod sequence;
 mod session;
 mod string;
 mod string_format;
@@ -46,6 +47,7 @@ pub use catalog::asks_catalog;
 pub(crate) use polymorphic::decide;
 pub(crate) use resolve::{Candidate, Choice, choose};
 pub use resolve::{Resolved, resolve_function, resolve_hidden, resolve_operator};
+pub use sequence::SEQUENCE_STATE;
 pub use table::{function, functions};
 
 use crate::{DataType, EvalContext, SqlState, Value, ValueError, compare_typed};

@@ -28,7 +28,10 @@ mod range;
 mod typmod;
 mod value;
 
-pub use actions::{AdvisoryKey, AdvisoryRequest, CatalogQuestion, NoActions, SessionActions};
+pub use actions::{
+    AdvisoryKey, AdvisoryRequest, CatalogQuestion, NoActions, SequenceCall, SequenceState,
+    SessionActions,
+};
 pub use aggregate::{
     Accumulator, AccumulatorParts, Aggregate, AggregateId, ResolvedAggregate, accumulator,
     aggregate, aggregates, ordered_set_aggregate, resolve_aggregate,
@@ -43,8 +46,8 @@ pub use data_type::{DataType, Element, TypeCategory};
 pub use datetime::{TimeZone, Timetz};
 pub use error::{SqlState, ValueError};
 pub use function::{
-    ArrayOperation, Comparison, Function, FunctionId, Kernel, Resolved, Volatility, asks_catalog,
-    function, functions, resolve_function, resolve_hidden, resolve_operator,
+    ArrayOperation, Comparison, Function, FunctionId, Kernel, Resolved, SEQUENCE_STATE, Volatility,
+    asks_catalog, function, functions, resolve_function, resolve_hidden, resolve_operator,
 };
 pub use in_range::{check_range_offset, in_range, range_offset_types};
 pub use io::{parse_binary, parse_text, write_binary, write_text};

@@ -91,6 +91,29 @@ pub struct Column {
     pub default: Option<String>,
     /// What rows hold that were written before the column was added.
     pub missing: Value,
+    /// Where its values come from, if not from who writes rows.
+    pub generated: Option<Generated>,
+}
+
+impl Column {
+    /// Whether it is computed from the others (GENERATED … STORED).
+    pub fn is_stored(&self) -> bool {
+        matches!(self.generated, Some(Generated::Stored(_)))
+    }
+}
+
+/// Where a column's values come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Generated {
+    /// GENERATED … AS IDENTITY: from a sequence.
+    Identity {
+        /// ALWAYS, not BY DEFAULT.
+        always: bool,
+        /// The sequence.
+        sequence: u32,
+    },
+    /// GENERATED ALWAYS AS (…) STORED: an SQL text over the other columns.
+    Stored(String),
 }
 
 /// An index.

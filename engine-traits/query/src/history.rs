@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_concurrency::ReadAt;
 use driftdb_storage::Timestamp;
 
-use crate::{Expr, Related, Table};
+use crate::{Expr, Related, RowRules, Table};
 
 /// A table at a moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,8 +21,8 @@ pub struct TableAt {
 pub struct RestoredTable {
     /// The table.
     pub table: Arc<Table>,
-    /// Each CHECK's name and condition, over the whole row (`Expr::Slot`).
-    pub checks: Vec<(String, Expr)>,
+    /// What new rows have to go through, over the whole row (`Expr::Slot`).
+    pub checks: RowRules,
     /// The tables that it refers to, and those that refer to it.
     pub related: Arc<Related>,
 }

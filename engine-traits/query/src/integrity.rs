@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::{ColumnId, Expr, IndexId, Table, TableId};
+use crate::{ColumnId, Expr, IndexId, RowRules, Table, TableId};
 
 /// A constraint's object identifier: an index's for UNIQUE and PRIMARY KEY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,8 +96,8 @@ pub struct RelatedTable {
     pub table: Arc<Table>,
     /// Whether its rows may be changed; else they are looked at.
     pub is_changed: bool,
-    /// Each CHECK's name and condition, over the whole row ([`Expr::Slot`]).
-    pub checks: Vec<(String, Expr)>,
+    /// What new rows have to go through, over the whole row ([`Expr::Slot`]).
+    pub checks: RowRules,
     /// The columns' defaults, if a foreign key of the table may set them; else empty.
     pub defaults: Vec<Expr>,
 }

@@ -27,7 +27,9 @@ mod object;
 mod period;
 mod physical;
 mod planner;
+mod rules;
 mod schema;
+mod sequence;
 mod statement;
 mod system;
 mod temporal;
@@ -35,8 +37,8 @@ mod window;
 
 pub use branch::BranchStatement;
 pub use catalog::{
-    Catalog, CatalogAt, Check, Column, ColumnId, Index, IndexColumn, IndexId, RowKey, Table,
-    TableId,
+    Catalog, CatalogAt, Check, Column, ColumnId, Generated, Index, IndexColumn, IndexId, RowKey,
+    Table, TableId,
 };
 pub use changes::ChangesScan;
 pub use error::{Result, SqlError};
@@ -55,9 +57,11 @@ pub use physical::{
     PhysicalStatement, PhysicalUpdate, TableAccess,
 };
 pub use planner::{PlanContext, Planner};
+pub use rules::RowRules;
 pub use schema::{
     OnCommit, PUBLIC, PUBLIC_ID, Schema, SchemaStatement, TEMPORARY, is_temporary, temporary_schema,
 };
+pub use sequence::{SequenceDefinition, SequenceOptions, SequenceSpec, SequenceStatement};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use driftdb_concurrency::{LockStrength, ReadAt, WaitPolicy};
 use driftdb_types::{AggregateId, DataType, FunctionId};
 
-use crate::{ChangesScan, ColId, Expr, SystemRelation, Table, TableAt, Temporal, WindowCall};
+use crate::{
+    ChangesScan, ColId, Expr, Statement, SystemRelation, Table, TableAt, Temporal, WindowCall,
+};
 
 /// A column that a node yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -262,6 +264,14 @@ pub enum LogicalPlan {
         /// What it yields.
         columns: Vec<OutputColumn>,
     },
+    /// A change in a WITH clause, and what its RETURNING yields. It happens once, whether it is read or not,
+    /// and sees what was there before the statement.
+    Change {
+        /// INSERT, UPDATE or DELETE.
+        change: Box<Statement>,
+        /// What it yields.
+        columns: Vec<OutputColumn>,
+    },
     /// The rows that were new last time, in the step of a [`LogicalPlan::Recursive`].
     WorkingTable {
         /// Of which.
@@ -338,6 +348,7 @@ impl LogicalPlan {
             | Self::SetOp { columns, .. }
             | Self::Recursive { columns, .. }
             | Self::WorkingTable { columns, .. }
+            | Self::Change { columns, .. }
             | Self::CteScan { columns, .. } => columns.clone(),
             Self::Window { input, calls, .. } => {
                 let mut columns = input.columns();

@@ -3,7 +3,7 @@
 //! All have one sequence of identifiers with tables and indexes, so that a number alone tells what
 //! is meant. A [`Need`] is PostgreSQL's `pg_depend` row, kept with the one that needs.
 
-use crate::{ColumnId, IndexId};
+use crate::{ColumnId, IndexId, SequenceDefinition};
 
 /// An object's identifier, of one sequence with those of tables and indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +38,8 @@ pub struct Object {
 pub enum ObjectKind {
     /// A schema.
     Schema,
+    /// A sequence.
+    Sequence(SequenceDefinition),
 }
 
 /// That something cannot be without something else.
@@ -83,13 +85,14 @@ impl ObjectKind {
     pub fn name_space(&self) -> NameSpace {
         match self {
             Self::Schema => NameSpace::Schema,
+            Self::Sequence(_) => NameSpace::Relation,
         }
     }
 
     /// What tells objects of one name apart, if their names may repeat; else empty.
     pub fn signature(&self) -> Vec<u8> {
         match self {
-            Self::Schema => Vec::new(),
+            Self::Schema | Self::Sequence(_) => Vec::new(),
         }
     }
 
@@ -97,6 +100,7 @@ impl ObjectKind {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Schema => "schema",
+            Self::Sequence(_) => "sequence",
         }
     }
 }

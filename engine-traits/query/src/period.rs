@@ -7,7 +7,7 @@
 //!
 //! Sources: [Kulkarni12]; docs/design/0019-history-and-valid-time.md.
 
-use crate::{ColId, ColumnId, Expr};
+use crate::{ColId, ColumnId, Expr, RowRules};
 
 /// A table's application-time period.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,6 @@ pub struct Portion {
     pub is_after: Expr,
     /// The identities under which `checks` name the columns of what is left.
     pub row: Vec<ColId>,
-    /// Each CHECK's name and condition, over `row`.
-    pub checks: Vec<(String, Expr)>,
+    /// What new rows have to go through, over `row`.
+    pub checks: RowRules,
 }

@@ -9,7 +9,8 @@ use crate::logical::SetFunction;
 use crate::{
     AccessTemporal, AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
     DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
-    Related, SchemaStatement, SetOpKind, SystemColumn, Table, WindowCall,
+    Related, RowRules, SchemaStatement, SequenceStatement, SetOpKind, SystemColumn, Table,
+    WindowCall,
 };
 
 /// One end of a key range.
@@ -247,6 +248,13 @@ pub enum PhysicalPlan {
         /// The rows to go on with.
         step: Box<Self>,
     },
+    /// A change in a WITH clause.
+    Change {
+        /// Which.
+        change: Box<PhysicalStatement>,
+        /// The types of what it returns.
+        types: Vec<DataType>,
+    },
     /// The rows that were new last time.
     WorkingTable {
         /// Of which.
@@ -349,8 +357,8 @@ pub struct PhysicalInsert {
     pub table: Arc<Table>,
     /// Yields whole rows: one value per table column, coerced, defaults filled in.
     pub source: PhysicalPlan,
-    /// Each CHECK's name and condition, over the row.
-    pub checks: Vec<(String, Expr)>,
+    /// What new rows have to go through, over the row.
+    pub checks: RowRules,
     /// What foreign keys lead to.
     pub related: Arc<Related>,
     /// ON CONFLICT.
@@ -388,8 +396,8 @@ pub struct PhysicalPortion {
     pub is_before: Expr,
     /// Over the source row: whether the row holds after the portion, too.
     pub is_after: Expr,
-    /// Each CHECK's name and condition, over what is left.
-    pub checks: Vec<(String, Expr)>,
+    /// What new rows have to go through, over what is left.
+    pub checks: RowRules,
 }
 
 /// An UPDATE, ready to run.
@@ -406,8 +414,8 @@ pub struct PhysicalUpdate {
     pub system: Vec<(usize, SystemColumn)>,
     /// Over the source row: whether a row that changed meanwhile still qualifies.
     pub recheck: Option<Expr>,
-    /// Each CHECK's name and condition, over the new row.
-    pub checks: Vec<(String, Expr)>,
+    /// What new rows have to go through, over the new row.
+    pub checks: RowRules,
     /// What foreign keys lead to.
     pub related: Arc<Related>,
     /// FOR PORTION OF.
@@ -469,7 +477,11 @@ pub enum PhysicalStatement {
         tables: Vec<Arc<Table>>,
         /// CASCADE: tables that refer to them, too.
         cascade: bool,
+        /// RESTART IDENTITY: the sequences of their columns begin anew.
+        restart: bool,
     },
+    /// CREATE SEQUENCE and its kin
+    Sequence(SequenceStatement),
     /// SET CONSTRAINTS
     SetConstraints {
         /// Which, with their schemas if named; `None`: ALL.
@@ -506,12 +518,31 @@ pub enum PhysicalStatement {
 }
 
 impl PhysicalPlan {
+    /// The changes of a statement's WITH clause, which stands at its top.
+    pub fn changes(&self) -> Vec<&PhysicalStatement> {
+        match self {
+            Self::With { ctes, body } => {
+                let own = ctes.iter().filter_map(|(_, plan)| match plan {
+                    Self::Change { change, .. } => Some(&**change),
+                    _ => None,
+                });
+                own.chain(body.changes()).collect()
+            }
+            Self::Project { input, .. }
+            | Self::Filter { input, .. }
+            | Self::Sort { input, .. }
+            | Self::Limit { input, .. } => input.changes(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The types of the columns it yields.
     pub fn types(&self) -> Vec<DataType> {
         match self {
             Self::Values { types, .. }
             | Self::FunctionScan { types, .. }
             | Self::WorkingTable { types, .. }
+            | Self::Change { types, .. }
             | Self::CteScan { types, .. } => types.clone(),
             Self::Recursive { seed, .. } => seed.types(),
             Self::Window { input, calls, .. } => {

@@ -7,9 +7,9 @@ use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, Value};
 
 use crate::{
-    BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, OnCommit,
-    PeriodSpec, Portion, ReferentialAction, Related, SchemaStatement, SystemColumn, Table,
-    TableNeed,
+    BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, Need, OnCommit,
+    PeriodSpec, Portion, ReferentialAction, Related, RowRules, SchemaStatement, SequenceSpec,
+    SequenceStatement, SystemColumn, Table, TableNeed,
 };
 
 /// A column of a result, as the wire describes it.
@@ -43,8 +43,8 @@ pub struct Insert {
     pub source: LogicalPlan,
     /// The identities under which the other expressions name the new row's columns.
     pub row: Vec<ColId>,
-    /// Each CHECK's name and condition, over `row`.
-    pub checks: Vec<(String, Expr)>,
+    /// What new rows have to go through, over `row`.
+    pub checks: RowRules,
     /// What foreign keys lead to.
     pub related: Arc<Related>,
     /// ON CONFLICT.
@@ -98,8 +98,8 @@ pub struct Update {
     pub recheck: Option<Expr>,
     /// The identities under which `checks` and `returning` name the new row's columns.
     pub row: Vec<ColId>,
-    /// Each CHECK's name and condition, over `row`.
-    pub checks: Vec<(String, Expr)>,
+    /// What new rows have to go through, over `row`.
+    pub checks: RowRules,
     /// What foreign keys lead to.
     pub related: Arc<Related>,
     /// FOR PORTION OF.
@@ -159,6 +159,20 @@ pub struct ColumnSpec {
     pub not_null: bool,
     /// DEFAULT, as SQL text (checked by the binder).
     pub default: Option<String>,
+    /// GENERATED ALWAYS AS (…) STORED, as SQL text (checked by the binder).
+    pub stored: Option<String>,
+    /// The sequence that comes with it.
+    pub sequence: Option<SequenceSpec>,
+    /// What its default needs.
+    pub needs: Vec<Need>,
+}
+
+impl ColumnSpec {
+    /// A column that may be NULL, without a default.
+    pub fn new(name: String, ty: DataType, typmod: i32) -> Self {
+        let (not_null, default, stored, sequence, needs) = (false, None, None, None, Vec::new());
+        Self { name, ty, typmod, not_null, default, stored, sequence, needs }
+    }
 }
 
 /// A constraint to be created. Names are chosen by the binder where the user gave none.
@@ -371,8 +385,8 @@ pub enum CopySource {
         columns: Vec<usize>,
         /// One expression per table column over the input's columns (`Expr::Slot`), defaults filled in.
         row: Vec<Expr>,
-        /// Each CHECK's name and condition, over the whole row (`Expr::Slot`).
-        checks: Vec<(String, Expr)>,
+        /// What new rows have to go through, over the whole row (`Expr::Slot`).
+        checks: RowRules,
         /// What foreign keys lead to.
         related: Arc<Related>,
     },
@@ -504,7 +518,11 @@ pub enum Statement {
         tables: Vec<Arc<Table>>,
         /// CASCADE: tables that refer to them, too.
         cascade: bool,
+        /// RESTART IDENTITY: the sequences of their columns begin anew.
+        restart: bool,
     },
+    /// CREATE SEQUENCE and its kin
+    Sequence(SequenceStatement),
     /// SET CONSTRAINTS
     SetConstraints {
         /// Which, with their schemas if named; `None`: ALL.
@@ -564,6 +582,8 @@ pub enum Statement {
     Deallocate(Option<String>),
     /// DISCARD ALL
     DiscardAll,
+    /// DISCARD SEQUENCES
+    DiscardSequences,
     /// CHECKPOINT
     Checkpoint,
     /// RESTORE POINT and its kin

@@ -76,7 +76,7 @@ impl Integrity {
         let related = related.table(child.id).ok_or_else(unreached)?;
         let mut new = row.clone();
         set_values(reference, gone, related, &changed, &mut new, run)?;
-        check_row(child, &related.checks, &new, run)?;
+        check_row(child, &related.checks, &mut new, run)?;
         self.update(writer, key, &row, &new, run)
     }
 }

@@ -25,13 +25,19 @@ pub(crate) struct With {
     /// The operators; they move to their slots at the first call.
     pending: Vec<(CteId, BoxOperator)>,
     ids: Vec<CteId>,
+    /// Those that are changes: they happen even if nobody reads them.
+    changes: Vec<CteId>,
     body: BoxOperator,
 }
 
 impl With {
-    pub(crate) fn new(ctes: Vec<(CteId, BoxOperator)>, body: BoxOperator) -> Self {
+    pub(crate) fn new(
+        ctes: Vec<(CteId, BoxOperator)>,
+        changes: Vec<CteId>,
+        body: BoxOperator,
+    ) -> Self {
         let ids = ctes.iter().map(|(id, _)| *id).collect();
-        Self { pending: ctes, ids, body }
+        Self { pending: ctes, ids, changes, body }
     }
 }
 
@@ -48,7 +54,19 @@ impl Operator for With {
             };
             run.state.ctes.insert(id, slot);
         }
-        pull(&mut self.body, run)
+        if !self.changes.is_empty() {
+            run.state.claims.get_or_insert_default();
+        }
+        let batch = pull(&mut self.body, run)?;
+        if batch.is_none() {
+            for id in self.changes.drain(..) {
+                let mut index = 0;
+                while batch_of(id, index, run)?.is_some() {
+                    index += 1;
+                }
+            }
+        }
+        Ok(batch)
     }
 
     fn rebind(&mut self, run: &mut Run<'_, '_>) {

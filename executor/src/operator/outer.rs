@@ -63,6 +63,7 @@ pub(crate) fn inputs(plan: &PhysicalPlan) -> Vec<&PhysicalPlan> {
         | PhysicalPlan::Access(_)
         | PhysicalPlan::FunctionScan { .. }
         | PhysicalPlan::WorkingTable { .. }
+        | PhysicalPlan::Change { .. }
         | PhysicalPlan::CteScan { .. } => Vec::new(),
         PhysicalPlan::Filter { input, .. }
         | PhysicalPlan::Project { input, .. }
@@ -131,6 +132,7 @@ pub(crate) fn any_expr(plan: &PhysicalPlan, test: &dyn Fn(&Expr) -> bool) -> boo
         }
         PhysicalPlan::CteScan { .. }
         | PhysicalPlan::WorkingTable { .. }
+        | PhysicalPlan::Change { .. }
         | PhysicalPlan::Recursive { .. }
         | PhysicalPlan::SetOp { .. }
         | PhysicalPlan::With { .. } => false,

@@ -19,7 +19,7 @@ pub(crate) fn context<'s>(run: &'s mut Run<'_, '_>) -> DdlContext<'s> {
     DdlContext { txn: &mut *run.cx.txn, store: run.cx.store, eval: run.cx.eval }
 }
 
-pub(super) fn notice(message: String, state: SqlState, run: &mut Run<'_, '_>) {
+pub(crate) fn notice(message: String, state: SqlState, run: &mut Run<'_, '_>) {
     run.cx.notices.push(SqlError::new(state, message));
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn drop_objects(objects: &DropObjects, run: &mut Run<'_, '_>) -> Resu
 }
 
 /// The notice about what CASCADE dropped.
-pub(super) fn tell_cascade(dropped: &[String], run: &mut Run<'_, '_>) {
+pub(crate) fn tell_cascade(dropped: &[String], run: &mut Run<'_, '_>) {
     let lines: Vec<String> = dropped.iter().map(|one| format!("drop cascades to {one}")).collect();
     match &lines[..] {
         [] => {}
@@ -109,12 +109,13 @@ pub(super) fn tell_cascade(dropped: &[String], run: &mut Run<'_, '_>) {
 pub(crate) fn truncate(
     tables: &[Arc<Table>],
     cascade: bool,
+    restart: bool,
     run: &mut Run<'_, '_>,
 ) -> Result<Outcome> {
     for table in tables {
         refuse_pending(table, "TRUNCATE", run)?;
     }
-    let cascaded = driftdb_tables::truncate(&mut context(run), tables, cascade)?;
+    let cascaded = driftdb_tables::truncate(&mut context(run), tables, cascade, restart)?;
     for table in cascaded {
         let message = format!("truncate cascades to table \"{table}\"");
         notice(message, SqlState::SuccessfulCompletion, run);

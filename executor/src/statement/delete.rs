@@ -57,6 +57,9 @@ pub(crate) fn delete_row(
     row: &mut [Value],
     run: &mut Run<'_, '_>,
 ) -> Result<bool> {
+    if !run.claim(delete.table.id.0, storage_key(row)?)? {
+        return Ok(false);
+    }
     let width = delete.table.columns.len();
     let wait = WaitPolicy::Wait(None);
     let state = writer.lock_row(run.cx.txn, storage_key(row)?, LockStrength::Update, wait)?;

@@ -74,13 +74,14 @@ impl<'a> Inserter<'a> {
         Ok(Outcome { tag, batches: self.output.finish(run)? })
     }
 
-    pub(crate) fn insert(&mut self, row: Vec<Value>, run: &mut Run<'_, '_>) -> Result<()> {
+    pub(crate) fn insert(&mut self, mut row: Vec<Value>, run: &mut Run<'_, '_>) -> Result<()> {
         let insert = self.insert;
-        check_row(&insert.table, &insert.checks, &row, run)?;
+        check_row(&insert.table, &insert.checks, &mut row, run)?;
         for _ in 0..ATTEMPTS {
             let conflict = match self.integrity.insert(self.writer, &row, run)? {
                 Inserted::Done { key } => {
                     self.rows += 1;
+                    run.claim(insert.table.id.0, &key)?;
                     if insert.on_conflict.is_some() {
                         self.touched.add(&key, run)?;
                     }
@@ -188,7 +189,7 @@ impl<'a> Inserter<'a> {
         for (position, value) in assignments {
             new[*position] = evaluate_row(value, &scope, run)?;
         }
-        check_row(table, &self.insert.checks, &new, run)?;
+        check_row(table, &self.insert.checks, &mut new, run)?;
         self.integrity.update(self.writer, key, &existing, &new, run)?;
         self.touched.add(key, run)?;
         // The key may have changed with the row.

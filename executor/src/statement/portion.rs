@@ -48,8 +48,8 @@ pub(crate) fn insert(
     run: &mut Run<'_, '_>,
 ) -> Result<()> {
     let Some(portion) = portion else { return Ok(()) };
-    for row in left {
-        check_row(writer.table(), &portion.checks, &row, run)?;
+    for mut row in left {
+        check_row(writer.table(), &portion.checks, &mut row, run)?;
         if let Inserted::Conflict(conflict) = integrity.insert(writer, &row, run)? {
             return Err(writer.conflict_error(&conflict, &row, run.cx.eval));
         }

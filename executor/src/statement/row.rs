@@ -2,7 +2,7 @@
 
 use driftdb_concurrency::{LockMode, LockStrength, WaitPolicy};
 use driftdb_env::HashSet;
-use driftdb_query::{Expr, PhysicalPlan, Result, SqlError, SystemColumn, Table};
+use driftdb_query::{Expr, PhysicalPlan, Result, RowRules, SqlError, SystemColumn, Table};
 use driftdb_tables::{lock_table, row_detail};
 use driftdb_types::{SqlState, Value};
 
@@ -19,18 +19,22 @@ pub(crate) fn hold_definition(table: &Table, run: &mut Run<'_, '_>) -> Result<()
     Ok(())
 }
 
-/// Fails if a row violates a CHECK constraint; NULL does not violate.
+/// Computes the generated columns of a new row, and fails if it violates a CHECK constraint; NULL does not
+/// violate.
 pub(crate) fn check_row(
     table: &Table,
-    checks: &[(String, Expr)],
-    row: &[Value],
+    rules: &RowRules,
+    row: &mut [Value],
     run: &mut Run<'_, '_>,
 ) -> Result<()> {
-    if checks.is_empty() || lacks_value(table, row) {
+    for (position, value) in &rules.generated {
+        row[*position] = evaluate_row(value, row, run)?;
+    }
+    if rules.checks.is_empty() || lacks_value(table, row) {
         // The writer reports a missing value, which comes first.
         return Ok(());
     }
-    for (name, condition) in checks {
+    for (name, condition) in &rules.checks {
         if evaluate_row(condition, row, run)? == Value::Bool(false) {
             let message = format!(
                 "new row for relation \"{}\" violates check constraint \"{name}\"",
@@ -59,8 +63,9 @@ pub(crate) fn update_strength_of(
     changed: impl Iterator<Item = usize> + Clone,
 ) -> LockStrength {
     let assigned = |id| {
-        let position = table.position(id);
-        changed.clone().any(|changed| Some(changed) == position)
+        let Some(position) = table.position(id) else { return false };
+        // What is computed changes with what it is computed from.
+        table.columns[position].is_stored() || changed.clone().any(|changed| changed == position)
     };
     let changes_key = table
         .indexes

@@ -64,6 +64,9 @@ pub(crate) fn update_row(
     row: &mut [Value],
     run: &mut Run<'_, '_>,
 ) -> Result<Option<Vec<Value>>> {
+    if !run.claim(update.table.id.0, storage_key(row)?)? {
+        return Ok(None);
+    }
     let width = update.table.columns.len();
     let strength = update_strength(&update.table, &update.assignments);
     let state = writer.lock_row(run.cx.txn, storage_key(row)?, strength, WaitPolicy::Wait(None))?;
@@ -84,7 +87,7 @@ pub(crate) fn update_row(
     for (position, value) in &update.assignments {
         new[*position] = evaluate_row(value, row, run)?;
     }
-    check_row(&update.table, &update.checks, &new, run)?;
+    check_row(&update.table, &update.checks, &mut new, run)?;
     let left = portion::left_of(update.portion.as_ref(), row, width, run)?;
     let old = &row[1..=width];
     integrity.update(writer, storage_key(row)?, old, &new, run)?;

@@ -12,6 +12,7 @@ mod object;
 mod period;
 mod rewrite;
 pub(crate) mod schema;
+mod sequence;
 mod undrop;
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use driftdb_concurrency::{
 };
 use driftdb_query::{
     Check, Column, ColumnId, ConstraintSpec, CreateIndex, CreateTable, Deferral, DropObjects,
-    Index, IndexColumn, IndexId, Result, RowKey, SqlError, Table, TableId,
+    Generated, Index, IndexColumn, IndexId, Result, RowKey, SqlError, Table, TableId,
 };
 use driftdb_storage::KeyspaceId;
 use driftdb_types::{EvalContext, SqlState, Value};
@@ -31,6 +32,7 @@ pub use dependents::{Thing, drop_all};
 pub use foreign::told;
 pub use object::{create_object, rename_object, replace_object};
 pub use schema::{drop_schemas, move_table, rename_schema, tables_in};
+pub use sequence::{alter_sequence, create_sequence};
 pub use undrop::{undrop_references, undrop_table};
 
 use crate::catalog::{
@@ -133,6 +135,7 @@ pub fn create_table(cx: &mut DdlContext<'_>, spec: &CreateTable) -> Result<Optio
         not_null: column.not_null,
         default: column.default.clone(),
         missing: Value::Null,
+        generated: column.stored.clone().map(Generated::Stored),
     });
     let mut table = Table {
         id: TableId(cx.new_object_id()?),
@@ -154,6 +157,9 @@ pub fn create_table(cx: &mut DdlContext<'_>, spec: &CreateTable) -> Result<Optio
         period::add(&mut table, period)?;
     }
     put_name(cx.txn, &table.schema, &table.name, Named::Table(table.id))?;
+    for (position, column) in spec.columns.iter().enumerate() {
+        sequence::add_to_column(cx, &mut table, position, column.sequence.as_ref(), &column.needs)?;
+    }
     // Keys first: a foreign key may rely on one of the same table.
     let (keys, others): (Vec<_>, Vec<_>) = spec
         .constraints
@@ -383,6 +389,7 @@ pub fn truncate(
     cx: &mut DdlContext<'_>,
     tables: &[Arc<Table>],
     cascade: bool,
+    restart: bool,
 ) -> Result<Vec<String>> {
     let mut emptied: Vec<Table> = Vec::new();
     for table in tables {
@@ -406,7 +413,12 @@ pub fn truncate(
         next += 1;
     }
     let cascaded = emptied[named..].iter().map(|table| table.name.clone()).collect();
-    emptied.into_iter().try_for_each(|table| empty(cx, table))?;
+    for table in emptied {
+        if restart {
+            sequence::restart_of_table(cx, &table)?;
+        }
+        empty(cx, table)?;
+    }
     Ok(cascaded)
 }
 

@@ -229,6 +229,7 @@ mod tests {
                 not_null: false,
                 default: None,
                 missing: Value::Null,
+                generated: None,
             })
             .collect();
         let index = Index {

@@ -18,6 +18,7 @@ mod feed;
 mod key;
 mod reference;
 mod row;
+mod sequence;
 mod uniqueness;
 mod writer;
 
@@ -28,9 +29,9 @@ pub use catalog::{
     table_retentions, tables,
 };
 pub use ddl::{
-    DdlContext, Thing, alter_table, create_index, create_object, create_table, drop_all,
-    drop_objects, drop_schemas, move_table, rename_object, rename_schema, replace_object,
-    set_row_count, tables_in, told, truncate, undrop_references, undrop_table,
+    DdlContext, Thing, alter_sequence, alter_table, create_index, create_object, create_sequence,
+    create_table, drop_all, drop_objects, drop_schemas, move_table, rename_object, rename_schema,
+    replace_object, set_row_count, tables_in, told, truncate, undrop_references, undrop_table,
 };
 pub use diff::{Change, Mapping, TableDiff, check_comparable};
 pub use digest::{
@@ -42,6 +43,7 @@ pub use key::{
 };
 pub use reference::{ChildScan, FoundRow, Reference, Referral};
 pub use row::{Cell, RowReader, encode_row};
+pub use sequence::{Sequences, Taken};
 pub use uniqueness::{bare_key, claim_key, find_repeated, repeated};
 pub use writer::{
     Conflict, Inserted, Recheck, RowState, TableWriter, fetch_row, row_detail, row_identity,

@@ -187,6 +187,7 @@ mod tests {
                     not_null: false,
                     default: None,
                     missing: missing.clone(),
+                    generated: None,
                 })
                 .collect(),
             indexes: Vec::new(),

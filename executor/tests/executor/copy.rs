@@ -30,7 +30,7 @@ fn copy_from(table: &Arc<Table>, options: CopyOptions) -> Copy {
         table: Arc::clone(table),
         columns: vec![0, 1, 2],
         row,
-        checks: vec![],
+        checks: driftdb_query::RowRules::default(),
         related: Arc::default(),
     };
     Copy { source, options }

@@ -7,7 +7,7 @@ use driftdb_executor::is_stale;
 use driftdb_query::{
     AlterAction, ColumnSpec, ConflictTarget, ConstraintSpec, CreateIndex, DropObjects, Expr,
     PhysicalConflict, PhysicalDelete, PhysicalInsert, PhysicalPlan, PhysicalStatement,
-    PhysicalUpdate, Table,
+    PhysicalUpdate, RowRules, Table,
 };
 use driftdb_types::{DataType, SqlState, Value};
 
@@ -25,7 +25,7 @@ pub(crate) fn insert(table: &Arc<Table>, rows: &[Row]) -> PhysicalInsert {
     PhysicalInsert {
         table: Arc::clone(table),
         source: values(&TYPES, rows),
-        checks: Vec::new(),
+        checks: RowRules::default(),
         related: Arc::default(),
         on_conflict: None,
         returning: None,
@@ -43,7 +43,7 @@ pub(crate) fn update(
         source: target(table, filter.clone()),
         assignments,
         recheck: filter,
-        checks: Vec::new(),
+        checks: RowRules::default(),
         related: Arc::default(),
         portion: None,
         system: Vec::new(),
@@ -121,7 +121,7 @@ fn violations_are_reported_in_postgres_words() {
     let db = Database::new();
     let table = db.create("t", &["a"]);
     let mut statement = insert(&table, &[row(1, 0, "x")]);
-    statement.checks = positive_b();
+    statement.checks = positive_b().into();
     let error = db.run(&PhysicalStatement::Insert(statement.clone())).unwrap_err();
     assert_eq!(error.state, SqlState::CheckViolation);
     assert_eq!(error.message, "new row for relation \"t\" violates check constraint \"t_b_check\"");
@@ -314,13 +314,8 @@ fn alter_table_looks_at_the_rows() {
     let error =
         db.run(&alter(&table, AlterAction::AddConstraint(check), Some(violation))).unwrap_err();
     assert_eq!(error.message, "check constraint \"c1\" of relation \"t\" is violated by some row");
-    let column = ColumnSpec {
-        name: "d".into(),
-        ty: DataType::Int4,
-        typmod: -1,
-        not_null: false,
-        default: Some("7".into()),
-    };
+    let column =
+        ColumnSpec { default: Some("7".into()), ..ColumnSpec::new("d".into(), DataType::Int4, -1) };
     let add = AlterAction::AddColumn { column, default: Some(number(7)), if_not_exists: false };
     let answer = db.run(&alter(&table, add, None)).unwrap();
     assert_eq!(answer.tag.to_string(), "ALTER TABLE");
@@ -359,7 +354,11 @@ fn definitions_report_tags_and_notices() {
     assert_eq!(db.run(&index(false)).unwrap().tag.to_string(), "CREATE INDEX");
     let again = db.run(&index(true)).unwrap();
     assert_eq!(again.notices[0].message, "relation \"t_b_idx\" already exists, skipping");
-    let truncate = PhysicalStatement::Truncate { tables: vec![Arc::clone(&table)], cascade: false };
+    let truncate = PhysicalStatement::Truncate {
+        tables: vec![Arc::clone(&table)],
+        cascade: false,
+        restart: false,
+    };
     for (statement, tag) in [
         (PhysicalStatement::Analyze(Vec::new()), "ANALYZE"),
         (PhysicalStatement::Vacuum { tables: vec![Arc::clone(&table)], analyze: true }, "VACUUM"),
@@ -385,13 +384,7 @@ fn create_table_as() {
         schema: "public".into(),
         name: "copy".into(),
         if_not_exists: true,
-        columns: vec![ColumnSpec {
-            name: "a".into(),
-            ty: DataType::Int4,
-            typmod: -1,
-            not_null: false,
-            default: None,
-        }],
+        columns: vec![ColumnSpec::new("a".into(), DataType::Int4, -1)],
         constraints: Vec::new(),
         retention: None,
         period: None,

@@ -134,7 +134,7 @@ impl Database {
 }
 
 fn column(name: &str, ty: DataType) -> ColumnSpec {
-    ColumnSpec { name: name.into(), ty, typmod: -1, not_null: false, default: None }
+    ColumnSpec::new(name.into(), ty, -1)
 }
 
 pub(crate) fn query(plan: PhysicalPlan) -> PhysicalStatement {

@@ -19,7 +19,8 @@ pub(crate) fn guess_rows(plan: &LogicalPlan) -> f64 {
         LogicalPlan::Scan { table, .. } => table_rows(table),
         LogicalPlan::FunctionScan { .. }
         | LogicalPlan::CteScan { .. }
-        | LogicalPlan::WorkingTable { .. } => UNKNOWN_TABLE,
+        | LogicalPlan::WorkingTable { .. }
+        | LogicalPlan::Change { .. } => UNKNOWN_TABLE,
         LogicalPlan::Window { input, .. } => guess_rows(input),
         LogicalPlan::Recursive { seed, step, .. } => guess_rows(seed) + 10.0 * guess_rows(step),
         LogicalPlan::GroupingSets { input, sets, .. } => {

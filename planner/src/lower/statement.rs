@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use driftdb_query::{
     ColId, ConflictAction, Copy, CopySource, Delete, Expr, Insert, LogicalPlan, OutputColumn,
     PhysicalConflict, PhysicalDelete, PhysicalInsert, PhysicalPlan, PhysicalPortion, PhysicalQuery,
-    PhysicalStatement, PhysicalUpdate, PlanContext, Portion, Query, Result, SqlError, Statement,
-    SystemColumn, Table, Update,
+    PhysicalStatement, PhysicalUpdate, PlanContext, Portion, Query, Result, RowRules, SqlError,
+    Statement, SystemColumn, Table, Update,
 };
 
 use super::resolve::{Frame, resolve, resolve_all};
@@ -35,7 +35,10 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
                 .collect::<Result<_>>()?;
             PhysicalStatement::AlterTable { table, actions }
         }
-        Statement::Truncate { tables, cascade } => PhysicalStatement::Truncate { tables, cascade },
+        Statement::Truncate { tables, cascade, restart } => {
+            PhysicalStatement::Truncate { tables, cascade, restart }
+        }
+        Statement::Sequence(statement) => PhysicalStatement::Sequence(statement),
         Statement::SetConstraints { names, deferred } => {
             PhysicalStatement::SetConstraints { names, deferred }
         }
@@ -58,6 +61,7 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
         | Statement::Execute { .. }
         | Statement::Deallocate(_)
         | Statement::DiscardAll
+        | Statement::DiscardSequences
         | Statement::Checkpoint
         | Statement::Branch(_)
         | Statement::Empty => {
@@ -110,6 +114,11 @@ impl<'a> RowScope<'a> {
         Ok(exprs)
     }
 
+    fn resolve_rules(&self, rules: RowRules) -> Result<RowRules> {
+        let generated = self.resolve_named(rules.generated)?;
+        Ok(RowRules { generated, checks: self.resolve_named(rules.checks)? })
+    }
+
     fn resolve_named<T>(&self, exprs: Vec<(T, Expr)>) -> Result<Vec<(T, Expr)>> {
         exprs.into_iter().map(|(name, expr)| Ok((name, self.resolve(expr)?))).collect()
     }
@@ -130,7 +139,7 @@ fn optimize_in(mut expr: Expr) -> Expr {
 
 fn plan_insert(insert: Insert, cx: &PlanContext) -> Result<PhysicalInsert> {
     let row = RowScope::of_table(&insert.row, &insert.table, cx);
-    let checks = row.resolve_named(insert.checks)?;
+    let checks = row.resolve_rules(insert.checks)?;
     let returning = insert.returning.map(|exprs| row.resolve_all(exprs)).transpose()?;
     let on_conflict = insert
         .on_conflict
@@ -203,7 +212,7 @@ fn plan_update(update: Update, cx: &PlanContext) -> Result<PhysicalUpdate> {
     let (source, columns) =
         plan_source(update.source, update.key, &update.old, &update.table, &exprs, cx)?;
     let mut new_row = table_columns(&update.row, &update.table);
-    let checks = RowScope { columns: new_row.clone(), cx }.resolve_named(update.checks)?;
+    let checks = RowScope { columns: new_row.clone(), cx }.resolve_rules(update.checks)?;
     new_row.extend_from_slice(&columns[1 + update.old.len()..]);
     let after = RowScope { columns: new_row, cx };
     let system = places(&update.system, &columns);
@@ -243,7 +252,7 @@ fn plan_portion(rest: Portion, before: &RowScope<'_>, table: &Table) -> Result<P
         to: before.resolve(rest.to)?,
         is_before: before.resolve(rest.is_before)?,
         is_after: before.resolve(rest.is_after)?,
-        checks: left.resolve_named(rest.checks)?,
+        checks: left.resolve_rules(rest.checks)?,
     })
 }
 

@@ -16,13 +16,15 @@ use driftdb_env::sync::{Condvar, Mutex};
 use driftdb_query::{Object, SetScope, SqlError, Table, temporary_schema};
 use driftdb_storage::Timestamp;
 use driftdb_types::{
-    AdvisoryKey, AdvisoryRequest, CatalogQuestion, SessionActions, SqlState, Value, ValueError,
+    AdvisoryKey, AdvisoryRequest, CatalogQuestion, SequenceCall, SequenceState, SessionActions,
+    SqlState, Value, ValueError,
 };
 
 use super::Session;
 use super::ask::Answering;
+use super::sequences::{Found, TakenValues, not_a_sequence, not_yet, sequence_of};
 use super::settings::Settings;
-use super::system::Definitions;
+use super::system::{Definitions, relation_with_oid};
 use crate::node::Node;
 
 /// One session's.
@@ -36,6 +38,8 @@ pub(super) struct Actions {
     user: Arc<str>,
     /// The schema of the session's temporary tables.
     temporary: Box<str>,
+    taken: Mutex<TakenValues>,
+    is_read_only: AtomicBool,
     /// Whether a function did anything since the session last looked: most statements call none.
     is_touched: AtomicBool,
     /// Whether the transaction may hold advisory locks.
@@ -103,6 +107,8 @@ impl Actions {
             definitions: Mutex::default(),
             user: Arc::clone(user),
             temporary: temporary_schema(pid).into(),
+            taken: Mutex::default(),
+            is_read_only: AtomicBool::new(false),
             is_touched: AtomicBool::new(false),
             has_locked: AtomicBool::new(false),
         }
@@ -141,6 +147,24 @@ impl Actions {
         *self.definitions.lock() = Lent { definitions, at };
     }
 
+    /// Says whether the statement that comes may write.
+    pub(super) fn set_read_only(&self, is_read_only: bool) {
+        self.is_read_only.store(is_read_only, Ordering::Relaxed);
+    }
+
+    /// Forgets what was taken from sequences.
+    pub(super) fn discard_sequences(&self) {
+        self.taken.lock().clear();
+    }
+
+    fn check_may_write(&self, function: &str) -> Result<(), SqlError> {
+        if self.is_read_only.load(Ordering::Relaxed) {
+            let message = format!("cannot execute {function} in a read-only transaction");
+            return Err(SqlError::new(SqlState::ReadOnlySqlTransaction, message));
+        }
+        Ok(())
+    }
+
     fn warn(&self, state: SqlState, message: String) {
         self.warnings.lock().push(SqlError::new(state, message));
         self.touch();
@@ -150,6 +174,24 @@ impl Actions {
         let message = format!("PID {pid} is not a PostgreSQL server process");
         self.warn(SqlState::Warning, message);
         false
+    }
+}
+
+/// The sequence with an identifier.
+fn found(definitions: &Definitions, oid: u32) -> Result<Found<'_>, SqlError> {
+    if let Some(object) = definitions.object(oid) {
+        let definition = sequence_of(object)?;
+        return Ok(Found { oid, name: &object.name, definition });
+    }
+    let other = definitions.table(oid).map(|table| &table.name);
+    let other = other.or_else(|| definitions.index(oid).map(|(_, index)| &index.name));
+    let system = relation_with_oid(oid).map(|relation| relation.name);
+    match other.map(String::as_str).or(system) {
+        Some(name) => Err(not_a_sequence(name)),
+        None => {
+            let message = format!("relation with OID {oid} does not exist");
+            Err(SqlError::new(SqlState::UndefinedTable, message))
+        }
     }
 }
 
@@ -252,6 +294,39 @@ impl SessionActions for Actions {
             .answer(question, args)
     }
 
+    fn sequence(&self, call: SequenceCall) -> Result<i64, ValueError> {
+        let definitions = Arc::clone(&self.definitions.lock().definitions);
+        let (sequences, store) = (self.node.catalog().sequences(), self.node.store());
+        let mut taken = self.taken.lock();
+        let result = match call {
+            SequenceCall::Last => match taken.last() {
+                Ok((oid, _)) if definitions.object(oid).is_none() => Err(not_yet()),
+                last => last.map(|last| last.1),
+            },
+            SequenceCall::Current(oid) => {
+                found(&definitions, oid).and_then(|found| taken.current(found))
+            }
+            SequenceCall::Next(oid) => self
+                .check_may_write("nextval()")
+                .and_then(|()| found(&definitions, oid))
+                .and_then(|found| taken.next(found, sequences, store)),
+            SequenceCall::Set { sequence, value, is_called } => self
+                .check_may_write("setval()")
+                .and_then(|()| found(&definitions, sequence))
+                .and_then(|found| taken.set(found, value, is_called, sequences, store))
+                .map(|()| value),
+        };
+        result.map_err(value_error)
+    }
+
+    fn sequence_state(&self, sequence: u32) -> Result<Option<SequenceState>, ValueError> {
+        let definitions = Arc::clone(&self.definitions.lock().definitions);
+        let Some(object) = definitions.object(sequence) else { return Ok(None) };
+        let Ok(definition) = sequence_of(object) else { return Ok(None) };
+        let sequences = self.node.catalog().sequences();
+        sequences.state(self.node.store(), definition).map(Some).map_err(value_error)
+    }
+
     fn set(&self, name: &str, value: Option<&str>, is_local: bool) -> Result<String, ValueError> {
         let scope = if is_local { SetScope::Local } else { SetScope::Session };
         let mut settings = self.settings.lock();
@@ -282,6 +357,7 @@ impl Session {
 
     /// Before a statement: functions see the settings as they are.
     pub(super) fn lend_settings(&mut self) {
+        self.actions.set_read_only(self.is_read_only());
         let mut changes = self.actions.settings.lock();
         changes.made.clear();
         if changes.copy.epoch() != self.settings.epoch() {

@@ -8,7 +8,7 @@ mod names;
 
 use std::sync::Arc;
 
-use driftdb_query::{SYSTEM_SCHEMA, TEMPORARY, Table, is_temporary};
+use driftdb_query::{NameSpace, ObjectKind, SYSTEM_SCHEMA, TEMPORARY, Table, is_temporary};
 use driftdb_types::{Array, CatalogQuestion, DataType, SqlState, Value, ValueError};
 
 use super::system::{
@@ -84,11 +84,9 @@ impl Answering<'_> {
                 let relation = args.get(1).and_then(Value::as_int).unwrap_or_default() as u32;
                 let pretty = args.get(2) == Some(&Value::Bool(true));
                 let shown = text(args, 0)?;
-                Ok(Value::text(if pretty {
-                    self.pretty(shown, relation)
-                } else {
-                    shown.to_owned()
-                }))
+                let shown = if pretty { self.pretty(shown, relation) } else { shown.to_owned() };
+                let name_of = |oid| self.name(DataType::Regclass, oid);
+                Ok(Value::text(definition::with_names(&shown, &name_of)))
             }
             CatalogQuestion::IndexDefinition => {
                 let column = args.get(1).and_then(Value::as_int).unwrap_or_default();
@@ -133,7 +131,7 @@ impl Answering<'_> {
                     None => true,
                 };
                 if exists {
-                    return Ok(Value::Null);
+                    return Ok(self.sequence_of(oid, column));
                 }
                 let message = format!("column \"{column}\" of relation \"{table}\" does not exist");
                 Err(ValueError::new(SqlState::UndefinedColumn, message))
@@ -257,8 +255,27 @@ impl Answering<'_> {
         if let Some(table) = self.definitions.table(oid) {
             return Some((&table.schema, &table.name));
         }
+        if let Some(object) = self.definitions.object(oid) {
+            let is_relation = object.kind.name_space() == NameSpace::Relation;
+            return is_relation.then_some((&object.schema, &object.name));
+        }
         let (table, index) = self.definitions.index(oid)?;
         Some((&table.schema, &index.name))
+    }
+
+    /// The sequence that belongs to a column, with its schema.
+    fn sequence_of(&self, table: u32, column: &str) -> Value {
+        let id = self.definitions.table(table).and_then(|table| table.column(column));
+        let id = id.map(|(_, column)| column.id);
+        let owned = self.definitions.objects.iter().find(|object| {
+            let mut needs = object.needs.iter();
+            matches!(object.kind, ObjectKind::Sequence(_))
+                && needs.any(|need| need.is_part && need.id == table && need.column == id)
+        });
+        owned.map_or(Value::Null, |object| {
+            let quoted = definition::quoted;
+            Value::text(format!("{}.{}", quoted(&object.schema), quoted(&object.name)))
+        })
     }
 
     /// The relation that a text names.
@@ -318,10 +335,13 @@ impl Answering<'_> {
     /// A relation's expression with fewer brackets.
     fn pretty(&self, shown: &str, relation: u32) -> String {
         let table = self.definitions.table(relation);
-        let defaults = table.into_iter().flat_map(|table| &table.columns).filter_map(|column| {
+        let columns = table
+            .into_iter()
+            .flat_map(|table| table.columns.iter().map(move |column| (table, column)));
+        let defaults = columns.filter_map(|(table, column)| {
             let stored = default_of(column)?;
-            let is_meant = definition::default(column, stored, false) == shown;
-            is_meant.then(|| definition::default(column, stored, true))
+            let is_meant = definition::default(table, column, stored, false) == shown;
+            is_meant.then(|| definition::default(table, column, stored, true))
         });
         let mut defaults = defaults;
         defaults.next().unwrap_or_else(|| definition::without_brackets(shown).to_owned())

@@ -255,6 +255,7 @@ fn is_session_work(statement: &Statement) -> bool {
             | Statement::Execute { .. }
             | Statement::Deallocate(_)
             | Statement::DiscardAll
+            | Statement::DiscardSequences
             | Statement::Checkpoint
             | Statement::Branch(_)
             | Statement::Empty
@@ -290,6 +291,7 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::AlterTable { .. }
         | PhysicalStatement::Truncate { .. }
         | PhysicalStatement::Schema(_)
+        | PhysicalStatement::Sequence(_)
         | PhysicalStatement::Analyze(_)
         | PhysicalStatement::History(
             HistoryStatement::CreateRestorePoint { .. }
@@ -326,6 +328,7 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         PhysicalStatement::AlterTable { .. } => "ALTER TABLE",
         PhysicalStatement::Truncate { .. } => "TRUNCATE TABLE",
         PhysicalStatement::Schema(statement) => statement.tag(),
+        PhysicalStatement::Sequence(statement) => statement.command(),
         PhysicalStatement::Copy(_, None) => "COPY FROM",
         PhysicalStatement::Explain { statement, analyze: true, .. } => {
             return writing_command(statement);
@@ -338,7 +341,10 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         | PhysicalStatement::LockTable(_)
         | PhysicalStatement::SetConstraints { .. }
         | PhysicalStatement::Copy(_, Some(_)) => return None,
-        PhysicalStatement::Query(query) => return locking_command(&query.plan),
+        PhysicalStatement::Query(query) => match query.plan.changes().first() {
+            Some(change) => return writing_command(change),
+            None => return locking_command(&query.plan),
+        },
     })
 }
 

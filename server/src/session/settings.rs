@@ -365,5 +365,6 @@ mod tests {
         assert_eq!(shown("statement_timeout", "0"), "0");
         assert_eq!(shown("default_transaction_read_only", "TRUE"), "on");
         assert_eq!(shown("client_encoding", "unicode"), "UTF8");
+        assert_eq!(shown("client_encoding", "'utf-8'"), "UTF8");
     }
 }

@@ -77,9 +77,14 @@ impl Session {
                 self.repeated.clear();
                 self.actions.unlock_all();
                 self.drop_temporary()?;
+                self.actions.discard_sequences();
                 self.settings.reset_all();
                 self.apply_settings();
                 done("DISCARD ALL")
+            }
+            Statement::DiscardSequences => {
+                self.actions.discard_sequences();
+                done("DISCARD SEQUENCES")
             }
             Statement::Checkpoint => {
                 self.node.store().checkpoint()?;

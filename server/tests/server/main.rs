@@ -25,6 +25,7 @@ mod psql;
 mod raw;
 mod schemas;
 mod scripts;
+mod sequences;
 mod time_travel;
 mod traveller;
 mod valid_time_model;

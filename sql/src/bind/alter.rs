@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    AlterAction, CatalogAt, ColumnSpec, ConstraintSpec, Deferral, DropObjects, Expr, LogicalPlan,
-    OWNER, Result, ScanColumn, SqlError, Statement, Table, Temporal,
+    AlterAction, CatalogAt, ColumnSpec, ConstraintSpec, Deferral, DropObjects, Expr, Generated,
+    LogicalPlan, OWNER, Result, ScanColumn, SqlError, Statement, Table, Temporal,
 };
 use driftdb_types::{SqlState, Value};
 use sqlparser::ast;
@@ -41,6 +41,12 @@ impl Alteration {
                 typmod: column.typmod,
                 not_null: column.not_null,
                 default: column.default.clone(),
+                stored: match &column.generated {
+                    Some(Generated::Stored(text)) => Some(text.clone()),
+                    _ => None,
+                },
+                sequence: None,
+                needs: Vec::new(),
             })
             .collect();
         let definition = Definition {

@@ -41,6 +41,9 @@ impl Binder<'_> {
                         Some(&name),
                     )?;
                 }
+                ast::ColumnOption::Generated { generation_expr: Some(expr), .. } => {
+                    self.check_generation(definition, &name, expr)?;
+                }
                 _ => {}
             }
         }

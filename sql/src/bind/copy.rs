@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use driftdb_query::{
-    Copy, CopyFormat, CopyOptions, CopySource, Expr, Query, Result, SqlError, Table,
+    Copy, CopyFormat, CopyOptions, CopySource, Expr, Query, Result, RowRules, SqlError, Table,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -50,7 +50,8 @@ impl Binder<'_> {
             }
         };
         if names.is_empty() {
-            names = table.columns.iter().map(|column| (column.name.clone(), 0)).collect();
+            let copied = table.columns.iter().filter(|column| !column.is_stored());
+            names = copied.map(|column| (column.name.clone(), 0)).collect();
         }
         let mut columns = Vec::with_capacity(names.len());
         for (name, position) in &names {
@@ -60,6 +61,11 @@ impl Binder<'_> {
                 let error = SqlError::new(SqlState::UndefinedColumn, message);
                 if *position > 0 { error.at(*position) } else { error }
             })?;
+            if table.columns[index].is_stored() {
+                let message = format!("column \"{name}\" is a generated column");
+                return Err(SqlError::new(SqlState::InvalidColumnReference, message)
+                    .with_detail("Generated columns cannot be used in COPY."));
+            }
             if columns.contains(&index) {
                 let message = format!("column \"{name}\" specified more than once");
                 return Err(SqlError::new(SqlState::DuplicateColumn, message));
@@ -111,12 +117,10 @@ impl Binder<'_> {
     }
 
     /// A table's CHECKs over its row by position.
-    pub(crate) fn slot_checks(&mut self, table: &Table) -> Result<Vec<(String, Expr)>> {
+    pub(crate) fn slot_checks(&mut self, table: &Table) -> Result<RowRules> {
         let row = self.row_ids(table);
         let mut checks = self.checks(table, &row)?;
-        for (_, condition) in &mut checks {
-            to_slots(condition, &row);
-        }
+        checks.exprs_mut().for_each(|expr| to_slots(expr, &row));
         Ok(checks)
     }
 

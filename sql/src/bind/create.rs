@@ -4,10 +4,11 @@ use driftdb_query::{
     Column, ColumnId, ColumnSpec, ConstraintSpec, CreateIndex, CreateTable, Expr, LogicalPlan,
     OnCommit, Query, Result, SqlError, Statement,
 };
-use driftdb_types::{DataType, SqlState, Value};
+use driftdb_types::{DataType, SqlState};
 use sqlparser::ast;
 
 use super::Binder;
+use super::generated::{ColumnValue as Value, check_one_value, sequences_in, serial_type};
 use super::names::{ident, ident_position, object_name};
 use super::position::{Placed, bare};
 use super::schema::no_such_schema;
@@ -94,18 +95,12 @@ impl Binder<'_> {
             if table.columns.iter().any(|other| other.name == column.name) {
                 return Err(twice(&column.name));
             }
-            table.columns.push(ColumnSpec {
-                name: column.name.clone(),
-                ty: column.ty,
-                typmod: column.meta.typmod,
-                not_null: false,
-                default: None,
-            });
+            table.columns.push(ColumnSpec::new(column.name.clone(), column.ty, column.meta.typmod));
         }
         let fields = rows.fields();
         let mut plan = rows.plan;
         if create.with_data.as_ref().is_some_and(|with| !with.data) {
-            let none = Expr::constant(Value::Int8(0), DataType::Int8);
+            let none = Expr::constant(driftdb_types::Value::Int8(0), DataType::Int8);
             plan = LogicalPlan::Limit { input: Box::new(plan), count: Some(none), offset: None };
         }
         Ok(Statement::CreateTableAs(table, Query { plan, fields }))
@@ -122,27 +117,53 @@ impl Binder<'_> {
         if definition.columns.iter().any(|other| other.name == name) {
             return Err(place(twice(&name)));
         }
-        let (ty, typmod) = self.type_name(&column.data_type).map_err(place)?;
-        let mut spec = ColumnSpec { name, ty, typmod, not_null: false, default: None };
+        let serial = serial_type(&column.data_type);
+        let (ty, typmod) = match serial {
+            Some(ty) => (ty, -1),
+            None => self.type_name(&column.data_type).map_err(place)?,
+        };
+        let mut spec = ColumnSpec::new(name, ty, typmod);
+        spec.not_null = serial.is_some();
+        if serial.is_some() {
+            self.serial(definition, &mut spec)?;
+        }
+        let mut is_nullable = false;
         for option in &column.options {
             match &option.option {
                 ast::ColumnOption::NotNull => spec.not_null = true,
+                ast::ColumnOption::Null => is_nullable = true,
                 ast::ColumnOption::Default(expr) => {
-                    spec.default = Some(self.default_expr(&spec, expr)?);
+                    check_one_value(definition, &spec, Value::Default).map_err(place)?;
+                    let text = self.default_expr(&spec, expr)?;
+                    spec.needs = sequences_in(&text);
+                    spec.default = Some(text);
                 }
-                ast::ColumnOption::Null
-                | ast::ColumnOption::PrimaryKey(_)
+                ast::ColumnOption::PrimaryKey(_)
                 | ast::ColumnOption::Unique(_)
                 | ast::ColumnOption::Check(_)
                 | ast::ColumnOption::ForeignKey(_)
                 | ast::ColumnOption::Collation(_) => {}
-                ast::ColumnOption::Generated { .. } | ast::ColumnOption::Identity(_) => {
-                    return Err(place(SqlError::unsupported("a generated or identity column")));
+                ast::ColumnOption::Generated { generation_expr: Some(expr), .. } => {
+                    check_one_value(definition, &spec, Value::Stored).map_err(place)?;
+                    spec.stored = Some(expr.to_string());
+                }
+                ast::ColumnOption::Generated { generated_as, .. } => {
+                    check_one_value(definition, &spec, Value::Identity).map_err(place)?;
+                    let always = *generated_as == ast::GeneratedAs::Always;
+                    let position = ident_position(&column.name);
+                    self.identity(definition, &mut spec, position, always).map_err(place)?;
                 }
                 other => {
                     return Err(place(SqlError::unsupported(format!("the column option {other}"))));
                 }
             }
+        }
+        if is_nullable && spec.not_null {
+            let message = format!(
+                "conflicting NULL/NOT NULL declarations for column \"{}\" of table \"{}\"",
+                spec.name, definition.table
+            );
+            return Err(place(SqlError::new(SqlState::SyntaxError, message)));
         }
         definition.columns.push(spec);
         Ok(())
@@ -151,7 +172,7 @@ impl Binder<'_> {
     /// Checks a DEFAULT and gives its text.
     pub(crate) fn default_expr(&mut self, spec: &ColumnSpec, expr: &ast::Expr) -> Result<String> {
         self.bound_default(spec, expr)?;
-        Ok(expr.to_string())
+        self.stored_text(expr)
     }
 
     /// A DEFAULT, bound.
@@ -271,7 +292,7 @@ fn twice(name: &str) -> SqlError {
 }
 
 /// A column that is not in the catalog yet.
-fn column_of_spec(spec: &ColumnSpec) -> Column {
+pub(crate) fn column_of_spec(spec: &ColumnSpec) -> Column {
     Column {
         id: ColumnId(0),
         name: spec.name.clone(),
@@ -279,7 +300,8 @@ fn column_of_spec(spec: &ColumnSpec) -> Column {
         typmod: spec.typmod,
         not_null: spec.not_null,
         default: None,
-        missing: Value::Null,
+        missing: driftdb_types::Value::Null,
+        generated: None,
     }
 }
 

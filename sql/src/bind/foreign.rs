@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use driftdb_query::{
     CatalogAt, ColumnId, ConstraintSpec, ForeignKey, ForeignKeySpec, ReferentialAction, Related,
-    RelatedTable, Result, RowKey, SqlError, Table, TableId, is_temporary,
+    RelatedTable, Result, RowKey, RowRules, SqlError, Table, TableId, is_temporary,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -112,7 +112,7 @@ impl Binder<'_> {
         table: Arc<Table>,
         changed: &BTreeSet<TableId>,
     ) -> Result<RelatedTable> {
-        let (mut checks, mut defaults) = (Vec::new(), Vec::new());
+        let (mut checks, mut defaults) = (RowRules::default(), Vec::new());
         let is_changed = changed.contains(&table.id);
         if is_changed {
             checks = self.slot_checks(&table)?;

@@ -194,6 +194,13 @@ impl Binder<'_> {
         if let Some(relation) = self.catalog.system_relation(schema, &parsed.name)? {
             return self.system_item(relation, &parsed, clause, alias);
         }
+        if let Some(object) = self.relation_object(&parsed)? {
+            if let Some(clause) = clause {
+                let what = format!("{} on sequence \"{}\"", clause.range.name(), parsed.name);
+                return Err(SqlError::unsupported(what).at(clause.position));
+            }
+            return self.sequence_item(&object, &parsed, alias);
+        }
         let (table, at, span) = self.table_at(&parsed, clause)?;
         if table.columns.iter().any(|column| shows_names(column.ty)) {
             self.catalog.is_asked()?;

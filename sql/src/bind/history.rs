@@ -7,7 +7,7 @@ use std::time::Duration;
 use driftdb_concurrency::Keep;
 use driftdb_query::{
     AlterAction, CatalogAt, DropObjects, Expr, HistoryStatement, Related, RelatedTable,
-    RestoredTable, Result, SqlError, Statement, Table, is_temporary,
+    RestoredTable, Result, RowRules, SqlError, Statement, Table, is_temporary,
 };
 use driftdb_storage::Timestamp;
 use driftdb_types::{CastContext, DataType, EvalContext, Interval, SqlState, Value, cast};
@@ -83,7 +83,7 @@ impl Binder<'_> {
                 self.catalog.table_by_id(id)?
             };
             let gone = || SqlError::internal(format!("table {} of a foreign key is gone", id.0));
-            let (checks, defaults) = (Vec::new(), Vec::new());
+            let (checks, defaults) = (RowRules::default(), Vec::new());
             let table = other.ok_or_else(gone)?;
             let related = RelatedTable { table, is_changed: true, checks, defaults };
             found.insert(id, related);

@@ -9,6 +9,7 @@ use sqlparser::ast;
 use super::Binder;
 use super::element::no_default;
 use super::foreign::Change;
+use super::generated::{Overriding, check_inserted, is_overridden, stored_positions};
 use super::names::{ident, object_name};
 use super::position::{Placed, position};
 use super::returning::is_default;
@@ -39,21 +40,22 @@ impl<'a> Binder<'a> {
         let alias = insert.table_alias.as_ref().map(|alias| &alias.alias);
         let table = self.changed_table(name, alias)?;
         let columns = self.insert_columns(&table, &insert.columns)?;
+        let overriding = self.overriding(object_name(name)?.last);
         let explicit = !insert.columns.is_empty();
         let source = match insert.source.as_deref() {
-            None => self.value_source(&table, &[], &[], &[])?,
+            None => self.value_source(&table, &[], &[], &[], overriding)?,
             Some(query) => match value_list(query) {
                 Some(values) => {
                     let rows: Vec<&[ast::Expr]> =
                         values.rows.iter().map(|row| &row.content[..]).collect();
                     check_widths(&rows, columns.len(), explicit)?;
                     let parts = self.parts(&insert.columns)?;
-                    self.value_source(&table, &columns, &parts, &rows)?
+                    self.value_source(&table, &columns, &parts, &rows, overriding)?
                 }
                 None if self.parts(&insert.columns)?.iter().any(Option::is_some) => {
                     return Err(SqlError::unsupported("INSERT ... SELECT into parts of arrays"));
                 }
-                None => self.query_source(&table, &columns, query, explicit)?,
+                None => self.query_source(&table, &columns, query, explicit, overriding)?,
             },
         };
         let row = self.row_ids(&table);
@@ -74,7 +76,9 @@ impl<'a> Binder<'a> {
         let relations = vec![relation(&name, named_row(&table, &row))];
         let (returning, fields) = self.returning(insert.returning.as_deref(), relations)?;
         let updated = on_conflict.as_ref().and_then(|action| action.update.as_ref());
-        let updated = updated.map(|update| update.iter().map(|(at, _)| *at).collect::<Vec<_>>());
+        let updated = updated.map(|update| {
+            update.iter().map(|(at, _)| *at).chain(stored_positions(&table)).collect::<Vec<_>>()
+        });
         let change = updated.as_deref().map_or(Change::Insert, Change::Upsert);
         let related = self.related(&table, change)?;
         Ok(Insert { table, source, row, checks, related, on_conflict, returning, fields })
@@ -111,6 +115,7 @@ impl<'a> Binder<'a> {
         columns: &[usize],
         parts: &[Option<&[ast::AccessExpr]>],
         rows: &[&[ast::Expr]],
+        overriding: Option<Overriding>,
     ) -> Result<LogicalPlan> {
         // A default is bound once and used in every row.
         let mut defaults: Vec<Option<Expr>> = vec![None; table.columns.len()];
@@ -132,8 +137,12 @@ impl<'a> Binder<'a> {
                     cells[*index] = Some(self.with_part(base, column, chain, part, cell)?);
                 } else if !is_default(cell) {
                     let bound = self.expr(cell)?;
-                    let assigned = self.assign(bound, &table.columns[*index]).at_expr(cell)?;
-                    cells[*index] = Some(assigned);
+                    let column = &table.columns[*index];
+                    check_inserted(column, overriding)?;
+                    let assigned = self.assign(bound, column).at_expr(cell)?;
+                    if !is_overridden(column, overriding) {
+                        cells[*index] = Some(assigned);
+                    }
                 }
             }
             let mut full = Vec::with_capacity(cells.len());
@@ -166,6 +175,7 @@ impl<'a> Binder<'a> {
         columns: &[usize],
         query: &ast::Query,
         explicit: bool,
+        overriding: Option<Overriding>,
     ) -> Result<LogicalPlan> {
         let mut rows = self.query(query)?;
         let place = |index: usize| projected(query, index).and_then(position);
@@ -188,12 +198,15 @@ impl<'a> Binder<'a> {
         let mut given: Vec<Option<usize>> = vec![None; table.columns.len()];
         for (index, position) in columns.iter().take(rows.columns.len()).enumerate() {
             let column = &table.columns[*position];
+            check_inserted(column, overriding)?;
             if rows.columns[index].ty == DataType::Unknown {
                 let (ty, typmod) = (column.ty, column.typmod);
                 self.coerce_column(&mut rows, index, ty, typmod, CastContext::Assignment)
                     .map_err(|error| at(error, index))?;
             }
-            given[*position] = Some(index);
+            if !is_overridden(column, overriding) {
+                given[*position] = Some(index);
+            }
         }
         let mut targets = Vec::with_capacity(table.columns.len());
         for (position, given) in given.into_iter().enumerate() {

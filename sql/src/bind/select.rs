@@ -39,6 +39,7 @@ impl<'a> Binder<'a> {
             Some(with) => self.with(with)?,
             None => Vec::new(),
         };
+        self.may_change = false;
         let order_by = order_keys(query.order_by.as_ref())?;
         let mut rows = match &*query.body {
             ast::SetExpr::Select(select) => {

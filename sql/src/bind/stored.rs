@@ -1,6 +1,6 @@
 //! Expressions that the catalog keeps as text: DEFAULT and CHECK.
 
-use driftdb_query::{ColId, Column, Expr, Result, SqlError, Table};
+use driftdb_query::{ColId, Column, Expr, Generated, Result, RowRules, SqlError, Table};
 use driftdb_types::{CastContext, DataType};
 use sqlparser::ast;
 use sqlparser::parser::Parser;
@@ -31,6 +31,30 @@ pub(crate) fn bound_default(sql: &str, column: &Column, cx: &mut BindContext<'_>
     let mut types = Vec::new();
     let mut binder = Binder::new(&mut *cx.catalog, cx.eval, &mut types, None, None);
     binder.stored(sql, Scope::new(Clause::Default), |binder, tree| {
+        let bound = binder.expr(tree)?;
+        if bound.ty() == DataType::Unknown {
+            return binder.coerce(bound, column.ty, -1, CastContext::Assignment);
+        }
+        Ok(bound)
+    })
+}
+
+/// Binds a generated column's expression as it is written, over a row of its table.
+///
+/// # Errors
+/// The text does not parse or bind.
+pub(crate) fn bound_generated(
+    sql: &str,
+    column: &Column,
+    table: &Table,
+    row: &[ColId],
+    cx: &mut BindContext<'_>,
+) -> Result<Expr> {
+    let mut types = Vec::new();
+    let mut binder = Binder::new(&mut *cx.catalog, cx.eval, &mut types, None, None);
+    let columns = named_row(table, row);
+    let relations = vec![relation(&table.name, columns.clone())];
+    binder.stored(sql, Scope::with(Clause::Generated, relations, columns), |binder, tree| {
         let bound = binder.expr(tree)?;
         if bound.ty() == DataType::Unknown {
             return binder.coerce(bound, column.ty, -1, CastContext::Assignment);
@@ -133,6 +157,9 @@ impl Binder<'_> {
 
     /// The DEFAULT of a column, or NULL.
     pub(crate) fn default_of(&mut self, column: &Column) -> Result<Expr> {
+        if let Some(Generated::Identity { sequence, .. }) = &column.generated {
+            return self.next_value(*sequence, column);
+        }
         match &column.default {
             Some(sql) => self.default_text(sql, column),
             None => Ok(Expr::constant(driftdb_types::Value::Null, column.ty)),
@@ -194,13 +221,36 @@ impl Binder<'_> {
         self.stored(sql, scope, |binder, tree| binder.predicate(tree, "CHECK"))
     }
 
-    /// A table's CHECKs over a row.
-    pub(crate) fn checks(&mut self, table: &Table, row: &[ColId]) -> Result<Vec<(String, Expr)>> {
-        table
-            .checks
-            .iter()
-            .map(|check| Ok((check.name.clone(), self.check_text(&check.condition, table, row)?)))
-            .collect()
+    /// What new rows of a table go through: generated columns and CHECKs, over a row.
+    pub(crate) fn checks(&mut self, table: &Table, row: &[ColId]) -> Result<RowRules> {
+        let mut rules = RowRules::default();
+        for (position, column) in table.columns.iter().enumerate() {
+            if let Some(Generated::Stored(sql)) = &column.generated {
+                let value = self.generated_text(sql, column, &table.name, named_row(table, row))?;
+                rules.generated.push((position, value));
+            }
+        }
+        for check in &table.checks {
+            let condition = self.check_text(&check.condition, table, row)?;
+            rules.checks.push((check.name.clone(), condition));
+        }
+        Ok(rules)
+    }
+
+    /// A generated column's value over the other columns.
+    pub(crate) fn generated_text(
+        &mut self,
+        sql: &str,
+        column: &Column,
+        table: &str,
+        columns: Vec<Named>,
+    ) -> Result<Expr> {
+        let relations = vec![relation(table, columns.clone())];
+        let scope = Scope::with(Clause::Generated, relations, columns);
+        self.stored(sql, scope, |binder, tree| {
+            let bound = binder.expr(tree)?;
+            binder.assign(bound, column)
+        })
     }
 
     /// New identities for the columns of a table's row.

@@ -14,6 +14,7 @@ use super::Binder;
 use super::element::no_default;
 use super::foreign::Change;
 use super::from::check_names;
+use super::generated::{check_updated, stored_positions};
 use super::names::{ident, ident_position, object_name};
 use super::position::{Placed, bare};
 use super::predicate::{all_of, row_fields};
@@ -155,7 +156,8 @@ impl Binder<'_> {
         let mut relations = vec![relation(&changed.name, named_row(&table, &row))];
         relations.extend(changed.others);
         let (returning, fields) = self.returning(update.returning.as_deref(), relations)?;
-        let assigned: Vec<usize> = assignments.iter().map(|(position, _)| *position).collect();
+        let assigned = assignments.iter().map(|(position, _)| *position);
+        let assigned: Vec<usize> = assigned.chain(stored_positions(&table)).collect();
         let change = match &changed.portion {
             // What is left of a row is inserted.
             Some(_) => Change::Upsert(&assigned),
@@ -210,6 +212,9 @@ impl Binder<'_> {
                 if earlier.is_some() && (chain.is_none() || !in_parts.contains(&index)) {
                     let message = format!("multiple assignments to same column \"{}\"", name.name);
                     return Err(SqlError::new(SqlState::SyntaxError, message).at(name.position));
+                }
+                if !matches!(value, Assigned::Value(value) if is_default(value)) {
+                    check_updated(column)?;
                 }
                 if let Some(chain) = chain {
                     let Assigned::Value(value) = value else {

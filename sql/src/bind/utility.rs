@@ -40,6 +40,7 @@ impl Binder<'_> {
             Body::Execute { name, args } => self.execute(name, args)?,
             Body::Deallocate(name) => Statement::Deallocate(name.clone()),
             Body::DiscardAll => Statement::DiscardAll,
+            Body::DiscardSequences => Statement::DiscardSequences,
             Body::Checkpoint => Statement::Checkpoint,
             Body::Vacuum { tables, analyze } => {
                 Statement::Vacuum { tables: self.tables(tables)?, analyze: *analyze }
@@ -50,8 +51,9 @@ impl Binder<'_> {
                 mode: *mode,
                 no_wait: *no_wait,
             }),
-            Body::Truncate { tables, cascade } => {
-                Statement::Truncate { tables: self.tables(tables)?, cascade: *cascade }
+            Body::Truncate { tables, cascade, restart } => {
+                let (tables, cascade, restart) = (self.tables(tables)?, *cascade, *restart);
+                Statement::Truncate { tables, cascade, restart }
             }
             Body::AlterConstraint { table, if_exists, name, deferral } => {
                 self.alter_constraint(table, *if_exists, name, *deferral)?
@@ -61,6 +63,10 @@ impl Binder<'_> {
                 let names = names.as_ref().map(|names| names.iter().map(named).collect());
                 Statement::SetConstraints { names, deferred: *deferred }
             }
+            Body::Drop { kind: DropKind::Sequence, if_exists, names, cascade } => {
+                self.drop_sequences(names, *if_exists, *cascade)?
+            }
+            Body::Sequence(body) => self.sequence_statement(body)?,
             Body::Drop { kind, if_exists, names, cascade } => {
                 let objects = self.drop(*kind, *if_exists, names)?;
                 Statement::Drop(DropObjects { cascade: *cascade, ..objects })
@@ -89,6 +95,7 @@ impl Binder<'_> {
                 | ast::SetExpr::Update(inner)
                 | ast::SetExpr::Delete(inner) => self.with_change(query.with.as_ref(), inner),
                 _ => {
+                    self.may_change = true;
                     let mut rows = self.query(query)?;
                     self.decide_columns(&mut rows)?;
                     let fields = rows.fields();
@@ -110,16 +117,20 @@ impl Binder<'_> {
     }
 
     /// A change whose source may read common table expressions.
-    fn with_change(
+    pub(crate) fn with_change(
         &mut self,
         with: Option<&ast::With>,
         change: &ast::Statement,
     ) -> Result<Statement> {
+        self.may_change = true;
+        let outside = self.ctes.len();
         let ctes = match with {
             Some(with) => self.with(with)?,
             None => Vec::new(),
         };
+        self.may_change = false;
         let mut statement = self.tree(change)?;
+        self.ctes.truncate(outside);
         let ctes: Vec<_> = ctes.into_iter().filter(|(id, _)| self.used_ctes.contains(id)).collect();
         if ctes.is_empty() {
             return Ok(statement);
@@ -195,6 +206,9 @@ impl Binder<'_> {
                         objects.indexes.push((table, id));
                     }
                 }
+                (DropKind::Sequence, ..) => {
+                    return Err(SqlError::internal("sequences are dropped elsewhere"));
+                }
                 (DropKind::Table, None, Some(_)) => {
                     return wrong(format!("\"{}\" is not a table", name.name));
                 }
@@ -202,6 +216,10 @@ impl Binder<'_> {
                     return wrong(format!("\"{}\" is not an index", name.name));
                 }
                 (_, None, None) => {
+                    if self.relation_named(schema, &name.name, CatalogAt::Statement)?.is_some() {
+                        let what = if kind == DropKind::Table { "a table" } else { "an index" };
+                        return wrong(format!("\"{}\" is not {what}", name.name));
+                    }
                     let what = if kind == DropKind::Table { "table" } else { "index" };
                     let shown = qualified(schema, &name.name);
                     if let Some(schema) = self.missing_schema(schema)? {

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use driftdb_query::{
-    CteId, Expr, JoinKind, LogicalPlan, OutputColumn, Result, SetOpKind, SqlError,
+    CteId, Expr, JoinKind, LogicalPlan, OutputColumn, Result, SetOpKind, SqlError, Statement,
 };
 use driftdb_types::{CastContext, DataType, SqlState, common_type};
 use sqlparser::ast;
@@ -26,6 +26,8 @@ use super::{Binder, Meta};
 pub(crate) enum CteState {
     /// It may be read.
     Bound,
+    /// It is a change without RETURNING: there is nothing to read.
+    Silent,
     /// Nobody has named it yet.
     Pending(Arc<ast::Cte>),
     /// It is being bound, so that naming it is a reference to itself.
@@ -45,6 +47,15 @@ impl Binder<'_> {
     /// Binds common table expressions and puts them in sight.
     pub(crate) fn with(&mut self, with: &ast::With) -> Result<Vec<(CteId, LogicalPlan)>> {
         let mut plans = Vec::with_capacity(with.cte_tables.len());
+        let may_change = std::mem::replace(&mut self.may_change, false);
+        if let Some(cte) = with.cte_tables.iter().find(|cte| change_of(cte).is_some())
+            && (!may_change || !self.scopes.is_empty())
+        {
+            let message =
+                "WITH clause containing a data-modifying statement must be at the top level";
+            return Err(SqlError::new(SqlState::FeatureNotSupported, message)
+                .at(ident_position(&cte.alias.name)));
+        }
         let outside = self.ctes.len();
         for cte in &with.cte_tables {
             let (name, position) = (ident(&cte.alias.name), ident_position(&cte.alias.name));
@@ -76,7 +87,8 @@ impl Binder<'_> {
             let (columns, plan) = self.plain_cte(cte)?;
             let name = ident(&cte.alias.name);
             let (end, scopes) = (self.ctes.len() + 1, self.scopes.len());
-            self.ctes.push(Cte { name, id, columns, state: CteState::Bound, end, scopes });
+            let state = self.bound_state(id, &plan);
+            self.ctes.push(Cte { name, id, columns, state, end, scopes });
             plans.push((id, plan));
         }
         Ok(plans)
@@ -98,8 +110,8 @@ impl Binder<'_> {
         self.ctes.extend(inner);
         let (columns, plan) = bound?;
         self.ctes[index].columns = columns;
-        self.ctes[index].state = CteState::Bound;
         let id = self.ctes[index].id;
+        self.ctes[index].state = self.bound_state(id, &plan);
         self.bound_ctes.push((id, plan));
         Ok(())
     }
@@ -110,11 +122,51 @@ impl Binder<'_> {
         &mut self,
         cte: &ast::Cte,
     ) -> Result<(Vec<(String, DataType, Meta)>, LogicalPlan)> {
-        self.check_clauses(cte, false)?;
+        self.check_clauses(cte)?;
+        if let Some(change) = change_of(cte) {
+            return self.change_cte(cte, change);
+        }
         let mut rows = self.query(&cte.query)?;
         self.decide_columns(&mut rows)?;
         renamed(&mut rows.columns, cte)?;
         Ok((described(&rows.columns), rows.plan))
+    }
+
+    /// A change and the columns of its RETURNING.
+    #[expect(clippy::type_complexity, reason = "columns as a Cte has them")]
+    fn change_cte(
+        &mut self,
+        cte: &ast::Cte,
+        change: &ast::Statement,
+    ) -> Result<(Vec<(String, DataType, Meta)>, LogicalPlan)> {
+        let change = self.with_change(cte.query.with.as_ref(), change)?;
+        let fields = match &change {
+            Statement::Insert(insert) => &insert.fields,
+            Statement::Update(update) => &update.fields,
+            Statement::Delete(delete) => &delete.fields,
+            _ => return Err(SqlError::internal("a change that is none")),
+        };
+        let mut columns: Vec<RowsColumn> = Vec::with_capacity(fields.len());
+        for field in fields.clone() {
+            let (id, meta) =
+                (self.column_id(), Meta { typmod: field.typmod, origin: field.origin });
+            columns.push(RowsColumn { name: field.name, id, ty: field.ty, meta });
+        }
+        renamed(&mut columns, cte)?;
+        let outputs = columns.iter().map(|c| OutputColumn { id: c.id, ty: c.ty }).collect();
+        let plan = LogicalPlan::Change { change: Box::new(change), columns: outputs };
+        Ok((described(&columns), plan))
+    }
+
+    /// What may be done with an expression now; changes happen even if nobody reads them.
+    fn bound_state(&mut self, id: CteId, plan: &LogicalPlan) -> CteState {
+        match plan {
+            LogicalPlan::Change { columns, .. } => {
+                self.used_ctes.insert(id);
+                if columns.is_empty() { CteState::Silent } else { CteState::Bound }
+            }
+            _ => CteState::Bound,
+        }
     }
 
     /// An expression that may refer to itself.
@@ -130,6 +182,12 @@ impl Binder<'_> {
             &*query.body
         else {
             let bound = self.plain_cte(cte);
+            if self.self_uses(index) > 0 && change_of(cte).is_some() {
+                let message = format!(
+                    "recursive query \"{name}\" must not contain data-modifying statements"
+                );
+                return Err(SqlError::new(SqlState::FeatureNotSupported, message).at(position));
+            }
             if self.self_uses(index) > 0 {
                 return Err(ill_formed(&name).at(position));
             }
@@ -231,7 +289,7 @@ impl Binder<'_> {
             rows = self.sort_rows(rows, keys, true)?;
             rows.plan = self.limit(query, rows.plan)?;
         }
-        self.check_clauses(cte, uses > 0)?;
+        self.check_clauses(cte)?;
         self.ctes.truncate(outside);
         self.decide_columns(&mut rows)?;
         renamed(&mut rows.columns, cte)?;
@@ -244,7 +302,7 @@ impl Binder<'_> {
     }
 
     /// SEARCH and CYCLE.
-    fn check_clauses(&self, cte: &ast::Cte, _recursive: bool) -> Result<()> {
+    fn check_clauses(&self, cte: &ast::Cte) -> Result<()> {
         let Some(content) = self.content else { return Ok(()) };
         let place = cte.closing_paren_token.0.span.start.column as u32;
         match content.lifted.cte_clauses.get(&place) {
@@ -284,6 +342,10 @@ impl Binder<'_> {
         let cte = &mut self.ctes[index];
         let (name, id, outside) = (cte.name.clone(), cte.id, cte.scopes);
         let mut columns = cte.columns.clone();
+        if matches!(cte.state, CteState::Silent) {
+            let message = format!("WITH query \"{name}\" does not have a RETURNING clause");
+            return Err(SqlError::new(SqlState::FeatureNotSupported, message).at(position));
+        }
         let mut is_working = false;
         if let CteState::Binding { columns: working, uses } = &mut cte.state {
             // Another expression of the clause is being bound for this one.
@@ -331,6 +393,16 @@ impl Binder<'_> {
             LogicalPlan::CteScan { cte: id, columns: outputs }
         };
         item(plan, named, Aliased { alias, own: name, schema: None }, None, None)
+    }
+}
+
+/// The change that an expression is.
+fn change_of(cte: &ast::Cte) -> Option<&ast::Statement> {
+    match &*cte.query.body {
+        ast::SetExpr::Insert(change)
+        | ast::SetExpr::Update(change)
+        | ast::SetExpr::Delete(change) => Some(change),
+        _ => None,
     }
 }
 

@@ -12,14 +12,16 @@ use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
 use super::rewrite::{Lifted, parse_statement};
 use super::schema::{self, SchemaBody};
+use super::sequence::SequenceBody;
 use super::tokens::is_word;
-use super::{copy, transaction, utility};
+use super::{copy, sequence, transaction, utility};
 
 /// What DROP drops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DropKind {
     Table,
     Index,
+    Sequence,
 }
 
 /// A statement as written, before any name is looked up.
@@ -47,6 +49,7 @@ pub(crate) enum Body {
     },
     Deallocate(Option<String>),
     DiscardAll,
+    DiscardSequences,
     Checkpoint,
     Vacuum {
         tables: Vec<QualifiedName>,
@@ -56,6 +59,7 @@ pub(crate) enum Body {
     Truncate {
         tables: Vec<QualifiedName>,
         cascade: bool,
+        restart: bool,
     },
     AlterConstraint {
         table: QualifiedName,
@@ -86,6 +90,7 @@ pub(crate) enum Body {
     },
     Copy(CopyBody),
     History(HistoryBody),
+    Sequence(SequenceBody),
     Branch(BranchBody),
     Schema(SchemaBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
@@ -185,6 +190,16 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
             }
         };
     }
+    if second == "sequence" {
+        cursor.at += 2;
+        if create {
+            return sequence::create(cursor).map(Body::Sequence);
+        }
+        if let Some(body) = sequence::alter(cursor)? {
+            return Ok(Body::Sequence(body));
+        }
+        cursor.at = 0;
+    }
     let kind = if create { "CREATE" } else { "ALTER" };
     match (second.as_str(), third.as_str()) {
         ("", _) => {
@@ -198,6 +213,10 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
                 third.to_owned()
             };
             Ok(Body::Unsupported(format!("a temporary {word}")))
+        }
+        ("unlogged", "sequence") if create => {
+            cursor.at += 3;
+            sequence::create(cursor).map(Body::Sequence)
         }
         ("unlogged", _) => Ok(Body::Unsupported("an unlogged table".into())),
         ("or", "replace") => {
@@ -279,6 +298,7 @@ impl Body {
             Self::Deallocate(None) => "DEALLOCATE ALL",
             Self::Deallocate(_) => "DEALLOCATE",
             Self::DiscardAll => "DISCARD ALL",
+            Self::DiscardSequences => "DISCARD SEQUENCES",
             Self::Checkpoint => "CHECKPOINT",
             Self::Vacuum { .. } => "VACUUM",
             Self::Analyze(_) => "ANALYZE",
@@ -288,6 +308,9 @@ impl Body {
             Self::AlterConstraint { .. } => "ALTER TABLE",
             Self::Drop { kind: DropKind::Table, .. } => "DROP TABLE",
             Self::Drop { kind: DropKind::Index, .. } => "DROP INDEX",
+            Self::Drop { kind: DropKind::Sequence, .. } => "DROP SEQUENCE",
+            Self::Sequence(SequenceBody::Create { .. }) => "CREATE SEQUENCE",
+            Self::Sequence(_) => "ALTER SEQUENCE",
             Self::Explain { .. } => "EXPLAIN",
             Self::Copy(_) => "COPY",
             Self::History(body) => body.tag(),

@@ -13,6 +13,8 @@
 //! * Subscripts after the targets of SET and the columns of INSERT are cut out and kept under the position
 //!   of the column's name.
 //! * Grouping sets and what a frame excludes: see `grouping`.
+//! * The options of identity columns, and OVERRIDING … VALUE of INSERT, are cut out and kept under the positions
+//!   of GENERATED and of the table's name.
 //! * `TABLE t` becomes `SELECT * FROM t`; `ISNULL`, `NOTNULL` and `TRIM(LEADING FROM x)` are spelt out.
 
 use std::collections::BTreeMap;
@@ -27,8 +29,10 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::cursor::{Cursor, QualifiedName};
 use super::period::{self, PeriodClause, PeriodDefinition};
+use super::sequence::{self, WrittenOptions};
 use super::tokens::{Source, end, is_word, start, syntax_error, token_at};
 use super::{grouping, special, subscript, tree};
+use crate::bind::generated::Overriding;
 
 /// At most so many time clauses and lock clauses in a statement: each is parsed by itself.
 const MAX_CLAUSES: usize = 500;
@@ -100,6 +104,10 @@ pub(crate) struct Lifted {
     pub(crate) delete_columns: BTreeMap<u32, Vec<String>>,
     /// SEARCH and CYCLE of common table expressions, by the position of the bracket before them.
     pub(crate) cte_clauses: BTreeMap<u32, &'static str>,
+    /// The options of identity columns, by the position of GENERATED.
+    pub(crate) identities: BTreeMap<u32, WrittenOptions>,
+    /// OVERRIDING, by the position of the table's name.
+    pub(crate) overriding: BTreeMap<u32, Overriding>,
     /// The subscripts of what is assigned to, by the position of the column's name.
     pub(crate) subscripts: BTreeMap<u32, Vec<ast::AccessExpr>>,
 }
@@ -142,7 +150,9 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    const WORDS: [&str; 23] = [
+    const WORDS: [&str; 25] = [
+        "generated",
+        "overriding",
         "for",
         "as",
         "between",
@@ -192,6 +202,10 @@ fn one(
             return Ok(true);
         }
         return lock(cursor, position, out, lifted);
+    } else if is_word(token, "overriding") {
+        return overriding(cursor, out, lifted);
+    } else if is_word(token, "generated") {
+        return identity(cursor, out, lifted);
     } else if is_word(token, "period") {
         let Some(found) = period::definition_in_table(cursor, out)? else { return Ok(false) };
         lifted.period_definitions.push(found);
@@ -270,6 +284,52 @@ fn cte_clause(cursor: &mut Cursor<'_>, out: &[TokenWithSpan]) -> Result<Option<&
         return Ok(Some("CYCLE"));
     }
     Ok(None)
+}
+
+/// `OVERRIDING SYSTEM VALUE` after INSERT's table and columns.
+fn overriding(cursor: &mut Cursor<'_>, out: &[TokenWithSpan], lifted: &mut Lifted) -> Result<bool> {
+    let Some(into) = out.iter().rposition(|token| is_word(token, "into")) else {
+        return Ok(false);
+    };
+    // The last part of the name.
+    let mut at = into + 1;
+    while out.get(at + 1).is_some_and(|token| token.token == Token::Period) {
+        at += 2;
+    }
+    let Some(name) = out.get(at).map(start) else { return Ok(false) };
+    let which = if cursor.accept(&["overriding", "system", "value"]) {
+        Overriding::System
+    } else if cursor.accept(&["overriding", "user", "value"]) {
+        Overriding::User
+    } else {
+        return Ok(false);
+    };
+    if lifted.overriding.len() >= MAX_CLAUSES {
+        return Err(too_many());
+    }
+    lifted.overriding.insert(name, which);
+    Ok(true)
+}
+
+/// `GENERATED … AS IDENTITY (…)`: without its options.
+fn identity(
+    cursor: &mut Cursor<'_>,
+    out: &mut Vec<TokenWithSpan>,
+    lifted: &mut Lifted,
+) -> Result<bool> {
+    let (from, position) = (cursor.at, cursor.position());
+    let is_identity = cursor.accept(&["generated", "always", "as", "identity"])
+        || cursor.accept(&["generated", "by", "default", "as", "identity"]);
+    if !is_identity {
+        return Ok(false);
+    }
+    out.extend_from_slice(&cursor.tokens[from..cursor.at]);
+    let options = sequence::in_brackets(cursor)?;
+    if lifted.identities.len() >= MAX_CLAUSES {
+        return Err(too_many());
+    }
+    lifted.identities.insert(position, options);
+    Ok(true)
 }
 
 /// Whether the word here is an alias: nothing that it could select from follows.

@@ -272,6 +272,8 @@ pub(crate) fn discard(cursor: &mut Cursor<'_>) -> Result<Body> {
         Body::DiscardAll
     } else if cursor.accept(&["temp"]) || cursor.accept(&["temporary"]) {
         Body::Schema(SchemaBody::DropTemporary)
+    } else if cursor.accept(&["sequences"]) {
+        Body::DiscardSequences
     } else {
         let what = cursor.name()?.to_uppercase();
         Body::Unsupported(format!("DISCARD {what}"))
@@ -433,13 +435,13 @@ pub(crate) fn truncate(cursor: &mut Cursor<'_>) -> Result<Body> {
             break;
         }
     }
-    if cursor.accept(&["restart", "identity"]) {
-        return Ok(Body::Unsupported("TRUNCATE ... RESTART IDENTITY".into()));
+    let restart = cursor.accept(&["restart", "identity"]);
+    if !restart {
+        cursor.accept(&["continue", "identity"]);
     }
-    cursor.accept(&["continue", "identity"]);
     let cascade = cascade(cursor);
     cursor.expect_end()?;
-    Ok(Body::Truncate { tables, cascade })
+    Ok(Body::Truncate { tables, cascade, restart })
 }
 
 /// DROP, after the word.
@@ -449,6 +451,8 @@ pub(crate) fn drop(cursor: &mut Cursor<'_>) -> Result<Body> {
     } else if cursor.accept(&["index"]) {
         cursor.accept(&["concurrently"]);
         DropKind::Index
+    } else if cursor.accept(&["sequence"]) {
+        DropKind::Sequence
     } else {
         let what = cursor.peek_word(0).ok_or_else(|| cursor.error())?.to_uppercase();
         return Ok(Body::Unsupported(format!("DROP {what}")));

@@ -28,6 +28,7 @@ fn table(id: u32, name: &str, columns: &[(&str, DataType, i32)], key: &[u16]) ->
         not_null: key.contains(&(index as u16 + 1)),
         default: None,
         missing: Value::Null,
+        generated: None,
     });
     let index = Index {
         id: IndexId(id + 1000),

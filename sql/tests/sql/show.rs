@@ -2,8 +2,8 @@
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    Expr, HistoryStatement, JoinKind, LogicalPlan, OutputColumn, Query, SetFunction, SortKey, Span,
-    Statement, Subquery, SubqueryKind,
+    Expr, HistoryStatement, JoinKind, LogicalPlan, OutputColumn, Query, RowRules, SetFunction,
+    SortKey, Span, Statement, Subquery, SubqueryKind,
 };
 use driftdb_types::{DataType, EvalContext, Value, aggregate, function, write_text};
 
@@ -216,6 +216,9 @@ pub(crate) fn plan(p: &LogicalPlan) -> String {
             let ids = list(columns, |c| format!("#{} {}", c.id.0, c.ty.name()));
             format!("recursive{all} w{}<{ids}>({}, {})", table.0, plan(seed), plan(step))
         }
+        LogicalPlan::Change { columns, .. } => {
+            format!("change({})", list(columns, |c| format!("#{}", c.id.0)))
+        }
         LogicalPlan::WorkingTable { table, columns } => {
             format!("working w{}({})", table.0, list(columns, |c| format!("#{}", c.id.0)))
         }
@@ -274,11 +277,16 @@ fn sets(sets: &[(usize, Expr)]) -> String {
     list(sets, |(position, e)| format!("{position}={}", expr(e)))
 }
 
-fn checks(checks: &[(String, Expr)]) -> String {
-    if checks.is_empty() {
-        return String::new();
+fn checks(rules: &RowRules) -> String {
+    let generated = match &rules.generated[..] {
+        [] => String::new(),
+        generated => format!(" generated {}", sets(generated)),
+    };
+    if rules.checks.is_empty() {
+        return generated;
     }
-    format!(" check {}", list(checks, |(name, e)| format!("{name}: {}", expr(e))))
+    let checks = list(&rules.checks, |(name, e)| format!("{name}: {}", expr(e)));
+    format!("{generated} check {checks}")
 }
 
 pub(crate) fn statement(s: &Statement) -> String {
@@ -336,8 +344,9 @@ pub(crate) fn statement(s: &Statement) -> String {
             });
             format!("alter {}: {actions}", table.name)
         }
-        Statement::Truncate { tables, cascade } => {
-            format!("truncate {} cascade={cascade}", list(tables, |t| t.name.clone()))
+        Statement::Truncate { tables, cascade, restart } => {
+            let restart = if *restart { " restart" } else { "" };
+            format!("truncate {} cascade={cascade}{restart}", list(tables, |t| t.name.clone()))
         }
         Statement::Analyze(tables) => format!("analyze [{}]", list(tables, |t| t.name.clone())),
         Statement::Vacuum { tables, analyze } => {

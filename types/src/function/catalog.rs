@@ -43,7 +43,7 @@ const ASKING: &[(&str, &[&[DataType]], DataType, Kernel)] = &[
     ("pg_ts_parser_is_visible", &[&[Oid]], Bool, ask!(OtherIsVisible)),
     ("pg_ts_template_is_visible", &[&[Oid]], Bool, ask!(OtherIsVisible)),
     ("pg_get_constraintdef", &[&[Oid], &[Oid, Bool]], Text, ask!(ConstraintDefinition)),
-    ("pg_get_expr", &[&[Text, Oid, Bool]], Text, ask!(Expression)),
+    ("pg_get_expr", &[&[Text, Oid], &[Text, Oid, Bool]], Text, ask!(Expression)),
     ("pg_get_indexdef", &[&[Oid], &[Oid, Int4, Bool]], Text, ask!(IndexDefinition)),
     ("pg_get_viewdef", &[&[Oid], &[Oid, Bool], &[Oid, Int4]], Text, ask!(ViewDefinition)),
     ("pg_get_function_arguments", &[&[Oid]], Text, ask!(FunctionArguments)),
@@ -92,6 +92,7 @@ const ABSENT: &[(&str, &[&[DataType]])] = &[
 pub fn asks_catalog(function: &Function) -> bool {
     ASKING.iter().any(|entry| entry.0 == function.name)
         || PRIVILEGES.iter().any(|entry| entry.0 == function.name)
+        || super::sequence::is_of_sequences(function.name)
 }
 
 /// `format_type`
@@ -161,8 +162,6 @@ pub(super) fn add(t: &mut Builder) {
     // The tablespaces are the data directory.
     let inside = Kernel::Values(|_, _| Ok(Value::text("")));
     t.stable("pg_tablespace_location", &[Oid], Text, inside);
-    let given = Kernel::Values(|args, _| Ok(args[0].clone()));
-    t.stable("pg_get_expr", &[Text, Oid], Text, given);
     let format = t.add("format_type", &[Oid, Int4], Text, Kernel::Values(format_type));
     format.strict = false;
     t.add("pg_encoding_to_char", &[Int4], Name, {

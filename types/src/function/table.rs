@@ -82,6 +82,7 @@ fn table() -> &'static Table {
         super::datetime::add(&mut builder);
         super::session::add(&mut builder);
         super::actions::add(&mut builder);
+        super::sequence::add(&mut builder);
         super::cast_calls::add(&mut builder);
         super::array::add(&mut builder);
         super::array_search::add(&mut builder);

@@ -276,6 +276,20 @@ impl Explainer<'_> {
                 node.children = vec![seed, step];
                 (node, names)
             }
+            PhysicalPlan::Change { change, types } => {
+                let (kind, table, source) = match &**change {
+                    PhysicalStatement::Insert(insert) => ("Insert", &insert.table, &insert.source),
+                    PhysicalStatement::Update(update) => ("Update", &update.table, &update.source),
+                    PhysicalStatement::Delete(delete) => ("Delete", &delete.table, &delete.source),
+                    _ => return (Node::new("Change"), Vec::new()),
+                };
+                let metered = std::mem::replace(&mut self.metered, false);
+                let (child, _) = self.plan(source);
+                self.metered = metered;
+                let mut node = on_table(kind, table);
+                node.children.push(child);
+                (node, (1..=types.len()).map(|column| format!("column{column}")).collect())
+            }
             PhysicalPlan::WorkingTable { table, types } => {
                 let mut node = Node::new("WorkTable Scan");
                 node.suffix = format!(" on cte{}", table.0);

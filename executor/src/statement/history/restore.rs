@@ -199,8 +199,8 @@ impl<'a> Restore<'a> {
     fn put_back(&mut self, run: &mut Run<'_, '_>) -> Result<()> {
         self.for_each_change(run, &mut |restore, change, run| {
             let Some(then) = &change.before else { return Ok(()) };
-            let row = restore.mapping.read(then)?;
-            check_row(&restore.restored.table, &restore.restored.checks, &row, run)?;
+            let mut row = restore.mapping.read(then)?;
+            check_row(&restore.restored.table, &restore.restored.checks, &mut row, run)?;
             restore.integrity.put_back(&mut restore.writer, &change.key, &row, run)
         })
     }

@@ -201,8 +201,9 @@ impl<'a> Undo<'a> {
     fn put_back(&mut self, run: &mut Run<'_, '_>) -> Result<()> {
         self.for_each_row(run, &mut |undo, row, run| {
             let (false, Some(before)) = (row.is_conflict(), &row.before) else { return Ok(()) };
-            check_row(&undo.restored.table, &undo.restored.checks, before, run)?;
-            undo.integrity.put_back(&mut undo.writer, &row.key, before, run)
+            let mut before = before.clone();
+            check_row(&undo.restored.table, &undo.restored.checks, &mut before, run)?;
+            undo.integrity.put_back(&mut undo.writer, &row.key, &before, run)
         })
     }
 }

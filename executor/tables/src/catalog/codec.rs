@@ -1,9 +1,9 @@
 //! Catalog records as bytes: `docs/formats/catalog.md`.
 
 use driftdb_query::{
-    ApplicationPeriod, Check, Column, ColumnId, ConstraintId, Deferral, ForeignKey, Index,
-    IndexColumn, IndexId, Need, ObjectId, ReferentialAction, RowKey, Table, TableId, TableNeed,
-    TablePart,
+    ApplicationPeriod, Check, Column, ColumnId, ConstraintId, Deferral, ForeignKey, Generated,
+    Index, IndexColumn, IndexId, Need, ObjectId, ReferentialAction, RowKey, Table, TableId,
+    TableNeed, TablePart,
 };
 use driftdb_storage::{KeyspaceId, read_varint, write_varint};
 use driftdb_types::{DataType, Value, decode_value, encode_value};
@@ -11,9 +11,9 @@ use driftdb_types::{DataType, Value, decode_value, encode_value};
 use super::Named;
 
 const VERSION: u8 = 1;
-/// Version 1 of a table's record ended with the checks, version 2 with the referring tables.
-/// Version 3 ended with the period.
-const TABLE_VERSION: u8 = 4;
+/// Version 1 of a table's record ended with the checks, version 2 with the referring tables, version 3 with the
+/// period, version 4 with the needs.
+const TABLE_VERSION: u8 = 5;
 /// More columns or indexes than any table may have: a bound for damaged counts.
 const MOST: u64 = 10_000;
 
@@ -113,6 +113,22 @@ pub(super) fn encode_table(table: &Table) -> Vec<u8> {
         number(&mut out, id);
         encode_need(&mut out, need);
     }
+    let generated = table.columns.iter().filter(|column| column.generated.is_some());
+    number(&mut out, generated.clone().count() as u32);
+    for column in generated {
+        number(&mut out, u32::from(column.id.0));
+        match &column.generated {
+            Some(Generated::Identity { always, sequence }) => {
+                out.push(u8::from(!always));
+                number(&mut out, *sequence);
+            }
+            Some(Generated::Stored(sql)) => {
+                out.push(2);
+                text(&mut out, sql);
+            }
+            None => unreachable!("these were left out"),
+        }
+    }
     out
 }
 
@@ -198,6 +214,12 @@ pub(crate) fn decode_table(bytes: &[u8]) -> Option<Table> {
     if version > 3 {
         table.needs = input.list(Input::table_need)?;
     }
+    if version > 4 {
+        for (id, generated) in input.list(Input::generated)? {
+            let position = table.position(id)?;
+            table.columns[position].generated = Some(generated);
+        }
+    }
     let covered = |id: ColumnId| table.position(id).is_some();
     let indexed = table.indexes.iter().flat_map(|index| &index.columns).map(|c| c.column);
     let referring = table.foreign_keys.iter().flat_map(|key| &key.columns).copied();
@@ -269,6 +291,13 @@ impl<'a> Input<'a> {
         u32::try_from(read_varint(&mut self.rest)?).ok()
     }
 
+    /// Eight bytes, the least first.
+    pub(super) fn signed(&mut self) -> Option<i64> {
+        let (bytes, rest) = self.rest.split_first_chunk::<8>()?;
+        self.rest = rest;
+        Some(i64::from_le_bytes(*bytes))
+    }
+
     pub(super) fn text(&mut self) -> Option<String> {
         let len = usize::try_from(read_varint(&mut self.rest)?).ok()?;
         let (bytes, rest) = self.rest.split_at_checked(len)?;
@@ -306,7 +335,8 @@ impl<'a> Input<'a> {
         let default = self.optional(Self::text)?;
         let missing = self.optional(|input| decode_value(ty, &mut input.rest).ok())?;
         let missing = missing.unwrap_or(Value::Null);
-        Some(Column { id, name, ty, typmod, not_null, default, missing })
+        let generated = None;
+        Some(Column { id, name, ty, typmod, not_null, default, missing, generated })
     }
 
     fn index(&mut self) -> Option<Index> {
@@ -369,6 +399,16 @@ impl<'a> Input<'a> {
         })
     }
 
+    fn generated(&mut self) -> Option<(ColumnId, Generated)> {
+        let id = self.column_id()?;
+        let generated = match self.byte()? {
+            kind @ (0 | 1) => Generated::Identity { always: kind == 0, sequence: self.number()? },
+            2 => Generated::Stored(self.text()?),
+            _ => return None,
+        };
+        Some((id, generated))
+    }
+
     fn action(&mut self) -> Option<ReferentialAction> {
         ACTIONS.get(usize::from(self.byte()?)).copied()
     }
@@ -398,6 +438,7 @@ mod tests {
                 not_null: true,
                 default: Some("'x'".into()),
                 missing: Value::text("y"),
+                generated: Some(Generated::Identity { always: false, sequence: 16400 }),
             }],
             indexes: vec![Index {
                 id: IndexId(16385),
@@ -455,31 +496,39 @@ mod tests {
         before.foreign_keys.clear();
         before.referenced_by.clear();
         before.period = None;
+        before.columns[0].generated = None;
         before.needs.clear();
         let mut bytes = encode_table(&before);
-        assert_eq!(bytes[0], 4);
-        // What version 2 adds: two empty lists; version 3: no period; version 4: no needs.
-        assert_eq!(bytes.split_off(bytes.len() - 4), [0, 0, 0, 0]);
+        assert_eq!(bytes[0], 5);
+        // What version 2 adds: two empty lists; versions 3: no period; 4: no needs; 5: nothing computed.
+        assert_eq!(bytes.split_off(bytes.len() - 5), [0, 0, 0, 0, 0]);
         bytes[0] = 1;
         assert_eq!(decode_table(&bytes), Some(before));
     }
 
     #[test]
-    fn records_of_version_2_are_read() {
-        let before = Table { period: None, needs: Vec::new(), ..sample() };
-        let mut bytes = encode_table(&before);
-        assert_eq!(bytes.split_off(bytes.len() - 2), [0, 0]);
-        bytes[0] = 2;
-        assert_eq!(decode_table(&bytes), Some(before));
+    fn records_of_versions_2_to_4_are_read() {
+        let mut before = sample();
+        before.columns[0].generated = None;
+        for (version, added) in [(4, 1), (3, 2), (2, 3)] {
+            if version < 4 {
+                before.needs.clear();
+            }
+            if version < 3 {
+                before.period = None;
+            }
+            let mut bytes = encode_table(&before);
+            assert_eq!(bytes.split_off(bytes.len() - added), vec![0; added]);
+            bytes[0] = version;
+            assert_eq!(decode_table(&bytes).as_ref(), Some(&before));
+        }
     }
 
     #[test]
-    fn records_of_version_3_are_read() {
-        let before = Table { needs: Vec::new(), ..sample() };
-        let mut bytes = encode_table(&before);
-        assert_eq!(bytes.pop(), Some(0));
-        bytes[0] = 3;
-        assert_eq!(decode_table(&bytes), Some(before));
+    fn computed_columns_come_back() {
+        let mut table = sample();
+        table.columns[0].generated = Some(Generated::Stored("lower(d)".into()));
+        assert_eq!(decode_table(&encode_table(&table)), Some(table));
     }
 
     #[test]

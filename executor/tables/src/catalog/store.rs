@@ -17,6 +17,7 @@ use super::{CatalogReader, NAMES, OBJECTS, TABLES};
 use crate::ddl::DdlContext;
 use crate::ddl::schema::drop_left_over;
 use crate::digest::ERASED;
+use crate::sequence::{SEQUENCES, Sequences};
 
 /// One per database.
 #[derive(Debug, Default)]
@@ -26,6 +27,7 @@ pub struct CatalogStore {
     /// Transactions that have changed the catalog and not ended.
     pending: AtomicU64,
     cache: Mutex<Cache>,
+    sequences: Sequences,
     /// By name; a name may be in both schemas of the system.
     system: BTreeMap<&'static str, Vec<Arc<SystemRelation>>>,
 }
@@ -47,7 +49,7 @@ impl CatalogStore {
     /// Storage.
     pub fn open(store: &dyn Store) -> Result<Self> {
         let mut txn = store.begin(BeginOptions::default())?;
-        for space in [TABLES, NAMES, RESTORE_POINTS, RETENTION, OBJECTS, ERASED] {
+        for space in [TABLES, NAMES, RESTORE_POINTS, RETENTION, OBJECTS, SEQUENCES, ERASED] {
             match txn.get(space, &[], ReadAt::Newest, &mut Vec::new()) {
                 Ok(_) => {}
                 Err(TxnError::Storage(StorageError::UnknownKeyspace { .. })) => {
@@ -77,6 +79,11 @@ impl CatalogStore {
             by_name.entry(relation.name).or_default().push(relation);
         }
         Self { system: by_name, ..self }
+    }
+
+    /// Where sequences stand.
+    pub fn sequences(&self) -> &Sequences {
+        &self.sequences
     }
 
     pub(super) fn system_relation(

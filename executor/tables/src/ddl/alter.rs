@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use driftdb_query::eval::{Constants, eval};
 use driftdb_query::{
-    AlterAction, Column, ColumnId, ColumnSpec, ConstraintSpec, Expr, Index, Result, RowKey,
-    SqlError, Table, TablePart,
+    AlterAction, Column, ColumnId, ColumnSpec, ConstraintSpec, Expr, Generated, Index, Result,
+    RowKey, SqlError, Table, TablePart,
 };
 use driftdb_types::{SqlState, Value};
 
 use super::{
     DdlContext, Thing, add_check, dependents, drop_keyspace, drop_needs_of_index,
     duplicate_constraint, duplicate_relation, foreign, index_columns, new_index, period,
-    primary_key_columns, rewrite,
+    primary_key_columns, rewrite, sequence,
 };
 use crate::catalog::{Named, delete_name, put_name, put_table, set_retention};
 
@@ -63,7 +63,9 @@ pub fn alter_table(
         }
         AlterAction::SetDefault(position, default) => {
             let position = current_position(&table, planned, *position)?;
+            let id = table.columns[position].id;
             table.columns[position].default.clone_from(default);
+            table.needs.retain(|need| need.part != TablePart::Default(id));
         }
         AlterAction::RespellCheck { name, condition } => {
             if let Some(check) = table.checks.iter_mut().find(|check| check.name == *name) {
@@ -128,8 +130,10 @@ fn add_column(
         not_null: spec.not_null,
         default: spec.default.clone(),
         missing,
+        generated: spec.stored.clone().map(Generated::Stored),
     });
-    Ok(())
+    let position = table.columns.len() - 1;
+    sequence::add_to_column(cx, table, position, spec.sequence.as_ref(), &spec.needs)
 }
 
 /// The highest number that a column has, or had.

@@ -223,8 +223,11 @@ impl Graph {
                     last_first.extend(path.pop().and_then(|visit| visit.dependent));
                     continue;
                 };
-                let goes_anyhow =
+                let mut goes_anyhow =
                     Self::table_of(thing).is_some_and(|table| seen.contains(&Thing::Table(table)));
+                if let Thing::Default(table, column) = thing {
+                    goes_anyhow |= seen.contains(&Thing::Column(table, column));
+                }
                 if !goes_anyhow && seen.insert(thing) {
                     let needed = visit.described.clone();
                     let dependent = Dependent { thing, needed, is_part };

@@ -22,6 +22,10 @@ fn taken(kind: &ObjectKind, name: &str) -> SqlError {
             let message = format!("schema \"{name}\" already exists");
             SqlError::new(SqlState::DuplicateSchema, message)
         }
+        ObjectKind::Sequence(_) => {
+            let message = format!("relation \"{name}\" already exists");
+            SqlError::new(SqlState::DuplicateTable, message)
+        }
     }
 }
 

@@ -114,7 +114,7 @@ impl Database {
 }
 
 fn column(name: &str, ty: DataType) -> ColumnSpec {
-    ColumnSpec { name: name.into(), ty, typmod: -1, not_null: false, default: None }
+    ColumnSpec::new(name.into(), ty, -1)
 }
 
 fn primary_key(name: &str) -> ConstraintSpec {
@@ -282,7 +282,7 @@ fn dropped_and_truncated_tables_are_readable_in_the_past() {
     let table = db.create("t", vec![primary_key("t_pkey")]);
     db.insert(&table, &row(1, "x"));
     let full = db.now();
-    db.ddl(|cx| truncate(cx, &[Arc::clone(&table)], false)).unwrap();
+    db.ddl(|cx| truncate(cx, &[Arc::clone(&table)], false, false)).unwrap();
     let emptied = db.lookup("t", CatalogAt::Statement).unwrap();
     assert_eq!(db.count(&emptied, ReadAt::Statement), 0);
     let objects =

@@ -105,9 +105,9 @@ fn a_schema_takes_its_tables_along_and_a_new_definition_new_needs() {
     };
     db.ddl(|cx| replace_object(cx, other.id, change)).unwrap();
     let error = db.ddl(|cx| drop_all(cx, &[Thing::Object(schema.id)], false)).unwrap_err();
-    let lines = "table t depends on schema s\nschema other depends on table t";
+    let lines = "table s.t depends on schema s\nschema other depends on table s.t";
     assert_eq!(error.detail.as_deref(), Some(lines));
     let dropped = db.ddl(|cx| drop_all(cx, &[Thing::Object(schema.id)], true)).unwrap();
-    assert_eq!(dropped, ["table t", "schema other"]);
+    assert_eq!(dropped, ["table s.t", "schema other"]);
     assert!(tables(&mut *db.begin(), ReadAt::Statement).unwrap().is_empty());
 }

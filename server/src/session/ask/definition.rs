@@ -6,7 +6,7 @@ use driftdb_query::{
     Catalog, CatalogAt, Check, Column, ColumnId, Deferral, ForeignKey, Index, IndexColumn, IndexId,
     ReferentialAction, Result, SqlError, Table, TableId,
 };
-use driftdb_sql::{BindContext, check_columns, show_check, show_default};
+use driftdb_sql::{BindContext, check_columns, show_check, show_default, show_generated};
 use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, EvalContext, Value, function, resolve_function};
 
@@ -55,9 +55,39 @@ pub(in crate::session) fn condition(table: &Table, check: &Check, pretty: bool) 
     shown.unwrap_or_else(|| check.condition.clone())
 }
 
-/// A DEFAULT as PostgreSQL shows it.
-pub(in crate::session) fn default(column: &Column, stored: &str, pretty: bool) -> String {
-    with_binder(|cx| show_default(stored, column, pretty, cx)).unwrap_or_else(|| stored.to_owned())
+/// A DEFAULT, or what a column is generated from, as PostgreSQL shows it; relations are named by identifier.
+pub(in crate::session) fn default(
+    table: &Table,
+    column: &Column,
+    stored: &str,
+    pretty: bool,
+) -> String {
+    let shown = with_binder(|cx| {
+        if column.is_stored() {
+            show_generated(stored, column, table, pretty, cx)
+        } else {
+            show_default(stored, column, pretty, cx)
+        }
+    });
+    shown.unwrap_or_else(|| stored.to_owned())
+}
+
+/// A shown expression with the names of relations where it has identifiers: `'16384'::regclass`.
+pub(super) fn with_names(shown: &str, name_of: &dyn Fn(u32) -> Option<String>) -> String {
+    let mut out = String::with_capacity(shown.len());
+    let mut pieces = shown.split('\'').peekable();
+    while let Some(piece) = pieces.next() {
+        let is_relation = pieces.peek().is_some_and(|next| next.starts_with("::regclass"));
+        let name = piece.parse().ok().filter(|_| is_relation).and_then(name_of);
+        match name {
+            Some(name) => out.push_str(&name.replace('\'', "''")),
+            None => out.push_str(piece),
+        }
+        if pieces.peek().is_some() {
+            out.push('\'');
+        }
+    }
+    out
 }
 
 /// The columns that a CHECK names.
@@ -78,7 +108,7 @@ fn with_binder<T>(work: impl FnOnce(&mut BindContext<'_>) -> Result<T>) -> Optio
     work(&mut cx).ok()
 }
 
-/// The catalog of expressions that name nothing in it.
+/// The catalog of expressions that name nothing in it but by identifier.
 struct NoTables;
 
 impl Catalog for NoTables {

@@ -8,14 +8,15 @@ mod class;
 mod constraint;
 mod depend;
 mod index;
+mod sequence;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use driftdb_concurrency::{ReadAt, Transaction};
 use driftdb_query::{
-    Check, Column, ForeignKey, Index, NameSpace, Object, ObjectKind, PUBLIC_ID, Result, Schema,
-    Table, TableId,
+    Check, Column, ForeignKey, Generated, Index, NameSpace, Object, ObjectKind, PUBLIC_ID, Result,
+    Schema, SequenceDefinition, Table, TableId,
 };
 use driftdb_types::Value;
 
@@ -132,6 +133,20 @@ impl Definitions {
         self.owner(oid).filter(|table| table.id == TableId(oid))
     }
 
+    /// An object by identity: they are in that order.
+    pub(in crate::session) fn object(&self, oid: u32) -> Option<&Arc<Object>> {
+        let place = self.objects.binary_search_by_key(&oid, |object| object.id.0).ok()?;
+        Some(&self.objects[place])
+    }
+
+    /// The sequences.
+    fn sequences(&self) -> impl Iterator<Item = (&Object, &SequenceDefinition)> {
+        self.objects.iter().filter_map(|object| match &object.kind {
+            ObjectKind::Sequence(definition) => Some((&**object, definition)),
+            _ => None,
+        })
+    }
+
     /// An index by identity, and its table.
     pub(in crate::session) fn index(&self, oid: u32) -> Option<(&Arc<Table>, &Index)> {
         let table = self.owner(oid)?;
@@ -182,9 +197,12 @@ fn constraints_of(table: &Table) -> impl Iterator<Item = (u32, Constraint<'_>)> 
     keys.chain(checks).chain(foreign)
 }
 
-/// A column's DEFAULT; one of NULL is none.
+/// A column's DEFAULT, or what it is generated from; a DEFAULT of NULL is none.
 pub(in crate::session) fn default_of(column: &Column) -> Option<&str> {
-    column.default.as_deref().filter(|text| !text.eq_ignore_ascii_case("null"))
+    match &column.generated {
+        Some(Generated::Stored(text)) => Some(text),
+        _ => column.default.as_deref().filter(|text| !text.eq_ignore_ascii_case("null")),
+    }
 }
 
 fn check_oid(table: &Table, place: usize) -> u32 {
@@ -207,6 +225,7 @@ pub(super) fn source(relation: &str) -> Option<Source> {
         "pg_indexes" => index::definitions,
         "pg_constraint" => constraint::rows,
         "pg_depend" => depend::rows,
+        "pg_sequence" => sequence::rows,
         _ => return None,
     })
 }

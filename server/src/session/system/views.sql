@@ -41,7 +41,7 @@ WHERE c.relkind IN ('r', 'v', 'f', 'p')
 
 -- information_schema.columns
 SELECT current_database(), n.nspname, c.relname, a.attname, a.attnum,
-       pg_get_expr(d.adbin, d.adrelid),
+       CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
        CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END,
        CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN 'ARRAY' ELSE format_type(t.oid, NULL) END,
        CASE WHEN t.oid IN (1042, 1043) AND a.atttypmod > 0 THEN a.atttypmod - 4 END,
@@ -60,13 +60,21 @@ SELECT current_database(), n.nspname, c.relname, a.attname, a.attnum,
                       ELSE a.atttypmod & 65535 END END,
        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
        current_database(), 'pg_catalog', t.typname, NULL, NULL, NULL, NULL, a.attnum::text,
-       'NO', 'NO', NULL, NULL, NULL, NULL, NULL, 'NO', 'NEVER', NULL,
+       'NO', CASE WHEN a.attidentity IN ('a', 'd') THEN 'YES' ELSE 'NO' END,
+       CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END,
+       q.seqstart::text, q.seqincrement::text, q.seqmax::text, q.seqmin::text,
+       CASE WHEN q.seqcycle THEN 'YES' ELSE 'NO' END,
+       CASE WHEN a.attgenerated <> '' THEN 'ALWAYS' ELSE 'NEVER' END,
+       CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END,
        CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END
 FROM pg_catalog.pg_attribute a
 LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_catalog.pg_depend p ON p.classid = 1259 AND p.refclassid = 1259 AND p.deptype = 'i'
+     AND p.refobjid = c.oid AND p.refobjsubid = a.attnum
+LEFT JOIN pg_catalog.pg_sequence q ON q.seqrelid = p.objid
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v', 'f', 'p')
 
 -- information_schema.table_constraints
@@ -182,3 +190,21 @@ SELECT current_database(), n.nspname, c.relname, pg_get_viewdef(c.oid), 'NONE', 
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'v'
+
+-- pg_sequences
+SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner), s.seqtypid::regtype, s.seqstart, s.seqmin,
+       s.seqmax, s.seqincrement, s.seqcycle, s.seqcache, pg_sequence_last_value(c.oid::regclass)
+FROM pg_catalog.pg_sequence s
+JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
+LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+
+-- information_schema.sequences
+SELECT current_database(), n.nspname, c.relname, format_type(s.seqtypid, NULL),
+       CASE s.seqtypid WHEN 21 THEN 16 WHEN 23 THEN 32 ELSE 64 END, 2, 0, s.seqstart::text,
+       s.seqmin::text, s.seqmax::text, s.seqincrement::text,
+       CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END
+FROM pg_catalog.pg_sequence s
+JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
+                  WHERE d.classid = 1259 AND d.objid = c.oid AND d.deptype = 'i')

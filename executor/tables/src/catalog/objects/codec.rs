@@ -1,6 +1,7 @@
 //! Objects' records as bytes: `docs/formats/catalog.md`.
 
-use driftdb_query::{Object, ObjectId, ObjectKind};
+use driftdb_query::{Object, ObjectId, ObjectKind, SequenceDefinition};
+use driftdb_types::DataType;
 
 use crate::catalog::codec::{Input, encode_need, number, text};
 
@@ -15,6 +16,10 @@ pub(super) fn encode(object: &Object) -> Vec<u8> {
     object.needs.iter().for_each(|need| encode_need(&mut out, need));
     match &object.kind {
         ObjectKind::Schema => out.push(0),
+        ObjectKind::Sequence(sequence) => {
+            out.push(1);
+            encode_sequence(sequence, &mut out);
+        }
     }
     out
 }
@@ -35,7 +40,44 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Object> {
 fn kind(input: &mut Input<'_>) -> Option<ObjectKind> {
     Some(match input.byte()? {
         0 => ObjectKind::Schema,
+        1 => ObjectKind::Sequence(decode_sequence(input)?),
         _ => return None,
+    })
+}
+
+fn encode_sequence(sequence: &SequenceDefinition, out: &mut Vec<u8>) {
+    number(out, sequence.ty.oid());
+    let SequenceDefinition { increment, min, max, start, cache, initial, .. } = sequence;
+    for value in [increment, min, max, start, cache, &initial.0] {
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+    number(out, sequence.state);
+    let flags = [sequence.cycle, sequence.is_identity, initial.1];
+    out.push(flags.iter().rev().fold(0, |bits, flag| bits << 1 | u8::from(*flag)));
+}
+
+fn decode_sequence(input: &mut Input<'_>) -> Option<SequenceDefinition> {
+    let ty = DataType::from_oid(input.number()?)?;
+    let mut values = [0; 6];
+    for value in &mut values {
+        *value = input.signed()?;
+    }
+    let [increment, min, max, start, cache, initial] = values;
+    let state = input.number()?;
+    let flags = input.byte()?;
+    let sound =
+        flags < 8 && increment != 0 && min < max && cache > 0 && (min..=max).contains(&start);
+    sound.then_some(SequenceDefinition {
+        ty,
+        increment,
+        min,
+        max,
+        start,
+        cache,
+        cycle: flags & 1 != 0,
+        state,
+        initial: (initial, flags & 4 != 0),
+        is_identity: flags & 2 != 0,
     })
 }
 
@@ -56,7 +98,19 @@ mod tests {
             needs: needs.clone(),
             kind,
         };
-        [ObjectKind::Schema].map(object).into()
+        let sequence = SequenceDefinition {
+            ty: DataType::Int4,
+            increment: -2,
+            min: -90,
+            max: 8,
+            start: 7,
+            cache: 3,
+            cycle: true,
+            state: 16_401,
+            initial: (-5, true),
+            is_identity: false,
+        };
+        [ObjectKind::Schema, ObjectKind::Sequence(sequence)].map(object).into()
     }
 
     #[test]

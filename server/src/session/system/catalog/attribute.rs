@@ -1,13 +1,13 @@
 //! pg_attribute and pg_attrdef: the columns of tables, indexes and system relations.
 
-use driftdb_query::Result;
+use driftdb_query::{Generated, Result};
 use driftdb_types::{DataType, Value};
 
 use super::super::super::ask::default_definition;
 use super::super::declared::declared;
 use super::super::fixed::type_facts;
 use super::super::rows::{Columns, Rows};
-use super::{Definitions, default_of, small};
+use super::{Definitions, default_of, sequence, small};
 
 /// What a row says.
 struct Attribute<'a> {
@@ -18,6 +18,8 @@ struct Attribute<'a> {
     typmod: i32,
     not_null: bool,
     has_default: bool,
+    identity: &'a str,
+    generated: &'a str,
 }
 
 pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
@@ -34,15 +36,28 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
         "attnotnull",
         "atthasdef",
         "attcollation",
+        "attidentity",
+        "attgenerated",
     ])?;
     for relation in declared() {
         for (place, &(name, ty)) in relation.definition.columns.iter().enumerate() {
             let relation = relation.definition.oid;
             let (number, typmod) = (place + 1, -1);
             let (not_null, has_default) = (false, false);
+            let (identity, generated) = ("", "");
             add(
                 &mut columns,
-                &Attribute { relation, name, number, ty, typmod, not_null, has_default },
+                &Attribute {
+                    relation,
+                    name,
+                    number,
+                    ty,
+                    typmod,
+                    not_null,
+                    has_default,
+                    identity,
+                    generated,
+                },
             )?;
         }
     }
@@ -58,6 +73,12 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
                     typmod: column.typmod,
                     not_null: column.not_null,
                     has_default: default_of(column).is_some(),
+                    identity: match column.generated {
+                        Some(Generated::Identity { always: true, .. }) => "a",
+                        Some(Generated::Identity { always: false, .. }) => "d",
+                        _ => "",
+                    },
+                    generated: if column.is_stored() { "s" } else { "" },
                 },
             )?;
         }
@@ -77,15 +98,37 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
                         typmod: column.typmod,
                         not_null: false,
                         has_default: false,
+                        identity: "",
+                        generated: "",
                     },
                 )?;
             }
         }
     }
+    for (object, _) in definitions.sequences() {
+        for (place, (name, ty)) in sequence::COLUMNS.into_iter().enumerate() {
+            let (number, typmod, not_null, has_default) = (place + 1, -1, true, false);
+            let (relation, identity, generated) = (object.id.0, "", "");
+            add(
+                &mut columns,
+                &Attribute {
+                    relation,
+                    name,
+                    number,
+                    ty,
+                    typmod,
+                    not_null,
+                    has_default,
+                    identity,
+                    generated,
+                },
+            )?;
+        }
+    }
     Ok(())
 }
 
-fn add(columns: &mut Columns<'_, '_, 12>, attribute: &Attribute<'_>) -> Result<()> {
+fn add(columns: &mut Columns<'_, '_, 14>, attribute: &Attribute<'_>) -> Result<()> {
     let facts = type_facts(attribute.ty);
     columns.add([
         Value::Oid(attribute.relation),
@@ -100,6 +143,8 @@ fn add(columns: &mut Columns<'_, '_, 12>, attribute: &Attribute<'_>) -> Result<(
         Value::Bool(attribute.not_null),
         Value::Bool(attribute.has_default),
         Value::Oid(facts.collation),
+        Value::text(attribute.identity),
+        Value::text(attribute.generated),
     ])
 }
 
@@ -111,7 +156,7 @@ pub(super) fn defaults(definitions: &Definitions, rows: &mut Rows<'_>) -> Result
             Value::Oid(oid),
             Value::Oid(table.id.0),
             small(column.id.0.into()),
-            Value::text(default_definition(column, text, false)),
+            Value::text(default_definition(table, column, text, false)),
         ])?;
     }
     Ok(())

@@ -5,7 +5,7 @@ use driftdb_types::Value;
 
 use super::super::declared::declared;
 use super::super::rows::Rows;
-use super::{BTREE, Definitions, HEAP, small};
+use super::{BTREE, Definitions, HEAP, sequence, small};
 
 pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
     let mut columns = rows.columns([
@@ -73,6 +73,21 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
                 persistence.clone(),
             ])?;
         }
+    }
+    for (object, _) in definitions.sequences() {
+        columns.add([
+            Value::Oid(object.id.0),
+            Value::text(object.name.clone()),
+            Value::Oid(definitions.schema_oid(&object.schema)),
+            Value::text("S"),
+            Value::Oid(0),
+            Value::Oid(object.id.0),
+            Value::Float4(1.0),
+            Value::Bool(false),
+            small(sequence::COLUMNS.len()),
+            Value::Int2(0),
+            Value::Bool(false),
+        ])?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! pg_depend: what goes with what, so that a dump is in an order that can be restored.
 
-use driftdb_query::Result;
+use driftdb_query::{ObjectKind, Result, TablePart};
 use driftdb_types::Value;
 
 use super::super::rows::Rows;
@@ -32,8 +32,25 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             }
         }
     }
+    for (object, sequence) in definitions.sequences() {
+        let from = (PG_CLASS, object.id.0);
+        add(from, (PG_NAMESPACE, definitions.schema_oid(&object.schema), 0), "n")?;
+        for need in object.needs.iter().filter(|need| need.is_part) {
+            let column = need.column.map_or(0, |column| column.0);
+            add(from, (PG_CLASS, need.id, column), if sequence.is_identity { "i" } else { "a" })?;
+        }
+    }
     for (oid, table, column, _) in definitions.defaults() {
         add((PG_ATTRDEF, oid), (PG_CLASS, table.id.0, column.id.0), "a")?;
+        let part = TablePart::Default(column.id);
+        for needing in table.needs.iter().filter(|needing| needing.part == part) {
+            let is_sequence = definitions
+                .object(needing.need.id)
+                .is_some_and(|object| matches!(object.kind, ObjectKind::Sequence(_)));
+            if is_sequence {
+                add((PG_ATTRDEF, oid), (PG_CLASS, needing.need.id, 0), "n")?;
+            }
+        }
     }
     for (oid, table, constraint) in definitions.constraints() {
         let from = (PG_CONSTRAINT, oid);
