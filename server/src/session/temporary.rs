@@ -100,7 +100,7 @@ impl Session {
             drop_all(cx, &dropped, true)?;
         }
         if !emptied.is_empty() {
-            truncate(cx, &emptied, true)?;
+            truncate(cx, &emptied, true, false)?;
         }
         Ok(())
     }

@@ -87,6 +87,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             small(sequence::COLUMNS.len()),
             Value::Int2(0),
             Value::Bool(false),
+            Value::text(if is_temporary(&object.schema) { "t" } else { "p" }),
         ])?;
     }
     Ok(())
