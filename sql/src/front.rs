@@ -5,6 +5,7 @@
 //! statement either to our own grammar (`utility`, `transaction`, `copy`) or to `sqlparser`.
 
 pub(crate) mod branch;
+pub(crate) mod comment;
 pub(crate) mod copy;
 pub(crate) mod cursor;
 pub(crate) mod dispatch;

@@ -187,6 +187,7 @@ impl ParsedStatement {
             | Body::Drop { .. }
             | Body::AlterConstraint { .. }
             | Body::Schema(_)
+            | Body::Comment(_)
             | Body::History(_) => StatementKind::Definition,
             _ => StatementKind::Utility,
         }

@@ -70,6 +70,8 @@ pub enum CatalogQuestion {
     FunctionResult,
     /// What is said of an object, perhaps of one in a relation of this name.
     Description,
+    /// What is said of a column of a relation: the second argument is its number.
+    ColumnDescription,
     /// Whether a relation is a user's table.
     IsPublishable,
     /// A role's name.

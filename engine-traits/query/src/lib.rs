@@ -17,6 +17,7 @@
 mod branch;
 mod catalog;
 mod changes;
+mod comment;
 mod error;
 pub mod eval;
 mod expr;
@@ -41,6 +42,7 @@ pub use catalog::{
     Table, TableId,
 };
 pub use changes::ChangesScan;
+pub use comment::{Comment, CommentSubject};
 pub use error::{Result, SqlError};
 pub use expr::{BoolTest, ColId, Expr, Subplan, Subquery, SubqueryKind};
 pub use history::{HistoryStatement, RestoredTable, TableAt};

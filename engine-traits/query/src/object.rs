@@ -3,7 +3,7 @@
 //! All have one sequence of identifiers with tables and indexes, so that a number alone tells what
 //! is meant. A [`Need`] is PostgreSQL's `pg_depend` row, kept with the one that needs.
 
-use crate::{ColumnId, IndexId, SequenceDefinition};
+use crate::{ColumnId, CommentSubject, IndexId, SequenceDefinition};
 
 /// An object's identifier, of one sequence with those of tables and indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +16,8 @@ pub enum NameSpace {
     Relation,
     /// Schemas, which are in no schema (`pg_namespace`).
     Schema,
+    /// Comments, named by what they are about (`pg_description`).
+    Comment,
 }
 
 /// An object, as of some time. Immutable: DDL makes a new one.
@@ -40,6 +42,13 @@ pub enum ObjectKind {
     Schema,
     /// A sequence.
     Sequence(SequenceDefinition),
+    /// What is said of something.
+    Comment {
+        /// Of what.
+        subject: CommentSubject,
+        /// What.
+        text: String,
+    },
 }
 
 /// That something cannot be without something else.
@@ -86,13 +95,14 @@ impl ObjectKind {
         match self {
             Self::Schema => NameSpace::Schema,
             Self::Sequence(_) => NameSpace::Relation,
+            Self::Comment { .. } => NameSpace::Comment,
         }
     }
 
     /// What tells objects of one name apart, if their names may repeat; else empty.
     pub fn signature(&self) -> Vec<u8> {
         match self {
-            Self::Schema | Self::Sequence(_) => Vec::new(),
+            Self::Schema | Self::Sequence(_) | Self::Comment { .. } => Vec::new(),
         }
     }
 
@@ -101,6 +111,7 @@ impl ObjectKind {
         match self {
             Self::Schema => "schema",
             Self::Sequence(_) => "sequence",
+            Self::Comment { .. } => "comment",
         }
     }
 }

@@ -7,7 +7,7 @@ use driftdb_types::{AggregateId, DataType};
 
 use crate::logical::SetFunction;
 use crate::{
-    AccessTemporal, AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
+    AccessTemporal, AlterAction, Comment, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
     DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
     Related, RowRules, SchemaStatement, SequenceStatement, SetOpKind, SystemColumn, Table,
     WindowCall,
@@ -489,6 +489,8 @@ pub enum PhysicalStatement {
         /// DEFERRED, not IMMEDIATE.
         deferred: bool,
     },
+    /// COMMENT ON
+    Comment(Comment),
     /// CREATE SCHEMA and its kin
     Schema(SchemaStatement),
     /// LOCK TABLE

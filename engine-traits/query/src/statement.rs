@@ -7,9 +7,9 @@ use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, Value};
 
 use crate::{
-    BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, Need, OnCommit,
-    PeriodSpec, Portion, ReferentialAction, Related, RowRules, SchemaStatement, SequenceSpec,
-    SequenceStatement, SystemColumn, Table, TableNeed,
+    BranchStatement, ColId, Comment, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, Need,
+    OnCommit, PeriodSpec, Portion, ReferentialAction, Related, RowRules, SchemaStatement,
+    SequenceSpec, SequenceStatement, SystemColumn, Table, TableNeed,
 };
 
 /// A column of a result, as the wire describes it.
@@ -530,6 +530,8 @@ pub enum Statement {
         /// DEFERRED, not IMMEDIATE.
         deferred: bool,
     },
+    /// COMMENT ON
+    Comment(Comment),
     /// CREATE SCHEMA and its kin
     Schema(SchemaStatement),
     /// LOCK TABLE

@@ -6,6 +6,7 @@
 //! index give new keyspaces; the old ones stay readable for earlier times.
 
 mod alter;
+mod comment;
 mod dependents;
 mod foreign;
 mod object;
@@ -28,6 +29,7 @@ use driftdb_storage::KeyspaceId;
 use driftdb_types::{EvalContext, SqlState, Value};
 
 pub use alter::alter_table;
+pub use comment::set_comment;
 pub use dependents::{Thing, drop_all};
 pub use foreign::told;
 pub use object::{create_object, rename_object, replace_object};

@@ -42,6 +42,7 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
         Statement::SetConstraints { names, deferred } => {
             PhysicalStatement::SetConstraints { names, deferred }
         }
+        Statement::Comment(comment) => PhysicalStatement::Comment(comment),
         Statement::Schema(statement) => PhysicalStatement::Schema(statement),
         Statement::LockTable(locks) => PhysicalStatement::LockTable(locks),
         Statement::Copy(copy) => plan_copy(copy, cx)?,

@@ -8,7 +8,9 @@ mod names;
 
 use std::sync::Arc;
 
-use driftdb_query::{NameSpace, ObjectKind, SYSTEM_SCHEMA, TEMPORARY, Table, is_temporary};
+use driftdb_query::{
+    CommentSubject, NameSpace, ObjectKind, SYSTEM_SCHEMA, TEMPORARY, Table, is_temporary,
+};
 use driftdb_types::{Array, CatalogQuestion, DataType, SqlState, Value, ValueError};
 
 use super::system::{
@@ -116,7 +118,20 @@ impl Answering<'_> {
                     },
                     None => None,
                 };
-                wanted(fixed_description(oid, class).map(str::to_owned))
+                let mut comments = self.definitions.comments().filter(|said| {
+                    said.1 == oid && said.2 == 0 && class.is_none_or(|class| class == said.0)
+                });
+                let own = comments.next().map(|said| said.3);
+                wanted(own.or_else(|| fixed_description(oid, class)).map(str::to_owned))
+            }
+            CatalogQuestion::ColumnDescription => {
+                let column = args.get(1).and_then(Value::as_int).unwrap_or_default();
+                let mut comments = self.definitions.comments().filter(|said| {
+                    said.0 == CommentSubject::RELATIONS
+                        && said.1 == oid
+                        && i64::from(said.2) == column
+                });
+                wanted(comments.next().map(|said| said.3.to_owned()))
             }
             CatalogQuestion::UserName => {
                 let mut roles = role_names(self.user).into_iter();

@@ -292,6 +292,7 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::Truncate { .. }
         | PhysicalStatement::Schema(_)
         | PhysicalStatement::Sequence(_)
+        | PhysicalStatement::Comment(_)
         | PhysicalStatement::Analyze(_)
         | PhysicalStatement::History(
             HistoryStatement::CreateRestorePoint { .. }
@@ -329,6 +330,7 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         PhysicalStatement::Truncate { .. } => "TRUNCATE TABLE",
         PhysicalStatement::Schema(statement) => statement.tag(),
         PhysicalStatement::Sequence(statement) => statement.command(),
+        PhysicalStatement::Comment(_) => "COMMENT",
         PhysicalStatement::Copy(_, None) => "COPY FROM",
         PhysicalStatement::Explain { statement, analyze: true, .. } => {
             return writing_command(statement);

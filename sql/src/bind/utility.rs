@@ -83,6 +83,7 @@ impl Binder<'_> {
             Body::History(body) => self.history(body)?,
             Body::Branch(body) => Statement::Branch(self.branch(body)?),
             Body::Schema(body) => self.schema_statement(body)?,
+            Body::Comment(body) => Statement::Comment(self.comment(body)?),
             Body::Unsupported(what) => return Err(unsupported(what)),
         })
     }

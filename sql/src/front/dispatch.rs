@@ -7,6 +7,7 @@ use sqlparser::ast;
 use sqlparser::tokenizer::Token;
 
 use super::branch::{self, BranchBody};
+use super::comment::CommentBody;
 use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
@@ -93,16 +94,17 @@ pub(crate) enum Body {
     Sequence(SequenceBody),
     Branch(BranchBody),
     Schema(SchemaBody),
+    Comment(CommentBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
     Unsupported(String),
 }
 
 /// The first words of statements that PostgreSQL has and this build has not.
-const UNSUPPORTED: [&str; 25] = [
-    "grant", "revoke", "comment", "merge", "declare", "fetch", "move", "close", "listen",
-    "unlisten", "notify", "call", "do", "reindex", "cluster", "refresh", "load", "import",
-    "security", "reassign", "label", "alter", "create", "copy", "set",
+const UNSUPPORTED: [&str; 24] = [
+    "grant", "revoke", "merge", "declare", "fetch", "move", "close", "listen", "unlisten",
+    "notify", "call", "do", "reindex", "cluster", "refresh", "load", "import", "security",
+    "reassign", "label", "alter", "create", "copy", "set",
 ];
 
 /// Parses one statement from the cursor to its end.
@@ -158,6 +160,7 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
         "lock" => super::lock::lock(cursor),
         "drop" => utility::drop(cursor),
         "copy" => copy::parse(cursor, lifted),
+        "comment" => super::comment::comment(cursor),
         "checkpoint" => {
             cursor.expect_end()?;
             Ok(Body::Checkpoint)
@@ -316,6 +319,7 @@ impl Body {
             Self::History(body) => body.tag(),
             Self::Branch(body) => body.tag(),
             Self::Schema(body) => body.tag(),
+            Self::Comment(_) => "COMMENT",
         }
     }
 }

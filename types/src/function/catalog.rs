@@ -51,6 +51,7 @@ const ASKING: &[(&str, &[&[DataType]], DataType, Kernel)] = &[
     ("pg_get_function_result", &[&[Oid]], Text, ask!(FunctionResult)),
     ("pg_get_userbyid", &[&[Oid]], Name, ask!(UserName)),
     ("obj_description", &[&[Oid], &[Oid, Name]], Text, ask!(Description)),
+    ("col_description", &[&[Oid, Int4]], Text, ask!(ColumnDescription)),
     ("pg_relation_is_publishable", &[&[Regclass]], Bool, ask!(IsPublishable)),
     ("pg_get_serial_sequence", &[&[Text, Text]], Text, ask!(SerialSequence)),
     ("to_regclass", &[&[Text]], Regclass, ask!(Find(Regclass))),
@@ -85,7 +86,6 @@ const ABSENT: &[(&str, &[&[DataType]])] = &[
     ("pg_get_function_sqlbody", &[&[Oid]]),
     ("pg_get_function_arg_default", &[&[Oid, Int4]]),
     ("shobj_description", &[&[Oid, Name]]),
-    ("col_description", &[&[Oid, Int4]]),
 ];
 
 /// Whether a function asks the catalog.

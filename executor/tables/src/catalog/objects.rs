@@ -31,6 +31,7 @@ pub(crate) fn names_key(space: NameSpace, schema: &str, name: &str) -> Vec<u8> {
         // As tables have it.
         NameSpace::Relation => return key,
         NameSpace::Schema => b's',
+        NameSpace::Comment => b'c',
     };
     key.extend_from_slice(&[0, code]);
     key

@@ -1,11 +1,13 @@
 //! Objects' records as bytes: `docs/formats/catalog.md`.
 
-use driftdb_query::{Object, ObjectId, ObjectKind, SequenceDefinition};
+use driftdb_query::{CommentSubject, Object, ObjectId, ObjectKind, SequenceDefinition};
 use driftdb_types::DataType;
 
 use crate::catalog::codec::{Input, encode_need, number, text};
 
 const VERSION: u8 = 1;
+/// The kind of an object that is a comment.
+const COMMENT: u8 = 40;
 
 pub(super) fn encode(object: &Object) -> Vec<u8> {
     let mut out = vec![VERSION];
@@ -19,6 +21,14 @@ pub(super) fn encode(object: &Object) -> Vec<u8> {
         ObjectKind::Sequence(sequence) => {
             out.push(1);
             encode_sequence(sequence, &mut out);
+        }
+        ObjectKind::Comment { subject, text: said } => {
+            out.push(COMMENT);
+            number(&mut out, subject.class);
+            number(&mut out, subject.id);
+            number(&mut out, u32::from(subject.column));
+            text(&mut out, &subject.check);
+            text(&mut out, said);
         }
     }
     out
@@ -41,6 +51,15 @@ fn kind(input: &mut Input<'_>) -> Option<ObjectKind> {
     Some(match input.byte()? {
         0 => ObjectKind::Schema,
         1 => ObjectKind::Sequence(decode_sequence(input)?),
+        COMMENT => ObjectKind::Comment {
+            subject: CommentSubject {
+                class: input.number()?,
+                id: input.number()?,
+                column: u16::try_from(input.number()?).ok()?,
+                check: input.text()?,
+            },
+            text: input.text()?,
+        },
         _ => return None,
     })
 }
@@ -110,7 +129,9 @@ mod tests {
             initial: (-5, true),
             is_identity: false,
         };
-        [ObjectKind::Schema, ObjectKind::Sequence(sequence)].map(object).into()
+        let subject = CommentSubject { class: 1259, id: 16_384, column: 3, check: String::new() };
+        let comment = ObjectKind::Comment { subject, text: "said".into() };
+        [ObjectKind::Schema, ObjectKind::Sequence(sequence), comment].map(object).into()
     }
 
     #[test]
