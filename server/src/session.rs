@@ -27,6 +27,7 @@ mod past;
 mod plan;
 mod portal;
 mod prepared;
+mod routine;
 mod run;
 mod sequences;
 mod settings;
@@ -127,6 +128,7 @@ pub struct Session {
     copying: Option<Copying>,
     notices: Vec<SqlError>,
     temporary: Temporary,
+    routines: routine::Kept,
 }
 
 impl std::fmt::Debug for Session {
@@ -183,6 +185,7 @@ impl Session {
             copying: None,
             notices: Vec::new(),
             temporary: Temporary::default(),
+            routines: routine::Kept::default(),
         };
         if let Some((_, value)) = options.settings.iter().rfind(is_past) {
             let value = session.past_setting(Some(value))?.unwrap_or_default();
@@ -261,6 +264,7 @@ impl Session {
         match catch_unwind(AssertUnwindSafe(|| work(self))) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
+                let error = self.settle_reads().err().unwrap_or(error);
                 self.fail_block();
                 Err(error)
             }

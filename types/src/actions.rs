@@ -68,6 +68,10 @@ pub enum CatalogQuestion {
     FunctionArguments,
     /// The type of a function's result.
     FunctionResult,
+    /// CREATE FUNCTION.
+    FunctionDefinition,
+    /// CREATE TRIGGER.
+    TriggerDefinition,
     /// What is said of an object, perhaps of one in a relation of this name.
     Description,
     /// What is said of a column of a relation: the second argument is its number.

@@ -3,7 +3,9 @@
 //! All have one sequence of identifiers with tables and indexes, so that a number alone tells what
 //! is meant. A [`Need`] is PostgreSQL's `pg_depend` row, kept with the one that needs.
 
-use crate::{ColumnId, CommentSubject, IndexId, SequenceDefinition};
+use crate::{
+    ColumnId, CommentSubject, IndexId, Routine, SequenceDefinition, Trigger, routine_signature,
+};
 
 /// An object's identifier, of one sequence with those of tables and indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +20,10 @@ pub enum NameSpace {
     Schema,
     /// Comments, named by what they are about (`pg_description`).
     Comment,
+    /// Functions and procedures, told apart by their arguments (`pg_proc`).
+    Routine,
+    /// Triggers, told apart by their tables (`pg_trigger`).
+    Trigger,
 }
 
 /// An object, as of some time. Immutable: DDL makes a new one.
@@ -49,6 +55,10 @@ pub enum ObjectKind {
         /// What.
         text: String,
     },
+    /// A function or procedure.
+    Routine(Box<Routine>),
+    /// A trigger.
+    Trigger(Box<Trigger>),
 }
 
 /// That something cannot be without something else.
@@ -71,6 +81,8 @@ pub enum TablePart {
     Default(ColumnId),
     /// An index.
     Index(IndexId),
+    /// That it has a trigger, which is what it needs.
+    Trigger,
 }
 
 /// What a part of a table needs.
@@ -96,6 +108,8 @@ impl ObjectKind {
             Self::Schema => NameSpace::Schema,
             Self::Sequence(_) => NameSpace::Relation,
             Self::Comment { .. } => NameSpace::Comment,
+            Self::Routine(_) => NameSpace::Routine,
+            Self::Trigger(_) => NameSpace::Trigger,
         }
     }
 
@@ -103,6 +117,10 @@ impl ObjectKind {
     pub fn signature(&self) -> Vec<u8> {
         match self {
             Self::Schema | Self::Sequence(_) | Self::Comment { .. } => Vec::new(),
+            Self::Routine(routine) => {
+                routine.input_types().iter().flat_map(|ty| ty.oid().to_be_bytes()).collect()
+            }
+            Self::Trigger(trigger) => trigger.table.0.to_be_bytes().to_vec(),
         }
     }
 
@@ -112,6 +130,8 @@ impl ObjectKind {
             Self::Schema => "schema",
             Self::Sequence(_) => "sequence",
             Self::Comment { .. } => "comment",
+            Self::Routine(routine) => routine.word(),
+            Self::Trigger(_) => "trigger",
         }
     }
 }
@@ -119,6 +139,10 @@ impl ObjectKind {
 impl Object {
     /// As messages name it: `schema s`.
     pub fn describe(&self) -> String {
+        if let ObjectKind::Routine(routine) = &self.kind {
+            let signature = routine_signature(&self.name, &routine.input_types());
+            return format!("{} {signature}", routine.word());
+        }
         format!("{} {}", self.kind.word(), self.name)
     }
 }

@@ -87,6 +87,12 @@ impl SystemRows for SystemView<'_> {
                     source(&Definitions::read(txn, scan.at)?, &mut rows)?;
                 }
             }
+            "pg_proc" => {
+                fixed::rows("pg_proc", &mut rows)?;
+                if let Some(source) = catalog::source("pg_proc") {
+                    source(&Definitions::read(txn, scan.at)?, &mut rows)?;
+                }
+            }
             name => match catalog::source(name) {
                 Some(source) => source(&Definitions::read(txn, scan.at)?, &mut rows)?,
                 None => fixed::rows(name, &mut rows)?,

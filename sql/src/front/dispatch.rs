@@ -12,6 +12,7 @@ use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
 use super::rewrite::{Lifted, parse_statement};
+use super::routine::{self, RoutineBody};
 use super::schema::{self, SchemaBody};
 use super::sequence::SequenceBody;
 use super::tokens::is_word;
@@ -93,6 +94,7 @@ pub(crate) enum Body {
     History(HistoryBody),
     Sequence(SequenceBody),
     Branch(BranchBody),
+    Routine(RoutineBody),
     Schema(SchemaBody),
     Comment(CommentBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
@@ -122,6 +124,9 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
     }
     if let Some(body) = branch::parse(cursor)? {
         return Ok(body);
+    }
+    if let Some(body) = routine::parse(cursor)? {
+        return Ok(Body::Routine(body));
     }
     if let Some(body) = schema::parse(cursor)? {
         return Ok(body);
@@ -318,6 +323,7 @@ impl Body {
             Self::Copy(_) => "COPY",
             Self::History(body) => body.tag(),
             Self::Branch(body) => body.tag(),
+            Self::Routine(body) => body.tag(),
             Self::Schema(body) => body.tag(),
             Self::Comment(_) => "COMMENT",
         }

@@ -3,6 +3,7 @@
 use driftdb_query::{CommentSubject, Object, ObjectId, ObjectKind, SequenceDefinition};
 use driftdb_types::DataType;
 
+use super::routine;
 use crate::catalog::codec::{Input, encode_need, number, text};
 
 const VERSION: u8 = 1;
@@ -29,6 +30,14 @@ pub(super) fn encode(object: &Object) -> Vec<u8> {
             number(&mut out, u32::from(subject.column));
             text(&mut out, &subject.check);
             text(&mut out, said);
+        }
+        ObjectKind::Routine(kind) => {
+            out.push(10);
+            routine::encode_routine(&mut out, kind);
+        }
+        ObjectKind::Trigger(kind) => {
+            out.push(11);
+            routine::encode_trigger(&mut out, kind);
         }
     }
     out
@@ -60,6 +69,8 @@ fn kind(input: &mut Input<'_>) -> Option<ObjectKind> {
             },
             text: input.text()?,
         },
+        10 => ObjectKind::Routine(Box::new(routine::routine(input)?)),
+        11 => ObjectKind::Trigger(Box::new(routine::trigger(input)?)),
         _ => return None,
     })
 }
@@ -131,7 +142,15 @@ mod tests {
         };
         let subject = CommentSubject { class: 1259, id: 16_384, column: 3, check: String::new() };
         let comment = ObjectKind::Comment { subject, text: "said".into() };
-        [ObjectKind::Schema, ObjectKind::Sequence(sequence), comment].map(object).into()
+        let (one, other) = routine::samples();
+        let kinds = [
+            ObjectKind::Schema,
+            ObjectKind::Sequence(sequence),
+            ObjectKind::Routine(Box::new(one)),
+            ObjectKind::Trigger(Box::new(other)),
+            comment,
+        ];
+        kinds.map(object).into()
     }
 
     #[test]
