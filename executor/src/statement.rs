@@ -179,6 +179,10 @@ pub(crate) fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -
             Ok(Outcome::tag(CommandTag::plain("SET CONSTRAINTS")))
         }
         PhysicalStatement::View(statement) => view::run(statement, run),
+        PhysicalStatement::Comment(comment) => {
+            driftdb_tables::set_comment(&mut ddl::context(run), comment)?;
+            Ok(Outcome::tag(CommandTag::plain("COMMENT")))
+        }
         PhysicalStatement::Schema(statement) => schema::run(statement, run),
         PhysicalStatement::LockTable(locks) => lock::lock_tables(locks, run),
         PhysicalStatement::Explain { statement, analyze, format } => {

@@ -36,6 +36,7 @@ mod settings;
 mod simple;
 mod sink;
 pub(crate) mod system;
+mod temporary;
 mod time;
 mod timeout;
 mod transaction;
@@ -60,6 +61,7 @@ use notify::Listening;
 use portal::Portal;
 use prepared::Prepared;
 use settings::Settings;
+use temporary::Temporary;
 use transaction::Block;
 
 pub(crate) use run::ending;
@@ -131,6 +133,7 @@ pub struct Session {
     seen: Vec<u64>,
     copying: Option<Copying>,
     notices: Vec<SqlError>,
+    temporary: Temporary,
     routines: routine::Kept,
 }
 
@@ -149,7 +152,8 @@ impl Session {
         let registered = node.registry().register();
         let cancel = registered.token().clone();
         let user: Arc<str> = Arc::from(options.user.as_str());
-        let actions = Arc::new(Actions::new(node, &cancel, &user));
+        let pid = registered.key().pid;
+        let actions = Arc::new(Actions::new(node, &cancel, &user, pid));
         let mut settings = Settings::default();
         // A time is read in the session's time zone, so that it comes last.
         let is_past = |setting: &&(String, String)| setting.0.eq_ignore_ascii_case(past::AS_OF);
@@ -157,7 +161,6 @@ impl Session {
             settings.set_at_startup(name, value)?;
         }
         let env = node.env().clone();
-        let pid = registered.key().pid;
         let rng = Mutex::new(env.rng(&format!("session {pid}")));
         let mut eval = EvalContext {
             clock: Arc::new(move || time::wall_micros(&env)),
@@ -189,6 +192,7 @@ impl Session {
             seen: Vec::new(),
             copying: None,
             notices: Vec::new(),
+            temporary: Temporary::default(),
             routines: routine::Kept::default(),
         };
         if let Some((_, value)) = options.settings.iter().rfind(is_past) {

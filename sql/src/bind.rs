@@ -17,6 +17,7 @@ mod call;
 mod case;
 pub(crate) mod changes;
 mod coerce;
+mod comment;
 mod compare;
 mod conflict;
 mod constraint;

@@ -6,6 +6,7 @@
 
 pub(crate) mod alter_column;
 pub(crate) mod branch;
+pub(crate) mod comment;
 pub(crate) mod copy;
 pub(crate) mod cursor;
 pub(crate) mod dispatch;

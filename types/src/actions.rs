@@ -43,6 +43,10 @@ pub enum CatalogQuestion {
     CurrentSchema,
     /// Those that exist; with those that are on every path, if the argument says so.
     CurrentSchemas,
+    /// The schema of the session's temporary tables, or 0.
+    TemporarySchema,
+    /// Whether it is that of another session's.
+    IsOtherTemporarySchema,
     /// Whether a table or index is found by its name alone.
     TableIsVisible,
     /// Likewise a type.
@@ -70,6 +74,8 @@ pub enum CatalogQuestion {
     TriggerDefinition,
     /// What is said of an object, perhaps of one in a relation of this name.
     Description,
+    /// What is said of a column of a relation: the second argument is its number.
+    ColumnDescription,
     /// Whether a relation is a user's table.
     IsPublishable,
     /// What a relation can be changed by, a bit for each command.

@@ -17,6 +17,7 @@
 mod branch;
 mod catalog;
 mod changes;
+mod comment;
 mod error;
 pub mod eval;
 mod expr;
@@ -45,6 +46,7 @@ pub use catalog::{
     Table, TableId,
 };
 pub use changes::ChangesScan;
+pub use comment::{Comment, CommentSubject};
 pub use error::{Result, SqlError};
 pub use expr::{BoolTest, ColId, Expr, Subplan, Subquery, SubqueryKind};
 pub use history::{HistoryStatement, RestoredTable, TableAt};
@@ -67,7 +69,9 @@ pub use routine::{
     Trigger, TriggerEvents, TriggerTime, routine_signature,
 };
 pub use rules::RowRules;
-pub use schema::{PUBLIC, PUBLIC_ID, Schema, SchemaStatement};
+pub use schema::{
+    OnCommit, PUBLIC, PUBLIC_ID, Schema, SchemaStatement, TEMPORARY, is_temporary, temporary_schema,
+};
 pub use sequence::{SequenceDefinition, SequenceOptions, SequenceSpec, SequenceStatement};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,

@@ -3,7 +3,10 @@
 //! All have one sequence of identifiers with tables and indexes, so that a number alone tells what
 //! is meant. A [`Need`] is PostgreSQL's `pg_depend` row, kept with the one that needs.
 
-use crate::{ColumnId, IndexId, Routine, SequenceDefinition, Trigger, View, routine_signature};
+use crate::{
+    ColumnId, CommentSubject, IndexId, Routine, SequenceDefinition, Trigger, View,
+    routine_signature,
+};
 
 /// An object's identifier, of one sequence with those of tables and indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +19,8 @@ pub enum NameSpace {
     Relation,
     /// Schemas, which are in no schema (`pg_namespace`).
     Schema,
+    /// Comments, named by what they are about (`pg_description`).
+    Comment,
     /// Functions and procedures, told apart by their arguments (`pg_proc`).
     Routine,
     /// Triggers, told apart by their tables (`pg_trigger`).
@@ -46,6 +51,13 @@ pub enum ObjectKind {
     View(View),
     /// A sequence.
     Sequence(SequenceDefinition),
+    /// What is said of something.
+    Comment {
+        /// Of what.
+        subject: CommentSubject,
+        /// What.
+        text: String,
+    },
     /// A function or procedure.
     Routine(Box<Routine>),
     /// A trigger.
@@ -99,6 +111,7 @@ impl ObjectKind {
             Self::Schema => NameSpace::Schema,
             Self::View(_) => NameSpace::Relation,
             Self::Sequence(_) => NameSpace::Relation,
+            Self::Comment { .. } => NameSpace::Comment,
             Self::Routine(_) => NameSpace::Routine,
             Self::Trigger(_) => NameSpace::Trigger,
         }
@@ -107,7 +120,7 @@ impl ObjectKind {
     /// What tells objects of one name apart, if their names may repeat; else empty.
     pub fn signature(&self) -> Vec<u8> {
         match self {
-            Self::Schema | Self::Sequence(_) | Self::View(_) => Vec::new(),
+            Self::Schema | Self::Sequence(_) | Self::View(_) | Self::Comment { .. } => Vec::new(),
             Self::Routine(routine) => {
                 routine.input_types().iter().flat_map(|ty| ty.oid().to_be_bytes()).collect()
             }
@@ -121,6 +134,7 @@ impl ObjectKind {
             Self::Schema => "schema",
             Self::View(_) => "view",
             Self::Sequence(_) => "sequence",
+            Self::Comment { .. } => "comment",
             Self::Routine(routine) => routine.word(),
             Self::Trigger(_) => "trigger",
         }

@@ -7,7 +7,7 @@ use driftdb_types::{AggregateId, DataType};
 
 use crate::logical::SetFunction;
 use crate::{
-    AccessTemporal, AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
+    AccessTemporal, AlterAction, Comment, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
     DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
     Related, RoutineStatement, RowRules, SchemaStatement, SequenceStatement, SetOpKind,
     SystemColumn, Table, ViewStatement, WindowCall,
@@ -491,6 +491,8 @@ pub enum PhysicalStatement {
     },
     /// CREATE VIEW and its kin
     View(ViewStatement),
+    /// COMMENT ON
+    Comment(Comment),
     /// CREATE SCHEMA and its kin
     Schema(SchemaStatement),
     /// LOCK TABLE

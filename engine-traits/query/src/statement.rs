@@ -7,10 +7,10 @@ use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, Value};
 
 use crate::{
-    BranchStatement, ChannelStatement, ColId, DeclareCursor, Deferral, Expr, Fetch,
-    HistoryStatement, IndexId, LogicalPlan, Need, PeriodSpec, Portion, ReferentialAction, Related,
-    RoutineStatement, RowRules, SchemaStatement, SequenceSpec, SequenceStatement, SystemColumn,
-    Table, TableNeed, ViewStatement,
+    BranchStatement, ChannelStatement, ColId, Comment, DeclareCursor, Deferral, Expr, Fetch,
+    HistoryStatement, IndexId, LogicalPlan, Need, OnCommit, PeriodSpec, Portion, ReferentialAction,
+    Related, RoutineStatement, RowRules, SchemaStatement, SequenceSpec, SequenceStatement,
+    SystemColumn, Table, TableNeed, ViewStatement,
 };
 
 /// A column of a result, as the wire describes it.
@@ -250,6 +250,8 @@ pub struct CreateTable {
     pub retention: Option<Keep>,
     /// PERIOD FOR
     pub period: Option<PeriodSpec>,
+    /// ON COMMIT, of a temporary table.
+    pub on_commit: OnCommit,
 }
 
 /// CREATE INDEX.
@@ -560,6 +562,8 @@ pub enum Statement {
         /// DEFERRED, not IMMEDIATE.
         deferred: bool,
     },
+    /// COMMENT ON
+    Comment(Comment),
     /// CREATE SCHEMA and its kin
     Schema(SchemaStatement),
     /// LOCK TABLE

@@ -6,13 +6,14 @@
 //! index give new keyspaces; the old ones stay readable for earlier times.
 
 mod alter;
+mod comment;
 mod dependents;
 mod fill;
 mod foreign;
 mod object;
 mod period;
 mod rewrite;
-mod schema;
+pub(crate) mod schema;
 mod sequence;
 mod trigger;
 mod undrop;
@@ -30,6 +31,7 @@ use driftdb_storage::KeyspaceId;
 use driftdb_types::{EvalContext, SqlState, Value};
 
 pub use alter::alter_table;
+pub use comment::set_comment;
 pub use dependents::{Thing, drop_all};
 pub use foreign::told;
 pub use object::{create_object, rename_object, replace_object};

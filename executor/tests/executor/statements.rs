@@ -393,6 +393,7 @@ fn create_table_as() {
         constraints: Vec::new(),
         retention: None,
         period: None,
+        on_commit: driftdb_query::OnCommit::PreserveRows,
     };
     let source = values(&[DataType::Int4], &[vec![int(1)], vec![int(2)]]);
     let statement = PhysicalStatement::CreateTable(spec, Some(source));

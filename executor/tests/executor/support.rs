@@ -125,6 +125,7 @@ impl Database {
             constraints: if primary_key.is_empty() { Vec::new() } else { vec![key] },
             retention: None,
             period: None,
+            on_commit: driftdb_query::OnCommit::PreserveRows,
         };
         let mut txn = self.begin();
         let (store, eval) = (&*self.store, &self.eval);

@@ -43,6 +43,7 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
             PhysicalStatement::SetConstraints { names, deferred }
         }
         Statement::View(statement) => PhysicalStatement::View(statement),
+        Statement::Comment(comment) => PhysicalStatement::Comment(comment),
         Statement::Schema(statement) => PhysicalStatement::Schema(statement),
         Statement::LockTable(locks) => PhysicalStatement::LockTable(locks),
         Statement::Copy(copy) => plan_copy(copy, cx)?,

@@ -13,7 +13,7 @@ use driftdb_concurrency::{
     CancelToken, LockMode, LockObject, ReadAt, SessionLocks, TxnError, WaitPolicy,
 };
 use driftdb_env::sync::{Condvar, Mutex};
-use driftdb_query::{Object, SetScope, SqlError, Table};
+use driftdb_query::{Object, SetScope, SqlError, Table, temporary_schema};
 use driftdb_storage::Timestamp;
 use driftdb_types::{
     AdvisoryKey, AdvisoryRequest, CatalogQuestion, SequenceCall, SequenceState, SessionActions,
@@ -42,6 +42,8 @@ pub(super) struct Actions {
     /// What the session listens to.
     channels: Mutex<Vec<String>>,
     user: Arc<str>,
+    /// The schema of the session's temporary tables.
+    temporary: Box<str>,
     taken: Mutex<TakenValues>,
     is_read_only: AtomicBool,
     /// Whether a function did anything since the session last looked: most statements call none.
@@ -98,7 +100,7 @@ fn value_error(error: SqlError) -> ValueError {
 }
 
 impl Actions {
-    pub(super) fn new(node: &Arc<Node>, cancel: &CancelToken, user: &Arc<str>) -> Self {
+    pub(super) fn new(node: &Arc<Node>, cancel: &CancelToken, user: &Arc<str>, pid: i32) -> Self {
         let locks = Locks {
             of_session: node.store().session_locks(cancel),
             counts: BTreeMap::new(),
@@ -114,6 +116,7 @@ impl Actions {
             cursor: Mutex::default(),
             channels: Mutex::default(),
             user: Arc::clone(user),
+            temporary: temporary_schema(pid).into(),
             taken: Mutex::default(),
             is_read_only: AtomicBool::new(false),
             is_touched: AtomicBool::new(false),
@@ -306,7 +309,8 @@ impl SessionActions for Actions {
     fn ask(&self, question: CatalogQuestion, args: &[Value]) -> Result<Value, ValueError> {
         let definitions = Arc::clone(&self.definitions.lock().definitions);
         let path = self.settings.lock().copy.schemas(&self.user);
-        Answering { definitions: &definitions, user: &self.user, path: &path }
+        let temporary = &*self.temporary;
+        Answering { definitions: &definitions, user: &self.user, path: &path, temporary }
             .answer(question, args)
     }
 

@@ -10,7 +10,9 @@ mod view;
 
 use std::sync::Arc;
 
-use driftdb_query::{NameSpace, ObjectKind, SYSTEM_SCHEMA, Table};
+use driftdb_query::{
+    CommentSubject, NameSpace, ObjectKind, SYSTEM_SCHEMA, TEMPORARY, Table, is_temporary,
+};
 use driftdb_types::{Array, CatalogQuestion, DataType, SqlState, Value, ValueError};
 
 use super::system::{
@@ -30,6 +32,8 @@ pub(super) struct Answering<'a> {
     pub(super) user: &'a str,
     /// The schemas on the search path.
     pub(super) path: &'a [Box<str>],
+    /// The schema of the session's temporary tables.
+    pub(super) temporary: &'a str,
 }
 
 impl Answering<'_> {
@@ -55,9 +59,22 @@ impl Answering<'_> {
                 let is_named = self.path.iter().any(|schema| **schema == *SYSTEM_SCHEMA);
                 let with_implicit = args.first() == Some(&Value::Bool(true));
                 let implicit = (with_implicit && !is_named).then_some(SYSTEM_SCHEMA);
-                let path = implicit.into_iter().chain(self.existing_path());
+                let temporary = self.definitions.schema(self.temporary);
+                let temporary = temporary.filter(|_| with_implicit).map(|_| self.temporary);
+                let path = temporary.into_iter().chain(implicit).chain(self.existing_path());
                 let path = path.map(Value::text).collect();
                 Ok(Value::array(Array::from_values(DataType::Name, path)?))
+            }
+            CatalogQuestion::TemporarySchema => {
+                let own = self.definitions.schema(self.temporary);
+                Ok(Value::Oid(own.map_or(0, |schema| schema.id)))
+            }
+            CatalogQuestion::IsOtherTemporarySchema => {
+                let mut schemas = self.definitions.schemas.iter();
+                let schema = schemas.find(|schema| schema.id == oid);
+                Ok(Value::Bool(schema.is_some_and(|schema| {
+                    is_temporary(&schema.name) && schema.name != self.temporary
+                })))
             }
             CatalogQuestion::TableIsVisible => Ok(self.relation_is_visible(oid)),
             CatalogQuestion::TypeIsVisible => Ok(known(DataType::from_oid(oid).is_some())),
@@ -105,7 +122,20 @@ impl Answering<'_> {
                     },
                     None => None,
                 };
-                wanted(fixed_description(oid, class).map(str::to_owned))
+                let mut comments = self.definitions.comments().filter(|said| {
+                    said.1 == oid && said.2 == 0 && class.is_none_or(|class| class == said.0)
+                });
+                let own = comments.next().map(|said| said.3);
+                wanted(own.or_else(|| fixed_description(oid, class)).map(str::to_owned))
+            }
+            CatalogQuestion::ColumnDescription => {
+                let column = args.get(1).and_then(Value::as_int).unwrap_or_default();
+                let mut comments = self.definitions.comments().filter(|said| {
+                    said.0 == CommentSubject::RELATIONS
+                        && said.1 == oid
+                        && i64::from(said.2) == column
+                });
+                wanted(comments.next().map(|said| said.3.to_owned()))
             }
             CatalogQuestion::UserName => {
                 let mut roles = role_names(self.user).into_iter();
@@ -346,6 +376,7 @@ impl Answering<'_> {
             of_system.or_else(|| self.definitions.named(schema, &name.name))
         };
         match &name.schema {
+            Some(schema) if schema == TEMPORARY => in_schema(self.temporary),
             Some(schema) => in_schema(schema),
             None => self.whole_path().find_map(in_schema),
         }
@@ -353,9 +384,15 @@ impl Answering<'_> {
 
     /// The search path with the system's schema.
     fn whole_path(&self) -> impl Iterator<Item = &str> {
+        let has_temporary = self.path.iter().any(|schema| **schema == *TEMPORARY);
+        let temporary = (!has_temporary).then_some(self.temporary);
         let is_named = self.path.iter().any(|schema| **schema == *SYSTEM_SCHEMA);
         let implicit = (!is_named).then_some(SYSTEM_SCHEMA);
-        implicit.into_iter().chain(self.path.iter().map(|schema| &**schema))
+        let path = self.path.iter().map(|schema| match &**schema {
+            TEMPORARY => self.temporary,
+            schema => schema,
+        });
+        temporary.into_iter().chain(implicit).chain(path)
     }
 
     /// The schemas of the search path that exist.

@@ -210,7 +210,8 @@ impl Session {
             actions.lend_definitions(tables, objects, (!own_changes).then_some(snapshot));
         };
         let catalog = node.catalog().reader(txn.as_mut(), node.store(), own_changes);
-        let mut catalog = catalog.on_path(&self.eval.schemas).lending(lend);
+        let catalog = catalog.on_path(&self.eval.schemas).lending(lend);
+        let mut catalog = catalog.with_temporary(self.temporary.schema());
         let statement = bind(
             parsed,
             &mut BindContext {
@@ -332,6 +333,7 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::View(_)
         | PhysicalStatement::Schema(_)
         | PhysicalStatement::Sequence(_)
+        | PhysicalStatement::Comment(_)
         | PhysicalStatement::Analyze(_)
         | PhysicalStatement::History(
             HistoryStatement::CreateRestorePoint { .. }
@@ -383,6 +385,7 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         },
         PhysicalStatement::Schema(statement) => statement.tag(),
         PhysicalStatement::Sequence(statement) => statement.command(),
+        PhysicalStatement::Comment(_) => "COMMENT",
         PhysicalStatement::Copy(_, None) => "COPY FROM",
         PhysicalStatement::Explain { statement, analyze: true, .. } => {
             return writing_command(statement);

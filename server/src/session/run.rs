@@ -265,6 +265,7 @@ impl Session {
         }
         if changes_catalog(physical) {
             self.begin_ddl();
+            self.expect_temporary(physical);
         }
         if let PhysicalStatement::History(HistoryStatement::CreateRestorePoint { at, .. }) =
             &**physical
@@ -373,6 +374,7 @@ impl Session {
             };
         }
         let execution = start(physical, &mut exec_context!(self, params))?;
+        self.note_temporary(physical)?;
         if wanted.describe
             && let Some(fields) = execution.fields()
         {

@@ -84,6 +84,12 @@ impl SystemRows for SystemView<'_> {
             "pg_database" => running::databases(self, scan, txn, &mut rows)?,
             "pg_settings" => running::settings(self, &mut rows)?,
             "pg_stat_activity" => running::activity(self, &mut rows)?,
+            "pg_description" => {
+                fixed::rows("pg_description", &mut rows)?;
+                if let Some(source) = catalog::source("pg_description") {
+                    source(&Definitions::read(txn, scan.at)?, &mut rows)?;
+                }
+            }
             "pg_proc" => {
                 fixed::rows("pg_proc", &mut rows)?;
                 if let Some(source) = catalog::source("pg_proc") {

@@ -236,6 +236,7 @@ impl Session {
     /// Commits the block, whichever it is.
     pub(super) fn commit_block(&mut self) -> Result<()> {
         let checked = self.check_pending().and_then(|()| self.hold_cursors());
+        let checked = checked.and_then(|()| self.end_temporary());
         if let Err(error) = checked.and_then(|()| self.check_notifications()) {
             let error = self.settle_reads().err().unwrap_or(error);
             self.rollback_block();

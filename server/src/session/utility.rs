@@ -81,6 +81,7 @@ impl Session {
                 self.statements.clear();
                 self.repeated.clear();
                 self.actions.unlock_all();
+                self.drop_temporary()?;
                 self.actions.discard_sequences();
                 self.settings.reset_all();
                 self.apply_settings();

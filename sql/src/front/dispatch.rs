@@ -10,6 +10,7 @@ use sqlparser::ast;
 use sqlparser::tokenizer::Token;
 
 use super::branch::{self, BranchBody};
+use super::comment::CommentBody;
 use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
@@ -114,15 +115,16 @@ pub(crate) enum Body {
     Branch(BranchBody),
     Routine(RoutineBody),
     Schema(SchemaBody),
+    Comment(CommentBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
     Unsupported(String),
 }
 
 /// The first words of statements that PostgreSQL has and this build has not.
-const UNSUPPORTED: [&str; 18] = [
-    "grant", "revoke", "comment", "merge", "call", "do", "reindex", "cluster", "refresh", "load",
-    "import", "security", "reassign", "label", "alter", "create", "copy", "set",
+const UNSUPPORTED: [&str; 17] = [
+    "grant", "revoke", "merge", "call", "do", "reindex", "cluster", "refresh", "load", "import",
+    "security", "reassign", "label", "alter", "create", "copy", "set",
 ];
 
 /// Parses one statement from the cursor to its end.
@@ -185,6 +187,7 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
         "listen" => portal::listen(cursor),
         "unlisten" => portal::unlisten(cursor),
         "notify" => portal::notify(cursor),
+        "comment" => super::comment::comment(cursor),
         "checkpoint" => {
             cursor.expect_end()?;
             Ok(Body::Checkpoint)
@@ -208,7 +211,7 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
     let ours = matches!(
         (create, second.as_str(), third.as_str()),
         (_, "table", _) | (true, "index", _) | (true, "unique", "index")
-    );
+    ) || create && is_temporary_table(cursor);
     if !create && second == "table" && has_words(cursor, &["alter", "constraint"]) {
         return utility::alter_constraint(cursor);
     }
@@ -245,8 +248,13 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
             cursor.at += 1;
             Err(cursor.error())
         }
-        ("temp" | "temporary" | "local" | "global", _) => {
-            Ok(Body::Unsupported("a temporary table".into()))
+        ("temp" | "temporary" | "local" | "global", third) => {
+            let word = if matches!(third, "temp" | "temporary") {
+                cursor.peek_word(3).unwrap_or_default()
+            } else {
+                third.to_owned()
+            };
+            Ok(Body::Unsupported(format!("a temporary {word}")))
         }
         ("unlogged", "sequence") if create => {
             cursor.at += 3;
@@ -263,6 +271,14 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
         }
         (second, _) => Ok(Body::Unsupported(format!("{kind} {}", second.to_uppercase()))),
     }
+}
+
+/// CREATE [LOCAL] TEMPORARY TABLE
+fn is_temporary_table(cursor: &Cursor<'_>) -> bool {
+    let is_scope = |word: &str| matches!(word, "local" | "global");
+    let skipped = usize::from(cursor.peek_word(1).is_some_and(|word| is_scope(&word)));
+    matches!(cursor.peek_word(1 + skipped).as_deref(), Some("temp" | "temporary"))
+        && cursor.peek_word(2 + skipped).as_deref() == Some("table")
 }
 
 /// Whether words follow each other somewhere in a statement.
@@ -359,6 +375,7 @@ impl Body {
             Self::Branch(body) => body.tag(),
             Self::Routine(body) => body.tag(),
             Self::Schema(body) => body.tag(),
+            Self::Comment(_) => "COMMENT",
         }
     }
 }

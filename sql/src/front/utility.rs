@@ -9,6 +9,7 @@ use super::cursor::{Cursor, QualifiedName};
 use super::dispatch::{Body, DropKind, body};
 use super::history::HistoryBody;
 use super::rewrite::Lifted;
+use super::schema::SchemaBody;
 use super::tokens::word;
 use crate::deparse::quoted;
 
@@ -269,6 +270,8 @@ pub(crate) fn deallocate(cursor: &mut Cursor<'_>) -> Result<Body> {
 pub(crate) fn discard(cursor: &mut Cursor<'_>) -> Result<Body> {
     let body = if cursor.accept(&["all"]) {
         Body::DiscardAll
+    } else if cursor.accept(&["temp"]) || cursor.accept(&["temporary"]) {
+        Body::Schema(SchemaBody::DropTemporary)
     } else if cursor.accept(&["sequences"]) {
         Body::DiscardSequences
     } else {

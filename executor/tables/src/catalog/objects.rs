@@ -32,6 +32,7 @@ pub(crate) fn names_key(space: NameSpace, schema: &str, name: &str) -> Vec<u8> {
         // As tables have it.
         NameSpace::Relation => return key,
         NameSpace::Schema => b's',
+        NameSpace::Comment => b'c',
         NameSpace::Routine => b'f',
         NameSpace::Trigger => b'g',
     };

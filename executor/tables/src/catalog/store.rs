@@ -8,11 +8,14 @@ use driftdb_concurrency::{BeginOptions, ReadAt, Store, Transaction, TxnError};
 use driftdb_env::sync::Mutex;
 use driftdb_query::{Object, Result, SYSTEM_SCHEMA, SystemRelation, Table};
 use driftdb_storage::{StorageError, Timestamp};
+use driftdb_types::EvalContext;
 
 use super::objects::put_first_objects;
 use super::restore_points::RESTORE_POINTS;
 use super::retention::RETENTION;
 use super::{CatalogReader, NAMES, OBJECTS, TABLES};
+use crate::ddl::DdlContext;
+use crate::ddl::schema::drop_left_over;
 use crate::digest::ERASED;
 use crate::sequence::{SEQUENCES, Sequences};
 
@@ -58,6 +61,8 @@ impl CatalogStore {
                 Err(error) => return Err(error.into()),
             }
         }
+        let eval = EvalContext::default();
+        drop_left_over(&mut DdlContext { txn: txn.as_mut(), store, eval: &eval })?;
         if txn.has_writes() {
             txn.commit()?;
         } else {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
     ColumnId, ConstraintId, IndexId, NameSpace, Object, ObjectId, ObjectKind, Result, Table,
-    TableId, TablePart,
+    TableId, TablePart, is_temporary,
 };
 
 use super::{DdlContext, alter, drop_keyspace, drop_table, foreign, object};
@@ -81,6 +81,9 @@ impl Graph {
 
     /// The schema before a relation's name, where the search path does not lead to it.
     fn prefix(&self, schema: &str, name: &str) -> String {
+        if is_temporary(schema) {
+            return String::new();
+        }
         match self.visible.get(name) {
             Some(visible) if **visible == *schema => String::new(),
             _ => format!("{schema}."),

@@ -18,6 +18,9 @@ use crate::catalog::{
 /// 42P07 and its kin.
 fn taken(kind: &ObjectKind, name: &str) -> SqlError {
     match kind {
+        ObjectKind::Comment { .. } => {
+            SqlError::new(SqlState::DuplicateObject, format!("comment \"{name}\" already exists"))
+        }
         ObjectKind::Schema => {
             let message = format!("schema \"{name}\" already exists");
             SqlError::new(SqlState::DuplicateSchema, message)

@@ -76,6 +76,7 @@ impl Database {
             constraints,
             retention: None,
             period: None,
+            on_commit: driftdb_query::OnCommit::PreserveRows,
         };
         self.ddl(|cx| create_table(cx, &spec)).unwrap().unwrap()
     }
@@ -309,6 +310,7 @@ fn a_definition_that_rolled_back_was_never_there() {
         constraints: Vec::new(),
         retention: None,
         period: None,
+        on_commit: driftdb_query::OnCommit::PreserveRows,
     };
     let mut cx = DdlContext { txn: &mut *txn, store: &*db.store, eval: &db.eval };
     create_table(&mut cx, &spec).unwrap();

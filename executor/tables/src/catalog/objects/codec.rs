@@ -1,7 +1,7 @@
 //! Objects' records as bytes: `docs/formats/catalog.md`.
 
 use driftdb_query::{
-    CheckOption, Object, ObjectId, ObjectKind, SequenceDefinition, View, ViewColumn,
+    CheckOption, CommentSubject, Object, ObjectId, ObjectKind, SequenceDefinition, View, ViewColumn,
 };
 use driftdb_types::DataType;
 
@@ -10,6 +10,8 @@ use crate::catalog::codec::{Input, encode_need, number, text};
 
 const VERSION: u8 = 1;
 const VIEW: u8 = 20;
+/// The kind of an object that is a comment.
+const COMMENT: u8 = 40;
 
 pub(super) fn encode(object: &Object) -> Vec<u8> {
     let mut out = vec![VERSION];
@@ -27,6 +29,14 @@ pub(super) fn encode(object: &Object) -> Vec<u8> {
         ObjectKind::Sequence(sequence) => {
             out.push(1);
             encode_sequence(sequence, &mut out);
+        }
+        ObjectKind::Comment { subject, text: said } => {
+            out.push(COMMENT);
+            number(&mut out, subject.class);
+            number(&mut out, subject.id);
+            number(&mut out, u32::from(subject.column));
+            text(&mut out, &subject.check);
+            text(&mut out, said);
         }
         ObjectKind::Routine(kind) => {
             out.push(10);
@@ -83,6 +93,15 @@ fn kind(input: &mut Input<'_>) -> Option<ObjectKind> {
         0 => ObjectKind::Schema,
         VIEW => ObjectKind::View(view(input)?),
         1 => ObjectKind::Sequence(decode_sequence(input)?),
+        COMMENT => ObjectKind::Comment {
+            subject: CommentSubject {
+                class: input.number()?,
+                id: input.number()?,
+                column: u16::try_from(input.number()?).ok()?,
+                check: input.text()?,
+            },
+            text: input.text()?,
+        },
         10 => ObjectKind::Routine(Box::new(routine::routine(input)?)),
         11 => ObjectKind::Trigger(Box::new(routine::trigger(input)?)),
         _ => return None,
@@ -189,6 +208,8 @@ mod tests {
             initial: (-5, true),
             is_identity: false,
         };
+        let subject = CommentSubject { class: 1259, id: 16_384, column: 3, check: String::new() };
+        let comment = ObjectKind::Comment { subject, text: "said".into() };
         let (one, other) = routine::samples();
         let kinds = [
             ObjectKind::Schema,
@@ -196,6 +217,7 @@ mod tests {
             ObjectKind::View(view),
             ObjectKind::Routine(Box::new(one)),
             ObjectKind::Trigger(Box::new(other)),
+            comment,
         ];
         kinds.map(object).into()
     }

@@ -1,6 +1,6 @@
 //! pg_class: tables, indexes, and the system relations themselves.
 
-use driftdb_query::{Result, Table};
+use driftdb_query::{Result, Table, is_temporary};
 use driftdb_types::Value;
 
 use super::super::declared::declared;
@@ -22,6 +22,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
         "relhastriggers",
         "relhasrules",
         "reloptions",
+        "relpersistence",
     ])?;
     for relation in declared() {
         let definition = &relation.definition;
@@ -39,10 +40,12 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             Value::Bool(false),
             Value::Bool(relation.kind == 'v'),
             Value::Null,
+            Value::text("p"),
         ])?;
     }
     super::view::classes(definitions, &mut columns)?;
     for table in &definitions.tables {
+        let persistence = Value::text(if is_temporary(&table.schema) { "t" } else { "p" });
         let tuples = Value::Float4(table.row_count.map_or(-1.0, |count| count as f32));
         columns.add([
             Value::Oid(table.id.0),
@@ -59,6 +62,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             Value::Bool(!table.foreign_keys.is_empty() || !table.referenced_by.is_empty()),
             Value::Bool(false),
             Value::Null,
+            persistence.clone(),
         ])?;
         for index in &table.indexes {
             columns.add([
@@ -75,6 +79,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
                 Value::Bool(false),
                 Value::Bool(false),
                 Value::Null,
+                persistence.clone(),
             ])?;
         }
     }
@@ -93,6 +98,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             Value::Bool(false),
             Value::Bool(false),
             Value::Null,
+            Value::text(if is_temporary(&object.schema) { "t" } else { "p" }),
         ])?;
     }
     Ok(())

@@ -20,7 +20,7 @@ fn views(definitions: &Definitions) -> impl Iterator<Item = (&Object, &View)> {
 }
 
 /// pg_class
-pub(super) fn classes(definitions: &Definitions, columns: &mut Columns<'_, '_, 13>) -> Result<()> {
+pub(super) fn classes(definitions: &Definitions, columns: &mut Columns<'_, '_, 14>) -> Result<()> {
     for (object, view) in views(definitions) {
         let options = match view.check {
             None => Value::Null,
@@ -41,6 +41,7 @@ pub(super) fn classes(definitions: &Definitions, columns: &mut Columns<'_, '_, 1
             Value::Bool(false),
             Value::Bool(true),
             options,
+            Value::text("p"),
         ])?;
     }
     Ok(())
