@@ -118,6 +118,14 @@ pub trait ConcurrencyControl: Send + Sync + 'static {
     /// Conflict, deadlock, cancel, timeout.
     fn scanned(&self, txn: &mut Self::Txn, space: KeyspaceId, range: &KeyRange<'_>) -> Result<()>;
 
+    /// Before a claimed key is written. Never waits.
+    ///
+    /// # Errors
+    /// Conflict: the transaction could not commit.
+    fn writes(&self, _txn: &mut Self::Txn, _space: KeyspaceId, _key: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
     /// Claims a key before it is written or locked by `SELECT … FOR`. May wait for its holder.
     /// From then on nobody else changes the key until this transaction ends, or its commit fails.
     ///

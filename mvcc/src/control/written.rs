@@ -73,7 +73,8 @@ impl<T: Copy> Written<T> {
         self.by_hash.get(&hash).map_or(&[], Vec::as_slice)
     }
 
-    fn in_range<'a>(
+    /// The writers of any key of a range.
+    pub(super) fn in_range<'a>(
         &'a self,
         space: KeyspaceId,
         range: KeyRange<'a>,

@@ -37,6 +37,11 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         value: Option<&[u8]>,
     ) -> Result<()> {
         self.check_writable(space)?;
+        if self.tracks_reads && self.fate(space) != Fate::Created {
+            let control = self.control.as_mut().expect("begun with the transaction");
+            let judged = self.shared.control.writes(control, space, key);
+            judged.inspect_err(|error| self.shared.counts.note_error(error))?;
+        }
         self.touch();
         let mut writes = self.writes.lock();
         writes.write(space, key, value);
