@@ -9,6 +9,7 @@ pub(crate) mod lock;
 pub(crate) mod maintain;
 pub(crate) mod output;
 pub(crate) mod portion;
+pub(crate) mod routine;
 pub(crate) mod row;
 pub(crate) mod schema;
 pub(crate) mod sequence;
@@ -106,6 +107,18 @@ pub fn start(statement: &PhysicalStatement, cx: &mut ExecContext<'_>) -> Result<
             CopySource::To(to) => query(plan, &to.fields, "COPY"),
             CopySource::From { .. } => return Err(SqlError::internal("COPY FROM has a plan")),
         },
+        PhysicalStatement::Call(physical, has_output) => {
+            let (fields, body) = query(&physical.plan, &physical.fields, "CALL");
+            if *has_output {
+                (fields, body)
+            } else {
+                let mut execution = Execution { fields: None, state, body, rows: 0 };
+                while execution.next(cx)?.is_some() {}
+                let body =
+                    Body::Finished { batches: VecDeque::new(), tag: CommandTag::plain("CALL") };
+                return Ok(Execution { body, ..execution });
+            }
+        }
         PhysicalStatement::Copy(_, None) => {
             return Err(SqlError::internal("COPY FROM is run by CopyIn"));
         }
@@ -172,7 +185,8 @@ pub(crate) fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -
         PhysicalStatement::Vacuum { tables, analyze } => maintain::vacuum(tables, *analyze, run),
         PhysicalStatement::Analyze(tables) => maintain::analyze(tables, run),
         PhysicalStatement::History(statement) => history::run(statement, run),
-        PhysicalStatement::Query(_) | PhysicalStatement::Copy(..) => {
+        PhysicalStatement::Routine(statement) => routine::run(statement, run),
+        PhysicalStatement::Query(_) | PhysicalStatement::Call(..) | PhysicalStatement::Copy(..) => {
             Err(SqlError::internal("a query does not run at once"))
         }
     }
@@ -204,6 +218,7 @@ impl Execution {
     /// What to report. For a query: so far.
     pub fn tag(&self) -> CommandTag {
         match &self.body {
+            Body::Query { command: "CALL", .. } => CommandTag::plain("CALL"),
             Body::Query { command, .. } => CommandTag::counted(command, self.rows),
             Body::Finished { tag, .. } => *tag,
         }

@@ -1,6 +1,7 @@
 //! The writes of open transactions, for READ UNCOMMITTED.
 //!
-//! A transaction's write set is registered from its first write to its end. Only dirty readers look into
+//! A transaction's write set is registered from its first write to its end, or until its claims end before that:
+//! then it is read from the engine. Only dirty readers look into
 //! sets that are not their own; the latch of a set is otherwise its owner's, and free.
 //!
 //! Of several pending writes of one key the one of the youngest transaction counts: under locks there is

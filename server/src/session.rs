@@ -27,6 +27,7 @@ mod past;
 mod plan;
 mod portal;
 mod prepared;
+mod routine;
 mod run;
 mod sequences;
 mod settings;
@@ -124,6 +125,7 @@ pub struct Session {
     seen: Vec<u64>,
     copying: Option<Copying>,
     notices: Vec<SqlError>,
+    routines: routine::Kept,
 }
 
 impl std::fmt::Debug for Session {
@@ -179,6 +181,7 @@ impl Session {
             seen: Vec::new(),
             copying: None,
             notices: Vec::new(),
+            routines: routine::Kept::default(),
         };
         if let Some((_, value)) = options.settings.iter().rfind(is_past) {
             let value = session.past_setting(Some(value))?.unwrap_or_default();
@@ -257,6 +260,7 @@ impl Session {
         match catch_unwind(AssertUnwindSafe(|| work(self))) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
+                let error = self.settle_reads().err().unwrap_or(error);
                 self.fail_block();
                 Err(error)
             }

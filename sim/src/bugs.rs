@@ -47,6 +47,10 @@ pub const ISOLATION_BUGS: &[&str] = &[
     "mvcc.occ-claims-not-validated",
     "mvcc.occ-reads-not-validated",
     "integrity.no-parent-lock",
+    "mvcc.rows-shown-before-durable",
+    "mvcc.reader-ends-before-durable",
+    "mvcc.statement-sees-applied",
+    "mvcc.statement-forgets-what-was-read",
 ];
 
 /// The planted bug of that name.

@@ -214,6 +214,7 @@ impl Deparser<'_> {
             Expr::InList { input, list, negated, .. } => self.in_list(input, list, *negated)?,
             Expr::Case { arms, otherwise, .. } => self.case(arms, otherwise.as_deref())?,
             Expr::Coalesce { args, .. } => self.bracketed("COALESCE", args)?,
+            Expr::Routine { call, args, .. } => self.bracketed(&call.object.name, args)?,
             Expr::Extreme { args, greatest, .. } => {
                 self.bracketed(if *greatest { "GREATEST" } else { "LEAST" }, args)?;
             }

@@ -14,6 +14,7 @@ pub(crate) mod limits;
 pub(crate) mod lock;
 pub(crate) mod period;
 pub(crate) mod rewrite;
+pub(crate) mod routine;
 pub(crate) mod schema;
 pub(crate) mod sequence;
 pub(crate) mod special;

@@ -9,6 +9,6 @@ mod deparse;
 mod front;
 mod parsed;
 
-pub use bind::{BindContext, bind, bind_check, bind_default};
+pub use bind::{BindContext, bind, bind_check, bind_default, bind_trigger_condition, parse_type};
 pub use deparse::{check_columns, show_check, show_default, show_generated};
 pub use parsed::{ParsedStatement, StatementKind, parse};

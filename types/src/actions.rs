@@ -64,6 +64,10 @@ pub enum CatalogQuestion {
     FunctionArguments,
     /// The type of a function's result.
     FunctionResult,
+    /// CREATE FUNCTION.
+    FunctionDefinition,
+    /// CREATE TRIGGER.
+    TriggerDefinition,
     /// What is said of an object, perhaps of one in a relation of this name.
     Description,
     /// Whether a relation is a user's table.

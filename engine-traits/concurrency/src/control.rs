@@ -83,6 +83,11 @@ pub trait ConcurrencyControl: Send + Sync + 'static {
     /// the two to commit fails.
     const CLAIMS_WAIT: bool;
 
+    /// Whether the claims on keys end when a commit has its place in the log and in the engine, before it is
+    /// durable and visible. Whoever gets one then reads the newest version there is under it, and depends on
+    /// that commit.
+    const RELEASES_EARLY: bool;
+
     /// The state of one transaction.
     type Txn: Send;
 
@@ -127,7 +132,8 @@ pub trait ConcurrencyControl: Send + Sync + 'static {
     }
 
     /// Claims a key before it is written or locked by `SELECT … FOR`. May wait for its holder.
-    /// From then on nobody else changes the key until this transaction ends, or its commit fails.
+    /// From then on nobody else changes the key until this transaction ends, its commit fails, or, with
+    /// [`ConcurrencyControl::RELEASES_EARLY`], its commit has a place in the order of commits.
     ///
     /// # Errors
     /// Conflict, deadlock, cancel, timeout, not available.

@@ -27,12 +27,14 @@ mod object;
 mod period;
 mod physical;
 mod planner;
+mod routine;
 mod rules;
 mod schema;
 mod sequence;
 mod statement;
 mod system;
 mod temporal;
+mod variables;
 mod window;
 
 pub use branch::BranchStatement;
@@ -57,6 +59,10 @@ pub use physical::{
     PhysicalStatement, PhysicalUpdate, TableAccess,
 };
 pub use planner::{PlanContext, Planner};
+pub use routine::{
+    Argument, ArgumentMode, Given, Language, Routine, RoutineCall, RoutineColumn, RoutineStatement,
+    Trigger, TriggerEvents, TriggerTime, routine_signature,
+};
 pub use rules::RowRules;
 pub use schema::{PUBLIC, PUBLIC_ID, Schema, SchemaStatement};
 pub use sequence::{SequenceDefinition, SequenceOptions, SequenceSpec, SequenceStatement};
@@ -72,4 +78,5 @@ pub use system::{
 pub use temporal::{
     AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
 };
+pub use variables::{Precedence, Variable, Variables};
 pub use window::{Frame, FrameBound, FrameExclusion, FrameUnits, WindowCall, WindowFunction};

@@ -3,7 +3,7 @@
 //! All have one sequence of identifiers with tables and indexes, so that a number alone tells what
 //! is meant. A [`Need`] is PostgreSQL's `pg_depend` row, kept with the one that needs.
 
-use crate::{ColumnId, IndexId, SequenceDefinition};
+use crate::{ColumnId, IndexId, Routine, SequenceDefinition, Trigger, routine_signature};
 
 /// An object's identifier, of one sequence with those of tables and indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +16,10 @@ pub enum NameSpace {
     Relation,
     /// Schemas, which are in no schema (`pg_namespace`).
     Schema,
+    /// Functions and procedures, told apart by their arguments (`pg_proc`).
+    Routine,
+    /// Triggers, told apart by their tables (`pg_trigger`).
+    Trigger,
 }
 
 /// An object, as of some time. Immutable: DDL makes a new one.
@@ -40,6 +44,10 @@ pub enum ObjectKind {
     Schema,
     /// A sequence.
     Sequence(SequenceDefinition),
+    /// A function or procedure.
+    Routine(Box<Routine>),
+    /// A trigger.
+    Trigger(Box<Trigger>),
 }
 
 /// That something cannot be without something else.
@@ -62,6 +70,8 @@ pub enum TablePart {
     Default(ColumnId),
     /// An index.
     Index(IndexId),
+    /// That it has a trigger, which is what it needs.
+    Trigger,
 }
 
 /// What a part of a table needs.
@@ -86,6 +96,8 @@ impl ObjectKind {
         match self {
             Self::Schema => NameSpace::Schema,
             Self::Sequence(_) => NameSpace::Relation,
+            Self::Routine(_) => NameSpace::Routine,
+            Self::Trigger(_) => NameSpace::Trigger,
         }
     }
 
@@ -93,6 +105,10 @@ impl ObjectKind {
     pub fn signature(&self) -> Vec<u8> {
         match self {
             Self::Schema | Self::Sequence(_) => Vec::new(),
+            Self::Routine(routine) => {
+                routine.input_types().iter().flat_map(|ty| ty.oid().to_be_bytes()).collect()
+            }
+            Self::Trigger(trigger) => trigger.table.0.to_be_bytes().to_vec(),
         }
     }
 
@@ -101,6 +117,8 @@ impl ObjectKind {
         match self {
             Self::Schema => "schema",
             Self::Sequence(_) => "sequence",
+            Self::Routine(routine) => routine.word(),
+            Self::Trigger(_) => "trigger",
         }
     }
 }
@@ -108,6 +126,10 @@ impl ObjectKind {
 impl Object {
     /// As messages name it: `schema s`.
     pub fn describe(&self) -> String {
+        if let ObjectKind::Routine(routine) = &self.kind {
+            let signature = routine_signature(&self.name, &routine.input_types());
+            return format!("{} {signature}", routine.word());
+        }
         format!("{} {}", self.kind.word(), self.name)
     }
 }

@@ -9,8 +9,8 @@ use crate::logical::SetFunction;
 use crate::{
     AccessTemporal, AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
     DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
-    Related, RowRules, SchemaStatement, SequenceStatement, SetOpKind, SystemColumn, Table,
-    WindowCall,
+    Related, RoutineStatement, RowRules, SchemaStatement, SequenceStatement, SetOpKind,
+    SystemColumn, Table, WindowCall,
 };
 
 /// One end of a key range.
@@ -504,6 +504,10 @@ pub enum PhysicalStatement {
         /// The form of the output.
         format: ExplainFormat,
     },
+    /// CREATE FUNCTION and its kin, without a plan
+    Routine(RoutineStatement),
+    /// CALL: a query whose rows are given if the procedure has OUT arguments
+    Call(PhysicalQuery, bool),
     /// VACUUM [ANALYZE] of some tables, or all
     Vacuum {
         /// Which; empty: all.

@@ -8,8 +8,8 @@ use driftdb_types::{DataType, Value};
 
 use crate::{
     BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, Need,
-    PeriodSpec, Portion, ReferentialAction, Related, RowRules, SchemaStatement, SequenceSpec,
-    SequenceStatement, SystemColumn, Table, TableNeed,
+    PeriodSpec, Portion, ReferentialAction, Related, RoutineStatement, RowRules, SchemaStatement,
+    SequenceSpec, SequenceStatement, SystemColumn, Table, TableNeed,
 };
 
 /// A column of a result, as the wire describes it.
@@ -588,6 +588,8 @@ pub enum Statement {
     History(HistoryStatement),
     /// CREATE BRANCH and its kin
     Branch(BranchStatement),
+    /// CREATE FUNCTION and its kin
+    Routine(RoutineStatement),
     /// Nothing between two semicolons.
     Empty,
 }
@@ -607,6 +609,9 @@ impl Statement {
             | Self::Update(Update { returning: Some(_), fields, .. })
             | Self::Delete(Delete { returning: Some(_), fields, .. }) => Some(fields.clone()),
             Self::Explain(_) => Some(text("QUERY PLAN")),
+            Self::Routine(RoutineStatement::Call { query, has_output: true }) => {
+                Some(query.fields.clone())
+            }
             Self::Show(Some(name)) => Some(text(name)),
             Self::Show(None) => Some(
                 ["name", "setting", "description"].iter().flat_map(|name| text(name)).collect(),

@@ -13,6 +13,7 @@ mod period;
 mod rewrite;
 mod schema;
 mod sequence;
+mod trigger;
 mod undrop;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use foreign::told;
 pub use object::{create_object, rename_object, replace_object};
 pub use schema::{drop_schemas, move_table, rename_schema, tables_in};
 pub use sequence::{alter_sequence, create_sequence};
+pub use trigger::{create_trigger, enable_triggers, triggers_of};
 pub use undrop::{undrop_references, undrop_table};
 
 use crate::catalog::{

@@ -67,6 +67,9 @@ impl Database {
             params,
             cancel: &self.cancel,
             pending: &mut PendingChecks::default(),
+            routines: &driftdb_executor::NoRoutines,
+            ddl: &mut None,
+            kinds: &mut driftdb_concurrency::StatementKinds::default(),
             notices,
             memory_limit_bytes: self.memory_limit_bytes,
         })

@@ -187,6 +187,7 @@ impl<R: Rule> ConcurrencyControl for CertifiedControl<R> {
     const NAME: &'static str = R::NAME;
     const READS_NEWEST: bool = false;
     const CLAIMS_WAIT: bool = true;
+    const RELEASES_EARLY: bool = true;
 
     type Txn = CertifiedTxn;
     type Locks = LockTable;

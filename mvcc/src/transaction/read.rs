@@ -11,11 +11,9 @@ use driftdb_storage::{Engine, KeyRange, KeyspaceId, ScanSpec, Snapshot, Timestam
 use super::{Mode, MvccTransaction};
 use crate::merge::{self, Limit};
 use crate::pending::{self, Looker};
+use crate::system::FIRST_USER_KEYSPACE;
 use crate::view::View;
-use crate::write_set::{Fate, InMemory, OwnView};
-
-/// Lower keyspaces are the system's: see [`driftdb_concurrency::Counter::Keyspace`].
-const FIRST_USER_KEYSPACE: KeyspaceId = KeyspaceId(1024);
+use crate::write_set::{Fate, Imaged, InMemory, OwnView};
 
 /// At least so many pending writes are looked at in one go.
 const MIN_PENDING: usize = 64;
@@ -44,7 +42,11 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             }
         }
         let view = self.view_at(at)?;
-        Ok(view.snapshot.get(space, key, view.ts, out)?.is_some())
+        let found = view.snapshot.get(space, key, view.ts, out)?;
+        if self.reads_newest(at) {
+            self.depend_on_key(space, key, found)?;
+        }
+        Ok(found.is_some())
     }
 
     /// Whether there is a value among the own writes, if they say anything about the key.
@@ -88,13 +90,19 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         let Some(own) = self.own_view(space, request.at)? else {
             return self.scan_past(space, request, limit, out);
         };
-        if self.tracks_reads && self.fate(space) != Fate::Created {
-            return self.scan_tracked(space, request, own, out);
+        let state = if self.tracks_reads && self.fate(space) != Fate::Created {
+            self.scan_tracked(space, request, own, out)?
+        } else if self.is_dirty(space, request.at) && self.fate(space) != Fate::Created {
+            self.scan_dirty(space, request, own, out)?
+        } else {
+            self.scan_merged(space, request, own, limit, out)?
+        };
+        if self.reads_newest(request.at)
+            && let Some(ts) = self.other.as_ref().map(|view| view.ts)
+        {
+            self.depend_on(ts);
         }
-        if self.is_dirty(space, request.at) && self.fate(space) != Fate::Created {
-            return self.scan_dirty(space, request, own, out);
-        }
-        self.scan_merged(space, request, own, limit, out)
+        Ok(state)
     }
 
     /// The own writes a read sees: none of the past, none in a historical transaction.
@@ -155,6 +163,10 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     ) -> Result<ScanState> {
         let writes = self.writes.lock();
         let (range, reverse) = (&request.range, request.reverse);
+        if let Some(images) = writes.images(space, own) {
+            let own = Imaged::new(writes.spilled(space, range, own, reverse)?, images)?;
+            return Ok(merge::merge(cursor, own, reverse, limit, out)?);
+        }
         if !writes.is_in_memory() {
             let own = writes.spilled(space, range, own, reverse)?;
             return Ok(merge::merge(cursor, own, reverse, limit, out)?);
@@ -298,9 +310,9 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     }
 
     fn newest_view(&mut self) {
-        let is_current = |view: &View<E::Snapshot>| view.ts == self.shared.visible();
+        let is_current = |view: &View<E::Snapshot>| view.ts == self.shared.newest_claimed();
         if !self.other.as_ref().is_some_and(is_current) {
-            self.other = Some(self.shared.newest_view());
+            self.other = Some(self.shared.claimed_view());
         }
     }
 

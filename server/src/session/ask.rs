@@ -5,6 +5,7 @@
 
 mod definition;
 mod names;
+mod routine;
 
 use std::sync::Arc;
 
@@ -59,7 +60,14 @@ impl Answering<'_> {
             }
             CatalogQuestion::TableIsVisible => Ok(self.relation_is_visible(oid)),
             CatalogQuestion::TypeIsVisible => Ok(known(DataType::from_oid(oid).is_some())),
-            CatalogQuestion::FunctionIsVisible => Ok(known(fixed_function(oid).is_some())),
+            CatalogQuestion::FunctionIsVisible => {
+                let of_user = routine::routine(self.definitions, oid);
+                let is_on_path = |schema: &str| self.path.iter().any(|on| **on == *schema);
+                Ok(match of_user {
+                    Some((object, _)) => Value::Bool(is_on_path(&object.schema)),
+                    None => known(fixed_function(oid).is_some()),
+                })
+            }
             CatalogQuestion::OtherIsVisible => Ok(Value::Bool(true)),
             CatalogQuestion::ConstraintDefinition => {
                 let pretty = args.get(1) == Some(&Value::Bool(true));
@@ -83,12 +91,10 @@ impl Answering<'_> {
                     .and_then(|relation| relation.view)
                     .map(|text| format!("{text};")),
             ),
-            CatalogQuestion::FunctionArguments => {
-                wanted(fixed_function(oid).map(|function| names::type_list(&function.args)))
-            }
-            CatalogQuestion::FunctionResult => {
-                wanted(fixed_function(oid).map(|function| names::type_name(function.result)))
-            }
+            CatalogQuestion::FunctionArguments
+            | CatalogQuestion::FunctionResult
+            | CatalogQuestion::FunctionDefinition
+            | CatalogQuestion::TriggerDefinition => Ok(self.routine_answer(question, oid, args)),
             CatalogQuestion::IsPublishable => match self.relation_name(oid) {
                 Some(_) => Ok(Value::Bool(self.definitions.table(oid).is_some())),
                 None => Ok(Value::Null),
@@ -182,10 +188,64 @@ impl Answering<'_> {
                 Some(oid) => Ok(Value::Oid(oid)),
                 None => missing(SqlState::UndefinedObject, "type", text),
             },
-            DataType::Regproc => names::function_oid(text),
-            DataType::Regprocedure => names::procedure_oid(text),
+            DataType::Regproc | DataType::Regprocedure => match self.routine_oid(text) {
+                Some(oid) => Ok(Value::Oid(oid)),
+                None if kind == DataType::Regproc => names::function_oid(text),
+                None => names::procedure_oid(text),
+            },
             _ => missing(SqlState::UndefinedObject, kind.name(), text),
         }
+    }
+
+    /// What is asked of a function or trigger.
+    fn routine_answer(&self, question: CatalogQuestion, oid: u32, args: &[Value]) -> Value {
+        let of_user = routine::routine(self.definitions, oid);
+        let of_system = fixed_function(oid);
+        let is_second = |truth| args.get(1) == Some(&Value::Bool(truth));
+        let text = match (question, of_user) {
+            (CatalogQuestion::FunctionArguments, Some((_, found))) => {
+                Some(routine::arguments(found, !is_second(false)))
+            }
+            (CatalogQuestion::FunctionArguments, None) => {
+                of_system.map(|function| names::type_list(&function.args))
+            }
+            (CatalogQuestion::FunctionResult, Some((_, found))) => {
+                routine::result(found, self.definitions)
+            }
+            (CatalogQuestion::FunctionResult, None) => {
+                of_system.map(|function| names::type_name(function.result))
+            }
+            (CatalogQuestion::FunctionDefinition, of_user) => {
+                of_user.map(|(object, found)| routine::function(object, found, self.definitions))
+            }
+            _ => routine::trigger(self.definitions, oid, is_second(true)),
+        };
+        text.map_or(Value::Null, Value::text)
+    }
+
+    /// A user's function that a text names, with its arguments or without.
+    fn routine_oid(&self, text: &str) -> Option<u32> {
+        let (name, arguments) = match text.split_once('(') {
+            Some((name, arguments)) => (name, Some(arguments.trim_end().strip_suffix(')')?)),
+            None => (text, None),
+        };
+        let name = qualified(name).ok()?;
+        let mut found = self.definitions.objects.iter().filter(|object| {
+            let ObjectKind::Routine(found) = &object.kind else { return false };
+            let is_named = object.name == name.name
+                && match &name.schema {
+                    Some(schema) => object.schema == *schema,
+                    None => self.path.iter().any(|on| **on == *object.schema),
+                };
+            let types: Option<Vec<u32>> = arguments.map(|list| {
+                let types = list.split(',').map(str::trim).filter(|one| !one.is_empty());
+                types.filter_map(names::type_oid).collect()
+            });
+            let own: Vec<u32> = found.input_types().iter().map(|ty| ty.oid()).collect();
+            is_named && types.is_none_or(|types| types == own)
+        });
+        let first = found.next()?;
+        found.next().is_none().then_some(first.id.0)
     }
 
     /// An object's name, qualified where the search path does not lead to it.
@@ -211,6 +271,15 @@ impl Answering<'_> {
                 Some(definition::quoted(&role.1))
             }
             DataType::Regtype => names::other_type_name(oid).map(str::to_owned),
+            DataType::Regproc if routine::routine(self.definitions, oid).is_some() => {
+                let (object, _) = routine::routine(self.definitions, oid)?;
+                Some(definition::quoted(&object.name))
+            }
+            DataType::Regprocedure if routine::routine(self.definitions, oid).is_some() => {
+                let (object, found) = routine::routine(self.definitions, oid)?;
+                let name = definition::quoted(&object.name);
+                Some(driftdb_query::routine_signature(&name, &found.input_types()))
+            }
             DataType::Regproc => Some(names::function_name(oid)?),
             DataType::Regprocedure => {
                 let function = fixed_function(oid)?;

@@ -7,7 +7,7 @@ use driftdb_env::sync::Mutex;
 use driftdb_executor::Direct;
 use driftdb_query::{
     Catalog, CatalogAt, Field, HistoryStatement, IndexId, PhysicalPlan, PhysicalStatement,
-    PlanContext, Result, SqlError, Statement, Table, TableId,
+    PlanContext, Result, RoutineStatement, SqlError, Statement, Table, TableId,
 };
 use driftdb_sql::{BindContext, StatementKind, bind};
 use driftdb_storage::Timestamp;
@@ -118,6 +118,7 @@ impl Session {
                 eval: &self.eval,
                 param_types: &mut types,
                 params: None,
+                variables: None,
             },
         )
     }
@@ -199,6 +200,7 @@ impl Session {
                 eval: &self.eval,
                 param_types: &mut param_types,
                 params,
+                variables: None,
             },
         )?;
         let mut asks_catalog = catalog.was_asked();
@@ -263,12 +265,13 @@ fn is_session_work(statement: &Statement) -> bool {
 
 /// Of the tables that a statement names, those that it reads. What it changes, defines or locks it
 /// locks itself.
-fn reads_of(
+pub(super) fn reads_of(
     statement: &PhysicalStatement,
     mut named: Vec<(Arc<Table>, LockMode)>,
 ) -> Vec<(Arc<Table>, LockMode)> {
     let target = match statement {
         PhysicalStatement::Query(_)
+        | PhysicalStatement::Call(..)
         | PhysicalStatement::Copy(..)
         | PhysicalStatement::CreateTable(_, Some(_)) => return named,
         PhysicalStatement::Insert(insert) => &insert.table,
@@ -299,10 +302,14 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
             | HistoryStatement::Restore { is_database: true, .. },
         )
         | PhysicalStatement::Vacuum { analyze: true, .. } => true,
+        PhysicalStatement::Routine(statement) => {
+            !matches!(statement, RoutineStatement::Do { .. } | RoutineStatement::Call { .. })
+        }
         PhysicalStatement::Explain { statement, analyze: true, .. } => changes_catalog(statement),
         PhysicalStatement::Explain { .. }
         | PhysicalStatement::Vacuum { .. }
         | PhysicalStatement::Query(_)
+        | PhysicalStatement::Call(..)
         | PhysicalStatement::Insert(_)
         | PhysicalStatement::Update(_)
         | PhysicalStatement::Delete(_)
@@ -326,6 +333,16 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         PhysicalStatement::Drop(_) => "DROP TABLE",
         PhysicalStatement::AlterTable { .. } => "ALTER TABLE",
         PhysicalStatement::Truncate { .. } => "TRUNCATE TABLE",
+        PhysicalStatement::Routine(statement) => match statement {
+            RoutineStatement::Create { routine, .. } if routine.is_procedure => "CREATE PROCEDURE",
+            RoutineStatement::Create { .. } => "CREATE FUNCTION",
+            RoutineStatement::Drop { command, .. } | RoutineStatement::Alter { command, .. } => {
+                command
+            }
+            RoutineStatement::CreateTrigger { .. } => "CREATE TRIGGER",
+            RoutineStatement::EnableTriggers { .. } => "ALTER TABLE",
+            RoutineStatement::Do { .. } | RoutineStatement::Call { .. } => return None,
+        },
         PhysicalStatement::Schema(statement) => statement.tag(),
         PhysicalStatement::Sequence(statement) => statement.command(),
         PhysicalStatement::Copy(_, None) => "COPY FROM",
@@ -339,6 +356,7 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         | PhysicalStatement::Vacuum { .. }
         | PhysicalStatement::LockTable(_)
         | PhysicalStatement::SetConstraints { .. }
+        | PhysicalStatement::Call(..)
         | PhysicalStatement::Copy(_, Some(_)) => return None,
         PhysicalStatement::Query(query) => match query.plan.changes().first() {
             Some(change) => return writing_command(change),

@@ -81,6 +81,12 @@ impl SystemRows for SystemView<'_> {
             "pg_database" => running::databases(self, scan, txn, &mut rows)?,
             "pg_settings" => running::settings(self, &mut rows)?,
             "pg_stat_activity" => running::activity(self, &mut rows)?,
+            "pg_proc" => {
+                fixed::rows("pg_proc", &mut rows)?;
+                if let Some(source) = catalog::source("pg_proc") {
+                    source(&Definitions::read(txn, scan.at)?, &mut rows)?;
+                }
+            }
             name => match catalog::source(name) {
                 Some(source) => source(&Definitions::read(txn, scan.at)?, &mut rows)?,
                 None => fixed::rows(name, &mut rows)?,

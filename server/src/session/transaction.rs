@@ -23,14 +23,14 @@ pub(super) struct Block {
     /// Whether no statement has used the transaction's first snapshot yet.
     is_fresh: bool,
     modes: TransactionModes,
-    ddl: Option<DdlGuard>,
+    pub(super) ddl: Option<DdlGuard>,
     /// Deferred checks of constraints.
     pub(super) pending: PendingChecks,
     savepoints: Vec<Savepoint>,
     /// Keep the history that its restore points are to pin until they do.
     holds: Vec<Box<dyn Transaction>>,
     /// What its statements did.
-    kinds: StatementKinds,
+    pub(super) kinds: StatementKinds,
     /// Statements run in it so far.
     statement_count: u64,
 }
@@ -163,6 +163,15 @@ impl Session {
         Ok(is_anew)
     }
 
+    /// Waits until what the transaction read is durable: before a row, or an error that may come of one, goes
+    /// to the client.
+    pub(super) fn settle_reads(&mut self) -> Result<()> {
+        match &mut self.block.txn {
+            Some(txn) => Ok(txn.settle_reads()?),
+            None => Ok(()),
+        }
+    }
+
     fn begin_transaction(&mut self) -> Result<()> {
         if self.block.txn.is_none() {
             let modes = self.block.modes;
@@ -221,6 +230,7 @@ impl Session {
     /// Commits the block, whichever it is.
     pub(super) fn commit_block(&mut self) -> Result<()> {
         if let Err(error) = self.check_pending() {
+            let error = self.settle_reads().err().unwrap_or(error);
             self.rollback_block();
             return Err(error);
         }

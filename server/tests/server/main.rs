@@ -8,6 +8,7 @@ mod changes;
 mod changes_model;
 mod copy;
 mod digest;
+mod early;
 mod follow;
 mod full_disk;
 mod harness;

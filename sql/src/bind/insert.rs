@@ -46,8 +46,11 @@ impl<'a> Binder<'a> {
             None => self.value_source(&table, &[], &[], &[], overriding)?,
             Some(query) => match value_list(query) {
                 Some(values) => {
-                    let rows: Vec<&[ast::Expr]> =
-                        values.rows.iter().map(|row| &row.content[..]).collect();
+                    let spread = self.spread_records(values)?;
+                    let rows: Vec<&[ast::Expr]> = match &spread {
+                        Some(spread) => spread.iter().map(|row| &row[..]).collect(),
+                        None => values.rows.iter().map(|row| &row.content[..]).collect(),
+                    };
                     check_widths(&rows, columns.len(), explicit)?;
                     let parts = self.parts(&insert.columns)?;
                     self.value_source(&table, &columns, &parts, &rows, overriding)?

@@ -244,7 +244,9 @@ impl Binder<'_> {
     pub(crate) fn bare_column(&mut self, name: &ast::Ident) -> Result<Expr> {
         let position = ident_position(name);
         let text = ident(name);
-        match self.find_bare(&text, position)? {
+        let found = self.find_bare(&text, position)?;
+        let found = self.or_variable(found, std::slice::from_ref(&text), position)?;
+        match found {
             Some(expr) => {
                 self.note_parts(std::slice::from_ref(name), &expr);
                 Ok(expr)
@@ -328,6 +330,12 @@ impl Binder<'_> {
                 .at(position));
             }
         };
+        if self.variables.is_some()
+            && self.find_relation(schema, relation, position).is_err()
+            && let Some(variable) = self.variable(&names)?
+        {
+            return Ok(variable);
+        }
         let (level, index) = self.find_relation(schema, relation, position)?;
         let relation = &self.scopes[level].relations[index];
         let named = relation.columns.iter().filter(|c| c.name == *column);

@@ -58,6 +58,8 @@ fn is_array_function(name: &str) -> bool {
             | "jsonb_object_keys"
             | "string_to_table"
             | "regexp_split_to_table"
+            | "jsonb_path_query"
+            | "jsonb_path_query_tz"
     )
 }
 
@@ -102,7 +104,10 @@ impl Binder<'_> {
         let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
         let resolved = match (maker, &types[..]) {
             ("string_to_table", types) => resolve_function("string_to_array", types),
-            ("unnest" | "regexp_split_to_table", types) => resolve_named(maker, types),
+            (
+                "unnest" | "regexp_split_to_table" | "jsonb_path_query" | "jsonb_path_query_tz",
+                types,
+            ) => resolve_named(maker, types),
             (maker, [one]) => resolve_operator(&format!("*{maker}"), None, Some(*one)),
             _ => return Err(undefined(name, &types)),
         };

@@ -98,6 +98,10 @@ impl Binder<'_> {
                     plain_wildcard(options)?;
                     let name = object_name(name)?;
                     let schema = name.schema.as_deref();
+                    if let Some(fields) = self.record_fields(&name)? {
+                        targets.extend(fields);
+                        continue;
+                    }
                     let (level, index) = self.find_relation(schema, &name.name, name.position)?;
                     let columns = self.scopes[level].relations[index].columns.clone();
                     let position = options.wildcard_token.0.span.start.column as u32;

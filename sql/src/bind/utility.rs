@@ -82,6 +82,7 @@ impl Binder<'_> {
             Body::Copy(copy) => Statement::Copy(self.copy(copy)?),
             Body::History(body) => self.history(body)?,
             Body::Branch(body) => Statement::Branch(self.branch(body)?),
+            Body::Routine(body) => Statement::Routine(self.routine_statement(body)?),
             Body::Schema(body) => self.schema_statement(body)?,
             Body::Unsupported(what) => return Err(unsupported(what)),
         })

@@ -11,6 +11,7 @@ use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
 use super::rewrite::{Lifted, parse_statement};
+use super::routine::{self, RoutineBody};
 use super::schema::{self, SchemaBody};
 use super::sequence::SequenceBody;
 use super::tokens::is_word;
@@ -92,6 +93,7 @@ pub(crate) enum Body {
     History(HistoryBody),
     Sequence(SequenceBody),
     Branch(BranchBody),
+    Routine(RoutineBody),
     Schema(SchemaBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
@@ -120,6 +122,9 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
     }
     if let Some(body) = branch::parse(cursor)? {
         return Ok(body);
+    }
+    if let Some(body) = routine::parse(cursor)? {
+        return Ok(Body::Routine(body));
     }
     if let Some(body) = schema::parse(cursor)? {
         return Ok(body);
@@ -302,6 +307,7 @@ impl Body {
             Self::Copy(_) => "COPY",
             Self::History(body) => body.tag(),
             Self::Branch(body) => body.tag(),
+            Self::Routine(body) => body.tag(),
             Self::Schema(body) => body.tag(),
         }
     }

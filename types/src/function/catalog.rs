@@ -45,8 +45,18 @@ const ASKING: &[(&str, &[&[DataType]], DataType, Kernel)] = &[
     ("pg_get_indexdef", &[&[Oid], &[Oid, Int4, Bool]], Text, ask!(IndexDefinition)),
     ("pg_get_viewdef", &[&[Oid], &[Oid, Bool], &[Oid, Int4]], Text, ask!(ViewDefinition)),
     ("pg_get_function_arguments", &[&[Oid]], Text, ask!(FunctionArguments)),
-    ("pg_get_function_identity_arguments", &[&[Oid]], Text, ask!(FunctionArguments)),
+    (
+        "pg_get_function_identity_arguments",
+        &[&[Oid]],
+        Text,
+        Kernel::Values(|args, ctx| {
+            let args = [args[0].clone(), Value::Bool(false)];
+            ctx.actions.ask(CatalogQuestion::FunctionArguments, &args)
+        }),
+    ),
     ("pg_get_function_result", &[&[Oid]], Text, ask!(FunctionResult)),
+    ("pg_get_functiondef", &[&[Oid]], Text, ask!(FunctionDefinition)),
+    ("pg_get_triggerdef", &[&[Oid], &[Oid, Bool]], Text, ask!(TriggerDefinition)),
     ("pg_get_userbyid", &[&[Oid]], Name, ask!(UserName)),
     ("obj_description", &[&[Oid], &[Oid, Name]], Text, ask!(Description)),
     ("pg_relation_is_publishable", &[&[Regclass]], Bool, ask!(IsPublishable)),
@@ -75,7 +85,6 @@ const PRIVILEGES: &[(&str, Kernel)] = &[
 
 /// Of objects that this build does not have: what is said of any of them.
 const ABSENT: &[(&str, &[&[DataType]])] = &[
-    ("pg_get_triggerdef", &[&[Oid], &[Oid, Bool]]),
     ("pg_get_ruledef", &[&[Oid], &[Oid, Bool]]),
     ("pg_get_statisticsobjdef", &[&[Oid]]),
     ("pg_get_statisticsobjdef_columns", &[&[Oid]]),

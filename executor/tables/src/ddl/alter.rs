@@ -172,6 +172,7 @@ pub(super) fn drop_column(
     table.needs.retain(|need| match need.part {
         TablePart::Column(id) | TablePart::Default(id) => id != column.id,
         TablePart::Index(id) => gone.iter().all(|index| index.id != id),
+        TablePart::Trigger => true,
     });
     for index in &gone {
         delete_name(cx.txn, &table.schema, &index.name)?;

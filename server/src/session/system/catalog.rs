@@ -8,6 +8,7 @@ mod class;
 mod constraint;
 mod depend;
 mod index;
+mod routine;
 mod sequence;
 
 use std::collections::BTreeMap;
@@ -226,6 +227,8 @@ pub(super) fn source(relation: &str) -> Option<Source> {
         "pg_constraint" => constraint::rows,
         "pg_depend" => depend::rows,
         "pg_sequence" => sequence::rows,
+        "pg_proc" => routine::functions,
+        "pg_trigger" => routine::triggers,
         _ => return None,
     })
 }

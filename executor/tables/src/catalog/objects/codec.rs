@@ -3,6 +3,7 @@
 use driftdb_query::{Object, ObjectId, ObjectKind, SequenceDefinition};
 use driftdb_types::DataType;
 
+use super::routine;
 use crate::catalog::codec::{Input, encode_need, number, text};
 
 const VERSION: u8 = 1;
@@ -19,6 +20,14 @@ pub(super) fn encode(object: &Object) -> Vec<u8> {
         ObjectKind::Sequence(sequence) => {
             out.push(1);
             encode_sequence(sequence, &mut out);
+        }
+        ObjectKind::Routine(kind) => {
+            out.push(10);
+            routine::encode_routine(&mut out, kind);
+        }
+        ObjectKind::Trigger(kind) => {
+            out.push(11);
+            routine::encode_trigger(&mut out, kind);
         }
     }
     out
@@ -41,6 +50,8 @@ fn kind(input: &mut Input<'_>) -> Option<ObjectKind> {
     Some(match input.byte()? {
         0 => ObjectKind::Schema,
         1 => ObjectKind::Sequence(decode_sequence(input)?),
+        10 => ObjectKind::Routine(Box::new(routine::routine(input)?)),
+        11 => ObjectKind::Trigger(Box::new(routine::trigger(input)?)),
         _ => return None,
     })
 }
@@ -110,7 +121,14 @@ mod tests {
             initial: (-5, true),
             is_identity: false,
         };
-        [ObjectKind::Schema, ObjectKind::Sequence(sequence)].map(object).into()
+        let (one, other) = routine::samples();
+        let kinds = [
+            ObjectKind::Schema,
+            ObjectKind::Sequence(sequence),
+            ObjectKind::Routine(Box::new(one)),
+            ObjectKind::Trigger(Box::new(other)),
+        ];
+        kinds.map(object).into()
     }
 
     #[test]
