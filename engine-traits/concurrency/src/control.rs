@@ -117,6 +117,15 @@ pub trait ConcurrencyControl: Send + Sync + 'static {
     /// Conflict, deadlock, cancel, timeout.
     fn read(&self, txn: &mut Self::Txn, space: KeyspaceId, key: &[u8]) -> Result<()>;
 
+    /// As [`ConcurrencyControl::read`], for the check of a constraint at a key that is claimed. Who fails by the
+    /// constraint is told of that rather than of a conflict.
+    ///
+    /// # Errors
+    /// As [`ConcurrencyControl::read`].
+    fn checks(&self, txn: &mut Self::Txn, space: KeyspaceId, key: &[u8]) -> Result<()> {
+        self.read(txn, space, key)
+    }
+
     /// Before a range of keys is scanned: the extent really covered by this batch. May wait.
     ///
     /// # Errors

@@ -6,9 +6,9 @@
 //!
 //! A SERIALIZABLE transaction also notes what it reads: keys, and the extents that its scans really
 //! covered, so that keys not there yet count. When it ends, its edges to and from overlapping
-//! transactions are looked up (`recent.rs`), and the [`Rule`] decides. PostgreSQL looks for the same
-//! edges while transactions run [Ports12]; looking once, at the end, needs no shared state on reads and
-//! has every edge at hand, at the price of work done in vain by who fails.
+//! transactions are looked up (`recent.rs`), and the [`Rule`] decides: that is what makes executions
+//! serializable. A rule may also look ahead ([`Rule::looks_ahead`]): then some who must fail are stopped
+//! while they run, as PostgreSQL stops them (`running.rs`).
 //!
 //! Only SERIALIZABLE transactions are considered, as in PostgreSQL: the guarantee is among them.
 //!
@@ -174,7 +174,9 @@ impl<R: Rule> CertifiedControl<R> {
         if R::looks_ahead() && !candidate.is_read_only {
             running.commit(id, candidate.commit);
         }
-        let reads = running.leave(id);
+        let mut reads = running.leave(id);
+        // The next version of what one writes is one's own.
+        written.iter().for_each(|(space, key)| reads.remove_key(*space, key));
         let bound = R::reader_bound(&candidate);
         recent.summarise_writes(candidate.commit, mark, spaces);
         recent.record(candidate.commit, id, Footprint { bound, mark, written, reads });
@@ -245,6 +247,13 @@ impl<R: Rule> ConcurrencyControl for CertifiedControl<R> {
 
     fn read(&self, txn: &mut CertifiedTxn, space: KeyspaceId, key: &[u8]) -> Result<()> {
         self.note_read(txn, space, Read::Key(key))
+    }
+
+    fn checks(&self, txn: &mut CertifiedTxn, space: KeyspaceId, key: &[u8]) -> Result<()> {
+        if txn.is_tracked() {
+            self.state.lock().running.note_read(txn.owner.id(), space, Read::Key(key));
+        }
+        Ok(())
     }
 
     fn scanned(

@@ -45,6 +45,13 @@ impl ReadSet {
         }
     }
 
+    /// Forgets a key, unless it lies in a range that was read.
+    pub(super) fn remove_key(&mut self, space: KeyspaceId, key: &[u8]) {
+        if let Some(reads) = self.spaces.get_mut(&space) {
+            reads.hashes.remove(&hash(space, key));
+        }
+    }
+
     pub(super) fn add_range(&mut self, space: KeyspaceId, range: &KeyRange<'_>) {
         self.spaces.entry(space).or_default().ranges.add(range);
     }

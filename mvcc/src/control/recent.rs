@@ -209,6 +209,17 @@ impl Recent {
         out
     }
 
+    /// Whether a commit after `snapshot` wrote a key.
+    pub(super) fn is_overwritten(
+        &self,
+        snapshot: Timestamp,
+        space: KeyspaceId,
+        key: &[u8],
+    ) -> bool {
+        let writers = self.written.of_key(hash(space, key));
+        writers.iter().any(|(commit, _)| *commit > snapshot)
+    }
+
     /// How late what a transaction wrote was read by those who did not see it; [`Timestamp::MIN`] if
     /// by nobody who overlaps.
     pub(super) fn latest_reader<'a>(&self, written: impl Iterator<Item = &'a Key>) -> Timestamp {

@@ -139,9 +139,18 @@ impl Running {
         let Some(snapshot) = self.parties.get(&id).map(|party| party.snapshot) else {
             return Ok(());
         };
+        // Only who writes the next version overwrites what is read.
+        let is_next = |key: &[u8]| !recent.is_overwritten(snapshot, space, key);
         let writers: Vec<TxnId> = match read {
-            Read::Key(key) => self.writing.of_key(hash(space, key)).iter().map(|w| w.1).collect(),
-            Read::Range(range) => self.writing.in_range(space, *range).map(|w| w.1).collect(),
+            Read::Key(key) if is_next(key) => {
+                self.writing.of_key(hash(space, key)).iter().map(|writer| writer.1).collect()
+            }
+            Read::Key(_) => Vec::new(),
+            Read::Range(range) => {
+                let keys = self.writing.keys_in_range(space, *range);
+                let next = keys.filter(|(key, _)| is_next(key));
+                next.flat_map(|(_, writers)| writers).map(|writer| writer.1).collect()
+            }
         };
         for writer in writers.into_iter().filter(|writer| *writer != id) {
             self.join(id, writer);
@@ -185,7 +194,11 @@ impl Running {
         let first_out = party.first_out;
         self.writing.insert(&key, Timestamp(id.0), id);
         let has_read = |(other, party): &(&TxnId, &Party)| {
-            **other != id && !party.is_doomed && party.reads.contains(space, &key.1)
+            **other != id
+                && !party.is_doomed
+                && party.reads.contains(space, &key.1)
+                && !party.written.contains(&key)
+                && !recent.is_overwritten(party.snapshot, space, &key.1)
         };
         let readers: Vec<TxnId> = self.parties.iter().filter(has_read).map(|r| *r.0).collect();
         for reader in readers {
