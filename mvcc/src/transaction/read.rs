@@ -38,7 +38,10 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             }
             if self.tracks_reads {
                 let control = self.control.as_mut().expect("begun with the transaction");
-                self.shared.control.read(control, space, key)?;
+                match at {
+                    ReadAt::Newest => self.shared.control.checks(control, space, key)?,
+                    _ => self.shared.control.read(control, space, key)?,
+                }
             }
         }
         let view = self.view_at(at)?;

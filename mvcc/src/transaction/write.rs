@@ -37,6 +37,11 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         value: Option<&[u8]>,
     ) -> Result<()> {
         self.check_writable(space)?;
+        if self.tracks_reads && self.fate(space) != Fate::Created {
+            let control = self.control.as_mut().expect("begun with the transaction");
+            let judged = self.shared.control.writes(control, space, key);
+            judged.inspect_err(|error| self.shared.counts.note_error(error))?;
+        }
         self.touch();
         let mut writes = self.writes.lock();
         writes.write(space, key, value);
@@ -82,6 +87,10 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         }
         let control = self.control.as_mut().expect("begun just now");
         self.shared.control.claim(control, space, key, strength, wait)?;
+        if intent == LockIntent::Insert && self.tracks_reads {
+            // Before a duplicate is found: what makes it one may be what a serial order does not have.
+            self.shared.control.writes(control, space, key)?;
+        }
         if self.mode == Mode::Dirty {
             // What was read may never have been committed: it has to be read again.
             return Ok(Locked::Changed);
