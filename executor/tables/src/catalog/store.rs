@@ -108,10 +108,11 @@ impl CatalogStore {
 
     /// Whether what was read from the catalog at one snapshot holds at another: no DDL lies between.
     pub fn is_same_at(&self, a: Timestamp, b: Timestamp) -> bool {
+        // In this order: a change that ended before the first load has raised `last_change`, and one that
+        // begins after it is later than both snapshots.
+        let is_quiet = self.pending.load(Ordering::SeqCst) == 0;
         let last_change = Timestamp(self.last_change.load(Ordering::SeqCst));
-        // In this order: a change that ends between the two loads has raised `last_change` before it
-        // lowered `pending`, and its commit is later than both snapshots or seen by them.
-        last_change <= a.min(b) && self.pending.load(Ordering::SeqCst) == 0
+        is_quiet && last_change <= a.min(b)
     }
 
     /// To be held by a transaction from before its first DDL until after its end.
