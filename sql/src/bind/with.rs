@@ -71,7 +71,7 @@ impl Binder<'_> {
             }
         }
         if with.recursive {
-            let before = std::mem::replace(&mut self.bound_ctes, Vec::new());
+            let before = std::mem::take(&mut self.bound_ctes);
             let mut bound = Ok(());
             for index in outside..outside + with.cte_tables.len() {
                 bound = self.bind_pending(index);
@@ -225,10 +225,7 @@ impl Binder<'_> {
         }
         let right = self.deeper(1, |binder| binder.set_expr(right));
         let uses = self.self_uses(index);
-        let mut right = match right {
-            Ok(right) => right,
-            Err(error) => return Err(error),
-        };
+        let mut right = right?;
         let rows = if uses == 0 {
             // It does not refer to itself after all.
             self.combine(SetOpKind::Union, "UNION", all, left, right)?
