@@ -110,6 +110,9 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         let appended = self.append_and_apply(&mut pipeline, RecordKind::Commit, ts, batch, note);
         self.settle_erasure(erasure, ts, &appended);
         let position = appended?;
+        if !created.is_empty() {
+            self.retention.note_created(position.commit.ts);
+        }
         pipeline.note_keyspaces(created, dropped);
         drop(pipeline);
         if let Some(txn) = control.filter(|_| ends_early) {

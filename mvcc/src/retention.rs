@@ -23,6 +23,7 @@ use crate::store::Shared;
 
 pub(crate) struct RetentionState {
     period: Option<Duration>,
+    awaits_rules: bool,
     policies: RwLock<Policies>,
 }
 
@@ -32,12 +33,22 @@ struct Policies {
     /// `None`: they are to come, and nothing may be forgotten before.
     rules: Option<HistoryRules>,
     told: Arc<RetentionPolicy>,
+    /// When keyspaces were made of which the rules do not know yet, ascending.
+    unruled: Vec<Timestamp>,
 }
 
 impl RetentionState {
     pub(crate) fn new(period: Option<Duration>, awaits_rules: bool) -> Self {
         let rules = (!awaits_rules).then(HistoryRules::default);
-        Self { period, policies: RwLock::new(Policies { rules, ..Policies::default() }) }
+        Self { period, awaits_rules, policies: RwLock::new(Policies { rules, ..Policies::default() }) }
+    }
+
+    /// Keyspaces were made by a commit that is not visible yet: nothing of them may be forgotten before rules
+    /// come that know of them. A store to which no rules come keeps its keyspaces as they are asked for.
+    pub(crate) fn note_created(&self, ts: Timestamp) {
+        if self.awaits_rules {
+            self.policies.write().unruled.push(ts);
+        }
     }
 
     /// What the engine was told last.
@@ -57,6 +68,8 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     /// Replaces the exceptions and pins.
     pub(crate) fn set_history_rules(&self, rules: HistoryRules) {
         let mut policies = self.retention.policies.write();
+        let known = rules.read_at.unwrap_or(Timestamp::MAX);
+        policies.unruled.retain(|made| *made > known);
         policies.rules = Some(rules);
         self.tell_retention(&mut policies);
     }
@@ -69,6 +82,9 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     fn tell_retention(&self, policies: &mut Policies) {
         let Some(rules) = &policies.rules else { return };
         let mut policy = wanted(&policies.asked, rules, self.retention.period, self.clock.wall());
+        if let Some(made) = policies.unruled.first() {
+            policy.default.keep_since = policy.default.keep_since.min(*made);
+        }
         let specific = policy.by_keyspace.values().map(|retention| retention.keep_since);
         let target = specific.fold(policy.default.keep_since, Timestamp::max);
         let floor = self.readers.raise_floor(target.min(self.visible()));
@@ -135,6 +151,7 @@ mod tests {
             by_keyspace: [(short, Keep::For(Duration::from_nanos(10))), (long, Keep::Forever)]
                 .into(),
             pins: vec![Timestamp(9), Timestamp(7), Timestamp(9)],
+            read_at: None,
         };
         let asked = RetentionPolicy::default();
         let policy = wanted(&asked, &rules, Some(Duration::from_nanos(30)), Timestamp(100));

@@ -21,4 +21,7 @@ pub struct HistoryRules {
     pub by_keyspace: BTreeMap<KeyspaceId, Keep>,
     /// Pinned times, in all keyspaces.
     pub pins: Vec<Timestamp>,
+    /// Up to when they know of keyspaces that were made; `None`: of all. Until they know of a keyspace,
+    /// nothing of it is forgotten.
+    pub read_at: Option<Timestamp>,
 }

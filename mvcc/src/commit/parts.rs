@@ -66,6 +66,9 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         self.settle_erasure(said.erasure, ts, &appended);
         let position = appended?;
         self.note_applied(&mut pipeline, position);
+        if !changes.created.is_empty() {
+            self.retention.note_created(position.commit.ts);
+        }
         pipeline.note_keyspaces(changes.created, changes.dropped);
         drop(pipeline);
         self.finish_commit(position)

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use driftdb_concurrency::{
-    ConcurrencyControl, HistoryRules, Keep, Provenance, ReadAt, StatementKinds, Store, TxnError,
+    ConcurrencyControl, HistoryRules, IsolationLevel, Keep, Provenance, ReadAt, StatementKinds, Store,
+    TxnError,
 };
 use driftdb_env::World;
 use driftdb_mvcc::StoreOptions;
@@ -22,6 +23,7 @@ for_each_control!(
     a_retention_period_follows_the_clock,
     a_reader_below_the_floor_keeps_its_time,
     a_pinned_time_stays_until_it_is_let_go,
+    nothing_is_forgotten_of_what_the_rules_do_not_know,
     nothing_is_forgotten_before_the_rules_are_known,
     commits_say_what_they_were_told,
 );
@@ -166,7 +168,7 @@ pub(crate) fn reader_below_the_floor<C: ConcurrencyControl>() -> (Fixture<C>, Ti
     let old = db.set(&[("a", "1")]);
     db.set(&[("a", "2")]);
     let by_keyspace = [(KeyspaceId(1025), Keep::For(Duration::ZERO))].into();
-    db.store.set_history_rules(HistoryRules { by_keyspace, pins: Vec::new() });
+    db.store.set_history_rules(HistoryRules { by_keyspace, ..HistoryRules::default() });
     db.store.checkpoint().unwrap();
     assert!(db.store.retention().of(KeyspaceId(1025)).keep_since > old);
     let past = db.begin_as_of(old).unwrap();
@@ -182,6 +184,25 @@ fn a_reader_below_the_floor_keeps_its_time<C: ConcurrencyControl>() {
     // Also for others, who look with a snapshot of now.
     assert_eq!(get(&mut db.begin_as_of(old).unwrap(), "a").as_deref(), Some("1"));
     past.commit().unwrap();
+    db.store.checkpoint().unwrap();
+    assert!(db.begin_as_of(old).is_err());
+}
+
+/// Rules come after the commit that makes a keyspace of which they say that it remembers more.
+fn nothing_is_forgotten_of_what_the_rules_do_not_know<C: ConcurrencyControl>() {
+    let retention = Some(Duration::ZERO);
+    let options = StoreOptions { retention, awaits_history_rules: true, ..options() };
+    let db = Fixture::<C>::with(&options);
+    let rules = |read_at| HistoryRules { read_at: Some(read_at), ..HistoryRules::default() };
+    db.store.set_history_rules(rules(db.store.newest()));
+    let mut txn = db.begin(IsolationLevel::ReadCommitted);
+    txn.create_keyspace(KeyspaceId(1030)).unwrap();
+    txn.commit().unwrap();
+    let old = db.set(&[("a", "1")]);
+    db.set(&[("a", "2")]);
+    db.store.checkpoint().unwrap();
+    assert_eq!(get(&mut db.begin_as_of(old).unwrap(), "a").as_deref(), Some("1"));
+    db.store.set_history_rules(rules(db.store.newest()));
     db.store.checkpoint().unwrap();
     assert!(db.begin_as_of(old).is_err());
 }
@@ -211,7 +232,7 @@ fn nothing_is_forgotten_before_the_rules_are_known<C: ConcurrencyControl>() {
     db.set(&[("a", "2")]);
     db.store.checkpoint().unwrap();
     let by_keyspace = [(TABLE, Keep::Forever)].into();
-    db.store.set_history_rules(HistoryRules { by_keyspace, pins: Vec::new() });
+    db.store.set_history_rules(HistoryRules { by_keyspace, ..HistoryRules::default() });
     db.store.checkpoint().unwrap();
     assert_eq!(get(&mut db.begin_as_of(old).unwrap(), "a").as_deref(), Some("1"));
 }

@@ -206,6 +206,11 @@ impl Node {
     /// Storage; the store then goes on with what it was told before.
     pub(crate) fn follow_history_rules(&self) -> Result<()> {
         let mut rules = self.databases().rules.lock();
+        if rules.keys().any(|id| *id != self.id) {
+            // The rules know of what was made until the oldest of them was read.
+            drop(rules);
+            return self.main().follow_every_rule();
+        }
         let of_catalog = self.rules_of(&*self.store, self.id)?;
         rules.entry(self.id).or_default().of_catalog = of_catalog;
         self.main().tell_rules(&rules);
@@ -271,6 +276,8 @@ impl Node {
         for rules in rules.values() {
             all.by_keyspace.extend(&rules.of_catalog.by_keyspace);
             all.pins.extend(rules.of_catalog.pins.iter().chain(&rules.inherits));
+            let read_at = rules.of_catalog.read_at;
+            all.read_at = [all.read_at, read_at].into_iter().flatten().min();
         }
         self.store.set_history_rules(all);
     }

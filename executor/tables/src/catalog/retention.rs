@@ -143,7 +143,8 @@ fn for_each_rule(
 /// # Errors
 /// Storage; a malformed record.
 pub fn history_rules(txn: &mut dyn Transaction, database: Keep) -> Result<HistoryRules> {
-    let mut rules = HistoryRules::default();
+    let read_at = Some(txn.snapshot_ts());
+    let mut rules = HistoryRules { read_at, ..HistoryRules::default() };
     let mut longest = database;
     for_each_rule(txn, ReadAt::Newest, &mut |_, rule| {
         let Some(keep) = rule.keep else { return };
