@@ -36,6 +36,7 @@ mod insert;
 mod join;
 mod literal;
 mod lock;
+mod merge;
 mod named_arguments;
 pub(crate) mod names;
 mod order;

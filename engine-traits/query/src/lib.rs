@@ -23,6 +23,7 @@ mod expr;
 mod history;
 mod integrity;
 mod logical;
+mod merge;
 mod object;
 mod period;
 mod physical;
@@ -50,6 +51,9 @@ pub use logical::{
     SetOpKind, SortKey,
 };
 pub use object::{NameSpace, Need, Object, ObjectId, ObjectKind, TableNeed, TablePart};
+pub use merge::{
+    Merge, MergeAction, MergeClause, PhysicalMerge, PhysicalMergeAction, PhysicalMergeClause,
+};
 pub use period::{ApplicationPeriod, PeriodSpec, Portion};
 pub use physical::{
     AccessPath, KeyBound, KeyBounds, PhysicalAggregate, PhysicalConflict, PhysicalDelete,

@@ -274,6 +274,7 @@ fn reads_of(
         PhysicalStatement::Insert(insert) => &insert.table,
         PhysicalStatement::Update(update) => &update.table,
         PhysicalStatement::Delete(delete) => &delete.table,
+        PhysicalStatement::Merge(merge) => &merge.table,
         PhysicalStatement::Explain { statement, .. } => return reads_of(statement, named),
         _ => return Vec::new(),
     };
@@ -306,6 +307,7 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::Insert(_)
         | PhysicalStatement::Update(_)
         | PhysicalStatement::Delete(_)
+        | PhysicalStatement::Merge(_)
         | PhysicalStatement::LockTable(_)
         | PhysicalStatement::History(_)
         | PhysicalStatement::SetConstraints { .. }
@@ -319,6 +321,7 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         PhysicalStatement::Insert(_) => "INSERT",
         PhysicalStatement::Update(_) => "UPDATE",
         PhysicalStatement::Delete(_) => "DELETE",
+        PhysicalStatement::Merge(_) => "MERGE",
         PhysicalStatement::CreateTable(_, None) => "CREATE TABLE",
         PhysicalStatement::CreateTable(_, Some(_)) => "CREATE TABLE AS",
         PhysicalStatement::CreateIndex(_) => "CREATE INDEX",

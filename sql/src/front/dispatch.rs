@@ -99,8 +99,8 @@ pub(crate) enum Body {
 }
 
 /// The first words of statements that PostgreSQL has and this build has not.
-const UNSUPPORTED: [&str; 25] = [
-    "grant", "revoke", "comment", "merge", "declare", "fetch", "move", "close", "listen",
+const UNSUPPORTED: [&str; 24] = [
+    "grant", "revoke", "comment", "declare", "fetch", "move", "close", "listen",
     "unlisten", "notify", "call", "do", "reindex", "cluster", "refresh", "load", "import",
     "security", "reassign", "label", "alter", "create", "copy", "set",
 ];
@@ -128,7 +128,7 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
         "update" | "delete" if has_words(cursor, &["current", "of"]) => {
             Ok(Body::Unsupported("WHERE CURRENT OF".into()))
         }
-        "select" | "with" | "values" | "table" | "insert" | "update" | "delete" => {
+        "select" | "with" | "values" | "table" | "insert" | "update" | "delete" | "merge" => {
             Ok(Body::Tree(Box::new(parse_statement(cursor, lifted)?)))
         }
         "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" => {
@@ -312,6 +312,7 @@ fn tree_tag(tree: &ast::Statement) -> &'static str {
         ast::Statement::Insert(_) => "INSERT",
         ast::Statement::Update(_) => "UPDATE",
         ast::Statement::Delete(_) => "DELETE",
+        ast::Statement::Merge(_) => "MERGE",
         // CREATE TABLE AS reports the rows it wrote, as SELECT does.
         ast::Statement::CreateTable(create) if create.query.is_some() => "SELECT",
         ast::Statement::CreateTable(_) => "CREATE TABLE",
@@ -322,6 +323,7 @@ fn tree_tag(tree: &ast::Statement) -> &'static str {
             ast::SetExpr::Insert(_) => "INSERT",
             ast::SetExpr::Update(_) => "UPDATE",
             ast::SetExpr::Delete(_) => "DELETE",
+            ast::SetExpr::Merge(_) => "MERGE",
             _ => "SELECT",
         },
         _ => "SELECT",

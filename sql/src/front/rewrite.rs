@@ -102,6 +102,8 @@ pub(crate) struct Lifted {
     pub(crate) period_definitions: Vec<PeriodDefinition>,
     /// The columns that ON DELETE sets, by the position of the referenced table's name.
     pub(crate) delete_columns: BTreeMap<u32, Vec<String>>,
+    /// The alias after the columns of USING, by the position of the first of them.
+    pub(crate) join_aliases: BTreeMap<u32, (String, u32)>,
     /// SEARCH and CYCLE of common table expressions, by the position of the bracket before them.
     pub(crate) cte_clauses: BTreeMap<u32, &'static str>,
     /// The options of identity columns, by the position of GENERATED.
@@ -229,6 +231,12 @@ fn one(
         // Its symbol has been pushed.
     } else if is_word(token, "set") && set_columns(cursor, out, lifted)? {
         // Its words have been pushed.
+    } else if is_word(token, "as")
+        && let Some(first) = join_columns(out)
+    {
+        cursor.at += 1;
+        let position = cursor.position();
+        lifted.join_aliases.insert(first, (cursor.name()?, position));
     } else if let Some(what) = cte_clause(cursor, out)? {
         lifted.cte_clauses.insert(out.last().map_or(0, start), what);
     } else if grouping::rewritten(cursor, out) {
@@ -244,6 +252,22 @@ fn one(
         return Ok(false);
     }
     Ok(true)
+}
+
+/// Where the columns of `USING (a, b)` begin, if that ends here.
+fn join_columns(out: &[TokenWithSpan]) -> Option<u32> {
+    if out.last()?.token != Token::RParen {
+        return None;
+    }
+    let open = out.iter().rposition(|token| token.token == Token::LParen)?;
+    let inner = &out[open + 1..out.len() - 1];
+    let is_list = inner.iter().enumerate().all(|(at, token)| match token.token {
+        Token::Word(_) => at % 2 == 0,
+        Token::Comma => at % 2 == 1,
+        _ => false,
+    });
+    let before = open.checked_sub(1).map(|at| &out[at])?;
+    (is_list && !inner.is_empty() && is_word(before, "using")).then(|| start(&inner[0]))
 }
 
 /// SEARCH or CYCLE after the brackets of a common table expression: passes over it, says which it was.
