@@ -24,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("driftdb-mvcc", &["env", "storage", "concurrency", "wal"]),
     ("driftdb-sql", &["types", "query", "storage", "concurrency"]),
     ("driftdb-planner", &["types", "query", "storage", "concurrency"]),
+    ("driftdb-plpgsql", &["types", "query"]),
     ("driftdb-tables", &["env", "types", "query", "storage", "concurrency"]),
     ("driftdb-executor", &["env", "types", "query", "storage", "concurrency", "tables"]),
     (
@@ -41,6 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mvcc",
             "sql",
             "planner",
+            "plpgsql",
             "tables",
             "executor",
         ],

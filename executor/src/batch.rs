@@ -128,6 +128,13 @@ impl Batch {
         self.select(&rows)
     }
 
+    /// Only the first columns.
+    #[must_use]
+    pub fn narrow(mut self, width: usize) -> Self {
+        self.columns.truncate(width);
+        self
+    }
+
     /// An estimate of the memory it takes.
     pub fn size_bytes(&self) -> usize {
         self.columns.iter().map(|column| column.size_bytes()).sum::<usize>()

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driftdb_concurrency::{CancelToken, Store, Transaction, TxnError};
+use driftdb_concurrency::{CancelToken, StatementKinds, Store, Transaction, TxnError};
 use driftdb_env::HashSet;
 use driftdb_query::{CteId, Result, SqlError, SystemRows};
+use driftdb_tables::DdlGuard;
 use driftdb_types::{EvalContext, SqlState, Value};
 
 use crate::batch::Batch;
 use crate::integrity::PendingChecks;
 use crate::operator::cte::CteSlot;
+use crate::routine::Routines;
 use crate::subplan::SubplanState;
 
 /// The memory that hash tables, sorts and the like of one statement may take, unless set otherwise.
@@ -28,6 +30,12 @@ pub struct ExecContext<'a> {
     pub eval: &'a EvalContext,
     /// The parameters' values: `$1` first.
     pub params: &'a [Value],
+    /// Whoever runs functions of users.
+    pub routines: &'a dyn Routines,
+    /// Announces that the transaction changes definitions, once it does.
+    pub ddl: &'a mut Option<DdlGuard>,
+    /// What the commit says that it was made with.
+    pub kinds: &'a mut StatementKinds,
     /// How the statement is interrupted.
     pub cancel: &'a CancelToken,
     /// The checks that wait for the end of the transaction; they live as long as it does.
@@ -51,6 +59,8 @@ pub(crate) struct State {
     pub(crate) claims: Option<HashSet<(u32, Box<[u8]>)>>,
     /// The subplans met so far, by the address of their plan.
     pub(crate) subplans: BTreeMap<usize, SubplanState>,
+    /// Whether functions or triggers of users ran within the statement.
+    pub(crate) has_called: bool,
     memory_bytes: usize,
     depth: u32,
 }
@@ -68,7 +78,7 @@ const RED_ZONE_BYTES: usize = 256 << 10;
 const STACK_STEP_BYTES: usize = 2 << 20;
 
 /// Calls `f` on a stack that is large enough for a deep tree.
-pub(crate) fn on_deep_stack<R>(f: impl FnOnce() -> R) -> R {
+pub fn on_deep_stack<R>(f: impl FnOnce() -> R) -> R {
     stacker::maybe_grow(RED_ZONE_BYTES, STACK_STEP_BYTES, f)
 }
 

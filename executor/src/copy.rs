@@ -20,6 +20,7 @@ use driftdb_types::{SqlState, Value, parse_text};
 use crate::context::{ExecContext, Run, State};
 use crate::evaluate::row::evaluate_row;
 use crate::integrity::Integrity;
+use crate::routine::TriggerEvent;
 use crate::statement::CommandTag;
 use crate::statement::row::{check_row, hold_definition};
 use lines::{Line, Lines};
@@ -43,6 +44,8 @@ pub struct CopyIn {
     state: State,
     line_number: u64,
     rows: u64,
+    /// Rows that triggers left out.
+    left_out: u64,
     fields: Fields,
 }
 
@@ -83,8 +86,9 @@ impl CopyIn {
         let mut state = State::default();
         let mut run = Run { cx, state: &mut state };
         hold_definition(table, &mut run)?;
-        let integrity = Integrity::new(table, related);
+        let mut integrity = Integrity::new(table, related);
         integrity.hold_definitions(&mut run)?;
+        integrity.begin(TriggerEvent::Insert, Vec::new(), &mut run)?;
         Ok(Self {
             table: Arc::clone(table),
             columns: columns.clone(),
@@ -97,6 +101,7 @@ impl CopyIn {
             state,
             line_number: 0,
             rows: 0,
+            left_out: 0,
             fields: Fields::default(),
         })
     }
@@ -122,7 +127,7 @@ impl CopyIn {
     pub fn finish(mut self, cx: &mut ExecContext<'_>) -> Result<CommandTag> {
         self.insert_lines(true, cx)?;
         self.integrity.finish(&mut Run { cx, state: &mut self.state })?;
-        Ok(CommandTag::counted("COPY", self.rows))
+        Ok(CommandTag::counted("COPY", self.rows - self.left_out))
     }
 
     fn insert_lines(&mut self, at_end: bool, cx: &mut ExecContext<'_>) -> Result<()> {
@@ -197,11 +202,18 @@ impl CopyIn {
 
     fn insert_row(&mut self, input: &[Value], cx: &mut ExecContext<'_>) -> Result<()> {
         let mut run = Run { cx, state: &mut self.state };
-        let mut row: Vec<Value> = self
+        let row: Vec<Value> = self
             .row
             .iter()
             .map(|expr| evaluate_row(expr, input, &mut run))
             .collect::<Result<_>>()?;
+        let event = TriggerEvent::Insert;
+        let Some(mut row) =
+            self.integrity.before_row(&self.table, event, None, Some(row), &mut run)?
+        else {
+            self.left_out += 1;
+            return Ok(());
+        };
         check_row(&self.table, &self.checks, &mut row, &mut run)?;
         match self.integrity.insert(&mut self.writer, &row, &mut run)? {
             Inserted::Done { .. } => Ok(()),

@@ -89,6 +89,13 @@ impl Direct {
             }
             _ => return None,
         };
+        // Triggers are the operators' business.
+        let has_triggers = |table: &&Arc<driftdb_query::Table>| {
+            table.needs.iter().any(|needing| needing.part == driftdb_query::TablePart::Trigger)
+        };
+        if writes.as_ref().is_some_and(has_triggers) {
+            return None;
+        }
         let reader = point.map(|point| RowReader::new(&point.access.table, &point.access.columns));
         Some(Self {
             statement: Arc::clone(statement),

@@ -109,6 +109,10 @@ fn evaluate_node(expr: &Expr, rows: Rows<'_>, run: &mut Run<'_, '_>) -> Result<A
             let args = evaluate_args(args, rows, run)?;
             call::apply(driftdb_types::function(*function), *ty, &args, rows.len, run.cx.eval)?
         }
+        Expr::Routine { call, args, ty } => {
+            let args = evaluate_args(args, rows, run)?;
+            crate::routine::evaluate(call, *ty, &args, rows.len, run)?
+        }
         Expr::Cast { input, to, typmod, context } => {
             let from = input.ty();
             let input = evaluate(input, rows, run)?;

@@ -17,6 +17,7 @@
 
 mod actions;
 mod pending;
+pub(crate) mod triggers;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -30,8 +31,10 @@ pub use pending::{PendingChecks, PendingMark, check_pending};
 pub(crate) use pending::{refuse_pending, set_constraints};
 
 use crate::context::Run;
+use crate::routine::TriggerEvent;
 use crate::statement::stale;
 use pending::Check;
+use triggers::{Change, TableTriggers};
 
 /// The constraints of one statement's changes.
 pub(crate) struct Integrity {
@@ -41,6 +44,9 @@ pub(crate) struct Integrity {
     events: VecDeque<Event>,
     /// For rows that referential actions change.
     writers: BTreeMap<TableId, TableWriter>,
+    triggers: BTreeMap<TableId, TableTriggers>,
+    /// What the statement does to the target, and the positions that it assigns to.
+    begun: Vec<(TriggerEvent, Vec<usize>)>,
 }
 
 /// A table's foreign keys and those that refer to it, in order of creation.
@@ -53,6 +59,7 @@ struct Links {
 enum Event {
     Check(Arc<Table>, Check),
     Action(Arc<Reference>, Gone),
+    Fire(Change),
 }
 
 /// A referenced row's key is no longer there.
@@ -86,6 +93,8 @@ impl Integrity {
             links: BTreeMap::new(),
             events: VecDeque::new(),
             writers: BTreeMap::new(),
+            triggers: BTreeMap::new(),
+            begun: Vec::new(),
         }
     }
 
@@ -114,6 +123,7 @@ impl Integrity {
             for reference in &self.links(writer.table())?.outgoing {
                 self.check_referral(reference, Stored { key, row }, run)?;
             }
+            self.note_change(writer.table(), TriggerEvent::Insert, None, Some(row), run)?;
         }
         Ok(inserted)
     }
@@ -129,6 +139,7 @@ impl Integrity {
     ) -> Result<()> {
         writer.update(run.cx.txn, run.cx.store, key, old, new, run.cx.eval)?;
         self.note_rechecks(writer, run)?;
+        self.note_change(writer.table(), TriggerEvent::Update, Some(old), Some(new), run)?;
         let links = self.links(writer.table())?;
         if links.incoming.is_empty() && links.outgoing.is_empty() {
             return Ok(());
@@ -164,6 +175,7 @@ impl Integrity {
         run: &mut Run<'_, '_>,
     ) -> Result<()> {
         writer.delete(run.cx.txn, key, old)?;
+        self.note_change(writer.table(), TriggerEvent::Delete, Some(old), None, run)?;
         for reference in &self.links(writer.table())?.incoming {
             if let Some(before) = reference.referenced_values(old) {
                 self.note_gone(reference, Gone { old: before, new: None }, run)?;
@@ -225,9 +237,13 @@ impl Integrity {
                     run.release(size_bytes(&gone));
                     self.act(&reference, &gone, run)?;
                 }
+                Event::Fire(change) => {
+                    run.release(change.size_bytes());
+                    self.fire_after_row(&change, run)?;
+                }
             }
         }
-        Ok(())
+        self.fire_after_statement(run)
     }
 
     /// The foreign keys of a table and those that refer to it, as far as the statement reaches.

@@ -24,15 +24,21 @@ mod evaluate;
 mod integrity;
 mod operator;
 mod record_text;
+mod routine;
 mod statement;
 mod subplan;
 mod vector;
 
 pub use batch::{BATCH_ROWS, Batch};
+pub use context::on_deep_stack;
 pub use context::{DEFAULT_MEMORY_LIMIT_BYTES, ExecContext};
 pub use copy::{CopyIn, CopyOut};
 pub use direct::Direct;
 pub use integrity::{PendingChecks, PendingMark, check_pending};
+pub use routine::{
+    Fired, Firing, NoRoutines, RoutineOutput, Routines, TriggerEvent, evaluate_alone, holds_over,
+    run_nested,
+};
 pub use statement::lock::lock_read_tables;
 pub use statement::{CommandTag, Execution, is_stale, start};
 pub use vector::{Bitmap, Vector, VectorBuilder};

@@ -26,6 +26,7 @@ pub(crate) mod meter;
 pub(crate) mod outer;
 pub(crate) mod project;
 pub(crate) mod recursive;
+pub(crate) mod routine_scan;
 pub(crate) mod set_op;
 pub(crate) mod sort;
 pub(crate) mod system_columns;
@@ -33,6 +34,8 @@ pub(crate) mod system_scan;
 pub(crate) mod values;
 pub(crate) mod versions;
 pub(crate) mod window;
+
+use std::sync::Arc;
 
 use driftdb_query::{PhysicalPlan, Result, SetFunction};
 
@@ -107,6 +110,10 @@ impl Builder {
                     | SetFunction::Subscripts
                     | SetFunction::Zip { .. } => {
                         Box::new(function_scan::FunctionScan::new(function, args, types))
+                    }
+                    SetFunction::Routine { call, ordinality } => {
+                        let call = Arc::clone(call);
+                        Box::new(routine_scan::RoutineScan::new(call, *ordinality, args, types))
                     }
                     SetFunction::TableDiff { before, after } => {
                         Box::new(diff_scan::DiffScan::new(before.clone(), after.clone(), types))

@@ -10,10 +10,12 @@ pub(crate) mod maintain;
 pub(crate) mod merge;
 pub(crate) mod output;
 pub(crate) mod portion;
+pub(crate) mod routine;
 pub(crate) mod row;
 pub(crate) mod schema;
 pub(crate) mod sequence;
 pub(crate) mod update;
+pub(crate) mod view;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -107,6 +109,18 @@ pub fn start(statement: &PhysicalStatement, cx: &mut ExecContext<'_>) -> Result<
             CopySource::To(to) => query(plan, &to.fields, "COPY"),
             CopySource::From { .. } => return Err(SqlError::internal("COPY FROM has a plan")),
         },
+        PhysicalStatement::Call(physical, has_output) => {
+            let (fields, body) = query(&physical.plan, &physical.fields, "CALL");
+            if *has_output {
+                (fields, body)
+            } else {
+                let mut execution = Execution { fields: None, state, body, rows: 0 };
+                while execution.next(cx)?.is_some() {}
+                let body =
+                    Body::Finished { batches: VecDeque::new(), tag: CommandTag::plain("CALL") };
+                return Ok(Execution { body, ..execution });
+            }
+        }
         PhysicalStatement::Copy(_, None) => {
             return Err(SqlError::internal("COPY FROM is run by CopyIn"));
         }
@@ -166,6 +180,11 @@ pub(crate) fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -
             set_constraints(names.as_deref(), *deferred, run)?;
             Ok(Outcome::tag(CommandTag::plain("SET CONSTRAINTS")))
         }
+        PhysicalStatement::View(statement) => view::run(statement, run),
+        PhysicalStatement::Comment(comment) => {
+            driftdb_tables::set_comment(&mut ddl::context(run), comment)?;
+            Ok(Outcome::tag(CommandTag::plain("COMMENT")))
+        }
         PhysicalStatement::Schema(statement) => schema::run(statement, run),
         PhysicalStatement::LockTable(locks) => lock::lock_tables(locks, run),
         PhysicalStatement::Explain { statement, analyze, format } => {
@@ -174,7 +193,8 @@ pub(crate) fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -
         PhysicalStatement::Vacuum { tables, analyze } => maintain::vacuum(tables, *analyze, run),
         PhysicalStatement::Analyze(tables) => maintain::analyze(tables, run),
         PhysicalStatement::History(statement) => history::run(statement, run),
-        PhysicalStatement::Query(_) | PhysicalStatement::Copy(..) => {
+        PhysicalStatement::Routine(statement) => routine::run(statement, run),
+        PhysicalStatement::Query(_) | PhysicalStatement::Call(..) | PhysicalStatement::Copy(..) => {
             Err(SqlError::internal("a query does not run at once"))
         }
     }
@@ -206,6 +226,7 @@ impl Execution {
     /// What to report. For a query: so far.
     pub fn tag(&self) -> CommandTag {
         match &self.body {
+            Body::Query { command: "CALL", .. } => CommandTag::plain("CALL"),
             Body::Query { command, .. } => CommandTag::counted(command, self.rows),
             Body::Finished { tag, .. } => *tag,
         }

@@ -2,17 +2,18 @@
 //!
 //! ```text
 //! latch:    timestamp → validate → sequence number → append to the log → apply to the engine
-//! outside:  wait until the log is durable → publish → (the transaction) release claims
+//! outside:  let go of claims on keys → wait until the log is durable → publish → (the transaction) let go of the rest
 //! ```
 //!
-//! Between apply and publish a commit is in the engine but nobody reads at its timestamp. The log is
-//! durable in order, so publishing the newest of several publishes them all.
+//! Between apply and publish a commit is in the engine but no snapshot has it, but for those of whoever got a
+//! claim of it, who then depends on it (`transaction/settle.rs`): claims on rows are not held over the sync
+//! (docs/design/0033). The log is durable in order, so publishing the newest of several publishes them all.
 
 mod parts;
 
 use std::io;
 
-use driftdb_concurrency::{ConcurrencyControl, Result, TxnError, Writes};
+use driftdb_concurrency::{ConcurrencyControl, ObjectLocks, Result, TxnError, TxnId, Writes};
 use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::atomic::Ordering;
 use driftdb_env::{HashSet, IoError, IoOp, planted};
@@ -44,6 +45,8 @@ pub(crate) struct Pipeline {
 
 /// What a transaction says to its commit, besides its changes.
 pub(crate) struct Said<'a> {
+    /// Whose it is.
+    pub(crate) id: TxnId,
     /// What the commit says of itself.
     pub(crate) note: &'a [u8],
     /// What the last statement read.
@@ -58,6 +61,17 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         self.visible.now()
     }
 
+    /// The timestamp of the newest commit that is wholly in the engine, visible or not.
+    pub(crate) fn applied(&self) -> Timestamp {
+        Timestamp(self.applied.load(Ordering::SeqCst))
+    }
+
+    /// A commit is in the log and in the engine. Under the latch.
+    fn note_applied(&self, pipeline: &mut Pipeline, position: Position) {
+        pipeline.last = position;
+        self.applied.store(position.commit.ts.0, Ordering::SeqCst);
+    }
+
     /// Makes everything up to `position` visible; it is durable.
     pub(crate) fn publish(&self, position: Position) {
         // In this order: whoever knows the number can read its timestamp.
@@ -66,8 +80,8 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         self.followers.tell();
     }
 
-    /// Commits the writes of a transaction, with what it says of itself; durable and visible on return. Its claims are the
-    /// caller's to release.
+    /// Commits the writes of a transaction, with what it says of itself; durable and visible on return. What it
+    /// still holds then, and all if it fails, is the caller's to release.
     ///
     /// # Errors
     /// A conflict, a keyspace that was dropped meanwhile, or a refusal of the log: nothing is
@@ -75,10 +89,10 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     pub(crate) fn commit(
         &self,
         changes: Changes,
-        control: Option<&mut C::Txn>,
+        mut control: Option<&mut C::Txn>,
         said: &Said<'_>,
     ) -> Result<Position> {
-        let Said { note, snapshot, erasure } = *said;
+        let Said { id, note, snapshot, erasure } = *said;
         self.check_room(&changes.batch)?;
         self.stall_if_behind();
         preemption_point("mvcc.commit.begin");
@@ -87,9 +101,10 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         self.check_keyspaces(&mut pipeline, &changes)?;
         self.erasing.check(&changes, snapshot)?;
         let ts = self.clock.tick();
-        if let Some(txn) = control {
+        if let Some(txn) = control.as_deref_mut() {
             self.control.validate(txn, ts, Writes::Batch(&changes.batch))?;
         }
+        let ends_early = C::RELEASES_EARLY && erasure.is_none() && changes.only_rows();
         let Changes { batch, created, dropped, .. } = changes;
         self.note_erasure(&pipeline, erasure, ts)?;
         let appended = self.append_and_apply(&mut pipeline, RecordKind::Commit, ts, batch, note);
@@ -97,6 +112,11 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         let position = appended?;
         pipeline.note_keyspaces(created, dropped);
         drop(pipeline);
+        if let Some(txn) = control.filter(|_| ends_early) {
+            // In this order: a pending write that comes later hides it.
+            self.pending.release(id, ts);
+            self.control.locks().release_keys(C::owner(txn));
+        }
         self.finish_commit(position)
     }
 
@@ -180,7 +200,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             self.poison(&source);
             return Err(TxnError::OutcomeUnknown { source });
         }
-        pipeline.last = position;
+        self.note_applied(pipeline, position);
         self.note_logged(header.len() + note.len() + batch.as_bytes().len(), lsn);
         Ok(position)
     }

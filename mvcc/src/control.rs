@@ -15,6 +15,7 @@ mod occ;
 mod range_set;
 mod read_set;
 mod recent;
+mod running;
 mod ssi;
 mod ssn;
 mod written;

@@ -3,8 +3,9 @@
 //! A transaction's write set is registered from its first write to its end. Only dirty readers look into
 //! sets that are not their own; the latch of a set is otherwise its owner's, and free.
 //!
-//! Of several pending writes of one key the one of the youngest transaction counts: under locks there is
-//! only one, under `occ` there may be more.
+//! Of several pending writes of one key those of commits on their way, whose claims have ended, come first, in
+//! order of commit; of the others, which come later, that of the youngest transaction counts: under locks there
+//! is only one, under `occ` there may be more.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use driftdb_concurrency::TxnId;
 use driftdb_env::sync::Mutex;
-use driftdb_storage::{KeyRange, KeyspaceId, Result};
+use driftdb_storage::{KeyRange, KeyspaceId, Result, Timestamp};
 
 use crate::write_set::{Fate, OwnRows, OwnView, WriteSet};
 
@@ -24,7 +25,14 @@ pub(crate) type SharedWrites = Arc<Mutex<WriteSet>>;
 /// The registered write sets.
 #[derive(Default)]
 pub(crate) struct Pending {
-    shards: [Mutex<BTreeMap<TxnId, SharedWrites>>; SHARD_COUNT],
+    shards: [Mutex<BTreeMap<TxnId, Set>>; SHARD_COUNT],
+}
+
+/// A write set, and the time of its commit once its claims have ended.
+#[derive(Clone)]
+struct Set {
+    writes: SharedWrites,
+    released: Option<Timestamp>,
 }
 
 /// Pending writes in key order, values and deletes.
@@ -45,7 +53,15 @@ impl Looker {
 
 impl Pending {
     pub(crate) fn register(&self, id: TxnId, writes: &SharedWrites) {
-        self.shard(id).lock().insert(id, Arc::clone(writes));
+        let set = Set { writes: Arc::clone(writes), released: None };
+        self.shard(id).lock().insert(id, set);
+    }
+
+    /// The claims of a transaction are about to end, with its commit on its way: others may write its keys.
+    pub(crate) fn release(&self, id: TxnId, commit: Timestamp) {
+        if let Some(set) = self.shard(id).lock().get_mut(&id) {
+            set.released = Some(commit);
+        }
     }
 
     pub(crate) fn forget(&self, id: TxnId) {
@@ -115,18 +131,21 @@ impl Pending {
         Ok((rows, complete_to))
     }
 
-    /// The sets by age, the looker's own last: it hides the others.
+    /// Commits on their way in their order, then the others by age, the looker's own last: each hides those
+    /// before it.
     fn sets(&self, looker: Looker) -> Vec<(TxnId, SharedWrites)> {
-        let of_shard = |shard: &Mutex<BTreeMap<TxnId, SharedWrites>>| {
+        let of_shard = |shard: &Mutex<BTreeMap<TxnId, Set>>| {
             let sets = shard.lock();
-            sets.iter().map(|(id, writes)| (*id, Arc::clone(writes))).collect::<Vec<_>>()
+            sets.iter().map(|(id, set)| (*id, set.clone())).collect::<Vec<_>>()
         };
         let mut sets: Vec<_> = self.shards.iter().flat_map(of_shard).collect();
-        sets.sort_by_key(|(id, _)| (*id == looker.id, *id));
-        sets
+        sets.sort_by_key(|(id, set)| {
+            (*id == looker.id, set.released.unwrap_or(Timestamp::MAX), *id)
+        });
+        sets.into_iter().map(|(id, set)| (id, set.writes)).collect()
     }
 
-    fn shard(&self, id: TxnId) -> &Mutex<BTreeMap<TxnId, SharedWrites>> {
+    fn shard(&self, id: TxnId) -> &Mutex<BTreeMap<TxnId, Set>> {
         &self.shards[id.0 as usize % SHARD_COUNT]
     }
 }

@@ -52,6 +52,10 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     }
 
     pub(crate) fn sequence_at(&self, ts: Timestamp) -> Result<u64> {
+        if ts <= self.applied() {
+            // Somebody may have read it who has its claims.
+            self.settle(ts)?;
+        }
         let newest = self.visible_sequence();
         let view = self.newest_view();
         // The answer is in low..=high; commits up to `low` are at or before `ts`.

@@ -50,6 +50,8 @@ pub(crate) struct Shared<E: Engine, C: ConcurrencyControl> {
     pub(crate) clock: HybridClock,
     pub(crate) visible: VisibleClock,
     pub(crate) visible_sequence: AtomicU64,
+    /// The timestamp of the newest commit that the engine has wholly.
+    pub(crate) applied: AtomicU64,
     pub(crate) pipeline: Mutex<Pipeline>,
     /// Where the newest commit in parts ends in the log.
     pub(crate) parts_end: AtomicU64,
@@ -138,6 +140,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccStore<E, C> {
             clock,
             visible,
             visible_sequence: AtomicU64::new(last.sequence),
+            applied: AtomicU64::new(last.commit.ts.0),
             pipeline: Mutex::new(Pipeline::after(last)),
             parts_end: AtomicU64::new(0),
             spill: Spill::open(env, dir, options.transaction_memory_bytes)?,

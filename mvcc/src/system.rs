@@ -14,6 +14,9 @@ pub const COMMITS: KeyspaceId = KeyspaceId(1);
 /// From counter (1 byte) to the number up to which it is reserved.
 pub const COUNTERS: KeyspaceId = KeyspaceId(2);
 
+/// Lower keyspaces are the system's: see [`Counter::Keyspace`].
+pub(crate) const FIRST_USER_KEYSPACE: KeyspaceId = KeyspaceId(1024);
+
 const VERSION: u8 = 1;
 /// A commit's entry with a note after its time.
 const VERSION_WITH_NOTE: u8 = 2;

@@ -3,10 +3,12 @@
 //! A READ COMMITTED transaction takes an engine snapshot per statement, and only when the statement
 //! reads; it registers nowhere and calls no control until it locks. Transactions that keep one
 //! snapshot register with the readers, so that history they may ask for is kept. Under a protocol
-//! that reads the newest version under its locks, each read takes its own moment.
+//! that reads the newest version under its locks, each read takes its own moment. What is read under a claim
+//! may not be durable yet (`settle.rs`).
 
 mod lock;
 mod read;
+mod settle;
 mod versions;
 mod write;
 
@@ -59,12 +61,16 @@ pub(crate) struct MvccTransaction<E: Engine, C: ConcurrencyControl> {
     view: Option<View<E::Snapshot>>,
     /// The last other moment that was read, kept for the next read of it.
     other: Option<View<E::Snapshot>>,
+    /// Up to when commits were read before they were visible.
+    depends_on: Timestamp,
     /// The time under which this transaction is registered as a reader.
     entered: Option<Timestamp>,
     /// The control's part, from the first call to it on.
     control: Option<C::Txn>,
     /// Shared with dirty readers once something is in it.
     writes: SharedWrites,
+    /// What the statements around the present one read at, outermost first.
+    around: Vec<(Timestamp, Option<View<E::Snapshot>>)>,
     /// Whether nothing was done to `writes` yet, so that reads need not look.
     is_untouched: bool,
     /// How far the locks went when each living savepoint was made.
@@ -100,6 +106,8 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             snapshot_ts: shared.visible(),
             view: None,
             other: None,
+            depends_on: Timestamp::MIN,
+            around: Vec::new(),
             entered: None,
             control: None,
             writes: SharedWrites::default(),
@@ -265,6 +273,9 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     fn commit_writes(&mut self) -> Result<Committed> {
         if !self.has_writes() {
             self.validate_reads()?;
+            if !planted!("mvcc.reader-ends-before-durable") {
+                self.settle()?;
+            }
             self.finish(None);
             return Ok(Committed { commit: None, sequence: self.shared.visible_sequence() });
         }
@@ -288,7 +299,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
 
     fn commit_changes(&mut self, erasure: Option<&Erasure>) -> Result<Committed> {
         let counts = &self.shared.counts;
-        let said = Said { note: &self.note, snapshot: self.snapshot_ts, erasure };
+        let said = Said { id: self.id, note: &self.note, snapshot: self.snapshot_ts, erasure };
         let committed = {
             let writes = self.writes.lock();
             let changes = writes.to_changes();
@@ -344,16 +355,39 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
 
     fn begin_statement(&mut self) -> Result<()> {
         self.shared.check_open()?;
-        if !self.is_untouched {
+        if !self.is_untouched || !self.around.is_empty() {
             self.writes.lock().begin_statement();
         }
         self.other = None;
         let is_kept = self.view.is_some() && planted!("mvcc.statement-snapshot-kept");
         if matches!(self.mode, Mode::Statement | Mode::Newest | Mode::Dirty) && !is_kept {
             self.view = None;
+            self.snapshot_ts = self.next_snapshot();
+        }
+        Ok(())
+    }
+
+    fn enter_statement(&mut self) -> Result<()> {
+        self.shared.check_open()?;
+        self.writes.lock().enter_statement();
+        self.other = None;
+        let is_new = matches!(self.mode, Mode::Statement | Mode::Newest | Mode::Dirty);
+        let view = if is_new { self.view.take() } else { None };
+        self.around.push((self.snapshot_ts, view));
+        if is_new {
             self.snapshot_ts = self.shared.visible();
         }
         Ok(())
+    }
+
+    fn leave_statement(&mut self) {
+        let (snapshot_ts, view) = self.around.pop().expect("each is left that was entered");
+        self.writes.lock().leave_statement();
+        self.other = None;
+        if matches!(self.mode, Mode::Statement | Mode::Newest | Mode::Dirty) {
+            self.snapshot_ts = snapshot_ts;
+            self.view = view;
+        }
     }
 
     fn restart(&mut self) -> Result<bool> {
@@ -434,6 +468,13 @@ impl<E: Engine, C: ConcurrencyControl> Transaction for MvccTransaction<E, C> {
         wait: WaitPolicy,
     ) -> Result<ObjectLocked> {
         self.take_object(object, mode, wait)
+    }
+
+    fn settle_reads(&mut self) -> Result<()> {
+        if planted!("mvcc.rows-shown-before-durable") {
+            return Ok(());
+        }
+        self.settle()
     }
 
     fn has_changed(&mut self, space: KeyspaceId, key: &[u8]) -> Result<bool> {

@@ -18,8 +18,23 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     /// The timestamp is read first, so that the snapshot holds all of it. History may be let go
     /// between the two; then the floor has passed the timestamp, and the next look is newer.
     pub(crate) fn newest_view(&self) -> View<E::Snapshot> {
+        self.view_now(|| self.visible())
+    }
+
+    /// The newest moment for those who read under claims: where claims end early, what is committed and
+    /// not visible yet is in it.
+    pub(crate) fn claimed_view(&self) -> View<E::Snapshot> {
+        self.view_now(|| self.newest_claimed())
+    }
+
+    /// The timestamp of [`Shared::claimed_view`].
+    pub(crate) fn newest_claimed(&self) -> Timestamp {
+        if C::RELEASES_EARLY { self.applied() } else { self.visible() }
+    }
+
+    fn view_now(&self, now: impl Fn() -> Timestamp) -> View<E::Snapshot> {
         loop {
-            let ts = self.visible();
+            let ts = now();
             let snapshot = self.engine.snapshot();
             if self.readers.floor() <= ts {
                 return View { ts, snapshot };
@@ -37,7 +52,10 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     }
 
     /// Returns when no commit at or before `ts` is still to become visible.
-    fn settle(&self, ts: Timestamp) -> Result<()> {
+    ///
+    /// # Errors
+    /// As [`Shared::view_as_of`].
+    pub(crate) fn settle(&self, ts: Timestamp) -> Result<()> {
         if ts <= self.visible() {
             return Ok(());
         }

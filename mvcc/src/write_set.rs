@@ -4,6 +4,9 @@
 //! earlier statement: that is all a reader can ask for, since a statement sees the writes of the
 //! statements before it ([`ReadAt::Statement`]) or everything ([`ReadAt::Newest`]).
 //!
+//! Statements may begin within a statement. What the outer one reads at is then a *floor*: where a key is
+//! written again above it, so that two values no longer tell what it saw, that is kept as an *image*.
+//!
 //! Savepoints are positions in an undo log, which is written only while there are any.
 //!
 //! What takes more memory than it may goes into a run on disk ([`spilling`]); memory then begins anew,
@@ -22,8 +25,9 @@ use std::ops::Bound;
 use driftdb_concurrency::{ReadAt, SavepointId};
 use driftdb_storage::{KeyRange, KeyspaceId, Result, WriteBatch};
 
-pub(crate) use self::rows::{InMemory, OwnRows, Spilled};
+pub(crate) use self::rows::{Imaged, InMemory, OwnRows, Spilled};
 use self::run::Run;
+use crate::system::FIRST_USER_KEYSPACE;
 
 /// What a transaction did to a keyspace itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +102,17 @@ pub(crate) enum OwnView {
     All,
 }
 
+/// What a statement saw of keys that were written more than once since it began, within it; `None`:
+/// nothing of this transaction's.
+pub(crate) type Images = BTreeMap<Box<[u8]>, Option<Value>>;
+
+/// A statement that waits for those within it.
+#[derive(Debug)]
+struct Floor {
+    statement: u32,
+    images: BTreeMap<KeyspaceId, Images>,
+}
+
 #[derive(Debug)]
 struct Space {
     fate: Fate,
@@ -141,12 +156,28 @@ pub(crate) struct Changes {
     pub(crate) dropped: Vec<KeyspaceId>,
 }
 
+impl Changes {
+    /// Whether rows change and nothing else: no definition, nothing of the store's own.
+    pub(crate) fn only_rows(&self) -> bool {
+        self.created.is_empty()
+            && self.dropped.is_empty()
+            && self.needed.iter().all(|space| *space >= FIRST_USER_KEYSPACE)
+    }
+}
+
 /// The write set.
 #[derive(Debug, Default)]
 pub(crate) struct WriteSet {
     // A transaction touches few keyspaces: a list, ordered by id, is the smallest map.
     spaces: Vec<(KeyspaceId, Space)>,
+    /// The newest statement: writes are its.
     statement: u32,
+    /// The statement that reads: the newest, or one that others ran within.
+    reading: u32,
+    /// The images of the statement that reads.
+    images: BTreeMap<KeyspaceId, Images>,
+    /// The statements around it, outermost first.
+    floors: Vec<Floor>,
     savepoints: Vec<Savepoint>,
     next_savepoint: u64,
     undo: Vec<Undo>,
@@ -160,12 +191,39 @@ impl WriteSet {
     /// Starts the next statement.
     pub(crate) fn begin_statement(&mut self) {
         self.statement += 1;
+        self.reading = self.statement;
+        self.images.clear();
+    }
+
+    /// Starts a statement within the one that reads.
+    pub(crate) fn enter_statement(&mut self) {
+        let images = std::mem::take(&mut self.images);
+        self.floors.push(Floor { statement: self.reading, images });
+        self.begin_statement();
+    }
+
+    /// Goes back to the statement around.
+    pub(crate) fn leave_statement(&mut self) {
+        let floor = self.floors.pop().expect("each is left that was entered");
+        self.reading = floor.statement;
+        self.images = floor.images;
+    }
+
+    /// What the statement that reads saw of keys of a keyspace that were written since.
+    pub(crate) fn images(&self, space: KeyspaceId, view: OwnView) -> Option<&Images> {
+        let is_present = view == OwnView::Before(self.reading);
+        self.images.get(&space).filter(|_| is_present)
+    }
+
+    /// Whether a statement may still ask what was before writes of statements within it.
+    fn has_inner_statements(&self) -> bool {
+        !self.floors.is_empty() || self.reading != self.statement
     }
 
     /// The own writes that a read at `at` sees; `None` for the past.
     pub(crate) fn view(&self, at: ReadAt) -> Option<OwnView> {
         match at {
-            ReadAt::Statement => Some(OwnView::Before(self.statement)),
+            ReadAt::Statement => Some(OwnView::Before(self.reading)),
             ReadAt::Newest => Some(OwnView::All),
             ReadAt::AsOf(_) => None,
         }
@@ -200,6 +258,12 @@ impl WriteSet {
             out.extend_from_slice(value.unwrap_or_default());
             Ok(Some(value.is_some()))
         };
+        if let Some(image) = self.images(space, view).and_then(|images| images.get(key)) {
+            return match image {
+                Some(value) => give(value.as_deref(), out),
+                None => Ok(None),
+            };
+        }
         let in_memory = self.space(space).and_then(|space| space.keys.get(key));
         if let Some(value) = in_memory.and_then(|versions| versions.visible(view)) {
             return give(value, out);
@@ -256,6 +320,9 @@ impl WriteSet {
 
     /// Writes a value or a delete.
     pub(crate) fn write(&mut self, space: KeyspaceId, key: &[u8], value: Option<&[u8]>) {
+        if self.has_inner_statements() {
+            self.keep_images(space, key);
+        }
         let statement = self.statement;
         let value: Value = value.map(Into::into);
         let has_savepoint = !self.savepoints.is_empty();
@@ -283,6 +350,29 @@ impl WriteSet {
             let undo = Undo::Write { space, key: key.into(), before };
             self.memory_bytes += undo.size_bytes();
             self.undo.push(undo);
+        }
+    }
+
+    /// Before a write within a statement: keeps what statements around saw of the key, if afterwards
+    /// its two values would not tell.
+    fn keep_images(&mut self, space: KeyspaceId, key: &[u8]) {
+        let statement = self.statement;
+        let found = self.space(space).and_then(|space| space.keys.get(key));
+        let Some(versions) = found.filter(|versions| versions.statement < statement) else {
+            return;
+        };
+        let (written, earlier) = (versions.statement, versions.earlier.clone());
+        let keep = |floor: u32, images: &mut BTreeMap<KeyspaceId, Images>| {
+            if written >= floor {
+                let images = images.entry(space).or_default();
+                images.entry(key.into()).or_insert_with(|| earlier.clone());
+            }
+        };
+        if self.reading != statement {
+            keep(self.reading, &mut self.images);
+        }
+        for floor in &mut self.floors {
+            keep(floor.statement, &mut floor.images);
         }
     }
 

@@ -11,6 +11,8 @@ mod anomalies;
 mod branches;
 #[path = "store/branches_model.rs"]
 mod branches_model;
+#[path = "store/early.rs"]
+mod early;
 #[path = "store/erase.rs"]
 mod erase;
 #[path = "store/history.rs"]

@@ -70,12 +70,17 @@ pub(crate) fn has_subquery(expr: &Expr) -> bool {
 pub(crate) fn is_volatile(expr: &Expr) -> bool {
     any(expr, &|part| match part {
         Expr::Call { function: id, .. } => function(*id).volatility == Volatility::Volatile,
+        Expr::Routine { call, .. } => call.routine().volatility == Volatility::Volatile,
         Expr::Subquery(subquery) => {
             let mut volatile = false;
             walk::for_each_expr_deep(&subquery.plan, &mut |inner| {
-                if let Expr::Call { function: id, .. } = inner {
-                    volatile |= function(*id).volatility == Volatility::Volatile;
-                }
+                volatile |= match inner {
+                    Expr::Call { function: id, .. } => {
+                        function(*id).volatility == Volatility::Volatile
+                    }
+                    Expr::Routine { call, .. } => call.routine().volatility == Volatility::Volatile,
+                    _ => false,
+                };
             });
             volatile
         }

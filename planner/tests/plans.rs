@@ -115,6 +115,7 @@ fn plan(sql: &str) -> Result<PhysicalPlan> {
             eval: &EvalContext::default(),
             param_types: &mut param_types,
             params: None,
+            variables: None,
         },
     )?;
     Ok(match HeuristicPlanner.plan(bound, &PlanContext::default())? {

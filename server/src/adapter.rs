@@ -7,6 +7,7 @@
 
 mod conversation;
 mod outlet;
+mod teller;
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};

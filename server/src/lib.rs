@@ -19,7 +19,7 @@ pub use config::{Config, ConfigError};
 pub use driftdb_mvcc::{ConvertProgress, SalvageReport, Salvaged};
 pub use driftdb_tables::{Finding, Hash, Verdict, from_hex};
 pub use node::{
-    CONTROLS, CancelKey, DATABASE, ENGINES, Node, NodeError, PLANNERS, SERVER_VERSION, backup,
-    convert, engine_of, salvage,
+    CONTROLS, CancelKey, DATABASE, ENGINES, Node, NodeError, Notification, PLANNERS,
+    SERVER_VERSION, backup, convert, engine_of, salvage,
 };
 pub use session::{Session, SessionOptions};

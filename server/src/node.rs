@@ -4,6 +4,7 @@
 //! planner is one line in a table and one arm below.
 
 mod branches;
+mod channels;
 mod directory;
 mod offline;
 mod registry;
@@ -33,6 +34,8 @@ use branches::Databases;
 pub(crate) use branches::MAIN_ID;
 use directory::DataDirectory;
 
+pub(crate) use channels::Mailbox;
+pub use channels::Notification;
 pub use directory::engine_of;
 pub use offline::{backup, convert, salvage};
 pub use registry::CancelKey;

@@ -20,19 +20,23 @@ mod answer;
 mod ask;
 mod branch;
 mod copy;
+mod cursor;
 mod extended;
 mod lock_first;
 mod message;
+mod notify;
 mod past;
 mod plan;
 mod portal;
 mod prepared;
+mod routine;
 mod run;
 mod sequences;
 mod settings;
 mod simple;
 mod sink;
 pub(crate) mod system;
+mod temporary;
 mod time;
 mod timeout;
 mod transaction;
@@ -52,9 +56,12 @@ use driftdb_types::{EvalContext, SqlState};
 use crate::node::{CancelKey, DATABASE, Node, Registered, SERVER_VERSION, Wake};
 use actions::Actions;
 use copy::Copying;
+use cursor::Cursors;
+use notify::Listening;
 use portal::Portal;
 use prepared::Prepared;
 use settings::Settings;
+use temporary::Temporary;
 use transaction::Block;
 
 pub(crate) use run::ending;
@@ -118,12 +125,16 @@ pub struct Session {
     block: Block,
     statements: BTreeMap<String, Arc<Prepared>>,
     portals: BTreeMap<String, Portal>,
+    cursors: Cursors,
+    listening: Listening,
     /// Statements by their whole text.
     repeated: HashMap<Box<str>, Arc<Prepared>>,
     /// Hashes of texts that came once.
     seen: Vec<u64>,
     copying: Option<Copying>,
     notices: Vec<SqlError>,
+    temporary: Temporary,
+    routines: routine::Kept,
 }
 
 impl std::fmt::Debug for Session {
@@ -141,7 +152,8 @@ impl Session {
         let registered = node.registry().register();
         let cancel = registered.token().clone();
         let user: Arc<str> = Arc::from(options.user.as_str());
-        let actions = Arc::new(Actions::new(node, &cancel, &user));
+        let pid = registered.key().pid;
+        let actions = Arc::new(Actions::new(node, &cancel, &user, pid));
         let mut settings = Settings::default();
         // A time is read in the session's time zone, so that it comes last.
         let is_past = |setting: &&(String, String)| setting.0.eq_ignore_ascii_case(past::AS_OF);
@@ -149,7 +161,6 @@ impl Session {
             settings.set_at_startup(name, value)?;
         }
         let env = node.env().clone();
-        let pid = registered.key().pid;
         let rng = Mutex::new(env.rng(&format!("session {pid}")));
         let mut eval = EvalContext {
             clock: Arc::new(move || time::wall_micros(&env)),
@@ -175,10 +186,14 @@ impl Session {
             block: Block::default(),
             statements: BTreeMap::new(),
             portals: BTreeMap::new(),
+            cursors: Cursors::default(),
+            listening: Listening::default(),
             repeated: HashMap::default(),
             seen: Vec::new(),
             copying: None,
             notices: Vec::new(),
+            temporary: Temporary::default(),
+            routines: routine::Kept::default(),
         };
         if let Some((_, value)) = options.settings.iter().rfind(is_past) {
             let value = session.past_setting(Some(value))?.unwrap_or_default();
@@ -257,6 +272,7 @@ impl Session {
         match catch_unwind(AssertUnwindSafe(|| work(self))) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
+                let error = self.settle_reads().err().unwrap_or(error);
                 self.fail_block();
                 Err(error)
             }

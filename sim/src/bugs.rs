@@ -13,6 +13,9 @@ pub const BUGS: &[&str] = &[
     "mvcc.publish-before-durable",
     "mvcc.branch-shows-what-it-hides",
     "mvcc.parts-without-commit",
+    "mvcc.vacuum-passes-readers",
+    "tables.definition-of-now",
+    "tables.feed-begins-late",
     "lsm.manifest-before-table-sync",
     "lsm.compaction-drops-newest",
     "btree.freed-page-reused-early",
@@ -47,6 +50,10 @@ pub const ISOLATION_BUGS: &[&str] = &[
     "mvcc.occ-claims-not-validated",
     "mvcc.occ-reads-not-validated",
     "integrity.no-parent-lock",
+    "mvcc.rows-shown-before-durable",
+    "mvcc.reader-ends-before-durable",
+    "mvcc.statement-sees-applied",
+    "mvcc.statement-forgets-what-was-read",
 ];
 
 /// The planted bug of that name.

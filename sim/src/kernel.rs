@@ -18,11 +18,12 @@ mod priorities;
 mod scheduler;
 mod settings;
 mod sim;
+mod state;
 mod trace;
 mod world;
 
 pub(crate) use fiber::on_host_stack;
-pub use scheduler::{Hold, KillAt, NodeId};
 pub use settings::{Chance, KernelSettings};
 pub use sim::{FiberId, Outcome, Sim, simulate};
+pub use state::{Hold, KillAt, NodeId};
 pub use world::{SimNodeWorld, WallClock};

@@ -199,4 +199,8 @@ bugs! {
     validate_no_claims: "mvcc.occ-claims-not-validated" by found_by_spec("p4", "occ", "repeatable read"),
     validate_no_reads: "mvcc.occ-reads-not-validated" by found_by_spec("g2-item", "occ", "serializable"),
     refer_without_holding: "integrity.no-parent-lock" by found_by_spec("foreign-key", "ssi", "read committed"),
+    show_rows_before_they_are_durable: "mvcc.rows-shown-before-durable" by found_by_seed("ssi", "read committed"),
+    end_before_what_was_read_is_durable: "mvcc.reader-ends-before-durable" by found_by_seed("ssi", "read committed"),
+    show_every_statement_what_is_on_its_way: "mvcc.statement-sees-applied" by found_by_seed("ssi", "read committed"),
+    forget_what_an_earlier_statement_read: "mvcc.statement-forgets-what-was-read" by found_by_seed("ssi", "read committed"),
 }

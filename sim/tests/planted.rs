@@ -11,7 +11,20 @@ const MOST_SEEDS: u64 = 2000;
 const CLEAN_SEEDS: u64 = 150;
 
 fn failure(seed: u64, options: &SeedOptions) -> Option<String> {
-    run_seed(Scenario::Ledger, seed, options).expect("the settings exist").failure
+    failure_of(Scenario::Ledger, seed, options)
+}
+
+fn failure_of(scenario: Scenario, seed: u64, options: &SeedOptions) -> Option<String> {
+    run_seed(scenario, seed, options).expect("the settings exist").failure
+}
+
+/// Below SQL there are no definitions and no feeds.
+fn scenario(bug: &str) -> Scenario {
+    match bug {
+        _ if bug.starts_with("tables.feed-") => Scenario::Feed,
+        _ if bug.starts_with("tables.") => Scenario::Bank,
+        _ => Scenario::Ledger,
+    }
 }
 
 /// Bugs that an honest disk never shows.
@@ -40,6 +53,7 @@ fn settings(bug: &str) -> Vec<(String, String)> {
 fn check(bug: &'static str) {
     let clean = SeedOptions { settings: settings(bug), bug: None };
     let planted = SeedOptions { bug: Some(bug), ..clean.clone() };
+    let failure = |seed, options| failure_of(scenario(bug), seed, options);
     let found = (0..MOST_SEEDS).find_map(|seed| Some((seed, failure(seed, &planted)?)));
     let (seed, what) = found.unwrap_or_else(|| panic!("{bug}: missed by {MOST_SEEDS} seeds"));
     println!("{bug}: found by seed {seed}: {}", what.lines().next().unwrap_or_default());
@@ -68,6 +82,9 @@ bugs! {
     publish_before_durable: "mvcc.publish-before-durable",
     show_what_a_branch_hides: "mvcc.branch-shows-what-it-hides",
     replay_parts_without_their_commit: "mvcc.parts-without-commit",
+    let_go_what_readers_need: "mvcc.vacuum-passes-readers",
+    read_the_past_by_the_definition_of_now: "tables.definition-of-now",
+    begin_a_feed_late: "tables.feed-begins-late",
     name_a_table_before_its_sync: "lsm.manifest-before-table-sync",
     drop_the_newest_version_in_a_merge: "lsm.compaction-drops-newest",
     reuse_pages_too_early: "btree.freed-page-reused-early",

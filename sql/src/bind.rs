@@ -10,17 +10,20 @@
 
 mod aggregate;
 mod alter;
+pub(crate) mod alter_column;
 mod array;
 mod as_of;
 mod call;
 mod case;
 pub(crate) mod changes;
 mod coerce;
+mod comment;
 mod compare;
 mod conflict;
 mod constraint;
 mod copy;
 mod create;
+mod current;
 mod delete;
 pub(crate) mod diff;
 mod digest;
@@ -44,7 +47,10 @@ mod ordered_set;
 mod period;
 mod position;
 mod predicate;
+pub(crate) mod record;
 mod returning;
+mod routine;
+mod routine_call;
 mod schema;
 mod scope;
 mod select;
@@ -57,19 +63,25 @@ mod subquery;
 mod system;
 mod target;
 mod type_name;
+mod updatable;
 mod update;
 mod utility;
+mod variable;
+pub(crate) mod view;
 mod window;
 mod with;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use driftdb_query::{Catalog, ColId, CteId, LogicalPlan, Result, SqlError, Statement};
+use driftdb_query::{Catalog, ColId, CteId, LogicalPlan, Result, SqlError, Statement, Variables};
 use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, EvalContext, Value};
 
+pub use routine_call::bind_trigger_condition;
 pub use stored::{bind_check, bind_default};
 pub(crate) use stored::{bound_default, bound_generated};
+pub use type_name::parse_type;
+pub use updatable::written_through;
 
 use crate::ParsedStatement;
 use crate::front::limits::{MAX_DEPTH, too_deep, with_room};
@@ -88,6 +100,8 @@ pub struct BindContext<'a> {
     /// The parameters' values, once known: `AS OF $1` needs them. Without them it is bound with the
     /// schema of now.
     pub params: Option<&'a [Value]>,
+    /// Names besides columns: they become parameters.
+    pub variables: Option<&'a mut dyn Variables>,
 }
 
 /// Binds a statement.
@@ -95,7 +109,9 @@ pub struct BindContext<'a> {
 /// # Errors
 /// Whatever PostgreSQL's parse analysis raises, with position; 0A000 for what this build lacks.
 pub fn bind(statement: &ParsedStatement, cx: &mut BindContext<'_>) -> Result<Statement> {
-    let count = statement.parameter_count();
+    let has_variables = cx.variables.is_some();
+    // Where there are variables, `$n` is one.
+    let count = if has_variables { 0 } else { statement.parameter_count() };
     if cx.param_types.len() < count {
         cx.param_types.resize(count, DataType::Unknown);
     }
@@ -103,6 +119,10 @@ pub fn bind(statement: &ParsedStatement, cx: &mut BindContext<'_>) -> Result<Sta
         let content = statement.content();
         let mut binder =
             Binder::new(&mut *cx.catalog, cx.eval, &mut *cx.param_types, cx.params, Some(content));
+        binder.variables = match &mut cx.variables {
+            Some(variables) => Some(&mut **variables),
+            None => None,
+        };
         binder.text = Some((statement.text(), statement.position()));
         let bound = binder.statement(&content.body)?;
         binder.check_times_used()?;
@@ -130,6 +150,7 @@ pub(crate) struct Binder<'a> {
     eval: &'a EvalContext,
     param_types: &'a mut Vec<DataType>,
     params: Option<&'a [Value]>,
+    variables: Option<&'a mut dyn Variables>,
     /// What was lifted out of the statement; `None` for stored expressions.
     content: Option<&'a Content>,
     /// The statement's text and where it begins.
@@ -156,6 +177,8 @@ pub(crate) struct Binder<'a> {
     function_values: BTreeSet<ColId>,
     /// While a stored text is renamed: the names met in it.
     named_parts: Option<Vec<stored::NamedPart>>,
+    /// While a view's query is bound: what its names mean.
+    recorder: Option<Box<record::Recorder>>,
     /// The lock clauses of the SELECT whose FROM is being bound.
     locking: Vec<lock::Locking<'a>>,
     /// Those that the next query to be bound inherits.
@@ -175,6 +198,7 @@ impl<'a> Binder<'a> {
             eval,
             param_types,
             params,
+            variables: None,
             content,
             text: None,
             default_time: None,
@@ -193,6 +217,7 @@ impl<'a> Binder<'a> {
             bound_ctes: Vec::new(),
             function_values: BTreeSet::new(),
             named_parts: None,
+            recorder: None,
             locking: Vec::new(),
             handed_down: Vec::new(),
         }

@@ -7,7 +7,9 @@
 //!
 //! What this does not know how to show it gives up on (`None`); the stored text is shown then.
 
-use driftdb_query::{BoolTest, ColId, Column, ColumnId, Expr, Result, Table};
+use driftdb_query::{
+    BoolTest, ColId, Column, ColumnId, Expr, Result, Subquery, SubqueryKind, Table, plain,
+};
 use driftdb_types::{
     ArrayOperation, CastContext, DataType, EvalContext, Value, function, type_name_with_typmod,
     write_text,
@@ -27,7 +29,8 @@ pub fn show_default(
     cx: &mut BindContext<'_>,
 ) -> Result<String> {
     let bound = bound_default(sql, column, cx)?;
-    let mut deparser = Deparser { name_of: &|_| None, pretty, indent: 0, out: String::new() };
+    let name_of = &|_| None;
+    let mut deparser = Deparser { name_of, query_of: None, pretty, indent: 0, out: String::new() };
     let shown = deparser.expr(&bound, false);
     Ok(shown.map_or_else(|| sql.to_owned(), |()| deparser.out))
 }
@@ -48,7 +51,8 @@ pub fn show_check(
         let place = ids.iter().position(|known| *known == id)?;
         Some(quoted(&table.columns[place].name))
     };
-    let mut deparser = Deparser { name_of: &name_of, pretty, indent: 0, out: String::new() };
+    let name_of = &name_of;
+    let mut deparser = Deparser { name_of, query_of: None, pretty, indent: 0, out: String::new() };
     let shown = deparser.expr(&bound, false);
     Ok(shown.map_or_else(|| format!("({sql})"), |()| deparser.out))
 }
@@ -70,7 +74,8 @@ pub fn show_generated(
         let place = ids.iter().position(|known| *known == id)?;
         Some(quoted(&table.columns[place].name))
     };
-    let mut deparser = Deparser { name_of: &name_of, pretty, indent: 0, out: String::new() };
+    let mut deparser =
+        Deparser { name_of: &name_of, query_of: None, pretty, indent: 0, out: String::new() };
     let shown = deparser.expr(&bound, false);
     Ok(shown.map_or_else(|| format!("({sql})"), |()| deparser.out))
 }
@@ -121,8 +126,27 @@ enum Parent<'a> {
     Test,
 }
 
+/// What gives the text of the query in a subquery.
+type QueryText<'a> = &'a dyn Fn(&Subquery) -> Option<String>;
+
+/// An expression of a query, with names for its columns and texts for its subqueries; as a template.
+pub(crate) fn expression(
+    expr: &Expr,
+    pretty: bool,
+    show_implicit: bool,
+    indent: usize,
+    name_of: &dyn Fn(ColId) -> Option<String>,
+    query_of: QueryText<'_>,
+) -> Option<String> {
+    let query_of = Some(query_of);
+    let mut deparser = Deparser { name_of, query_of, pretty, indent, out: String::new() };
+    deparser.expr(expr, show_implicit)?;
+    Some(deparser.out)
+}
+
 struct Deparser<'a> {
     name_of: &'a dyn Fn(ColId) -> Option<String>,
+    query_of: Option<QueryText<'a>>,
     pretty: bool,
     /// How far in the next line begins.
     indent: usize,
@@ -214,10 +238,48 @@ impl Deparser<'_> {
             Expr::InList { input, list, negated, .. } => self.in_list(input, list, *negated)?,
             Expr::Case { arms, otherwise, .. } => self.case(arms, otherwise.as_deref())?,
             Expr::Coalesce { args, .. } => self.bracketed("COALESCE", args)?,
+            Expr::Routine { call, args, .. } => self.bracketed(&call.object.name, args)?,
             Expr::Extreme { args, greatest, .. } => {
                 self.bracketed(if *greatest { "GREATEST" } else { "LEAST" }, args)?;
             }
+            Expr::Subquery(subquery) => self.subquery(subquery)?,
+            Expr::Quantified { input, array, operator, all } => {
+                self.open();
+                self.nested(input, Parent::Operator(function(*operator).name, true), true)?;
+                let word = if *all { "ALL" } else { "ANY" };
+                self.out.push_str(&format!(" {} {word} (", function(*operator).name));
+                self.expr(array, true)?;
+                self.out.push(')');
+                self.close();
+            }
             _ => return None,
+        }
+        Some(())
+    }
+
+    fn subquery(&mut self, subquery: &Subquery) -> Option<()> {
+        let query = (self.query_of?)(subquery)?;
+        match &subquery.kind {
+            SubqueryKind::Scalar => self.out.push_str(&format!("({query})")),
+            SubqueryKind::Exists => self.out.push_str(&format!("(EXISTS ({query}))")),
+            SubqueryKind::Compare { left, operators, all } => {
+                let symbol = function(*operators.first()?).name;
+                self.out.push('(');
+                match &left[..] {
+                    [one] => self.nested(one, Parent::Operator(symbol, true), true)?,
+                    several => {
+                        self.out.push('(');
+                        self.list(several)?;
+                        self.out.push(')');
+                    }
+                }
+                let word = match (symbol, all) {
+                    ("=", false) => "IN".to_owned(),
+                    (symbol, false) => format!("{symbol} ANY"),
+                    (symbol, true) => format!("{symbol} ALL"),
+                };
+                self.out.push_str(&format!(" {word} ({query}))"));
+            }
         }
         Some(())
     }
@@ -366,6 +428,7 @@ impl Deparser<'_> {
     }
 
     fn constant(&mut self, value: &Value, ty: DataType, show_implicit: bool) -> Option<()> {
+        let ty = if ty == DataType::Unknown { DataType::Text } else { ty };
         let text = match value {
             Value::Null => {
                 self.out.push_str("NULL::");
@@ -395,6 +458,7 @@ impl Deparser<'_> {
             }
             _ => {
                 let text = text.replace('\'', "''");
+                let text = if self.query_of.is_some() { plain(&text) } else { text };
                 self.out.push_str(&format!("'{text}'::{}", type_name_with_typmod(ty, -1)));
             }
         }

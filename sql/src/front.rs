@@ -4,7 +4,9 @@
 //! `rewrite` lifts out what the parser does not know (time travel, row locks), and `dispatch` hands a
 //! statement either to our own grammar (`utility`, `transaction`, `copy`) or to `sqlparser`.
 
+pub(crate) mod alter_column;
 pub(crate) mod branch;
+pub(crate) mod comment;
 pub(crate) mod copy;
 pub(crate) mod cursor;
 pub(crate) mod dispatch;
@@ -13,7 +15,9 @@ pub(crate) mod history;
 pub(crate) mod limits;
 pub(crate) mod lock;
 pub(crate) mod period;
+pub(crate) mod portal;
 pub(crate) mod rewrite;
+pub(crate) mod routine;
 pub(crate) mod schema;
 pub(crate) mod sequence;
 pub(crate) mod special;
@@ -22,3 +26,4 @@ pub(crate) mod tokens;
 pub(crate) mod transaction;
 pub(crate) mod tree;
 pub(crate) mod utility;
+pub(crate) mod view;

@@ -14,7 +14,7 @@ use crate::front::dispatch::{Body, body};
 use crate::front::history::HistoryBody;
 use crate::front::limits::{depth, with_room};
 use crate::front::rewrite::Lifted;
-use crate::front::tokens::{Source, end, start, tokenize};
+use crate::front::tokens::{Source, end, is_word, start, tokenize};
 
 /// One statement of a string: syntactically right, no name looked up. Cheap to clone.
 #[derive(Clone)]
@@ -69,8 +69,7 @@ pub fn parse(text: &str) -> Result<Vec<ParsedStatement>> {
     let mut statements = Vec::new();
     let mut from = 0;
     while from < tokens.len() {
-        let length = tokens[from..].iter().position(|token| token.token == Token::SemiColon);
-        let to = length.map_or(tokens.len(), |length| from + length);
+        let to = end_of_statement(&tokens, from);
         if to > from {
             let terminator = tokens.get(to);
             statements.push(parse_one(&source, &tokens[from..to], terminator)?);
@@ -78,6 +77,28 @@ pub fn parse(text: &str) -> Result<Vec<ParsedStatement>> {
         from = to + 1;
     }
     Ok(statements)
+}
+
+/// Where the statement that begins at a token ends. Semicolons in BEGIN ATOMIC … END are a body's.
+fn end_of_statement(tokens: &[TokenWithSpan], from: usize) -> usize {
+    let (mut depth, mut is_body) = (0u32, false);
+    let may_have_body = is_word(&tokens[from], "create");
+    for (at, token) in tokens.iter().enumerate().skip(from) {
+        if token.token == Token::SemiColon && depth == 0 {
+            return at;
+        }
+        if may_have_body {
+            let next = tokens.get(at + 1);
+            if is_word(token, "begin") && next.is_some_and(|next| is_word(next, "atomic")) {
+                (depth, is_body) = (depth + 1, true);
+            } else if is_body && is_word(token, "case") {
+                depth += 1;
+            } else if is_body && is_word(token, "end") {
+                depth = depth.saturating_sub(1);
+            }
+        }
+    }
+    tokens.len()
 }
 
 fn parse_one(
@@ -94,7 +115,12 @@ fn parse_one(
     })?;
     let position = tokens.first().map_or(1, start);
     // PREPARE has no parameters itself: those in its text are the prepared statement's.
-    let own = !matches!(content.body, Body::Prepare { .. });
+    let own = match &content.body {
+        Body::Prepare { .. } => false,
+        // Those of a body are its function's.
+        Body::Routine(body) => !body.is_definition(),
+        _ => true,
+    };
     let parameters = if own { parameters(tokens)? } else { 0 };
     let last = tokens.last().map_or(position, end);
     Ok(ParsedStatement {
@@ -184,10 +210,15 @@ impl ParsedStatement {
             Body::History(HistoryBody::Diff { .. }) => StatementKind::Query,
             Body::Truncate { .. }
             | Body::Sequence(_)
+            | Body::AlterColumn { .. }
             | Body::Drop { .. }
             | Body::AlterConstraint { .. }
+            | Body::View(_)
             | Body::Schema(_)
+            | Body::Comment(_)
             | Body::History(_) => StatementKind::Definition,
+            Body::Routine(body) if !body.is_definition() => StatementKind::Change,
+            Body::Routine(_) => StatementKind::Definition,
             _ => StatementKind::Utility,
         }
     }
@@ -215,12 +246,18 @@ impl ParsedStatement {
         )
     }
 
-    /// Whether it reads the past (AS OF), so that it must be bound again at each execution: the time may
-    /// be a parameter or relative to now, and the schema is that of the time.
+    /// Whether it must be bound again at each execution: it reads the past (AS OF), where the time may be
+    /// a parameter or relative to now, and the schema is that of the time; or it means a cursor's row.
     pub fn depends_on_time(&self) -> bool {
         !self.content().lifted.times.is_empty()
             || self.inner.has_time_arguments
+            || self.content().lifted.current_of.is_some()
             || matches!(self.body(), Body::History(_) | Body::Branch(_))
+    }
+
+    /// The cursor whose row it changes (WHERE CURRENT OF).
+    pub fn current_of(&self) -> Option<&str> {
+        self.content().lifted.current_of.as_ref().map(|(cursor, _)| &**cursor)
     }
 
     pub(crate) fn body(&self) -> &Body {

@@ -43,6 +43,10 @@ pub enum CatalogQuestion {
     CurrentSchema,
     /// Those that exist; with those that are on every path, if the argument says so.
     CurrentSchemas,
+    /// The schema of the session's temporary tables, or 0.
+    TemporarySchema,
+    /// Whether it is that of another session's.
+    IsOtherTemporarySchema,
     /// Whether a table or index is found by its name alone.
     TableIsVisible,
     /// Likewise a type.
@@ -64,10 +68,18 @@ pub enum CatalogQuestion {
     FunctionArguments,
     /// The type of a function's result.
     FunctionResult,
+    /// CREATE FUNCTION.
+    FunctionDefinition,
+    /// CREATE TRIGGER.
+    TriggerDefinition,
     /// What is said of an object, perhaps of one in a relation of this name.
     Description,
+    /// What is said of a column of a relation: the second argument is its number.
+    ColumnDescription,
     /// Whether a relation is a user's table.
     IsPublishable,
+    /// What a relation can be changed by, a bit for each command.
+    IsUpdatable,
     /// A role's name.
     UserName,
     /// The sequence of a column, both by name.
@@ -152,6 +164,27 @@ pub trait SessionActions: Send + Sync {
     /// An object that is named and does not exist.
     fn ask(&self, question: CatalogQuestion, args: &[Value]) -> Result<Value, ValueError>;
 
+    /// The storage key of the row of a table that the cursor of WHERE CURRENT OF is on; `None` if that row
+    /// is of no table.
+    ///
+    /// # Errors
+    /// The cursor is not on a row, or its rows are not the table's.
+    fn cursor_row(&self, _table: u32, _name: &str) -> Result<Option<Box<[u8]>>, ValueError> {
+        Err(no_session())
+    }
+
+    /// NOTIFY, when the transaction commits.
+    ///
+    /// # Errors
+    /// A channel's name or a text that is too long.
+    fn notify(&self, _channel: &str, _payload: &str) -> Result<(), ValueError> {
+        Err(no_session())
+    }
+
+    /// The channels that the session listens to.
+    fn channels(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Takes a value from a sequence, sets it, or says what was taken last.
     ///
     /// # Errors

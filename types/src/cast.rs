@@ -147,6 +147,7 @@ pub fn cast(
 }
 
 /// The conversion proper, of a value that is not NULL.
+#[expect(clippy::too_many_lines, reason = "one arm for each pair of types")]
 fn convert(
     value: Value,
     from: DataType,

@@ -6,6 +6,7 @@
 use num_bigint::BigInt;
 
 use crate::json::{parse_json, write_json};
+use crate::jsonpath::parse_path;
 use crate::range::{
     multirange_payload, range_payload, read_multirange_payload, read_range_payload,
 };
@@ -71,6 +72,7 @@ pub fn encode_value(value: &Value, _ty: DataType, out: &mut Vec<u8>) {
         Value::Macaddr(v) => payload(v, out),
         Value::Macaddr8(v) => payload(v, out),
         Value::Lsn(v) => payload(&v.to_le_bytes(), out),
+        Value::Jsonpath(v) => payload(v.text().as_bytes(), out),
         Value::Range(v) => {
             let mut bytes = Vec::new();
             range_payload(v, &mut bytes);
@@ -260,6 +262,9 @@ pub fn decode_value(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError
         DataType::Macaddr => Value::Macaddr(array(payload)?),
         DataType::Macaddr8 => Value::Macaddr8(array(payload)?),
         DataType::PgLsn => Value::Lsn(u64::from_le_bytes(array(payload)?)),
+        DataType::Jsonpath => {
+            Value::Jsonpath(parse_path(str_of(payload)?).map_err(|_| damaged())?.into())
+        }
         ty => match ty.subtype() {
             Some(subtype) if ty.is_range() => {
                 let mut bytes = payload;

@@ -43,6 +43,7 @@ pub fn compare(a: &Value, b: &Value) -> Ordering {
         (Value::Macaddr(a), Value::Macaddr(b)) => a.cmp(b),
         (Value::Macaddr8(a), Value::Macaddr8(b)) => a.cmp(b),
         (Value::Lsn(a), Value::Lsn(b)) => a.cmp(b),
+        (Value::Jsonpath(a), Value::Jsonpath(b)) => a.text().cmp(&b.text()),
         (Value::Range(a), Value::Range(b)) => a.compare(b),
         (Value::Multirange(a), Value::Multirange(b)) => a.compare(b),
         _ => match (a.as_int(), b.as_int(), a.as_float(), b.as_float()) {
@@ -117,6 +118,7 @@ pub fn hash_value(value: &Value, hasher: &mut impl Hasher) {
         Value::Macaddr(v) => hasher.write(v),
         Value::Macaddr8(v) => hasher.write(v),
         Value::Lsn(v) => hasher.write_u64(*v),
+        Value::Jsonpath(v) => hasher.write(v.text().as_bytes()),
         Value::Range(v) => v.hash_into(hasher),
         Value::Multirange(v) => v.hash_into(hasher),
         Value::Int2(_)

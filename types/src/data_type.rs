@@ -185,6 +185,8 @@ types! {
         Macaddr8, 774, 775, "macaddr8", "macaddr8", User, 8;
         /// `pg_lsn`: a position in a log
         PgLsn, 3220, 3221, "pg_lsn", "pg_lsn", User, 8;
+        /// `jsonpath`
+        Jsonpath, 4072, 4073, "jsonpath", "jsonpath", User, -1;
         /// `int4range`
         Int4range, 3904, 3905, "int4range", "int4range", Range, -1;
         /// `int8range`
@@ -377,9 +379,13 @@ impl DataType {
         )
     }
 
-    /// Whether its values can be compared: all but `json`, of which there is no equality.
+    /// Whether its values can be compared: all but `json` and `jsonpath`, of which there is no
+    /// equality.
     pub const fn is_comparable(self) -> bool {
-        !matches!(self, Self::Json | Self::Array(Element::Json))
+        !matches!(
+            self,
+            Self::Json | Self::Jsonpath | Self::Array(Element::Json | Element::Jsonpath)
+        )
     }
 
     /// Whether no value is of it.

@@ -1,5 +1,8 @@
 //! SQLSTATE and the errors that values raise.
 
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
 /// The condition of an error or notice (PostgreSQL, appendix A).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -37,6 +40,14 @@ pub enum SqlState {
     SequenceGeneratorLimitExceeded,
     InvalidEscapeSequence,
     InvalidUseOfEscapeCharacter,
+    SqlJsonMemberNotFound,
+    SqlJsonArrayNotFound,
+    SqlJsonObjectNotFound,
+    SqlJsonNumberNotFound,
+    InvalidSqlJsonSubscript,
+    NonNumericSqlJsonItem,
+    SingletonSqlJsonItemRequired,
+    InvalidArgumentForSqlJsonDatetimeFunction,
     InvalidRegularExpression,
     SubstringError,
     CharacterNotInRepertoire,
@@ -51,6 +62,9 @@ pub enum SqlState {
     CheckViolation,
     IntegrityConstraintViolation,
     InvalidCursorName,
+    InvalidCursorState,
+    WithCheckOptionViolation,
+    InvalidCursorDefinition,
     ActiveSqlTransaction,
     NoActiveSqlTransaction,
     InFailedSqlTransaction,
@@ -74,6 +88,10 @@ pub enum SqlState {
     DuplicateSchema,
     DuplicateAlias,
     DuplicateObject,
+    DuplicateFunction,
+    InvalidFunctionDefinition,
+    TriggeredDataChangeViolation,
+    TriggerProtocolViolated,
     DuplicatePreparedStatement,
     AmbiguousColumn,
     AmbiguousFunction,
@@ -120,6 +138,8 @@ pub enum SqlState {
     DataCorrupted,
     InvalidAuthorizationSpecification,
     InvalidCatalogName,
+    /// Any other: PL/pgSQL raises what it is told to.
+    Other([u8; 5]),
 }
 
 impl SqlState {
@@ -160,6 +180,14 @@ impl SqlState {
             Self::GeneratedAlways => "428C9",
             Self::InvalidEscapeSequence => "22025",
             Self::InvalidUseOfEscapeCharacter => "2200C",
+            Self::SqlJsonMemberNotFound => "2203A",
+            Self::SqlJsonArrayNotFound => "22039",
+            Self::SqlJsonObjectNotFound => "2203C",
+            Self::SqlJsonNumberNotFound => "2203B",
+            Self::InvalidSqlJsonSubscript => "22033",
+            Self::NonNumericSqlJsonItem => "22036",
+            Self::SingletonSqlJsonItemRequired => "22038",
+            Self::InvalidArgumentForSqlJsonDatetimeFunction => "22031",
             Self::InvalidRegularExpression => "2201B",
             Self::SubstringError => "22011",
             Self::CharacterNotInRepertoire => "22021",
@@ -174,6 +202,9 @@ impl SqlState {
             Self::CheckViolation => "23514",
             Self::IntegrityConstraintViolation => "23000",
             Self::InvalidCursorName => "34000",
+            Self::InvalidCursorState => "24000",
+            Self::WithCheckOptionViolation => "44000",
+            Self::InvalidCursorDefinition => "42P11",
             Self::ActiveSqlTransaction => "25001",
             Self::NoActiveSqlTransaction => "25P01",
             Self::InFailedSqlTransaction => "25P02",
@@ -197,6 +228,10 @@ impl SqlState {
             Self::DuplicateSchema => "42P06",
             Self::DuplicateAlias => "42712",
             Self::DuplicateObject => "42710",
+            Self::DuplicateFunction => "42723",
+            Self::InvalidFunctionDefinition => "42P13",
+            Self::TriggeredDataChangeViolation => "27000",
+            Self::TriggerProtocolViolated => "39P01",
             Self::DuplicatePreparedStatement => "42P05",
             Self::AmbiguousColumn => "42702",
             Self::AmbiguousFunction => "42725",
@@ -242,6 +277,33 @@ impl SqlState {
             Self::DataCorrupted => "XX001",
             Self::InvalidAuthorizationSpecification => "28000",
             Self::InvalidCatalogName => "3D000",
+            Self::Other(code) => interned(code),
+        }
+    }
+}
+
+/// So many codes of users are told apart; further ones are shown as what RAISE raises by itself.
+const MOST_CODES: usize = 10_000;
+
+/// The text of a code that no variant has. Each is kept for good: so a code is a plain text everywhere else.
+#[expect(clippy::disallowed_types, reason = "types are below env; nobody waits while it is held")]
+fn interned(code: [u8; 5]) -> &'static str {
+    static KNOWN: std::sync::RwLock<BTreeSet<&'static str>> =
+        std::sync::RwLock::new(BTreeSet::new());
+    let Ok(text) = str::from_utf8(&code) else { return "XX000" };
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(found) = known.get(text) {
+        return found;
+    }
+    drop(known);
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    match known.get(text) {
+        Some(found) => found,
+        None if known.len() >= MOST_CODES => "P0001",
+        None => {
+            let kept: &'static str = Box::leak(text.into());
+            known.insert(kept);
+            kept
         }
     }
 }

@@ -22,6 +22,7 @@ mod integer;
 mod internal;
 mod json;
 mod json_build;
+mod jsonpath;
 mod money;
 mod network;
 mod numeric;
@@ -46,9 +47,12 @@ pub(crate) use array::nested;
 pub use catalog::asks_catalog;
 pub(crate) use polymorphic::decide;
 pub(crate) use resolve::{Candidate, Choice, choose};
-pub use resolve::{Resolved, resolve_function, resolve_hidden, resolve_operator};
+pub use resolve::{
+    Resolved, decide_result, resolve_among, resolve_function, resolve_hidden, resolve_operator,
+};
 pub use sequence::SEQUENCE_STATE;
 pub use table::{function, functions};
+pub(crate) use text_search::regex_of;
 
 use crate::{DataType, EvalContext, SqlState, Value, ValueError, compare_typed};
 

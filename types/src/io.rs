@@ -14,6 +14,7 @@ pub(crate) use plain::{write_bytea, write_uuid};
 
 use crate::cast::{CastContext, coerce_length};
 use crate::json::{check_json, parse_json, write_json};
+use crate::jsonpath::{parse_path, write_path};
 use crate::range::{parse_multirange, parse_range, write_multirange, write_range};
 use crate::{
     Bits, DataType, EvalContext, Numeric, SqlState, Value, ValueError, array, datetime, mac, money,
@@ -72,6 +73,7 @@ pub fn parse_text(
         DataType::Macaddr => Value::Macaddr(mac::parse_macaddr(text)?),
         DataType::Macaddr8 => Value::Macaddr8(mac::parse_macaddr8(text)?),
         DataType::PgLsn => Value::Lsn(mac::parse_lsn(text)?),
+        DataType::Jsonpath => Value::Jsonpath(parse_path(text)?.into()),
         _ => match ty.subtype() {
             Some(subtype) if ty.is_range() => Value::range(parse_range(subtype, text, ctx)?),
             Some(subtype) => Value::multirange(parse_multirange(subtype, text, ctx)?),
@@ -123,6 +125,7 @@ pub fn write_text(value: &Value, ty: DataType, ctx: &EvalContext, out: &mut Vec<
         Value::Macaddr(v) => mac::write_mac(v, out),
         Value::Macaddr8(v) => mac::write_mac(v, out),
         Value::Lsn(v) => mac::write_lsn(*v, out),
+        Value::Jsonpath(v) => write_path(v, out),
         Value::Range(v) => write_range(v, ctx, out),
         Value::Multirange(v) => write_multirange(v, ctx, out),
     }

@@ -8,6 +8,7 @@ use num_bigint::{BigInt, Sign};
 
 use crate::compare::trim_blanks;
 use crate::json::{decode_json_key, encode_json_key};
+use crate::jsonpath::parse_path;
 use crate::range::{
     decode_multirange_key, decode_range_key, encode_multirange_key, encode_range_key,
 };
@@ -100,6 +101,7 @@ pub fn encode_key(value: &Value, ty: DataType, out: &mut Vec<u8>) {
         Value::Macaddr(v) => out.extend(v),
         Value::Macaddr8(v) => out.extend(v),
         Value::Lsn(v) => out.extend(v.to_be_bytes()),
+        Value::Jsonpath(v) => encode_bytes(v.text().as_bytes(), out),
         Value::Range(v) => encode_range_key(v, out),
         Value::Multirange(v) => encode_multirange_key(v, out),
     }
@@ -277,6 +279,10 @@ pub fn decode_key(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError> 
         DataType::Macaddr => Value::Macaddr(array(bytes)?),
         DataType::Macaddr8 => Value::Macaddr8(array(bytes)?),
         DataType::PgLsn => Value::Lsn(u64::from_be_bytes(array(bytes)?)),
+        DataType::Jsonpath => {
+            let text = String::from_utf8(decode_bytes(bytes)?).map_err(|_| damaged())?;
+            Value::Jsonpath(parse_path(&text).map_err(|_| damaged())?.into())
+        }
         ty => match ty.subtype() {
             Some(subtype) if ty.is_range() => Value::range(decode_range_key(subtype, bytes)?),
             Some(subtype) => Value::multirange(decode_multirange_key(subtype, bytes)?),

@@ -19,6 +19,7 @@ mod function;
 mod in_range;
 mod io;
 mod json;
+mod jsonpath;
 mod key;
 mod mac;
 mod money;
@@ -47,11 +48,13 @@ pub use datetime::{TimeZone, Timetz};
 pub use error::{SqlState, ValueError};
 pub use function::{
     ArrayOperation, Comparison, Function, FunctionId, Kernel, Resolved, SEQUENCE_STATE, Volatility,
-    asks_catalog, function, functions, resolve_function, resolve_hidden, resolve_operator,
+    asks_catalog, decide_result, function, functions, resolve_among, resolve_function,
+    resolve_hidden, resolve_operator,
 };
 pub use in_range::{check_range_offset, in_range, range_offset_types};
 pub use io::{parse_binary, parse_text, write_binary, write_text};
 pub use json::Json;
+pub use jsonpath::JsonPath;
 pub use key::{decode_key, encode_key, key_is_lossless};
 pub use net::Inet;
 pub use numeric::Numeric;

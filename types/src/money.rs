@@ -94,7 +94,7 @@ pub(crate) fn write_money(v: i64, out: &mut Vec<u8>) {
     out.push(b'$');
     let whole = (magnitude / 100).to_string();
     for (index, digit) in whole.bytes().enumerate() {
-        if index > 0 && (whole.len() - index) % 3 == 0 {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
             out.push(b',');
         }
         out.push(digit);
@@ -146,10 +146,10 @@ fn below_thousand(v: u64) -> String {
     }
     let tens = || {
         let ten = SMALL[18 + rest / 10];
-        if rest % 10 == 0 { ten.to_owned() } else { format!("{ten} {}", small(rest % 10)) }
+        if rest.is_multiple_of(10) { ten.to_owned() } else { format!("{ten} {}", small(rest % 10)) }
     };
     if v > 99 {
-        if rest % 10 == 0 && rest > 10 {
+        if rest.is_multiple_of(10) && rest > 10 {
             return format!("{} hundred {}", hundreds(), SMALL[18 + rest / 10]);
         }
         if rest < 20 {

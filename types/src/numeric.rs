@@ -6,6 +6,7 @@
 
 mod arithmetic;
 mod pattern;
+mod pattern_input;
 mod power;
 mod rounding;
 mod text;
@@ -13,6 +14,7 @@ mod transcendental;
 mod wire;
 
 pub(crate) use pattern::format_number;
+pub(crate) use pattern_input::to_number;
 
 use std::cmp::Ordering;
 use std::hash::Hasher;

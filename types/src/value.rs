@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Array, Bits, DataType, Inet, Json, Multirange, Numeric, Range, SqlState, Timetz, ValueError,
+    Array, Bits, DataType, Inet, Json, JsonPath, Multirange, Numeric, Range, SqlState, Timetz,
+    ValueError,
 };
 
 /// A value of some [`crate::DataType`]. The variant follows from the type: all string types are `Text`.
@@ -65,6 +66,8 @@ pub enum Value {
     Macaddr8([u8; 8]),
     /// `pg_lsn`
     Lsn(u64),
+    /// `jsonpath`
+    Jsonpath(Arc<JsonPath>),
     /// A range
     Range(Arc<Range>),
     /// A multirange
@@ -155,6 +158,7 @@ impl Value {
             Self::Macaddr(_) => DataType::Macaddr,
             Self::Macaddr8(_) => DataType::Macaddr8,
             Self::Lsn(_) => DataType::PgLsn,
+            Self::Jsonpath(_) => DataType::Jsonpath,
             // Never of another: only what has a range type is a bound.
             Self::Range(v) => DataType::range_of(v.element()).unwrap_or(DataType::Unknown),
             Self::Multirange(v) => {
@@ -227,6 +231,7 @@ impl Value {
             Self::Jsonb(json) => json.heap_bytes(),
             Self::Array(array) => array.heap_bytes(),
             Self::Bits(bits) => bits.bytes().len() + size_of::<Bits>(),
+            Self::Jsonpath(path) => path.text().len() * 4,
             Self::Range(range) => range.heap_bytes(),
             Self::Multirange(multirange) => multirange.heap_bytes(),
             Self::Numeric(Numeric::Large(large)) => 40 + (large.0.bits() / 8) as usize,

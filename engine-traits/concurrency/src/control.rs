@@ -83,6 +83,11 @@ pub trait ConcurrencyControl: Send + Sync + 'static {
     /// the two to commit fails.
     const CLAIMS_WAIT: bool;
 
+    /// Whether the claims on keys end when a commit has its place in the log and in the engine, before it is
+    /// durable and visible. Whoever gets one then reads the newest version there is under it, and depends on
+    /// that commit.
+    const RELEASES_EARLY: bool;
+
     /// The state of one transaction.
     type Txn: Send;
 
@@ -112,14 +117,32 @@ pub trait ConcurrencyControl: Send + Sync + 'static {
     /// Conflict, deadlock, cancel, timeout.
     fn read(&self, txn: &mut Self::Txn, space: KeyspaceId, key: &[u8]) -> Result<()>;
 
+    /// As [`ConcurrencyControl::read`], for the check of a constraint at a key that is claimed. Who fails by the
+    /// constraint is told of that rather than of a conflict.
+    ///
+    /// # Errors
+    /// As [`ConcurrencyControl::read`].
+    fn checks(&self, txn: &mut Self::Txn, space: KeyspaceId, key: &[u8]) -> Result<()> {
+        self.read(txn, space, key)
+    }
+
     /// Before a range of keys is scanned: the extent really covered by this batch. May wait.
     ///
     /// # Errors
     /// Conflict, deadlock, cancel, timeout.
     fn scanned(&self, txn: &mut Self::Txn, space: KeyspaceId, range: &KeyRange<'_>) -> Result<()>;
 
+    /// Before a claimed key is written. Never waits.
+    ///
+    /// # Errors
+    /// Conflict: the transaction could not commit.
+    fn writes(&self, _txn: &mut Self::Txn, _space: KeyspaceId, _key: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
     /// Claims a key before it is written or locked by `SELECT … FOR`. May wait for its holder.
-    /// From then on nobody else changes the key until this transaction ends, or its commit fails.
+    /// From then on nobody else changes the key until this transaction ends, its commit fails, or, with
+    /// [`ConcurrencyControl::RELEASES_EARLY`], its commit has a place in the order of commits.
     ///
     /// # Errors
     /// Conflict, deadlock, cancel, timeout, not available.

@@ -38,6 +38,16 @@ macro_rules! delegate_transaction {
             self.$inner.begin_statement()
         }
     };
+    (@enter_statement $inner:ident) => {
+        fn enter_statement(&mut self) -> $crate::Result<()> {
+            self.$inner.enter_statement()
+        }
+    };
+    (@leave_statement $inner:ident) => {
+        fn leave_statement(&mut self) {
+            self.$inner.leave_statement();
+        }
+    };
     (@restart $inner:ident) => {
         fn restart(&mut self) -> $crate::Result<bool> {
             self.$inner.restart()
@@ -125,6 +135,11 @@ macro_rules! delegate_transaction {
             wait: $crate::WaitPolicy,
         ) -> $crate::Result<$crate::ObjectLocked> {
             self.$inner.lock_object(object, mode, wait)
+        }
+    };
+    (@settle_reads $inner:ident) => {
+        fn settle_reads(&mut self) -> $crate::Result<()> {
+            self.$inner.settle_reads()
         }
     };
     (@has_changed $inner:ident) => {

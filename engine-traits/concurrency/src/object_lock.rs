@@ -248,6 +248,9 @@ pub trait ObjectLocks: Send + Sync + 'static {
     /// Gives back what was taken since a mark, as far as the protocol can do without it.
     fn release_since(&self, owner: &mut Self::Owner, mark: usize);
 
+    /// Gives back the claims on keys, of a transaction that makes no more; locks on objects stay.
+    fn release_keys(&self, owner: &mut Self::Owner);
+
     /// Whether anybody holds or waits for [`LockMode::AccessExclusive`], so that readers must ask
     /// for [`LockMode::AccessShare`]. One load.
     fn must_lock_reads(&self) -> bool;

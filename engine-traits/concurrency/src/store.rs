@@ -191,7 +191,8 @@ pub enum ReadAt {
     /// writes.
     Statement,
     /// The newest committed version and every own write, also of the running statement. What
-    /// constraint checks, and the re-check of a row that was waited for, use.
+    /// constraint checks, and the re-check of a row that was waited for, use. It may be of a commit that is
+    /// not durable yet: see [`Transaction::settle_reads`].
     Newest,
     /// The past, without own writes.
     AsOf(Timestamp),
@@ -290,11 +291,22 @@ pub trait Transaction: Send {
     fn snapshot_ts(&self) -> Timestamp;
 
     /// Starts the next statement: own writes so far become visible to it; at READ COMMITTED it gets a
-    /// new snapshot.
+    /// new snapshot, which has everything that an earlier statement read.
     ///
     /// # Errors
     /// Shutting down.
     fn begin_statement(&mut self) -> Result<()>;
+
+    /// As [`Transaction::begin_statement`], within the running statement, which goes on after
+    /// [`Transaction::leave_statement`] as if nothing had been written since: what a function does is
+    /// not seen by the statement that calls it. Further statements may begin in between.
+    ///
+    /// # Errors
+    /// Shutting down.
+    fn enter_statement(&mut self) -> Result<()>;
+
+    /// Goes back to the statement around; each that was entered is left, in order, also after an error.
+    fn leave_statement(&mut self);
 
     /// Begins the transaction's first statement anew, on a newer snapshot that is then the transaction's: what
     /// it wrote is undone, what it claimed and locked stays. So a statement that met a row which was
@@ -401,6 +413,14 @@ pub trait Transaction: Send {
         wait: WaitPolicy,
     ) -> Result<ObjectLocked>;
 
+    /// Returns when everything that was read so far is durable and visible to all; to be called before any of
+    /// it is shown to anybody. Whoever got a claim from a transaction on its way into the log reads what that
+    /// wrote, goes on, and may himself commit, which is durable no sooner.
+    ///
+    /// # Errors
+    /// The log failed: what was read may not have been committed.
+    fn settle_reads(&mut self) -> Result<()>;
+
     /// Whether a key has a newer version than [`Transaction::snapshot_ts`], or may have had one.
     ///
     /// # Errors
@@ -457,7 +477,7 @@ pub trait Transaction: Send {
     /// Whether anything was written.
     fn has_writes(&self) -> bool;
 
-    /// Commits; returns when the commit is durable and visible.
+    /// Commits; returns when the commit is durable and visible, and so is everything that was read.
     ///
     /// # Errors
     /// Any conflict (nothing was written), or [`crate::TxnError::OutcomeUnknown`].

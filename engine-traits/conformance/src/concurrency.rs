@@ -8,6 +8,7 @@ pub mod anomalies;
 pub mod bank;
 pub mod basics;
 pub mod driver;
+pub mod early;
 pub mod history;
 pub mod locks;
 pub mod objects;
@@ -49,6 +50,7 @@ macro_rules! concurrency_suite {
             basics::savepoints_nest,
             basics::scans_merge_own_writes,
             basics::unique_ids_are_never_given_twice,
+            early::what_is_not_durable_is_not_told,
             history::acknowledged_commits_survive_power_loss,
             history::the_past_is_readable_and_not_writable,
             history::times_past_retention_are_refused,

@@ -188,6 +188,13 @@ impl Table {
         self.indexes.iter().find(|index| index.primary)
     }
 
+    /// The identifier of a CHECK by its place: made of the table's, and beyond those that are given out.
+    pub fn check_id(&self, place: usize) -> u32 {
+        const FIRST: u32 = 1 << 31;
+        const PER_TABLE: u32 = 64;
+        FIRST | self.id.0.wrapping_mul(PER_TABLE).wrapping_add(place as u32)
+    }
+
     /// An index by identity.
     pub fn index(&self, id: IndexId) -> Option<&Index> {
         self.indexes.iter().find(|index| index.id == id)

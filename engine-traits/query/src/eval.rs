@@ -7,7 +7,7 @@ use driftdb_types::{
     CastContext, DataType, EvalContext, FunctionId, Value, cast, compare, function,
 };
 
-use crate::{BoolTest, Expr, Result, SqlError, Subplan};
+use crate::{BoolTest, Expr, Result, RoutineCall, SqlError, Subplan};
 
 /// What an expression can reach besides its own tree.
 pub trait Scope {
@@ -31,6 +31,14 @@ pub trait Scope {
     /// # Errors
     /// Whatever running it raises.
     fn subplan(&self, subplan: &Subplan) -> Result<Value>;
+
+    /// Calls a function of a user's.
+    ///
+    /// # Errors
+    /// Whatever it raises.
+    fn routine(&self, _call: &RoutineCall, _args: Vec<Value>) -> Result<Value> {
+        Err(SqlError::unsupported("a call of a user's function in this place"))
+    }
 }
 
 /// A scope without rows, parameters or subqueries: for constants.
@@ -88,6 +96,10 @@ pub fn eval(expr: &Expr, scope: &dyn Scope) -> Result<Value> {
         Expr::Subquery(_) => return Err(SqlError::internal("a subquery was not planned")),
         Expr::Subplan(subplan) => scope.subplan(subplan)?,
         Expr::Call { function: id, args, ty } => call(*id, args, *ty, scope)?,
+        Expr::Routine { call, args, .. } => {
+            let args = args.iter().map(|arg| eval(arg, scope)).collect::<Result<_>>()?;
+            scope.routine(call, args)?
+        }
         Expr::Cast { input, to, typmod, context } => convert(input, *to, *typmod, *context, scope)?,
         Expr::And(args) => connective(args, false, scope)?,
         Expr::Or(args) => connective(args, true, scope)?,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use driftdb_types::{CastContext, DataType, FunctionId, Value};
 
-use crate::{LogicalPlan, PhysicalPlan};
+use crate::{LogicalPlan, PhysicalPlan, RoutineCall};
 
 /// A column of some node of one statement's logical plan; unique within the statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +52,15 @@ pub enum Expr {
     Call {
         /// Which.
         function: FunctionId,
+        /// Its arguments.
+        args: Vec<Self>,
+        /// Its result type.
+        ty: DataType,
+    },
+    /// A function of a user's that gives one value.
+    Routine {
+        /// Which.
+        call: Arc<RoutineCall>,
         /// Its arguments.
         args: Vec<Self>,
         /// Its result type.
@@ -225,6 +234,7 @@ impl Expr {
             | Self::Outer { ty, .. }
             | Self::Param { ty, .. }
             | Self::Call { ty, .. }
+            | Self::Routine { ty, .. }
             | Self::Case { ty, .. }
             | Self::Coalesce { ty, .. }
             | Self::Extreme { ty, .. } => *ty,
@@ -252,6 +262,7 @@ impl Expr {
             | Self::Outer { .. }
             | Self::Param { .. } => {}
             Self::Call { args, .. }
+            | Self::Routine { args, .. }
             | Self::And(args)
             | Self::Or(args)
             | Self::Coalesce { args, .. }
@@ -304,6 +315,7 @@ impl Expr {
             | Self::Outer { .. }
             | Self::Param { .. } => {}
             Self::Call { args, .. }
+            | Self::Routine { args, .. }
             | Self::And(args)
             | Self::Or(args)
             | Self::Coalesce { args, .. }

@@ -17,6 +17,7 @@
 mod branch;
 mod catalog;
 mod changes;
+mod comment;
 mod error;
 pub mod eval;
 mod expr;
@@ -28,12 +29,16 @@ mod object;
 mod period;
 mod physical;
 mod planner;
+mod portal;
+mod routine;
 mod rules;
 mod schema;
 mod sequence;
 mod statement;
 mod system;
 mod temporal;
+mod variables;
+mod view;
 mod window;
 
 pub use branch::BranchStatement;
@@ -42,6 +47,7 @@ pub use catalog::{
     Table, TableId,
 };
 pub use changes::ChangesScan;
+pub use comment::{Comment, CommentSubject};
 pub use error::{Result, SqlError};
 pub use expr::{BoolTest, ColId, Expr, Subplan, Subquery, SubqueryKind};
 pub use history::{HistoryStatement, RestoredTable, TableAt};
@@ -61,8 +67,15 @@ pub use physical::{
     PhysicalStatement, PhysicalUpdate, TableAccess,
 };
 pub use planner::{PlanContext, Planner};
+pub use portal::{ChannelStatement, DeclareCursor, Fetch, FetchStep};
+pub use routine::{
+    Argument, ArgumentMode, Given, Language, Routine, RoutineCall, RoutineColumn, RoutineStatement,
+    Trigger, TriggerEvents, TriggerTime, routine_signature,
+};
 pub use rules::RowRules;
-pub use schema::{PUBLIC, PUBLIC_ID, Schema, SchemaStatement};
+pub use schema::{
+    OnCommit, PUBLIC, PUBLIC_ID, Schema, SchemaStatement, TEMPORARY, is_temporary, temporary_schema,
+};
 pub use sequence::{SequenceDefinition, SequenceOptions, SequenceSpec, SequenceStatement};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
@@ -75,5 +88,9 @@ pub use system::{
 };
 pub use temporal::{
     AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
+};
+pub use variables::{Precedence, Variable, Variables};
+pub use view::{
+    CheckOption, Marker, View, ViewColumn, ViewStatement, checked_view, expand, plain, view_check,
 };
 pub use window::{Frame, FrameBound, FrameExclusion, FrameUnits, WindowCall, WindowFunction};

@@ -6,7 +6,8 @@ use driftdb_concurrency::{LockStrength, ReadAt, WaitPolicy};
 use driftdb_types::{AggregateId, DataType, FunctionId};
 
 use crate::{
-    ChangesScan, ColId, Expr, Statement, SystemRelation, Table, TableAt, Temporal, WindowCall,
+    ChangesScan, ColId, Expr, RoutineCall, Statement, SystemRelation, Table, TableAt, Temporal,
+    WindowCall,
 };
 
 /// A column that a node yields.
@@ -333,6 +334,13 @@ pub enum SetFunction {
     },
     /// Changes in the order of commits.
     Changes(ChangesScan),
+    /// A function of a user's: its rows, perhaps numbered.
+    Routine {
+        /// Which.
+        call: Arc<RoutineCall>,
+        /// Whether the number of the row, from 1, comes after its columns.
+        ordinality: bool,
+    },
     /// `driftdb_digest([sequence])`: the digest of history, and of what.
     Digest,
     /// `driftdb_verify_digest(sequence, digest)`: what became of the commits that a digest covers.

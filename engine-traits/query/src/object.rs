@@ -3,7 +3,10 @@
 //! All have one sequence of identifiers with tables and indexes, so that a number alone tells what
 //! is meant. A [`Need`] is PostgreSQL's `pg_depend` row, kept with the one that needs.
 
-use crate::{ColumnId, IndexId, SequenceDefinition};
+use crate::{
+    ColumnId, CommentSubject, IndexId, Routine, SequenceDefinition, Trigger, View,
+    routine_signature,
+};
 
 /// An object's identifier, of one sequence with those of tables and indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +19,12 @@ pub enum NameSpace {
     Relation,
     /// Schemas, which are in no schema (`pg_namespace`).
     Schema,
+    /// Comments, named by what they are about (`pg_description`).
+    Comment,
+    /// Functions and procedures, told apart by their arguments (`pg_proc`).
+    Routine,
+    /// Triggers, told apart by their tables (`pg_trigger`).
+    Trigger,
 }
 
 /// An object, as of some time. Immutable: DDL makes a new one.
@@ -38,8 +47,21 @@ pub struct Object {
 pub enum ObjectKind {
     /// A schema.
     Schema,
+    /// A view.
+    View(View),
     /// A sequence.
     Sequence(SequenceDefinition),
+    /// What is said of something.
+    Comment {
+        /// Of what.
+        subject: CommentSubject,
+        /// What.
+        text: String,
+    },
+    /// A function or procedure.
+    Routine(Box<Routine>),
+    /// A trigger.
+    Trigger(Box<Trigger>),
 }
 
 /// That something cannot be without something else.
@@ -62,6 +84,8 @@ pub enum TablePart {
     Default(ColumnId),
     /// An index.
     Index(IndexId),
+    /// That it has a trigger, which is what it needs.
+    Trigger,
 }
 
 /// What a part of a table needs.
@@ -85,14 +109,22 @@ impl ObjectKind {
     pub fn name_space(&self) -> NameSpace {
         match self {
             Self::Schema => NameSpace::Schema,
+            Self::View(_) => NameSpace::Relation,
             Self::Sequence(_) => NameSpace::Relation,
+            Self::Comment { .. } => NameSpace::Comment,
+            Self::Routine(_) => NameSpace::Routine,
+            Self::Trigger(_) => NameSpace::Trigger,
         }
     }
 
     /// What tells objects of one name apart, if their names may repeat; else empty.
     pub fn signature(&self) -> Vec<u8> {
         match self {
-            Self::Schema | Self::Sequence(_) => Vec::new(),
+            Self::Schema | Self::Sequence(_) | Self::View(_) | Self::Comment { .. } => Vec::new(),
+            Self::Routine(routine) => {
+                routine.input_types().iter().flat_map(|ty| ty.oid().to_be_bytes()).collect()
+            }
+            Self::Trigger(trigger) => trigger.table.0.to_be_bytes().to_vec(),
         }
     }
 
@@ -100,7 +132,11 @@ impl ObjectKind {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Schema => "schema",
+            Self::View(_) => "view",
             Self::Sequence(_) => "sequence",
+            Self::Comment { .. } => "comment",
+            Self::Routine(routine) => routine.word(),
+            Self::Trigger(_) => "trigger",
         }
     }
 }
@@ -108,6 +144,10 @@ impl ObjectKind {
 impl Object {
     /// As messages name it: `schema s`.
     pub fn describe(&self) -> String {
+        if let ObjectKind::Routine(routine) = &self.kind {
+            let signature = routine_signature(&self.name, &routine.input_types());
+            return format!("{} {signature}", routine.word());
+        }
         format!("{} {}", self.kind.word(), self.name)
     }
 }

@@ -7,10 +7,10 @@ use driftdb_types::{AggregateId, DataType};
 
 use crate::logical::SetFunction;
 use crate::{
-    AccessTemporal, AlterAction, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
+    AccessTemporal, AlterAction, Comment, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
     DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
-    Related, RowRules, SchemaStatement, SequenceStatement, SetOpKind, SystemColumn, Table,
-    WindowCall,
+    Related, RoutineStatement, RowRules, SchemaStatement, SequenceStatement, SetOpKind,
+    SystemColumn, Table, ViewStatement, WindowCall,
 };
 
 /// One end of a key range.
@@ -491,6 +491,10 @@ pub enum PhysicalStatement {
         /// DEFERRED, not IMMEDIATE.
         deferred: bool,
     },
+    /// CREATE VIEW and its kin
+    View(ViewStatement),
+    /// COMMENT ON
+    Comment(Comment),
     /// CREATE SCHEMA and its kin
     Schema(SchemaStatement),
     /// LOCK TABLE
@@ -506,6 +510,10 @@ pub enum PhysicalStatement {
         /// The form of the output.
         format: ExplainFormat,
     },
+    /// CREATE FUNCTION and its kin, without a plan
+    Routine(RoutineStatement),
+    /// CALL: a query whose rows are given if the procedure has OUT arguments
+    Call(PhysicalQuery, bool),
     /// VACUUM [ANALYZE] of some tables, or all
     Vacuum {
         /// Which; empty: all.

@@ -15,6 +15,31 @@ pub const PUBLIC: &str = "public";
 /// The identifier of [`PUBLIC`] as a new database has it.
 pub const PUBLIC_ID: u32 = 2200;
 
+/// What each session calls the schema of its temporary tables.
+pub const TEMPORARY: &str = "pg_temp";
+
+/// The schema of the temporary tables of the session with a process number.
+pub fn temporary_schema(pid: i32) -> String {
+    format!("{TEMPORARY}_{pid}")
+}
+
+/// Whether it is the schema of some session's temporary tables.
+pub fn is_temporary(schema: &str) -> bool {
+    schema.strip_prefix(TEMPORARY).is_some_and(|rest| rest.starts_with('_'))
+}
+
+/// What becomes of a temporary table at every commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnCommit {
+    /// It stays as it is.
+    #[default]
+    PreserveRows,
+    /// Its rows go.
+    DeleteRows,
+    /// It goes itself.
+    Drop,
+}
+
 /// A schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schema {
@@ -73,6 +98,11 @@ pub enum SchemaStatement {
         /// Which.
         schema: Arc<Schema>,
     },
+    /// DISCARD TEMP: the temporary tables of this session go
+    DropTemporary {
+        /// Their schema, if there is one.
+        schema: Option<Arc<Schema>>,
+    },
     /// ALTER TABLE … SET SCHEMA
     MoveTable {
         /// Which.
@@ -90,6 +120,7 @@ impl SchemaStatement {
             Self::Drop { .. } => "DROP SCHEMA",
             Self::Rename { .. } | Self::SetOwner { .. } => "ALTER SCHEMA",
             Self::MoveTable { .. } => "ALTER TABLE",
+            Self::DropTemporary { .. } => "DISCARD TEMP",
         }
     }
 }

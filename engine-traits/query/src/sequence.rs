@@ -239,6 +239,8 @@ pub enum SequenceStatement {
         schema: String,
         /// Its new name.
         name: String,
+        /// By ALTER TABLE.
+        by_table: bool,
     },
     /// ALTER SEQUENCE IF EXISTS of one that does not.
     Skipped {
@@ -261,6 +263,7 @@ impl SequenceStatement {
     pub fn command(&self) -> &'static str {
         match self {
             Self::Create { .. } => "CREATE SEQUENCE",
+            Self::Rename { by_table: true, .. } => "ALTER TABLE",
             Self::Alter { .. } | Self::Rename { .. } | Self::Skipped { .. } => "ALTER SEQUENCE",
             Self::Drop { .. } => "DROP SEQUENCE",
         }

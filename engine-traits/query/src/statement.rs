@@ -7,9 +7,10 @@ use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, Value};
 
 use crate::{
-    BranchStatement, ColId, Deferral, Expr, HistoryStatement, IndexId, LogicalPlan, Need,
-    PeriodSpec, Portion, ReferentialAction, Related, RowRules, SchemaStatement, SequenceSpec,
-    SequenceStatement, SystemColumn, Table, TableNeed,
+    BranchStatement, ChannelStatement, ColId, Comment, DeclareCursor, Deferral, Expr, Fetch,
+    HistoryStatement, IndexId, LogicalPlan, Need, OnCommit, PeriodSpec, Portion, ReferentialAction,
+    Related, RoutineStatement, RowRules, SchemaStatement, SequenceSpec, SequenceStatement,
+    SystemColumn, Table, TableNeed, ViewStatement,
 };
 
 /// A column of a result, as the wire describes it.
@@ -249,6 +250,8 @@ pub struct CreateTable {
     pub retention: Option<Keep>,
     /// PERIOD FOR
     pub period: Option<PeriodSpec>,
+    /// ON COMMIT, of a temporary table.
+    pub on_commit: OnCommit,
 }
 
 /// CREATE INDEX.
@@ -286,8 +289,11 @@ pub enum AlterAction {
     AddColumn {
         /// The column.
         column: ColumnSpec,
-        /// Its default, bound, if it has one.
+        /// Its default, bound, if it has one and all existing rows get the same.
         default: Option<Expr>,
+        /// What each existing row gets, over its columns by position, if not all get the same: the table is
+        /// rewritten.
+        fill: Option<Expr>,
         /// IF NOT EXISTS.
         if_not_exists: bool,
     },
@@ -324,6 +330,34 @@ pub enum AlterAction {
     SetDefault(usize, Option<String>),
     /// ALTER COLUMN position SET NOT NULL (true) or DROP NOT NULL (false)
     SetNotNull(usize, bool),
+    /// ALTER COLUMN position TYPE: the table is rewritten.
+    SetType {
+        /// Its position in the table.
+        position: usize,
+        /// Its new type.
+        ty: DataType,
+        /// Its new type's modifier, or -1.
+        typmod: i32,
+        /// USING, over the old row's columns by position.
+        using: Expr,
+    },
+    /// Nothing, unless rows are in the way: a CHECK, by its name, of a table whose column gets another type.
+    Recheck(String),
+    /// RENAME CONSTRAINT
+    RenameConstraint {
+        /// Its name.
+        name: String,
+        /// Its new name.
+        to: String,
+    },
+    /// ALTER COLUMN position ADD GENERATED … AS IDENTITY
+    AddIdentity(usize, SequenceSpec),
+    /// ALTER COLUMN position SET GENERATED: whether ALWAYS
+    SetIdentity(usize, bool),
+    /// ALTER COLUMN position DROP IDENTITY
+    DropIdentity(usize),
+    /// ALTER COLUMN position DROP EXPRESSION
+    DropExpression(usize),
     /// A CHECK's condition, by its name, after a renaming: it means what it meant.
     RespellCheck {
         /// The constraint's name.
@@ -530,6 +564,8 @@ pub enum Statement {
         /// DEFERRED, not IMMEDIATE.
         deferred: bool,
     },
+    /// COMMENT ON
+    Comment(Comment),
     /// CREATE SCHEMA and its kin
     Schema(SchemaStatement),
     /// LOCK TABLE
@@ -580,6 +616,16 @@ pub enum Statement {
     },
     /// DEALLOCATE name; `None`: ALL
     Deallocate(Option<String>),
+    /// CREATE VIEW and its kin
+    View(ViewStatement),
+    /// DECLARE CURSOR
+    DeclareCursor(DeclareCursor),
+    /// FETCH, MOVE
+    Fetch(Fetch),
+    /// CLOSE name; `None`: ALL
+    CloseCursor(Option<String>),
+    /// LISTEN, UNLISTEN, NOTIFY
+    Channel(ChannelStatement),
     /// DISCARD ALL
     DiscardAll,
     /// DISCARD SEQUENCES
@@ -590,6 +636,8 @@ pub enum Statement {
     History(HistoryStatement),
     /// CREATE BRANCH and its kin
     Branch(BranchStatement),
+    /// CREATE FUNCTION and its kin
+    Routine(RoutineStatement),
     /// Nothing between two semicolons.
     Empty,
 }
@@ -609,6 +657,9 @@ impl Statement {
             | Self::Update(Update { returning: Some(_), fields, .. })
             | Self::Delete(Delete { returning: Some(_), fields, .. }) => Some(fields.clone()),
             Self::Explain(_) => Some(text("QUERY PLAN")),
+            Self::Routine(RoutineStatement::Call { query, has_output: true }) => {
+                Some(query.fields.clone())
+            }
             Self::Show(Some(name)) => Some(text(name)),
             Self::Show(None) => Some(
                 ["name", "setting", "description"].iter().flat_map(|name| text(name)).collect(),

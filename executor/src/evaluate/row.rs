@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use driftdb_query::eval::{Scope, eval, missing_parameter};
-use driftdb_query::{Expr, Result, Subplan, SubqueryKind};
+use driftdb_query::{Expr, Result, RoutineCall, Subplan, SubqueryKind};
 use driftdb_types::{EvalContext, Value};
 
 use crate::context::Run;
@@ -47,6 +47,10 @@ impl Scope for RowScope<'_, '_, '_> {
             SubqueryKind::Scalar | SubqueryKind::Exists => Vec::new(),
         };
         subplan::answer(subplan, outer, &left, &mut self.run.borrow_mut())
+    }
+
+    fn routine(&self, call: &RoutineCall, args: Vec<Value>) -> Result<Value> {
+        crate::routine::call_value(call, args, &mut self.run.borrow_mut())
     }
 }
 

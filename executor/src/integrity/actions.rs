@@ -7,9 +7,11 @@ use driftdb_query::{ReferentialAction, RelatedTable, Result, SqlError};
 use driftdb_tables::{Reference, RowState, TableWriter};
 use driftdb_types::Value;
 
+use super::triggers::check_unchanged;
 use super::{Gone, Integrity};
 use crate::context::Run;
 use crate::evaluate::row::evaluate_row;
+use crate::routine::TriggerEvent;
 use crate::statement::row::{check_row, update_strength_of};
 
 impl Integrity {
@@ -69,6 +71,11 @@ impl Integrity {
             }
         }
         let Some(changed) = changed else {
+            let event = TriggerEvent::Delete;
+            if self.before_row(child, event, Some(&row), None, run)?.is_none() {
+                return Ok(());
+            }
+            check_unchanged(writer, key, &row, true, run)?;
             return self.delete(writer, key, &row, run);
         };
         let related = Arc::clone(&self.related);
@@ -76,6 +83,11 @@ impl Integrity {
         let related = related.table(child.id).ok_or_else(unreached)?;
         let mut new = row.clone();
         set_values(reference, gone, related, &changed, &mut new, run)?;
+        let event = TriggerEvent::Update;
+        let Some(mut new) = self.before_row(child, event, Some(&row), Some(new), run)? else {
+            return Ok(());
+        };
+        check_unchanged(writer, key, &row, false, run)?;
         check_row(child, &related.checks, &mut new, run)?;
         self.update(writer, key, &row, &new, run)
     }

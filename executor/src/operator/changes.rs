@@ -118,6 +118,8 @@ impl Changes {
         let feed = match &mut self.feed {
             Some(feed) => feed,
             None => {
+                // Only visible commits are listed.
+                run.cx.txn.settle_reads()?;
                 let snapshot = run.cx.txn.snapshot_ts();
                 let up_to = self.scan.up_to.unwrap_or(snapshot);
                 let window = WINDOW_BYTES.min(run.cx.memory_limit_bytes / MEMORY_PART);

@@ -41,7 +41,7 @@ impl FunctionScan {
             args = rest;
             let values =
                 own.iter().map(|arg| evaluate_free(arg, run)).collect::<Result<Vec<Value>>>()?;
-            sources.push(Source::new(function, values)?);
+            sources.push(Source::new(function, values, run)?);
         }
         Ok(sources)
     }

@@ -138,6 +138,8 @@ pub(crate) fn newest_version(
     space: KeyspaceId,
     key: &[u8],
 ) -> Result<Version> {
+    // The version may be of a commit that is not visible yet.
+    txn.settle_reads()?;
     let now = store.newest();
     let range = KeyRange { start: Bound::Included(key), end: Bound::Included(key) };
     let scan =

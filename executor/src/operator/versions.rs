@@ -23,7 +23,7 @@ use driftdb_query::{
 };
 use driftdb_storage::{KeyspaceId, Timestamp};
 use driftdb_tables::{
-    ByteRange, Generation, generations, oldest_definitions, point_key, seen_from,
+    ByteRange, Generation, check_same_types, generations, oldest_definitions, point_key, seen_from,
 };
 use driftdb_types::{DataType, Value};
 
@@ -195,6 +195,7 @@ impl Versions {
         let table: Arc<Table> = if then.keyspace == shown.keyspace {
             Arc::clone(shown)
         } else {
+            check_same_types(shown, then)?;
             Arc::new(seen_from(shown, then))
         };
         let mut from = generation.from;

@@ -131,12 +131,15 @@ pub(crate) fn alter_table(
     refuse_pending(table, "ALTER TABLE", run)?;
     // Positions are those of the table as it was bound; the newest definition only tells names.
     let mut newest = Arc::clone(table);
+    // Looked for in the rows as they are, which some action may rewrite.
     for (action, violation) in actions {
         if let Some(violation) = violation
             && yields_row(violation, run)?
         {
             return Err(violated(table, action));
         }
+    }
+    for (action, _) in actions {
         if let AlterAction::AddColumn { column, if_not_exists: true, .. } = action
             && newest.column(&column.name).is_some()
         {
@@ -177,6 +180,13 @@ fn violated(table: &Table, action: &AlterAction) -> SqlError {
     };
     match action {
         AlterAction::AddConstraint(ConstraintSpec::Check { name, .. }) => {
+            let message = format!(
+                "check constraint \"{name}\" of relation \"{}\" is violated by some row",
+                table.name
+            );
+            SqlError::new(SqlState::CheckViolation, message).with_constraint(&table.name, name)
+        }
+        AlterAction::Recheck(name) => {
             let message = format!(
                 "check constraint \"{name}\" of relation \"{}\" is violated by some row",
                 table.name

@@ -14,7 +14,9 @@ use super::{CommandTag, Outcome};
 use crate::context::Run;
 use crate::evaluate::row::holds;
 use crate::integrity::Integrity;
+use crate::integrity::triggers::check_unchanged;
 use crate::operator::{BoxOperator, pull};
+use crate::routine::TriggerEvent;
 
 /// Runs the statement to its end, on the operators of its source.
 pub(crate) fn run(
@@ -26,6 +28,7 @@ pub(crate) fn run(
     let mut writer = TableWriter::new(Arc::clone(&delete.table));
     let mut integrity = Integrity::new(&delete.table, &delete.related);
     integrity.hold_definitions(run)?;
+    integrity.begin(TriggerEvent::Delete, Vec::new(), run)?;
     let mut output = Output::new(delete.returning.as_deref(), &delete.fields);
     let mut touched = may_repeat(&delete.source).then(Touched::default);
     let mut rows = 0;
@@ -76,6 +79,11 @@ pub(crate) fn delete_row(
             }
         }
     }
+    let (event, old) = (TriggerEvent::Delete, &row[1..=width]);
+    if integrity.before_row(&delete.table, event, Some(old), None, run)?.is_none() {
+        return Ok(false);
+    }
+    check_unchanged(writer, storage_key(row)?, old, true, run)?;
     let left = portion::left_of(delete.portion.as_ref(), row, width, run)?;
     integrity.delete(writer, storage_key(row)?, &row[1..=width], run)?;
     portion::insert(delete.portion.as_ref(), left, writer, integrity, run)?;

@@ -15,7 +15,9 @@ use super::{CommandTag, Outcome};
 use crate::context::Run;
 use crate::evaluate::row::{evaluate_row, holds};
 use crate::integrity::Integrity;
+use crate::integrity::triggers::check_unchanged;
 use crate::operator::{BoxOperator, pull};
+use crate::routine::TriggerEvent;
 
 /// A row that a conflict points at may be deleted before it is locked; then the insertion is tried
 /// again, so often.
@@ -55,8 +57,14 @@ impl<'a> Inserter<'a> {
         writer: &'a mut TableWriter,
         run: &mut Run<'_, '_>,
     ) -> Result<Self> {
-        let integrity = Integrity::new(&insert.table, &insert.related);
+        let mut integrity = Integrity::new(&insert.table, &insert.related);
         integrity.hold_definitions(run)?;
+        integrity.begin(TriggerEvent::Insert, Vec::new(), run)?;
+        let update = insert.on_conflict.as_ref().and_then(|action| action.update.as_ref());
+        if let Some(assignments) = update {
+            let assigned = assignments.iter().map(|(position, _)| *position).collect();
+            integrity.begin(TriggerEvent::Update, assigned, run)?;
+        }
         Ok(Self {
             insert,
             writer,
@@ -74,8 +82,11 @@ impl<'a> Inserter<'a> {
         Ok(Outcome { tag, batches: self.output.finish(run)? })
     }
 
-    pub(crate) fn insert(&mut self, mut row: Vec<Value>, run: &mut Run<'_, '_>) -> Result<()> {
+    pub(crate) fn insert(&mut self, row: Vec<Value>, run: &mut Run<'_, '_>) -> Result<()> {
         let insert = self.insert;
+        let event = TriggerEvent::Insert;
+        let row = self.integrity.before_row(&insert.table, event, None, Some(row), run)?;
+        let Some(mut row) = row else { return Ok(()) };
         check_row(&insert.table, &insert.checks, &mut row, run)?;
         for _ in 0..ATTEMPTS {
             let conflict = match self.integrity.insert(self.writer, &row, run)? {
@@ -189,6 +200,10 @@ impl<'a> Inserter<'a> {
         for (position, value) in assignments {
             new[*position] = evaluate_row(value, &scope, run)?;
         }
+        let event = TriggerEvent::Update;
+        let new = self.integrity.before_row(table, event, Some(&existing), Some(new), run)?;
+        let Some(mut new) = new else { return Ok(true) };
+        check_unchanged(self.writer, key, &existing, false, run)?;
         check_row(table, &self.insert.checks, &mut new, run)?;
         self.integrity.update(self.writer, key, &existing, &new, run)?;
         self.touched.add(key, run)?;

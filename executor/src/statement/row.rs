@@ -2,7 +2,9 @@
 
 use driftdb_concurrency::{LockMode, LockStrength, WaitPolicy};
 use driftdb_env::HashSet;
-use driftdb_query::{Expr, PhysicalPlan, Result, RowRules, SqlError, SystemColumn, Table};
+use driftdb_query::{
+    Expr, PhysicalPlan, Result, RowRules, SqlError, SystemColumn, Table, checked_view,
+};
 use driftdb_tables::{lock_table, row_detail};
 use driftdb_types::{SqlState, Value};
 
@@ -36,6 +38,11 @@ pub(crate) fn check_row(
     }
     for (name, condition) in &rules.checks {
         if evaluate_row(condition, row, run)? == Value::Bool(false) {
+            if let Some(view) = checked_view(name) {
+                let message = format!("new row violates check option for view \"{view}\"");
+                return Err(SqlError::new(SqlState::WithCheckOptionViolation, message)
+                    .with_detail(row_detail(table, row, run.cx.eval)));
+            }
             let message = format!(
                 "new row for relation \"{}\" violates check constraint \"{name}\"",
                 table.name

@@ -39,6 +39,10 @@ pub(crate) fn run(statement: &SchemaStatement, run: &mut Run<'_, '_>) -> Result<
         }
         // It is the owner already.
         SchemaStatement::SetOwner { .. } => {}
+        SchemaStatement::DropTemporary { schema } => {
+            let schemas = schema.as_slice();
+            driftdb_tables::drop_schemas(&mut context(run), schemas, true)?;
+        }
         SchemaStatement::MoveTable { table, to } => {
             refuse_pending(table, "ALTER TABLE", run)?;
             driftdb_tables::move_table(&mut context(run), table, to)?;

@@ -26,7 +26,7 @@ pub(crate) fn run(statement: &SequenceStatement, run: &mut Run<'_, '_>) -> Resul
             let at = at.ok_or_else(gone)?;
             driftdb_tables::alter_sequence(&mut context(run), *id, options, *owner, at)?;
         }
-        SequenceStatement::Rename { id, schema, name } => {
+        SequenceStatement::Rename { id, schema, name, .. } => {
             driftdb_tables::rename_object(&mut context(run), *id, (schema, name))?;
         }
         SequenceStatement::Skipped { notice: message } => {

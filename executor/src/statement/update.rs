@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use driftdb_concurrency::WaitPolicy;
+use driftdb_concurrency::{LockStrength, WaitPolicy};
 use driftdb_query::{PhysicalUpdate, Result};
 use driftdb_tables::{RowState, TableWriter};
 use driftdb_types::Value;
@@ -16,7 +16,9 @@ use super::{CommandTag, Outcome};
 use crate::context::Run;
 use crate::evaluate::row::{evaluate_row, holds};
 use crate::integrity::Integrity;
+use crate::integrity::triggers::check_unchanged;
 use crate::operator::{BoxOperator, pull};
+use crate::routine::TriggerEvent;
 
 /// Runs the statement to its end, on the operators of its source.
 pub(crate) fn run(
@@ -28,6 +30,8 @@ pub(crate) fn run(
     let mut writer = TableWriter::new(Arc::clone(&update.table));
     let mut integrity = Integrity::new(&update.table, &update.related);
     integrity.hold_definitions(run)?;
+    let assigned = update.assignments.iter().map(|(position, _)| *position).collect();
+    integrity.begin(TriggerEvent::Update, assigned, run)?;
     let mut output = Output::new(update.returning.as_deref(), &update.fields);
     let mut touched = may_repeat(&update.source).then(Touched::default);
     let mut rows = 0;
@@ -68,7 +72,11 @@ pub(crate) fn update_row(
         return Ok(None);
     }
     let width = update.table.columns.len();
-    let strength = update_strength(&update.table, &update.assignments);
+    let strength = if integrity.may_rewrite(&update.table, run)? {
+        LockStrength::Update
+    } else {
+        update_strength(&update.table, &update.assignments)
+    };
     let state = writer.lock_row(run.cx.txn, storage_key(row)?, strength, WaitPolicy::Wait(None))?;
     match state {
         RowState::Unchanged => {}
@@ -87,6 +95,13 @@ pub(crate) fn update_row(
     for (position, value) in &update.assignments {
         new[*position] = evaluate_row(value, row, run)?;
     }
+    let event = TriggerEvent::Update;
+    let old = &row[1..=width];
+    let Some(mut new) = integrity.before_row(&update.table, event, Some(old), Some(new), run)?
+    else {
+        return Ok(None);
+    };
+    check_unchanged(writer, storage_key(row)?, old, false, run)?;
     check_row(&update.table, &update.checks, &mut new, run)?;
     let left = portion::left_of(update.portion.as_ref(), row, width, run)?;
     let old = &row[1..=width];

@@ -6,13 +6,16 @@
 //! index give new keyspaces; the old ones stay readable for earlier times.
 
 mod alter;
+mod comment;
 mod dependents;
+mod fill;
 mod foreign;
 mod object;
 mod period;
 mod rewrite;
-mod schema;
+pub(crate) mod schema;
 mod sequence;
+mod trigger;
 mod undrop;
 
 use std::sync::Arc;
@@ -28,11 +31,13 @@ use driftdb_storage::KeyspaceId;
 use driftdb_types::{EvalContext, SqlState, Value};
 
 pub use alter::alter_table;
+pub use comment::set_comment;
 pub use dependents::{Thing, drop_all};
 pub use foreign::told;
 pub use object::{create_object, rename_object, replace_object};
 pub use schema::{drop_schemas, move_table, rename_schema, tables_in};
 pub use sequence::{alter_sequence, create_sequence};
+pub use trigger::{create_trigger, enable_triggers, triggers_of};
 pub use undrop::{undrop_references, undrop_table};
 
 use crate::catalog::{

@@ -299,6 +299,25 @@ impl Mapping {
     }
 }
 
+/// Whether rows of one definition can be read by another: columns that both have are of the same types.
+///
+/// # Errors
+/// 55000 if not.
+pub fn check_same_types(shown: &Table, then: &Table) -> Result<()> {
+    let changed = shown.columns.iter().find(|column| {
+        let was = then.position(column.id).map(|position| then.columns[position].ty);
+        was.is_some_and(|was| was != column.ty)
+    });
+    let Some(column) = changed else { return Ok(()) };
+    let message = format!(
+        "rows of table \"{}\" from before column \"{}\" got another type cannot be read by its \
+         definition of now",
+        shown.name, column.name
+    );
+    Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, message)
+        .with_hint("Read them AS OF their times."))
+}
+
 /// Whether equal storage keys mean the same row under both definitions.
 ///
 /// # Errors
@@ -312,6 +331,7 @@ pub fn check_comparable(before: &Table, after: &Table) -> Result<()> {
     if before.id != after.id {
         return refuse("it was dropped and created again in between");
     }
+    check_same_types(after, before)?;
     let columns = |table: &Table, key: &Index| -> Vec<(u16, DataType, bool)> {
         let types = key.columns.iter().map(|column| {
             let ty = table.position(column.column).map(|at| table.columns[at].ty);

@@ -291,7 +291,7 @@ impl Feed {
                 .map_err(|error| about(&segment.table, error))?;
             for row in batch.rows() {
                 let (key, after) = (row.key.to_vec(), row.value.map(<[u8]>::to_vec));
-                let table = self.shown.as_ref().unwrap_or(&segment.table);
+                let table = self.read_by(segment)?;
                 let what = What::Row { space, key, after };
                 window.add(Item { ts: row.ts, table: Arc::clone(table), what });
             }
@@ -324,6 +324,13 @@ impl Feed {
             Part::Rows(segment) => (segment.table.id, true),
         });
         Some(Streamed { commit, parts: parts.into(), last: None })
+    }
+
+    /// The definition that rows of a segment are read by.
+    fn read_by<'s>(&'s self, segment: &'s Segment) -> Result<&'s Arc<Table>> {
+        let Some(shown) = &self.shown else { return Ok(&segment.table) };
+        crate::diff::check_same_types(shown, &segment.table)?;
+        Ok(shown)
     }
 
     fn as_shown(&self, item: Item) -> Item {
@@ -368,7 +375,7 @@ impl Feed {
                 let state = txn
                     .scan_changes(space, &range, before(ts), ts, CHUNK, &mut batch)
                     .map_err(|error| about(&segment.table, error))?;
-                let table = Arc::clone(self.shown.as_ref().unwrap_or(&segment.table));
+                let table = Arc::clone(self.read_by(&segment)?);
                 for row in batch.rows() {
                     let (key, after) = (row.key.to_vec(), row.value.map(<[u8]>::to_vec));
                     let what = What::Row { space, key, after };

@@ -30,10 +30,11 @@ pub use catalog::{
 };
 pub use ddl::{
     DdlContext, Thing, alter_sequence, alter_table, create_index, create_object, create_sequence,
-    create_table, drop_all, drop_objects, drop_schemas, move_table, rename_object, rename_schema,
-    replace_object, set_row_count, tables_in, told, truncate, undrop_references, undrop_table,
+    create_table, create_trigger, drop_all, drop_objects, drop_schemas, enable_triggers,
+    move_table, rename_object, rename_schema, replace_object, set_comment, set_row_count,
+    tables_in, told, triggers_of, truncate, undrop_references, undrop_table,
 };
-pub use diff::{Change, Mapping, TableDiff, check_comparable};
+pub use diff::{Change, Mapping, TableDiff, check_comparable, check_same_types};
 pub use digest::{
     Digest, Finding, Hash, Verdict, check as check_digest, digest, from_hex, hex, note_erased,
 };

@@ -181,7 +181,8 @@ impl Sequences {
     }
 }
 
-fn exhausted(definition: &SequenceDefinition, name: &str) -> SqlError {
+/// 2200H
+pub(crate) fn exhausted(definition: &SequenceDefinition, name: &str) -> SqlError {
     let (what, bound) = if definition.increment > 0 {
         ("maximum", definition.max)
     } else {

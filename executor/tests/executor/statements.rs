@@ -316,7 +316,12 @@ fn alter_table_looks_at_the_rows() {
     assert_eq!(error.message, "check constraint \"c1\" of relation \"t\" is violated by some row");
     let column =
         ColumnSpec { default: Some("7".into()), ..ColumnSpec::new("d".into(), DataType::Int4, -1) };
-    let add = AlterAction::AddColumn { column, default: Some(number(7)), if_not_exists: false };
+    let add = AlterAction::AddColumn {
+        column,
+        default: Some(number(7)),
+        fill: None,
+        if_not_exists: false,
+    };
     let answer = db.run(&alter(&table, add, None)).unwrap();
     assert_eq!(answer.tag.to_string(), "ALTER TABLE");
     // The old definition is stale now.
@@ -388,6 +393,7 @@ fn create_table_as() {
         constraints: Vec::new(),
         retention: None,
         period: None,
+        on_commit: driftdb_query::OnCommit::PreserveRows,
     };
     let source = values(&[DataType::Int4], &[vec![int(1)], vec![int(2)]]);
     let statement = PhysicalStatement::CreateTable(spec, Some(source));

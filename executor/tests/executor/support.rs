@@ -67,6 +67,9 @@ impl Database {
             params,
             cancel: &self.cancel,
             pending: &mut PendingChecks::default(),
+            routines: &driftdb_executor::NoRoutines,
+            ddl: &mut None,
+            kinds: &mut driftdb_concurrency::StatementKinds::default(),
             notices,
             memory_limit_bytes: self.memory_limit_bytes,
         })
@@ -122,6 +125,7 @@ impl Database {
             constraints: if primary_key.is_empty() { Vec::new() } else { vec![key] },
             retention: None,
             period: None,
+            on_commit: driftdb_query::OnCommit::PreserveRows,
         };
         let mut txn = self.begin();
         let (store, eval) = (&*self.store, &self.eval);

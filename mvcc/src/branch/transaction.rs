@@ -158,13 +158,23 @@ impl BranchTransaction {
 
 impl Transaction for BranchTransaction {
     driftdb_concurrency::delegate_transaction!(
-        inner: id, isolation, is_read_only, snapshot_ts, savepoint, release, describe, has_writes, commit,
-        rollback,
+        inner: id, isolation, is_read_only, snapshot_ts, settle_reads, savepoint, release, describe,
+        has_writes, commit, rollback,
     );
 
     fn begin_statement(&mut self) -> Result<()> {
         self.changed.clear();
         self.inner.begin_statement()
+    }
+
+    fn enter_statement(&mut self) -> Result<()> {
+        self.changed.clear();
+        self.inner.enter_statement()
+    }
+
+    fn leave_statement(&mut self) {
+        self.changed.clear();
+        self.inner.leave_statement();
     }
 
     fn restart(&mut self) -> Result<bool> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! latch:    timestamp → validate → number → append every part → apply every part
-//! outside:  wait until the log is durable → publish
+//! outside:  wait until the log is durable → publish → let go of claims
 //! ```
 //!
 //! The write set is read twice, and gives the same parts each time. Nothing is applied before the last
@@ -20,7 +20,7 @@ use driftdb_env::sync::atomic::{AtomicU64, Ordering};
 use driftdb_storage::{Commit, Engine, LogBarrier, Lsn, StorageError, Timestamp, WriteBatch};
 use driftdb_wal::Wal;
 
-use super::{Pipeline, Position, Said};
+use super::{Position, Said};
 use crate::record::{self, RecordKind};
 use crate::store::Shared;
 use crate::system;
@@ -65,7 +65,8 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         let appended = self.append_and_apply_parts(writes, name);
         self.settle_erasure(said.erasure, ts, &appended);
         let position = appended?;
-        pipeline.end_parts(position, changes);
+        self.note_applied(&mut pipeline, position);
+        pipeline.note_keyspaces(changes.created, changes.dropped);
         drop(pipeline);
         self.finish_commit(position)
     }
@@ -126,13 +127,6 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     /// What an engine waits on before it makes anything durable.
     pub(crate) fn barrier(&self) -> Barrier<'_> {
         Barrier { wal: &self.wal, parts_end: &self.parts_end }
-    }
-}
-
-impl Pipeline {
-    fn end_parts(&mut self, position: Position, changes: Changes) {
-        self.last = position;
-        self.note_keyspaces(changes.created, changes.dropped);
     }
 }
 

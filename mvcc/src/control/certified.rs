@@ -6,9 +6,9 @@
 //!
 //! A SERIALIZABLE transaction also notes what it reads: keys, and the extents that its scans really
 //! covered, so that keys not there yet count. When it ends, its edges to and from overlapping
-//! transactions are looked up (`recent.rs`), and the [`Rule`] decides. PostgreSQL looks for the same
-//! edges while transactions run [Ports12]; looking once, at the end, needs no shared state on reads and
-//! has every edge at hand, at the price of work done in vain by who fails.
+//! transactions are looked up (`recent.rs`), and the [`Rule`] decides: that is what makes executions
+//! serializable. A rule may also look ahead ([`Rule::looks_ahead`]): then some who must fail are stopped
+//! while they run, as PostgreSQL stops them (`running.rs`).
 //!
 //! Only SERIALIZABLE transactions are considered, as in PostgreSQL: the guarantee is among them.
 //!
@@ -29,8 +29,8 @@ use driftdb_env::sync::{Condvar, Mutex};
 use driftdb_env::{Env, planted};
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
-use super::read_set::ReadSet;
 use super::recent::{Footprint, Recent, Safety, SafetyCell};
+use super::running::{Judged, Read, Running};
 use super::written::{Key, keys_of};
 use crate::lock_table::{LockTable, Owner, Striping, Target};
 
@@ -66,6 +66,9 @@ pub trait Rule: Send + Sync + 'static {
 
     /// How late a committed transaction counts as a reader of what others overwrite.
     fn reader_bound(candidate: &Candidate) -> Timestamp;
+
+    /// Whether those who run are stopped as soon as PostgreSQL stops them.
+    fn looks_ahead() -> bool;
 }
 
 /// Snapshots, claims, and a rule at the end.
@@ -73,13 +76,22 @@ pub trait Rule: Send + Sync + 'static {
 pub struct CertifiedControl<R> {
     visible: VisibleClock,
     locks: LockTable,
-    recent: Mutex<Recent>,
+    state: Mutex<State>,
     /// Some snapshot proved safe or unsafe.
     told: Arc<Condvar>,
     rule: PhantomData<R>,
 }
 
-/// One transaction's claims, and at SERIALIZABLE its reads.
+/// What is known of SERIALIZABLE transactions.
+#[derive(Debug, Default)]
+struct State {
+    /// Those that committed.
+    recent: Recent,
+    /// Those that run.
+    running: Running,
+}
+
+/// One transaction's claims, and at SERIALIZABLE what it depends on.
 #[derive(Debug)]
 pub struct CertifiedTxn {
     owner: Owner,
@@ -89,7 +101,6 @@ pub struct CertifiedTxn {
 
 #[derive(Debug)]
 struct Tracking {
-    reads: ReadSet,
     /// Of a read-only transaction.
     safety: Option<Arc<SafetyCell>>,
     /// Once it was certified.
@@ -97,35 +108,58 @@ struct Tracking {
 }
 
 impl CertifiedTxn {
-    /// Where reads go, if they have to be known.
-    fn reads(&mut self) -> Option<&mut ReadSet> {
-        let tracking = self.tracking.as_mut()?;
-        match &tracking.safety {
-            Some(safety) if safety.get() == Safety::Safe => None,
-            _ => Some(&mut tracking.reads),
-        }
+    /// Whether what it reads and writes has to be known.
+    fn is_tracked(&self) -> bool {
+        self.tracking.as_ref().is_some_and(|tracking| match &tracking.safety {
+            Some(safety) => safety.get() != Safety::Safe,
+            None => true,
+        })
     }
 }
 
+/// The error of one who was judged.
+fn told(judged: Judged) -> Result<()> {
+    judged.map_err(|why| TxnError::ReadWriteDependency { detail: why.to_owned() })
+}
+
 impl<R: Rule> CertifiedControl<R> {
+    /// Before something is read.
+    fn note_read(&self, txn: &CertifiedTxn, space: KeyspaceId, read: Read<'_>) -> Result<()> {
+        if !txn.is_tracked() {
+            return Ok(());
+        }
+        let mut state = self.state.lock();
+        let State { recent, running } = &mut *state;
+        running.note_read(txn.owner.id(), space, read);
+        if !R::looks_ahead() {
+            return Ok(());
+        }
+        told(running.judge_read(recent, txn.owner.id(), space, read))
+    }
+
     /// Certifies a commit and what it writes, or the end of one that wrote nothing.
     fn certify(
         &self,
         txn: &mut CertifiedTxn,
         commit: Option<(Timestamp, Writes<'_>)>,
     ) -> Result<()> {
-        let Some(tracking) = &mut txn.tracking else { return Ok(()) };
-        if tracking.safety.as_ref().is_some_and(|safety| safety.get() == Safety::Safe) {
+        if !txn.is_tracked() {
             return Ok(());
         }
+        let Some(tracking) = &mut txn.tracking else { return Ok(()) };
         let (commit, writes) = commit.unzip();
         let (written, spaces): (Vec<Key>, &[KeyspaceId]) = match writes {
             None => (Vec::new(), &[]),
             Some(Writes::Batch(batch)) => (keys_of(batch).collect(), &[]),
             Some(Writes::Keyspaces(spaces)) => (Vec::new(), spaces),
         };
-        let mut recent = self.recent.lock();
-        let outgoing = recent.outgoing(txn.snapshot, &tracking.reads);
+        let mut state = self.state.lock();
+        let State { recent, running } = &mut *state;
+        let id = txn.owner.id();
+        if R::looks_ahead() {
+            told(running.check(id))?;
+        }
+        let outgoing = recent.outgoing(txn.snapshot, running.reads(id));
         let candidate = Candidate {
             snapshot: txn.snapshot,
             commit: commit.unwrap_or_else(|| recent.last()),
@@ -137,10 +171,15 @@ impl<R: Rule> CertifiedControl<R> {
             || recent.latest_reader(written.iter()).max(recent.latest_reader_of_any(spaces));
         let mark = R::judge(&candidate, latest_reader)
             .map_err(|why| TxnError::ReadWriteDependency { detail: why.to_owned() })?;
-        let reads = std::mem::take(&mut tracking.reads);
+        if R::looks_ahead() && !candidate.is_read_only {
+            running.commit(id, candidate.commit);
+        }
+        let mut reads = running.leave(id);
+        // The next version of what one writes is one's own.
+        written.iter().for_each(|(space, key)| reads.remove_key(*space, key));
         let bound = R::reader_bound(&candidate);
         recent.summarise_writes(candidate.commit, mark, spaces);
-        recent.record(candidate.commit, txn.owner.id(), Footprint { bound, mark, written, reads });
+        recent.record(candidate.commit, id, Footprint { bound, mark, written, reads });
         tracking.mark = Some(mark);
         Ok(())
     }
@@ -150,6 +189,7 @@ impl<R: Rule> ConcurrencyControl for CertifiedControl<R> {
     const NAME: &'static str = R::NAME;
     const READS_NEWEST: bool = false;
     const CLAIMS_WAIT: bool = true;
+    const RELEASES_EARLY: bool = true;
 
     type Txn = CertifiedTxn;
     type Locks = LockTable;
@@ -158,7 +198,7 @@ impl<R: Rule> ConcurrencyControl for CertifiedControl<R> {
         Self {
             visible: visible.clone(),
             locks: LockTable::new(env, Striping::ByKey),
-            recent: Mutex::default(),
+            state: Mutex::default(),
             told: Arc::default(),
             rule: PhantomData,
         }
@@ -176,14 +216,16 @@ impl<R: Rule> ConcurrencyControl for CertifiedControl<R> {
     fn begin(&self, begin: Begin) -> Option<CertifiedTxn> {
         let mut tracking = None;
         if Self::tracks_reads(begin.isolation, begin.read_only) {
-            let mut recent = self.recent.lock();
+            let mut state = self.state.lock();
+            let State { recent, running } = &mut *state;
             let is_safe = begin.read_only && recent.is_safe(begin.read_ts);
             if !is_safe {
                 if !recent.admit(begin.id, begin.read_ts, !begin.read_only) {
                     return None;
                 }
                 let safety = begin.read_only.then(|| recent.watch(begin.id, begin.read_ts));
-                tracking = Some(Tracking { reads: ReadSet::default(), safety, mark: None });
+                running.enter(begin.id, begin.read_ts, begin.read_only);
+                tracking = Some(Tracking { safety, mark: None });
             }
         }
         let owner = Owner::new(begin.id, begin.cancel);
@@ -191,19 +233,25 @@ impl<R: Rule> ConcurrencyControl for CertifiedControl<R> {
     }
 
     fn renew(&self, txn: &mut CertifiedTxn, read_ts: Timestamp) -> bool {
-        if let Some(tracking) = &mut txn.tracking {
-            if !self.recent.lock().renew(txn.owner.id(), txn.snapshot, read_ts) {
+        if txn.tracking.is_some() {
+            let (id, mut state) = (txn.owner.id(), self.state.lock());
+            if !state.recent.renew(id, txn.snapshot, read_ts) {
                 return false;
             }
-            tracking.reads = ReadSet::default();
+            state.running.leave(id);
+            state.running.enter(id, read_ts, false);
         }
         txn.snapshot = read_ts;
         true
     }
 
     fn read(&self, txn: &mut CertifiedTxn, space: KeyspaceId, key: &[u8]) -> Result<()> {
-        if let Some(reads) = txn.reads() {
-            reads.add_key(space, key);
+        self.note_read(txn, space, Read::Key(key))
+    }
+
+    fn checks(&self, txn: &mut CertifiedTxn, space: KeyspaceId, key: &[u8]) -> Result<()> {
+        if txn.is_tracked() {
+            self.state.lock().running.note_read(txn.owner.id(), space, Read::Key(key));
         }
         Ok(())
     }
@@ -214,12 +262,19 @@ impl<R: Rule> ConcurrencyControl for CertifiedControl<R> {
         space: KeyspaceId,
         range: &KeyRange<'_>,
     ) -> Result<()> {
-        if let Some(reads) = txn.reads()
-            && !planted!("mvcc.scan-extent-not-tracked")
-        {
-            reads.add_range(space, range);
+        if planted!("mvcc.scan-extent-not-tracked") {
+            return Ok(());
         }
-        Ok(())
+        self.note_read(txn, space, Read::Range(range))
+    }
+
+    fn writes(&self, txn: &mut CertifiedTxn, space: KeyspaceId, key: &[u8]) -> Result<()> {
+        if !R::looks_ahead() || !txn.is_tracked() {
+            return Ok(());
+        }
+        let mut state = self.state.lock();
+        let State { recent, running } = &mut *state;
+        told(running.judge_write(recent, txn.owner.id(), space, key))
     }
 
     fn claim(
@@ -252,11 +307,11 @@ impl<R: Rule> ConcurrencyControl for CertifiedControl<R> {
     fn wait_until_safe(&self, txn: &mut CertifiedTxn, cancel: &CancelToken) -> Result<bool> {
         let Some(Tracking { safety: Some(safety), .. }) = &txn.tracking else { return Ok(true) };
         cancel.set_waiting_on(Some(Arc::clone(&self.told)));
-        let mut recent = self.recent.lock();
+        let mut state = self.state.lock();
         while safety.get() == Safety::Unknown && !cancel.is_canceled() {
-            self.told.wait_for(&mut recent, CancelToken::LOOK_AGAIN_AFTER);
+            self.told.wait_for(&mut state, CancelToken::LOOK_AGAIN_AFTER);
         }
-        drop(recent);
+        drop(state);
         cancel.set_waiting_on(None);
         match safety.get() {
             Safety::Safe => Ok(true),
@@ -269,7 +324,10 @@ impl<R: Rule> ConcurrencyControl for CertifiedControl<R> {
         if let Some(tracking) = &txn.tracking {
             let mark = tracking.mark.filter(|_| committed.is_some());
             let visible = self.visible.now();
-            let has_told = self.recent.lock().leave(txn.owner.id(), txn.snapshot, mark, visible);
+            let (id, mut state) = (txn.owner.id(), self.state.lock());
+            state.running.leave(id);
+            let has_told = state.recent.leave(id, txn.snapshot, mark, visible);
+            drop(state);
             if has_told {
                 self.told.notify_all();
             }

@@ -34,6 +34,8 @@ impl ConcurrencyControl for LockingControl {
     const NAME: &'static str = "locking";
     const READS_NEWEST: bool = true;
     const CLAIMS_WAIT: bool = true;
+    // Whoever reads under locks would depend on all that he reads.
+    const RELEASES_EARLY: bool = false;
 
     type Txn = LockingTxn;
     type Locks = LockTable;

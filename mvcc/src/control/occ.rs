@@ -229,6 +229,8 @@ impl ConcurrencyControl for OccControl {
     const NAME: &'static str = "occ";
     const READS_NEWEST: bool = false;
     const CLAIMS_WAIT: bool = false;
+    // Nobody waits for a claim.
+    const RELEASES_EARLY: bool = false;
 
     type Txn = OccTxn;
     type Locks = LockTable;

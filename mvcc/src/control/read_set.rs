@@ -33,12 +33,22 @@ pub(super) struct SpaceReads {
 }
 
 impl ReadSet {
+    /// Nothing.
+    pub(super) const EMPTY: Self = Self { spaces: BTreeMap::new() };
+
     pub(super) fn add_key(&mut self, space: KeyspaceId, key: &[u8]) {
         let reads = self.spaces.entry(space).or_default();
         reads.hashes.insert(hash(space, key));
         if reads.hashes.len() > KEYS_MAX {
             reads.hashes = BTreeSet::new();
             reads.ranges.add(&KeyRange::ALL);
+        }
+    }
+
+    /// Forgets a key, unless it lies in a range that was read.
+    pub(super) fn remove_key(&mut self, space: KeyspaceId, key: &[u8]) {
+        if let Some(reads) = self.spaces.get_mut(&space) {
+            reads.hashes.remove(&hash(space, key));
         }
     }
 
@@ -52,6 +62,13 @@ impl ReadSet {
 
     pub(super) fn spaces_mut(&mut self) -> impl Iterator<Item = (KeyspaceId, &mut SpaceReads)> {
         self.spaces.iter_mut().map(|(space, reads)| (*space, reads))
+    }
+
+    /// Whether a key was read, or may have been.
+    pub(super) fn contains(&self, space: KeyspaceId, key: &[u8]) -> bool {
+        self.spaces.get(&space).is_some_and(|reads| {
+            reads.hashes.contains(&hash(space, key)) || reads.ranges.contains(key)
+        })
     }
 
     /// Keys and ranges held.

@@ -24,6 +24,7 @@ use driftdb_storage::{KeyspaceId, Timestamp};
 
 use super::range_set::RangeSet;
 use super::read_set::{ReadSet, hash};
+use super::running::Read;
 use super::written::{Key, Written};
 
 /// Keys and ranges kept exactly.
@@ -182,6 +183,41 @@ impl Recent {
             first: out.first.min(commit),
             mark: out.mark.min(mark),
         })
+    }
+
+    /// The outgoing edges of one read.
+    pub(super) fn outgoing_of(
+        &self,
+        snapshot: Timestamp,
+        space: KeyspaceId,
+        read: Read<'_>,
+    ) -> Outgoing {
+        let mut out = Outgoing { first: Timestamp::MAX, mark: Timestamp::MAX };
+        if self.last <= snapshot {
+            return out;
+        }
+        let mut add = |(commit, mark): &(Timestamp, Timestamp)| {
+            if *commit > snapshot {
+                out.first = out.first.min(*commit);
+                out.mark = out.mark.min(*mark);
+            }
+        };
+        match read {
+            Read::Key(key) => self.written.of_key(hash(space, key)).iter().for_each(&mut add),
+            Read::Range(range) => self.written.in_range(space, *range).for_each(&mut add),
+        }
+        out
+    }
+
+    /// Whether a commit after `snapshot` wrote a key.
+    pub(super) fn is_overwritten(
+        &self,
+        snapshot: Timestamp,
+        space: KeyspaceId,
+        key: &[u8],
+    ) -> bool {
+        let writers = self.written.of_key(hash(space, key));
+        writers.iter().any(|(commit, _)| *commit > snapshot)
     }
 
     /// How late what a transaction wrote was read by those who did not see it; [`Timestamp::MIN`] if

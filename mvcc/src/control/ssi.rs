@@ -54,6 +54,11 @@ impl Rule for Ssi {
     fn reader_bound(candidate: &Candidate) -> Timestamp {
         if candidate.is_read_only { candidate.snapshot } else { candidate.commit }
     }
+
+    fn looks_ahead() -> bool {
+        // What is planted in the rule must not be made good before.
+        !planted!("mvcc.ssi-first-of-three-not-seen") && !planted!("mvcc.ssi-pivot-not-seen")
+    }
 }
 
 #[cfg(test)]

@@ -45,6 +45,11 @@ impl Rule for Ssn {
     fn reader_bound(candidate: &Candidate) -> Timestamp {
         candidate.commit
     }
+
+    fn looks_ahead() -> bool {
+        // Its exclusion windows are known when a transaction ends.
+        false
+    }
 }
 
 #[cfg(test)]

@@ -73,14 +73,24 @@ impl<T: Copy> Written<T> {
         self.by_hash.get(&hash).map_or(&[], Vec::as_slice)
     }
 
-    fn in_range<'a>(
+    /// The writers of any key of a range.
+    pub(super) fn in_range<'a>(
         &'a self,
         space: KeyspaceId,
         range: KeyRange<'a>,
     ) -> impl Iterator<Item = &'a (Timestamp, T)> {
+        self.keys_in_range(space, range).flat_map(|(_, writers)| writers)
+    }
+
+    /// The keys of a range that somebody writes, with their writers.
+    pub(super) fn keys_in_range<'a>(
+        &'a self,
+        space: KeyspaceId,
+        range: KeyRange<'a>,
+    ) -> impl Iterator<Item = (&'a Arc<[u8]>, &'a Writers<T>)> {
         let keys = self.ordered.get(&space).filter(|_| !is_inverted(&range));
         let bounds = (range.start, range.end);
-        keys.into_iter().flat_map(move |keys| keys.range::<[u8], _>(bounds)).flat_map(|(_, w)| w)
+        keys.into_iter().flat_map(move |keys| keys.range::<[u8], _>(bounds))
     }
 
     /// What the writers after `since` of any key of a keyspace left.

@@ -129,6 +129,17 @@ impl ObjectLocks for LockTable {
         owner.held[first..].reverse();
     }
 
+    fn release_keys(&self, owner: &mut Owner) {
+        owner.key_count = 0;
+        let is_object = |taken: &Taken| matches!(taken.held, Held::Object { .. });
+        let (objects, keys) = std::mem::take(&mut owner.held).into_iter().partition(is_object);
+        owner.held = objects;
+        let keys: Vec<Taken> = keys;
+        for taken in keys.into_iter().rev() {
+            self.release(owner.who, &taken.held);
+        }
+    }
+
     fn must_lock_reads(&self) -> bool {
         self.exclusive_count.load(Ordering::SeqCst) > 0
     }

@@ -4,7 +4,7 @@ use driftdb_concurrency::{
     ConcurrencyControl, LockMode, LockObject, ObjectLocked, ObjectLocks, Result, SavepointId,
     WaitPolicy,
 };
-use driftdb_storage::{Engine, KeyspaceId, Snapshot};
+use driftdb_storage::{Engine, KeyspaceId, Snapshot, Timestamp};
 
 use super::{Mode, MvccTransaction};
 
@@ -32,11 +32,16 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     /// changing now.
     pub(super) fn changed_since_snapshot_at(&self, space: KeyspaceId, key: &[u8]) -> Result<bool> {
         let view = self.shared.newest_view();
-        Ok(match view.snapshot.newest(space, key)? {
+        Ok(self.is_change(view.snapshot.newest(space, key)?))
+    }
+
+    /// Whether the newest version of a key began after the snapshot.
+    pub(super) fn is_change(&self, newest: Option<Timestamp>) -> bool {
+        match newest {
             Some(newest) => newest > self.snapshot_ts,
             // The key may have been deleted since, and the tombstone dropped.
             None => self.shared.readers.floor() > self.snapshot_ts,
-        })
+        }
     }
 
     pub(super) fn mark_locks(&mut self, savepoint: SavepointId) {

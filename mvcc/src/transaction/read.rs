@@ -11,11 +11,9 @@ use driftdb_storage::{Engine, KeyRange, KeyspaceId, ScanSpec, Snapshot, Timestam
 use super::{Mode, MvccTransaction};
 use crate::merge::{self, Limit};
 use crate::pending::{self, Looker};
+use crate::system::FIRST_USER_KEYSPACE;
 use crate::view::View;
-use crate::write_set::{Fate, InMemory, OwnView};
-
-/// Lower keyspaces are the system's: see [`driftdb_concurrency::Counter::Keyspace`].
-const FIRST_USER_KEYSPACE: KeyspaceId = KeyspaceId(1024);
+use crate::write_set::{Fate, Imaged, InMemory, OwnView};
 
 /// At least so many pending writes are looked at in one go.
 const MIN_PENDING: usize = 64;
@@ -40,11 +38,18 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             }
             if self.tracks_reads {
                 let control = self.control.as_mut().expect("begun with the transaction");
-                self.shared.control.read(control, space, key)?;
+                match at {
+                    ReadAt::Newest => self.shared.control.checks(control, space, key)?,
+                    _ => self.shared.control.read(control, space, key)?,
+                }
             }
         }
         let view = self.view_at(at)?;
-        Ok(view.snapshot.get(space, key, view.ts, out)?.is_some())
+        let found = view.snapshot.get(space, key, view.ts, out)?;
+        if self.reads_claimed(at) {
+            self.depend_on_key(space, key, found)?;
+        }
+        Ok(found.is_some())
     }
 
     /// Whether there is a value among the own writes, if they say anything about the key.
@@ -88,13 +93,19 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         let Some(own) = self.own_view(space, request.at)? else {
             return self.scan_past(space, request, limit, out);
         };
-        if self.tracks_reads && self.fate(space) != Fate::Created {
-            return self.scan_tracked(space, request, own, out);
+        let state = if self.tracks_reads && self.fate(space) != Fate::Created {
+            self.scan_tracked(space, request, own, out)?
+        } else if self.is_dirty(space, request.at) && self.fate(space) != Fate::Created {
+            self.scan_dirty(space, request, own, out)?
+        } else {
+            self.scan_merged(space, request, own, limit, out)?
+        };
+        if self.reads_claimed(request.at)
+            && let Some(ts) = self.other.as_ref().map(|view| view.ts)
+        {
+            self.depend_on(ts);
         }
-        if self.is_dirty(space, request.at) && self.fate(space) != Fate::Created {
-            return self.scan_dirty(space, request, own, out);
-        }
-        self.scan_merged(space, request, own, limit, out)
+        Ok(state)
     }
 
     /// The own writes a read sees: none of the past, none in a historical transaction.
@@ -155,6 +166,10 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     ) -> Result<ScanState> {
         let writes = self.writes.lock();
         let (range, reverse) = (&request.range, request.reverse);
+        if let Some(images) = writes.images(space, own) {
+            let own = Imaged::new(writes.spilled(space, range, own, reverse)?, images)?;
+            return Ok(merge::merge(cursor, own, reverse, limit, out)?);
+        }
         if !writes.is_in_memory() {
             let own = writes.spilled(space, range, own, reverse)?;
             return Ok(merge::merge(cursor, own, reverse, limit, out)?);
@@ -239,7 +254,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             if let Some(key) = &complete_to {
                 request.range = pending::up_to(&request.range, key, request.reverse);
             }
-            self.newest_view();
+            self.newest_view(request.at);
             let view = self.held_view(request.at);
             let cursor = Some(view.snapshot.cursor(space, &spec(&request, view.ts))?);
             let rows = rows.iter().map(|(key, value)| (&**key, value.as_deref()));
@@ -265,7 +280,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             (_, Mode::Historical) | (ReadAt::Statement, Mode::Snapshot) => {}
             (ReadAt::Statement, Mode::Statement) => self.statement_view(),
             (ReadAt::Statement, Mode::Newest | Mode::Dirty) | (ReadAt::Newest, _) => {
-                self.newest_view();
+                self.newest_view(at);
             }
         }
         Ok(self.held_view(at))
@@ -297,10 +312,13 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         self.view = Some(view);
     }
 
-    fn newest_view(&mut self) {
-        let is_current = |view: &View<E::Snapshot>| view.ts == self.shared.visible();
-        if !self.other.as_ref().is_some_and(is_current) {
-            self.other = Some(self.shared.newest_view());
+    fn newest_view(&mut self, at: ReadAt) {
+        let is_claimed = self.reads_claimed(at);
+        let shared = &self.shared;
+        let newest = if is_claimed { shared.newest_claimed() } else { shared.visible() };
+        if !self.other.as_ref().is_some_and(|view| view.ts == newest) {
+            let view = if is_claimed { shared.claimed_view() } else { shared.newest_view() };
+            self.other = Some(view);
         }
     }
 

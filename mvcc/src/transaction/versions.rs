@@ -121,6 +121,8 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     /// A view that can answer for every time up to `up_to`, the same for the whole statement as far as
     /// the statement's own snapshot reaches.
     fn history_view(&mut self, up_to: Timestamp) -> Result<&View<E::Snapshot>> {
+        // Commits are told by their numbers, which have only those that are visible.
+        self.settle()?;
         if self.mode == Mode::Statement {
             self.statement_view();
         }

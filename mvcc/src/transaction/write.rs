@@ -5,7 +5,7 @@ use driftdb_concurrency::{
     WaitPolicy,
 };
 use driftdb_env::planted;
-use driftdb_storage::{Engine, KeyspaceId, Snapshot, StorageError};
+use driftdb_storage::{Engine, KeyspaceId, Snapshot, StorageError, Timestamp};
 
 use super::{Mode, MvccTransaction};
 use crate::write_set::Fate;
@@ -37,6 +37,11 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         value: Option<&[u8]>,
     ) -> Result<()> {
         self.check_writable(space)?;
+        if self.tracks_reads && self.fate(space) != Fate::Created {
+            let control = self.control.as_mut().expect("begun with the transaction");
+            let judged = self.shared.control.writes(control, space, key);
+            judged.inspect_err(|error| self.shared.counts.note_error(error))?;
+        }
         self.touch();
         let mut writes = self.writes.lock();
         writes.write(space, key, value);
@@ -63,7 +68,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     }
 
     /// Claims a key and tells whether it changed since the snapshot. The claim comes first: from
-    /// then on nobody changes the key, and whoever held it before has published.
+    /// then on nobody changes the key, and what whoever held it before wrote is in the engine.
     fn claim_key(
         &mut self,
         space: KeyspaceId,
@@ -82,6 +87,10 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         }
         let control = self.control.as_mut().expect("begun just now");
         self.shared.control.claim(control, space, key, strength, wait)?;
+        if intent == LockIntent::Insert && self.tracks_reads {
+            // Before a duplicate is found: what makes it one may be what a serial order does not have.
+            self.shared.control.writes(control, space, key)?;
+        }
         if self.mode == Mode::Dirty {
             // What was read may never have been committed: it has to be read again.
             return Ok(Locked::Changed);
@@ -96,22 +105,28 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
 
     /// First-updater-wins.
     fn changed_since_snapshot(
-        &self,
+        &mut self,
         space: KeyspaceId,
         key: &[u8],
         strength: LockStrength,
         intent: LockIntent,
     ) -> Result<Locked> {
-        if !self.changed_since_snapshot_at(space, key)? {
+        let view = self.shared.claimed_view();
+        let newest = view.snapshot.newest(space, key)?;
+        if !self.is_change(newest) {
             return Ok(Locked::Unchanged);
         }
-        let view = self.shared.newest_view();
+        // What is newer than the view is not there yet for whoever reads now.
+        let newest = newest.map_or(Timestamp::MIN, |newest| newest.min(view.ts));
+        self.depend_on(newest);
         let must_fail = self.mode == Mode::Snapshot && intent == LockIntent::Existing;
         // Whoever only wants the key to stay (a foreign key) does not mind a new value.
         let still_there = strength == LockStrength::KeyShare
             && view.snapshot.get(space, key, view.ts, &mut Vec::new())?.is_some();
         if must_fail && !still_there {
             debug_assert!(self.isolation >= IsolationLevel::RepeatableRead);
+            // Who begins anew then has a snapshot that shows it.
+            self.settle()?;
             return Err(TxnError::ConcurrentUpdate);
         }
         Ok(Locked::Changed)

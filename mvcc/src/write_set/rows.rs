@@ -4,7 +4,7 @@ use driftdb_env::planted;
 use driftdb_storage::{KeyRange, KeyspaceId, Result};
 
 use super::run::{Run, RunCursor};
-use super::{OwnView, Versions, VersionsRef};
+use super::{Images, OwnView, Versions, VersionsRef};
 
 /// A stream of keys with a value or a delete, which stands on one.
 pub(crate) trait OwnRows {
@@ -36,6 +36,45 @@ impl<'a, I: Iterator<Item = (&'a [u8], Option<&'a [u8]>)>> OwnRows for InMemory<
     fn advance(&mut self) -> Result<()> {
         self.current = self.rows.next();
         Ok(())
+    }
+}
+
+/// Rows with the images of a statement in their place.
+pub(crate) struct Imaged<'a, R> {
+    rows: R,
+    images: &'a Images,
+}
+
+impl<'a, R: OwnRows> Imaged<'a, R> {
+    pub(crate) fn new(rows: R, images: &'a Images) -> Result<Self> {
+        let mut imaged = Self { rows, images };
+        imaged.find()?;
+        Ok(imaged)
+    }
+
+    /// Stands on the next row that the statement saw, the present one included.
+    fn find(&mut self) -> Result<()> {
+        while let Some((key, _)) = self.rows.current()
+            && matches!(self.images.get(key), Some(None))
+        {
+            self.rows.advance()?;
+        }
+        Ok(())
+    }
+}
+
+impl<R: OwnRows> OwnRows for Imaged<'_, R> {
+    fn current(&self) -> Option<(&[u8], Option<&[u8]>)> {
+        let (key, value) = self.rows.current()?;
+        match self.images.get(key) {
+            Some(image) => Some((key, image.as_ref()?.as_deref())),
+            None => Some((key, value)),
+        }
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        self.rows.advance()?;
+        self.find()
     }
 }
 

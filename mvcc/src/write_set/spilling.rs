@@ -116,6 +116,10 @@ impl WriteSet {
     }
 
     fn merge_runs(&mut self, spill: &Spill) -> Result<()> {
+        if self.has_inner_statements() {
+            // One entry could not say what each of the statements sees.
+            return Ok(());
+        }
         let floor = self.savepoints.last().map_or(0, |savepoint| savepoint.run_count);
         loop {
             let newer = &self.runs[floor..];

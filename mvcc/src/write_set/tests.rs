@@ -260,3 +260,40 @@ fn what_a_crash_left_is_removed() {
     assert_eq!(disk.files().len(), 0);
     spill.create().unwrap();
 }
+
+#[test]
+fn a_statement_does_not_see_what_those_within_it_write() {
+    let mut writes = WriteSet::default();
+    writes.begin_statement();
+    writes.write(SPACE, b"k", Some(b"1"));
+    writes.begin_statement();
+    let own =
+        |writes: &WriteSet, key: &[u8]| got(writes, key, writes.view(ReadAt::Statement).unwrap());
+    // A function with three statements, each of which sees those before it.
+    writes.enter_statement();
+    for (number, seen) in [(b"2", "1"), (b"3", "2"), (b"4", "3")] {
+        assert_eq!(own(&writes, b"k"), value(seen));
+        writes.write(SPACE, b"k", Some(number));
+        writes.write(SPACE, b"new", Some(number));
+        writes.begin_statement();
+    }
+    // Within it another one.
+    writes.enter_statement();
+    writes.write(SPACE, b"k", None);
+    writes.begin_statement();
+    assert_eq!(own(&writes, b"k"), Some(None));
+    writes.leave_statement();
+    assert_eq!(own(&writes, b"k"), value("4"));
+    writes.leave_statement();
+    assert_eq!(own(&writes, b"k"), value("1"));
+    assert_eq!(own(&writes, b"new"), None);
+    writes.write(SPACE, b"new", Some(b"5"));
+    writes.enter_statement();
+    writes.write(SPACE, b"new", Some(b"6"));
+    writes.leave_statement();
+    assert_eq!(own(&writes, b"new"), None);
+    assert_eq!(got(&writes, b"new", OwnView::All), value("6"));
+    writes.begin_statement();
+    assert_eq!(own(&writes, b"new"), value("6"));
+    assert_eq!(own(&writes, b"k"), Some(None));
+}

@@ -206,8 +206,9 @@ struct First {
 
 impl Transaction for First {
     driftdb_concurrency::delegate_transaction!(
-        inner: id, isolation, is_read_only, snapshot_ts, begin_statement, restart, get, scan, scan_versions,
-        scan_begun, scan_changes, oldest_readable, lock, lock_object, has_changed, put, delete,
+        inner: id, isolation, is_read_only, snapshot_ts, begin_statement, enter_statement,
+        leave_statement, restart, get, scan, scan_versions, scan_begun, scan_changes, oldest_readable, lock,
+        lock_object, settle_reads, has_changed, put, delete,
         create_keyspace, drop_keyspace, savepoint, rollback_to, release, erase, describe, has_writes,
         rollback,
     );

@@ -45,6 +45,18 @@ macro_rules! for_each_control {
     };
 }
 
+/// Runs each generic test under each control whose claims on keys end before a commit is durable.
+macro_rules! for_each_early_control {
+    ($($name:ident),* $(,)?) => {
+        mod ssi {
+            $(#[test] fn $name() { super::$name::<driftdb_mvcc::SsiControl>(); })*
+        }
+        mod ssn {
+            $(#[test] fn $name() { super::$name::<driftdb_mvcc::SsnControl>(); })*
+        }
+    };
+}
+
 pub(crate) type TestStore<C> = MvccStore<MemoryEngine, C>;
 pub(crate) type Txn = Box<dyn Transaction>;
 

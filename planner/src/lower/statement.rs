@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use driftdb_query::{
     ColId, ConflictAction, Copy, CopySource, Delete, Expr, Insert, LogicalPlan, OutputColumn,
     PhysicalConflict, PhysicalDelete, PhysicalInsert, PhysicalPlan, PhysicalPortion, PhysicalQuery,
-    PhysicalStatement, PhysicalUpdate, PlanContext, Portion, Query, Result, RowRules, SqlError,
-    Statement, SystemColumn, Table, Update,
+    PhysicalStatement, PhysicalUpdate, PlanContext, Portion, Query, Result, RoutineStatement,
+    RowRules, SqlError, Statement, SystemColumn, Table, Update,
 };
 
 use super::resolve::{Frame, resolve, resolve_all};
@@ -45,6 +45,8 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
         Statement::SetConstraints { names, deferred } => {
             PhysicalStatement::SetConstraints { names, deferred }
         }
+        Statement::View(statement) => PhysicalStatement::View(statement),
+        Statement::Comment(comment) => PhysicalStatement::Comment(comment),
         Statement::Schema(statement) => PhysicalStatement::Schema(statement),
         Statement::LockTable(locks) => PhysicalStatement::LockTable(locks),
         Statement::Copy(copy) => plan_copy(copy, cx)?,
@@ -56,6 +58,10 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
         Statement::Vacuum { tables, analyze } => PhysicalStatement::Vacuum { tables, analyze },
         Statement::Analyze(tables) => PhysicalStatement::Analyze(tables),
         Statement::History(statement) => PhysicalStatement::History(statement),
+        Statement::Routine(RoutineStatement::Call { query, has_output }) => {
+            PhysicalStatement::Call(plan_query(*query, cx)?, has_output)
+        }
+        Statement::Routine(statement) => PhysicalStatement::Routine(statement),
         Statement::Transaction(_)
         | Statement::Set { .. }
         | Statement::Reset(_)
@@ -67,6 +73,10 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
         | Statement::DiscardSequences
         | Statement::Checkpoint
         | Statement::Branch(_)
+        | Statement::DeclareCursor(_)
+        | Statement::Fetch(_)
+        | Statement::CloseCursor(_)
+        | Statement::Channel(_)
         | Statement::Empty => {
             return Err(SqlError::internal("a session statement has no plan"));
         }

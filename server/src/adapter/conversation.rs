@@ -9,6 +9,7 @@ use driftdb_query::SqlError;
 
 use super::Shared;
 use super::outlet::SocketOutlet;
+use super::teller::Teller;
 use crate::protocol::{Connection, ConnectionStatus, Outlet};
 use crate::session::ending;
 
@@ -24,9 +25,10 @@ const READ_BYTES: usize = 32 << 10;
 pub(super) fn converse(
     mut connection: Connection,
     stream: &Arc<TcpStream>,
-    shared: &Shared,
+    shared: &Arc<Shared>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    let mut teller = None;
     let mut outlet = SocketOutlet::new(stream, shared)?;
     let mut inlet = Inlet::new(stream);
     let wake = Arc::clone(stream);
@@ -36,7 +38,20 @@ pub(super) fn converse(
         let end = if shared.is_stopping() || connection.is_ending() {
             Some(ending())
         } else {
-            inlet.wait(&mut connection, shared)?
+            // Extended messages up to a Sync are one conversation; it is not interrupted.
+            let idle = match connection.mailbox() {
+                Some(mailbox) => {
+                    let teller = match &mut teller {
+                        Some(teller) => teller,
+                        none => none.insert(Teller::start(stream, shared, mailbox)?),
+                    };
+                    Some(teller.while_idle())
+                }
+                None => None,
+            };
+            let end = inlet.wait(&mut connection, shared)?;
+            drop(idle);
+            end
         };
         if let Some(why) = end {
             connection.terminate(&why);

@@ -8,6 +8,8 @@ use driftdb_concurrency::CancelToken;
 use driftdb_env::Rng;
 use driftdb_env::sync::Mutex;
 
+use super::channels::Channels;
+
 /// What a client shows to cancel a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CancelKey {
@@ -21,6 +23,7 @@ pub struct CancelKey {
 #[derive(Debug)]
 pub(crate) struct Registry {
     state: Mutex<State>,
+    channels: Channels,
 }
 
 #[derive(Debug)]
@@ -83,7 +86,13 @@ pub(crate) struct Registered {
 
 impl Registry {
     pub(crate) fn new(rng: Rng) -> Self {
-        Self { state: Mutex::new(State { sessions: BTreeMap::new(), next_pid: 0, rng }) }
+        let state = Mutex::new(State { sessions: BTreeMap::new(), next_pid: 0, rng });
+        Self { state, channels: Channels::default() }
+    }
+
+    /// Who listens to what.
+    pub(crate) fn channels(&self) -> &Channels {
+        &self.channels
     }
 
     /// Gives a session its number, key and token.
@@ -179,6 +188,7 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
+        self.registry.channels.forget(self.key.pid);
         self.registry.state.lock().sessions.remove(&self.key.pid);
     }
 }

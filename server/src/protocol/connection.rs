@@ -16,8 +16,8 @@ use super::encode::Encoder;
 use super::message::{Bind, Frame, Message, decode, frame};
 use super::reply::Reply;
 use super::startup::{Hello, NEWEST_VERSION, Startup, hello};
-use crate::node::{Node, Wake};
-use crate::session::{Session, Severity, ending};
+use crate::node::{Mailbox, Node, Wake};
+use crate::session::{Session, Severity, TransactionStatus, ending};
 
 /// Takes bytes for the client.
 pub trait Outlet {
@@ -101,6 +101,19 @@ impl Connection {
     /// Whether its session was asked to end.
     pub(crate) fn is_ending(&self) -> bool {
         matches!(&self.phase, Phase::Running(running) if running.session.is_ending())
+    }
+
+    /// Where messages for an idle client come in, if it listens.
+    pub(crate) fn mailbox(&self) -> Option<&Arc<Mailbox>> {
+        match &self.phase {
+            Phase::Running(running)
+                if running.mode == Mode::Normal
+                    && running.session.transaction_status() == TransactionStatus::Idle =>
+            {
+                running.session.mailbox()
+            }
+            _ => None,
+        }
     }
 
     /// How long it may wait for its client, and what is said when that was too long.
@@ -295,6 +308,9 @@ impl Running {
     fn ready(&mut self, reply: &mut Reply<'_>) {
         for (name, value) in self.session.changed_settings() {
             reply.encoder().parameter_status(name, &value);
+        }
+        for message in self.session.take_notifications() {
+            reply.encoder().notification(&message);
         }
         reply.encoder().ready_for_query(self.session.transaction_status());
     }

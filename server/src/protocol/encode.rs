@@ -4,6 +4,7 @@ use driftdb_executor::{Batch, CommandTag};
 use driftdb_query::{Field, SqlError};
 use driftdb_types::{EvalContext, Value, write_binary, write_text};
 
+use crate::node::Notification;
 use crate::session::{CopyResponse, Format, Formats, Severity, TransactionStatus};
 
 /// Appends messages to a buffer.
@@ -55,6 +56,15 @@ impl<'a> Encoder<'a> {
             out.extend(version.to_be_bytes());
             out.extend((unknown.len() as i32).to_be_bytes());
             unknown.iter().for_each(|option| put_string(out, option));
+        });
+    }
+
+    /// NotificationResponse.
+    pub(crate) fn notification(&mut self, message: &Notification) {
+        self.message(b'A', |out| {
+            out.extend(message.pid.to_be_bytes());
+            put_string(out, &message.channel);
+            put_string(out, &message.payload);
         });
     }
 

@@ -4,7 +4,7 @@
 //! here: advisory locks, of the session and of its transaction; warnings; and changes of settings,
 //! which are made on a copy and taken over when the statement has succeeded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use driftdb_concurrency::{
     CancelToken, LockMode, LockObject, ReadAt, SessionLocks, TxnError, WaitPolicy,
 };
 use driftdb_env::sync::{Condvar, Mutex};
-use driftdb_query::{Object, SetScope, SqlError, Table};
+use driftdb_query::{Object, SetScope, SqlError, Table, temporary_schema};
 use driftdb_storage::Timestamp;
 use driftdb_types::{
     AdvisoryKey, AdvisoryRequest, CatalogQuestion, SequenceCall, SequenceState, SessionActions,
@@ -22,6 +22,8 @@ use driftdb_types::{
 
 use super::Session;
 use super::ask::Answering;
+use super::cursor::CursorPlace;
+use super::notify::check_message;
 use super::sequences::{Found, TakenValues, not_a_sequence, not_yet, sequence_of};
 use super::settings::Settings;
 use super::system::{Definitions, relation_with_oid};
@@ -35,7 +37,13 @@ pub(super) struct Actions {
     warnings: Mutex<Vec<SqlError>>,
     settings: Mutex<Changes>,
     definitions: Mutex<Lent>,
+    /// The cursor of the statement's WHERE CURRENT OF.
+    cursor: Mutex<Option<CursorPlace>>,
+    /// What the session listens to.
+    channels: Mutex<Vec<String>>,
     user: Arc<str>,
+    /// The schema of the session's temporary tables.
+    temporary: Box<str>,
     taken: Mutex<TakenValues>,
     is_read_only: AtomicBool,
     /// Whether a function did anything since the session last looked: most statements call none.
@@ -65,6 +73,8 @@ struct Changes {
     /// The session's settings, with the changes.
     copy: Settings,
     made: Vec<Change>,
+    /// Channels and payloads of messages.
+    messages: Vec<(String, String)>,
 }
 
 /// A change of a setting that a function made.
@@ -90,7 +100,7 @@ fn value_error(error: SqlError) -> ValueError {
 }
 
 impl Actions {
-    pub(super) fn new(node: &Arc<Node>, cancel: &CancelToken, user: &Arc<str>) -> Self {
+    pub(super) fn new(node: &Arc<Node>, cancel: &CancelToken, user: &Arc<str>, pid: i32) -> Self {
         let locks = Locks {
             of_session: node.store().session_locks(cancel),
             counts: BTreeMap::new(),
@@ -103,7 +113,10 @@ impl Actions {
             warnings: Mutex::default(),
             settings: Mutex::default(),
             definitions: Mutex::default(),
+            cursor: Mutex::default(),
+            channels: Mutex::default(),
             user: Arc::clone(user),
+            temporary: temporary_schema(pid).into(),
             taken: Mutex::default(),
             is_read_only: AtomicBool::new(false),
             is_touched: AtomicBool::new(false),
@@ -142,6 +155,16 @@ impl Actions {
     ) {
         let definitions = Arc::new(Definitions::new(tables, objects));
         *self.definitions.lock() = Lent { definitions, at };
+    }
+
+    /// Lends the place of the cursor that the next statement means.
+    pub(super) fn lend_cursor(&self, place: CursorPlace) {
+        *self.cursor.lock() = Some(place);
+    }
+
+    /// Says what the session listens to.
+    pub(super) fn lend_channels(&self, channels: &BTreeSet<String>) {
+        *self.channels.lock() = channels.iter().cloned().collect();
     }
 
     /// Says whether the statement that comes may write.
@@ -286,8 +309,27 @@ impl SessionActions for Actions {
     fn ask(&self, question: CatalogQuestion, args: &[Value]) -> Result<Value, ValueError> {
         let definitions = Arc::clone(&self.definitions.lock().definitions);
         let path = self.settings.lock().copy.schemas(&self.user);
-        Answering { definitions: &definitions, user: &self.user, path: &path }
+        let temporary = &*self.temporary;
+        Answering { definitions: &definitions, user: &self.user, path: &path, temporary }
             .answer(question, args)
+    }
+
+    fn cursor_row(&self, table: u32, name: &str) -> Result<Option<Box<[u8]>>, ValueError> {
+        match &*self.cursor.lock() {
+            Some(place) => place.row_of(table, name).map_err(value_error),
+            None => Err(value_error(SqlError::internal("no cursor was lent"))),
+        }
+    }
+
+    fn notify(&self, channel: &str, payload: &str) -> Result<(), ValueError> {
+        check_message(channel, payload)?;
+        self.settings.lock().messages.push((channel.to_owned(), payload.to_owned()));
+        self.touch();
+        Ok(())
+    }
+
+    fn channels(&self) -> Vec<String> {
+        self.channels.lock().clone()
     }
 
     fn sequence(&self, call: SequenceCall) -> Result<i64, ValueError> {
@@ -356,6 +398,7 @@ impl Session {
         self.actions.set_read_only(self.is_read_only());
         let mut changes = self.actions.settings.lock();
         changes.made.clear();
+        changes.messages.clear();
         if changes.copy.epoch() != self.settings.epoch() {
             changes.copy = self.settings.clone();
         }
@@ -366,7 +409,13 @@ impl Session {
         if !self.actions.is_touched() {
             return Ok(());
         }
-        let made = std::mem::take(&mut self.actions.settings.lock().made);
+        let (made, messages) = {
+            let mut changes = self.actions.settings.lock();
+            (std::mem::take(&mut changes.made), std::mem::take(&mut changes.messages))
+        };
+        for (channel, payload) in messages {
+            self.listening.notify(channel, payload);
+        }
         if made.is_empty() {
             return Ok(());
         }

@@ -5,10 +5,14 @@
 
 mod definition;
 mod names;
+mod routine;
+mod view;
 
 use std::sync::Arc;
 
-use driftdb_query::{NameSpace, ObjectKind, SYSTEM_SCHEMA, Table};
+use driftdb_query::{
+    CommentSubject, NameSpace, ObjectKind, SYSTEM_SCHEMA, TEMPORARY, Table, is_temporary,
+};
 use driftdb_types::{Array, CatalogQuestion, DataType, SqlState, Value, ValueError};
 
 use super::system::{
@@ -28,6 +32,8 @@ pub(super) struct Answering<'a> {
     pub(super) user: &'a str,
     /// The schemas on the search path.
     pub(super) path: &'a [Box<str>],
+    /// The schema of the session's temporary tables.
+    pub(super) temporary: &'a str,
 }
 
 impl Answering<'_> {
@@ -53,13 +59,33 @@ impl Answering<'_> {
                 let is_named = self.path.iter().any(|schema| **schema == *SYSTEM_SCHEMA);
                 let with_implicit = args.first() == Some(&Value::Bool(true));
                 let implicit = (with_implicit && !is_named).then_some(SYSTEM_SCHEMA);
-                let path = implicit.into_iter().chain(self.existing_path());
+                let temporary = self.definitions.schema(self.temporary);
+                let temporary = temporary.filter(|_| with_implicit).map(|_| self.temporary);
+                let path = temporary.into_iter().chain(implicit).chain(self.existing_path());
                 let path = path.map(Value::text).collect();
                 Ok(Value::array(Array::from_values(DataType::Name, path)?))
             }
+            CatalogQuestion::TemporarySchema => {
+                let own = self.definitions.schema(self.temporary);
+                Ok(Value::Oid(own.map_or(0, |schema| schema.id)))
+            }
+            CatalogQuestion::IsOtherTemporarySchema => {
+                let mut schemas = self.definitions.schemas.iter();
+                let schema = schemas.find(|schema| schema.id == oid);
+                Ok(Value::Bool(schema.is_some_and(|schema| {
+                    is_temporary(&schema.name) && schema.name != self.temporary
+                })))
+            }
             CatalogQuestion::TableIsVisible => Ok(self.relation_is_visible(oid)),
             CatalogQuestion::TypeIsVisible => Ok(known(DataType::from_oid(oid).is_some())),
-            CatalogQuestion::FunctionIsVisible => Ok(known(fixed_function(oid).is_some())),
+            CatalogQuestion::FunctionIsVisible => {
+                let of_user = routine::routine(self.definitions, oid);
+                let is_on_path = |schema: &str| self.path.iter().any(|on| **on == *schema);
+                Ok(match of_user {
+                    Some((object, _)) => Value::Bool(is_on_path(&object.schema)),
+                    None => known(fixed_function(oid).is_some()),
+                })
+            }
             CatalogQuestion::OtherIsVisible => Ok(Value::Bool(true)),
             CatalogQuestion::ConstraintDefinition => {
                 let pretty = args.get(1) == Some(&Value::Bool(true));
@@ -78,17 +104,12 @@ impl Answering<'_> {
                 let pretty = args.get(2) == Some(&Value::Bool(true));
                 wanted(self.index(oid, column, pretty))
             }
-            CatalogQuestion::ViewDefinition => wanted(
-                relation_with_oid(oid)
-                    .and_then(|relation| relation.view)
-                    .map(|text| format!("{text};")),
-            ),
-            CatalogQuestion::FunctionArguments => {
-                wanted(fixed_function(oid).map(|function| names::type_list(&function.args)))
-            }
-            CatalogQuestion::FunctionResult => {
-                wanted(fixed_function(oid).map(|function| names::type_name(function.result)))
-            }
+            CatalogQuestion::ViewDefinition => self.view_definition(args),
+            CatalogQuestion::IsUpdatable => Ok(Value::Int4(self.updatable(oid, 0))),
+            CatalogQuestion::FunctionArguments
+            | CatalogQuestion::FunctionResult
+            | CatalogQuestion::FunctionDefinition
+            | CatalogQuestion::TriggerDefinition => Ok(self.routine_answer(question, oid, args)),
             CatalogQuestion::IsPublishable => match self.relation_name(oid) {
                 Some(_) => Ok(Value::Bool(self.definitions.table(oid).is_some())),
                 None => Ok(Value::Null),
@@ -101,7 +122,20 @@ impl Answering<'_> {
                     },
                     None => None,
                 };
-                wanted(fixed_description(oid, class).map(str::to_owned))
+                let mut comments = self.definitions.comments().filter(|said| {
+                    said.1 == oid && said.2 == 0 && class.is_none_or(|class| class == said.0)
+                });
+                let own = comments.next().map(|said| said.3);
+                wanted(own.or_else(|| fixed_description(oid, class)).map(str::to_owned))
+            }
+            CatalogQuestion::ColumnDescription => {
+                let column = args.get(1).and_then(Value::as_int).unwrap_or_default();
+                let mut comments = self.definitions.comments().filter(|said| {
+                    said.0 == CommentSubject::RELATIONS
+                        && said.1 == oid
+                        && i64::from(said.2) == column
+                });
+                wanted(comments.next().map(|said| said.3.to_owned()))
             }
             CatalogQuestion::UserName => {
                 let mut roles = role_names(self.user).into_iter();
@@ -182,10 +216,64 @@ impl Answering<'_> {
                 Some(oid) => Ok(Value::Oid(oid)),
                 None => missing(SqlState::UndefinedObject, "type", text),
             },
-            DataType::Regproc => names::function_oid(text),
-            DataType::Regprocedure => names::procedure_oid(text),
+            DataType::Regproc | DataType::Regprocedure => match self.routine_oid(text) {
+                Some(oid) => Ok(Value::Oid(oid)),
+                None if kind == DataType::Regproc => names::function_oid(text),
+                None => names::procedure_oid(text),
+            },
             _ => missing(SqlState::UndefinedObject, kind.name(), text),
         }
+    }
+
+    /// What is asked of a function or trigger.
+    fn routine_answer(&self, question: CatalogQuestion, oid: u32, args: &[Value]) -> Value {
+        let of_user = routine::routine(self.definitions, oid);
+        let of_system = fixed_function(oid);
+        let is_second = |truth| args.get(1) == Some(&Value::Bool(truth));
+        let text = match (question, of_user) {
+            (CatalogQuestion::FunctionArguments, Some((_, found))) => {
+                Some(routine::arguments(found, !is_second(false)))
+            }
+            (CatalogQuestion::FunctionArguments, None) => {
+                of_system.map(|function| names::type_list(&function.args))
+            }
+            (CatalogQuestion::FunctionResult, Some((_, found))) => {
+                routine::result(found, self.definitions)
+            }
+            (CatalogQuestion::FunctionResult, None) => {
+                of_system.map(|function| names::type_name(function.result))
+            }
+            (CatalogQuestion::FunctionDefinition, of_user) => {
+                of_user.map(|(object, found)| routine::function(object, found, self.definitions))
+            }
+            _ => routine::trigger(self.definitions, oid, is_second(true)),
+        };
+        text.map_or(Value::Null, Value::text)
+    }
+
+    /// A user's function that a text names, with its arguments or without.
+    fn routine_oid(&self, text: &str) -> Option<u32> {
+        let (name, arguments) = match text.split_once('(') {
+            Some((name, arguments)) => (name, Some(arguments.trim_end().strip_suffix(')')?)),
+            None => (text, None),
+        };
+        let name = qualified(name).ok()?;
+        let mut found = self.definitions.objects.iter().filter(|object| {
+            let ObjectKind::Routine(found) = &object.kind else { return false };
+            let is_named = object.name == name.name
+                && match &name.schema {
+                    Some(schema) => object.schema == *schema,
+                    None => self.path.iter().any(|on| **on == *object.schema),
+                };
+            let types: Option<Vec<u32>> = arguments.map(|list| {
+                let types = list.split(',').map(str::trim).filter(|one| !one.is_empty());
+                types.filter_map(names::type_oid).collect()
+            });
+            let own: Vec<u32> = found.input_types().iter().map(|ty| ty.oid()).collect();
+            is_named && types.is_none_or(|types| types == own)
+        });
+        let first = found.next()?;
+        found.next().is_none().then_some(first.id.0)
     }
 
     /// An object's name, qualified where the search path does not lead to it.
@@ -211,6 +299,15 @@ impl Answering<'_> {
                 Some(definition::quoted(&role.1))
             }
             DataType::Regtype => names::other_type_name(oid).map(str::to_owned),
+            DataType::Regproc if routine::routine(self.definitions, oid).is_some() => {
+                let (object, _) = routine::routine(self.definitions, oid)?;
+                Some(definition::quoted(&object.name))
+            }
+            DataType::Regprocedure if routine::routine(self.definitions, oid).is_some() => {
+                let (object, found) = routine::routine(self.definitions, oid)?;
+                let name = definition::quoted(&object.name);
+                Some(driftdb_query::routine_signature(&name, &found.input_types()))
+            }
             DataType::Regproc => Some(names::function_name(oid)?),
             DataType::Regprocedure => {
                 let function = fixed_function(oid)?;
@@ -279,6 +376,7 @@ impl Answering<'_> {
             of_system.or_else(|| self.definitions.named(schema, &name.name))
         };
         match &name.schema {
+            Some(schema) if schema == TEMPORARY => in_schema(self.temporary),
             Some(schema) => in_schema(schema),
             None => self.whole_path().find_map(in_schema),
         }
@@ -286,9 +384,15 @@ impl Answering<'_> {
 
     /// The search path with the system's schema.
     fn whole_path(&self) -> impl Iterator<Item = &str> {
+        let has_temporary = self.path.iter().any(|schema| **schema == *TEMPORARY);
+        let temporary = (!has_temporary).then_some(self.temporary);
         let is_named = self.path.iter().any(|schema| **schema == *SYSTEM_SCHEMA);
         let implicit = (!is_named).then_some(SYSTEM_SCHEMA);
-        implicit.into_iter().chain(self.path.iter().map(|schema| &**schema))
+        let path = self.path.iter().map(|schema| match &**schema {
+            TEMPORARY => self.temporary,
+            schema => schema,
+        });
+        temporary.into_iter().chain(implicit).chain(path)
     }
 
     /// The schemas of the search path that exist.

@@ -77,10 +77,15 @@ impl Session {
     fn use_database(&mut self, name: &str) -> Result<()> {
         let node = self.node.database(name)?;
         self.portals.clear();
+        self.cursors.clear();
+        self.listening.unlisten_all();
         self.statements.clear();
         self.repeated.clear();
         self.actions.unlock_all();
-        self.actions = Arc::new(Actions::new(&node, &self.cancel, &self.eval.user));
+        // Temporary tables are of the database that it leaves.
+        self.drop_temporary()?;
+        let (user, pid) = (&self.eval.user, self.eval.backend_pid);
+        self.actions = Arc::new(Actions::new(&node, &self.cancel, user, pid));
         self.eval.actions = Arc::<Actions>::clone(&self.actions);
         self.eval.database = Arc::clone(node.name());
         self.node = node;

@@ -49,6 +49,7 @@ impl Session {
             sink.flush()?;
         }
         while let Some(batch) = execution.next(&mut exec_context!(self, params))? {
+            self.settle_reads()?;
             for row in 0..batch.len() {
                 line.clear();
                 out.row(&batch, row, &self.eval, &mut line);
@@ -59,6 +60,7 @@ impl Session {
                 sink.flush()?;
             }
         }
+        self.settle_reads()?;
         sink.copy_done();
         Ok(Ran::Complete(execution.tag()))
     }

@@ -192,9 +192,8 @@ impl Session {
         params: Vec<Value>,
         formats: Formats,
     ) -> Result<()> {
-        if !name.is_empty() && self.portals.contains_key(name) {
-            let message = format!("cursor \"{name}\" already exists");
-            return Err(SqlError::new(SqlState::DuplicateCursor, message));
+        if !name.is_empty() {
+            self.check_free(name)?;
         }
         let state = PortalState::Ready;
         self.portals.insert(name.to_owned(), Portal { prepared, params, formats, state });
@@ -207,6 +206,9 @@ impl Session {
     /// No such portal.
     pub fn describe_portal(&mut self, name: &str) -> Result<Option<(Vec<Field>, Formats)>> {
         self.guarded(|session| {
+            if let Some(described) = session.cursors.described_as(name) {
+                return Ok(Some(described));
+            }
             let portal = session.portals.get(name).ok_or_else(|| no_portal(name))?;
             let (prepared, formats) = (Arc::clone(&portal.prepared), portal.formats.clone());
             let described = session.describe(&prepared)?;
@@ -229,7 +231,12 @@ impl Session {
             let mut portal = session.portals.remove(name).ok_or_else(|| no_portal(name))?;
             let limit = (max_rows > 0).then_some(u64::from(max_rows));
             let was_in_block = session.block.txn.is_some();
-            let progress = session.run_portal(name, &mut portal, limit, sink)?;
+            let parsed = portal.prepared.parsed.as_ref();
+            let text = parsed.map(|parsed| (name.to_owned(), Arc::clone(parsed.shared_text())));
+            session.cursors.set_running(text);
+            let progress = session.run_portal(name, &mut portal, limit, sink);
+            session.cursors.set_running(None);
+            let progress = progress?;
             // COMMIT and ROLLBACK end all portals, their own too.
             if session.block.txn.is_some() || !was_in_block {
                 session.portals.insert(name.to_owned(), portal);
@@ -249,7 +256,9 @@ impl Session {
 
     /// Forgets a portal. There need not be one.
     pub fn close_portal(&mut self, name: &str) {
-        self.portals.remove(name);
+        if self.portals.remove(name).is_none() {
+            self.cursors.remove(name);
+        }
     }
 
     /// Ends the implicit transaction of what came since the last Sync.

@@ -19,7 +19,7 @@ fn lock_table(planned: &Planned) -> Option<&LockTable> {
             PhysicalStatement::LockTable(locks) => Some(locks),
             _ => None,
         },
-        Work::Session(_) => None,
+        Work::Session(_) | Work::Cursor { .. } => None,
     }
 }
 

@@ -6,10 +6,11 @@ use driftdb_concurrency::{LockMode, LockStrength, StatementKinds};
 use driftdb_env::sync::Mutex;
 use driftdb_executor::Direct;
 use driftdb_query::{
-    Catalog, CatalogAt, Field, HistoryStatement, IndexId, PhysicalPlan, PhysicalStatement,
-    PlanContext, Result, SqlError, Statement, Table, TableId,
+    Catalog, CatalogAt, DeclareCursor, Field, HistoryStatement, IndexId, LogicalPlan, PhysicalPlan,
+    PhysicalStatement, PlanContext, Query, Result, RoutineStatement, SqlError, Statement, Table,
+    TableId,
 };
-use driftdb_sql::{BindContext, StatementKind, bind};
+use driftdb_sql::{BindContext, ParsedStatement, StatementKind, bind};
 use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, Value};
 
@@ -48,6 +49,8 @@ enum BoundTo {
 pub(super) enum Work {
     /// The executor.
     Plan(Arc<PhysicalStatement>),
+    /// A cursor, which runs its query when it is asked for rows.
+    Cursor { declare: DeclareCursor, text: Arc<str>, physical: Arc<PhysicalStatement> },
     /// The session itself.
     Session(Statement),
 }
@@ -95,8 +98,15 @@ pub(super) fn is_session_statement(prepared: &Prepared) -> bool {
     match prepared.kind() {
         StatementKind::Empty | StatementKind::Transaction => true,
         StatementKind::Utility => {
-            let planned =
-                ["EXPLAIN", "VACUUM", "ANALYZE", "EXECUTE", "LOCK TABLE", "SET CONSTRAINTS"];
+            let planned = [
+                "DECLARE CURSOR",
+                "EXPLAIN",
+                "VACUUM",
+                "ANALYZE",
+                "EXECUTE",
+                "LOCK TABLE",
+                "SET CONSTRAINTS",
+            ];
             !planned.contains(&prepared.tag())
         }
         StatementKind::Query
@@ -118,6 +128,7 @@ impl Session {
                 eval: &self.eval,
                 param_types: &mut types,
                 params: None,
+                variables: None,
             },
         )
     }
@@ -143,7 +154,8 @@ impl Session {
             return false;
         }
         match (planned.bound_to, &self.block.txn) {
-            (BoundTo::Nothing, _) => true,
+            // A cursor of this name may come to give other columns.
+            (BoundTo::Nothing, _) => !matches!(planned.work, Work::Session(Statement::Fetch(_))),
             (BoundTo::Snapshot(bound_at), Some(txn)) => {
                 !self.block.has_ddl() && self.node.catalog().is_same_at(bound_at, txn.snapshot_ts())
             }
@@ -168,8 +180,12 @@ impl Session {
         let mut param_types = prepared.known_types();
         if is_session_statement(prepared) {
             let statement = self.bind_session_statement(prepared)?;
+            let fields = match &statement {
+                Statement::Fetch(fetch) => self.fetched_fields(fetch),
+                statement => statement.fields(),
+            };
             return Ok(Planned {
-                fields: statement.fields(),
+                fields,
                 work: Work::Session(statement),
                 param_types,
                 direct: Mutex::new(None),
@@ -178,6 +194,9 @@ impl Session {
                 bound_to: BoundTo::Nothing,
                 settings_epoch,
             });
+        }
+        if let Some(cursor) = prepared.parsed.as_ref().and_then(ParsedStatement::current_of) {
+            self.actions.lend_cursor(self.cursors.place(cursor)?);
         }
         let own_changes = self.block.has_ddl();
         let (Some(txn), Some(parsed)) = (&mut self.block.txn, &prepared.parsed) else {
@@ -191,7 +210,8 @@ impl Session {
             actions.lend_definitions(tables, objects, (!own_changes).then_some(snapshot));
         };
         let catalog = node.catalog().reader(txn.as_mut(), node.store(), own_changes);
-        let mut catalog = catalog.on_path(&self.eval.schemas).lending(lend);
+        let catalog = catalog.on_path(&self.eval.schemas).lending(lend);
+        let mut catalog = catalog.with_temporary(self.temporary.schema());
         let statement = bind(
             parsed,
             &mut BindContext {
@@ -199,6 +219,7 @@ impl Session {
                 eval: &self.eval,
                 param_types: &mut param_types,
                 params,
+                variables: None,
             },
         )?;
         let mut asks_catalog = catalog.was_asked();
@@ -219,6 +240,22 @@ impl Session {
                 param_types,
                 direct,
                 reads: Vec::new(),
+                asks_catalog,
+                bound_to,
+                settings_epoch,
+            });
+        }
+        if let Statement::DeclareCursor(mut declare) = statement {
+            let fields = declare.query.fields.clone();
+            let plan = std::mem::replace(&mut declare.query.plan, LogicalPlan::one_row());
+            let query = Statement::Query(Query { plan, fields });
+            let physical = Arc::new(node_plan(&self.node, query)?);
+            return Ok(Planned {
+                reads: reads_of(&physical, reads),
+                work: Work::Cursor { declare, text: Arc::clone(parsed.shared_text()), physical },
+                fields: None,
+                param_types,
+                direct: Mutex::new(None),
                 asks_catalog,
                 bound_to,
                 settings_epoch,
@@ -257,18 +294,22 @@ fn is_session_work(statement: &Statement) -> bool {
             | Statement::DiscardSequences
             | Statement::Checkpoint
             | Statement::Branch(_)
+            | Statement::Fetch(_)
+            | Statement::CloseCursor(_)
+            | Statement::Channel(_)
             | Statement::Empty
     )
 }
 
 /// Of the tables that a statement names, those that it reads. What it changes, defines or locks it
 /// locks itself.
-fn reads_of(
+pub(super) fn reads_of(
     statement: &PhysicalStatement,
     mut named: Vec<(Arc<Table>, LockMode)>,
 ) -> Vec<(Arc<Table>, LockMode)> {
     let target = match statement {
         PhysicalStatement::Query(_)
+        | PhysicalStatement::Call(..)
         | PhysicalStatement::Copy(..)
         | PhysicalStatement::CreateTable(_, Some(_)) => return named,
         PhysicalStatement::Insert(insert) => &insert.table,
@@ -290,8 +331,10 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::Drop(_)
         | PhysicalStatement::AlterTable { .. }
         | PhysicalStatement::Truncate { .. }
+        | PhysicalStatement::View(_)
         | PhysicalStatement::Schema(_)
         | PhysicalStatement::Sequence(_)
+        | PhysicalStatement::Comment(_)
         | PhysicalStatement::Analyze(_)
         | PhysicalStatement::History(
             HistoryStatement::CreateRestorePoint { .. }
@@ -300,10 +343,14 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
             | HistoryStatement::Restore { is_database: true, .. },
         )
         | PhysicalStatement::Vacuum { analyze: true, .. } => true,
+        PhysicalStatement::Routine(statement) => {
+            !matches!(statement, RoutineStatement::Do { .. } | RoutineStatement::Call { .. })
+        }
         PhysicalStatement::Explain { statement, analyze: true, .. } => changes_catalog(statement),
         PhysicalStatement::Explain { .. }
         | PhysicalStatement::Vacuum { .. }
         | PhysicalStatement::Query(_)
+        | PhysicalStatement::Call(..)
         | PhysicalStatement::Insert(_)
         | PhysicalStatement::Update(_)
         | PhysicalStatement::Delete(_)
@@ -329,12 +376,24 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         PhysicalStatement::Drop(_) => "DROP TABLE",
         PhysicalStatement::AlterTable { .. } => "ALTER TABLE",
         PhysicalStatement::Truncate { .. } => "TRUNCATE TABLE",
+        PhysicalStatement::Routine(statement) => match statement {
+            RoutineStatement::Create { routine, .. } if routine.is_procedure => "CREATE PROCEDURE",
+            RoutineStatement::Create { .. } => "CREATE FUNCTION",
+            RoutineStatement::Drop { command, .. } | RoutineStatement::Alter { command, .. } => {
+                command
+            }
+            RoutineStatement::CreateTrigger { .. } => "CREATE TRIGGER",
+            RoutineStatement::EnableTriggers { .. } => "ALTER TABLE",
+            RoutineStatement::Do { .. } | RoutineStatement::Call { .. } => return None,
+        },
         PhysicalStatement::Schema(statement) => statement.tag(),
         PhysicalStatement::Sequence(statement) => statement.command(),
+        PhysicalStatement::Comment(_) => "COMMENT",
         PhysicalStatement::Copy(_, None) => "COPY FROM",
         PhysicalStatement::Explain { statement, analyze: true, .. } => {
             return writing_command(statement);
         }
+        PhysicalStatement::View(statement) => statement.command(),
         PhysicalStatement::Analyze(_) => "ANALYZE",
         PhysicalStatement::History(statement) => statement.command(),
         PhysicalStatement::Vacuum { analyze: true, .. } => "VACUUM",
@@ -342,6 +401,7 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         | PhysicalStatement::Vacuum { .. }
         | PhysicalStatement::LockTable(_)
         | PhysicalStatement::SetConstraints { .. }
+        | PhysicalStatement::Call(..)
         | PhysicalStatement::Copy(_, Some(_)) => return None,
         PhysicalStatement::Query(query) => match query.plan.changes().first() {
             Some(change) => return writing_command(change),

@@ -50,7 +50,7 @@ impl Session {
             }
             self.portals.insert(name, portal);
         }
-        Ok(())
+        self.keep_cursors()
     }
 
     fn keep_rows(&mut self, running: Running, params: &[Value]) -> Result<PortalState> {
@@ -133,6 +133,7 @@ impl Session {
             let available = batch.len() - from;
             let take = available.min(usize::try_from(limit - given).unwrap_or(usize::MAX));
             if take > 0 {
+                self.settle_reads()?;
                 sink.rows(&batch.slice(from, take), wanted.formats, &self.eval)?;
             }
             given += take as u64;

@@ -7,6 +7,7 @@ use driftdb_executor::{
     Batch, CommandTag, Execution, check_pending, is_stale, lock_read_tables, start,
 };
 use driftdb_query::{Field, HistoryStatement, PhysicalStatement, Result, SqlError};
+use driftdb_sql::StatementKind;
 use driftdb_types::{SqlState, Value};
 
 use super::plan::{Planned, Work, changes_catalog, is_session_statement, kinds, writing_command};
@@ -27,9 +28,18 @@ macro_rules! exec_context {
                 node: &$session.node,
                 eval: &$session.eval,
                 settings: &$session.settings,
+                cursors: &$session.cursors,
             },
             eval: &$session.eval,
             params: $params,
+            routines: &$crate::session::routine::Runner {
+                node: &$session.node,
+                settings: &$session.settings,
+                actions: &$session.actions,
+                kept: &$session.routines,
+            },
+            ddl: &mut $session.block.ddl,
+            kinds: &mut $session.block.kinds,
             cancel: &$session.cancel,
             pending: &mut $session.block.pending,
             notices: &mut $session.notices,
@@ -114,6 +124,10 @@ impl Session {
             limit.map(|limit| self.node.timeouts().arm(self.node.env(), &self.cancel, limit));
         let result = self.run_planned(prepared, params, wanted, sink);
         let result = result.and_then(|ran| self.take_back_settings().map(|()| ran));
+        let result = match self.notices.is_empty() {
+            true => result,
+            false => result.and_then(|ran| self.settle_reads().map(|()| ran)),
+        };
         if self.is_ending()
             && matches!(&result, Err(error) if error.state == SqlState::QueryCanceled)
         {
@@ -136,8 +150,13 @@ impl Session {
     ) -> Result<Ran> {
         let is_first = self.block.txn.is_none();
         self.begin_statement()?;
+        if prepared.kind() != StatementKind::Change {
+            // Its rows would wait: so it need not see what others do not. Changes of rows go on.
+            self.settle_reads()?;
+        }
         self.count_statement();
         self.lend_settings();
+        super::routine::Runner::begin(&self.routines);
         let planned = self.planned(prepared, Some(params))?;
         let ran = self.run_until_it_holds(prepared, planned, params, wanted, sink)?;
         if is_first
@@ -227,8 +246,11 @@ impl Session {
             Work::Session(statement) => {
                 return self.run_session_statement(statement, params, wanted, sink);
             }
-            Work::Plan(physical) => physical,
+            Work::Plan(physical) | Work::Cursor { physical, .. } => physical,
         };
+        if matches!(&planned.work, Work::Cursor { declare, .. } if !declare.hold) {
+            self.require_block("DECLARE CURSOR")?;
+        }
         self.check_may_run(physical)?;
         if planned.asks_catalog {
             self.lend_definitions()?;
@@ -238,8 +260,12 @@ impl Session {
             lock_read_tables(&planned.reads, &mut exec_context!(self, params))?;
         }
         self.note_kinds(kinds(physical));
+        if let Work::Cursor { declare, text, physical } = &planned.work {
+            return self.declare_cursor(declare, text, physical, params);
+        }
         if changes_catalog(physical) {
             self.begin_ddl();
+            self.expect_temporary(physical);
         }
         if let PhysicalStatement::History(HistoryStatement::CreateRestorePoint { at, .. }) =
             &**physical
@@ -323,6 +349,7 @@ impl Session {
             direct.run(&mut exec_context!(self, params), &mut rows)?
         };
         if let Some(fields) = &planned.fields {
+            self.settle_reads()?;
             if wanted.describe {
                 sink.row_description(fields, wanted.formats);
             }
@@ -347,6 +374,7 @@ impl Session {
             };
         }
         let execution = start(physical, &mut exec_context!(self, params))?;
+        self.note_temporary(physical)?;
         if wanted.describe
             && let Some(fields) = execution.fields()
         {
@@ -377,6 +405,7 @@ impl Session {
             let available = batch.len() - from;
             let take = available.min(usize::try_from(limit - given).unwrap_or(usize::MAX));
             if running.execution.fields().is_some() && take > 0 {
+                self.settle_reads()?;
                 let slice = batch.slice(from, take);
                 sink.rows(&slice, wanted.formats, &self.eval)?;
             }
@@ -387,6 +416,10 @@ impl Session {
             if given == limit {
                 return Ok(Ran::Suspended(running));
             }
+        }
+        if running.execution.fields().is_some() {
+            // That there are no more rows may come of one.
+            self.settle_reads()?;
         }
         let mut tag = running.execution.tag();
         if wanted.limit.is_some() && tag.command == "SELECT" {
@@ -404,6 +437,7 @@ impl Session {
         wanted: Wanted<'_>,
         sink: &mut dyn ResponseSink,
     ) -> Result<()> {
+        self.settle_reads()?;
         if wanted.describe {
             sink.row_description(fields, wanted.formats);
         }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use driftdb_concurrency::IsolationLevel;
-use driftdb_query::{Result, SetScope, SqlError};
+use driftdb_query::{Result, SetScope, SqlError, TEMPORARY, temporary_schema};
 use driftdb_types::{EvalContext, SqlState, TimeZone};
 
 pub(crate) use parse::{isolation_level, parse_bool};
@@ -288,7 +288,11 @@ impl Settings {
         eval.interval_style = parse::interval_style(self.get("IntervalStyle"));
         eval.bytea_output = parse::bytea_output(self.get("bytea_output"));
         eval.extra_float_digits = self.get("extra_float_digits").parse().unwrap_or(1);
-        eval.schemas = self.schemas(&eval.user).into();
+        let mut schemas = self.schemas(&eval.user);
+        for schema in schemas.iter_mut().filter(|schema| ***schema == *TEMPORARY) {
+            *schema = temporary_schema(eval.backend_pid).into();
+        }
+        eval.schemas = schemas.into();
     }
 }
 
@@ -361,5 +365,6 @@ mod tests {
         assert_eq!(shown("statement_timeout", "0"), "0");
         assert_eq!(shown("default_transaction_read_only", "TRUE"), "on");
         assert_eq!(shown("client_encoding", "unicode"), "UTF8");
+        assert_eq!(shown("client_encoding", "'utf-8'"), "UTF8");
     }
 }

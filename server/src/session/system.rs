@@ -23,6 +23,7 @@ use driftdb_concurrency::Transaction;
 use driftdb_query::{Result, SqlError, SystemRelation, SystemRows, SystemScan};
 use driftdb_types::{EvalContext, Value};
 
+use super::cursor::Cursors;
 use super::settings::Settings;
 use crate::node::Node;
 use rows::Rows;
@@ -56,6 +57,7 @@ pub(super) struct SystemView<'a> {
     pub(super) node: &'a Node,
     pub(super) eval: &'a EvalContext,
     pub(super) settings: &'a Settings,
+    pub(super) cursors: &'a Cursors,
 }
 
 impl SystemRows for SystemView<'_> {
@@ -77,10 +79,23 @@ impl SystemRows for SystemView<'_> {
             "driftdb_retention" => retention::rows(self, scan, txn, &mut rows)?,
             "driftdb_waits" => waits::rows(self, txn, &mut rows)?,
             "pg_locks" => locks::rows(self, txn, &mut rows)?,
+            "pg_cursors" => running::cursors(self, &mut rows)?,
             "pg_authid" => running::roles(self, &mut rows)?,
             "pg_database" => running::databases(self, scan, txn, &mut rows)?,
             "pg_settings" => running::settings(self, &mut rows)?,
             "pg_stat_activity" => running::activity(self, &mut rows)?,
+            "pg_description" => {
+                fixed::rows("pg_description", &mut rows)?;
+                if let Some(source) = catalog::source("pg_description") {
+                    source(&Definitions::read(txn, scan.at)?, &mut rows)?;
+                }
+            }
+            "pg_proc" => {
+                fixed::rows("pg_proc", &mut rows)?;
+                if let Some(source) = catalog::source("pg_proc") {
+                    source(&Definitions::read(txn, scan.at)?, &mut rows)?;
+                }
+            }
             name => match catalog::source(name) {
                 Some(source) => source(&Definitions::read(txn, scan.at)?, &mut rows)?,
                 None => fixed::rows(name, &mut rows)?,

@@ -23,14 +23,14 @@ pub(super) struct Block {
     /// Whether no statement has used the transaction's first snapshot yet.
     is_fresh: bool,
     modes: TransactionModes,
-    ddl: Option<DdlGuard>,
+    pub(super) ddl: Option<DdlGuard>,
     /// Deferred checks of constraints.
     pub(super) pending: PendingChecks,
     savepoints: Vec<Savepoint>,
     /// Keep the history that its restore points are to pin until they do.
     holds: Vec<Box<dyn Transaction>>,
     /// What its statements did.
-    kinds: StatementKinds,
+    pub(super) kinds: StatementKinds,
     /// Statements run in it so far.
     statement_count: u64,
 }
@@ -51,6 +51,7 @@ struct Savepoint {
     settings_mark: usize,
     locks_mark: usize,
     pending_mark: PendingMark,
+    messages_mark: usize,
 }
 
 impl Block {
@@ -163,6 +164,15 @@ impl Session {
         Ok(is_anew)
     }
 
+    /// Waits until what the transaction read is durable: before a row, or an error that may come of one, goes
+    /// to the client.
+    pub(super) fn settle_reads(&mut self) -> Result<()> {
+        match &mut self.block.txn {
+            Some(txn) => Ok(txn.settle_reads()?),
+            None => Ok(()),
+        }
+    }
+
     fn begin_transaction(&mut self) -> Result<()> {
         if self.block.txn.is_none() {
             let modes = self.block.modes;
@@ -214,13 +224,21 @@ impl Session {
         Err(no_transaction(&format!("{what} can only be used in transaction blocks")))
     }
 
+    /// How many savepoints there are.
+    pub(super) fn savepoint_depth(&self) -> usize {
+        self.block.savepoints.len()
+    }
+
     pub(super) fn is_in_explicit_block(&self) -> bool {
         self.block.is_explicit()
     }
 
     /// Commits the block, whichever it is.
     pub(super) fn commit_block(&mut self) -> Result<()> {
-        if let Err(error) = self.check_pending() {
+        let checked = self.check_pending().and_then(|()| self.hold_cursors());
+        let checked = checked.and_then(|()| self.end_temporary());
+        if let Err(error) = checked.and_then(|()| self.check_notifications()) {
+            let error = self.settle_reads().err().unwrap_or(error);
             self.rollback_block();
             return Err(error);
         }
@@ -249,9 +267,13 @@ impl Session {
             Ok(_) => {
                 self.settings.commit();
                 self.apply_settings();
+                self.cursors.end_transaction(true);
+                self.send_notifications();
                 Ok(())
             }
             Err(error) => {
+                self.cursors.end_transaction(false);
+                self.listening.forget();
                 self.settings.rollback();
                 self.apply_settings();
                 Err(error.into())
@@ -274,6 +296,8 @@ impl Session {
             ddl.finish(None);
         }
         self.actions.release_since(0);
+        self.cursors.end_transaction(false);
+        self.listening.forget();
         self.settings.rollback();
         self.apply_settings();
     }
@@ -292,6 +316,7 @@ impl Session {
                 self.block.kind = Kind::Failed;
                 self.portals.clear();
                 if self.block.savepoints.is_empty() {
+                    self.cursors.end_transaction(false);
                     // Nothing can come back: let go of its locks now.
                     if let Some(txn) = self.block.txn.take() {
                         txn.rollback();
@@ -486,8 +511,10 @@ impl Session {
             let settings_mark = self.settings.mark();
             let locks_mark = self.actions.mark();
             let pending_mark = self.block.pending.mark();
+            let messages_mark = self.listening.mark();
             let name = name.to_owned();
-            let savepoint = Savepoint { name, id, settings_mark, locks_mark, pending_mark };
+            let savepoint =
+                Savepoint { name, id, settings_mark, locks_mark, pending_mark, messages_mark };
             self.block.savepoints.push(savepoint);
         }
         Ok(tag("SAVEPOINT"))
@@ -506,6 +533,7 @@ impl Session {
         let position = self.find_savepoint(name)?;
         let id = self.block.savepoints[position].id;
         self.block.savepoints.truncate(position);
+        self.cursors.release(position);
         if let Some(txn) = &mut self.block.txn {
             txn.release(id);
         }
@@ -520,6 +548,8 @@ impl Session {
         }
         let position = self.find_savepoint(name)?;
         self.portals.clear();
+        self.cursors.rollback_to(position);
+        self.listening.rollback_to(self.block.savepoints[position].messages_mark);
         let Savepoint { id, settings_mark, locks_mark, .. } = self.block.savepoints[position];
         self.block.pending.rollback_to(&self.block.savepoints[position].pending_mark);
         self.block.savepoints.truncate(position + 1);

@@ -70,12 +70,18 @@ impl Session {
                 self.statements.clear();
                 done("DEALLOCATE ALL")
             }
+            Statement::Fetch(fetch) => self.fetch(fetch, wanted, sink),
+            Statement::CloseCursor(name) => self.close_cursor(name.as_deref()),
+            Statement::Channel(statement) => self.run_channel_statement(statement),
             Statement::DiscardAll => {
                 self.require_no_block("DISCARD ALL")?;
+                self.cursors.clear();
+                self.listening.unlisten_all();
                 self.portals.clear();
                 self.statements.clear();
                 self.repeated.clear();
                 self.actions.unlock_all();
+                self.drop_temporary()?;
                 self.actions.discard_sequences();
                 self.settings.reset_all();
                 self.apply_settings();

@@ -105,6 +105,55 @@ fn public_is_a_schema_like_any_other() {
     node.close().unwrap();
 }
 
+#[test]
+fn temporary_tables_end_with_their_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::open(&Env::os(), &config(&dir, "ssi")).unwrap();
+    let (mut one, mut other) = (session(&node), session(&node));
+    one.query("CREATE TABLE t (a int); INSERT INTO t VALUES (1)").unwrap();
+    let newest = "SELECT max(seq) FROM driftdb_transactions";
+    let Value::Int8(before) = rows(&mut one, newest)[0][0] else { panic!("no commits") };
+    for session in [&mut one, &mut other] {
+        session
+            .query("CREATE TEMP TABLE t (b text PRIMARY KEY); INSERT INTO t VALUES ('x')")
+            .unwrap();
+    }
+    // Nobody reads another's, now or in the past, and they are no changes of the database.
+    let name = rows(&mut one, "SELECT pg_my_temp_schema()::regnamespace::text");
+    let Value::Text(name) = &name[0][0] else { panic!("no schema") };
+    assert_eq!(
+        told(other.query(&format!("SELECT * FROM {name}.t")).unwrap_err()),
+        "0A000 cannot access temporary tables of other sessions"
+    );
+    let past = "SELECT * FROM pg_temp.t FOR SYSTEM_TIME AS OF now()";
+    assert_eq!(one.query(past).unwrap_err().state.code(), "42P01");
+    assert_eq!(rows(&mut one, "SELECT * FROM t FOR SYSTEM_TIME AS OF now()"), [[Value::Int4(1)]]);
+    let changes = format!("SELECT * FROM driftdb_all_changes({before})");
+    assert!(rows(&mut one, &changes).is_empty());
+    one.query("DROP TABLE t").unwrap();
+    assert_eq!(rows(&mut one, "SELECT a FROM t"), [[Value::Int4(1)]]);
+    let left = "SELECT count(*) FROM pg_class WHERE relpersistence = 't'";
+    assert_eq!(rows(&mut one, left), [[Value::Int8(2)]]);
+    drop(other);
+    assert_eq!(rows(&mut one, left), [[Value::Int8(0)]]);
+    // A session that ends with the process, in the middle of a transaction.
+    one.query("CREATE TEMP TABLE u (b text); INSERT INTO u VALUES ('y')").unwrap();
+    // What a crash would leave: the session does not get to its end.
+    let after = tempfile::tempdir().unwrap();
+    let (from, to) = (dir.path().join("data"), after.path().join("data"));
+    let status = std::process::Command::new("cp").arg("-r").args([from, to]).status().unwrap();
+    assert!(status.success());
+    drop(one);
+    node.close().unwrap();
+    drop(node);
+    let node = Node::open(&Env::os(), &config(&after, "ssi")).unwrap();
+    let mut one = session(&node);
+    assert_eq!(rows(&mut one, left), [[Value::Int8(0)]]);
+    let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^pg_temp'";
+    assert_eq!(rows(&mut one, schemas), [[Value::Int8(0)]]);
+    node.close().unwrap();
+}
+
 /// A schema that holds thousands of tables goes in a moment.
 #[test]
 fn a_large_schema_is_dropped_at_once() {

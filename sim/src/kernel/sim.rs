@@ -11,8 +11,9 @@ use driftdb_sim_disk::SimDisk;
 
 use super::fiber::on_host_stack;
 use super::panics;
-use super::scheduler::{FiberIndex, Hold, KillAt, NodeId, Scheduler};
+use super::scheduler::Scheduler;
 use super::settings::KernelSettings;
+use super::state::{FiberIndex, Hold, KillAt, NodeId};
 use super::world::{SimNodeWorld, WallClock};
 
 thread_local! {

@@ -28,6 +28,8 @@ pub(crate) struct Bank {
     forgets: bool,
     /// Whether there is an index on the transfers' source.
     has_index: bool,
+    /// Columns that were added, or were to be.
+    column_count: RefCell<u32>,
     book: RefCell<Book>,
     rng: RefCell<Rng>,
 }
@@ -43,6 +45,7 @@ impl Bank {
             isolation: plan.isolation,
             forgets: plan.config.retention.is_some(),
             has_index: rng.chance(1, 2),
+            column_count: RefCell::new(0),
             book: RefCell::new(Book::new(account_count)),
             rng: RefCell::new(rng),
         }
@@ -168,6 +171,13 @@ impl Bank {
         }
     }
 
+    /// A definition that changes while rows and readers come and go.
+    fn another_column(&self) -> String {
+        let mut count = self.column_count.borrow_mut();
+        *count += 1;
+        format!("ALTER TABLE accounts ADD COLUMN note_{count} text")
+    }
+
     /// Through the index, if there is one: the same rows as through the table.
     fn compare_paths(&self, client: &mut Client) -> Result<bool, Finding> {
         let source = Value::Int4(self.draw(self.book.borrow().account_count) as i32);
@@ -205,13 +215,16 @@ fn view(accounts: &[Vec<Value>], transfers: &[Vec<Value>]) -> Result<View, Refus
     let numbers = |rows: &[Vec<Value>]| -> Result<Vec<Vec<i64>>, Refusal> {
         rows.iter().map(|row| row.iter().map(integer).collect()).collect()
     };
-    Ok(View { accounts: numbers(accounts)?, transfers: numbers(transfers)? })
+    Ok(View { accounts: numbers(accounts)?, transfers: numbers(transfers)?, columns: None })
 }
 
 fn read_as_of(client: &mut Client, sequence: u64) -> Result<View, Refusal> {
     let past = format!("FOR SYSTEM_TIME AS OF @SEQ:{sequence} ORDER BY id");
     let accounts = client.run(&format!("{ACCOUNTS} {past}"), &[])?;
-    view(&accounts, &client.run(&format!("{TRANSFERS} {past}"), &[])?)
+    let view = view(&accounts, &client.run(&format!("{TRANSFERS} {past}"), &[])?)?;
+    // The definition is that of then, too.
+    let whole = client.run(&format!("SELECT * FROM accounts {past}"), &[])?;
+    Ok(View { columns: whole.first().map(Vec::len), ..view })
 }
 
 impl Workload for Bank {
@@ -253,10 +266,16 @@ impl Workload for Bank {
                 12 => self.memorize(node, &mut client)?,
                 13 => self.look_back(&mut client)?,
                 14 => self.compare_paths(&mut client)?,
-                _ => match client.script("VACUUM") {
-                    Ok(()) => true,
-                    Err(refusal) => go_on(refusal)?,
-                },
+                _ => {
+                    let sql = match self.draw(2) {
+                        0 => "VACUUM".to_owned(),
+                        _ => self.another_column(),
+                    };
+                    match client.script(&sql) {
+                        Ok(()) => true,
+                        Err(refusal) => go_on(refusal)?,
+                    }
+                }
             };
             refused_count += usize::from(!goes_on);
             if refused_count > 2 {

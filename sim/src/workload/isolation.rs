@@ -19,7 +19,7 @@ use driftdb_concurrency::{
 };
 use driftdb_env::Rng;
 use driftdb_server::Node;
-use driftdb_storage::{ErrorKind, KeyRange, KeyspaceId, StorageError};
+use driftdb_storage::{ErrorKind, KeyRange, KeyspaceId, StorageError, Timestamp};
 
 use crate::node::{Finding, Workload};
 use crate::oracle::graph::Anomaly;
@@ -71,6 +71,14 @@ struct Running {
     txn: Box<dyn Transaction>,
     in_lists: Option<usize>,
     in_versions: usize,
+}
+
+/// The keys from `first` to `last` as a statement read them at `at`.
+struct Seen {
+    at: Timestamp,
+    first: u64,
+    last: u64,
+    rows: BTreeMap<u64, Row>,
 }
 
 fn key_name(key: u64) -> Vec<u8> {
@@ -152,6 +160,15 @@ impl Isolation {
 
     /// Reads the keys from `first` to `last`, one by its key, several by a scan in batches.
     fn read(&self, running: &mut Running, first: u64, last: u64) -> Result<(), Failed> {
+        let seen = self.look(running, first, last)?;
+        // From here on somebody knows of it.
+        running.txn.settle_reads()?;
+        self.note(running.in_lists, running.in_versions, seen);
+        Ok(())
+    }
+
+    /// As [`Isolation::read`], and tells nobody.
+    fn look(&self, running: &mut Running, first: u64, last: u64) -> Result<Seen, Failed> {
         running.txn.begin_statement()?;
         let mut rows = BTreeMap::new();
         if first == last && self.draw(3) > 0 {
@@ -161,16 +178,30 @@ impl Isolation {
         } else {
             self.scan(&mut *running.txn, first, last, &mut rows)?;
         }
-        let at = running.txn.snapshot_ts();
-        if let Some(txn) = running.in_lists {
+        Ok(Seen { at: running.txn.snapshot_ts(), first, last, rows })
+    }
+
+    /// Tells both oracles of a read.
+    fn note(&self, in_lists: Option<usize>, in_versions: usize, seen: Seen) {
+        let Seen { at, first, last, rows } = seen;
+        if let Some(txn) = in_lists {
             let mut lists = self.lists.borrow_mut();
             for key in first..=last {
                 let list = rows.get(&key).map(|row: &Row| row.list.clone()).unwrap_or_default();
                 lists.push(txn, Op::Read { key, list });
             }
         }
-        self.versions.borrow_mut().act(running.in_versions, Act::Read { at, first, last, rows });
-        Ok(())
+        self.versions.borrow_mut().act(in_versions, Act::Read { at, first, last, rows });
+    }
+
+    /// Locks a list and reads all of them. Nobody is told before the transaction, which writes nothing, has
+    /// ended: only then it is sure.
+    fn hold(&self, running: &mut Running) -> Result<Seen, Failed> {
+        running.txn.begin_statement()?;
+        let name = key_name(self.draw(self.key_count));
+        let (strength, intent) = (LockStrength::Update, LockIntent::Existing);
+        running.txn.lock(SPACE, &name, strength, intent, WaitPolicy::Wait(None))?;
+        self.look(running, 0, self.key_count - 1)
     }
 
     fn scan(
@@ -283,15 +314,22 @@ impl Isolation {
                 self.lists.borrow_mut().settle(txn, fate);
             }
         };
-        let done = self.acts(&mut running);
-        let done = done.and_then(|()| {
+        let only_holds = in_lists.is_some() && !running.txn.is_read_only() && self.draw(8) == 0;
+        let done = match only_holds {
+            true => self.hold(&mut running).map(Some),
+            false => self.acts(&mut running).map(|()| None),
+        };
+        let done = done.and_then(|seen| {
             // The commit says whose it is: a recovery may have to tell.
             let comment = in_versions.to_string();
             running.txn.describe(&Provenance { comment, ..Provenance::default() });
-            Ok(running.txn.commit()?)
+            Ok((running.txn.commit()?, seen))
         });
         match done {
-            Ok(committed) => {
+            Ok((committed, seen)) => {
+                if let Some(seen) = seen {
+                    self.note(in_lists, in_versions, seen);
+                }
                 self.versions.borrow_mut().commit(in_versions, committed.commit.map(|it| it.ts));
                 settle(Fate::Committed);
                 Ok(true)

@@ -9,12 +9,13 @@ mod branch;
 use std::cell::RefCell;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
 use driftdb_concurrency::{
     BeginOptions, Counter, IsolationLevel, LockIntent, LockStrength, Locked, ReadAt, RowBatch,
     ScanRequest, ScanState, Store, Transaction, TxnError, WaitPolicy,
 };
-use driftdb_env::Rng;
+use driftdb_env::{Env, Rng};
 use driftdb_server::Node;
 use driftdb_storage::{ErrorKind, KeyRange, KeyspaceId, StorageError};
 
@@ -205,6 +206,38 @@ impl Ledger {
         }
     }
 
+    /// While a transaction reads at a time, others may come in at it: nothing that it may ask for goes.
+    fn read_beside(&self, env: &Env, store: &dyn Store) -> Result<bool, Finding> {
+        let options = BeginOptions {
+            isolation: IsolationLevel::RepeatableRead,
+            read_only: true,
+            ..BeginOptions::default()
+        };
+        let read = || {
+            let mut open = store.begin(options.clone())?;
+            open.begin_statement()?;
+            let ts = open.snapshot_ts();
+            env.sleep(Duration::from_micros(self.draw(3000)));
+            store.checkpoint()?;
+            let beside =
+                read_all(store, BeginOptions { as_of: Some(ts), ..BeginOptions::default() });
+            Ok((beside, scan_all(&mut *open)?))
+        };
+        match read() {
+            Ok((Ok(beside), own)) if beside.hash() == own.hash() => Ok(true),
+            Ok((Ok(beside), own)) => {
+                Err(format!("time travel: {own:?} reads as {beside:?} beside it").into())
+            }
+            Ok((Err(error @ TxnError::Storage(StorageError::SnapshotTooOld { .. })), own)) => {
+                Err(format!("retention: a reader is at {}, but: {error}", own.ts).into())
+            }
+            Ok((Err(error), _)) | Err(error) => match must_not_happen(&error) {
+                Some(what) => Err(what),
+                None => Ok(false),
+            },
+        }
+    }
+
     /// Reads the past again: it must not have changed.
     fn look_back(&self, store: &dyn Store) -> Result<bool, Finding> {
         let Some((ts, expected)) = self.book.borrow().draw_memory(&mut self.rng.borrow_mut())
@@ -260,7 +293,8 @@ impl Workload for Ledger {
         for _ in 0..count {
             let goes_on = match self.draw(16) {
                 0..11 => self.try_transfer(db)?,
-                11..13 => self.audit(db, false)?,
+                11..13 if self.draw(4) > 0 => self.audit(db, false)?,
+                11..13 => self.read_beside(node.env(), db)?,
                 13..15 => self.look_back(db)?,
                 _ => match db.checkpoint() {
                     Ok(()) => true,
@@ -317,6 +351,10 @@ fn change(txn: &mut dyn Transaction, account: u64, change: i64) -> Result<(), Fa
 fn read_all(store: &dyn Store, options: BeginOptions) -> Result<View, TxnError> {
     let mut txn = store.begin(options)?;
     txn.begin_statement()?;
+    scan_all(&mut *txn)
+}
+
+fn scan_all(txn: &mut dyn Transaction) -> Result<View, TxnError> {
     let mut view = View { ts: txn.snapshot_ts(), rows: Vec::new() };
     let mut batch = RowBatch::new();
     loop {

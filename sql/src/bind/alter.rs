@@ -11,7 +11,8 @@ use driftdb_types::{SqlState, Value};
 use sqlparser::ast;
 
 use super::Binder;
-use super::create::Definition;
+use super::alter_column::{check_may_be_null, check_may_default, is_stable};
+use super::create::{Definition, column_of_spec};
 use super::names::{ident, ident_position, object_name};
 use super::predicate::any_of;
 use super::scope::Named;
@@ -23,7 +24,7 @@ pub(crate) struct Alteration {
     pub(crate) table: Arc<Table>,
     pub(crate) definition: Definition,
     /// What the columns that this statement adds hold in existing rows.
-    added: Vec<Named>,
+    pub(crate) added: Vec<Named>,
     pub(crate) actions: Vec<(AlterAction, Option<LogicalPlan>)>,
 }
 
@@ -66,6 +67,9 @@ impl Binder<'_> {
         let name = object_name(&alter.name)?;
         let schema = name.schema.as_deref();
         let Some(table) = self.catalog.table(schema, &name.name, CatalogAt::Statement)? else {
+            if let Some(renamed) = self.renamed_sequence(&name, &alter.operations)? {
+                return Ok(renamed);
+            }
             if alter.if_exists {
                 return Ok(skipped(&name.name));
             }
@@ -168,6 +172,10 @@ impl Binder<'_> {
                 let rename = AlterAction::RenameColumn(position, new.clone());
                 return self.rename(alteration, rename, Renaming::Column(position), &new);
             }
+            O::RenameConstraint { old_name, new_name } => {
+                let (name, to) = (ident(old_name), ident(new_name));
+                AlterAction::RenameConstraint { name, to }
+            }
             O::RenameTable { table_name: ast::RenameTableNameKind::To(name) } => {
                 let new = object_name(name)?.name;
                 let rename = AlterAction::RenameTable(new.clone());
@@ -175,7 +183,8 @@ impl Binder<'_> {
             }
             O::AlterColumn { column_name, op } => {
                 let position = column(column_name)?;
-                return self.alter_column(alteration, position, op);
+                let place = ident_position(column_name);
+                return self.alter_column(alteration, position, place, op);
             }
             O::OwnerTo { new_owner } => return self.check_owner(new_owner),
             other => {
@@ -233,6 +242,7 @@ impl Binder<'_> {
         &mut self,
         alteration: &mut Alteration,
         position: usize,
+        place: u32,
         operation: &ast::AlterColumnOperation,
     ) -> Result<()> {
         use ast::AlterColumnOperation as O;
@@ -242,17 +252,29 @@ impl Binder<'_> {
                 let plan = self.null_rows(alteration, &[name]);
                 (AlterAction::SetNotNull(position, true), Some(plan))
             }
-            O::DropNotNull => (AlterAction::SetNotNull(position, false), None),
+            O::DropNotNull => {
+                check_may_be_null(&alteration.table, position)?;
+                (AlterAction::SetNotNull(position, false), None)
+            }
             O::SetDefault { value } => {
+                check_may_default(&alteration.table, position)?;
                 let spec = alteration.definition.columns[position].clone();
                 let text = self.default_expr(&spec, value)?;
-                (AlterAction::SetDefault(position, Some(text)), None)
+                return self.set_default(alteration, position, Some(text));
             }
-            O::DropDefault => (AlterAction::SetDefault(position, None), None),
-            O::SetDataType { .. } => {
-                return Err(SqlError::unsupported("ALTER COLUMN ... TYPE"));
+            O::DropDefault => {
+                check_may_default(&alteration.table, position)?;
+                return self.set_default(alteration, position, None);
             }
-            O::AddGenerated { .. } => return Err(SqlError::unsupported("an identity column")),
+            O::SetDataType { data_type, using, .. } => {
+                return self.set_type(alteration, position, data_type, using.as_ref());
+            }
+            O::AddGenerated { generated_as, .. } => {
+                let always = *generated_as == Some(ast::GeneratedAs::Always);
+                let entry = self.add_identity(alteration, position, place, always)?;
+                alteration.actions.push((entry, None));
+                return Ok(());
+            }
         };
         alteration.actions.push(entry);
         Ok(())
@@ -281,11 +303,35 @@ impl Binder<'_> {
             Some(expr) => Some(self.bound_default(&spec, expr)?),
             None => None,
         };
-        let held = default.clone().unwrap_or_else(|| Expr::constant(Value::Null, spec.ty));
-        alteration.added.push(Named { name: name.clone(), expr: held });
-        let violation =
-            if spec.not_null { Some(self.null_rows(alteration, &[name])) } else { None };
-        let action = AlterAction::AddColumn { column: spec, default, if_not_exists };
+        let generation = column.options.iter().find_map(|option| match &option.option {
+            ast::ColumnOption::Generated { generation_expr: Some(expr), .. } => Some(expr),
+            _ => None,
+        });
+        let mut default = default;
+        let (fill, held) = match (generation, &default) {
+            (Some(expr), _) => {
+                let (plan, named) = self.existing_rows(alteration);
+                drop(plan);
+                let fill = self.fill(alteration, &named, |binder| binder.expr(expr))?;
+                let column = column_of_spec(&spec);
+                let fill = self.assign(fill, &column)?;
+                (Some(fill), None)
+            }
+            // Each row gets its own.
+            (None, Some(value)) if !is_stable(value) => (default.take(), None),
+            (None, Some(value)) => (None, Some(value.clone())),
+            (None, None) => (None, Some(Expr::constant(Value::Null, spec.ty))),
+        };
+        // What rows hold that get a value of their own is checked while they do.
+        let is_known = held.is_some() && spec.sequence.is_none();
+        let unknown = Expr::constant(Value::Null, spec.ty);
+        alteration.added.push(Named { name: name.clone(), expr: held.unwrap_or(unknown) });
+        let violation = if spec.not_null && is_known {
+            Some(self.null_rows(alteration, &[name]))
+        } else {
+            None
+        };
+        let action = AlterAction::AddColumn { column: spec, default, fill, if_not_exists };
         alteration.actions.push((action, violation));
         self.column_constraints(&mut alteration.definition, column)?;
         self.add_constraints(alteration)
@@ -310,7 +356,7 @@ impl Binder<'_> {
     }
 
     /// A scan of the existing rows, and its columns, added ones included.
-    fn existing_rows(&mut self, alteration: &Alteration) -> (LogicalPlan, Vec<Named>) {
+    pub(crate) fn existing_rows(&mut self, alteration: &Alteration) -> (LogicalPlan, Vec<Named>) {
         let ids = self.row_ids(&alteration.table);
         let mut named = super::stored::named_row(&alteration.table, &ids);
         named.extend(alteration.added.iter().cloned());
@@ -334,7 +380,11 @@ impl Binder<'_> {
     }
 
     /// A row for which a condition is false.
-    fn failing_rows(&mut self, alteration: &Alteration, condition: &str) -> Result<LogicalPlan> {
+    pub(crate) fn failing_rows(
+        &mut self,
+        alteration: &Alteration,
+        condition: &str,
+    ) -> Result<LogicalPlan> {
         let (scan, named) = self.existing_rows(alteration);
         let name = alteration.table.name.clone();
         let condition = self.condition_text(condition, &name, named)?;
@@ -342,7 +392,7 @@ impl Binder<'_> {
     }
 }
 
-fn one_row(scan: LogicalPlan, predicate: Expr) -> LogicalPlan {
+pub(crate) fn one_row(scan: LogicalPlan, predicate: Expr) -> LogicalPlan {
     let filter = LogicalPlan::Filter { input: Box::new(scan), predicate };
     let one = Expr::constant(Value::Int8(1), driftdb_types::DataType::Int8);
     LogicalPlan::Limit { input: Box::new(filter), count: Some(one), offset: None }

@@ -42,6 +42,9 @@ impl Binder<'_> {
     pub(crate) fn function(&mut self, function: &ast::Function) -> Result<Expr> {
         let name = object_name(&function.name)?;
         let place = |error: SqlError| error.at(name.position);
+        if let Some(called) = self.routine_expr(&name, function).map_err(place)? {
+            return Ok(called);
+        }
         if let Some(schema) = &name.schema
             && schema != "pg_catalog"
         {

@@ -2,7 +2,7 @@
 
 use driftdb_query::{
     Column, ColumnId, ColumnSpec, ConstraintSpec, CreateIndex, CreateTable, Expr, LogicalPlan,
-    Query, Result, SqlError, Statement,
+    OnCommit, Query, Result, SqlError, Statement,
 };
 use driftdb_types::{DataType, SqlState};
 use sqlparser::ast;
@@ -27,9 +27,7 @@ pub(crate) struct Definition {
 
 impl Binder<'_> {
     pub(crate) fn create_table(&mut self, create: &ast::CreateTable) -> Result<Statement> {
-        let unsupported = if create.temporary {
-            "a temporary table"
-        } else if create.unlogged {
+        let unsupported = if create.unlogged {
             "an unlogged table"
         } else if create.inherits.is_some() {
             "INHERITS"
@@ -37,7 +35,7 @@ impl Binder<'_> {
             "a partitioned table"
         } else if create.like.is_some() {
             "CREATE TABLE LIKE"
-        } else if create.on_commit.is_some() {
+        } else if create.on_commit.is_some() && !create.temporary {
             "ON COMMIT"
         } else if create.or_replace || create.external || create.clone.is_some() {
             "this form of CREATE TABLE"
@@ -48,7 +46,12 @@ impl Binder<'_> {
             return Err(SqlError::unsupported(unsupported));
         }
         let name = object_name(&create.name)?;
-        let schema = self.creation_schema(name.schema.as_deref(), &name.name);
+        let named = name.schema.as_deref();
+        let schema = if create.temporary {
+            self.temporary_creation_schema(named)
+        } else {
+            self.creation_schema(named, &name.name)
+        };
         let schema = schema.map_err(|error| error.at(name.position))?;
         let mut definition = Definition {
             schema: schema.clone(),
@@ -76,6 +79,11 @@ impl Binder<'_> {
             constraints: definition.constraints,
             retention: self.table_options(&create.table_options)?,
             period,
+            on_commit: match create.on_commit {
+                Some(ast::OnCommit::DeleteRows) => OnCommit::DeleteRows,
+                Some(ast::OnCommit::Drop) => OnCommit::Drop,
+                Some(ast::OnCommit::PreserveRows) | None => OnCommit::PreserveRows,
+            },
         };
         let Some(query) = &create.query else { return Ok(Statement::CreateTable(table)) };
         if !table.columns.is_empty() {

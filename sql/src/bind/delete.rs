@@ -6,8 +6,9 @@ use sqlparser::ast;
 
 use super::Binder;
 use super::foreign::Change;
-use super::scope::{Clause, Relation};
-use super::stored::{named_row, relation};
+use super::scope::Relation;
+use super::stored::relation;
+use super::updatable;
 
 impl Binder<'_> {
     pub(crate) fn delete(&mut self, delete: &ast::Delete) -> Result<Delete> {
@@ -27,14 +28,13 @@ impl Binder<'_> {
             ));
         }
         let others = delete.using.as_deref().unwrap_or(&[]);
-        let changed = self.changed(target, others, Clause::Where)?;
-        let (condition, part) = (delete.selection.as_ref(), changed.portion.as_ref());
-        let (source, recheck) = self.changed_where(changed.plan, condition, part)?;
+        let mut changed = self.changed(target, others, updatable::Change::Delete)?;
+        let (source, recheck) = self.changed_where(&mut changed, delete.selection.as_ref())?;
         self.scopes.pop();
         let table = changed.table;
         // What RETURNING yields is the version that was deleted.
         let hidden = changed.system.first().map(|(id, _)| *id);
-        let own = relation(&changed.name, named_row(&table, &changed.old));
+        let own = relation(&changed.name, changed.names);
         let mut relations = vec![Relation { hidden, ..own }];
         relations.extend(changed.others);
         let (returning, fields) = self.returning(delete.returning.as_deref(), relations)?;

@@ -11,6 +11,31 @@ impl Binder<'_> {
     /// Binds an expression; its type may still be undecided.
     pub(crate) fn expr(&mut self, expr: &ast::Expr) -> Result<Expr> {
         let expr = bare(expr);
+        if self.recorder.is_none() {
+            return self.bare_expr(expr);
+        }
+        let level = self.record_level(|level| level + 1);
+        let bound = self.bare_expr(expr);
+        self.record_level(|_| level);
+        let bound = bound?;
+        if level == 0
+            && let Some(recorder) = &mut self.recorder
+        {
+            recorder.exprs.insert(super::record::address(expr), bound.clone());
+        }
+        Ok(bound)
+    }
+
+    /// Changes how deep in a clause's expression a recorder is; gives what was.
+    pub(crate) fn record_level(&mut self, change: impl FnOnce(u32) -> u32) -> u32 {
+        self.recorder.as_mut().map_or(0, |recorder| {
+            let level = recorder.level;
+            recorder.level = change(level);
+            level
+        })
+    }
+
+    fn bare_expr(&mut self, expr: &ast::Expr) -> Result<Expr> {
         // Names and literals are most of what there is, and have no depth.
         match expr {
             // The parser takes this reserved word for a name.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use driftdb_query::{
     CatalogAt, ColumnId, ConstraintSpec, ForeignKey, ForeignKeySpec, ReferentialAction, Related,
-    RelatedTable, Result, RowKey, RowRules, SqlError, Table, TableId,
+    RelatedTable, Result, RowKey, RowRules, SqlError, Table, TableId, is_temporary,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -58,6 +58,15 @@ impl Binder<'_> {
                 None => return Err(self.missing_table(schema, &parent.name)),
             })
         };
+        let is_temporary_parent = match &referenced {
+            Some(parent) => is_temporary(&parent.schema),
+            None => is_temporary(&definition.schema),
+        };
+        if is_temporary_parent != is_temporary(&definition.schema) {
+            let kind = if is_temporary_parent { "permanent" } else { "temporary" };
+            let message = format!("constraints on {kind} tables may reference only {kind} tables");
+            return Err(SqlError::new(SqlState::InvalidTableDefinition, message));
+        }
         if key.match_kind == Some(ast::ConstraintReferenceMatchKind::Partial) {
             let message = "MATCH PARTIAL not yet implemented";
             return Err(SqlError::new(SqlState::FeatureNotSupported, message));

@@ -1,7 +1,8 @@
 //! FROM items: tables, subqueries, functions, common table expressions.
 
 use driftdb_query::{
-    ColId, Expr, JoinKind, LogicalPlan, Result, ScanColumn, SqlError, SystemColumn, Temporal,
+    ColId, Expr, JoinKind, LogicalPlan, Marker, Result, ScanColumn, SqlError, SystemColumn,
+    Temporal, plain,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -10,6 +11,7 @@ use super::coerce::shows_names;
 use super::names::{ObjectName, ident, ident_position, object_name};
 use super::scope::{Clause, FromItem, Named, Relation, Scope, column_of};
 use super::target::{Rows, RowsColumn};
+use super::view::quoted;
 use super::{Binder, Meta};
 
 /// System columns have identities of their own from here on, so that those of a statement's other
@@ -58,16 +60,32 @@ impl Binder<'_> {
         before: Option<&FromItem>,
     ) -> Result<(FromItem, Lateral)> {
         let (mut item, mut lateral) = self.single_item(&table.relation, before, None)?;
+        self.note_item(&item);
         let levels = table.joins.len() as u32;
         self.deeper(levels, |binder| {
             for join in &table.joins {
                 let (right, uses) = binder.single_item(&join.relation, before, Some(&item))?;
+                binder.note_item(&right);
                 lateral.before |= uses.before;
                 item = binder.join(item_take(&mut item), right, uses.left, &join.join_operator)?;
             }
             Ok(())
         })?;
         Ok((item, lateral))
+    }
+
+    /// While a view's query is recorded: how the columns of an item are named that is no table.
+    fn note_item(&mut self, item: &FromItem) {
+        let Some(recorder) = &mut self.recorder else { return };
+        for relation in &item.relations {
+            let name = plain(&quoted(&relation.name));
+            for column in &relation.columns {
+                if let Some(id) = column_of(&column.expr) {
+                    let note = (name.clone(), plain(&quoted(&column.name)));
+                    recorder.columns.entry(id).or_insert(note);
+                }
+            }
+        }
     }
 
     /// One item. If it is lateral, it sees `before` and `left`.
@@ -192,6 +210,9 @@ impl Binder<'_> {
         }
         let schema = parsed.schema.as_deref();
         if let Some(relation) = self.catalog.system_relation(schema, &parsed.name)? {
+            if let Some(recorder) = &mut self.recorder {
+                recorder.named(name, format!("{}.{}", relation.schema, relation.name));
+            }
             return self.system_item(relation, &parsed, clause, alias);
         }
         if let Some(object) = self.relation_object(&parsed)? {
@@ -199,9 +220,25 @@ impl Binder<'_> {
                 let what = format!("{} on sequence \"{}\"", clause.range.name(), parsed.name);
                 return Err(SqlError::unsupported(what).at(clause.position));
             }
+            if let Some(recorder) = &mut self.recorder {
+                recorder.relation(name, object.id.0, Vec::new());
+            }
             return self.sequence_item(&object, &parsed, alias);
         }
-        let (table, at, span) = self.table_at(&parsed, clause)?;
+        let (table, at, span) = match self.table_at(&parsed, clause) {
+            Err(error) if error.state == SqlState::UndefinedTable => {
+                let view = self.view_item(name, clause, alias)?;
+                return match (view, period) {
+                    (Some(_), Some(period)) => {
+                        let what = format!("{} on a view", period.name());
+                        Err(SqlError::unsupported(what).at(period.position))
+                    }
+                    (Some(item), None) => Ok(item),
+                    (None, _) => Err(error),
+                };
+            }
+            found => found?,
+        };
         if table.columns.iter().any(|column| shows_names(column.ty)) {
             self.catalog.is_asked()?;
         }
@@ -215,6 +252,7 @@ impl Binder<'_> {
             let expr = Expr::Column { id, ty: column.ty };
             named.push(Named { name: column.name.clone(), expr });
         }
+        self.note_table(name, alias, &table, &columns);
         // A locking query asks for the key; it fills in this identity.
         let lockable = self.column_id();
         let own = Aliased { alias, own: table.name.clone(), schema: Some(table.schema.clone()) };
@@ -227,6 +265,47 @@ impl Binder<'_> {
         let mut item = item(plan, named, own, Some(table), Some(lockable))?;
         item.relations.iter_mut().for_each(|relation| relation.hidden = Some(hidden));
         Ok(item)
+    }
+
+    /// While a view's query is recorded: how the columns of a table in FROM are named.
+    fn note_table(
+        &mut self,
+        name: &ast::ObjectName,
+        alias: Option<&ast::TableAlias>,
+        table: &driftdb_query::Table,
+        columns: &[ScanColumn],
+    ) {
+        let Some(recorder) = &mut self.recorder else { return };
+        // PostgreSQL tells relations of one name apart by numbers.
+        let own = alias.map_or_else(|| table.name.clone(), |alias| ident(&alias.name));
+        let has_it = |scope: &&Scope| scope.relations.iter().any(|relation| relation.name == own);
+        let taken = match self.scopes.iter().filter(has_it).count() {
+            0 => None,
+            count => Some(plain(&quoted(&format!("{own}_{count}")))),
+        };
+        let numbered = columns.iter().map(|scan| (scan.id, table.columns[scan.position].id));
+        let numbered: Vec<(ColId, driftdb_query::ColumnId)> = numbered.collect();
+        let relation = match (&taken, alias) {
+            (Some(taken), _) => taken.clone(),
+            (None, Some(alias)) => plain(&quoted(&ident(&alias.name))),
+            (None, None) => Marker::Name(table.id.0).write(),
+        };
+        let renames = alias.map_or(&[][..], |alias| &alias.columns);
+        for (place, (id, column)) in numbered.iter().enumerate() {
+            let own = match renames.get(place) {
+                Some(rename) => plain(&quoted(&ident(&rename.name))),
+                None => {
+                    let own = Marker::Column(table.id.0, *column).write();
+                    recorder.numbers.insert(own.clone(), (table.id.0, *column));
+                    own
+                }
+            };
+            recorder.columns.insert(*id, (relation.clone(), own));
+        }
+        recorder.relation(name, table.id.0, numbered);
+        if let Some(taken) = taken {
+            recorder.called(name, taken);
+        }
     }
 
     /// Whether a name stands for something without a definition of its own.

@@ -30,6 +30,9 @@ impl Binder<'_> {
             args: args.to_vec(),
             clauses: Vec::new(),
         };
+        if let Some(item) = self.routine_item(&parsed, &list, ordinality, alias)? {
+            return Ok(item);
+        }
         if parsed.name == TABLE_DIFF {
             return self.table_diff(args, parsed.position, alias);
         }
@@ -57,7 +60,12 @@ impl Binder<'_> {
             return self.options_item(&exprs, alias).map_err(|error| error.at(parsed.position));
         }
         if is_set_function(&parsed.name) {
-            let exprs = super::call::arguments(&list)?;
+            let ordered = super::named_arguments::ordered_arguments(&parsed.name, args)
+                .map_err(|error| error.at(parsed.position))?;
+            let exprs = match &ordered {
+                Some(ordered) => ordered.iter().collect(),
+                None => super::call::arguments(&list)?,
+            };
             return self
                 .set_item(&parsed.name, &exprs, ordinality, alias)
                 .map_err(|error| error.at(parsed.position));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use driftdb_concurrency::Keep;
 use driftdb_query::{
     AlterAction, CatalogAt, DropObjects, Expr, HistoryStatement, Related, RelatedTable,
-    RestoredTable, Result, RowRules, SqlError, Statement, Table,
+    RestoredTable, Result, RowRules, SqlError, Statement, Table, is_temporary,
 };
 use driftdb_storage::Timestamp;
 use driftdb_types::{CastContext, DataType, EvalContext, Interval, SqlState, Value, cast};
@@ -99,10 +99,15 @@ impl Binder<'_> {
 
     fn restore(&mut self, names: &[QualifiedName], at: &TimePoint) -> Result<Statement> {
         let at = self.known_point(at)?;
-        let then = self.catalog.tables(CatalogAt::AsOf(at))?;
+        // What belongs to sessions is not of the database.
+        let lasting = |mut tables: Vec<Arc<Table>>| {
+            tables.retain(|table| !is_temporary(&table.schema));
+            tables
+        };
+        let then = lasting(self.catalog.tables(CatalogAt::AsOf(at))?);
         let is_database = names.is_empty();
         let tables = if is_database {
-            self.catalog.tables(CatalogAt::Statement)?
+            lasting(self.catalog.tables(CatalogAt::Statement)?)
         } else {
             self.tables(names)?
         };

@@ -16,6 +16,7 @@ use super::returning::is_default;
 use super::scope::{Clause, Scope};
 use super::stored::{named_row, relation};
 use super::target::{NO_META, Target};
+use super::updatable::{self, Through};
 
 impl<'a> Binder<'a> {
     pub(crate) fn insert(&mut self, insert: &ast::Insert) -> Result<Insert> {
@@ -38,29 +39,51 @@ impl<'a> Binder<'a> {
             return Err(SqlError::new(SqlState::SyntaxError, "INSERT needs the name of a table"));
         };
         let alias = insert.table_alias.as_ref().map(|alias| &alias.alias);
-        let table = self.changed_table(name, alias)?;
-        let columns = self.insert_columns(&table, &insert.columns)?;
+        let (base, through) = self.changed_table(name, alias, updatable::Change::Insert)?;
+        let table = through.as_ref().map_or_else(|| base.clone(), |through| through.seen.clone());
+        if through.is_some() && insert.on.is_some() {
+            return Err(SqlError::unsupported("ON CONFLICT on a view"));
+        }
+        let columns = match &through {
+            Some(through) => self.view_columns(through, &insert.columns)?,
+            None => self.insert_columns(&table, &insert.columns)?,
+        };
         let overriding = self.overriding(object_name(name)?.last);
         let explicit = !insert.columns.is_empty();
         let source = match insert.source.as_deref() {
             None => self.value_source(&table, &[], &[], &[], overriding)?,
             Some(query) => match value_list(query) {
                 Some(values) => {
-                    let rows: Vec<&[ast::Expr]> =
-                        values.rows.iter().map(|row| &row.content[..]).collect();
-                    check_widths(&rows, columns.len(), explicit)?;
+                    let spread = self.spread_records(values)?;
+                    let rows: Vec<&[ast::Expr]> = match &spread {
+                        Some(spread) => spread.iter().map(|row| &row[..]).collect(),
+                        None => values.rows.iter().map(|row| &row.content[..]).collect(),
+                    };
+                    check_widths(&rows, columns.len(), explicit)
+                        .map_err(|error| explain_width(through.as_ref(), columns.len(), error))?;
                     let parts = self.parts(&insert.columns)?;
                     self.value_source(&table, &columns, &parts, &rows, overriding)?
                 }
                 None if self.parts(&insert.columns)?.iter().any(Option::is_some) => {
                     return Err(SqlError::unsupported("INSERT ... SELECT into parts of arrays"));
                 }
-                None => self.query_source(&table, &columns, query, explicit, overriding)?,
+                None => self
+                    .query_source(&table, &columns, query, explicit, overriding)
+                    .map_err(|error| explain_width(through.as_ref(), columns.len(), error))?,
             },
         };
+        let table = base;
         let row = self.row_ids(&table);
-        let checks = self.checks(&table, &row)?;
-        let name = alias.map_or_else(|| table.name.clone(), ident);
+        let mut checks = self.checks(&table, &row)?;
+        let mut names = named_row(&table, &row);
+        if let Some(through) = &through {
+            let view = self.view_row(&through.object, &row)?;
+            checks.checks.extend(view.checks()?);
+            names = view.columns;
+        }
+        let own = through.as_ref().map_or(&table.name, |through| &through.object.name);
+        let own = own.clone();
+        let name = alias.map_or(own, ident);
         let on_conflict = match &insert.on {
             None => None,
             Some(ast::OnInsert::OnConflict(conflict)) => {
@@ -73,7 +96,7 @@ impl<'a> Binder<'a> {
                 ));
             }
         };
-        let relations = vec![relation(&name, named_row(&table, &row))];
+        let relations = vec![relation(&name, names)];
         let (returning, fields) = self.returning(insert.returning.as_deref(), relations)?;
         let updated = on_conflict.as_ref().and_then(|action| action.update.as_ref());
         let updated = updated.map(|update| {
@@ -82,6 +105,23 @@ impl<'a> Binder<'a> {
         let change = updated.as_deref().map_or(Change::Insert, Change::Upsert);
         let related = self.related(&table, change)?;
         Ok(Insert { table, source, row, checks, related, on_conflict, returning, fields })
+    }
+
+    /// Likewise of a view, among the columns of the table below.
+    fn view_columns(&self, through: &Through, names: &[ast::ObjectName]) -> Result<Vec<usize>> {
+        if !names.is_empty() {
+            return self.insert_columns(&through.seen, names).map_err(|error| {
+                let missing = names.iter().filter_map(|name| object_name(name).ok());
+                let missing = missing.map(|name| name.name);
+                missing
+                    .filter(|name| through.seen.column(name).is_none())
+                    .take(1)
+                    .fold(error, |error, name| through.explain(&name, error))
+            });
+        }
+        // Those that are left out at the end need not be columns of the table.
+        let known = through.columns.iter().map_while(|(_, position)| *position);
+        Ok(known.collect())
     }
 
     /// The positions of the columns that are given; all, if none is named.
@@ -222,6 +262,18 @@ impl<'a> Binder<'a> {
             targets.push(Target { name: column.name.clone(), expr, meta: NO_META });
         }
         Ok(self.project(rows.plan, targets).plan)
+    }
+}
+
+/// Too many values for a view may be one for a column that cannot be written to.
+fn explain_width(through: Option<&Through>, known: usize, error: SqlError) -> SqlError {
+    let next = through.and_then(|through| Some((through, through.columns.get(known)?)));
+    match next {
+        Some((through, (name, None))) if error.message.contains("more expressions") => {
+            let missing = SqlError { state: SqlState::UndefinedColumn, ..error };
+            through.explain(name, missing)
+        }
+        _ => error,
     }
 }
 

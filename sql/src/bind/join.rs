@@ -119,6 +119,10 @@ impl Binder<'_> {
             let place = |error: SqlError| if *position > 0 { error.at(*position) } else { error };
             let l = side(&left, name, "left").map_err(place)?.expr.clone();
             let r = side(&right, name, "right").map_err(place)?.expr.clone();
+            if let Some(recorder) = &mut self.recorder {
+                recorder.uses(&l);
+                recorder.uses(&r);
+            }
             terms.push(self.operator("=", l.clone(), r.clone()).map_err(place)?);
             let differ = |e: driftdb_types::TypesDiffer| place(e.error("JOIN/USING").into());
             let ty = common_type(&[l.ty(), r.ty()]).map_err(differ)?;

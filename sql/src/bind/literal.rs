@@ -31,6 +31,9 @@ impl Binder<'_> {
             ast::Value::Boolean(truth) => Ok(Expr::constant(Value::Bool(*truth), DataType::Bool)),
             ast::Value::Null => Ok(null()),
             ast::Value::Placeholder(name) => {
+                if let Some(variable) = self.variable(std::slice::from_ref(name))? {
+                    return Ok(variable);
+                }
                 let index = parameter_index(name).map_err(place)?;
                 if self.content.is_none() {
                     let message = format!("there is no parameter {name}");
@@ -99,7 +102,7 @@ impl Binder<'_> {
         // A bare number counts the (last) field that is named.
         let field = interval.last_field.as_ref().or(interval.leading_field.as_ref());
         if let Some(field) = field
-            && text.trim().parse::<f64>().is_ok()
+            && text.split_whitespace().last().is_some_and(|last| last.parse::<f64>().is_ok())
         {
             text = format!("{} {}", text.trim(), field.to_string().to_lowercase());
         }

@@ -88,6 +88,12 @@ impl<'a> Binder<'a> {
             meant.map(|locking| Locking { is_handed_down: true, ..*locking }).collect();
     }
 
+    /// What the clauses of the SELECT mean for a view in its FROM.
+    pub(crate) fn handed_to(&self, name: &str) -> Vec<Locking<'a>> {
+        let meant = self.locking.iter().filter(|locking| locking.means(name));
+        meant.map(|locking| Locking { is_handed_down: true, ..*locking }).collect()
+    }
+
     /// Row locks: the scans concerned yield their keys.
     pub(crate) fn locks(
         &mut self,

@@ -17,6 +17,7 @@ use super::names::object_name;
 use super::position::Placed;
 use super::returning::is_default;
 use super::scope::{Clause, FromItem, Scope};
+use super::updatable;
 use super::update::Changed;
 
 impl Binder<'_> {
@@ -30,7 +31,7 @@ impl Binder<'_> {
             relation: relation.clone(),
             joins: Vec::new(),
         };
-        let mut changed = self.changed(&alone(&merge.table), &[], Clause::Where)?;
+        let mut changed = self.changed(&alone(&merge.table), &[], updatable::Change::Update)?;
         let target = self.scopes.pop().expect("pushed by the call before");
         if changed.portion.is_some() {
             return Err(SqlError::unsupported("FOR PORTION OF in MERGE"));

@@ -10,23 +10,31 @@ use super::Binder;
 use super::as_of::no_such_table;
 use super::names::{ObjectName, ident_position, object_name};
 use super::scope::{Clause, Relation, Scope};
+use super::updatable::{Change, Through};
 
 impl Binder<'_> {
     /// A table as it is now.
     pub(crate) fn table_now(&mut self, name: &ObjectName) -> Result<Arc<Table>> {
         let place = |error: SqlError| error.at(name.position);
-        self.catalog
-            .table(name.schema.as_deref(), &name.name, CatalogAt::Statement)
-            .map_err(place)?
-            .ok_or_else(|| place(no_such_table(name.schema.as_deref(), &name.name)))
+        let schema = name.schema.as_deref();
+        let found = self.catalog.table(schema, &name.name, CatalogAt::Statement).map_err(place)?;
+        match found {
+            Some(table) => Ok(table),
+            None if self.relation_named(schema, &name.name, CatalogAt::Statement)?.is_some() => {
+                let message = format!("\"{}\" is not a table", name.name);
+                Err(SqlError::new(SqlState::WrongObjectType, message))
+            }
+            None => Err(place(no_such_table(schema, &name.name))),
+        }
     }
 
-    /// The table that a statement changes: now, never in the past.
+    /// The table or view that a statement changes: now, never in the past.
     pub(crate) fn changed_table(
         &mut self,
         name: &ast::ObjectName,
         alias: Option<&ast::Ident>,
-    ) -> Result<Arc<Table>> {
+        change: Change,
+    ) -> Result<(Arc<Table>, Option<Through>)> {
         let parsed = object_name(name)?;
         if let Some(content) = self.content {
             let places = [Some(parsed.last), alias.map(ident_position)];
@@ -49,7 +57,7 @@ impl Binder<'_> {
             );
             return Err(SqlError::new(SqlState::UndefinedTable, message).at(parsed.position));
         }
-        self.table_now(&parsed)
+        self.target_of(&parsed, change)
     }
 
     /// RETURNING over some relations.

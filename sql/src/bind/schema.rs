@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use driftdb_query::{
     CatalogAt, OWNER, Result, SYSTEM_SCHEMA, Schema, SchemaStatement, SqlError, Statement,
+    TEMPORARY, is_temporary, temporary_schema,
 };
 use driftdb_types::SqlState;
 
@@ -41,6 +42,11 @@ impl Binder<'_> {
                 let schema = self.changeable_schema(name, "change the owner of")?;
                 self.check_role(owner)?;
                 SchemaStatement::SetOwner { schema }
+            }
+            SchemaBody::DropTemporary => {
+                let own = temporary_schema(self.eval.backend_pid);
+                let schema = self.catalog.schema(&own, CatalogAt::Statement)?;
+                SchemaStatement::DropTemporary { schema }
             }
             SchemaBody::MoveTable { table, if_exists, to } => {
                 return self.move_table(table, *if_exists, to);
@@ -106,9 +112,28 @@ impl Binder<'_> {
             return Err(self.missing_table(schema, &table.name));
         };
         let to = self.existing_schema(to)?;
+        if found.schema != to.name && (is_temporary(&to.name) || is_temporary(&found.schema)) {
+            let message = "cannot move objects into or out of temporary schemas";
+            return Err(SqlError::new(SqlState::FeatureNotSupported, message));
+        }
         check_may_hold(&to.name, &found.name)?;
         let to = to.name.clone();
         Ok(Statement::Schema(SchemaStatement::MoveTable { table: found, to }))
+    }
+
+    /// The schema of this session's temporary tables, which a name may say or not. It is made when it is first
+    /// needed.
+    pub(crate) fn temporary_creation_schema(&mut self, named: Option<&str>) -> Result<String> {
+        let own = temporary_schema(self.eval.backend_pid);
+        match named {
+            None | Some(TEMPORARY) => Ok(own),
+            Some(named) if named == own => Ok(own),
+            Some(named) => {
+                self.existing_schema(named)?;
+                let message = "cannot create temporary relation in non-temporary schema";
+                Err(SqlError::new(SqlState::InvalidTableDefinition, message))
+            }
+        }
     }
 
     /// The schema in which something is made under a name, which says it or not.
@@ -117,11 +142,24 @@ impl Binder<'_> {
     /// 3F000 if there is none, or not the one that was named; 42501 for the system's.
     pub(crate) fn creation_schema(&mut self, named: Option<&str>, name: &str) -> Result<String> {
         let schema = match named {
+            Some(TEMPORARY) => return self.temporary_creation_schema(named),
+            Some(named) if is_temporary(named) => {
+                return if named == temporary_schema(self.eval.backend_pid) {
+                    Ok(named.to_owned())
+                } else {
+                    self.existing_schema(named)?;
+                    let message = "cannot create relations in temporary schemas of other sessions";
+                    Err(SqlError::new(SqlState::InvalidTableDefinition, message))
+                };
+            }
             Some(named) => self.existing_schema(named)?.name.clone(),
             None => {
                 let path = Arc::clone(&self.eval.schemas);
                 let mut found = None;
                 for schema in path.iter() {
+                    if is_temporary(schema) {
+                        return Ok(schema.to_string());
+                    }
                     found = self.catalog.schema(schema, CatalogAt::Statement)?;
                     if found.is_some() {
                         break;
@@ -164,7 +202,7 @@ impl Binder<'_> {
 
     /// The schema, if one is named and does not exist.
     pub(crate) fn missing_schema(&mut self, schema: Option<&str>) -> Result<Option<String>> {
-        let Some(schema) = schema else { return Ok(None) };
+        let Some(schema) = schema.filter(|schema| *schema != TEMPORARY) else { return Ok(None) };
         let found = self.catalog.schema(schema, CatalogAt::Statement)?;
         Ok(found.is_none().then(|| schema.to_owned()))
     }

@@ -246,7 +246,9 @@ impl Binder<'_> {
     pub(crate) fn bare_column(&mut self, name: &ast::Ident) -> Result<Expr> {
         let position = ident_position(name);
         let text = ident(name);
-        match self.find_bare(&text, position)? {
+        let found = self.find_bare(&text, position)?;
+        let found = self.or_variable(found, std::slice::from_ref(&text), position)?;
+        match found {
             Some(expr) => {
                 self.note_parts(std::slice::from_ref(name), &expr);
                 Ok(expr)
@@ -300,6 +302,9 @@ impl Binder<'_> {
 
     /// Remembers that a column was named.
     fn note(&mut self, level: usize, expr: &Expr, position: u32) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.uses(expr);
+        }
         let outer = level + 1 < self.scopes.len();
         let scope = &mut self.scopes[level];
         let mut note = |expr: &Expr| {
@@ -330,6 +335,12 @@ impl Binder<'_> {
                 .at(position));
             }
         };
+        if self.variables.is_some()
+            && self.find_relation(schema, relation, position).is_err()
+            && let Some(variable) = self.variable(&names)?
+        {
+            return Ok(variable);
+        }
         let (level, index) = self.find_relation(schema, relation, position)?;
         let relation = &self.scopes[level].relations[index];
         let named = relation.columns.iter().filter(|c| c.name == *column);

@@ -26,7 +26,17 @@ struct Around<'e, 'a> {
 impl<'a> Binder<'a> {
     /// A whole query. Its columns' types may still be undecided.
     pub(crate) fn query(&mut self, query: &ast::Query) -> Result<Rows> {
-        self.deeper(1, |binder| binder.query_level(query))
+        self.deeper(1, |binder| {
+            let level = binder.record_level(|_| 0);
+            let rows = binder.query_level(query);
+            binder.record_level(|_| level);
+            if let (Some(recorder), Ok(rows)) = (&mut binder.recorder, &rows)
+                && let Some(first) = rows.columns.first()
+            {
+                recorder.queries.insert(first.id, super::record::address(query));
+            }
+            rows
+        })
     }
 
     fn query_level(&mut self, query: &ast::Query) -> Result<Rows> {
@@ -107,6 +117,7 @@ impl<'a> Binder<'a> {
             let expr = Expr::Column { id: lock.key, ty: DataType::Bytea };
             targets.push(Target { name: String::new(), expr, meta: NO_META });
         }
+        self.note_select(select, &targets, visible, groups.as_ref(), &keys);
         let mut scope = self.scopes.pop().expect("pushed above");
         let mut set_calls = std::mem::take(&mut scope.set_calls);
         let mut windows = Windows::default();
@@ -165,6 +176,37 @@ impl<'a> Binder<'a> {
             rows.plan = self.limit(query, rows.plan)?;
         }
         Ok(trim(rows, visible))
+    }
+
+    /// While a view's query is recorded: what a SELECT is made of.
+    fn note_select(
+        &mut self,
+        select: &ast::Select,
+        targets: &[Target],
+        visible: usize,
+        groups: Option<&GroupBy>,
+        keys: &[(usize, &ast::OrderByOptions, &ast::Expr)],
+    ) {
+        let Some(recorder) = &mut self.recorder else { return };
+        let Some(scope) = self.scopes.last() else { return };
+        if groups.is_some_and(|by| by.sets.is_some()) {
+            return;
+        }
+        let calls = scope.aggregates.iter().map(|call| (call.output, call.clone()));
+        recorder.aggregates.extend(calls);
+        let note = super::record::SelectNote {
+            targets: targets[..visible]
+                .iter()
+                .map(|target| (target.name.clone(), target.expr.clone()))
+                .collect(),
+            groups: groups
+                .iter()
+                .flat_map(|by| &by.groups)
+                .map(|(_, group)| group.clone())
+                .collect(),
+            keys: keys.iter().map(|(index, ..)| targets[*index].expr.clone()).collect(),
+        };
+        recorder.selects.insert(super::record::address(select), note);
     }
 
     /// DISTINCT, ORDER BY and locks over the projection.

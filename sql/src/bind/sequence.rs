@@ -54,7 +54,7 @@ impl Binder<'_> {
                     return Ok(skipped(name));
                 };
                 let (schema, name) = (object.schema.clone(), to.clone());
-                SequenceStatement::Rename { id: object.id, schema, name }
+                SequenceStatement::Rename { id: object.id, schema, name, by_table: false }
             }
         };
         Ok(Statement::Sequence(bound))

@@ -42,6 +42,7 @@ pub(crate) fn is_set_function(name: &str) -> bool {
             | "unnest"
             | "generate_subscripts"
             | "pg_partition_ancestors"
+            | "pg_listening_channels"
             | "regexp_matches"
     ) || is_array_function(name)
         || is_pair_function(name)
@@ -59,6 +60,8 @@ fn is_array_function(name: &str) -> bool {
             | "jsonb_object_keys"
             | "string_to_table"
             | "regexp_split_to_table"
+            | "jsonb_path_query"
+            | "jsonb_path_query_tz"
     )
 }
 
@@ -102,8 +105,12 @@ impl Binder<'_> {
     fn elements_of(&mut self, name: &str, maker: &str, bound: Vec<Expr>) -> Result<SetCall> {
         let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
         let resolved = match (maker, &types[..]) {
+            ("pg_listening_channels", types) => resolve_function(maker, types),
             ("string_to_table", types) => resolve_function("string_to_array", types),
-            ("unnest" | "regexp_split_to_table", types) => resolve_named(maker, types),
+            (
+                "unnest" | "regexp_split_to_table" | "jsonb_path_query" | "jsonb_path_query_tz",
+                types,
+            ) => resolve_named(maker, types),
             (maker, [one]) => resolve_operator(&format!("*{maker}"), None, Some(*one)),
             _ => return Err(undefined(name, &types)),
         };

@@ -30,7 +30,7 @@ pub fn bind_default(sql: &str, column: &Column, cx: &mut BindContext<'_>) -> Res
 pub(crate) fn bound_default(sql: &str, column: &Column, cx: &mut BindContext<'_>) -> Result<Expr> {
     let mut types = Vec::new();
     let mut binder = Binder::new(&mut *cx.catalog, cx.eval, &mut types, None, None);
-    binder.stored(sql, Scope::new(Clause::Default), |binder, tree| {
+    binder.stored_in(sql, Scope::new(Clause::Default), |binder, tree| {
         let bound = binder.expr(tree)?;
         if bound.ty() == DataType::Unknown {
             return binder.coerce(bound, column.ty, -1, CastContext::Assignment);
@@ -54,7 +54,7 @@ pub(crate) fn bound_generated(
     let mut binder = Binder::new(&mut *cx.catalog, cx.eval, &mut types, None, None);
     let columns = named_row(table, row);
     let relations = vec![relation(&table.name, columns.clone())];
-    binder.stored(sql, Scope::with(Clause::Generated, relations, columns), |binder, tree| {
+    binder.stored_in(sql, Scope::with(Clause::Generated, relations, columns), |binder, tree| {
         let bound = binder.expr(tree)?;
         if bound.ty() == DataType::Unknown {
             return binder.coerce(bound, column.ty, -1, CastContext::Assignment);
@@ -134,7 +134,7 @@ fn quoted(name: &str) -> String {
 
 impl Binder<'_> {
     /// Parses and binds a stored text in a scope of its own.
-    fn stored(
+    pub(crate) fn stored_in(
         &mut self,
         sql: &str,
         scope: Scope,
@@ -155,6 +155,17 @@ impl Binder<'_> {
         result.map_err(|error| SqlError { position: None, ..error })
     }
 
+    /// The default of an argument.
+    pub(crate) fn argument_default(&mut self, sql: &str, ty: DataType) -> Result<Expr> {
+        let variables = self.variables.take();
+        let bound = self.stored_in(sql, Scope::new(Clause::Default), |binder, tree| {
+            let bound = binder.expr(tree)?;
+            binder.coerce(bound, ty, -1, CastContext::Assignment)
+        });
+        self.variables = variables;
+        bound
+    }
+
     /// The DEFAULT of a column, or NULL.
     pub(crate) fn default_of(&mut self, column: &Column) -> Result<Expr> {
         if let Some(Generated::Identity { sequence, .. }) = &column.generated {
@@ -167,7 +178,7 @@ impl Binder<'_> {
     }
 
     fn default_text(&mut self, sql: &str, column: &Column) -> Result<Expr> {
-        self.stored(sql, Scope::new(Clause::Default), |binder, tree| {
+        self.stored_in(sql, Scope::new(Clause::Default), |binder, tree| {
             let bound = binder.expr(tree)?;
             binder.assign(bound, column)
         })
@@ -218,7 +229,7 @@ impl Binder<'_> {
     ) -> Result<Expr> {
         let relations = vec![relation(table, columns.clone())];
         let scope = Scope::with(Clause::Check, relations, columns);
-        self.stored(sql, scope, |binder, tree| binder.predicate(tree, "CHECK"))
+        self.stored_in(sql, scope, |binder, tree| binder.predicate(tree, "CHECK"))
     }
 
     /// What new rows of a table go through: generated columns and CHECKs, over a row.
@@ -247,7 +258,7 @@ impl Binder<'_> {
     ) -> Result<Expr> {
         let relations = vec![relation(table, columns.clone())];
         let scope = Scope::with(Clause::Generated, relations, columns);
-        self.stored(sql, scope, |binder, tree| {
+        self.stored_in(sql, scope, |binder, tree| {
             let bound = binder.expr(tree)?;
             binder.assign(bound, column)
         })

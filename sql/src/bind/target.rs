@@ -89,7 +89,7 @@ impl Binder<'_> {
                         return Err(SqlError::new(SqlState::SyntaxError, message).at(position));
                     }
                     let columns = self.scopes[level].visible.clone();
-                    self.expand(columns, options, &mut targets);
+                    self.expand(columns, options, false, &mut targets);
                 }
                 ast::SelectItem::QualifiedWildcard(
                     ast::SelectItemQualifiedWildcardKind::ObjectName(name),
@@ -98,13 +98,17 @@ impl Binder<'_> {
                     plain_wildcard(options)?;
                     let name = object_name(name)?;
                     let schema = name.schema.as_deref();
+                    if let Some(fields) = self.record_fields(&name)? {
+                        targets.extend(fields);
+                        continue;
+                    }
                     let (level, index) = self.find_relation(schema, &name.name, name.position)?;
                     let columns = self.scopes[level].relations[index].columns.clone();
                     let position = options.wildcard_token.0.span.start.column as u32;
                     for id in columns.iter().filter_map(|column| column_of(&column.expr)) {
                         self.scopes[level].positions.entry(id).or_insert(position);
                     }
-                    self.expand(columns, options, &mut targets);
+                    self.expand(columns, options, true, &mut targets);
                 }
                 ast::SelectItem::QualifiedWildcard(..) => {
                     return Err(SqlError::unsupported("the fields of a row value"));
@@ -124,9 +128,11 @@ impl Binder<'_> {
         &mut self,
         columns: Vec<super::scope::Named>,
         options: &ast::WildcardAdditionalOptions,
+        is_qualified: bool,
         targets: &mut Vec<Target>,
     ) {
         let position = options.wildcard_token.0.span.start.column as u32;
+        self.note_star(&columns, position, is_qualified);
         for column in columns {
             if let Some(id) = column_of(&column.expr) {
                 self.scope().positions.entry(id).or_insert(position);
@@ -134,6 +140,16 @@ impl Binder<'_> {
             let meta = self.meta_of(&column.expr);
             targets.push(Target { name: column.name, expr: column.expr, meta });
         }
+    }
+
+    /// While a view's query is recorded: what `*` stands for.
+    fn note_star(&mut self, columns: &[super::scope::Named], position: u32, is_qualified: bool) {
+        let Some(recorder) = &mut self.recorder else { return };
+        columns.iter().for_each(|column| recorder.uses(&column.expr));
+        let columns: Vec<(Expr, String)> =
+            columns.iter().map(|column| (column.expr.clone(), column.name.clone())).collect();
+        let list = super::view::starred(&columns, recorder, is_qualified);
+        recorder.edits.insert(position, (position + 1, list));
     }
 
     fn target(&mut self, expr: &ast::Expr, name: String) -> Result<Target> {

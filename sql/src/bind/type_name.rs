@@ -7,6 +7,19 @@ use sqlparser::ast::DataType as D;
 
 use super::Binder;
 use super::names::{ident, object_name};
+use crate::front::tokens::{Source, tokenize};
+use crate::front::tree::parse_all;
+
+/// Reads a type's name.
+///
+/// # Errors
+/// 42601; as for a type in a statement.
+pub fn parse_type(text: &str) -> Result<(DataType, i32)> {
+    let source = Source::new(text);
+    let tokens = tokenize(&source)?;
+    let tree = parse_all(&source, tokens, None, sqlparser::parser::Parser::parse_data_type)?;
+    type_name(&tree)
+}
 
 impl Binder<'_> {
     /// A type and its modifier.
@@ -158,7 +171,6 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<(DataType, i32
             "lseg",
             "path",
             "polygon",
-            "jsonpath",
             "tsvector",
             "tsquery",
             "txid_snapshot",

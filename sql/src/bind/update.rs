@@ -19,8 +19,9 @@ use super::names::{ident, ident_position, object_name};
 use super::position::{Placed, bare};
 use super::predicate::{all_of, row_fields};
 use super::returning::is_default;
-use super::scope::{Clause, Relation, Scope};
+use super::scope::{Clause, Named, Relation, Scope};
 use super::stored::{named_row, relation};
+use super::updatable::{self, Through};
 
 /// The rows that UPDATE or DELETE changes, before its WHERE.
 pub(crate) struct Changed {
@@ -34,6 +35,12 @@ pub(crate) struct Changed {
     pub(crate) others: Vec<Relation>,
     /// FOR PORTION OF
     pub(crate) portion: Option<Part>,
+    /// The view that is written through.
+    pub(crate) through: Option<Through>,
+    /// The target's columns over the old row.
+    pub(crate) names: Vec<Named>,
+    /// What the view's rows meet.
+    tests: Vec<Expr>,
 }
 
 /// FOR PORTION OF, bound.
@@ -52,7 +59,7 @@ impl Binder<'_> {
         &mut self,
         target: &ast::TableWithJoins,
         others: &[ast::TableWithJoins],
-        clause: Clause,
+        change: updatable::Change,
     ) -> Result<Changed> {
         let ast::TableFactor::Table { name, alias, args: None, .. } = &target.relation else {
             return Err(SqlError::new(SqlState::SyntaxError, "the target must be a table"));
@@ -61,10 +68,17 @@ impl Binder<'_> {
             return Err(SqlError::new(SqlState::SyntaxError, "the target cannot be a join"));
         }
         let alias = alias.as_ref().map(|alias| &alias.name);
-        let table = self.changed_table(name, alias)?;
+        let (table, through) = self.changed_table(name, alias, change)?;
         let place = object_name(name)?.last;
         let period = self.take_period(place, alias.map(ident_position))?;
-        let name = alias.map_or_else(|| table.name.clone(), ident);
+        if let Some(period) = &period
+            && through.is_some()
+        {
+            let what = format!("{} on a view", period.name());
+            return Err(SqlError::unsupported(what).at(period.position));
+        }
+        let own = through.as_ref().map_or(&table.name, |through| &through.object.name);
+        let name = alias.map_or_else(|| own.clone(), ident);
         let key = self.key_id();
         let old = self.row_ids(&table);
         let columns =
@@ -77,7 +91,13 @@ impl Binder<'_> {
             key: Some(key),
             temporal: Temporal { span: Span::Once, system: system.clone() },
         };
-        let named = named_row(&table, &old);
+        let (mut named, mut tests) = (named_row(&table, &old), Vec::new());
+        if let Some(through) = &through {
+            let view = self.view_row(&through.object, &old)?;
+            tests.extend(view.tests());
+            named = view.columns;
+        }
+        let names = named.clone();
         let mut relations =
             vec![Relation { hidden: Some(hidden), ..relation(&name, named.clone()) }];
         let mut visible = named;
@@ -100,19 +120,27 @@ impl Binder<'_> {
             let (meant, assignments, rest) = self.portion(&table, &old, period)?;
             portion = Some(Part { meant, assignments, portion: rest });
         }
+        let clause = match change {
+            updatable::Change::Update => Clause::Update,
+            updatable::Change::Insert | updatable::Change::Delete => Clause::Where,
+        };
         self.scopes.push(Scope::with(clause, relations, visible));
-        Ok(Changed { table, name, plan, key, old, system, others, portion })
+        Ok(Changed { table, name, plan, key, old, system, others, portion, through, names, tests })
     }
 
     /// WHERE over what is changed.
     pub(crate) fn changed_where(
         &mut self,
-        plan: LogicalPlan,
+        changed: &mut Changed,
         condition: Option<&ast::Expr>,
-        part: Option<&Part>,
     ) -> Result<(LogicalPlan, Option<Expr>)> {
+        let plan = std::mem::replace(&mut changed.plan, LogicalPlan::one_row());
+        let part = changed.portion.as_ref();
         let mut tests: Vec<Expr> = part.iter().map(|part| part.meant.clone()).collect();
-        if let Some(condition) = condition {
+        tests.append(&mut changed.tests);
+        if let Some(current) = self.current_row(&changed.table, changed.key, condition)? {
+            tests.push(current);
+        } else if let Some(condition) = condition {
             tests.push(self.in_clause(Clause::Where, |b| b.predicate(condition, "WHERE"))?);
         }
         if tests.is_empty() {
@@ -141,19 +169,28 @@ impl Binder<'_> {
                 return Err(SqlError::new(SqlState::SyntaxError, "FROM belongs after SET"));
             }
         };
-        let changed = self.changed(&update.table, others, Clause::Update)?;
-        let mut assignments = self.assignments(&changed.table, &update.assignments)?;
-        let (condition, part) = (update.selection.as_ref(), changed.portion.as_ref());
-        let (source, recheck) = self.changed_where(changed.plan, condition, part)?;
-        if let Some(part) = part {
+        let mut changed = self.changed(&update.table, others, updatable::Change::Update)?;
+        let seen = changed.through.as_ref().map(|through| through.seen.clone());
+        let target = seen.unwrap_or_else(|| changed.table.clone());
+        let mut assignments = self.assignments(&target, &update.assignments).map_err(|error| {
+            explain_target(changed.through.as_ref(), &update.assignments, error)
+        })?;
+        let (source, recheck) = self.changed_where(&mut changed, update.selection.as_ref())?;
+        if let Some(part) = &changed.portion {
             check_not_assigned(&changed.table, &assignments, part)?;
             assignments.extend(part.assignments.iter().cloned());
         }
         self.scopes.pop();
         let table = changed.table;
         let row = self.row_ids(&table);
-        let checks = self.checks(&table, &row)?;
-        let mut relations = vec![relation(&changed.name, named_row(&table, &row))];
+        let mut checks = self.checks(&table, &row)?;
+        let mut names = named_row(&table, &row);
+        if let Some(through) = &changed.through {
+            let view = self.view_row(&through.object, &row)?;
+            checks.checks.extend(view.checks()?);
+            names = view.columns;
+        }
+        let mut relations = vec![relation(&changed.name, names)];
         relations.extend(changed.others);
         let (returning, fields) = self.returning(update.returning.as_deref(), relations)?;
         let assigned = assignments.iter().map(|(position, _)| *position);
@@ -229,7 +266,16 @@ impl Binder<'_> {
                     let base = match earlier {
                         Some(earlier) => bound[earlier].1.clone(),
                         // The target is the first relation of the scope.
-                        None => self.scope().relations[0].columns[index].expr.clone(),
+                        None => {
+                            let named = &self.scope().relations[0].columns;
+                            match named.get(index).filter(|named| named.name == column.name) {
+                                Some(named) => named.expr.clone(),
+                                None => {
+                                    let what = "assigning to a part of a view's column";
+                                    return Err(SqlError::unsupported(what).at(name.position));
+                                }
+                            }
+                        }
                     };
                     let part = self.expr(value)?;
                     let whole = self
@@ -257,6 +303,25 @@ impl Binder<'_> {
             }
         }
         Ok(bound)
+    }
+}
+
+/// What is wrong with a view's column that is assigned to.
+fn explain_target(
+    through: Option<&Through>,
+    assignments: &[ast::Assignment],
+    error: SqlError,
+) -> SqlError {
+    let Some(through) = through else { return error };
+    let named = assignments.iter().flat_map(|assignment| match &assignment.target {
+        ast::AssignmentTarget::ColumnName(name) => std::slice::from_ref(name),
+        ast::AssignmentTarget::Tuple(names) => names,
+    });
+    let names = named.filter_map(|name| object_name(name).ok()).map(|name| name.name);
+    let mut missing = names.filter(|name| through.seen.column(name).is_none());
+    match missing.next() {
+        Some(name) => through.explain(&name, error),
+        None => error,
     }
 }
 

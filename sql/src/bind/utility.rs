@@ -66,6 +66,9 @@ impl Binder<'_> {
             Body::Drop { kind: DropKind::Sequence, if_exists, names, cascade } => {
                 self.drop_sequences(names, *if_exists, *cascade)?
             }
+            Body::AlterColumn { table, if_exists, column, change } => {
+                self.change_column(table, *if_exists, column, change)?
+            }
             Body::Sequence(body) => self.sequence_statement(body)?,
             Body::Drop { kind, if_exists, names, cascade } => {
                 let objects = self.drop(*kind, *if_exists, names)?;
@@ -80,9 +83,18 @@ impl Binder<'_> {
                 format: *format,
             }),
             Body::Copy(copy) => Statement::Copy(self.copy(copy)?),
+            Body::View(body) => Statement::View(self.view_statement(body)?),
+            Body::Declare(declare, query) => {
+                Statement::DeclareCursor(self.declare_cursor(declare, query)?)
+            }
+            Body::Fetch(fetch) => Statement::Fetch(fetch.clone()),
+            Body::Close(name) => Statement::CloseCursor(name.clone()),
+            Body::Channel(statement) => Statement::Channel(statement.clone()),
             Body::History(body) => self.history(body)?,
             Body::Branch(body) => Statement::Branch(self.branch(body)?),
+            Body::Routine(body) => Statement::Routine(self.routine_statement(body)?),
             Body::Schema(body) => self.schema_statement(body)?,
+            Body::Comment(body) => Statement::Comment(self.comment(body)?),
             Body::Unsupported(what) => return Err(unsupported(what)),
         })
     }
@@ -221,9 +233,15 @@ impl Binder<'_> {
                     return wrong(format!("\"{}\" is not an index", name.name));
                 }
                 (_, None, None) => {
-                    if self.relation_named(schema, &name.name, CatalogAt::Statement)?.is_some() {
+                    if let Some(object) =
+                        self.relation_named(schema, &name.name, CatalogAt::Statement)?
+                    {
                         let what = if kind == DropKind::Table { "a table" } else { "an index" };
-                        return wrong(format!("\"{}\" is not {what}", name.name));
+                        let word = object.kind.word();
+                        let message = format!("\"{}\" is not {what}", name.name);
+                        let hint = format!("Use DROP {} to remove a {word}.", word.to_uppercase());
+                        let error = SqlError::new(SqlState::WrongObjectType, message);
+                        return Err(error.with_hint(hint));
                     }
                     let what = if kind == DropKind::Table { "table" } else { "index" };
                     let shown = qualified(schema, &name.name);

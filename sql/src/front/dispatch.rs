@@ -1,20 +1,28 @@
 //! One statement's tokens to its body: by the first word, ours or the parser's.
 
 use driftdb_concurrency::LockMode;
-use driftdb_query::{Deferral, ExplainFormat, Result, SetScope, SqlError, TransactionStatement};
+use driftdb_query::{
+    ChannelStatement, Deferral, ExplainFormat, Fetch, Result, SetScope, SqlError,
+    TransactionStatement,
+};
 use driftdb_types::SqlState;
 use sqlparser::ast;
 use sqlparser::tokenizer::Token;
 
 use super::branch::{self, BranchBody};
+use super::comment::CommentBody;
 use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
+use super::portal::{self, Declare};
 use super::rewrite::{Lifted, parse_statement};
+use super::routine::{self, RoutineBody};
 use super::schema::{self, SchemaBody};
 use super::sequence::SequenceBody;
 use super::tokens::is_word;
-use super::{copy, sequence, transaction, utility};
+use super::view::{self, ViewBody};
+use super::{alter_column, copy, sequence, transaction, utility};
+use crate::bind::alter_column::ColumnChange;
 
 /// What DROP drops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,19 +97,33 @@ pub(crate) enum Body {
         format: ExplainFormat,
     },
     Copy(CopyBody),
+    View(ViewBody),
+    /// DECLARE, with the query.
+    Declare(Declare, Box<Self>),
+    Fetch(Fetch),
+    /// `None`: ALL.
+    Close(Option<String>),
+    Channel(ChannelStatement),
     History(HistoryBody),
     Sequence(SequenceBody),
+    AlterColumn {
+        table: QualifiedName,
+        if_exists: bool,
+        column: String,
+        change: ColumnChange,
+    },
     Branch(BranchBody),
+    Routine(RoutineBody),
     Schema(SchemaBody),
+    Comment(CommentBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
     Unsupported(String),
 }
 
 /// The first words of statements that PostgreSQL has and this build has not.
-const UNSUPPORTED: [&str; 24] = [
-    "grant", "revoke", "comment", "declare", "fetch", "move", "close", "listen",
-    "unlisten", "notify", "call", "do", "reindex", "cluster", "refresh", "load", "import",
+const UNSUPPORTED: [&str; 16] = [
+    "grant", "revoke", "call", "do", "reindex", "cluster", "refresh", "load", "import",
     "security", "reassign", "label", "alter", "create", "copy", "set",
 ];
 
@@ -121,13 +143,13 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
     if let Some(body) = branch::parse(cursor)? {
         return Ok(body);
     }
+    if let Some(body) = routine::parse(cursor)? {
+        return Ok(Body::Routine(body));
+    }
     if let Some(body) = schema::parse(cursor)? {
         return Ok(body);
     }
     match word.as_str() {
-        "update" | "delete" if has_words(cursor, &["current", "of"]) => {
-            Ok(Body::Unsupported("WHERE CURRENT OF".into()))
-        }
         "select" | "with" | "values" | "table" | "insert" | "update" | "delete" | "merge" => {
             Ok(Body::Tree(Box::new(parse_statement(cursor, lifted)?)))
         }
@@ -158,6 +180,14 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
         "lock" => super::lock::lock(cursor),
         "drop" => utility::drop(cursor),
         "copy" => copy::parse(cursor, lifted),
+        "declare" => portal::declare(cursor, lifted),
+        "fetch" => portal::fetch(cursor, false),
+        "move" => portal::fetch(cursor, true),
+        "close" => portal::close(cursor),
+        "listen" => portal::listen(cursor),
+        "unlisten" => portal::unlisten(cursor),
+        "notify" => portal::notify(cursor),
+        "comment" => super::comment::comment(cursor),
         "checkpoint" => {
             cursor.expect_end()?;
             Ok(Body::Checkpoint)
@@ -172,15 +202,24 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
 
 /// CREATE and ALTER: tables and indexes are parsed, all else is named.
 fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
+    if let Some(body) = view::create(cursor, lifted)? {
+        return Ok(body);
+    }
     let create = cursor.peek_word(0).as_deref() == Some("create");
     let second = cursor.peek_word(1).unwrap_or_default();
     let third = cursor.peek_word(2).unwrap_or_default();
     let ours = matches!(
         (create, second.as_str(), third.as_str()),
         (_, "table", _) | (true, "index", _) | (true, "unique", "index")
-    );
+    ) || create && is_temporary_table(cursor);
     if !create && second == "table" && has_words(cursor, &["alter", "constraint"]) {
         return utility::alter_constraint(cursor);
+    }
+    if !create
+        && second == "table"
+        && let Some(body) = alter_column::parse(cursor)?
+    {
+        return Ok(body);
     }
     if ours {
         return match parse_statement(cursor, lifted) {
@@ -189,6 +228,9 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
                 foreign_form(cursor).map_or(Err(error), |what| Ok(Body::Unsupported(what)))
             }
         };
+    }
+    if !create && second == "view" {
+        return view::alter(cursor);
     }
     if second == "sequence" {
         cursor.at += 2;
@@ -206,8 +248,13 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
             cursor.at += 1;
             Err(cursor.error())
         }
-        ("temp" | "temporary" | "local" | "global", _) => {
-            Ok(Body::Unsupported("a temporary table".into()))
+        ("temp" | "temporary" | "local" | "global", third) => {
+            let word = if matches!(third, "temp" | "temporary") {
+                cursor.peek_word(3).unwrap_or_default()
+            } else {
+                third.to_owned()
+            };
+            Ok(Body::Unsupported(format!("a temporary {word}")))
         }
         ("unlogged", "sequence") if create => {
             cursor.at += 3;
@@ -224,6 +271,14 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
         }
         (second, _) => Ok(Body::Unsupported(format!("{kind} {}", second.to_uppercase()))),
     }
+}
+
+/// CREATE [LOCAL] TEMPORARY TABLE
+fn is_temporary_table(cursor: &Cursor<'_>) -> bool {
+    let is_scope = |word: &str| matches!(word, "local" | "global");
+    let skipped = usize::from(cursor.peek_word(1).is_some_and(|word| is_scope(&word)));
+    matches!(cursor.peek_word(1 + skipped).as_deref(), Some("temp" | "temporary"))
+        && cursor.peek_word(2 + skipped).as_deref() == Some("table")
 }
 
 /// Whether words follow each other somewhere in a statement.
@@ -292,7 +347,7 @@ impl Body {
             Self::Truncate { .. } => "TRUNCATE TABLE",
             Self::SetConstraints { .. } => "SET CONSTRAINTS",
             Self::LockTable { .. } => "LOCK TABLE",
-            Self::AlterConstraint { .. } => "ALTER TABLE",
+            Self::AlterConstraint { .. } | Self::AlterColumn { .. } => "ALTER TABLE",
             Self::Drop { kind: DropKind::Table, .. } => "DROP TABLE",
             Self::Drop { kind: DropKind::Index, .. } => "DROP INDEX",
             Self::Drop { kind: DropKind::Sequence, .. } => "DROP SEQUENCE",
@@ -300,9 +355,27 @@ impl Body {
             Self::Sequence(_) => "ALTER SEQUENCE",
             Self::Explain { .. } => "EXPLAIN",
             Self::Copy(_) => "COPY",
+            Self::View(ViewBody::Create { .. }) => "CREATE VIEW",
+            Self::View(ViewBody::Drop { .. }) => "DROP VIEW",
+            Self::View(ViewBody::Alter { .. }) => "ALTER VIEW",
+            Self::Declare(..) => "DECLARE CURSOR",
+            Self::Fetch(fetch) => {
+                if fetch.is_move {
+                    "MOVE"
+                } else {
+                    "FETCH"
+                }
+            }
+            Self::Close(None) => "CLOSE CURSOR ALL",
+            Self::Close(Some(_)) => "CLOSE CURSOR",
+            Self::Channel(ChannelStatement::Listen(_)) => "LISTEN",
+            Self::Channel(ChannelStatement::Unlisten(_)) => "UNLISTEN",
+            Self::Channel(ChannelStatement::Notify { .. }) => "NOTIFY",
             Self::History(body) => body.tag(),
             Self::Branch(body) => body.tag(),
+            Self::Routine(body) => body.tag(),
             Self::Schema(body) => body.tag(),
+            Self::Comment(_) => "COMMENT",
         }
     }
 }

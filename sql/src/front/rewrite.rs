@@ -9,6 +9,7 @@
 //!   that operator for paths only.
 //! * The columns in `ON DELETE SET NULL (a, b)` are cut out and kept under the position of the word after
 //!   the REFERENCES before them, which begins the referenced table's name.
+//! * `CURRENT OF cursor` after WHERE becomes TRUE, and the cursor's name is kept.
 //! * `OPERATOR(schema.op)` before ANY and ALL becomes the operator alone.
 //! * Subscripts after the targets of SET and the columns of INSERT are cut out and kept under the position
 //!   of the column's name.
@@ -104,6 +105,8 @@ pub(crate) struct Lifted {
     pub(crate) delete_columns: BTreeMap<u32, Vec<String>>,
     /// The alias after the columns of USING, by the position of the first of them.
     pub(crate) join_aliases: BTreeMap<u32, (String, u32)>,
+    /// WHERE CURRENT OF: the cursor, and where TRUE stands in its place.
+    pub(crate) current_of: Option<(String, u32)>,
     /// SEARCH and CYCLE of common table expressions, by the position of the bracket before them.
     pub(crate) cte_clauses: BTreeMap<u32, &'static str>,
     /// The options of identity columns, by the position of GENERATED.
@@ -152,8 +155,9 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    const WORDS: [&str; 25] = [
+    const WORDS: [&str; 26] = [
         "generated",
+        "current",
         "overriding",
         "for",
         "as",
@@ -227,6 +231,8 @@ fn one(
             if is_word(token, "isnull") { &["IS", "NULL"] } else { &["IS", "NOT", "NULL"] };
         let keywords = words.iter().map(|w| token_at(Token::make_keyword(w), position, end(token)));
         out.extend(keywords);
+    } else if is_word(token, "current") && current_of(cursor, out, lifted)? {
+        // TRUE has been pushed.
     } else if is_word(token, "operator") && quantified_operator(cursor, out) {
         // Its symbol has been pushed.
     } else if is_word(token, "set") && set_columns(cursor, out, lifted)? {
@@ -364,6 +370,26 @@ fn ends_alias(cursor: &Cursor<'_>) -> bool {
         }
         _ => true,
     }
+}
+
+/// `WHERE CURRENT OF cursor` becomes WHERE TRUE; the binder makes the condition.
+fn current_of(
+    cursor: &mut Cursor<'_>,
+    out: &mut Vec<TokenWithSpan>,
+    lifted: &mut Lifted,
+) -> Result<bool> {
+    let position = cursor.position();
+    if !out.last().is_some_and(|token| is_word(token, "where"))
+        || !cursor.accept(&["current", "of"])
+    {
+        return Ok(false);
+    }
+    if lifted.current_of.is_some() {
+        return Err(SqlError::unsupported("WHERE CURRENT OF in two places").at(position));
+    }
+    lifted.current_of = Some((cursor.name()?, position));
+    out.push(token_at(Token::make_keyword("TRUE"), position, position + 7));
+    Ok(true)
 }
 
 /// `OPERATOR(pg_catalog.=) ANY`, which the parser takes with bare operators only.

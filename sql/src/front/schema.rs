@@ -38,6 +38,7 @@ pub(crate) enum SchemaBody {
         name: String,
         owner: RoleName,
     },
+    DropTemporary,
     MoveTable {
         table: QualifiedName,
         if_exists: bool,
@@ -52,6 +53,7 @@ impl SchemaBody {
             Self::Drop { .. } => "DROP SCHEMA",
             Self::Rename { .. } | Self::SetOwner { .. } => "ALTER SCHEMA",
             Self::MoveTable { .. } => "ALTER TABLE",
+            Self::DropTemporary => "DISCARD TEMP",
         }
     }
 }

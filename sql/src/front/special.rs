@@ -86,9 +86,47 @@ pub(super) fn substring(
     Ok(true)
 }
 
+/// A literal after the name of its type with modifiers, `interval(0) '1.5'`: how many tokens it is.
+fn modified_literal(tokens: &[TokenWithSpan], out: &mut Vec<TokenWithSpan>) -> Option<usize> {
+    const TYPES: [&str; 10] = [
+        "interval",
+        "timestamp",
+        "timestamptz",
+        "time",
+        "timetz",
+        "bit",
+        "varbit",
+        "varchar",
+        "char",
+        "numeric",
+    ];
+    let name = tokens.first()?;
+    if !TYPES.iter().any(|known| is_word(name, known)) || tokens.get(1)?.token != Token::LParen {
+        return None;
+    }
+    let close = tokens.iter().take(6).position(|token| token.token == Token::RParen)?;
+    let is_modifier =
+        |token: &TokenWithSpan| matches!(token.token, Token::Number(..) | Token::Comma);
+    let literal = tokens.get(close + 1)?;
+    let is_literal =
+        matches!(literal.token, Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_));
+    if !is_literal || !tokens[2..close].iter().all(is_modifier) {
+        return None;
+    }
+    out.push(literal.clone());
+    out.push(token_at(Token::DoubleColon, start(name), end(name)));
+    out.extend_from_slice(&tokens[..=close]);
+    Some(close + 2)
+}
+
 /// A literal after the name of its type.
 pub(super) fn typed_literal(cursor: &mut Cursor<'_>, out: &mut Vec<TokenWithSpan>) -> bool {
-    let [name, literal, ..] = &cursor.tokens[cursor.at..] else { return false };
+    let rest = &cursor.tokens[cursor.at..];
+    if let Some(count) = modified_literal(rest, out) {
+        cursor.at += count;
+        return true;
+    }
+    let [name, literal, ..] = rest else { return false };
     let is_literal =
         matches!(literal.token, Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_));
     let Token::Word(word) = &name.token else { return false };

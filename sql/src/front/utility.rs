@@ -9,6 +9,7 @@ use super::cursor::{Cursor, QualifiedName};
 use super::dispatch::{Body, DropKind, body};
 use super::history::HistoryBody;
 use super::rewrite::Lifted;
+use super::schema::SchemaBody;
 use super::tokens::word;
 use crate::deparse::quoted;
 
@@ -269,6 +270,8 @@ pub(crate) fn deallocate(cursor: &mut Cursor<'_>) -> Result<Body> {
 pub(crate) fn discard(cursor: &mut Cursor<'_>) -> Result<Body> {
     let body = if cursor.accept(&["all"]) {
         Body::DiscardAll
+    } else if cursor.accept(&["temp"]) || cursor.accept(&["temporary"]) {
+        Body::Schema(SchemaBody::DropTemporary)
     } else if cursor.accept(&["sequences"]) {
         Body::DiscardSequences
     } else {
@@ -405,7 +408,10 @@ pub(crate) fn explain(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Bo
     }
     refuse_nesting(cursor)?;
     let from = cursor.at;
-    let inner = body(cursor, lifted)?;
+    let inner = match body(cursor, lifted)? {
+        Body::Declare(_, query) => *query,
+        inner => inner,
+    };
     let is_explained = matches!(
         inner,
         Body::Tree(_)
@@ -443,6 +449,9 @@ pub(crate) fn truncate(cursor: &mut Cursor<'_>) -> Result<Body> {
 
 /// DROP, after the word.
 pub(crate) fn drop(cursor: &mut Cursor<'_>) -> Result<Body> {
+    if cursor.accept(&["view"]) {
+        return super::view::drop(cursor);
+    }
     let kind = if cursor.accept(&["table"]) {
         DropKind::Table
     } else if cursor.accept(&["index"]) {

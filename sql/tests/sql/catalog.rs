@@ -151,8 +151,13 @@ pub(crate) fn bind_one(
     let mut catalog = Fixture::new();
     let eval = EvalContext::default();
     let mut param_types = Vec::new();
-    let mut cx =
-        BindContext { catalog: &mut catalog, eval: &eval, param_types: &mut param_types, params };
+    let mut cx = BindContext {
+        catalog: &mut catalog,
+        eval: &eval,
+        param_types: &mut param_types,
+        params,
+        variables: None,
+    };
     let bound = bind(statement, &mut cx)?;
     Ok((bound, param_types))
 }

@@ -72,6 +72,9 @@ pub(crate) fn expr(e: &Expr) -> String {
                 otherwise.as_ref().map_or(String::new(), |o| format!(" else {}", expr(o)));
             format!("case({arms}{otherwise})")
         }
+        Expr::Routine { call, args, .. } => {
+            format!("{}!({})", call.object.name, list(args, expr))
+        }
         Expr::Coalesce { args, .. } => format!("coalesce({})", list(args, expr)),
         Expr::Extreme { args, greatest, .. } => {
             format!("{}({})", if *greatest { "greatest" } else { "least" }, list(args, expr))

@@ -61,8 +61,13 @@ fn stored_expressions_bind_by_themselves() {
     let mut catalog = Fixture::new();
     let eval = EvalContext::default();
     let mut types = Vec::new();
-    let mut cx =
-        BindContext { catalog: &mut catalog, eval: &eval, param_types: &mut types, params: None };
+    let mut cx = BindContext {
+        catalog: &mut catalog,
+        eval: &eval,
+        param_types: &mut types,
+        params: None,
+        variables: None,
+    };
     let table =
         driftdb_query::Catalog::table(cx.catalog, None, "t", driftdb_query::CatalogAt::Statement);
     let table = table.unwrap().unwrap();
@@ -80,8 +85,13 @@ fn declared_parameter_types_hold() {
     let mut catalog = Fixture::new();
     let eval = EvalContext::default();
     let mut types = vec![DataType::Numeric];
-    let mut cx =
-        BindContext { catalog: &mut catalog, eval: &eval, param_types: &mut types, params: None };
+    let mut cx = BindContext {
+        catalog: &mut catalog,
+        eval: &eval,
+        param_types: &mut types,
+        params: None,
+        variables: None,
+    };
     let Statement::Query(query) = driftdb_sql::bind(&parsed[0], &mut cx).unwrap() else {
         panic!("a query")
     };

@@ -403,5 +403,8 @@ pub(crate) fn date_bin(stride: Interval, v: i64, origin: i64) -> Result<i64, Val
     }
     let difference = v.checked_sub(origin).ok_or_else(interval_out_of_range)?;
     let binned = difference.div_euclid(size).checked_mul(size).ok_or_else(interval_out_of_range)?;
-    origin.checked_add(binned).ok_or_else(timestamp_out_of_range)
+    origin
+        .checked_add(binned)
+        .filter(|at| super::calendar::valid_timestamp(*at))
+        .ok_or_else(timestamp_out_of_range)
 }

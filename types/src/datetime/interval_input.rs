@@ -18,6 +18,7 @@ enum Problem {
 /// What has been summed up.
 #[derive(Default)]
 struct Sum {
+    years: i64,
     months: i64,
     days: i64,
     micros: i128,
@@ -37,17 +38,19 @@ impl Sum {
         self.add_micros(fraction * DAY_MICROS as f64)
     }
 
-    fn add_months(&mut self, whole: i64, per_unit: i64, fraction: f64) -> Result<(), Problem> {
-        let whole = whole.checked_mul(per_unit).ok_or(Problem::Overflow)?;
+    fn add_months(&mut self, whole: i64, fraction: f64) -> Result<(), Problem> {
         self.months = self.months.checked_add(whole).ok_or(Problem::Overflow)?;
-        if per_unit == 1 {
-            let days = fraction * 30.0;
-            self.add_days(days.trunc() as i64, days.fract())
-        } else {
-            // Fractions of years are rounded to months.
-            self.months += (fraction * per_unit as f64).round_ties_even() as i64;
-            Ok(())
-        }
+        let days = fraction * 30.0;
+        self.add_days(days.trunc() as i64, days.fract())
+    }
+
+    fn add_years(&mut self, whole: i64, per_unit: i64, fraction: f64) -> Result<(), Problem> {
+        let whole = whole.checked_mul(per_unit).ok_or(Problem::Overflow)?;
+        self.years = self.years.checked_add(whole).ok_or(Problem::Overflow)?;
+        // Fractions of years are rounded to months.
+        let months = (fraction * per_unit as f64 * 12.0).round_ties_even() as i64;
+        self.months = self.months.checked_add(months).ok_or(Problem::Overflow)?;
+        Ok(())
     }
 
     /// Adds `whole + fraction` of a unit.
@@ -69,24 +72,29 @@ impl Sum {
                 let whole = whole.checked_add(days.trunc() as i64).ok_or(Problem::Overflow)?;
                 self.add_days(whole, days.fract())
             }
-            "month" => self.add_months(whole, 1, fraction),
-            "year" => self.add_months(whole, 12, fraction),
-            "decade" => self.add_months(whole, 120, fraction),
-            "century" => self.add_months(whole, 1200, fraction),
-            "millennium" => self.add_months(whole, 12_000, fraction),
+            "month" => self.add_months(whole, fraction),
+            "year" => self.add_years(whole, 1, fraction),
+            "decade" => self.add_years(whole, 10, fraction),
+            "century" => self.add_years(whole, 100, fraction),
+            "millennium" => self.add_years(whole, 1000, fraction),
             _ => Err(Problem::Format),
         }
     }
 
     fn interval(self) -> Result<Interval, Problem> {
+        let (Ok(years), Ok(months)) = (i32::try_from(self.years), i32::try_from(self.months))
+        else {
+            return Err(Problem::Overflow);
+        };
+        let total = i64::from(years) * 12 + i64::from(months);
         let build = || {
             Some(Interval {
-                months: i32::try_from(self.months).ok()?,
+                months: i32::try_from(total).ok()?,
                 days: i32::try_from(self.days).ok()?,
                 micros: i64::try_from(self.micros).ok()?,
             })
         };
-        if i32::try_from(self.months).is_err() && i32::try_from(self.months / 12).is_ok() {
+        if i32::try_from(total).is_err() {
             return Err(Problem::Range);
         }
         build().ok_or(Problem::Overflow)
@@ -105,14 +113,19 @@ fn number(text: &str) -> Result<(i64, f64), Problem> {
     if (whole.is_empty() && fraction.is_empty()) || !digits(whole) || !digits(fraction) {
         return Err(Problem::Format);
     }
-    let whole: i64 =
-        if whole.is_empty() { 0 } else { whole.parse().map_err(|_| Problem::Overflow)? };
+    // With its sign: there is one more negative number.
+    let sign = if negative { "-" } else { "" };
+    let whole: i64 = if whole.is_empty() {
+        0
+    } else {
+        format!("{sign}{whole}").parse().map_err(|_| Problem::Overflow)?
+    };
     let fraction: f64 = if fraction.is_empty() {
         0.0
     } else {
         format!("0.{fraction}").parse().map_err(|_| Problem::Format)?
     };
-    Ok(if negative { (-whole, -fraction) } else { (whole, fraction) })
+    Ok((whole, if negative { -fraction } else { fraction }))
 }
 
 /// `[h]h:mm[:ss[.f]]` or `mm:ss.f`, without bound on the hours.
@@ -164,8 +177,9 @@ fn years_months(text: &str, sum: &mut Sum) -> Result<(), Problem> {
     if months >= 12 {
         return Err(Problem::Overflow);
     }
-    let total = years.checked_mul(12).ok_or(Problem::Overflow)? + months;
-    sum.months += if negative { -total } else { total };
+    let signed = |v: i64| if negative { -v } else { v };
+    sum.years = sum.years.checked_add(signed(years)).ok_or(Problem::Overflow)?;
+    sum.months = sum.months.checked_add(signed(months)).ok_or(Problem::Overflow)?;
     Ok(())
 }
 
@@ -209,14 +223,20 @@ fn read(text: &str) -> Result<Interval, Problem> {
                 if text.get(1..).is_some_and(|rest| rest.contains('-')) {
                     years_months(text, &mut sum)?;
                     mark(&mut seen, "month")?;
+                    pending = None;
                 } else {
                     let (whole, fraction) = number(text)?;
                     let unit = pending.take().unwrap_or("second");
                     sum.add(unit, whole, fraction)?;
-                    // Milliseconds and microseconds may stand beside seconds.
                     mark(&mut seen, unit)?;
+                    // The fraction of a second is milliseconds and microseconds.
+                    if unit == "second" && fraction != 0.0 {
+                        mark(&mut seen, "millisecond")?;
+                        mark(&mut seen, "microsecond")?;
+                    }
+                    // A number without a unit before hours is days, else of the same unit.
+                    pending = Some(if unit == "hour" { "day" } else { unit });
                 }
-                pending = None;
                 any = true;
             }
             Form::Special => return Err(Problem::Format),
@@ -226,13 +246,21 @@ fn read(text: &str) -> Result<Interval, Problem> {
         return Err(Problem::Format);
     }
     if ago {
-        sum = Sum { months: -sum.months, days: -sum.days, micros: -sum.micros };
+        let Sum { years, months, days, micros } = sum;
+        let negated = |v: i64| v.checked_neg().ok_or(Problem::Overflow);
+        sum = Sum {
+            years: negated(years)?,
+            months: negated(months)?,
+            days: negated(days)?,
+            micros: -micros,
+        };
     }
     sum.interval()
 }
 
 fn mark(seen: &mut Vec<&'static str>, unit: &'static str) -> Result<(), Problem> {
-    let clock = |unit: &str| matches!(unit, "hour" | "minute" | "second");
+    let clock =
+        |unit: &str| matches!(unit, "hour" | "minute" | "second" | "millisecond" | "microsecond");
     let clash = seen.contains(&unit)
         || (unit == "time" && seen.iter().any(|other| clock(other)))
         || (clock(unit) && seen.contains(&"time"));
@@ -298,7 +326,13 @@ fn read_iso_alternative(text: &str) -> Result<Interval, Problem> {
     };
     if !date.is_empty() {
         let names = ["year", "month", "day"];
-        for (index, part) in date.split('-').enumerate() {
+        let basic = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
+        let parts: Vec<&str> = if basic {
+            vec![&date[..4], &date[4..6], &date[6..]]
+        } else {
+            date.split('-').collect()
+        };
+        for (index, part) in parts.into_iter().enumerate() {
             let unit = names.get(index).ok_or(Problem::Format)?;
             let (whole, fraction) = number(part)?;
             sum.add(unit, whole, fraction)?;
@@ -306,7 +340,14 @@ fn read_iso_alternative(text: &str) -> Result<Interval, Problem> {
     }
     if let Some(time) = time {
         let names = ["hour", "minute", "second"];
-        for (index, part) in time.split(':').enumerate() {
+        let digits = time.bytes().take_while(u8::is_ascii_digit).count();
+        let basic = digits == 6 && time[6..].chars().next().is_none_or(|c| c == '.');
+        let parts: Vec<&str> = if basic {
+            vec![&time[..2], &time[2..4], &time[4..]]
+        } else {
+            time.split(':').collect()
+        };
+        for (index, part) in parts.into_iter().enumerate() {
             let unit = names.get(index).ok_or(Problem::Format)?;
             let (whole, fraction) = number(part)?;
             sum.add(unit, whole, fraction)?;

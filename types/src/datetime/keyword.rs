@@ -91,7 +91,8 @@ pub(crate) fn unit(word: &str) -> Option<&'static str> {
         "dec" | "decs" | "decade" | "decades" => "decade",
         "c" | "cent" | "century" | "centuries" => "century",
         "mil" | "mils" | "millennium" | "millennia" => "millennium",
-        _ => return None,
+        // Of a longer word PostgreSQL looks at ten characters.
+        word => return unit(word.get(..10).filter(|head| head.len() < word.len())?),
     })
 }
 

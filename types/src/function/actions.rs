@@ -69,6 +69,14 @@ fn current_setting(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueErro
     }
 }
 
+/// NULL is a channel without a name, and an empty payload.
+fn notify(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
+    let text = |index: usize| if args[index].is_null() { Ok("") } else { arg::text(args, index) };
+    ctx.actions.notify(text(0)?, text(1)?)?;
+    Ok(Value::Void)
+}
+
+const TEXTS: DataType = DataType::Array(Element::Text);
 const PIDS: DataType = DataType::Array(Element::Int4);
 
 pub(super) fn add(t: &mut Builder) {
@@ -117,6 +125,16 @@ pub(super) fn add(t: &mut Builder) {
         let interesting = arg::array(args, 1)?.values();
         let blockers = ctx.actions.blocking_pids(arg::int(args, 0)? as i32);
         Ok(Value::Bool(blockers.iter().any(|pid| interesting.contains(&Value::Int4(*pid)))))
+    });
+    let notify = t.add("pg_notify", &[Text, Text], Void, Kernel::Values(notify));
+    notify.volatility = Volatility::Volatile;
+    notify.strict = false;
+    // What waits is bounded by its number for each listener, of which a backlog is a small part.
+    volatile(t, "pg_notification_queue_usage", &[], Float8, |_, _| Ok(Value::Float8(0.0)));
+    // The binder makes rows of it.
+    volatile(t, "pg_listening_channels", &[], TEXTS, |_, ctx| {
+        let names = ctx.actions.channels().into_iter().map(Value::text).collect();
+        Ok(Value::array(Array::from_values(Text, names)?))
     });
     let set = t.add("set_config", &[Text, Text, Bool], Text, Kernel::Values(set_config));
     set.volatility = Volatility::Volatile;

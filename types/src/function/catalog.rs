@@ -26,6 +26,8 @@ const UTF8: i32 = 6;
 /// Functions whose answer depends on the catalog.
 const ASKING: &[(&str, &[&[DataType]], DataType, Kernel)] = &[
     ("current_schema", &[&[]], Name, ask!(CurrentSchema)),
+    ("pg_my_temp_schema", &[&[]], Oid, ask!(TemporarySchema)),
+    ("pg_is_other_temp_schema", &[&[Oid]], Bool, ask!(IsOtherTemporarySchema)),
     ("current_schemas", &[&[Bool]], Array(Element::Name), ask!(CurrentSchemas)),
     ("pg_table_is_visible", &[&[Oid]], Bool, ask!(TableIsVisible)),
     ("pg_type_is_visible", &[&[Oid]], Bool, ask!(TypeIsVisible)),
@@ -43,12 +45,29 @@ const ASKING: &[(&str, &[&[DataType]], DataType, Kernel)] = &[
     ("pg_get_constraintdef", &[&[Oid], &[Oid, Bool]], Text, ask!(ConstraintDefinition)),
     ("pg_get_expr", &[&[Text, Oid], &[Text, Oid, Bool]], Text, ask!(Expression)),
     ("pg_get_indexdef", &[&[Oid], &[Oid, Int4, Bool]], Text, ask!(IndexDefinition)),
-    ("pg_get_viewdef", &[&[Oid], &[Oid, Bool], &[Oid, Int4]], Text, ask!(ViewDefinition)),
+    (
+        "pg_get_viewdef",
+        &[&[Oid], &[Oid, Bool], &[Oid, Int4], &[Text], &[Text, Bool]],
+        Text,
+        ask!(ViewDefinition),
+    ),
     ("pg_get_function_arguments", &[&[Oid]], Text, ask!(FunctionArguments)),
-    ("pg_get_function_identity_arguments", &[&[Oid]], Text, ask!(FunctionArguments)),
+    (
+        "pg_get_function_identity_arguments",
+        &[&[Oid]],
+        Text,
+        Kernel::Values(|args, ctx| {
+            let args = [args[0].clone(), Value::Bool(false)];
+            ctx.actions.ask(CatalogQuestion::FunctionArguments, &args)
+        }),
+    ),
     ("pg_get_function_result", &[&[Oid]], Text, ask!(FunctionResult)),
+    ("pg_get_functiondef", &[&[Oid]], Text, ask!(FunctionDefinition)),
+    ("pg_get_triggerdef", &[&[Oid], &[Oid, Bool]], Text, ask!(TriggerDefinition)),
     ("pg_get_userbyid", &[&[Oid]], Name, ask!(UserName)),
     ("obj_description", &[&[Oid], &[Oid, Name]], Text, ask!(Description)),
+    ("pg_relation_is_updatable", &[&[Regclass, Bool]], Int4, ask!(IsUpdatable)),
+    ("col_description", &[&[Oid, Int4]], Text, ask!(ColumnDescription)),
     ("pg_relation_is_publishable", &[&[Regclass]], Bool, ask!(IsPublishable)),
     ("pg_get_serial_sequence", &[&[Text, Text]], Text, ask!(SerialSequence)),
     ("to_regclass", &[&[Text]], Regclass, ask!(Find(Regclass))),
@@ -75,7 +94,6 @@ const PRIVILEGES: &[(&str, Kernel)] = &[
 
 /// Of objects that this build does not have: what is said of any of them.
 const ABSENT: &[(&str, &[&[DataType]])] = &[
-    ("pg_get_triggerdef", &[&[Oid], &[Oid, Bool]]),
     ("pg_get_ruledef", &[&[Oid], &[Oid, Bool]]),
     ("pg_get_statisticsobjdef", &[&[Oid]]),
     ("pg_get_statisticsobjdef_columns", &[&[Oid]]),
@@ -83,7 +101,6 @@ const ABSENT: &[(&str, &[&[DataType]])] = &[
     ("pg_get_function_sqlbody", &[&[Oid]]),
     ("pg_get_function_arg_default", &[&[Oid, Int4]]),
     ("shobj_description", &[&[Oid, Name]]),
-    ("col_description", &[&[Oid, Int4]]),
 ];
 
 /// Whether a function asks the catalog.
@@ -177,9 +194,6 @@ pub(super) fn add(t: &mut Builder) {
         t.stable(name, &[], Name, Kernel::Values(|_, _| Ok(Value::text("UTF8"))));
     }
     t.stable("pg_is_in_recovery", &[], Bool, Kernel::Values(|_, _| Ok(Value::Bool(false))));
-    t.stable("pg_my_temp_schema", &[], Oid, Kernel::Values(|_, _| Ok(Value::Oid(0))));
-    let not = Kernel::Values(|_, _| Ok(Value::Bool(false)));
-    t.stable("pg_is_other_temp_schema", &[Oid], Bool, not);
     // Of access control lists there is only the one that says nothing.
     t.stable("acldefault", &[Char, Oid], Array(Element::Text), {
         Kernel::Values(|_, _| Ok(Value::Null))

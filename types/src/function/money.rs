@@ -21,7 +21,7 @@ fn money(v: Option<i64>) -> Result<Value, ValueError> {
 fn rounded(v: f64) -> Result<Value, ValueError> {
     let v = v.round_ties_even();
     // 2^63 is the first number beyond.
-    let fits = v >= -9_223_372_036_854_775_808.0 && v < 9_223_372_036_854_775_808.0;
+    let fits = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&v);
     money(fits.then_some(v as i64))
 }
 

@@ -6,7 +6,7 @@ use crate::DataType::{
     Date, Float4, Float8, Int4, Int8, Interval, Numeric as Num, Text, Timestamp, Timestamptz,
 };
 use crate::datetime::{self as dt, Moment};
-use crate::numeric::format_number;
+use crate::numeric::{format_number, to_number};
 use crate::{EvalContext, Numeric, Value, ValueError};
 
 /// `to_char` of a point or span of time.
@@ -46,6 +46,18 @@ pub(super) fn add(t: &mut Builder) {
     for args in [&[Int4, Text], &[Int8, Text], &[Float4, Text], &[Float8, Text], &[Num, Text]] {
         t.stable("to_char", args, Text, Kernel::Values(number));
     }
+    t.stable(
+        "to_number",
+        &[Text, Text],
+        Num,
+        Kernel::Values(|args, _| {
+            let pattern = arg::text(args, 1)?;
+            if pattern.is_empty() {
+                return Ok(Value::Null);
+            }
+            Ok(Value::Numeric(to_number(arg::text(args, 0)?, pattern)?))
+        }),
+    );
     t.stable(
         "to_date",
         &[Text, Text],

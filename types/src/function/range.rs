@@ -254,12 +254,12 @@ const FAMILIES: [Family; 6] = [
 /// The name of the entry that takes an array in place of the arguments.
 fn spread_name(multirange: DataType) -> &'static str {
     match multirange {
-        Int4multirange => "variadic int4multirange",
-        Int8multirange => "variadic int8multirange",
-        Nummultirange => "variadic nummultirange",
-        Tsmultirange => "variadic tsmultirange",
-        Tstzmultirange => "variadic tstzmultirange",
-        _ => "variadic datemultirange",
+        Int4multirange => "*variadic int4multirange",
+        Int8multirange => "*variadic int8multirange",
+        Nummultirange => "*variadic nummultirange",
+        Tsmultirange => "*variadic tsmultirange",
+        Tstzmultirange => "*variadic tstzmultirange",
+        _ => "*variadic datemultirange",
     }
 }
 

@@ -201,7 +201,7 @@ fn signature(args: &[DataType]) -> String {
 /// # Errors
 /// 42883 when there is none, 42725 when there are several, with PostgreSQL's texts and hints.
 pub fn resolve_function(name: &str, args: &[DataType]) -> Result<Resolved, ValueError> {
-    if Function::name_is_symbol(name) || name.contains(' ') {
+    if Function::name_is_symbol(name) {
         return Err(undefined_function(name, args));
     }
     resolve_hidden(name, args)
@@ -231,6 +231,52 @@ pub fn resolve_hidden(name: &str, args: &[DataType]) -> Result<Resolved, ValueEr
             "Could not choose a best candidate function. You might need to add explicit type casts.",
         )),
     }
+}
+
+/// The one of several overloads that a call means: its place, what each argument must be converted to, and
+/// the type of the result; `None` if none fits. Each overload is given by the types of as many parameters
+/// as there are arguments, and the type of its result.
+///
+/// # Errors
+/// 42725 when there are several; 42804 when arguments do not say what a polymorphic type stands for.
+pub fn resolve_among(
+    name: &str,
+    overloads: &[(Vec<DataType>, DataType)],
+    args: &[DataType],
+) -> Result<Option<(usize, Vec<DataType>, DataType)>, ValueError> {
+    let candidates = overloads
+        .iter()
+        .enumerate()
+        .map(|(key, (parameters, _))| Candidate { key, args: parameters.clone() })
+        .collect();
+    match choose(candidates, args) {
+        Choice::One(chosen) => {
+            let result = overloads[chosen.key].1;
+            let (types, result) = polymorphic::decide(&chosen.args, args, result)?;
+            Ok(Some((chosen.key, types, result)))
+        }
+        Choice::None => Ok(None),
+        Choice::Ambiguous => Err(not_unique(name, args)),
+    }
+}
+
+fn not_unique(name: &str, args: &[DataType]) -> ValueError {
+    let message = format!("function {name}({}) is not unique", signature(args));
+    ValueError::new(SqlState::AmbiguousFunction, message).with_hint(
+        "Could not choose a best candidate function. You might need to add explicit type casts.",
+    )
+}
+
+/// What a polymorphic result stands for in a call.
+///
+/// # Errors
+/// 42804 when the arguments do not say.
+pub fn decide_result(
+    parameters: &[DataType],
+    args: &[DataType],
+    result: DataType,
+) -> Result<DataType, ValueError> {
+    Ok(polymorphic::decide(parameters, args, result)?.1)
 }
 
 fn type_called(name: &str) -> Option<DataType> {

@@ -100,6 +100,7 @@ fn table() -> &'static Table {
         super::money::add(&mut builder);
         super::network::add(&mut builder);
         super::range::add(&mut builder);
+        super::jsonpath::add(&mut builder);
         // Last: it names what is there.
         super::internal::add(&mut builder);
         let mut by_name: BTreeMap<&'static str, Vec<FunctionId>> = BTreeMap::new();

@@ -228,6 +228,15 @@ pub(super) fn compile(pattern: &str, mut flags: Flags) -> Result<Regex, ValueErr
         })
 }
 
+/// A regular expression for others than SQL's own functions.
+pub(crate) fn regex_of(
+    pattern: &str,
+    ignore_case: bool,
+    literal: bool,
+) -> Result<Regex, ValueError> {
+    compile(pattern, Flags { ignore_case, literal, ..Flags::default() })
+}
+
 thread_local! {
     /// The last pattern of this thread: a scan matches every row against the same one.
     static LAST: std::cell::RefCell<Option<(String, bool, Regex)>> =

@@ -41,15 +41,15 @@ pub(super) fn add(t: &mut Builder) {
     const ONE: &[DataType] = &[AnyArray];
     const TWO: &[DataType] = &[Text, AnyArray];
     let entries: [(&'static str, &'static [DataType], DataType, Call); 9] = [
-        ("variadic concat", ONE, Text, spread!(string::concat)),
-        ("variadic concat_ws", TWO, Text, spread!(string::concat_ws)),
-        ("variadic format", TWO, Text, format),
-        ("variadic num_nulls", ONE, Int4, spread!(session::num_nulls)),
-        ("variadic num_nonnulls", ONE, Int4, spread!(session::num_nonnulls)),
-        ("variadic json_build_array", ONE, Json, spread!(json_build::build_array)),
-        ("variadic json_build_object", ONE, Json, spread!(json_build::build_object)),
-        ("variadic jsonb_build_array", ONE, Jsonb, spread!(json_build::build_array_tree)),
-        ("variadic jsonb_build_object", ONE, Jsonb, spread!(json_build::build_object_tree)),
+        ("*variadic concat", ONE, Text, spread!(string::concat)),
+        ("*variadic concat_ws", TWO, Text, spread!(string::concat_ws)),
+        ("*variadic format", TWO, Text, format),
+        ("*variadic num_nulls", ONE, Int4, spread!(session::num_nulls)),
+        ("*variadic num_nonnulls", ONE, Int4, spread!(session::num_nonnulls)),
+        ("*variadic json_build_array", ONE, Json, spread!(json_build::build_array)),
+        ("*variadic json_build_object", ONE, Json, spread!(json_build::build_object)),
+        ("*variadic jsonb_build_array", ONE, Jsonb, spread!(json_build::build_array_tree)),
+        ("*variadic jsonb_build_object", ONE, Jsonb, spread!(json_build::build_object_tree)),
     ];
     for (name, args, result, kernel) in entries {
         let entry = t.add(name, args, result, Kernel::Values(kernel));

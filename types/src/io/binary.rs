@@ -2,6 +2,7 @@
 
 use crate::cast::{CastContext, coerce_length};
 use crate::json::{check_json, parse_json, write_json};
+use crate::jsonpath::{parse_path, write_path};
 use crate::{
     Bits, DataType, Interval, Numeric, SqlState, Timetz, Value, ValueError, array, datetime, net,
     range,
@@ -40,6 +41,7 @@ fn string(bytes: &[u8]) -> Result<&str, ValueError> {
 ///
 /// # Errors
 /// 22P03, 08P01, 22021 and 22008 for malformed or impossible values.
+#[expect(clippy::too_many_lines, reason = "one arm for each type")]
 pub fn parse_binary(ty: DataType, typmod: i32, bytes: &[u8]) -> Result<Value, ValueError> {
     let value = match ty {
         DataType::Bool => Value::Bool(fixed::<1>(bytes)?[0] != 0),
@@ -128,6 +130,14 @@ pub fn parse_binary(ty: DataType, typmod: i32, bytes: &[u8]) -> Result<Value, Va
             _ => Value::Macaddr8(fixed(bytes)?),
         },
         DataType::PgLsn => Value::Lsn(u64::from_be_bytes(fixed(bytes)?)),
+        DataType::Jsonpath => match bytes.split_first() {
+            Some((1, text)) => Value::Jsonpath(parse_path(string(text)?)?.into()),
+            version => {
+                let version = version.map_or(0, |(version, _)| *version);
+                let message = format!("unsupported jsonpath version number: {version}");
+                return Err(ValueError::new(SqlState::InternalError, message));
+            }
+        },
         _ => match ty.subtype() {
             Some(subtype) if ty.is_range() => Value::range(range::read_range(subtype, bytes)?),
             Some(subtype) => Value::multirange(range::read_multirange(subtype, bytes)?),
@@ -197,6 +207,10 @@ pub fn write_binary(value: &Value, _ty: DataType, out: &mut Vec<u8>) {
         Value::Macaddr(v) => out.extend(v),
         Value::Macaddr8(v) => out.extend(v),
         Value::Lsn(v) => out.extend(v.to_be_bytes()),
+        Value::Jsonpath(v) => {
+            out.push(1);
+            write_path(v, out);
+        }
         Value::Range(v) => range::write_range_wire(v, out),
         Value::Multirange(v) => range::write_multirange_wire(v, out),
     }

@@ -5,7 +5,7 @@ use crate::{SqlState, ValueError};
 
 /// A part of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Node {
+pub(super) enum Node {
     Nine,
     Zero,
     Point,
@@ -27,18 +27,18 @@ enum Node {
 
 /// A pattern, taken apart.
 #[derive(Default)]
-struct Pattern {
-    nodes: Vec<Node>,
-    fill: bool,
-    brackets: bool,
-    before: usize,
-    after: usize,
+pub(super) struct Pattern {
+    pub(super) nodes: Vec<Node>,
+    pub(super) fill: bool,
+    pub(super) brackets: bool,
+    pub(super) before: usize,
+    pub(super) after: usize,
     /// The first place before the point that shows a zero.
     first_zero: Option<usize>,
     /// The last place after the point that a fill-mode number keeps.
     last_zero_after: usize,
-    point: bool,
-    shift: Option<usize>,
+    pub(super) point: bool,
+    pub(super) shift: Option<usize>,
     exponent: bool,
     roman: Option<bool>,
     sign_seen: bool,
@@ -49,7 +49,7 @@ fn wrong(message: &str) -> ValueError {
 }
 
 impl Pattern {
-    fn parse(text: &str) -> Result<Self, ValueError> {
+    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
         let mut pattern = Self::default();
         let mut rest = text;
         while let Some(c) = rest.chars().next() {

@@ -86,7 +86,7 @@ pub(crate) fn write_range(range: &Range, ctx: &EvalContext, out: &mut Vec<u8>) {
         let mut text = Vec::new();
         write_text(value, range.element(), ctx, &mut text);
         let is_special = |c: &u8| c.is_ascii_whitespace() || b"\"\\()[],\x0b".contains(c);
-        if !text.is_empty() && !text.iter().any(|c| is_special(c)) {
+        if !text.is_empty() && !text.iter().any(is_special) {
             return out.extend(text);
         }
         out.push(b'"');

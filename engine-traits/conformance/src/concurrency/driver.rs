@@ -13,7 +13,7 @@ use driftdb_concurrency::{
     Result, RowBatch, ScanRequest, Store, Transaction, TxnError, WaitPolicy,
 };
 use driftdb_env::sync::{Condvar, Mutex};
-use driftdb_env::{Disk, Env, Task, World};
+use driftdb_env::{Disk, Env, IoOp, Task, World};
 use driftdb_sim_disk::SimDisk;
 use driftdb_storage::{ErrorKind, KeyRange, KeyspaceId};
 
@@ -138,6 +138,40 @@ impl Fixture {
     /// Starts an actor.
     pub fn actor(&self, isolation: IsolationLevel) -> Actor {
         Actor::new(&self.env, Arc::clone(&self.store), isolation)
+    }
+}
+
+/// Holds up every sync of a disk until it is opened, or dropped.
+pub struct SyncGate {
+    disk: SimDisk,
+    gate: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl SyncGate {
+    /// From now on nothing is synced.
+    pub fn close(disk: &SimDisk) -> Self {
+        let gate = Arc::<(Mutex<bool>, Condvar)>::default();
+        let theirs = Arc::clone(&gate);
+        disk.set_pause(Some(Arc::new(move |op, _| {
+            let mut is_open = theirs.0.lock();
+            while op == IoOp::Sync && !*is_open {
+                theirs.1.wait(&mut is_open);
+            }
+        })));
+        Self { disk: disk.clone(), gate }
+    }
+
+    /// Lets the syncs pass that wait, and all to come.
+    pub fn open(&self) {
+        *self.gate.0.lock() = true;
+        self.gate.1.notify_all();
+    }
+}
+
+impl Drop for SyncGate {
+    fn drop(&mut self) {
+        self.open();
+        self.disk.set_pause(None);
     }
 }
 

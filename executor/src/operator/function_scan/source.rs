@@ -7,6 +7,7 @@ use driftdb_types::{Array, Value};
 
 use super::series::Series;
 use crate::context::Run;
+use crate::routine::call_rows;
 
 pub(super) enum Source {
     Series(Series),
@@ -16,12 +17,18 @@ pub(super) enum Source {
     Rows(Arc<Array>, usize),
     /// What is left of numbers: the next, how far it is to the last, and whether they fall.
     Numbers(i64, i64, bool),
+    /// The values of a function of a user's.
+    Called(std::vec::IntoIter<Value>),
     End,
 }
 
 impl Source {
     /// The start of a function with its arguments.
-    pub(super) fn new(function: &SetFunction, args: Vec<Value>) -> Result<Self> {
+    pub(super) fn new(
+        function: &SetFunction,
+        args: Vec<Value>,
+        run: &mut Run<'_, '_>,
+    ) -> Result<Self> {
         Ok(match function {
             SetFunction::GenerateSeries { element, add } => {
                 Self::Series(Series::new(*element, *add, args)?)
@@ -35,6 +42,11 @@ impl Source {
                 _ => Self::End,
             },
             SetFunction::Subscripts => subscripts(&args),
+            SetFunction::Routine { call, .. } => {
+                let rows = call_rows(call, args, run)?;
+                let values = rows.into_iter().filter_map(|row| row.into_iter().next());
+                Self::Called(values.collect::<Vec<_>>().into_iter())
+            }
             SetFunction::Zip { .. }
             | SetFunction::TableDiff { .. }
             | SetFunction::Changes(_)
@@ -76,6 +88,7 @@ impl Source {
                 *left -= 1;
                 Ok(Some(value))
             }
+            Self::Called(values) => Ok(values.next()),
             Self::End => Ok(None),
         }
     }

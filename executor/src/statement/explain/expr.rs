@@ -103,6 +103,9 @@ fn node(expr: &Expr, names: &Names<'_>, subplan: &mut dyn FnMut(&Subplan) -> Str
             let name = if *greatest { "GREATEST" } else { "LEAST" };
             format!("{name}({})", list(args, ", ", names, subplan))
         }
+        Expr::Routine { call, args, .. } => {
+            format!("{}({})", call.object.name, list(args, ", ", names, subplan))
+        }
         Expr::Subquery(_) => "(SubQuery)".to_owned(),
         Expr::Subplan(inner) => {
             let name = subplan(inner);

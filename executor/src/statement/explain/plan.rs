@@ -151,6 +151,10 @@ impl Explainer<'_> {
                 let names = [vec!["op".to_owned()], columns(old, "old"), columns(new, "new")];
                 ("driftdb_diff".to_owned(), names.concat())
             }
+            SetFunction::Routine { call, .. } => {
+                let names = call.columns.iter().map(|column| column.name.clone());
+                (call.object.name.clone(), names.collect())
+            }
             SetFunction::Changes(scan) => {
                 let name =
                     if scan.table.is_some() { "driftdb_changes" } else { "driftdb_all_changes" };

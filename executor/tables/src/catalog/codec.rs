@@ -108,6 +108,7 @@ pub(super) fn encode_table(table: &Table) -> Vec<u8> {
             TablePart::Column(id) => (0, u32::from(id.0)),
             TablePart::Default(id) => (1, u32::from(id.0)),
             TablePart::Index(id) => (2, id.0),
+            TablePart::Trigger => (3, 0),
         };
         out.push(code);
         number(&mut out, id);
@@ -226,7 +227,7 @@ pub(crate) fn decode_table(bytes: &[u8]) -> Option<Table> {
     let bounds = table.period.iter().flat_map(|period| [period.start, period.end]);
     let needing = table.needs.iter().filter_map(|need| match need.part {
         TablePart::Column(id) | TablePart::Default(id) => Some(id),
-        TablePart::Index(_) => None,
+        TablePart::Index(_) | TablePart::Trigger => None,
     });
     let sound = indexed.chain(referring).chain(bounds).chain(needing).all(covered);
     (sound && input.rest.is_empty()).then_some(table)
@@ -276,6 +277,10 @@ impl<'a> Input<'a> {
             0 => TablePart::Column(self.column_id()?),
             1 => TablePart::Default(self.column_id()?),
             2 => TablePart::Index(IndexId(self.number()?)),
+            3 => {
+                self.number()?;
+                TablePart::Trigger
+            }
             _ => return None,
         };
         Some(TableNeed { part, need: self.need()? })
@@ -289,6 +294,13 @@ impl<'a> Input<'a> {
 
     pub(super) fn number(&mut self) -> Option<u32> {
         u32::try_from(read_varint(&mut self.rest)?).ok()
+    }
+
+    /// Four bytes, the least first.
+    pub(super) fn modifier(&mut self) -> Option<i32> {
+        let (bytes, rest) = self.rest.split_first_chunk::<4>()?;
+        self.rest = rest;
+        Some(i32::from_le_bytes(*bytes))
     }
 
     /// Eight bytes, the least first.

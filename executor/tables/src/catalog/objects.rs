@@ -4,6 +4,7 @@
 //! followed there by a zero byte, the name space, and the object's signature if names may repeat.
 
 mod codec;
+mod routine;
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -31,6 +32,9 @@ pub(crate) fn names_key(space: NameSpace, schema: &str, name: &str) -> Vec<u8> {
         // As tables have it.
         NameSpace::Relation => return key,
         NameSpace::Schema => b's',
+        NameSpace::Comment => b'c',
+        NameSpace::Routine => b'f',
+        NameSpace::Trigger => b'g',
     };
     key.extend_from_slice(&[0, code]);
     key

@@ -6,9 +6,10 @@ use driftdb_concurrency::{LockMode, ReadAt, Store, Transaction};
 use driftdb_env::planted;
 use driftdb_query::{
     Catalog, CatalogAt, INFORMATION_SCHEMA, IndexId, NameSpace, Object, ObjectId, PUBLIC, Result,
-    SYSTEM_SCHEMA, Schema, SystemRelation, Table, TableId,
+    SYSTEM_SCHEMA, Schema, SqlError, SystemRelation, TEMPORARY, Table, TableId, is_temporary,
 };
 use driftdb_storage::{KeyspaceId, Timestamp};
+use driftdb_types::SqlState;
 
 use super::objects::{names_key, object_by_id, objects, objects_named};
 use super::{CatalogStore, Named, dropped_table, lookup, restore_point, table_by_id, tables};
@@ -22,6 +23,8 @@ pub struct CatalogReader<'a> {
     used: Vec<(Arc<Table>, LockMode)>,
     /// The search path; `None`: [`PUBLIC`].
     path: Option<&'a [Box<str>]>,
+    /// The schema of the session's temporary tables, if it may have any.
+    temporary: Option<&'a str>,
     lend: Option<Lend<'a>>,
     is_asked: bool,
 }
@@ -36,14 +39,21 @@ impl<'a> CatalogReader<'a> {
         store: &'a dyn Store,
         own_changes: bool,
     ) -> Self {
-        let (path, lend, is_asked) = (None, None, false);
-        Self { shared, txn, store, own_changes, used: Vec::new(), path, lend, is_asked }
+        let (path, temporary, lend, is_asked) = (None, None, None, false);
+        let used = Vec::new();
+        Self { shared, txn, store, own_changes, used, path, temporary, lend, is_asked }
     }
 
     /// Looks along a search path; the system's schema comes first, whether it is on it or not.
     #[must_use]
     pub fn on_path(self, path: &'a [Box<str>]) -> Self {
         Self { path: Some(path), ..self }
+    }
+
+    /// Looks for temporary tables first, in this schema.
+    #[must_use]
+    pub fn with_temporary(self, schema: Option<&'a str>) -> Self {
+        Self { temporary: schema, ..self }
     }
 
     /// Where a schema stands on the path.
@@ -60,9 +70,27 @@ impl<'a> CatalogReader<'a> {
         named: Option<&str>,
         mut find: impl FnMut(&mut Self, &str) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
-        let (Some(path), None) = (self.path, named) else {
-            return find(self, named.unwrap_or(PUBLIC));
-        };
+        match named {
+            Some(TEMPORARY) => {
+                return self.temporary.map_or(Ok(None), |schema| find(self, schema));
+            }
+            Some(named) if is_temporary(named) && self.temporary != Some(named) => {
+                if find(self, named)?.is_none() {
+                    return Ok(None);
+                }
+                let message = "cannot access temporary tables of other sessions";
+                return Err(SqlError::new(SqlState::FeatureNotSupported, message));
+            }
+            Some(named) => return find(self, named),
+            None => {}
+        }
+        if let Some(temporary) = self.temporary
+            && self.place(temporary).is_none()
+            && let Some(found) = find(self, temporary)?
+        {
+            return Ok(Some(found));
+        }
+        let Some(path) = self.path else { return find(self, PUBLIC) };
         for schema in path {
             if let Some(found) = find(self, schema)? {
                 return Ok(Some(found));
@@ -164,7 +192,14 @@ impl Catalog for CatalogReader<'_> {
             CatalogAt::AsOf(ts) => {
                 let is_of_now = planted!("tables.definition-of-now");
                 let at = if is_of_now { ReadAt::Statement } else { ReadAt::AsOf(ts) };
-                let found = self.find(schema, |reader, schema| reader.read_table(schema, name, at));
+                // Temporary tables have no past.
+                let found = self.find(schema, |reader, schema| {
+                    if is_temporary(schema) {
+                        Ok(None)
+                    } else {
+                        reader.read_table(schema, name, at)
+                    }
+                });
                 return found.map_err(|error| error.about_table(name));
             }
             CatalogAt::Statement => ReadAt::Statement,
@@ -201,6 +236,13 @@ impl Catalog for CatalogReader<'_> {
     ) -> Result<Option<Arc<SystemRelation>>> {
         if schema.is_some() {
             return Ok(self.shared.system_relation(schema, name));
+        }
+        if let Some(temporary) = self.temporary
+            && self.place(temporary).is_none()
+            && self.shared.system_relation(None, name).is_some()
+            && lookup(self.txn, temporary, name, ReadAt::Statement)?.is_some()
+        {
+            return Ok(None);
         }
         for schema in [SYSTEM_SCHEMA, INFORMATION_SCHEMA] {
             let place = self.place(schema).or((schema == SYSTEM_SCHEMA).then_some(0));

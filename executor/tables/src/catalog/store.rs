@@ -8,11 +8,14 @@ use driftdb_concurrency::{BeginOptions, ReadAt, Store, Transaction, TxnError};
 use driftdb_env::sync::Mutex;
 use driftdb_query::{Object, Result, SYSTEM_SCHEMA, SystemRelation, Table};
 use driftdb_storage::{StorageError, Timestamp};
+use driftdb_types::EvalContext;
 
 use super::objects::put_first_objects;
 use super::restore_points::RESTORE_POINTS;
 use super::retention::RETENTION;
 use super::{CatalogReader, NAMES, OBJECTS, TABLES};
+use crate::ddl::DdlContext;
+use crate::ddl::schema::drop_left_over;
 use crate::digest::ERASED;
 use crate::sequence::{SEQUENCES, Sequences};
 
@@ -58,6 +61,8 @@ impl CatalogStore {
                 Err(error) => return Err(error.into()),
             }
         }
+        let eval = EvalContext::default();
+        drop_left_over(&mut DdlContext { txn: txn.as_mut(), store, eval: &eval })?;
         if txn.has_writes() {
             txn.commit()?;
         } else {
@@ -103,10 +108,11 @@ impl CatalogStore {
 
     /// Whether what was read from the catalog at one snapshot holds at another: no DDL lies between.
     pub fn is_same_at(&self, a: Timestamp, b: Timestamp) -> bool {
+        // In this order: a change that ended before the first load has raised `last_change`, and one that
+        // begins after it is later than both snapshots.
+        let is_quiet = self.pending.load(Ordering::SeqCst) == 0;
         let last_change = Timestamp(self.last_change.load(Ordering::SeqCst));
-        // In this order: a change that ends between the two loads has raised `last_change` before it
-        // lowered `pending`, and its commit is later than both snapshots or seen by them.
-        last_change <= a.min(b) && self.pending.load(Ordering::SeqCst) == 0
+        is_quiet && last_change <= a.min(b)
     }
 
     /// To be held by a transaction from before its first DDL until after its end.

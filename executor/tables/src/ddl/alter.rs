@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use driftdb_query::eval::{Constants, eval};
 use driftdb_query::{
-    AlterAction, Column, ColumnId, ColumnSpec, ConstraintSpec, Expr, Generated, Index, Result,
-    RowKey, SqlError, Table, TablePart,
+    AlterAction, Column, ColumnId, ColumnSpec, ConstraintSpec, Expr, Generated, Index, ObjectId,
+    Result, RowKey, SqlError, Table, TablePart,
 };
 use driftdb_types::{SqlState, Value};
 
 use super::{
     DdlContext, Thing, add_check, dependents, drop_keyspace, drop_needs_of_index,
-    duplicate_constraint, duplicate_relation, foreign, index_columns, new_index, period,
+    duplicate_constraint, duplicate_relation, fill, foreign, index_columns, new_index, period,
     primary_key_columns, rewrite, sequence,
 };
 use crate::catalog::{Named, delete_name, put_name, put_table, set_retention};
@@ -31,8 +31,9 @@ pub fn alter_table(
     let mut table = cx.take(table)?;
     let mut dropped = Vec::new();
     match action {
-        AlterAction::AddColumn { column, default, if_not_exists } => {
-            add_column(cx, &mut table, column, default.as_ref(), *if_not_exists)?;
+        AlterAction::AddColumn { column, default, fill, if_not_exists } => {
+            let values = (default.as_ref(), fill.as_ref());
+            add_column(cx, &mut table, column, values, *if_not_exists)?;
         }
         AlterAction::DropColumn { position, cascade } => {
             let position = current_position(&table, planned, *position)?;
@@ -72,6 +73,36 @@ pub fn alter_table(
                 check.condition.clone_from(condition);
             }
         }
+        AlterAction::SetType { position, ty, typmod, using } => {
+            let position = current_position(&table, planned, *position)?;
+            fill::set_type(cx, &mut table, position, (*ty, *typmod), using)?;
+        }
+        AlterAction::Recheck(_) => {}
+        AlterAction::RenameConstraint { name, to } => rename_constraint(cx, &mut table, name, to)?,
+        AlterAction::AddIdentity(position, spec) => {
+            let position = current_position(&table, planned, *position)?;
+            sequence::add_to_column(cx, &mut table, position, Some(spec), &[])?;
+        }
+        AlterAction::SetIdentity(position, is_always) => {
+            let position = current_position(&table, planned, *position)?;
+            if let Some(Generated::Identity { always, .. }) = &mut table.columns[position].generated
+            {
+                *always = *is_always;
+            }
+        }
+        AlterAction::DropIdentity(position) => {
+            let position = current_position(&table, planned, *position)?;
+            let was = table.columns[position].generated.take();
+            if let Some(Generated::Identity { sequence, .. }) = was {
+                // Nobody can need the sequence but the column.
+                put_table(cx.txn, &table)?;
+                dependents::drop_all(cx, &[Thing::Object(ObjectId(sequence))], true)?;
+            }
+        }
+        AlterAction::DropExpression(position) => {
+            let position = current_position(&table, planned, *position)?;
+            table.columns[position].generated = None;
+        }
         AlterAction::AddPeriod(spec) => period::add(&mut table, spec)?,
         AlterAction::SetNeeds(needs) => table.needs.clone_from(needs),
         AlterAction::DropPeriod => period::remove(&mut table),
@@ -107,7 +138,7 @@ fn add_column(
     cx: &mut DdlContext<'_>,
     table: &mut Table,
     spec: &ColumnSpec,
-    default: Option<&Expr>,
+    (default, fill): (Option<&Expr>, Option<&Expr>),
     if_not_exists: bool,
 ) -> Result<()> {
     if table.column(&spec.name).is_some() {
@@ -133,7 +164,53 @@ fn add_column(
         generated: spec.stored.clone().map(Generated::Stored),
     });
     let position = table.columns.len() - 1;
-    sequence::add_to_column(cx, table, position, spec.sequence.as_ref(), &spec.needs)
+    sequence::add_to_column(cx, table, position, spec.sequence.as_ref(), &spec.needs)?;
+    fill::added_column(cx, table, spec, fill)
+}
+
+fn rename_constraint(
+    cx: &mut DdlContext<'_>,
+    table: &mut Table,
+    name: &str,
+    to: &str,
+) -> Result<()> {
+    let names = table.checks.iter().map(|check| &check.name);
+    let names = names.chain(table.foreign_keys.iter().map(|key| &key.name));
+    let keys = table.indexes.iter().filter(|index| index.constraint || index.primary);
+    if names.chain(keys.map(|index| &index.name)).any(|taken| taken == to) {
+        return Err(duplicate_constraint(table, to));
+    }
+    if let Some(check) = table.checks.iter_mut().find(|check| check.name == name) {
+        check.name = to.into();
+        if let Some(period) = table.period.as_mut().filter(|period| period.check == name) {
+            period.check = to.into();
+        }
+    } else if let Some(key) = table.foreign_keys.iter_mut().find(|key| key.name == name) {
+        key.name = to.into();
+    } else {
+        rename_index(cx, table, name, to)?;
+    }
+    Ok(())
+}
+
+/// Gives an index, and the constraint that it belongs to, another name.
+pub(super) fn rename_index(
+    cx: &mut DdlContext<'_>,
+    table: &mut Table,
+    name: &str,
+    to: &str,
+) -> Result<()> {
+    let Some(place) = table.indexes.iter().position(|index| index.name == name) else {
+        let message = format!("constraint \"{name}\" for table \"{}\" does not exist", table.name);
+        return Err(SqlError::new(SqlState::UndefinedObject, message));
+    };
+    if !cx.name_is_free(&table.schema, to)? {
+        return Err(duplicate_relation(to));
+    }
+    delete_name(cx.txn, &table.schema, name)?;
+    put_name(cx.txn, &table.schema, to, Named::Index(table.id, table.indexes[place].id))?;
+    table.indexes[place].name = to.into();
+    Ok(())
 }
 
 /// The highest number that a column has, or had.
@@ -172,6 +249,7 @@ pub(super) fn drop_column(
     table.needs.retain(|need| match need.part {
         TablePart::Column(id) | TablePart::Default(id) => id != column.id,
         TablePart::Index(id) => gone.iter().all(|index| index.id != id),
+        TablePart::Trigger => true,
     });
     for index in &gone {
         delete_name(cx.txn, &table.schema, &index.name)?;

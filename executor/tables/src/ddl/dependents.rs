@@ -9,7 +9,7 @@ use std::sync::Arc;
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
     ColumnId, ConstraintId, IndexId, NameSpace, Object, ObjectId, ObjectKind, Result, Table,
-    TableId, TablePart,
+    TableId, TablePart, is_temporary,
 };
 
 use super::{DdlContext, alter, drop_keyspace, drop_table, foreign, object};
@@ -28,6 +28,8 @@ pub enum Thing {
     Index(TableId, IndexId),
     /// A foreign key of a table.
     ForeignKey(TableId, ConstraintId),
+    /// That a table has a trigger.
+    HasTrigger(TableId, ObjectId),
     /// Another object.
     Object(ObjectId),
 }
@@ -79,6 +81,9 @@ impl Graph {
 
     /// The schema before a relation's name, where the search path does not lead to it.
     fn prefix(&self, schema: &str, name: &str) -> String {
+        if is_temporary(schema) {
+            return String::new();
+        }
         match self.visible.get(name) {
             Some(visible) if **visible == *schema => String::new(),
             _ => format!("{schema}."),
@@ -143,9 +148,14 @@ impl Graph {
                 let name = name.map_or("?", |key| key.name.as_str());
                 format!("constraint {name} on table {}", table(id))
             }
-            Thing::Object(id) => {
-                self.object(id).map_or_else(|| "?".into(), |object| self.describe_object(object))
-            }
+            Thing::HasTrigger(id, _) => format!("trigger on table {}", table(id)),
+            Thing::Object(id) => match self.object(id).map(|object| (object, &object.kind)) {
+                Some((object, ObjectKind::Trigger(trigger))) => {
+                    format!("trigger {} on table {}", object.name, table(trigger.table))
+                }
+                Some((object, _)) => self.describe_object(object),
+                None => "?".into(),
+            },
         }
     }
 
@@ -158,7 +168,7 @@ impl Graph {
             Thing::Index(_, id) => (id.0, None),
             Thing::Object(id) => (id.0, None),
             // Nobody can need these.
-            Thing::Default(..) | Thing::ForeignKey(..) => return found,
+            Thing::Default(..) | Thing::ForeignKey(..) | Thing::HasTrigger(..) => return found,
         };
         let meets = |need: &driftdb_query::Need| {
             need.id == id && (column.is_none() || need.column == column)
@@ -176,6 +186,7 @@ impl Graph {
                     TablePart::Column(id) => Thing::Column(table.id, id),
                     TablePart::Default(id) => Thing::Default(table.id, id),
                     TablePart::Index(id) => Thing::Index(table.id, id),
+                    TablePart::Trigger => Thing::HasTrigger(table.id, ObjectId(needing.need.id)),
                 };
                 found.push((thing, needing.need.is_part));
             }
@@ -203,7 +214,8 @@ impl Graph {
             | Thing::Column(id, _)
             | Thing::Default(id, _)
             | Thing::Index(id, _)
-            | Thing::ForeignKey(id, _) => Some(id),
+            | Thing::ForeignKey(id, _)
+            | Thing::HasTrigger(id, _) => Some(id),
             Thing::Object(_) => None,
         }
     }
@@ -267,7 +279,7 @@ impl Thing {
             Self::Table(id) | Self::Column(id, _) | Self::Default(id, _) => id.0,
             Self::Index(_, id) => id.0,
             Self::ForeignKey(_, id) => id.0,
-            Self::Object(id) => id.0,
+            Self::Object(id) | Self::HasTrigger(_, id) => id.0,
         }
     }
 }
@@ -350,6 +362,14 @@ fn drop_one(cx: &mut DdlContext<'_>, thing: Thing) -> Result<()> {
             drop_keyspace(cx, index.keyspace)?;
             table.indexes.retain(|other| other.id != index.id);
             table.needs.retain(|need| need.part != TablePart::Index(index.id));
+            put_table(cx.txn, &table)
+        }
+        Thing::HasTrigger(id, trigger) => {
+            let mut table = cx.take_id(id)?;
+            let is_it = |needing: &driftdb_query::TableNeed| {
+                needing.part == TablePart::Trigger && needing.need.id == trigger.0
+            };
+            table.needs.retain(|needing| !is_it(needing));
             put_table(cx.txn, &table)
         }
         Thing::ForeignKey(id, key) => {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use driftdb_concurrency::{LockIntent, LockMode, LockObject, LockStrength, ReadAt, WaitPolicy};
-use driftdb_query::{Need, Object, ObjectId, ObjectKind, Result, SqlError};
+use driftdb_query::{Need, Object, ObjectId, ObjectKind, Result, SqlError, routine_signature};
 use driftdb_types::SqlState;
 
 use super::DdlContext;
@@ -18,13 +18,26 @@ use crate::catalog::{
 /// 42P07 and its kin.
 fn taken(kind: &ObjectKind, name: &str) -> SqlError {
     match kind {
+        ObjectKind::Comment { .. } => {
+            SqlError::new(SqlState::DuplicateObject, format!("comment \"{name}\" already exists"))
+        }
         ObjectKind::Schema => {
             let message = format!("schema \"{name}\" already exists");
             SqlError::new(SqlState::DuplicateSchema, message)
         }
-        ObjectKind::Sequence(_) => {
-            let message = format!("relation \"{name}\" already exists");
-            SqlError::new(SqlState::DuplicateTable, message)
+        ObjectKind::Sequence(_) | ObjectKind::View(_) => super::duplicate_relation(name),
+        ObjectKind::Routine(routine) => {
+            let signature = routine_signature(name, &routine.input_types());
+            let message = if routine.is_procedure {
+                format!("procedure {signature} already exists")
+            } else {
+                format!("function \"{name}\" already exists with same argument types")
+            };
+            SqlError::new(SqlState::DuplicateFunction, message)
+        }
+        ObjectKind::Trigger(_) => {
+            let message = format!("trigger \"{name}\" already exists");
+            SqlError::new(SqlState::DuplicateObject, message)
         }
     }
 }

@@ -71,6 +71,21 @@ fn add_entry(
     Ok(())
 }
 
+/// The error if a row lacks a value.
+fn check_not_null(table: &Table, row: &[Value]) -> Result<()> {
+    let mut columns = table.columns.iter().zip(row);
+    let Some((column, _)) = columns.find(|(column, value)| column.not_null && value.is_null())
+    else {
+        return Ok(());
+    };
+    let message =
+        format!("column \"{}\" of relation \"{}\" contains null values", column.name, table.name);
+    let mut error = SqlError::new(SqlState::NotNullViolation, message);
+    error.table = Some(table.name.as_str().into());
+    error.column = Some(column.name.as_str().into());
+    Err(error)
+}
+
 fn duplicated(cx: &DdlContext<'_>, table: &Table, index: &Index, row: &[Value]) -> SqlError {
     SqlError::new(
         SqlState::UniqueViolation,
@@ -83,6 +98,16 @@ fn duplicated(cx: &DdlContext<'_>, table: &Table, index: &Index, row: &[Value]) 
 /// Copies the rows of `old` into new keyspaces under `new`'s key and indexes (the same columns), and
 /// ends the old keyspaces.
 pub(super) fn rewrite(cx: &mut DdlContext<'_>, old: &Table, new: &mut Table) -> Result<()> {
+    rewrite_with(cx, old, new, &mut |_, row| Ok(row))
+}
+
+/// As [`rewrite`], with rows of `new`'s columns that `change` makes of those of `old`.
+pub(super) fn rewrite_with(
+    cx: &mut DdlContext<'_>,
+    old: &Table,
+    new: &mut Table,
+    change: &mut dyn FnMut(&DdlContext<'_>, Vec<Value>) -> Result<Vec<Value>>,
+) -> Result<()> {
     new.keyspace = cx.new_keyspace()?;
     for index in new.indexes.iter_mut().filter(|index| index.keyspace.is_some()) {
         index.keyspace = Some(cx.new_keyspace()?);
@@ -90,6 +115,8 @@ pub(super) fn rewrite(cx: &mut DdlContext<'_>, old: &Table, new: &mut Table) -> 
     let new = &*new;
     let mut bytes = Vec::new();
     for_each_row(cx, old, &mut |cx, old_key, row| {
+        let row = change(cx, row)?;
+        check_not_null(new, &row)?;
         let key = match new.key {
             RowKey::Primary => primary_key_of(new, &row),
             RowKey::RowId if old.key == RowKey::RowId => old_key.to_vec(),

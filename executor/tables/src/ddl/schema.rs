@@ -12,13 +12,15 @@ use std::sync::Arc;
 use driftdb_concurrency::{
     LockMode, LockObject, ReadAt, RowBatch, ScanRequest, ScanState, WaitPolicy,
 };
-use driftdb_query::{NameSpace, ObjectId, Result, Schema, SqlError, Table, TableId};
+use driftdb_query::{
+    NameSpace, ObjectId, ObjectKind, Result, Schema, SqlError, Table, TableId, is_temporary,
+};
 use driftdb_storage::KeyRange;
 use driftdb_types::SqlState;
 
 use super::{DdlContext, Thing, drop_all, duplicate_relation, object};
 use crate::catalog::{
-    NAMES, Named, codec, delete_name, delete_object_name, lookup, malformed, name_key,
+    NAMES, Named, codec, delete_name, delete_object_name, lookup, malformed, name_key, objects,
     objects_named, put_name, put_object, put_object_name, put_table, table_by_id,
 };
 use crate::key::after_prefix;
@@ -39,6 +41,22 @@ pub fn drop_schemas(
     let things: Vec<Thing> =
         schemas.iter().map(|schema| Thing::Object(ObjectId(schema.id))).collect();
     drop_all(cx, &things, cascade)
+}
+
+/// Drops the temporary tables that nobody dropped: those of sessions that ended with the process.
+///
+/// # Errors
+/// Storage.
+pub(crate) fn drop_left_over(cx: &mut DdlContext<'_>) -> Result<()> {
+    let objects = objects(cx.txn, ReadAt::Newest)?;
+    let left = objects
+        .iter()
+        .filter(|object| object.kind == ObjectKind::Schema && is_temporary(&object.name));
+    let left: Vec<Thing> = left.map(|object| Thing::Object(object.id)).collect();
+    if !left.is_empty() {
+        drop_all(cx, &left, true)?;
+    }
+    Ok(())
 }
 
 /// Gives a schema another name, under which everything in it is from now on.
@@ -154,6 +172,12 @@ impl DdlContext<'_> {
         if Schema::of_system_named(name).is_some() {
             return Ok(());
         }
+        if is_temporary(name) {
+            // Made when it is first needed; only its session puts anything into it.
+            let (kind, needs) = (ObjectKind::Schema, Vec::new());
+            object::create_object(self, ("", name), kind, needs, true)?;
+            return Ok(());
+        }
         let missing = || {
             let message = format!("schema \"{name}\" does not exist");
             SqlError::new(SqlState::InvalidSchemaName, message)
@@ -171,6 +195,9 @@ impl DdlContext<'_> {
 
     /// A relation's name as messages have it: with its schema where the search path does not lead to it.
     pub(crate) fn shown(&mut self, schema: &str, name: &str) -> Result<String> {
+        if is_temporary(schema) {
+            return Ok(name.to_owned());
+        }
         for on_path in Arc::clone(&self.eval.schemas).iter() {
             if **on_path == *schema {
                 return Ok(name.to_owned());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use driftdb_concurrency::{RowBatch, ScanState, Transaction, VersionScan};
 use driftdb_env::planted;
-use driftdb_query::{Column, Result, Table, TableId};
+use driftdb_query::{Column, Result, Table, TableId, is_temporary};
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
 use super::{CHUNK, FeedOp, Item, What, before};
@@ -18,6 +18,13 @@ pub(super) struct Defined {
     ts: Timestamp,
     id: TableId,
     table: Option<Arc<Table>>,
+}
+
+impl Defined {
+    /// What belongs to a session is no change of the database.
+    fn is_temporary(&self) -> bool {
+        self.table.as_ref().is_some_and(|table| is_temporary(&table.schema))
+    }
 }
 
 /// A stretch in which a table had one definition.
@@ -34,7 +41,8 @@ pub(super) fn alive_at(
     only: Option<TableId>,
     at: Timestamp,
 ) -> Result<BTreeMap<TableId, Arc<Table>>> {
-    let found = versions(txn, only, at, at, true)?;
+    let mut found = versions(txn, only, at, at, true)?;
+    found.retain(|defined| only.is_some() || !defined.is_temporary());
     Ok(found.into_iter().filter_map(|defined| Some((defined.id, defined.table?))).collect())
 }
 
@@ -46,6 +54,7 @@ pub(super) fn defined_since(
     up_to: Timestamp,
 ) -> Result<Vec<Defined>> {
     let mut found = versions(txn, only, after, up_to, false)?;
+    found.retain(|defined| only.is_some() || !defined.is_temporary());
     found.sort_by_key(|defined| (defined.id, defined.ts));
     Ok(found)
 }

@@ -76,6 +76,7 @@ impl Database {
             constraints,
             retention: None,
             period: None,
+            on_commit: driftdb_query::OnCommit::PreserveRows,
         };
         self.ddl(|cx| create_table(cx, &spec)).unwrap().unwrap()
     }
@@ -246,6 +247,7 @@ fn columns_come_and_go_and_the_past_keeps_its_schema() {
     let added = AlterAction::AddColumn {
         column: column("c", DataType::Int4),
         default: Some(driftdb_query::Expr::constant(Value::Int4(9), DataType::Int4)),
+        fill: None,
         if_not_exists: false,
     };
     let (table, _) = db.ddl(|cx| alter_table(cx, &table, &added)).unwrap();
@@ -262,6 +264,7 @@ fn columns_come_and_go_and_the_past_keeps_its_schema() {
     let readded = AlterAction::AddColumn {
         column: column("b", DataType::Text),
         default: None,
+        fill: None,
         if_not_exists: false,
     };
     let (table, _) = db.ddl(|cx| alter_table(cx, &table, &readded)).unwrap();
@@ -307,6 +310,7 @@ fn a_definition_that_rolled_back_was_never_there() {
         constraints: Vec::new(),
         retention: None,
         period: None,
+        on_commit: driftdb_query::OnCommit::PreserveRows,
     };
     let mut cx = DdlContext { txn: &mut *txn, store: &*db.store, eval: &db.eval };
     create_table(&mut cx, &spec).unwrap();

@@ -104,6 +104,7 @@ fn with_binder<T>(work: impl FnOnce(&mut BindContext<'_>) -> Result<T>) -> Optio
         eval: &eval,
         param_types: &mut param_types,
         params: None,
+        variables: None,
     };
     work(&mut cx).ok()
 }

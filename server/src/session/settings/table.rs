@@ -33,6 +33,8 @@ enum Kind {
     Enum(&'static [&'static str]),
     /// Only this value, which users may also write in other ways.
     Only(&'static [&'static str]),
+    /// Only this encoding, which is named by its letters and digits.
+    Encoding(&'static [&'static str]),
     Text,
     TimeZone,
     DateStyle,
@@ -74,7 +76,7 @@ pub(super) fn parameters() -> &'static [Parameter] {
             "Sets the output format for bytea."),
         parameter!("check_function_bodies", "on", Kind::Bool,
             "Check routine bodies during CREATE FUNCTION and CREATE PROCEDURE."),
-        parameter!(told "client_encoding", "UTF8", Kind::Only(&["utf8", "utf-8", "unicode"]),
+        parameter!(told "client_encoding", "UTF8", Kind::Encoding(&["utf8", "unicode"]),
             "Sets the client's character set encoding."),
         parameter!("client_min_messages", "notice",
             Kind::Enum(&["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"]),
@@ -204,6 +206,15 @@ impl Parameter {
             }
             Kind::Only(names) => {
                 if names.iter().any(|name| name.eq_ignore_ascii_case(value.trim())) {
+                    return Ok(self.default.to_owned());
+                }
+                Err(invalid().with_hint(format!("This build only has \"{}\".", self.default)))
+            }
+            Kind::Encoding(names) => {
+                // As PostgreSQL compares them: asyncpg sends 'utf-8', with its quotes.
+                let letters = value.chars().filter(char::is_ascii_alphanumeric);
+                let name: String = letters.map(|c| c.to_ascii_lowercase()).collect();
+                if names.contains(&&*name) {
                     return Ok(self.default.to_owned());
                 }
                 Err(invalid().with_hint(format!("This build only has \"{}\".", self.default)))

@@ -8,7 +8,9 @@ mod class;
 mod constraint;
 mod depend;
 mod index;
+mod routine;
 mod sequence;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -29,6 +31,7 @@ pub(super) mod classes {
     pub(crate) const PG_CONSTRAINT: u32 = 2606;
     pub(crate) const PG_ATTRDEF: u32 = 2604;
     pub(crate) const PG_NAMESPACE: u32 = 2615;
+    pub(crate) const PG_REWRITE: u32 = 2618;
 }
 
 /// The access methods.
@@ -87,6 +90,23 @@ impl Definitions {
     /// Storage; a time outside of the promise.
     pub(in crate::session) fn read(txn: &mut dyn Transaction, at: ReadAt) -> Result<Self> {
         Ok(Self::new(driftdb_tables::tables(txn, at)?, driftdb_tables::objects(txn, at)?))
+    }
+
+    /// What is said of objects: class, identifier, column, text.
+    pub(in crate::session) fn comments(&self) -> impl Iterator<Item = (u32, u32, u16, &str)> {
+        self.objects.iter().filter_map(|object| {
+            let ObjectKind::Comment { subject, text } = &object.kind else { return None };
+            let mut id = subject.id;
+            if !subject.check.is_empty() {
+                let table = self.table(id)?;
+                let place = table.checks.iter().position(|check| check.name == subject.check)?;
+                id = table.check_id(place);
+            }
+            // What goes without its table leaves its comment behind.
+            let is_there = self.places().tables.contains_key(&id)
+                || self.objects.iter().any(|object| object.id.0 == id);
+            is_there.then_some((subject.class, id, subject.column, text.as_str()))
+        })
     }
 
     /// A schema by name.
@@ -191,7 +211,7 @@ fn constraints_of(table: &Table) -> impl Iterator<Item = (u32, Constraint<'_>)> 
     let keys = table.indexes.iter().filter(|index| index.constraint || index.primary);
     let keys = keys.map(|index| (index.constraint_id().0, Constraint::Key(index)));
     let checks = table.checks.iter().enumerate();
-    let checks = checks.map(|(place, check)| (check_oid(table, place), Constraint::Check(check)));
+    let checks = checks.map(|(place, check)| (table.check_id(place), Constraint::Check(check)));
     let foreign = table.foreign_keys.iter();
     let foreign = foreign.map(|key| (key.id.0, Constraint::Foreign(key)));
     keys.chain(checks).chain(foreign)
@@ -205,12 +225,6 @@ pub(in crate::session) fn default_of(column: &Column) -> Option<&str> {
     }
 }
 
-fn check_oid(table: &Table, place: usize) -> u32 {
-    const FIRST: u32 = 1 << 31;
-    const PER_TABLE: u32 = 64;
-    FIRST | table.id.0.wrapping_mul(PER_TABLE).wrapping_add(place as u32)
-}
-
 /// Whoever has the rows of a relation.
 pub(super) type Source = fn(&Definitions, &mut Rows<'_>) -> Result<()>;
 
@@ -218,6 +232,7 @@ pub(super) type Source = fn(&Definitions, &mut Rows<'_>) -> Result<()>;
 pub(super) fn source(relation: &str) -> Option<Source> {
     Some(match relation {
         "pg_namespace" => namespaces,
+        "pg_description" => descriptions,
         "pg_class" => class::rows,
         "pg_attribute" => attribute::rows,
         "pg_attrdef" => attribute::defaults,
@@ -225,8 +240,23 @@ pub(super) fn source(relation: &str) -> Option<Source> {
         "pg_indexes" => index::definitions,
         "pg_constraint" => constraint::rows,
         "pg_depend" => depend::rows,
+        "pg_rewrite" => view::rules,
         "pg_sequence" => sequence::rows,
+        "pg_proc" => routine::functions,
+        "pg_trigger" => routine::triggers,
         _ => return None,
+    })
+}
+
+fn descriptions(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
+    let mut columns = rows.columns(["objoid", "classoid", "objsubid", "description"])?;
+    definitions.comments().try_for_each(|(class, id, column, text)| {
+        columns.add([
+            Value::Oid(id),
+            Value::Oid(class),
+            Value::Int4(column.into()),
+            Value::text(text),
+        ])
     })
 }
 

@@ -93,6 +93,18 @@ pub(super) fn settings(view: &SystemView<'_>, rows: &mut Rows<'_>) -> Result<()>
     Ok(())
 }
 
+pub(super) fn cursors(view: &SystemView<'_>, rows: &mut Rows<'_>) -> Result<()> {
+    let mut columns = rows.columns([
+        "name",
+        "statement",
+        "is_holdable",
+        "is_binary",
+        "is_scrollable",
+        "creation_time",
+    ])?;
+    view.cursors.described().try_for_each(|row| columns.add(row))
+}
+
 pub(super) fn activity(view: &SystemView<'_>, rows: &mut Rows<'_>) -> Result<()> {
     let mut columns = rows.columns([
         "datid",

@@ -17,6 +17,8 @@ pub(super) fn rows(
     txn: &mut dyn Transaction,
     rows: &mut Rows<'_>,
 ) -> Result<Option<i64>> {
+    // Only visible commits are listed.
+    txn.settle_reads()?;
     let seen = txn.snapshot_ts();
     let [first, last] =
         [scan.keys.start(), scan.keys.end()].map(|key| u64::try_from(*key).unwrap_or(0));

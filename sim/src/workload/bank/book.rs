@@ -33,6 +33,8 @@ pub(super) enum Fate {
 pub(super) struct View {
     pub(super) accounts: Vec<Vec<i64>>,
     pub(super) transfers: Vec<Vec<i64>>,
+    /// How many columns accounts have, where that is asked.
+    pub(super) columns: Option<usize>,
 }
 
 pub(super) struct Book {

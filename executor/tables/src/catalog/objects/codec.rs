@@ -1,11 +1,17 @@
 //! Objects' records as bytes: `docs/formats/catalog.md`.
 
-use driftdb_query::{Object, ObjectId, ObjectKind, SequenceDefinition};
+use driftdb_query::{
+    CheckOption, CommentSubject, Object, ObjectId, ObjectKind, SequenceDefinition, View, ViewColumn,
+};
 use driftdb_types::DataType;
 
+use super::routine;
 use crate::catalog::codec::{Input, encode_need, number, text};
 
 const VERSION: u8 = 1;
+const VIEW: u8 = 20;
+/// The kind of an object that is a comment.
+const COMMENT: u8 = 40;
 
 pub(super) fn encode(object: &Object) -> Vec<u8> {
     let mut out = vec![VERSION];
@@ -16,12 +22,57 @@ pub(super) fn encode(object: &Object) -> Vec<u8> {
     object.needs.iter().for_each(|need| encode_need(&mut out, need));
     match &object.kind {
         ObjectKind::Schema => out.push(0),
+        ObjectKind::View(view) => {
+            out.push(VIEW);
+            encode_view(&mut out, view);
+        }
         ObjectKind::Sequence(sequence) => {
             out.push(1);
             encode_sequence(sequence, &mut out);
         }
+        ObjectKind::Comment { subject, text: said } => {
+            out.push(COMMENT);
+            number(&mut out, subject.class);
+            number(&mut out, subject.id);
+            number(&mut out, u32::from(subject.column));
+            text(&mut out, &subject.check);
+            text(&mut out, said);
+        }
+        ObjectKind::Routine(kind) => {
+            out.push(10);
+            routine::encode_routine(&mut out, kind);
+        }
+        ObjectKind::Trigger(kind) => {
+            out.push(11);
+            routine::encode_trigger(&mut out, kind);
+        }
     }
     out
+}
+
+fn encode_view(out: &mut Vec<u8>, view: &View) {
+    number(out, view.columns.len() as u32);
+    for column in &view.columns {
+        text(out, &column.name);
+        number(out, column.ty.oid());
+        out.extend_from_slice(&column.typmod.to_le_bytes());
+        optional_text(out, column.default.as_deref());
+    }
+    text(out, &view.query);
+    text(out, &view.shown);
+    text(out, &view.pretty);
+    out.push(match view.check {
+        None => 0,
+        Some(CheckOption::Local) => 1,
+        Some(CheckOption::Cascaded) => 2,
+    });
+}
+
+fn optional_text(out: &mut Vec<u8>, value: Option<&str>) {
+    out.push(value.is_some().into());
+    if let Some(value) = value {
+        text(out, value);
+    }
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Option<Object> {
@@ -40,8 +91,42 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Object> {
 fn kind(input: &mut Input<'_>) -> Option<ObjectKind> {
     Some(match input.byte()? {
         0 => ObjectKind::Schema,
+        VIEW => ObjectKind::View(view(input)?),
         1 => ObjectKind::Sequence(decode_sequence(input)?),
+        COMMENT => ObjectKind::Comment {
+            subject: CommentSubject {
+                class: input.number()?,
+                id: input.number()?,
+                column: u16::try_from(input.number()?).ok()?,
+                check: input.text()?,
+            },
+            text: input.text()?,
+        },
+        10 => ObjectKind::Routine(Box::new(routine::routine(input)?)),
+        11 => ObjectKind::Trigger(Box::new(routine::trigger(input)?)),
         _ => return None,
+    })
+}
+
+fn view(input: &mut Input<'_>) -> Option<View> {
+    Some(View {
+        columns: input.list(|input| {
+            Some(ViewColumn {
+                name: input.text()?,
+                ty: DataType::from_oid(input.number()?)?,
+                typmod: input.modifier()?,
+                default: input.optional(Input::text)?,
+            })
+        })?,
+        query: input.text()?,
+        shown: input.text()?,
+        pretty: input.text()?,
+        check: match input.byte()? {
+            0 => None,
+            1 => Some(CheckOption::Local),
+            2 => Some(CheckOption::Cascaded),
+            _ => return None,
+        },
     })
 }
 
@@ -98,6 +183,19 @@ mod tests {
             needs: needs.clone(),
             kind,
         };
+        let column = |name: &str, default: Option<&str>| ViewColumn {
+            name: name.into(),
+            ty: DataType::Varchar,
+            typmod: 14,
+            default: default.map(Into::into),
+        };
+        let view = View {
+            columns: vec![column("a", None), column("b", Some("'x'"))],
+            query: "SELECT".into(),
+            shown: "select".into(),
+            pretty: String::new(),
+            check: Some(CheckOption::Cascaded),
+        };
         let sequence = SequenceDefinition {
             ty: DataType::Int4,
             increment: -2,
@@ -110,7 +208,18 @@ mod tests {
             initial: (-5, true),
             is_identity: false,
         };
-        [ObjectKind::Schema, ObjectKind::Sequence(sequence)].map(object).into()
+        let subject = CommentSubject { class: 1259, id: 16_384, column: 3, check: String::new() };
+        let comment = ObjectKind::Comment { subject, text: "said".into() };
+        let (one, other) = routine::samples();
+        let kinds = [
+            ObjectKind::Schema,
+            ObjectKind::Sequence(sequence),
+            ObjectKind::View(view),
+            ObjectKind::Routine(Box::new(one)),
+            ObjectKind::Trigger(Box::new(other)),
+            comment,
+        ];
+        kinds.map(object).into()
     }
 
     #[test]

@@ -10,16 +10,16 @@ use super::super::rows::{Columns, Rows};
 use super::{Definitions, default_of, sequence, small};
 
 /// What a row says.
-struct Attribute<'a> {
-    relation: u32,
-    name: &'a str,
-    number: usize,
-    ty: DataType,
-    typmod: i32,
-    not_null: bool,
-    has_default: bool,
-    identity: &'a str,
-    generated: &'a str,
+pub(super) struct Attribute<'a> {
+    pub(super) relation: u32,
+    pub(super) name: &'a str,
+    pub(super) number: usize,
+    pub(super) ty: DataType,
+    pub(super) typmod: i32,
+    pub(super) not_null: bool,
+    pub(super) has_default: bool,
+    pub(super) identity: &'a str,
+    pub(super) generated: &'a str,
 }
 
 pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
@@ -61,6 +61,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             )?;
         }
     }
+    super::view::attributes(definitions, &mut columns)?;
     for table in &definitions.tables {
         for column in &table.columns {
             add(
@@ -128,7 +129,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
     Ok(())
 }
 
-fn add(columns: &mut Columns<'_, '_, 14>, attribute: &Attribute<'_>) -> Result<()> {
+pub(super) fn add(columns: &mut Columns<'_, '_, 14>, attribute: &Attribute<'_>) -> Result<()> {
     let facts = type_facts(attribute.ty);
     columns.add([
         Value::Oid(attribute.relation),

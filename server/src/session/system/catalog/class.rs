@@ -1,6 +1,6 @@
 //! pg_class: tables, indexes, and the system relations themselves.
 
-use driftdb_query::{Result, Table};
+use driftdb_query::{Result, Table, is_temporary};
 use driftdb_types::Value;
 
 use super::super::declared::declared;
@@ -20,6 +20,9 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
         "relnatts",
         "relchecks",
         "relhastriggers",
+        "relhasrules",
+        "reloptions",
+        "relpersistence",
     ])?;
     for relation in declared() {
         let definition = &relation.definition;
@@ -35,9 +38,14 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             small(definition.columns.len()),
             Value::Int2(0),
             Value::Bool(false),
+            Value::Bool(relation.kind == 'v'),
+            Value::Null,
+            Value::text("p"),
         ])?;
     }
+    super::view::classes(definitions, &mut columns)?;
     for table in &definitions.tables {
+        let persistence = Value::text(if is_temporary(&table.schema) { "t" } else { "p" });
         let tuples = Value::Float4(table.row_count.map_or(-1.0, |count| count as f32));
         columns.add([
             Value::Oid(table.id.0),
@@ -52,6 +60,9 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             small(table.checks.len()),
             // Foreign keys are looked for where there are triggers.
             Value::Bool(!table.foreign_keys.is_empty() || !table.referenced_by.is_empty()),
+            Value::Bool(false),
+            Value::Null,
+            persistence.clone(),
         ])?;
         for index in &table.indexes {
             columns.add([
@@ -66,6 +77,9 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
                 small(index.columns.len()),
                 Value::Int2(0),
                 Value::Bool(false),
+                Value::Bool(false),
+                Value::Null,
+                persistence.clone(),
             ])?;
         }
     }
@@ -82,6 +96,9 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             small(sequence::COLUMNS.len()),
             Value::Int2(0),
             Value::Bool(false),
+            Value::Bool(false),
+            Value::Null,
+            Value::text(if is_temporary(&object.schema) { "t" } else { "p" }),
         ])?;
     }
     Ok(())

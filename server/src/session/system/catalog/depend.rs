@@ -20,6 +20,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             Value::text(kind),
         ])
     };
+    super::view::dependencies(definitions, &mut add)?;
     for table in &definitions.tables {
         add((PG_CLASS, table.id.0), (PG_NAMESPACE, definitions.schema_oid(&table.schema), 0), "n")?;
         for index in &table.indexes {

@@ -1,0 +1,123 @@
+//! Views in the catalog: pg_class, pg_attribute, pg_rewrite, and what they depend on.
+//!
+//! A view's rule has the view's identifier with a bit of its own.
+
+use driftdb_query::{CheckOption, Object, ObjectKind, Result, View};
+use driftdb_types::Value;
+
+use super::super::rows::{Columns, Rows};
+use super::attribute::{Attribute, add};
+use super::classes::{PG_CLASS, PG_NAMESPACE, PG_REWRITE};
+use super::{Definitions, small};
+
+/// Sets rules apart from views.
+const RULE: u32 = 1 << 29;
+
+fn views(definitions: &Definitions) -> impl Iterator<Item = (&Object, &View)> {
+    definitions.objects.iter().filter_map(|object| {
+        if let ObjectKind::View(view) = &object.kind { Some((&**object, view)) } else { None }
+    })
+}
+
+/// pg_class
+pub(super) fn classes(definitions: &Definitions, columns: &mut Columns<'_, '_, 14>) -> Result<()> {
+    for (object, view) in views(definitions) {
+        let options = match view.check {
+            None => Value::Null,
+            Some(CheckOption::Local) => Value::text("{check_option=local}"),
+            Some(CheckOption::Cascaded) => Value::text("{check_option=cascaded}"),
+        };
+        columns.add([
+            Value::Oid(object.id.0),
+            Value::text(object.name.as_str()),
+            Value::Oid(definitions.schema_oid(&object.schema)),
+            Value::text("v"),
+            Value::Oid(0),
+            Value::Oid(0),
+            Value::Float4(-1.0),
+            Value::Bool(false),
+            small(view.columns.len()),
+            Value::Int2(0),
+            Value::Bool(false),
+            Value::Bool(true),
+            options,
+            Value::text("p"),
+        ])?;
+    }
+    Ok(())
+}
+
+/// pg_attribute
+pub(super) fn attributes(
+    definitions: &Definitions,
+    columns: &mut Columns<'_, '_, 14>,
+) -> Result<()> {
+    for (object, view) in views(definitions) {
+        for (place, column) in view.columns.iter().enumerate() {
+            add(
+                columns,
+                &Attribute {
+                    relation: object.id.0,
+                    name: &column.name,
+                    number: place + 1,
+                    ty: column.ty,
+                    typmod: column.typmod,
+                    not_null: false,
+                    has_default: column.default.is_some(),
+                    identity: "",
+                    generated: "",
+                },
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// pg_rewrite
+pub(super) fn rules(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
+    let mut columns = rows.columns([
+        "oid",
+        "rulename",
+        "ev_class",
+        "ev_type",
+        "ev_enabled",
+        "is_instead",
+        "ev_qual",
+    ])?;
+    for (object, _) in views(definitions) {
+        columns.add([
+            Value::Oid(object.id.0 | RULE),
+            Value::text("_RETURN"),
+            Value::Oid(object.id.0),
+            Value::text("1"),
+            Value::text("O"),
+            Value::Bool(true),
+            Value::text("<>"),
+        ])?;
+    }
+    Ok(())
+}
+
+/// pg_depend: adds each by what depends, on what, and how.
+pub(super) fn dependencies(
+    definitions: &Definitions,
+    add: &mut impl FnMut((u32, u32), (u32, u32, u16), &str) -> Result<()>,
+) -> Result<()> {
+    for (object, _) in views(definitions) {
+        add(
+            (PG_CLASS, object.id.0),
+            (PG_NAMESPACE, definitions.schema_oid(&object.schema), 0),
+            "n",
+        )?;
+        let rule = (PG_REWRITE, object.id.0 | RULE);
+        add(rule, (PG_CLASS, object.id.0, 0), "i")?;
+        for need in &object.needs {
+            let is_relation =
+                definitions.table(need.id).is_some() || definitions.object(need.id).is_some();
+            if is_relation {
+                add(rule, (PG_CLASS, need.id, need.column.map_or(0, |column| column.0)), "n")?;
+            }
+        }
+    }
+    Ok(())
+}
