@@ -56,10 +56,8 @@ pub use logical::{
     AggregateCall, CteId, JoinKind, LockClause, LogicalPlan, OutputColumn, ScanColumn, SetFunction,
     SetOpKind, SortKey,
 };
+pub use merge::{Merge, MergeAction, MergeClause, PhysicalMerge, PhysicalMergeAction};
 pub use object::{NameSpace, Need, Object, ObjectId, ObjectKind, TableNeed, TablePart};
-pub use merge::{
-    Merge, MergeAction, MergeClause, PhysicalMerge, PhysicalMergeAction, PhysicalMergeClause,
-};
 pub use period::{ApplicationPeriod, PeriodSpec, Portion};
 pub use physical::{
     AccessPath, KeyBound, KeyBounds, PhysicalAggregate, PhysicalConflict, PhysicalDelete,

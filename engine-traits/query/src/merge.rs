@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    ColId, Delete, Expr, Insert, LogicalPlan, PhysicalDelete, PhysicalInsert, PhysicalPlan,
-    PhysicalUpdate, Table, Update,
+    ColId, Expr, LogicalPlan, PhysicalDelete, PhysicalPlan, PhysicalUpdate, Related, RowRules,
+    SystemColumn, Table,
 };
 
 /// MERGE. Of the clauses of a row's kind the first one whose condition holds counts.
@@ -19,35 +19,42 @@ pub struct Merge {
     pub key: ColId,
     /// The target row's identities, one per table column.
     pub old: Vec<ColId>,
+    /// The target's system columns, as far as the source has them.
+    pub system: Vec<(ColId, SystemColumn)>,
     /// The condition of the join, over the source: for a row that changed while it was waited for.
     pub on: Expr,
     /// WHEN.
-    pub clauses: Vec<MergeClause>,
+    pub clauses: Vec<MergeClause<MergeAction>>,
+    /// The new row's identities, one per table column.
+    pub row: Vec<ColId>,
+    /// Over the new row.
+    pub checks: RowRules,
+    /// The tables that the changes reach through foreign keys.
+    pub related: Arc<Related>,
 }
 
 /// One WHEN.
 #[derive(Debug, Clone, PartialEq)]
-pub struct MergeClause {
+pub struct MergeClause<A> {
     /// Of rows that match, or of those that do not.
     pub matched: bool,
     /// AND, over the source.
     pub condition: Option<Expr>,
     /// What to do.
-    pub action: MergeAction,
+    pub action: A,
 }
 
-/// What MERGE does to a row. The sources of the statements mean nothing; their expressions are over the
-/// source of the MERGE.
+/// What MERGE does to a row; expressions are over the source.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MergeAction {
     /// DO NOTHING
     Nothing,
-    /// UPDATE
-    Update(Box<Update>),
+    /// UPDATE: the positions that are assigned to, and what.
+    Update(Vec<(usize, Expr)>),
     /// DELETE
-    Delete(Box<Delete>),
-    /// INSERT, with the new row over the source.
-    Insert(Box<Insert>, Vec<Expr>),
+    Delete,
+    /// INSERT: the whole new row.
+    Insert(Vec<Expr>),
 }
 
 /// A MERGE, ready to run.
@@ -57,24 +64,19 @@ pub struct PhysicalMerge {
     pub table: Arc<Table>,
     /// Yields the target's storage key (NULL if no row matches), its row, and the rest.
     pub source: PhysicalPlan,
+    /// Where the source has which system columns of the target.
+    pub system: Vec<(usize, SystemColumn)>,
     /// Over the source row.
     pub on: Expr,
-    /// WHEN.
-    pub clauses: Vec<PhysicalMergeClause>,
+    /// WHEN; conditions are over the source row.
+    pub clauses: Vec<MergeClause<PhysicalMergeAction>>,
+    /// Over the new row.
+    pub checks: RowRules,
+    /// As [`Merge::related`].
+    pub related: Arc<Related>,
 }
 
-/// One WHEN, ready to run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PhysicalMergeClause {
-    /// As [`MergeClause::matched`].
-    pub matched: bool,
-    /// Over the source row.
-    pub condition: Option<Expr>,
-    /// What to do.
-    pub action: PhysicalMergeAction,
-}
-
-/// As [`MergeAction`]; expressions are over the source row.
+/// As [`MergeAction`]; expressions are over the source row. The sources of the statements mean nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PhysicalMergeAction {
     /// DO NOTHING
@@ -84,5 +86,5 @@ pub enum PhysicalMergeAction {
     /// DELETE
     Delete(Box<PhysicalDelete>),
     /// INSERT
-    Insert(Box<PhysicalInsert>, Vec<Expr>),
+    Insert(Vec<Expr>),
 }

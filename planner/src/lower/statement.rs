@@ -108,7 +108,7 @@ pub(super) struct RowScope<'a> {
 }
 
 impl<'a> RowScope<'a> {
-    fn of_table(ids: &[ColId], table: &Table, cx: &'a PlanContext) -> Self {
+    pub(super) fn of_table(ids: &[ColId], table: &Table, cx: &'a PlanContext) -> Self {
         Self { columns: table_columns(ids, table), cx }
     }
 
@@ -137,7 +137,7 @@ impl<'a> RowScope<'a> {
     }
 }
 
-pub(super) fn table_columns(ids: &[ColId], table: &Table) -> Vec<OutputColumn> {
+fn table_columns(ids: &[ColId], table: &Table) -> Vec<OutputColumn> {
     ids.iter().zip(&table.columns).map(|(id, c)| OutputColumn { id: *id, ty: c.ty }).collect()
 }
 
@@ -248,7 +248,7 @@ fn plan_update(update: Update, cx: &PlanContext) -> Result<PhysicalUpdate> {
 }
 
 /// Where the source of an UPDATE or DELETE has which of the target's system columns.
-fn places(
+pub(super) fn places(
     system: &[(ColId, SystemColumn)],
     columns: &[OutputColumn],
 ) -> Vec<(usize, SystemColumn)> {

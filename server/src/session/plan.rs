@@ -6,9 +6,9 @@ use driftdb_concurrency::{LockMode, LockStrength, StatementKinds};
 use driftdb_env::sync::Mutex;
 use driftdb_executor::Direct;
 use driftdb_query::{
-    Catalog, CatalogAt, DeclareCursor, Field, HistoryStatement, IndexId, LogicalPlan, PhysicalPlan,
-    PhysicalStatement, PlanContext, Query, Result, RoutineStatement, SqlError, Statement, Table,
-    TableId,
+    Catalog, CatalogAt, DeclareCursor, Field, HistoryStatement, IndexId, LogicalPlan,
+    PhysicalMergeAction, PhysicalPlan, PhysicalStatement, PlanContext, Query, Result,
+    RoutineStatement, SqlError, Statement, Table, TableId,
 };
 use driftdb_sql::{BindContext, ParsedStatement, StatementKind, bind};
 use driftdb_storage::Timestamp;
@@ -433,6 +433,18 @@ pub(super) fn kinds(statement: &PhysicalStatement) -> StatementKinds {
         PhysicalStatement::Insert(_) | PhysicalStatement::Copy(_, None) => StatementKinds::INSERT,
         PhysicalStatement::Update(_) => StatementKinds::UPDATE,
         PhysicalStatement::Delete(_) => StatementKinds::DELETE,
+        PhysicalStatement::Merge(merge) => {
+            let mut kinds = StatementKinds::default();
+            for clause in &merge.clauses {
+                kinds.add(match clause.action {
+                    PhysicalMergeAction::Nothing => StatementKinds::default(),
+                    PhysicalMergeAction::Insert(_) => StatementKinds::INSERT,
+                    PhysicalMergeAction::Update(_) => StatementKinds::UPDATE,
+                    PhysicalMergeAction::Delete(_) => StatementKinds::DELETE,
+                });
+            }
+            kinds
+        }
         PhysicalStatement::History(
             HistoryStatement::Restore { .. } | HistoryStatement::Undo { .. },
         ) => StatementKinds::RESTORE,

@@ -46,8 +46,7 @@ impl Binder<'_> {
             return Err(SqlError::new(SqlState::GroupingError, message));
         }
         if !scope.clause.is_grouped() {
-            let message =
-                format!("aggregate functions are not allowed in {}", scope.clause.name());
+            let message = format!("aggregate functions are not allowed in {}", scope.clause.name());
             return Err(SqlError::new(SqlState::GroupingError, message));
         }
         self.aggregated(call, outer).map_err(place)

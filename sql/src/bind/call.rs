@@ -1,7 +1,9 @@
 //! Function calls: those of the table, aggregates, and those that are syntax in disguise.
 
 use driftdb_query::{Expr, Result, SqlError, WindowFunction};
-use driftdb_types::{CastContext, DataType, SqlState, Value, aggregates, ordered_set_aggregate, resolve_function};
+use driftdb_types::{
+    CastContext, DataType, SqlState, Value, aggregates, ordered_set_aggregate, resolve_function,
+};
 use sqlparser::ast;
 
 use super::Binder;

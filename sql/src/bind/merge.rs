@@ -3,8 +3,8 @@
 //! Sources: PostgreSQL 15, parser/parse_merge.c, whose rules and texts these are.
 
 use driftdb_query::{
-    Delete, Expr, Insert, JoinKind, LogicalPlan, Merge, MergeAction, MergeClause, Result, SqlError,
-    Update,
+    CatalogAt, Expr, JoinKind, LogicalPlan, Merge, MergeAction, MergeClause, ObjectKind, Result,
+    SqlError,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -12,21 +12,26 @@ use sqlparser::ast;
 use super::Binder;
 use super::foreign::Change;
 use super::from::check_names;
-use super::generated::{check_inserted, stored_positions};
+use super::generated::{Overriding, check_inserted, is_overridden, stored_positions};
 use super::names::object_name;
 use super::position::Placed;
 use super::returning::is_default;
-use super::scope::{Clause, FromItem, Scope};
+use super::scope::{Clause, Relation, Scope};
 use super::updatable;
 use super::update::Changed;
 
+fn foreign() -> SqlError {
+    SqlError::new(SqlState::SyntaxError, "this form of MERGE is not PostgreSQL's")
+}
+
 impl Binder<'_> {
     pub(crate) fn merge_statement(&mut self, merge: &ast::Merge) -> Result<Merge> {
-        if merge.output.is_some() || !merge.optimizer_hints.is_empty() || !merge.into {
-            let message = "this form of MERGE is not PostgreSQL's";
-            return Err(SqlError::new(SqlState::SyntaxError, message));
+        let is_foreign = merge.output.is_some() || !merge.optimizer_hints.is_empty();
+        if is_foreign || !merge.into || merge.clauses.is_empty() {
+            return Err(foreign());
         }
         check_reachable(&merge.clauses)?;
+        self.check_mergeable(&merge.table)?;
         let alone = |relation: &ast::TableFactor| ast::TableWithJoins {
             relation: relation.clone(),
             joins: Vec::new(),
@@ -37,15 +42,35 @@ impl Binder<'_> {
             return Err(SqlError::unsupported("FOR PORTION OF in MERGE"));
         }
         let source = self.bind_from(&[alone(&merge.source)])?;
+        if source.relations.len() == 1 && source.relations[0].name == changed.name {
+            let message = format!("name \"{}\" specified more than once", changed.name);
+            return Err(SqlError::new(SqlState::DuplicateAlias, message)
+                .with_detail("The name is used both as MERGE target table and data source."));
+        }
         check_names(&target.relations, &source.relations)?;
-        let mut relations = target.relations;
-        relations.extend(source.relations.iter().cloned());
-        let mut visible = target.visible;
-        visible.extend(source.visible.iter().cloned());
-        self.scopes.push(Scope::with(Clause::JoinCondition, relations, visible));
-        let bound = self.merge_clauses(merge, &source, &changed);
+        let bare = |relations: &[Relation], visible: &[_]| {
+            Scope::with(Clause::JoinCondition, relations.to_vec(), visible.to_vec())
+        };
+        let relations = [&target.relations[..], &source.relations[..]].concat();
+        let visible = [&target.visible[..], &source.visible[..]].concat();
+        self.scopes.push(bare(&relations, &visible));
+        let on = self.predicate(&merge.on, "JOIN/ON");
         self.scopes.pop();
-        let (on, clauses) = bound?;
+        let on = on?;
+        let mut clauses = Vec::with_capacity(merge.clauses.len());
+        for clause in &merge.clauses {
+            let matched = is_matched(clause)?;
+            // Where there is no row of the target, none can be named.
+            self.scopes.push(if matched {
+                bare(&relations, &visible)
+            } else {
+                bare(&source.relations, &source.visible)
+            });
+            let bound = self.merge_clause(clause, &changed);
+            self.scopes.pop();
+            let (condition, action) = bound?;
+            clauses.push(MergeClause { matched, condition, action });
+        }
         let plan = std::mem::replace(&mut changed.plan, LogicalPlan::one_row());
         let source = LogicalPlan::Join {
             kind: JoinKind::Left,
@@ -54,43 +79,44 @@ impl Binder<'_> {
             on: on.clone(),
             lateral: false,
         };
-        let Changed { table, key, old, .. } = changed;
-        Ok(Merge { table, source, key, old, on, clauses })
+        let Changed { table, key, old, system, .. } = changed;
+        let row = self.row_ids(&table);
+        let checks = self.checks(&table, &row)?;
+        let related = {
+            let mut updated: Vec<usize> = Vec::new();
+            for clause in &clauses {
+                if let MergeAction::Update(assignments) = &clause.action {
+                    updated.extend(assignments.iter().map(|(at, _)| *at));
+                    updated.extend(stored_positions(&table));
+                }
+            }
+            let does = |wanted: fn(&MergeAction) -> bool| clauses.iter().any(|c| wanted(&c.action));
+            let inserts = does(|action| matches!(action, MergeAction::Insert(_)));
+            let deletes = does(|action| matches!(action, MergeAction::Delete));
+            self.related(&table, Change::Merge { inserts, updated: &updated, deletes })?
+        };
+        Ok(Merge { table, source, key, old, system, on, clauses, row, checks, related })
     }
 
-    /// The condition and the clauses; in the scope of both sides.
-    fn merge_clauses(
-        &mut self,
-        merge: &ast::Merge,
-        source: &FromItem,
-        changed: &Changed,
-    ) -> Result<(Expr, Vec<MergeClause>)> {
-        let on = self.predicate(&merge.on, "JOIN/ON")?;
-        let mut clauses = Vec::with_capacity(merge.clauses.len());
-        for clause in &merge.clauses {
-            let matched = match clause.clause_kind {
-                ast::MergeClauseKind::Matched => true,
-                ast::MergeClauseKind::NotMatched => false,
-                _ => {
-                    let message = "syntax error at or near \"BY\"";
-                    return Err(SqlError::new(SqlState::SyntaxError, message));
-                }
-            };
-            if matched {
-                let (condition, action) = self.merge_clause(clause, changed)?;
-                clauses.push(MergeClause { matched, condition, action });
-                continue;
-            }
-            // There is no row of the target that could be named.
-            let scope =
-                Scope::with(Clause::MergeWhen, source.relations.clone(), source.visible.clone());
-            self.scopes.push(scope);
-            let bound = self.merge_clause(clause, changed);
-            self.scopes.pop();
-            let (condition, action) = bound?;
-            clauses.push(MergeClause { matched, condition, action });
+    /// The target is a table.
+    fn check_mergeable(&mut self, target: &ast::TableFactor) -> Result<()> {
+        let ast::TableFactor::Table { name, .. } = target else { return Err(foreign()) };
+        let name = object_name(name)?;
+        let schema = name.schema.as_deref();
+        if self.catalog.table(schema, &name.name, CatalogAt::Statement)?.is_some() {
+            return Ok(());
         }
-        Ok((on, clauses))
+        let Some(object) = self.relation_named(schema, &name.name, CatalogAt::Statement)? else {
+            return Ok(());
+        };
+        let message = format!("cannot execute MERGE on relation \"{}\"", object.name);
+        let kinds = match &object.kind {
+            ObjectKind::View(_) => "views",
+            ObjectKind::Sequence(_) => "sequences",
+            _ => return Ok(()),
+        };
+        let detail = format!("This operation is not supported for {kinds}.");
+        Err(SqlError::new(SqlState::WrongObjectType, message).with_detail(detail))
     }
 
     fn merge_clause(
@@ -104,25 +130,10 @@ impl Binder<'_> {
             ),
             None => None,
         };
-        let foreign = || {
-            let message = "this form of MERGE is not PostgreSQL's";
-            SqlError::new(SqlState::SyntaxError, message)
-        };
         let table = &changed.table;
         let action = match &clause.action {
             ast::MergeAction::DoNothing { .. } => MergeAction::Nothing,
-            ast::MergeAction::Delete { .. } => MergeAction::Delete(Box::new(Delete {
-                table: table.clone(),
-                source: LogicalPlan::one_row(),
-                key: changed.key,
-                old: changed.old.clone(),
-                system: Vec::new(),
-                recheck: None,
-                related: self.related(table, Change::Delete)?,
-                portion: None,
-                returning: None,
-                fields: Vec::new(),
-            })),
+            ast::MergeAction::Delete { .. } => MergeAction::Delete,
             ast::MergeAction::Update(update) => {
                 let ast::MergeUpdateKind::Set(assignments) = &update.kind else {
                     return Err(foreign());
@@ -130,27 +141,9 @@ impl Binder<'_> {
                 if update.update_predicate.is_some() || update.delete_predicate.is_some() {
                     return Err(foreign());
                 }
-                let assignments = self
+                let bound = self
                     .in_clause(Clause::Update, |binder| binder.assignments(table, assignments))?;
-                let row = self.row_ids(table);
-                let checks = self.checks(table, &row)?;
-                let assigned = assignments.iter().map(|(at, _)| *at);
-                let assigned: Vec<usize> = assigned.chain(stored_positions(table)).collect();
-                MergeAction::Update(Box::new(Update {
-                    table: table.clone(),
-                    source: LogicalPlan::one_row(),
-                    key: changed.key,
-                    old: changed.old.clone(),
-                    system: Vec::new(),
-                    assignments,
-                    recheck: None,
-                    row,
-                    checks,
-                    related: self.related(table, Change::Update(&assigned))?,
-                    portion: None,
-                    returning: None,
-                    fields: Vec::new(),
-                }))
+                MergeAction::Update(bound)
             }
             ast::MergeAction::Insert(insert) => {
                 let ast::MergeInsertKind::Values(values) = &insert.kind else {
@@ -160,22 +153,10 @@ impl Binder<'_> {
                 if insert.insert_predicate.is_some() {
                     return Err(foreign());
                 }
-                let new = self.in_clause(Clause::Values, |binder| {
-                    binder.merged_row(changed, &insert.columns, &given.content)
-                })?;
-                let row = self.row_ids(table);
-                let checks = self.checks(table, &row)?;
-                let insert = Insert {
-                    table: table.clone(),
-                    source: LogicalPlan::one_row(),
-                    row,
-                    checks,
-                    related: self.related(table, Change::Insert)?,
-                    on_conflict: None,
-                    returning: None,
-                    fields: Vec::new(),
-                };
-                MergeAction::Insert(Box::new(insert), new)
+                let overriding = self.overriding(insert.insert_token.0.span.start.column as u32);
+                MergeAction::Insert(self.in_clause(Clause::Values, |binder| {
+                    binder.merged_row(changed, &insert.columns, &given.content, overriding)
+                })?)
             }
         };
         Ok((condition, action))
@@ -187,6 +168,7 @@ impl Binder<'_> {
         changed: &Changed,
         names: &[ast::ObjectName],
         values: &[ast::Expr],
+        overriding: Option<Overriding>,
     ) -> Result<Vec<Expr>> {
         let table = &changed.table;
         if let Some(name) = names.iter().find_map(|name| {
@@ -197,13 +179,15 @@ impl Binder<'_> {
             return Err(error.at(name.position));
         }
         let columns = self.insert_columns(table, names)?;
-        if values.len() > columns.len() || !names.is_empty() && values.len() < columns.len() {
-            let what = if values.len() > columns.len() {
-                "INSERT has more expressions than target columns"
-            } else {
-                "INSERT has more target columns than expressions"
-            };
-            return Err(SqlError::new(SqlState::SyntaxError, what));
+        if let Some(more) = values.get(columns.len()) {
+            let message = "INSERT has more expressions than target columns";
+            return Err(SqlError::new(SqlState::SyntaxError, message)).at_expr(more);
+        }
+        if let Some(more) = names.get(values.len()) {
+            let message = "INSERT has more target columns than expressions";
+            return Err(
+                SqlError::new(SqlState::SyntaxError, message).at(object_name(more)?.position)
+            );
         }
         let mut row = Vec::with_capacity(table.columns.len());
         for (position, column) in table.columns.iter().enumerate() {
@@ -211,14 +195,29 @@ impl Binder<'_> {
             let value = match given.and_then(|given| values.get(given)) {
                 Some(value) if !is_default(value) => {
                     let bound = self.expr(value)?;
-                    check_inserted(column, None)?;
-                    self.assign(bound, column).at_expr(value)?
+                    check_inserted(column, overriding)?;
+                    let assigned = self.assign(bound, column).at_expr(value)?;
+                    (!is_overridden(column, overriding)).then_some(assigned)
                 }
-                _ => self.default_of(column)?,
+                _ => None,
+            };
+            let value = match value {
+                Some(value) => value,
+                None => self.default_of(column)?,
             };
             row.push(value);
         }
         Ok(row)
+    }
+}
+
+fn is_matched(clause: &ast::MergeClause) -> Result<bool> {
+    match clause.clause_kind {
+        ast::MergeClauseKind::Matched => Ok(true),
+        ast::MergeClauseKind::NotMatched => Ok(false),
+        ast::MergeClauseKind::NotMatchedByTarget | ast::MergeClauseKind::NotMatchedBySource => {
+            Err(SqlError::new(SqlState::SyntaxError, "syntax error at or near \"BY\""))
+        }
     }
 }
 

@@ -302,10 +302,8 @@ impl Binder<'_> {
         let int = |value: i64| Expr::constant(driftdb_types::Value::Int8(value), DataType::Int8);
         // Without a row there is no last one that others could be tied with.
         let last = if count == 0 { 0 } else { offset.saturating_add(count) };
-        let terms = vec![
-            self.operator(">", number, int(offset))?,
-            self.operator("<=", rank, int(last))?,
-        ];
+        let terms =
+            vec![self.operator(">", number, int(offset))?, self.operator("<=", rank, int(last))?];
         let input = Box::new(plan);
         let window = LogicalPlan::Window { input, partition: Vec::new(), order, calls };
         let plan = LogicalPlan::Filter { input: Box::new(window), predicate: Expr::And(terms) };

@@ -138,6 +138,11 @@ impl Binder<'_> {
         with: Option<&ast::With>,
         change: &ast::Statement,
     ) -> Result<Statement> {
+        let is_recursive = with.is_some_and(|with| with.recursive);
+        if is_recursive && matches!(change, ast::Statement::Merge(_)) {
+            let message = "WITH RECURSIVE is not supported for MERGE statement";
+            return Err(SqlError::new(SqlState::SyntaxError, message));
+        }
         self.may_change = true;
         let outside = self.ctes.len();
         let ctes = match with {

@@ -139,6 +139,11 @@ impl Binder<'_> {
         cte: &ast::Cte,
         change: &ast::Statement,
     ) -> Result<(Vec<(String, DataType, Meta)>, LogicalPlan)> {
+        if matches!(change, ast::Statement::Merge(_)) {
+            let message = "MERGE not supported in WITH query";
+            return Err(SqlError::new(SqlState::FeatureNotSupported, message)
+                .at(ident_position(&cte.alias.name)));
+        }
         let change = self.with_change(cte.query.with.as_ref(), change)?;
         let fields = match &change {
             Statement::Insert(insert) => &insert.fields,
@@ -414,6 +419,7 @@ fn change_of(cte: &ast::Cte) -> Option<&ast::Statement> {
     match &*cte.query.body {
         ast::SetExpr::Insert(change)
         | ast::SetExpr::Update(change)
+        | ast::SetExpr::Merge(change)
         | ast::SetExpr::Delete(change) => Some(change),
         _ => None,
     }

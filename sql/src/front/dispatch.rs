@@ -123,8 +123,8 @@ pub(crate) enum Body {
 
 /// The first words of statements that PostgreSQL has and this build has not.
 const UNSUPPORTED: [&str; 16] = [
-    "grant", "revoke", "call", "do", "reindex", "cluster", "refresh", "load", "import",
-    "security", "reassign", "label", "alter", "create", "copy", "set",
+    "grant", "revoke", "call", "do", "reindex", "cluster", "refresh", "load", "import", "security",
+    "reassign", "label", "alter", "create", "copy", "set",
 ];
 
 /// Parses one statement from the cursor to its end.

@@ -155,7 +155,8 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    const WORDS: [&str; 26] = [
+    const WORDS: [&str; 27] = [
+        "default",
         "generated",
         "current",
         "overriding",
@@ -237,11 +238,16 @@ fn one(
         // Its symbol has been pushed.
     } else if is_word(token, "set") && set_columns(cursor, out, lifted)? {
         // Its words have been pushed.
+    } else if is_word(token, "default") && merges_defaults(cursor, out) {
+        // Its symbols have been pushed.
     } else if is_word(token, "as")
         && let Some(first) = join_columns(out)
     {
         cursor.at += 1;
         let position = cursor.position();
+        if lifted.join_aliases.len() >= MAX_CLAUSES {
+            return Err(too_many());
+        }
         lifted.join_aliases.insert(first, (cursor.name()?, position));
     } else if let Some(what) = cte_clause(cursor, out)? {
         lifted.cte_clauses.insert(out.last().map_or(0, start), what);
@@ -258,6 +264,24 @@ fn one(
         return Ok(false);
     }
     Ok(true)
+}
+
+/// `THEN INSERT DEFAULT VALUES`: columns that are left out get their defaults.
+fn merges_defaults(cursor: &mut Cursor<'_>, out: &mut Vec<TokenWithSpan>) -> bool {
+    let is_clause = matches!(&out[..], [.., then, insert]
+        if is_word(then, "then") && is_word(insert, "insert"));
+    let rest = &cursor.tokens[cursor.at..];
+    let [default, values, ..] = rest else { return false };
+    if !is_clause || !is_word(values, "values") {
+        return false;
+    }
+    let (from, to) = (start(default), end(values));
+    out.push(values.clone());
+    out.push(token_at(Token::LParen, from, to));
+    out.push(default.clone());
+    out.push(token_at(Token::RParen, from, to));
+    cursor.at += 2;
+    true
 }
 
 /// Where the columns of `USING (a, b)` begin, if that ends here.
@@ -318,13 +342,22 @@ fn cte_clause(cursor: &mut Cursor<'_>, out: &[TokenWithSpan]) -> Result<Option<&
 
 /// `OVERRIDING SYSTEM VALUE` after INSERT's table and columns.
 fn overriding(cursor: &mut Cursor<'_>, out: &[TokenWithSpan], lifted: &mut Lifted) -> Result<bool> {
-    let Some(into) = out.iter().rposition(|token| is_word(token, "into")) else {
-        return Ok(false);
+    let is_near = |at: Option<usize>, word| {
+        at.and_then(|at| out.get(at)).is_some_and(|token| is_word(token, word))
     };
-    // The last part of the name.
-    let mut at = into + 1;
-    while out.get(at + 1).is_some_and(|token| token.token == Token::Period) {
+    let begins = |at: &usize| {
+        is_near(Some(*at), "insert")
+            && (is_near(Some(at + 1), "into") || is_near(at.checked_sub(1), "then"))
+    };
+    let Some(insert) = (0..out.len()).rev().find(begins) else { return Ok(false) };
+    // In a clause of MERGE there is no table: the word itself stands for it.
+    let mut at = insert;
+    if is_near(Some(insert + 1), "into") {
+        // The last part of the name.
         at += 2;
+        while out.get(at + 1).is_some_and(|token| token.token == Token::Period) {
+            at += 2;
+        }
     }
     let Some(name) = out.get(at).map(start) else { return Ok(false) };
     let which = if cursor.accept(&["overriding", "system", "value"]) {
