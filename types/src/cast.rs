@@ -87,7 +87,8 @@ pub fn can_cast(from: DataType, to: DataType, context: CastContext) -> bool {
     if from == to || from == DataType::Unknown {
         return !to.is_pseudo() || from == to;
     }
-    if from.is_pseudo() || to.is_pseudo() {
+    // What a function that gives nothing gives is an empty text.
+    if (from.is_pseudo() && from != DataType::Void) || to.is_pseudo() {
         return false;
     }
     if let Some(needed) = catalog(from, to) {

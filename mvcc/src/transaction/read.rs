@@ -316,7 +316,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         let is_claimed = self.reads_claimed(at);
         let shared = &self.shared;
         let newest = if is_claimed { shared.newest_claimed() } else { shared.visible() };
-        if !self.other.as_ref().is_some_and(|view| view.ts == newest) {
+        if self.other.as_ref().is_none_or(|view| view.ts != newest) {
             let view = if is_claimed { shared.claimed_view() } else { shared.newest_view() };
             self.other = Some(view);
         }

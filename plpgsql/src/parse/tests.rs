@@ -1,3 +1,5 @@
+//! What parses, to what, and what does not.
+
 use super::*;
 use crate::ast::{Declared, Kind as K, Source, TypeText};
 

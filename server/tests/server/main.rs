@@ -6,6 +6,7 @@ mod bad_input;
 mod branches;
 mod changes;
 mod changes_model;
+mod clients;
 mod copy;
 mod digest;
 mod early;

@@ -79,12 +79,8 @@ pub(crate) fn check_one_value(
             "both identity and generation expression"
         }
     };
-    let message = if what.starts_with("multiple") {
-        format!("{what} specified for column")
-    } else {
-        format!("{what} specified for column")
-    };
-    let message = format!("{message} \"{}\" of table \"{}\"", spec.name, definition.table);
+    let (column, table) = (&spec.name, &definition.table);
+    let message = format!("{what} specified for column \"{column}\" of table \"{table}\"");
     Err(SqlError::new(SqlState::SyntaxError, message))
 }
 

@@ -71,7 +71,7 @@ impl Binder<'_> {
             }
         }
         if with.recursive {
-            let before = std::mem::replace(&mut self.bound_ctes, Vec::new());
+            let before = std::mem::take(&mut self.bound_ctes);
             let mut bound = Ok(());
             for index in outside..outside + with.cte_tables.len() {
                 bound = self.bind_pending(index);

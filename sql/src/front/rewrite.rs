@@ -251,9 +251,10 @@ fn one(
         lifted.join_aliases.insert(first, (cursor.name()?, position));
     } else if let Some(what) = cte_clause(cursor, out)? {
         lifted.cte_clauses.insert(out.last().map_or(0, start), what);
-    } else if grouping::rewritten(cursor, out) {
-        // Its words have been pushed.
-    } else if special::substring(cursor, out, lifted)? || special::variadic(cursor, out) {
+    } else if grouping::rewritten(cursor, out)
+        || special::substring(cursor, out, lifted)?
+        || special::variadic(cursor, out)
+    {
         // Its words have been pushed.
     } else if is_trim(cursor, out.last()) {
         cursor.at += 1;

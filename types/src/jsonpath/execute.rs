@@ -808,9 +808,9 @@ fn double(item: &Item) -> Result<Numeric, Fail> {
 fn read_time(text: &str, ctx: &EvalContext) -> Option<Value> {
     let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     let (date, time) = match shape.find(['T', ' ']) {
-        Some(at) => (Some(&shape[..at]), Some(&shape[at + 1..])),
-        None if shape.contains(':') => (None, Some(&shape[..])),
-        None => (Some(&shape[..]), None),
+        Some(at @ 10) => (Some(&shape[..at]), Some(&shape[at + 1..])),
+        _ if shape.contains(':') => (None, Some(&shape[..])),
+        _ => (Some(&shape[..]), None),
     };
     if date.is_some_and(|date| date != "0000-00-00") {
         return None;
