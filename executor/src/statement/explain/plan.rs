@@ -267,16 +267,11 @@ impl Explainer<'_> {
                 node.sections.splice(0..0, sections);
                 (node, names)
             }
-            PhysicalPlan::CteScan { cte, types } => {
-                let mut node = Node::new("CTE Scan");
-                node.suffix = format!(" on cte{}", cte.0);
-                let names = (1..=types.len()).map(|column| format!("cte{}.column{column}", cte.0));
-                (node, names.collect())
-            }
             PhysicalPlan::HashJoin { .. }
             | PhysicalPlan::NestedLoopJoin { .. }
             | PhysicalPlan::Apply { .. } => self.join(plan),
-            PhysicalPlan::GroupingSets { .. }
+            PhysicalPlan::CteScan { .. }
+            | PhysicalPlan::GroupingSets { .. }
             | PhysicalPlan::Window { .. }
             | PhysicalPlan::Recursive { .. }
             | PhysicalPlan::Change { .. }
@@ -350,6 +345,12 @@ impl Explainer<'_> {
                 node.suffix = format!(" on cte{}", table.0);
                 let names =
                     (1..=types.len()).map(|column| format!("cte{}.column{column}", table.0));
+                (node, names.collect())
+            }
+            PhysicalPlan::CteScan { cte, types } => {
+                let mut node = Node::new("CTE Scan");
+                node.suffix = format!(" on cte{}", cte.0);
+                let names = (1..=types.len()).map(|column| format!("cte{}.column{column}", cte.0));
                 (node, names.collect())
             }
             _ => unreachable!("the caller chose the nodes"),
