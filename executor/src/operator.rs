@@ -150,6 +150,38 @@ impl Builder {
                 let (groups, calls) = (groups.clone(), aggregates.clone());
                 Box::new(aggregate::Aggregate::new(self.build(input), groups, calls))
             }
+            PhysicalPlan::SetOp { kind, all, left, right } => {
+                let types = plan.types();
+                let right_depends = outer::depends_on_frame(right);
+                let (left, right) = (self.build(left), self.build(right));
+                Box::new(set_op::SetOp::new(*kind, *all, left, right, types, right_depends))
+            }
+            PhysicalPlan::With { ctes, body } => {
+                let is_change = |plan: &PhysicalPlan| matches!(plan, PhysicalPlan::Change { .. });
+                let changes = ctes.iter().filter(|(_, plan)| is_change(plan)).map(|(id, _)| *id);
+                let changes = changes.collect();
+                let ctes = ctes.iter().map(|(id, plan)| (*id, self.build(plan))).collect();
+                Box::new(cte::With::new(ctes, changes, self.build(body)))
+            }
+            PhysicalPlan::CteScan { cte, .. } => Box::new(cte::CteScan::new(*cte)),
+            PhysicalPlan::Lock { input, clauses } => {
+                let types = input.types();
+                Box::new(lock::Lock::new(self.build(input), clauses.clone(), types))
+            }
+            PhysicalPlan::HashJoin { .. }
+            | PhysicalPlan::NestedLoopJoin { .. }
+            | PhysicalPlan::Apply { .. } => self.join(plan),
+            PhysicalPlan::GroupingSets { .. }
+            | PhysicalPlan::Window { .. }
+            | PhysicalPlan::Recursive { .. }
+            | PhysicalPlan::Change { .. }
+            | PhysicalPlan::WorkingTable { .. } => self.rarer(plan),
+        }
+    }
+
+    /// What most statements have none of.
+    fn rarer(&mut self, plan: &PhysicalPlan) -> BoxOperator {
+        match plan {
             PhysicalPlan::GroupingSets { input, groups, sets, aggregates, groupings } => {
                 Box::new(grouping_sets::GroupingSets::new(
                     self.build(input),
@@ -175,27 +207,7 @@ impl Builder {
             PhysicalPlan::WorkingTable { table, .. } => {
                 Box::new(recursive::WorkingTable::new(*table))
             }
-            PhysicalPlan::SetOp { kind, all, left, right } => {
-                let types = plan.types();
-                let right_depends = outer::depends_on_frame(right);
-                let (left, right) = (self.build(left), self.build(right));
-                Box::new(set_op::SetOp::new(*kind, *all, left, right, types, right_depends))
-            }
-            PhysicalPlan::With { ctes, body } => {
-                let is_change = |plan: &PhysicalPlan| matches!(plan, PhysicalPlan::Change { .. });
-                let changes = ctes.iter().filter(|(_, plan)| is_change(plan)).map(|(id, _)| *id);
-                let changes = changes.collect();
-                let ctes = ctes.iter().map(|(id, plan)| (*id, self.build(plan))).collect();
-                Box::new(cte::With::new(ctes, changes, self.build(body)))
-            }
-            PhysicalPlan::CteScan { cte, .. } => Box::new(cte::CteScan::new(*cte)),
-            PhysicalPlan::Lock { input, clauses } => {
-                let types = input.types();
-                Box::new(lock::Lock::new(self.build(input), clauses.clone(), types))
-            }
-            PhysicalPlan::HashJoin { .. }
-            | PhysicalPlan::NestedLoopJoin { .. }
-            | PhysicalPlan::Apply { .. } => self.join(plan),
+            _ => unreachable!("the caller chose the nodes"),
         }
     }
 

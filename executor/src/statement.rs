@@ -7,6 +7,7 @@ pub(crate) mod history;
 pub(crate) mod insert;
 pub(crate) mod lock;
 pub(crate) mod maintain;
+pub(crate) mod merge;
 pub(crate) mod output;
 pub(crate) mod portion;
 pub(crate) mod routine;
@@ -164,6 +165,7 @@ pub(crate) fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -
         PhysicalStatement::Insert(insert) => insert::run(insert, build(&insert.source), run),
         PhysicalStatement::Update(update) => update::run(update, build(&update.source), run),
         PhysicalStatement::Delete(delete) => delete::run(delete, build(&delete.source), run),
+        PhysicalStatement::Merge(merge) => merge::run(merge, build(&merge.source), run),
         PhysicalStatement::CreateTable(spec, source) => {
             ddl::create_table(spec, source.as_ref(), run)
         }

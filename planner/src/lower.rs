@@ -4,6 +4,7 @@ mod access;
 mod aggregate;
 mod guess;
 mod join;
+mod merge;
 mod order;
 mod resolve;
 mod statement;

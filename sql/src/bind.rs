@@ -39,6 +39,7 @@ mod insert;
 mod join;
 mod literal;
 mod lock;
+mod merge;
 mod named_arguments;
 pub(crate) mod names;
 mod order;

@@ -202,7 +202,7 @@ impl ParsedStatement {
             Body::Tree(_) => match self.tag() {
                 "SELECT" if self.is_definition() => StatementKind::Definition,
                 "SELECT" => StatementKind::Query,
-                "INSERT" | "UPDATE" | "DELETE" => StatementKind::Change,
+                "INSERT" | "UPDATE" | "DELETE" | "MERGE" => StatementKind::Change,
                 _ => StatementKind::Definition,
             },
             Body::Transaction(_) => StatementKind::Transaction,

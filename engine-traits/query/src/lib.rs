@@ -24,6 +24,7 @@ mod expr;
 mod history;
 mod integrity;
 mod logical;
+mod merge;
 mod object;
 mod period;
 mod physical;
@@ -55,6 +56,7 @@ pub use logical::{
     AggregateCall, CteId, JoinKind, LockClause, LogicalPlan, OutputColumn, ScanColumn, SetFunction,
     SetOpKind, SortKey,
 };
+pub use merge::{Merge, MergeAction, MergeClause, PhysicalMerge, PhysicalMergeAction};
 pub use object::{NameSpace, Need, Object, ObjectId, ObjectKind, TableNeed, TablePart};
 pub use period::{ApplicationPeriod, PeriodSpec, Portion};
 pub use physical::{

@@ -458,6 +458,8 @@ pub enum PhysicalStatement {
     Update(PhysicalUpdate),
     /// DELETE
     Delete(PhysicalDelete),
+    /// MERGE
+    Merge(Box<crate::PhysicalMerge>),
     /// CREATE TABLE, with the query of CREATE TABLE AS
     CreateTable(CreateTable, Option<PhysicalPlan>),
     /// CREATE INDEX

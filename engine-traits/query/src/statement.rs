@@ -529,6 +529,8 @@ pub enum Statement {
     Update(Update),
     /// DELETE
     Delete(Delete),
+    /// MERGE
+    Merge(Box<crate::Merge>),
     /// CREATE TABLE
     CreateTable(CreateTable),
     /// CREATE TABLE AS; the columns of the table are the query's

@@ -160,9 +160,9 @@ impl Integrity {
         Ok(())
     }
 
-    /// AFTER triggers of the statement fire.
+    /// AFTER triggers of the statement fire; what began last ends first.
     pub(super) fn fire_after_statement(&mut self, run: &mut Run<'_, '_>) -> Result<()> {
-        for (event, assigned) in std::mem::take(&mut self.begun) {
+        for (event, assigned) in std::mem::take(&mut self.begun).into_iter().rev() {
             self.fire_statement(TriggerTime::After, event, &assigned, run)?;
         }
         Ok(())

@@ -48,6 +48,7 @@ fn source(statement: &PhysicalStatement) -> Result<&PhysicalPlan> {
         PhysicalStatement::Insert(insert) => Ok(&insert.source),
         PhysicalStatement::Update(update) => Ok(&update.source),
         PhysicalStatement::Delete(delete) => Ok(&delete.source),
+        PhysicalStatement::Merge(merge) => Ok(&merge.source),
         PhysicalStatement::CreateTable(_, Some(plan)) | PhysicalStatement::Copy(_, Some(plan)) => {
             Ok(plan)
         }
@@ -66,6 +67,7 @@ fn execute(
         PhysicalStatement::Insert(insert) => drop(insert::run(insert, operator, run)?),
         PhysicalStatement::Update(update) => drop(update::run(update, operator, run)?),
         PhysicalStatement::Delete(delete) => drop(delete::run(delete, operator, run)?),
+        PhysicalStatement::Merge(merge) => drop(super::merge::run(merge, operator, run)?),
         PhysicalStatement::Query(_) => {
             while pull(&mut operator, run)?.is_some() {
                 run.check_cancel()?;

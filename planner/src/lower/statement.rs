@@ -21,6 +21,9 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
         Statement::Insert(insert) => PhysicalStatement::Insert(plan_insert(insert, cx)?),
         Statement::Update(update) => PhysicalStatement::Update(plan_update(update, cx)?),
         Statement::Delete(delete) => PhysicalStatement::Delete(plan_delete(delete, cx)?),
+        Statement::Merge(merge) => {
+            PhysicalStatement::Merge(Box::new(super::merge::plan_merge(*merge, cx)?))
+        }
         Statement::CreateTable(create) => PhysicalStatement::CreateTable(create, None),
         Statement::CreateTableAs(create, query) => {
             PhysicalStatement::CreateTable(create, Some(plan_query(query, cx)?.plan))
@@ -99,24 +102,24 @@ fn plan_query(query: Query, cx: &PlanContext) -> Result<PhysicalQuery> {
 }
 
 /// Resolves expressions over a row that has exactly these columns.
-struct RowScope<'a> {
-    columns: Vec<OutputColumn>,
-    cx: &'a PlanContext,
+pub(super) struct RowScope<'a> {
+    pub(super) columns: Vec<OutputColumn>,
+    pub(super) cx: &'a PlanContext,
 }
 
 impl<'a> RowScope<'a> {
-    fn of_table(ids: &[ColId], table: &Table, cx: &'a PlanContext) -> Self {
+    pub(super) fn of_table(ids: &[ColId], table: &Table, cx: &'a PlanContext) -> Self {
         Self { columns: table_columns(ids, table), cx }
     }
 
-    fn resolve(&self, expr: Expr) -> Result<Expr> {
+    pub(super) fn resolve(&self, expr: Expr) -> Result<Expr> {
         let mut frame = Frame::default();
         let expr = resolve(optimize_in(expr), &self.columns, &mut frame, self.cx)?;
         frame.expect_empty()?;
         Ok(expr)
     }
 
-    fn resolve_all(&self, exprs: Vec<Expr>) -> Result<Vec<Expr>> {
+    pub(super) fn resolve_all(&self, exprs: Vec<Expr>) -> Result<Vec<Expr>> {
         let mut frame = Frame::default();
         let exprs = exprs.into_iter().map(optimize_in);
         let exprs = resolve_all(exprs, &self.columns, &mut frame, self.cx)?;
@@ -124,12 +127,12 @@ impl<'a> RowScope<'a> {
         Ok(exprs)
     }
 
-    fn resolve_rules(&self, rules: RowRules) -> Result<RowRules> {
+    pub(super) fn resolve_rules(&self, rules: RowRules) -> Result<RowRules> {
         let generated = self.resolve_named(rules.generated)?;
         Ok(RowRules { generated, checks: self.resolve_named(rules.checks)? })
     }
 
-    fn resolve_named<T>(&self, exprs: Vec<(T, Expr)>) -> Result<Vec<(T, Expr)>> {
+    pub(super) fn resolve_named<T>(&self, exprs: Vec<(T, Expr)>) -> Result<Vec<(T, Expr)>> {
         exprs.into_iter().map(|(name, expr)| Ok((name, self.resolve(expr)?))).collect()
     }
 }
@@ -183,7 +186,7 @@ fn plan_conflict(
 }
 
 /// The source of an UPDATE or DELETE: key, whole old row, then what else `exprs` name.
-fn plan_source(
+pub(super) fn plan_source(
     source: LogicalPlan,
     key: ColId,
     old: &[ColId],
@@ -245,7 +248,7 @@ fn plan_update(update: Update, cx: &PlanContext) -> Result<PhysicalUpdate> {
 }
 
 /// Where the source of an UPDATE or DELETE has which of the target's system columns.
-fn places(
+pub(super) fn places(
     system: &[(ColId, SystemColumn)],
     columns: &[OutputColumn],
 ) -> Vec<(usize, SystemColumn)> {

@@ -6,9 +6,9 @@ use driftdb_concurrency::{LockMode, LockStrength, StatementKinds};
 use driftdb_env::sync::Mutex;
 use driftdb_executor::Direct;
 use driftdb_query::{
-    Catalog, CatalogAt, DeclareCursor, Field, HistoryStatement, IndexId, LogicalPlan, PhysicalPlan,
-    PhysicalStatement, PlanContext, Query, Result, RoutineStatement, SqlError, Statement, Table,
-    TableId,
+    Catalog, CatalogAt, DeclareCursor, Field, HistoryStatement, IndexId, LogicalPlan,
+    PhysicalMergeAction, PhysicalPlan, PhysicalStatement, PlanContext, Query, Result,
+    RoutineStatement, SqlError, Statement, Table, TableId,
 };
 use driftdb_sql::{BindContext, ParsedStatement, StatementKind, bind};
 use driftdb_storage::Timestamp;
@@ -315,6 +315,7 @@ pub(super) fn reads_of(
         PhysicalStatement::Insert(insert) => &insert.table,
         PhysicalStatement::Update(update) => &update.table,
         PhysicalStatement::Delete(delete) => &delete.table,
+        PhysicalStatement::Merge(merge) => &merge.table,
         PhysicalStatement::Explain { statement, .. } => return reads_of(statement, named),
         _ => return Vec::new(),
     };
@@ -353,6 +354,7 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::Insert(_)
         | PhysicalStatement::Update(_)
         | PhysicalStatement::Delete(_)
+        | PhysicalStatement::Merge(_)
         | PhysicalStatement::LockTable(_)
         | PhysicalStatement::History(_)
         | PhysicalStatement::SetConstraints { .. }
@@ -366,6 +368,7 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         PhysicalStatement::Insert(_) => "INSERT",
         PhysicalStatement::Update(_) => "UPDATE",
         PhysicalStatement::Delete(_) => "DELETE",
+        PhysicalStatement::Merge(_) => "MERGE",
         PhysicalStatement::CreateTable(_, None) => "CREATE TABLE",
         PhysicalStatement::CreateTable(_, Some(_)) => "CREATE TABLE AS",
         PhysicalStatement::CreateIndex(_) => "CREATE INDEX",
@@ -430,6 +433,18 @@ pub(super) fn kinds(statement: &PhysicalStatement) -> StatementKinds {
         PhysicalStatement::Insert(_) | PhysicalStatement::Copy(_, None) => StatementKinds::INSERT,
         PhysicalStatement::Update(_) => StatementKinds::UPDATE,
         PhysicalStatement::Delete(_) => StatementKinds::DELETE,
+        PhysicalStatement::Merge(merge) => {
+            let mut kinds = StatementKinds::default();
+            for clause in &merge.clauses {
+                kinds.add(match clause.action {
+                    PhysicalMergeAction::Nothing => StatementKinds::default(),
+                    PhysicalMergeAction::Insert(_) => StatementKinds::INSERT,
+                    PhysicalMergeAction::Update(_) => StatementKinds::UPDATE,
+                    PhysicalMergeAction::Delete(_) => StatementKinds::DELETE,
+                });
+            }
+            kinds
+        }
         PhysicalStatement::History(
             HistoryStatement::Restore { .. } | HistoryStatement::Undo { .. },
         ) => StatementKinds::RESTORE,

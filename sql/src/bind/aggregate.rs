@@ -20,12 +20,36 @@ impl Binder<'_> {
         list: &ast::FunctionArgumentList,
         position: u32,
     ) -> Result<Expr> {
-        self.may_aggregate()?;
-        self.scope().in_aggregate = true;
-        let call = self.aggregate_call(name, function, list);
+        // One over outer columns only is the outer query's: whether it may stand here is known then.
         let level = self.scopes.len() - 1;
-        self.scope().in_aggregate = false;
-        self.aggregated(call?, level).map_err(|error| error.at(position))
+        let allowed = self.may_aggregate();
+        if level == 0 {
+            allowed.clone()?;
+        }
+        let named: Vec<usize> = self.scopes.iter().map(|scope| scope.outer_uses.len()).collect();
+        let before = std::mem::replace(&mut self.scope().in_aggregate, true);
+        let call = self.aggregate_call(name, function, list);
+        self.scope().in_aggregate = before;
+        let place = |error: SqlError| error.at(position);
+        let call = match call {
+            Ok(call) => call,
+            Err(error) => return Err(allowed.err().unwrap_or(error)),
+        };
+        let Some(outer) = self.level_of(&call, level) else {
+            allowed?;
+            return self.aggregated(call, level).map_err(place);
+        };
+        self.scopes[outer].outer_uses.truncate(named[outer]);
+        let scope = &self.scopes[outer];
+        if scope.in_aggregate {
+            let message = "aggregate function calls cannot be nested";
+            return Err(SqlError::new(SqlState::GroupingError, message));
+        }
+        if !scope.clause.is_grouped() {
+            let message = format!("aggregate functions are not allowed in {}", scope.clause.name());
+            return Err(SqlError::new(SqlState::GroupingError, message));
+        }
+        self.aggregated(call, outer).map_err(place)
     }
 
     /// Whether an aggregate may stand here.
@@ -51,9 +75,6 @@ impl Binder<'_> {
 
     /// The column that the grouping yields for a call.
     pub(crate) fn aggregated(&mut self, mut call: AggregateCall, level: usize) -> Result<Expr> {
-        if let Some(other) = self.only_outer_columns(&call, level) {
-            return Err(other);
-        }
         // The same aggregate twice is computed once.
         let same = self.scopes[level].aggregates.iter().find(|known| {
             (known.aggregate, &known.args, known.distinct, &known.filter, &known.order_by)
@@ -65,7 +86,7 @@ impl Binder<'_> {
         let output = self.column_id();
         call.output = output;
         let ty = call.ty;
-        self.scope().aggregates.push(call);
+        self.scopes[level].aggregates.push(call);
         Ok(Expr::Column { id: output, ty })
     }
 
@@ -156,23 +177,21 @@ impl Binder<'_> {
         Ok(())
     }
 
-    /// PostgreSQL computes an aggregate over nothing but outer columns in the outer query.
-    fn only_outer_columns(&self, call: &AggregateCall, level: usize) -> Option<SqlError> {
-        if level == 0 {
-            return None;
-        }
-        let (mut inner, mut outer) = (false, false);
+    /// The outer query that an aggregate over nothing but outer columns belongs to: the innermost whose
+    /// columns it names.
+    fn level_of(&self, call: &AggregateCall, level: usize) -> Option<usize> {
+        let mut innermost = None;
         for part in call.args.iter().chain(&call.filter) {
             for_each_column(part, &mut |id| {
-                if self.scopes[level].display(id).is_some() {
-                    inner = true;
-                } else if self.scopes[..level].iter().any(|scope| scope.display(id).is_some()) {
-                    outer = true;
-                }
+                let own = |scope: &Scope| {
+                    scope.display(id).is_some()
+                        || scope.aggregates.iter().any(|call| call.output == id)
+                        || scope.set_calls.iter().any(|listed| listed.output == id)
+                };
+                innermost = innermost.max(self.scopes[..=level].iter().rposition(own));
             });
         }
-        (outer && !inner)
-            .then(|| SqlError::unsupported("an aggregate over columns of an outer query only"))
+        innermost.filter(|found| *found < level)
     }
 }
 

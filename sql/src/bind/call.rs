@@ -1,7 +1,9 @@
 //! Function calls: those of the table, aggregates, and those that are syntax in disguise.
 
 use driftdb_query::{Expr, Result, SqlError, WindowFunction};
-use driftdb_types::{CastContext, DataType, SqlState, Value, aggregates, resolve_function};
+use driftdb_types::{
+    CastContext, DataType, SqlState, Value, aggregates, ordered_set_aggregate, resolve_function,
+};
 use sqlparser::ast;
 
 use super::Binder;
@@ -30,6 +32,14 @@ pub(crate) fn is_aggregate(name: &str) -> bool {
     aggregates().any(|aggregate| aggregate.name == name)
 }
 
+/// Whether something that is called has this name.
+pub(crate) fn is_function(name: &str) -> bool {
+    is_aggregate(name)
+        || is_set_function(name)
+        || WindowFunction::named(name).is_some()
+        || driftdb_types::functions().any(|function| function.name == name)
+}
+
 impl Binder<'_> {
     pub(crate) fn function(&mut self, function: &ast::Function) -> Result<Expr> {
         let name = object_name(&function.name)?;
@@ -56,6 +66,10 @@ impl Binder<'_> {
                 return Err(place(SqlError::unsupported("a subquery without its own brackets")));
             }
         };
+        let has_rows = !function.within_group.is_empty() || function.over.is_some();
+        if has_rows && !is_function(&name.name) && ordered_set_aggregate(&name.name).is_none() {
+            return self.named_call(&name.name, &arguments(list)?).map_err(place);
+        }
         if !function.within_group.is_empty() {
             return self.ordered_set(&name.name, function, list).map_err(place);
         }
@@ -86,6 +100,13 @@ impl Binder<'_> {
             let message = format!("{what} specified, but {name} is not an aggregate function");
             Err(SqlError::new(SqlState::WrongObjectType, message))
         };
+        // A function that is not there is that first of all.
+        let has_clause = function.filter.is_some()
+            || list.duplicate_treatment.is_some()
+            || !list.clauses.is_empty();
+        if has_clause && !is_function(name) {
+            return self.named_call(name, &arguments(list)?);
+        }
         if function.filter.is_some() {
             return only_aggregates("FILTER");
         }

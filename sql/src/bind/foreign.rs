@@ -26,6 +26,12 @@ pub(crate) enum Change<'a> {
     Delete,
     /// A deletion that inserts what is left of the row.
     Split,
+    /// MERGE, which may insert, update these columns, and delete.
+    Merge {
+        inserts: bool,
+        updated: &'a [usize],
+        deletes: bool,
+    },
 }
 
 impl Binder<'_> {
@@ -156,6 +162,7 @@ impl Reach<'_, '_> {
             Change::Update(columns) => (false, columns),
             Change::Delete => (false, &[][..]),
             Change::Split => (true, &[][..]),
+            Change::Merge { inserts, updated, .. } => (inserts, updated),
         };
         let touched: Vec<ColumnId> = updated.iter().map(|at| table.columns[*at].id).collect();
         let touches = |ids: &[ColumnId]| ids.iter().any(|id| touched.contains(id));
@@ -169,15 +176,18 @@ impl Reach<'_, '_> {
                 self.find(key.referenced)?;
             }
         }
-        let deletes = matches!(change, Change::Delete | Change::Split);
+        let deletes =
+            matches!(change, Change::Delete | Change::Split | Change::Merge { deletes: true, .. });
         for id in &table.referenced_by {
             let child = self.look_up(*id)?;
             let referring = child.foreign_keys.iter().filter(|key| key.referenced == table.id);
             for key in referring {
-                let action = if deletes { key.on_delete } else { key.on_update };
-                if deletes || touches(&key.referenced_columns) {
+                let updates = touches(&key.referenced_columns);
+                if deletes || updates {
                     self.found.insert(child.id, Arc::clone(&child));
-                    if action.changes_rows() {
+                    let acts = deletes && key.on_delete.changes_rows()
+                        || updates && key.on_update.changes_rows();
+                    if acts {
                         self.changes(&child)?;
                     }
                 }

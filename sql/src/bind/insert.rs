@@ -125,7 +125,11 @@ impl<'a> Binder<'a> {
     }
 
     /// The positions of the columns that are given; all, if none is named.
-    fn insert_columns(&self, table: &Table, names: &[ast::ObjectName]) -> Result<Vec<usize>> {
+    pub(crate) fn insert_columns(
+        &self,
+        table: &Table,
+        names: &[ast::ObjectName],
+    ) -> Result<Vec<usize>> {
         if names.is_empty() {
             return Ok((0..table.columns.len()).collect());
         }

@@ -8,7 +8,7 @@ use super::Binder;
 use super::from::check_names;
 use super::names::simple_name;
 use super::predicate::all_of;
-use super::scope::{Clause, FromItem, Named, Scope};
+use super::scope::{Clause, FromItem, Named, Relation, Scope};
 
 /// What a join's columns are matched by.
 enum Condition<'e> {
@@ -60,6 +60,10 @@ impl Binder<'_> {
         };
         let mut relations = left.relations;
         relations.extend(right.relations);
+        let merged = match &condition {
+            Condition::Using(names) => names.clone(),
+            _ => Vec::new(),
+        };
         let (on, visible) = match condition {
             Condition::None => {
                 (Expr::truth(), left.visible.into_iter().chain(right.visible).collect())
@@ -74,6 +78,23 @@ impl Binder<'_> {
             }
             Condition::Using(names) => self.merge(left.visible, right.visible, &names, kind)?,
         };
+        let first = merged.first().map_or(0, |(_, position)| *position);
+        let alias = self.content.and_then(|content| content.lifted.join_aliases.get(&first));
+        if let Some((name, position)) = alias.filter(|_| first > 0) {
+            let columns = visible[..merged.len()].to_vec();
+            let relation = Relation {
+                name: name.clone(),
+                schema: None,
+                columns,
+                table: None,
+                lockable: None,
+                hidden: None,
+                tableoid: None,
+            };
+            check_names(&relations, std::slice::from_ref(&relation))
+                .map_err(|error| error.at(*position))?;
+            relations.push(relation);
+        }
         let plan = LogicalPlan::Join {
             kind,
             left: Box::new(left.plan),

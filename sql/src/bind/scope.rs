@@ -89,6 +89,7 @@ pub(crate) enum Clause {
     DistinctOn,
     Limit,
     Values,
+    MergeWhen,
     WindowRows,
     WindowRange,
     WindowGroups,
@@ -116,6 +117,7 @@ impl Clause {
             Self::DistinctOn => "DISTINCT ON",
             Self::Limit => "LIMIT",
             Self::Values => "VALUES",
+            Self::MergeWhen => "MERGE WHEN conditions",
             Self::WindowRows => "window ROWS",
             Self::WindowRange => "window RANGE",
             Self::WindowGroups => "window GROUPS",
@@ -263,6 +265,7 @@ impl Binder<'_> {
             let mut found: Vec<Expr> = visible.map(|column| column.expr.clone()).collect();
             if found.is_empty() {
                 found.extend(scope.relations.iter().filter_map(|r| r.system_column(name)));
+                self.check_system(!found.is_empty(), name, position)?;
             }
             if found.is_empty() {
                 // The whole row of a function that yields one value is that value.
@@ -287,6 +290,16 @@ impl Binder<'_> {
             return Ok(Some(expr));
         }
         Ok(None)
+    }
+
+    /// Of the system columns, WHEN of MERGE may only ask which table a row is of.
+    fn check_system(&self, is_found: bool, name: &str, position: u32) -> Result<()> {
+        let is_when = self.scopes.last().is_some_and(|scope| scope.clause == Clause::MergeWhen);
+        if !is_found || !is_when || name == TABLEOID {
+            return Ok(());
+        }
+        let message = format!("cannot use system column \"{name}\" in MERGE WHEN condition");
+        Err(SqlError::new(SqlState::InvalidColumnReference, message).at(position))
     }
 
     fn no_such_bare_column(&self, name: &str) -> SqlError {
@@ -345,6 +358,7 @@ impl Binder<'_> {
         let mut found: Vec<Expr> = named.map(|column| column.expr.clone()).collect();
         if found.is_empty() {
             found.extend(relation.system_column(column));
+            self.check_system(!found.is_empty(), column, position)?;
         }
         let Some(expr) = found.pop() else {
             return Err(SqlError::new(

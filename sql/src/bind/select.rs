@@ -154,6 +154,14 @@ impl<'a> Binder<'a> {
         if let Some(predicate) = having {
             plan = LogicalPlan::Filter { input: Box::new(plan), predicate };
         }
+        // So is what windows are made from.
+        let mut used = BTreeSet::new();
+        for expr in windows.exprs_mut() {
+            super::aggregate::for_each_column(expr, &mut |id| {
+                used.insert(id);
+            });
+        }
+        plan = expanded(plan, take_used(&mut set_calls, &used));
         plan = expanded(windows.above(plan), set_calls);
         if matches!(select.distinct, Some(ast::Distinct::Distinct)) {
             for target in &mut targets {

@@ -15,6 +15,7 @@ use driftdb_types::{
 use sqlparser::ast;
 
 use super::Binder;
+use super::aggregate::for_each_column;
 use super::position::Placed;
 use super::scope::Clause;
 
@@ -246,16 +247,12 @@ impl Binder<'_> {
             let place = scope.clause.name();
             return refused(format!("set-returning functions are not allowed in {place}"));
         }
-        let before = scope.set_calls.len();
         let call = self.set_call(name, exprs)?;
-        if self.scope().set_calls.len() > before {
-            return Err(SqlError::unsupported("a set-returning function within another"));
-        }
         let same = |known: &&ListedCall| {
             known.call.function == call.function && known.call.args == call.args
         };
-        // What is sorted or grouped by is the same call as the one in the list.
-        if self.scope().clause != Clause::Select
+        // What is sorted, grouped or partitioned by is the same call as the one in the list.
+        if !call.args.iter().any(is_volatile)
             && let Some(known) = self.scope().set_calls.iter().find(same)
         {
             return Ok(Expr::Column { id: known.output, ty: known.call.ty });
@@ -311,23 +308,58 @@ pub(crate) fn scan_of(
     (plan, columns)
 }
 
-/// Joins a plan with what calls yield for each of its rows.
-pub(crate) fn expanded(plan: LogicalPlan, calls: Vec<ListedCall>) -> LogicalPlan {
-    if calls.is_empty() {
-        return plan;
-    }
-    let calls = calls.into_iter().map(|listed| (listed.output, listed.call)).collect();
-    LogicalPlan::Join {
-        kind: JoinKind::Inner,
-        left: Box::new(plan),
-        right: Box::new(scan_of(calls, None).0),
-        on: Expr::truth(),
-        lateral: true,
-    }
+/// Whether evaluating an expression twice may give two values.
+fn is_volatile(expr: &Expr) -> bool {
+    let mut found = match expr {
+        Expr::Call { function, .. } => {
+            driftdb_types::function(*function).volatility == driftdb_types::Volatility::Volatile
+        }
+        Expr::Subquery(_) => true,
+        _ => false,
+    };
+    expr.for_each_child(&mut |child| found = found || is_volatile(child));
+    found
 }
 
-/// Splits off the calls whose columns are among `used`.
+/// Joins a plan with what calls yield for each of its rows. Calls whose arguments are what others yield
+/// come above those; all others stand side by side.
+pub(crate) fn expanded(mut plan: LogicalPlan, mut calls: Vec<ListedCall>) -> LogicalPlan {
+    while !calls.is_empty() {
+        let yielded: BTreeSet<ColId> = calls.iter().map(|listed| listed.output).collect();
+        let is_above = |listed: &ListedCall| {
+            let mut found = false;
+            for arg in &listed.call.args {
+                for_each_column(arg, &mut |id| found |= yielded.contains(&id));
+            }
+            found
+        };
+        let (above, level): (Vec<_>, Vec<_>) = calls.into_iter().partition(is_above);
+        let level = level.into_iter().map(|listed| (listed.output, listed.call)).collect();
+        plan = LogicalPlan::Join {
+            kind: JoinKind::Inner,
+            left: Box::new(plan),
+            right: Box::new(scan_of(level, None).0),
+            on: Expr::truth(),
+            lateral: true,
+        };
+        calls = above;
+    }
+    plan
+}
+
+/// Splits off the calls whose columns are among `used`, and those that they are called with.
 pub(crate) fn take_used(calls: &mut Vec<ListedCall>, used: &BTreeSet<ColId>) -> Vec<ListedCall> {
+    let mut used = used.clone();
+    // A call stands behind those that its arguments name.
+    for listed in calls.iter().rev().filter(|listed| !listed.call.args.is_empty()) {
+        if used.contains(&listed.output) {
+            for arg in &listed.call.args {
+                for_each_column(arg, &mut |id| {
+                    used.insert(id);
+                });
+            }
+        }
+    }
     let (taken, rest) =
         std::mem::take(calls).into_iter().partition(|listed| used.contains(&listed.output));
     *calls = rest;

@@ -68,6 +68,11 @@ impl Binder<'_> {
         all: bool,
     ) -> Result<Expr> {
         let fields = row_fields(left).unwrap_or_else(|| vec![left]);
+        if fields.len() > 1 && symbol == "<>" {
+            // Rows differ from all if they are equal to none, and from some if not equal to all.
+            let equal = self.compare_subquery(left, "=", query, !all)?;
+            return Ok(Expr::Not(Box::new(equal)));
+        }
         let mut rows = self.query(query)?;
         let unequal = |what: &str| {
             Err(SqlError::new(SqlState::SyntaxError, format!("subquery has too {what} columns")))
@@ -79,8 +84,8 @@ impl Binder<'_> {
         if rows.columns.len() < fields.len() {
             return unequal("few");
         }
-        if fields.len() > 1 && (all || symbol != "=") {
-            return Err(SqlError::unsupported("a row compared by other than = ANY or IN"));
+        if fields.len() > 1 && symbol != "=" {
+            return Err(SqlError::unsupported("a row compared by other than = and <>"));
         }
         let mut operands = Vec::with_capacity(fields.len());
         let mut operators = Vec::with_capacity(fields.len());

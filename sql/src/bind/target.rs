@@ -345,6 +345,9 @@ fn figure(expr: &ast::Expr) -> Option<String> {
 }
 
 fn query_column(body: &ast::SetExpr) -> Option<String> {
+    if matches!(body, ast::SetExpr::Values(_)) {
+        return Some("column1".to_owned());
+    }
     let ast::SetExpr::Select(select) = body else { return None };
     match select.projection.first()? {
         ast::SelectItem::UnnamedExpr(expr) => figure(expr),

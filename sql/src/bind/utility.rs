@@ -105,6 +105,7 @@ impl Binder<'_> {
                 // WITH before INSERT, UPDATE and DELETE.
                 ast::SetExpr::Insert(inner)
                 | ast::SetExpr::Update(inner)
+                | ast::SetExpr::Merge(inner)
                 | ast::SetExpr::Delete(inner) => self.with_change(query.with.as_ref(), inner),
                 _ => {
                     self.may_change = true;
@@ -117,6 +118,9 @@ impl Binder<'_> {
             ast::Statement::Insert(insert) => self.insert(insert).map(Statement::Insert),
             ast::Statement::Update(update) => self.update(update).map(Statement::Update),
             ast::Statement::Delete(delete) => self.delete(delete).map(Statement::Delete),
+            ast::Statement::Merge(merge) => {
+                self.merge_statement(merge).map(|merge| Statement::Merge(Box::new(merge)))
+            }
             ast::Statement::CreateTable(create) => self.create_table(create),
             ast::Statement::CreateIndex(create) => self.create_index(create),
             ast::Statement::AlterTable(alter) => self.alter_table(alter),
@@ -134,6 +138,11 @@ impl Binder<'_> {
         with: Option<&ast::With>,
         change: &ast::Statement,
     ) -> Result<Statement> {
+        let is_recursive = with.is_some_and(|with| with.recursive);
+        if is_recursive && matches!(change, ast::Statement::Merge(_)) {
+            let message = "WITH RECURSIVE is not supported for MERGE statement";
+            return Err(SqlError::new(SqlState::SyntaxError, message));
+        }
         self.may_change = true;
         let outside = self.ctes.len();
         let ctes = match with {
@@ -151,6 +160,7 @@ impl Binder<'_> {
             Statement::Insert(insert) => &mut insert.source,
             Statement::Update(update) => &mut update.source,
             Statement::Delete(delete) => &mut delete.source,
+            Statement::Merge(merge) => &mut merge.source,
             _ => return Err(SqlError::internal("a change that is none")),
         };
         let body = Box::new(std::mem::replace(source, LogicalPlan::one_row()));

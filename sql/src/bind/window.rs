@@ -290,42 +290,7 @@ impl Binder<'_> {
                 ),
             ));
         }
-        let scope = self.scope();
-        if scope.in_aggregate {
-            return Err(SqlError::new(
-                SqlState::GroupingError,
-                "aggregate function calls cannot contain window function calls",
-            ));
-        }
-        match scope.in_window {
-            InWindow::No => {}
-            InWindow::Call => return Err(windowing("window function calls cannot be nested")),
-            InWindow::Definition => {
-                return Err(windowing("window functions are not allowed in window definitions"));
-            }
-        }
-        if !matches!(scope.clause, Clause::Select | Clause::OrderBy | Clause::DistinctOn) {
-            let place = scope.clause.name();
-            return Err(windowing(format!("window functions are not allowed in {place}")));
-        }
-        if function.null_treatment.is_some()
-            || list
-                .clauses
-                .iter()
-                .any(|c| matches!(c, ast::FunctionArgumentClause::IgnoreOrRespectNulls(_)))
-        {
-            return Err(SqlError::new(SqlState::SyntaxError, "syntax error at or near \"NULLS\""));
-        }
-        if list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct) {
-            return Err(unsupported("DISTINCT is not implemented for window functions"));
-        }
-        if !list.clauses.is_empty() {
-            return Err(unsupported("aggregate ORDER BY is not implemented for window functions"));
-        }
-        if known.is_some() && function.filter.is_some() {
-            let message = "FILTER is not implemented for non-aggregate window functions";
-            return Err(unsupported(message));
-        }
+        self.check_window_call(known.is_some(), function, list)?;
         let scope = self.scope();
         scope.in_window = InWindow::Call;
         let sets = scope.set_calls.len();
@@ -374,6 +339,52 @@ impl Binder<'_> {
         let ty = call.ty;
         self.scope().window_calls.push((index, call));
         Ok(Expr::Column { id: output, ty })
+    }
+
+    /// Whether a call with OVER may stand here, and have what it has.
+    fn check_window_call(
+        &mut self,
+        is_no_aggregate: bool,
+        function: &ast::Function,
+        list: &ast::FunctionArgumentList,
+    ) -> Result<()> {
+        let scope = self.scope();
+        if scope.in_aggregate {
+            return Err(SqlError::new(
+                SqlState::GroupingError,
+                "aggregate function calls cannot contain window function calls",
+            ));
+        }
+        match scope.in_window {
+            InWindow::No => {}
+            InWindow::Call => return Err(windowing("window function calls cannot be nested")),
+            InWindow::Definition => {
+                return Err(windowing("window functions are not allowed in window definitions"));
+            }
+        }
+        if !matches!(scope.clause, Clause::Select | Clause::OrderBy | Clause::DistinctOn) {
+            let place = scope.clause.name();
+            return Err(windowing(format!("window functions are not allowed in {place}")));
+        }
+        if function.null_treatment.is_some()
+            || list
+                .clauses
+                .iter()
+                .any(|c| matches!(c, ast::FunctionArgumentClause::IgnoreOrRespectNulls(_)))
+        {
+            return Err(SqlError::new(SqlState::SyntaxError, "syntax error at or near \"NULLS\""));
+        }
+        if list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct) {
+            return Err(unsupported("DISTINCT is not implemented for window functions"));
+        }
+        if !list.clauses.is_empty() {
+            return Err(unsupported("aggregate ORDER BY is not implemented for window functions"));
+        }
+        if is_no_aggregate && function.filter.is_some() {
+            let message = "FILTER is not implemented for non-aggregate window functions";
+            return Err(unsupported(message));
+        }
+        Ok(())
     }
 
     fn aggregate_over(

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use driftdb_query::{
     CteId, Expr, JoinKind, LogicalPlan, OutputColumn, Result, SetOpKind, SqlError, Statement,
 };
-use driftdb_types::{CastContext, DataType, SqlState, common_type};
+use driftdb_types::{CastContext, DataType, SqlState, common_type, type_name_with_typmod};
 use sqlparser::ast;
 
 use super::from::{Aliased, item};
@@ -139,6 +139,11 @@ impl Binder<'_> {
         cte: &ast::Cte,
         change: &ast::Statement,
     ) -> Result<(Vec<(String, DataType, Meta)>, LogicalPlan)> {
+        if matches!(change, ast::Statement::Merge(_)) {
+            let message = "MERGE not supported in WITH query";
+            return Err(SqlError::new(SqlState::FeatureNotSupported, message)
+                .at(ident_position(&cte.alias.name)));
+        }
         let change = self.with_change(cte.query.with.as_ref(), change)?;
         let fields = match &change {
             Statement::Insert(insert) => &insert.fields,
@@ -186,7 +191,7 @@ impl Binder<'_> {
                 let message = format!(
                     "recursive query \"{name}\" must not contain data-modifying statements"
                 );
-                return Err(SqlError::new(SqlState::FeatureNotSupported, message).at(position));
+                return Err(recursion(message).at(position));
             }
             if self.self_uses(index) > 0 {
                 return Err(ill_formed(&name).at(position));
@@ -207,7 +212,7 @@ impl Binder<'_> {
             );
             return Err(recursion(message).at(position));
         }
-        let mut left = left?;
+        let left = left?;
         let undecided = left.columns.clone();
         let types: Vec<DataType> = left
             .columns
@@ -225,60 +230,15 @@ impl Binder<'_> {
         }
         let right = self.deeper(1, |binder| binder.set_expr(right));
         let uses = self.self_uses(index);
-        let mut right = right?;
+        let right = right?;
         let rows = if uses == 0 {
             // It does not refer to itself after all.
+            let lockings = self.lockings(&query.locks)?;
+            Self::refuse_lockings(&query.body, &lockings)?;
             self.combine(SetOpKind::Union, "UNION", all, left, right)?
         } else {
-            for (present, what) in [
-                (query.order_by.is_some(), "ORDER BY"),
-                (has_offset(query), "OFFSET"),
-                (has_limit(query), "LIMIT"),
-                (!query.locks.is_empty(), "FOR UPDATE/SHARE"),
-            ] {
-                if present {
-                    let message = format!("{what} in a recursive query is not implemented");
-                    return Err(SqlError::new(SqlState::FeatureNotSupported, message));
-                }
-            }
-            check_step(&right.plan, self.ctes[index].id, &name).map_err(|e| e.at(position))?;
-            if left.columns.len() != right.columns.len() {
-                let message = "each UNION query must have the same number of columns";
-                return Err(SqlError::new(SqlState::SyntaxError, message));
-            }
-            self.decide_columns(&mut left)?;
-            let mut columns = Vec::with_capacity(types.len());
-            let mut outputs = Vec::with_capacity(types.len());
-            for (place, ty) in types.into_iter().enumerate() {
-                let overall = common_type(&[ty, right.columns[place].ty])
-                    .map_err(|differ| differ.error("UNION"))?;
-                if overall != ty {
-                    let message = format!(
-                        "recursive query \"{name}\" column {} has type {ty} in non-recursive term \
-                         but type {overall} overall",
-                        place + 1
-                    );
-                    let hint = "Cast the output of the non-recursive term to the correct type.";
-                    return Err(SqlError::new(SqlState::DatatypeMismatch, message).with_hint(hint));
-                }
-                self.coerce_column(&mut right, place, ty, -1, CastContext::Implicit)?;
-                if !all {
-                    super::order::check_equality(ty)?;
-                }
-                let (id, meta) = (self.column_id(), left.columns[place].meta);
-                self.meta.insert(id, meta);
-                outputs.push(OutputColumn { id, ty });
-                let name = left.columns[place].name.clone();
-                columns.push(RowsColumn { name, id, ty, meta });
-            }
-            let plan = LogicalPlan::Recursive {
-                table: self.ctes[index].id,
-                all,
-                seed: Box::new(left.plan),
-                step: Box::new(right.plan),
-                columns: outputs,
-            };
-            Rows { plan, columns }
+            check_around(query)?;
+            self.recursive_rows(index, (&name, position), all, left, right)?
         };
         let mut rows = rows;
         if uses == 0 {
@@ -296,6 +256,67 @@ impl Binder<'_> {
             rows.plan = LogicalPlan::With { ctes: inner, body: Box::new(rows.plan) };
         }
         Ok((described(&rows.columns), rows.plan))
+    }
+
+    /// The rows of a query that refers to itself on the right side of its UNION.
+    fn recursive_rows(
+        &mut self,
+        index: usize,
+        (name, position): (&str, u32),
+        all: bool,
+        mut left: Rows,
+        mut right: Rows,
+    ) -> Result<Rows> {
+        check_step(&right.plan, self.ctes[index].id, name).map_err(|e| e.at(position))?;
+        if left.columns.len() != right.columns.len() {
+            let message = "each UNION query must have the same number of columns";
+            return Err(SqlError::new(SqlState::SyntaxError, message));
+        }
+        self.decide_columns(&mut left)?;
+        let types: Vec<DataType> = left.columns.iter().map(|column| column.ty).collect();
+        let mut columns = Vec::with_capacity(types.len());
+        let mut outputs = Vec::with_capacity(types.len());
+        for (place, ty) in types.into_iter().enumerate() {
+            let overall = common_type(&[ty, right.columns[place].ty])
+                .map_err(|differ| differ.error("UNION"))?;
+            if overall != ty {
+                let message = format!(
+                    "recursive query \"{name}\" column {} has type {ty} in non-recursive term \
+                     but type {overall} overall",
+                    place + 1
+                );
+                let hint = "Cast the output of the non-recursive term to the correct type.";
+                return Err(SqlError::new(SqlState::DatatypeMismatch, message).with_hint(hint));
+            }
+            let fitted = left.columns[place].meta.typmod;
+            if fitted >= 0 && right.columns[place].meta.typmod != fitted {
+                let message = format!(
+                    "recursive query \"{name}\" column {} has type {} in non-recursive term but \
+                     type {ty} overall",
+                    place + 1,
+                    type_name_with_typmod(ty, fitted)
+                );
+                let hint = "Cast the output of the non-recursive term to the correct type.";
+                return Err(SqlError::new(SqlState::DatatypeMismatch, message).with_hint(hint));
+            }
+            self.coerce_column(&mut right, place, ty, -1, CastContext::Implicit)?;
+            if !all {
+                super::order::check_equality(ty)?;
+            }
+            let (id, meta) = (self.column_id(), left.columns[place].meta);
+            self.meta.insert(id, meta);
+            outputs.push(OutputColumn { id, ty });
+            let name = left.columns[place].name.clone();
+            columns.push(RowsColumn { name, id, ty, meta });
+        }
+        let plan = LogicalPlan::Recursive {
+            table: self.ctes[index].id,
+            all,
+            seed: Box::new(left.plan),
+            step: Box::new(right.plan),
+            columns: outputs,
+        };
+        Ok(Rows { plan, columns })
     }
 
     /// SEARCH and CYCLE.
@@ -398,9 +419,26 @@ fn change_of(cte: &ast::Cte) -> Option<&ast::Statement> {
     match &*cte.query.body {
         ast::SetExpr::Insert(change)
         | ast::SetExpr::Update(change)
+        | ast::SetExpr::Merge(change)
         | ast::SetExpr::Delete(change) => Some(change),
         _ => None,
     }
+}
+
+/// What may not stand around a query that refers to itself.
+fn check_around(query: &ast::Query) -> Result<()> {
+    for (present, what) in [
+        (query.order_by.is_some(), "ORDER BY"),
+        (has_offset(query), "OFFSET"),
+        (has_limit(query), "LIMIT"),
+        (!query.locks.is_empty(), "FOR UPDATE/SHARE"),
+    ] {
+        if present {
+            let message = format!("{what} in a recursive query is not implemented");
+            return Err(SqlError::new(SqlState::FeatureNotSupported, message));
+        }
+    }
+    Ok(())
 }
 
 fn has_limit(query: &ast::Query) -> bool {

@@ -122,9 +122,9 @@ pub(crate) enum Body {
 }
 
 /// The first words of statements that PostgreSQL has and this build has not.
-const UNSUPPORTED: [&str; 17] = [
-    "grant", "revoke", "merge", "call", "do", "reindex", "cluster", "refresh", "load", "import",
-    "security", "reassign", "label", "alter", "create", "copy", "set",
+const UNSUPPORTED: [&str; 16] = [
+    "grant", "revoke", "call", "do", "reindex", "cluster", "refresh", "load", "import", "security",
+    "reassign", "label", "alter", "create", "copy", "set",
 ];
 
 /// Parses one statement from the cursor to its end.
@@ -150,7 +150,7 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
         return Ok(body);
     }
     match word.as_str() {
-        "select" | "with" | "values" | "table" | "insert" | "update" | "delete" => {
+        "select" | "with" | "values" | "table" | "insert" | "update" | "delete" | "merge" => {
             Ok(Body::Tree(Box::new(parse_statement(cursor, lifted)?)))
         }
         "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" => {
@@ -385,6 +385,7 @@ fn tree_tag(tree: &ast::Statement) -> &'static str {
         ast::Statement::Insert(_) => "INSERT",
         ast::Statement::Update(_) => "UPDATE",
         ast::Statement::Delete(_) => "DELETE",
+        ast::Statement::Merge(_) => "MERGE",
         // CREATE TABLE AS reports the rows it wrote, as SELECT does.
         ast::Statement::CreateTable(create) if create.query.is_some() => "SELECT",
         ast::Statement::CreateTable(_) => "CREATE TABLE",
@@ -395,6 +396,7 @@ fn tree_tag(tree: &ast::Statement) -> &'static str {
             ast::SetExpr::Insert(_) => "INSERT",
             ast::SetExpr::Update(_) => "UPDATE",
             ast::SetExpr::Delete(_) => "DELETE",
+            ast::SetExpr::Merge(_) => "MERGE",
             _ => "SELECT",
         },
         _ => "SELECT",

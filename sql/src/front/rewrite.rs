@@ -103,6 +103,8 @@ pub(crate) struct Lifted {
     pub(crate) period_definitions: Vec<PeriodDefinition>,
     /// The columns that ON DELETE sets, by the position of the referenced table's name.
     pub(crate) delete_columns: BTreeMap<u32, Vec<String>>,
+    /// The alias after the columns of USING, by the position of the first of them.
+    pub(crate) join_aliases: BTreeMap<u32, (String, u32)>,
     /// WHERE CURRENT OF: the cursor, and where TRUE stands in its place.
     pub(crate) current_of: Option<(String, u32)>,
     /// SEARCH and CYCLE of common table expressions, by the position of the bracket before them.
@@ -153,7 +155,8 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    const WORDS: [&str; 26] = [
+    const WORDS: [&str; 27] = [
+        "default",
         "generated",
         "current",
         "overriding",
@@ -235,6 +238,17 @@ fn one(
         // Its symbol has been pushed.
     } else if is_word(token, "set") && set_columns(cursor, out, lifted)? {
         // Its words have been pushed.
+    } else if is_word(token, "default") && merges_defaults(cursor, out) {
+        // Its symbols have been pushed.
+    } else if is_word(token, "as")
+        && let Some(first) = join_columns(out)
+    {
+        cursor.at += 1;
+        let position = cursor.position();
+        if lifted.join_aliases.len() >= MAX_CLAUSES {
+            return Err(too_many());
+        }
+        lifted.join_aliases.insert(first, (cursor.name()?, position));
     } else if let Some(what) = cte_clause(cursor, out)? {
         lifted.cte_clauses.insert(out.last().map_or(0, start), what);
     } else if grouping::rewritten(cursor, out)
@@ -251,6 +265,40 @@ fn one(
         return Ok(false);
     }
     Ok(true)
+}
+
+/// `THEN INSERT DEFAULT VALUES`: columns that are left out get their defaults.
+fn merges_defaults(cursor: &mut Cursor<'_>, out: &mut Vec<TokenWithSpan>) -> bool {
+    let is_clause = matches!(&out[..], [.., then, insert]
+        if is_word(then, "then") && is_word(insert, "insert"));
+    let rest = &cursor.tokens[cursor.at..];
+    let [default, values, ..] = rest else { return false };
+    if !is_clause || !is_word(values, "values") {
+        return false;
+    }
+    let (from, to) = (start(default), end(values));
+    out.push(values.clone());
+    out.push(token_at(Token::LParen, from, to));
+    out.push(default.clone());
+    out.push(token_at(Token::RParen, from, to));
+    cursor.at += 2;
+    true
+}
+
+/// Where the columns of `USING (a, b)` begin, if that ends here.
+fn join_columns(out: &[TokenWithSpan]) -> Option<u32> {
+    if out.last()?.token != Token::RParen {
+        return None;
+    }
+    let open = out.iter().rposition(|token| token.token == Token::LParen)?;
+    let inner = &out[open + 1..out.len() - 1];
+    let is_list = inner.iter().enumerate().all(|(at, token)| match token.token {
+        Token::Word(_) => at % 2 == 0,
+        Token::Comma => at % 2 == 1,
+        _ => false,
+    });
+    let before = open.checked_sub(1).map(|at| &out[at])?;
+    (is_list && !inner.is_empty() && is_word(before, "using")).then(|| start(&inner[0]))
 }
 
 /// SEARCH or CYCLE after the brackets of a common table expression: passes over it, says which it was.
@@ -295,13 +343,22 @@ fn cte_clause(cursor: &mut Cursor<'_>, out: &[TokenWithSpan]) -> Result<Option<&
 
 /// `OVERRIDING SYSTEM VALUE` after INSERT's table and columns.
 fn overriding(cursor: &mut Cursor<'_>, out: &[TokenWithSpan], lifted: &mut Lifted) -> Result<bool> {
-    let Some(into) = out.iter().rposition(|token| is_word(token, "into")) else {
-        return Ok(false);
+    let is_near = |at: Option<usize>, word| {
+        at.and_then(|at| out.get(at)).is_some_and(|token| is_word(token, word))
     };
-    // The last part of the name.
-    let mut at = into + 1;
-    while out.get(at + 1).is_some_and(|token| token.token == Token::Period) {
+    let begins = |at: &usize| {
+        is_near(Some(*at), "insert")
+            && (is_near(Some(at + 1), "into") || is_near(at.checked_sub(1), "then"))
+    };
+    let Some(insert) = (0..out.len()).rev().find(begins) else { return Ok(false) };
+    // In a clause of MERGE there is no table: the word itself stands for it.
+    let mut at = insert;
+    if is_near(Some(insert + 1), "into") {
+        // The last part of the name.
         at += 2;
+        while out.get(at + 1).is_some_and(|token| token.token == Token::Period) {
+            at += 2;
+        }
     }
     let Some(name) = out.get(at).map(start) else { return Ok(false) };
     let which = if cursor.accept(&["overriding", "system", "value"]) {

@@ -145,6 +145,7 @@ fn function_scan(function: &SetFunction, args: &[Expr], columns: &[OutputColumn]
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm per node")]
 pub(crate) fn plan(p: &LogicalPlan) -> String {
     match p {
         LogicalPlan::Values { columns, rows } if columns.is_empty() && rows.len() == 1 => {

@@ -26,7 +26,7 @@ pub(super) fn run(
         match function {
             WindowFunction::RowNumber => out.push(Value::Int8(place as i64 + 1))?,
             WindowFunction::Rank => {
-                out.push(Value::Int8((partition.peers().0 - start) as i64 + 1))?
+                out.push(Value::Int8((partition.peers().0 - start) as i64 + 1))?;
             }
             WindowFunction::DenseRank => out.push(Value::Int8(partition.group() as i64 + 1))?,
             WindowFunction::PercentRank => {

@@ -30,6 +30,7 @@ pub(super) fn explain(
         PhysicalStatement::Insert(insert) => ("Insert", &insert.table),
         PhysicalStatement::Update(update) => ("Update", &update.table),
         PhysicalStatement::Delete(delete) => ("Delete", &delete.table),
+        PhysicalStatement::Merge(merge) => ("Merge", &merge.table),
         _ => return child,
     };
     let mut node = on_table(command, table);
@@ -236,6 +237,51 @@ impl Explainer<'_> {
                 node.children.push(child);
                 (node, out)
             }
+            PhysicalPlan::Sort { input, keys, .. } => {
+                let (child, names) = self.plan(input);
+                let mut node = Node::new("Sort");
+                let keys: Vec<String> =
+                    keys.iter().map(|key| self.sort_key(key, &names, &mut node)).collect();
+                node.property("Sort Key", keys.join(", "));
+                node.children.push(child);
+                (node, names)
+            }
+            PhysicalPlan::Limit { input, .. } => self.above("Limit", input),
+            PhysicalPlan::Lock { input, .. } => self.above("LockRows", input),
+            PhysicalPlan::Distinct { input, on } => {
+                let (child, names) = self.plan(input);
+                let mut node = Node::new(if on.is_empty() { "HashAggregate" } else { "Unique" });
+                let keys =
+                    if on.is_empty() { names.clone() } else { self.exprs(on, &names, &mut node) };
+                node.property("Group Key", keys.join(", "));
+                node.children.push(child);
+                (node, names)
+            }
+            PhysicalPlan::SetOp { kind, all, left, right } => self.set_op(*kind, *all, left, right),
+            PhysicalPlan::With { ctes, body } => {
+                let sections: Vec<(String, Node)> = ctes
+                    .iter()
+                    .map(|(id, plan)| (format!("CTE cte{}", id.0), self.plan(plan).0))
+                    .collect();
+                let (mut node, names) = self.plan(body);
+                node.sections.splice(0..0, sections);
+                (node, names)
+            }
+            PhysicalPlan::HashJoin { .. }
+            | PhysicalPlan::NestedLoopJoin { .. }
+            | PhysicalPlan::Apply { .. } => self.join(plan),
+            PhysicalPlan::CteScan { .. }
+            | PhysicalPlan::GroupingSets { .. }
+            | PhysicalPlan::Window { .. }
+            | PhysicalPlan::Recursive { .. }
+            | PhysicalPlan::Change { .. }
+            | PhysicalPlan::WorkingTable { .. } => self.rarer(plan),
+        }
+    }
+
+    /// What most statements have none of.
+    fn rarer(&mut self, plan: &PhysicalPlan) -> (Node, Vec<String>) {
+        match plan {
             PhysicalPlan::GroupingSets { input, groups, sets, aggregates, groupings } => {
                 let (child, names) = self.plan(input);
                 let mut node = Node::new("MixedAggregate");
@@ -301,45 +347,13 @@ impl Explainer<'_> {
                     (1..=types.len()).map(|column| format!("cte{}.column{column}", table.0));
                 (node, names.collect())
             }
-            PhysicalPlan::Sort { input, keys, .. } => {
-                let (child, names) = self.plan(input);
-                let mut node = Node::new("Sort");
-                let keys: Vec<String> =
-                    keys.iter().map(|key| self.sort_key(key, &names, &mut node)).collect();
-                node.property("Sort Key", keys.join(", "));
-                node.children.push(child);
-                (node, names)
-            }
-            PhysicalPlan::Limit { input, .. } => self.above("Limit", input),
-            PhysicalPlan::Lock { input, .. } => self.above("LockRows", input),
-            PhysicalPlan::Distinct { input, on } => {
-                let (child, names) = self.plan(input);
-                let mut node = Node::new(if on.is_empty() { "HashAggregate" } else { "Unique" });
-                let keys =
-                    if on.is_empty() { names.clone() } else { self.exprs(on, &names, &mut node) };
-                node.property("Group Key", keys.join(", "));
-                node.children.push(child);
-                (node, names)
-            }
-            PhysicalPlan::SetOp { kind, all, left, right } => self.set_op(*kind, *all, left, right),
-            PhysicalPlan::With { ctes, body } => {
-                let sections: Vec<(String, Node)> = ctes
-                    .iter()
-                    .map(|(id, plan)| (format!("CTE cte{}", id.0), self.plan(plan).0))
-                    .collect();
-                let (mut node, names) = self.plan(body);
-                node.sections.splice(0..0, sections);
-                (node, names)
-            }
             PhysicalPlan::CteScan { cte, types } => {
                 let mut node = Node::new("CTE Scan");
                 node.suffix = format!(" on cte{}", cte.0);
                 let names = (1..=types.len()).map(|column| format!("cte{}.column{column}", cte.0));
                 (node, names.collect())
             }
-            PhysicalPlan::HashJoin { .. }
-            | PhysicalPlan::NestedLoopJoin { .. }
-            | PhysicalPlan::Apply { .. } => self.join(plan),
+            _ => unreachable!("the caller chose the nodes"),
         }
     }
 
