@@ -40,7 +40,11 @@ struct Policies {
 impl RetentionState {
     pub(crate) fn new(period: Option<Duration>, awaits_rules: bool) -> Self {
         let rules = (!awaits_rules).then(HistoryRules::default);
-        Self { period, awaits_rules, policies: RwLock::new(Policies { rules, ..Policies::default() }) }
+        Self {
+            period,
+            awaits_rules,
+            policies: RwLock::new(Policies { rules, ..Policies::default() }),
+        }
     }
 
     /// Keyspaces were made by a commit that is not visible yet: nothing of them may be forgotten before rules

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use driftdb_concurrency::{
-    ConcurrencyControl, HistoryRules, IsolationLevel, Keep, Provenance, ReadAt, StatementKinds, Store,
-    TxnError,
+    ConcurrencyControl, HistoryRules, IsolationLevel, Keep, Provenance, ReadAt, StatementKinds,
+    Store, TxnError,
 };
 use driftdb_env::World;
 use driftdb_mvcc::StoreOptions;

@@ -124,7 +124,14 @@ fn json_of(item: Item, ctx: &EvalContext) -> Result<Json, ValueError> {
         Item::Time(value) => {
             let mut out = Vec::new();
             crate::json::write_json_value(&value, ctx, &mut out);
-            crate::json::parse_json(&String::from_utf8_lossy(&out))
+            let mut text = String::from_utf8_lossy(&out).into_owned();
+            // Here a zone has its minutes, as ISO 8601 wants it.
+            let is_short = |at: usize| !text[at..].contains(':');
+            if value.data_type() == DataType::Timetz && text.rfind(['+', '-']).is_some_and(is_short)
+            {
+                text.insert_str(text.len() - 1, ":00");
+            }
+            crate::json::parse_json(&text)
         }
     }
 }
