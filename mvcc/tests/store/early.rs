@@ -1,7 +1,6 @@
 //! Claims that end before a commit is durable: who goes on, who sees what, who is told when.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use driftdb_concurrency::{
     ConcurrencyControl, LockIntent, LockMode, LockObject, LockStrength, Locked, ReadAt, Result,
@@ -47,9 +46,9 @@ fn until(mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Something that waits at the gate does not get on in this time.
+/// Something that waits at the gate does not get on meanwhile.
 fn a_while() {
-    std::thread::sleep(Duration::from_millis(20));
+    (0..2_000).for_each(|_| driftdb_env::yield_now("test"));
 }
 
 /// A commit that writes `a` and `b`, in the log and not durable; its claims have ended.

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use driftdb_concurrency::{
-    ConcurrencyControl, HistoryRules, IsolationLevel, Keep, Provenance, ReadAt, StatementKinds,
-    Store, TxnError,
+    ConcurrencyControl, HistoryRules, Keep, Provenance, ReadAt, StatementKinds, Store, TxnError,
 };
 use driftdb_env::World;
 use driftdb_mvcc::StoreOptions;
@@ -195,7 +194,7 @@ fn nothing_is_forgotten_of_what_the_rules_do_not_know<C: ConcurrencyControl>() {
     let db = Fixture::<C>::with(&options);
     let rules = |read_at| HistoryRules { read_at: Some(read_at), ..HistoryRules::default() };
     db.store.set_history_rules(rules(db.store.newest()));
-    let mut txn = db.begin(IsolationLevel::ReadCommitted);
+    let mut txn = db.begin(ReadCommitted);
     txn.create_keyspace(KeyspaceId(1030)).unwrap();
     txn.commit().unwrap();
     let old = db.set(&[("a", "1")]);

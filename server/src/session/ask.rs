@@ -38,6 +38,7 @@ pub(super) struct Answering<'a> {
 
 impl Answering<'_> {
     /// As `SessionActions::ask`.
+    #[expect(clippy::too_many_lines, reason = "one arm for each question")]
     pub(super) fn answer(
         &self,
         question: CatalogQuestion,

@@ -22,6 +22,7 @@ pub(super) struct Attribute<'a> {
     pub(super) generated: &'a str,
 }
 
+#[expect(clippy::too_many_lines, reason = "one row for each kind of relation")]
 pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
     let mut columns = rows.columns([
         "attrelid",
