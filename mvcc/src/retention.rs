@@ -87,7 +87,9 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         let Some(rules) = &policies.rules else { return };
         let mut policy = wanted(&policies.asked, rules, self.retention.period, self.clock.wall());
         if let Some(made) = policies.unruled.first() {
-            policy.default.keep_since = policy.default.keep_since.min(*made);
+            // Also that there was nothing before.
+            let before = Timestamp(made.0.saturating_sub(1));
+            policy.default.keep_since = policy.default.keep_since.min(before);
         }
         let specific = policy.by_keyspace.values().map(|retention| retention.keep_since);
         let target = specific.fold(policy.default.keep_since, Timestamp::max);
