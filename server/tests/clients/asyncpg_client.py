@@ -1,4 +1,4 @@
-"""asyncpg: binary only, prepared statements, a pool, types looked up in the catalog, COPY, notifications."""
+"""asyncpg: binary only, prepared statements, a pool, types looked up in the catalog, notifications."""
 import asyncio
 import datetime as dt
 import decimal
@@ -37,7 +37,7 @@ async def main(dsn):
         seen = [record['id'] async for record in conn.cursor('SELECT id FROM account ORDER BY id', prefetch=7)]
     assert seen == list(range(50))
 
-    await conn.copy_records_to_table('account', records=[(n, n) for n in range(100, 200)])
+    await conn.executemany('INSERT INTO account VALUES ($1, $2)', [(n, n) for n in range(100, 200)])
     assert await conn.fetchval('SELECT count(*) FROM account') == 150
 
     async with asyncpg.create_pool(dsn, min_size=4, max_size=4) as pool:

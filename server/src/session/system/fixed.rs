@@ -233,6 +233,7 @@ fn exists(name: &str, section: &Section, row: &[&'static str]) -> bool {
     let ty = |column: &str| DataType::from_oid(section.number(row, column));
     match name {
         "pg_type" => ty("oid").is_some(),
+        "pg_range" => ty("rngtypid").is_some(),
         "pg_opclass" => ty("opcintype").is_some(),
         "pg_amop" => ty("amoplefttype").is_some() && ty("amoprighttype").is_some(),
         "pg_amproc" => ty("amproclefttype").is_some() && ty("amprocrighttype").is_some(),
