@@ -359,8 +359,8 @@ mod schedules {
     const SPACE: KeyspaceId = KeyspaceId(1);
     const KEYS: [&[u8]; 2] = [b"x", b"y"];
 
-    /// A commit: the snapshot it read and when it was.
-    type Commits = Mutex<Vec<(Timestamp, Timestamp)>>;
+    /// A commit: the snapshot it read, when it was, and the key that it wrote.
+    type Commits = Mutex<Vec<(Timestamp, Timestamp, usize)>>;
 
     struct Fixture<R> {
         control: CertifiedControl<R>,
@@ -393,6 +393,14 @@ mod schedules {
         }
         let (strength, wait) = (LockStrength::Update, WaitPolicy::Wait(None));
         control.claim(&mut txn, SPACE, KEYS[own], strength, wait).unwrap();
+        // The store refuses a row that changed since the snapshot.
+        let has_changed =
+            |(_, commit, key): &(_, Timestamp, usize)| *key == own && *commit > snapshot;
+        let is_late = fixture.commits.lock().iter().any(has_changed);
+        if is_late {
+            control.finish(txn, None);
+            return;
+        }
         let mut last = fixture.pipeline.lock();
         *last += 1;
         let commit = Timestamp(*last);
@@ -402,7 +410,7 @@ mod schedules {
         drop(last);
         let committed = certified.is_ok().then(|| {
             visible.advance(commit);
-            fixture.commits.lock().push((snapshot, commit));
+            fixture.commits.lock().push((snapshot, commit, own));
             commit
         });
         control.finish(txn, committed);
@@ -424,8 +432,8 @@ mod schedules {
         });
         tasks.into_iter().for_each(Task::join);
         let commits = fixture.commits.lock();
-        for (index, (snapshot, commit)) in commits.iter().enumerate() {
-            for (other_snapshot, other_commit) in &commits[..index] {
+        for (index, (snapshot, commit, _)) in commits.iter().enumerate() {
+            for (other_snapshot, other_commit, _) in &commits[..index] {
                 let overlaps = snapshot < other_commit && other_snapshot < commit;
                 assert!(!overlaps, "two that overlap committed: {commits:?}");
             }
