@@ -11,7 +11,6 @@ use crate::rule::prune::prune;
 use crate::rule::pushdown::push_down;
 use crate::rule::simplify::simplify;
 use crate::rule::unnest::unnest;
-use crate::walk;
 
 /// Rules in a fixed order, then the best key for each table and the cheapest-looking join method.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,6 +42,6 @@ pub(crate) fn optimize(plan: LogicalPlan, outputs: impl IntoIterator<Item = ColI
 fn asks_subquery(plan: &LogicalPlan) -> bool {
     let mut found =
         matches!(plan, LogicalPlan::Filter { predicate, .. } if has_subquery(predicate));
-    walk::for_each_input(plan, &mut |input| found = found || asks_subquery(input));
+    plan.for_each_input(&mut |input| found = found || asks_subquery(input));
     found
 }

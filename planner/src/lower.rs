@@ -338,7 +338,7 @@ fn locked_scan(plan: &LogicalPlan, key: ColId) -> Option<Locked> {
         }
         other => {
             let mut found = None;
-            crate::walk::for_each_input(other, &mut |input| {
+            other.for_each_input(&mut |input| {
                 found = found.take().or_else(|| locked_scan(input, key));
             });
             found

@@ -2,38 +2,7 @@
 
 use driftdb_query::{Expr, LogicalPlan, Span};
 
-/// Calls `visit` for each direct input.
-pub(crate) fn for_each_input(plan: &LogicalPlan, visit: &mut dyn FnMut(&LogicalPlan)) {
-    match plan {
-        LogicalPlan::Values { .. }
-        | LogicalPlan::Scan { .. }
-        | LogicalPlan::FunctionScan { .. }
-        | LogicalPlan::WorkingTable { .. }
-        | LogicalPlan::Change { .. }
-        | LogicalPlan::CteScan { .. } => {}
-        LogicalPlan::Filter { input, .. }
-        | LogicalPlan::Project { input, .. }
-        | LogicalPlan::Aggregate { input, .. }
-        | LogicalPlan::GroupingSets { input, .. }
-        | LogicalPlan::Window { input, .. }
-        | LogicalPlan::Sort { input, .. }
-        | LogicalPlan::Limit { input, .. }
-        | LogicalPlan::Distinct { input, .. }
-        | LogicalPlan::Lock { input, .. } => visit(input),
-        LogicalPlan::Join { left, right, .. }
-        | LogicalPlan::SetOp { left, right, .. }
-        | LogicalPlan::Recursive { seed: left, step: right, .. } => {
-            visit(left);
-            visit(right);
-        }
-        LogicalPlan::With { ctes, body } => {
-            ctes.iter().for_each(|(_, plan)| visit(plan));
-            visit(body);
-        }
-    }
-}
-
-/// As [`for_each_input`], to change them.
+/// As [`LogicalPlan::for_each_input`], to change them.
 pub(crate) fn for_each_input_mut(plan: &mut LogicalPlan, visit: &mut dyn FnMut(&mut LogicalPlan)) {
     match plan {
         LogicalPlan::Values { .. }
@@ -156,7 +125,7 @@ pub(crate) fn for_each_expr_deep(plan: &LogicalPlan, visit: &mut dyn FnMut(&Expr
             visit(&Expr::Column { id: clause.key, ty: driftdb_types::DataType::Bytea });
         }
     }
-    for_each_input(plan, &mut |input| for_each_expr_deep(input, visit));
+    plan.for_each_input(&mut |input| for_each_expr_deep(input, visit));
 }
 
 /// Calls `visit` for the expression and everything in it, subqueries included.

@@ -348,6 +348,37 @@ pub enum SetFunction {
 }
 
 impl LogicalPlan {
+    /// Calls `visit` for each direct input.
+    pub fn for_each_input(&self, visit: &mut dyn FnMut(&Self)) {
+        match self {
+            Self::Values { .. }
+            | Self::Scan { .. }
+            | Self::FunctionScan { .. }
+            | Self::WorkingTable { .. }
+            | Self::Change { .. }
+            | Self::CteScan { .. } => {}
+            Self::Filter { input, .. }
+            | Self::Project { input, .. }
+            | Self::Aggregate { input, .. }
+            | Self::GroupingSets { input, .. }
+            | Self::Window { input, .. }
+            | Self::Sort { input, .. }
+            | Self::Limit { input, .. }
+            | Self::Distinct { input, .. }
+            | Self::Lock { input, .. } => visit(input),
+            Self::Join { left, right, .. }
+            | Self::SetOp { left, right, .. }
+            | Self::Recursive { seed: left, step: right, .. } => {
+                visit(left);
+                visit(right);
+            }
+            Self::With { ctes, body } => {
+                ctes.iter().for_each(|(_, plan)| visit(plan));
+                visit(body);
+            }
+        }
+    }
+
     /// What the node yields, in order.
     pub fn columns(&self) -> Vec<OutputColumn> {
         match self {

@@ -34,7 +34,7 @@ fn collect(plan: &LogicalPlan, used: &mut BTreeSet<ColId>) {
         _ => {}
     }
     walk::for_each_expr(plan, &mut |expr| collect_in(expr, used));
-    walk::for_each_input(plan, &mut |input| collect(input, used));
+    plan.for_each_input(&mut |input| collect(input, used));
 }
 
 fn collect_in(expr: &Expr, used: &mut BTreeSet<ColId>) {

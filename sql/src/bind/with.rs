@@ -521,7 +521,7 @@ fn check_step(plan: &LogicalPlan, table: CteId, name: &str) -> Result<()> {
         }
         other => {
             let mut result = Ok(());
-            for_each_input(other, &mut |input| {
+            other.for_each_input(&mut |input| {
                 if result.is_ok() {
                     result = check_step(input, table, name);
                 }
@@ -533,7 +533,7 @@ fn check_step(plan: &LogicalPlan, table: CteId, name: &str) -> Result<()> {
 
 fn reads(plan: &LogicalPlan, table: CteId) -> bool {
     let mut found = matches!(plan, LogicalPlan::WorkingTable { table: own, .. } if *own == table);
-    for_each_input(plan, &mut |input| found = found || reads(input, table));
+    plan.for_each_input(&mut |input| found = found || reads(input, table));
     found
 }
 
@@ -546,30 +546,5 @@ fn reads_directly(plan: &LogicalPlan, table: CteId) -> bool {
             reads_directly(left, table) || reads_directly(right, table)
         }
         _ => false,
-    }
-}
-
-fn for_each_input(plan: &LogicalPlan, visit: &mut dyn FnMut(&LogicalPlan)) {
-    match plan {
-        LogicalPlan::Filter { input, .. }
-        | LogicalPlan::Project { input, .. }
-        | LogicalPlan::Aggregate { input, .. }
-        | LogicalPlan::GroupingSets { input, .. }
-        | LogicalPlan::Window { input, .. }
-        | LogicalPlan::Sort { input, .. }
-        | LogicalPlan::Limit { input, .. }
-        | LogicalPlan::Distinct { input, .. }
-        | LogicalPlan::Lock { input, .. } => visit(input),
-        LogicalPlan::Join { left, right, .. }
-        | LogicalPlan::SetOp { left, right, .. }
-        | LogicalPlan::Recursive { seed: left, step: right, .. } => {
-            visit(left);
-            visit(right);
-        }
-        LogicalPlan::With { ctes, body } => {
-            ctes.iter().for_each(|(_, plan)| visit(plan));
-            visit(body);
-        }
-        _ => {}
     }
 }
