@@ -4,6 +4,7 @@ mod campaign;
 mod request;
 mod spec;
 mod totals;
+mod watchdog;
 
 use serde_json::json;
 
@@ -12,6 +13,7 @@ use crate::kernel::on_host_stack;
 use crate::{FAULTS, Scenario, SeedOptions, plan_text, run_seed, shrink};
 use campaign::{Campaign, Chunk, run_here, told};
 use request::{Request, names, parse};
+use watchdog::Watchdog;
 
 const USAGE: &str = "\
 Runs the database in a world that is made up: virtual time, a virtual disk, and every fault in the book. One
@@ -103,6 +105,7 @@ fn run_request(request: &Request, args: &[String]) -> Result<i32, String> {
 fn run_single(request: &Request) -> Result<i32, String> {
     for &scenario in &request.scenarios {
         let seed = request.first;
+        let _watchdog = Watchdog::of(scenario, seed);
         let report = run_seed(scenario, seed, &request.options)?;
         let (name, hash) = (scenario.name(), report.trace_hash);
         println!("{name} seed {seed}: trace {hash:016x}, {} steps", report.step_count);

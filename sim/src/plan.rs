@@ -62,12 +62,28 @@ pub(crate) struct Plan {
     pub(crate) lives: Vec<Life>,
 }
 
+/// A seed of the usual size comes to a few thousand events; after so many it is said never to end.
+const EVENTS: u64 = 500_000;
+
+/// How many more a transaction is allowed beyond [`USUAL_TXNS`].
+const EVENTS_PER_TXN: u64 = 5_000;
+
+/// Transactions of all clients in a life, at most, unless somebody sets them.
+const USUAL_TXNS: u64 = 48;
+
 /// Draws one setting.
 fn draw<T: Clone>(seed: u64, name: &str, choices: &[T]) -> T {
     choices[Rng::stream(seed, name).index(choices.len())].clone()
 }
 
 impl Plan {
+    /// How much may happen before it is a livelock.
+    pub(crate) fn most_events(&self) -> u64 {
+        let txns = (self.client_count as u64).saturating_mul(self.txn_count as u64);
+        let beyond = txns.saturating_sub(USUAL_TXNS).saturating_mul(EVENTS_PER_TXN);
+        self.kernel.max_events.saturating_add(beyond)
+    }
+
     /// The plan of a seed.
     pub(crate) fn of(seed: u64) -> Self {
         let lives = draw(seed, "lives", &[1, 1, 2, 3]);
@@ -145,7 +161,7 @@ fn kernel_settings(seed: u64) -> KernelSettings {
         max_delay_ns: 300_000,
         switch: draw(seed, "switch", &switches),
         max_disk_ns: draw(seed, "disk", &[5_000, 50_000]),
-        max_steps: 2_000_000,
+        max_events: EVENTS,
         priority_changes: draw(seed, "priorities", &[None, None, None, Some(2)]),
     }
 }

@@ -8,7 +8,7 @@ use driftdb_env::planted;
 use driftdb_sim_disk::SimDisk;
 
 use crate::fault::FaultCounts;
-use crate::kernel::simulate;
+use crate::kernel::{KernelSettings, simulate};
 use crate::node::{Machine, Workload};
 use crate::plan::{Plan, is_calm};
 use crate::workload::bank::Bank;
@@ -165,7 +165,8 @@ fn run(plan: Plan, workload: &Rc<dyn Workload>, options: &SeedOptions) -> SeedRe
     planted::activate(options.bug);
     let outcome = {
         let (disk, workload, faults) = (disk.clone(), Rc::clone(workload), Rc::clone(&faults));
-        simulate(plan.kernel, move |sim| Machine::new(sim, plan, disk, workload, faults).run())
+        let settings = KernelSettings { max_events: plan.most_events(), ..plan.kernel };
+        simulate(settings, move |sim| Machine::new(sim, plan, disk, workload, faults).run())
     };
     planted::activate(None);
     let mut faults = faults.borrow().clone();

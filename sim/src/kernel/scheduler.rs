@@ -117,8 +117,8 @@ impl Scheduler {
         if state.failure.is_some() || state.slots[0].is_none() {
             return None;
         }
-        if state.counts.steps > state.settings.max_steps {
-            state.failure = Some(format!("livelock: {} yield points passed", state.counts.steps));
+        if state.is_endless() {
+            state.failure = Some(state.describe_livelock());
             return None;
         }
         if !state.fire_timers() {
@@ -239,7 +239,7 @@ impl Scheduler {
                     IoOp::Sync | IoOp::SyncDir => state.settings.max_disk_ns * 20,
                     _ => state.settings.max_disk_ns,
                 };
-                if most == 0 {
+                if most == 0 && !state.is_endless() {
                     return;
                 }
                 let takes = state.rng.below(most + 1);
@@ -284,7 +284,7 @@ impl Kernel for Scheduler {
                     let fiber = state.current();
                     state.runnable.push(fiber);
                 } else {
-                    if state.counts.steps <= settings.max_steps {
+                    if !state.is_endless() {
                         return;
                     }
                     // Give the livelock up.

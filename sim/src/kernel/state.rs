@@ -118,6 +118,14 @@ pub(crate) struct Counts {
     pub(crate) falls: u64,
 }
 
+impl Counts {
+    /// Everything that happened one after the other. What goes on for ever makes this grow for ever, unless
+    /// it is in a loop that passes no yield point, reaches no disk and waits for nobody.
+    pub(super) fn events(&self) -> u64 {
+        self.steps + self.disk_ops + self.switches
+    }
+}
+
 pub(super) struct State {
     pub(super) settings: KernelSettings,
     pub(super) rng: Rng,
@@ -330,6 +338,19 @@ impl State {
     pub(super) fn note(&mut self, site: &str) {
         let fiber = self.running.unwrap_or(u32::MAX);
         self.trace.note(fiber, self.now_ns, site);
+    }
+
+    /// Whether so much has happened that it must be a livelock.
+    pub(super) fn is_endless(&self) -> bool {
+        self.counts.events() > self.settings.max_events
+    }
+
+    pub(super) fn describe_livelock(&self) -> String {
+        let Counts { steps, disk_ops, switches, .. } = self.counts;
+        let now = Duration::from_nanos(self.now_ns);
+        format!(
+            "livelock: {steps} yield points, {disk_ops} disk operations and {switches} switches in {now:?}"
+        )
     }
 
     pub(super) fn describe_waits(&self) -> String {
