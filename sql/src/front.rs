@@ -9,6 +9,7 @@ pub(crate) mod branch;
 pub(crate) mod comment;
 pub(crate) mod copy;
 pub(crate) mod cursor;
+pub(crate) mod dialect;
 pub(crate) mod dispatch;
 pub(crate) mod grouping;
 pub(crate) mod history;
