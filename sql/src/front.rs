@@ -18,6 +18,7 @@ pub(crate) mod lock;
 pub(crate) mod period;
 pub(crate) mod portal;
 pub(crate) mod rewrite;
+pub(crate) mod role;
 pub(crate) mod routine;
 pub(crate) mod schema;
 pub(crate) mod sequence;

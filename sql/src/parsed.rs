@@ -215,6 +215,7 @@ impl ParsedStatement {
             | Body::AlterConstraint { .. }
             | Body::View(_)
             | Body::Schema(_)
+            | Body::Role(_)
             | Body::Comment(_)
             | Body::History(_) => StatementKind::Definition,
             Body::Routine(body) if !body.is_definition() => StatementKind::Change,

@@ -6,8 +6,8 @@ use driftdb_storage::{KeyspaceId, Timestamp};
 use driftdb_types::{DataType, Value};
 
 use crate::{
-    ApplicationPeriod, ConstraintId, Deferral, ForeignKey, NameSpace, Object, ObjectId, PUBLIC,
-    PUBLIC_ID, Result, Schema, SystemRelation, TableNeed,
+    ApplicationPeriod, ConstraintId, Deferral, Demand, ForeignKey, NameSpace, Object, ObjectId,
+    PUBLIC, PUBLIC_ID, Result, Schema, Subject, SystemRelation, TableNeed,
 };
 
 /// A table's object identifier.
@@ -315,6 +315,38 @@ pub trait Catalog {
     /// As [`Catalog::table`].
     fn object_by_id(&mut self, _id: ObjectId, _at: CatalogAt) -> Result<Option<Arc<Object>>> {
         Ok(None)
+    }
+
+    /// Every object, in order of creation.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn objects(&mut self, _at: CatalogAt) -> Result<Vec<Arc<Object>>> {
+        Ok(Vec::new())
+    }
+
+    /// The role whose rights are asked for; `None`: it may do everything.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn acting(&mut self) -> Result<Option<u32>> {
+        Ok(None)
+    }
+
+    /// Fails unless a role may do something now, whatever the time of the statement.
+    ///
+    /// # Errors
+    /// 42501; as [`Catalog::table`].
+    fn demand(&mut self, _role: u32, _demand: &Demand) -> Result<()> {
+        Ok(())
+    }
+
+    /// Who owns something.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn owner_of(&mut self, subject: Subject) -> Result<u32> {
+        Ok(subject.first_owner())
     }
 
     /// The time of commit sequence number `sequence` (`AS OF @SEQ:N`).

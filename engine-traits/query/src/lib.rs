@@ -30,6 +30,8 @@ mod period;
 mod physical;
 mod planner;
 mod portal;
+mod privilege;
+mod role;
 mod routine;
 mod rules;
 mod schema;
@@ -66,6 +68,12 @@ pub use physical::{
 };
 pub use planner::{PlanContext, Planner};
 pub use portal::{ChannelStatement, DeclareCursor, Fetch, FetchStep};
+pub use privilege::{AclItem, Demand, Privileges, Rights, Securable, Subject};
+pub use role::{
+    Acting, BOOTSTRAP_ROLE, CHECKPOINT_ROLE, DATABASE_OWNER_ROLE, EVERYBODY, FIXED_ROLES, Known,
+    Membership, Named, READ_ALL_ROLE, Role, RoleOptions, RoleRef, RoleStatement, SIGNAL_ROLE,
+    WRITE_ALL_ROLE,
+};
 pub use routine::{
     Argument, ArgumentMode, Given, Language, Routine, RoutineCall, RoutineColumn, RoutineStatement,
     Trigger, TriggerEvents, TriggerTime, routine_signature,

@@ -9,8 +9,8 @@ use driftdb_types::{DataType, Value};
 use crate::{
     BranchStatement, ChannelStatement, ColId, Comment, DeclareCursor, Deferral, Expr, Fetch,
     HistoryStatement, IndexId, LogicalPlan, Need, OnCommit, PeriodSpec, Portion, ReferentialAction,
-    Related, RoutineStatement, RowRules, SchemaStatement, SequenceSpec, SequenceStatement,
-    SystemColumn, Table, TableNeed, ViewStatement,
+    Related, RoleStatement, RoutineStatement, RowRules, SchemaStatement, SequenceSpec,
+    SequenceStatement, SystemColumn, Table, TableNeed, ViewStatement,
 };
 
 /// A column of a result, as the wire describes it.
@@ -568,6 +568,8 @@ pub enum Statement {
     Comment(Comment),
     /// CREATE SCHEMA and its kin
     Schema(SchemaStatement),
+    /// CREATE ROLE, GRANT and their kin
+    Role(RoleStatement),
     /// LOCK TABLE
     LockTable(LockTable),
     /// COPY

@@ -13,6 +13,7 @@ mod foreign;
 mod object;
 mod period;
 mod rewrite;
+pub(crate) mod roles;
 pub(crate) mod schema;
 mod sequence;
 mod trigger;
@@ -25,7 +26,8 @@ use driftdb_concurrency::{
 };
 use driftdb_query::{
     Check, Column, ColumnId, ConstraintSpec, CreateIndex, CreateTable, Deferral, DropObjects,
-    Generated, Index, IndexColumn, IndexId, Result, RowKey, SqlError, Table, TableId,
+    Generated, Index, IndexColumn, IndexId, Result, RowKey, Securable, SqlError, Subject, Table,
+    TableId,
 };
 use driftdb_storage::KeyspaceId;
 use driftdb_types::{EvalContext, SqlState, Value};
@@ -35,6 +37,7 @@ pub use comment::set_comment;
 pub use dependents::{Thing, drop_all};
 pub use foreign::told;
 pub use object::{create_object, rename_object, replace_object};
+pub use roles::run_role_statement;
 pub use schema::{drop_schemas, move_table, rename_schema, tables_in};
 pub use sequence::{alter_sequence, create_sequence};
 pub use trigger::{create_trigger, enable_triggers, triggers_of};
@@ -184,6 +187,7 @@ pub fn create_table(cx: &mut DdlContext<'_>, spec: &CreateTable) -> Result<Optio
         set_retention(cx.txn, &table, spec.retention)?;
     }
     put_table(cx.txn, &table)?;
+    roles::own_new(cx, Subject::whole(Securable::Table, table.id.0))?;
     Ok(Some(Arc::new(table)))
 }
 

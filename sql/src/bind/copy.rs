@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use driftdb_query::{
-    Copy, CopyFormat, CopyOptions, CopySource, Expr, Query, Result, RowRules, SqlError, Table,
+    Copy, CopyFormat, CopyOptions, CopySource, Expr, Query, Result, Rights, RowRules, SqlError,
+    Table,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -78,6 +79,9 @@ impl Binder<'_> {
             return Err(changes::cannot_follow());
         }
         let source = if copy.from {
+            let asked = self.ask_change(&table, None, Rights::INSERT, &[]);
+            let given = columns.iter().copied();
+            self.ask_columns(asked, &table, None, Rights::INSERT, given);
             let row = self.copied_row(&table, &columns)?;
             let checks = self.slot_checks(&table)?;
             let related = self.related(&table, Change::Insert)?;
@@ -131,6 +135,7 @@ impl Binder<'_> {
         for position in columns {
             let column = &table.columns[*position];
             let id = self.column_id();
+            self.note_used(&Expr::Column { id, ty: column.ty });
             scanned.push(driftdb_query::ScanColumn { id, position: *position });
             fields.push(driftdb_query::Field {
                 name: column.name.clone(),

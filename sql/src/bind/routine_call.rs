@@ -290,6 +290,7 @@ impl Binder<'_> {
                 }
             })?;
         }
+        self.ask_call(object);
         Ok(RoutineCall { object: Arc::clone(object), arg_types, columns, is_row })
     }
 

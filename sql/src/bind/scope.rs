@@ -316,6 +316,7 @@ impl Binder<'_> {
         if let Some(recorder) = &mut self.recorder {
             recorder.uses(expr);
         }
+        self.note_used(expr);
         let outer = level + 1 < self.scopes.len();
         let scope = &mut self.scopes[level];
         let mut note = |expr: &Expr| {

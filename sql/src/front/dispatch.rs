@@ -16,6 +16,7 @@ use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
 use super::portal::{self, Declare};
 use super::rewrite::{Lifted, parse_statement};
+use super::role::{self, RoleBody};
 use super::routine::{self, RoutineBody};
 use super::schema::{self, SchemaBody};
 use super::sequence::SequenceBody;
@@ -115,6 +116,7 @@ pub(crate) enum Body {
     Branch(BranchBody),
     Routine(RoutineBody),
     Schema(SchemaBody),
+    Role(RoleBody),
     Comment(CommentBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
@@ -141,6 +143,9 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
         return Ok(body);
     }
     if let Some(body) = branch::parse(cursor)? {
+        return Ok(body);
+    }
+    if let Some(body) = role::parse(cursor)? {
         return Ok(body);
     }
     if let Some(body) = routine::parse(cursor)? {
@@ -375,6 +380,7 @@ impl Body {
             Self::Branch(body) => body.tag(),
             Self::Routine(body) => body.tag(),
             Self::Schema(body) => body.tag(),
+            Self::Role(body) => body.tag(),
             Self::Comment(_) => "COMMENT",
         }
     }
