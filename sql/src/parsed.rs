@@ -216,6 +216,7 @@ impl ParsedStatement {
             | Body::View(_)
             | Body::Schema(_)
             | Body::Comment(_)
+            | Body::Index(_)
             | Body::History(_) => StatementKind::Definition,
             Body::Routine(body) if !body.is_definition() => StatementKind::Change,
             Body::Routine(_) => StatementKind::Definition,

@@ -95,6 +95,7 @@ impl Binder<'_> {
             Body::Routine(body) => Statement::Routine(self.routine_statement(body)?),
             Body::Schema(body) => self.schema_statement(body)?,
             Body::Comment(body) => Statement::Comment(self.comment(body)?),
+            Body::Index(body) => self.index_statement(body)?,
             Body::Unsupported(what) => return Err(unsupported(what)),
         })
     }
