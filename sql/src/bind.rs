@@ -36,6 +36,8 @@ mod function_scan;
 pub(crate) mod generated;
 mod grouping;
 mod history;
+pub(crate) mod index;
+mod index_change;
 mod insert;
 mod join;
 mod literal;
@@ -79,6 +81,8 @@ use driftdb_query::{Catalog, ColId, CteId, LogicalPlan, Result, SqlError, Statem
 use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, EvalContext, Value};
 
+pub use index::bind_terms;
+pub(crate) use index::bound_term;
 pub use routine_call::bind_trigger_condition;
 pub use stored::{bind_check, bind_default};
 pub(crate) use stored::{bound_default, bound_generated};

@@ -7,12 +7,14 @@
 pub(crate) mod alter_column;
 pub(crate) mod branch;
 pub(crate) mod comment;
+pub(crate) mod conflict;
 pub(crate) mod copy;
 pub(crate) mod cursor;
 pub(crate) mod dialect;
 pub(crate) mod dispatch;
 pub(crate) mod grouping;
 pub(crate) mod history;
+pub(crate) mod index;
 pub(crate) mod limits;
 pub(crate) mod lock;
 pub(crate) mod period;

@@ -193,6 +193,7 @@ mod tests {
                 })
                 .collect(),
             indexes: Vec::new(),
+            terms: Vec::new(),
             checks: Vec::new(),
             foreign_keys: Vec::new(),
             referenced_by: Vec::new(),

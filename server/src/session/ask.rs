@@ -24,7 +24,7 @@ use names::{Qualified, qualified};
 
 pub(super) use definition::{
     checked_columns, condition as check_condition, default as default_definition,
-    index as index_definition,
+    index as index_definition, term as term_definition,
 };
 
 /// Whoever answers.
@@ -420,13 +420,10 @@ impl Answering<'_> {
         if column == 0 {
             // Pretty, the table is named as the search path asks for.
             let name = self.name(DataType::Regclass, table.id.0).filter(|_| pretty);
-            return Some(definition::index(table, index, name));
+            return Some(definition::index(table, index, name, pretty));
         }
         let place = usize::try_from(column).ok()?.checked_sub(1)?;
-        Some(match index.columns.get(place) {
-            Some(key) => definition::column_name(table, key.column),
-            None => String::new(),
-        })
+        Some(definition::index_column(table, index, place, pretty))
     }
 }
 

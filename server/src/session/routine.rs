@@ -29,7 +29,7 @@ use driftdb_query::{
     ArgumentMode, Expr, Given, Known, Language, Object, ObjectKind, Result, RoutineCall,
     RoutineColumn, Securable, SetScope, SqlError, Subject, Table, routine_signature,
 };
-use driftdb_sql::ParsedStatement;
+use driftdb_sql::{BindContext, ParsedStatement};
 use driftdb_storage::Timestamp;
 use driftdb_tables::Knowing;
 use driftdb_types::{DataType, EvalContext, SqlState, Value, Volatility};
@@ -365,6 +365,22 @@ impl Routines for Runner<'_> {
             }),
             Language::Sql => self.check_sql(call, cx),
         }
+    }
+
+    fn terms(&self, table: &Table, cx: &mut ExecContext<'_>) -> Result<Vec<Arc<Expr>>> {
+        let own_changes = cx.ddl.is_some();
+        let (node, eval) = (self.node, cx.eval);
+        let catalog = node.catalog().reader(&mut *cx.txn, node.store(), own_changes);
+        let mut catalog = catalog.on_path(&eval.schemas);
+        let mut types = Vec::new();
+        let mut context = BindContext {
+            catalog: &mut catalog,
+            eval,
+            param_types: &mut types,
+            params: None,
+            variables: None,
+        };
+        driftdb_sql::bind_terms(table, &mut context)
     }
 }
 

@@ -147,7 +147,7 @@ impl Binder<'_> {
         let place = |error: SqlError| error.at(name.position);
         let found = self.catalog.table(schema, &name.name, CatalogAt::Statement).map_err(place)?;
         if let Some(table) = found {
-            return Ok((table, None));
+            return Ok((self.with_terms(table)?, None));
         }
         let Some(object) = self.relation_named(schema, &name.name, CatalogAt::Statement)? else {
             return Err(place(no_such_table(schema, &name.name)));

@@ -96,6 +96,7 @@ impl Binder<'_> {
             Body::Schema(body) => self.schema_statement(body)?,
             Body::Role(body) => Statement::Role(self.role_statement(body)?),
             Body::Comment(body) => Statement::Comment(self.comment(body)?),
+            Body::Index(body) => self.index_statement(body)?,
             Body::Unsupported(what) => return Err(unsupported(what)),
         })
     }

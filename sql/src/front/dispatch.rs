@@ -14,6 +14,7 @@ use super::comment::CommentBody;
 use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
+use super::index::{self, IndexBody};
 use super::portal::{self, Declare};
 use super::rewrite::{Lifted, parse_statement};
 use super::role::{self, RoleBody};
@@ -118,15 +119,16 @@ pub(crate) enum Body {
     Schema(SchemaBody),
     Role(RoleBody),
     Comment(CommentBody),
+    Index(IndexBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
     Unsupported(String),
 }
 
 /// The first words of statements that PostgreSQL has and this build has not.
-const UNSUPPORTED: [&str; 16] = [
-    "grant", "revoke", "call", "do", "reindex", "cluster", "refresh", "load", "import", "security",
-    "reassign", "label", "alter", "create", "copy", "set",
+const UNSUPPORTED: [&str; 14] = [
+    "grant", "revoke", "call", "do", "refresh", "load", "import", "security", "reassign", "label",
+    "alter", "create", "copy", "set",
 ];
 
 /// Parses one statement from the cursor to its end.
@@ -183,6 +185,8 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
         "explain" => utility::explain(cursor, lifted),
         "truncate" => utility::truncate(cursor),
         "lock" => super::lock::lock(cursor),
+        "reindex" => index::reindex(cursor),
+        "cluster" => index::cluster(cursor),
         "drop" => utility::drop(cursor),
         "copy" => copy::parse(cursor, lifted),
         "declare" => portal::declare(cursor, lifted),
@@ -223,6 +227,15 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
     if !create
         && second == "table"
         && let Some(body) = alter_column::parse(cursor)?
+    {
+        return Ok(body);
+    }
+    if !create && second == "index" {
+        return index::alter(cursor);
+    }
+    if !create
+        && second == "table"
+        && let Some(body) = index::alter_table(cursor)
     {
         return Ok(body);
     }
@@ -382,6 +395,7 @@ impl Body {
             Self::Schema(body) => body.tag(),
             Self::Role(body) => body.tag(),
             Self::Comment(_) => "COMMENT",
+            Self::Index(body) => body.tag(),
         }
     }
 }

@@ -32,11 +32,13 @@ pub(super) mod classes {
     pub(crate) const PG_ATTRDEF: u32 = 2604;
     pub(crate) const PG_NAMESPACE: u32 = 2615;
     pub(crate) const PG_REWRITE: u32 = 2618;
+    pub(crate) const PG_PROC: u32 = 1255;
 }
 
 /// The access methods.
 const HEAP: u32 = 2;
 const BTREE: u32 = 403;
+const HASH: u32 = 405;
 
 /// The definitions of all tables and other objects as of a time.
 #[derive(Debug, Default)]

@@ -90,19 +90,27 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             )?;
         }
         for index in &table.indexes {
-            let of_index = index.columns.iter().enumerate();
-            let keys = of_index.filter_map(|(place, key)| {
-                Some((place, &table.columns[table.position(key.column)?]))
-            });
-            for (place, column) in keys {
+            let keys = index.columns.iter().map(|key| key.column);
+            let keys = keys.chain(index.include.iter().copied()).enumerate();
+            for (place, id) in keys {
+                let (name, ty, typmod) = match (table.term(id), table.position(id)) {
+                    (Some(term), _) => (&term.name, term.ty, -1),
+                    (None, Some(at)) => {
+                        let column = &table.columns[at];
+                        (&column.name, column.ty, column.typmod)
+                    }
+                    (None, None) => continue,
+                };
+                // A hash index has hashes.
+                let ty = if index.is_hash { DataType::Int4 } else { ty };
                 add(
                     &mut columns,
                     &Attribute {
                         relation: index.id.0,
-                        name: &column.name,
+                        name,
                         number: place + 1,
-                        ty: column.ty,
-                        typmod: column.typmod,
+                        ty,
+                        typmod,
                         not_null: false,
                         has_default: false,
                         identity: "",
