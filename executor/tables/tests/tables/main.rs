@@ -58,7 +58,9 @@ impl Database {
             eval: &self.eval,
             terms: Box::new(NoTerms),
         };
-        match change(&mut cx) {
+        let changed = change(&mut cx);
+        drop(cx);
+        match changed {
             Ok(value) => {
                 let committed = txn.commit().unwrap();
                 guard.finish(committed.commit.map(|commit| commit.ts));
@@ -289,8 +291,7 @@ fn dropped_and_truncated_tables_are_readable_in_the_past() {
     db.ddl(|cx| truncate(cx, &[Arc::clone(&table)], false, false)).unwrap();
     let emptied = db.lookup("t", CatalogAt::Statement).unwrap();
     assert_eq!(db.count(&emptied, ReadAt::Statement), 0);
-    let objects =
-        DropObjects { tables: vec![emptied], indexes: vec![], notices: vec![], cascade: false };
+    let objects = DropObjects { tables: vec![emptied], ..DropObjects::default() };
     db.ddl(|cx| drop_objects(cx, &objects)).unwrap();
     assert_eq!(db.lookup("t", CatalogAt::Statement), None);
     let then = db.lookup("t", CatalogAt::AsOf(full)).unwrap();
@@ -317,6 +318,7 @@ fn a_definition_that_rolled_back_was_never_there() {
     let mut cx =
         DdlContext { txn: &mut *txn, store: &*db.store, eval: &db.eval, terms: Box::new(NoTerms) };
     create_table(&mut cx, &spec).unwrap();
+    drop(cx);
     txn.begin_statement().unwrap();
     let mut reader = db.catalog.reader(&mut *txn, &*db.store, true);
     assert!(reader.table(None, "t", CatalogAt::Statement).unwrap().is_some(), "own change");
