@@ -6,7 +6,8 @@ use driftdb_storage::{KeyspaceId, Timestamp};
 use driftdb_types::{DataType, Value};
 
 use crate::{
-    ApplicationPeriod, Demand, ForeignKey, Index, NameSpace, Object, ObjectId, PUBLIC, PUBLIC_ID, Result, Schema, Subject, SystemRelation, TableNeed, Term,
+    ApplicationPeriod, Demand, ForeignKey, Index, NameSpace, Object, ObjectId, PUBLIC, PUBLIC_ID,
+    Result, Schema, Subject, SystemRelation, TableNeed, Term,
 };
 
 /// A table's object identifier.

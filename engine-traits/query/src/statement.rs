@@ -7,7 +7,10 @@ use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, Value};
 
 use crate::{
-    BranchStatement, ChannelStatement, ColId, ColumnId, Comment, DeclareCursor, Deferral, Expr, Fetch, HistoryStatement, IndexId, LogicalPlan, Need, OnCommit, PeriodSpec, Portion, ReferentialAction, Related, RoleStatement, RoutineStatement, RowRules, SchemaStatement, SequenceSpec, SequenceStatement, SystemColumn, Table, TableNeed, Term, ViewStatement,
+    BranchStatement, ChannelStatement, ColId, ColumnId, Comment, DeclareCursor, Deferral, Expr,
+    Fetch, HistoryStatement, IndexId, LogicalPlan, Need, OnCommit, PeriodSpec, Portion,
+    ReferentialAction, Related, RoleStatement, RoutineStatement, RowRules, SchemaStatement,
+    SequenceSpec, SequenceStatement, SystemColumn, Table, TableNeed, Term, ViewStatement,
 };
 
 /// A column of a result, as the wire describes it.

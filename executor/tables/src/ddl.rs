@@ -27,7 +27,8 @@ use driftdb_concurrency::{
     Counter, LockIntent, LockMode, LockObject, LockStrength, ReadAt, Store, Transaction, WaitPolicy,
 };
 use driftdb_query::{
-    Check, Column, ColumnId, ConstraintSpec, CreateTable, DropObjects, Generated, Index, IndexColumn, IndexId, Result, RowKey, Securable, SqlError, Subject, Table, TableId, TablePart,
+    Check, Column, ColumnId, ConstraintSpec, CreateTable, DropObjects, Generated, Index,
+    IndexColumn, IndexId, Result, RowKey, Securable, SqlError, Subject, Table, TableId, TablePart,
 };
 use driftdb_storage::KeyspaceId;
 use driftdb_types::{EvalContext, SqlState, Value};

@@ -58,7 +58,9 @@ impl Database {
             eval: &self.eval,
             terms: Box::new(NoTerms),
         };
-        match change(&mut cx) {
+        let changed = change(&mut cx);
+        drop(cx);
+        match changed {
             Ok(value) => {
                 let committed = txn.commit().unwrap();
                 guard.finish(committed.commit.map(|commit| commit.ts));
@@ -317,6 +319,7 @@ fn a_definition_that_rolled_back_was_never_there() {
     let mut cx =
         DdlContext { txn: &mut *txn, store: &*db.store, eval: &db.eval, terms: Box::new(NoTerms) };
     create_table(&mut cx, &spec).unwrap();
+    drop(cx);
     txn.begin_statement().unwrap();
     let mut reader = db.catalog.reader(&mut *txn, &*db.store, true);
     assert!(reader.table(None, "t", CatalogAt::Statement).unwrap().is_some(), "own change");
