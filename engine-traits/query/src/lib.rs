@@ -77,9 +77,9 @@ pub use schema::{
 pub use sequence::{SequenceDefinition, SequenceOptions, SequenceSpec, SequenceStatement};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
-    CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,
-    Field, ForeignKeySpec, Insert, IsolationChoice, LockTable, Parameter, PastTime, Query,
-    SetScope, Statement, TransactionModes, TransactionStatement, Update,
+    CopyHeader, CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain,
+    ExplainFormat, Field, ForeignKeySpec, Insert, IsolationChoice, LockTable, Parameter, PastTime,
+    Query, SetScope, Statement, TransactionModes, TransactionStatement, Update,
 };
 pub use system::{
     INFORMATION_SCHEMA, NoSystemRows, OWNER, SYSTEM_SCHEMA, SystemRelation, SystemRows, SystemScan,
