@@ -337,9 +337,7 @@ impl CopyIn {
         check_row(&self.table, &self.checks, &mut row, &mut run)?;
         match self.integrity.insert(&mut self.writer, &row, &mut run)? {
             Inserted::Done { .. } => Ok(()),
-            Inserted::Conflict(conflict) => {
-                Err(self.writer.conflict_error(&conflict, &row, run.cx.eval))
-            }
+            Inserted::Conflict(conflict) => Err(self.writer.conflict_error(&conflict, run.cx.eval)),
         }
     }
 

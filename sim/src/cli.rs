@@ -1,23 +1,31 @@
 //! `driftdb sim`: run seeds, count, and print how to replay what failed.
 
 mod campaign;
+mod plan;
 mod request;
 mod spec;
 mod totals;
+mod watchdog;
+
+use std::iter::repeat;
 
 use serde_json::json;
 
 use crate::bugs::{BUGS, ISOLATION_BUGS};
 use crate::kernel::on_host_stack;
+use crate::scenario::run_recorded;
+use crate::script::{clipped, operations};
 use crate::{FAULTS, Scenario, SeedOptions, plan_text, run_seed, shrink};
 use campaign::{Campaign, Chunk, run_here, told};
 use request::{Request, names, parse};
+use watchdog::Watchdog;
 
 const USAGE: &str = "\
 Runs the database in a world that is made up: virtual time, a virtual disk, and every fault in the book. One
 number, the seed, decides settings, schedule, workload and faults, so a failure is found again by its seed.
 
 usage: driftdb sim [SCENARIO] [--seeds COUNT | --time TIME | --seed N] [--jobs N] [--set KEY=VALUE]...
+       driftdb sim --plan FILE [--clean]
        driftdb sim --spec FILE [--permutation STEPS] [--accept] [--set KEY=VALUE]... [--bug NAME]
 
   SCENARIO         one of them, or several with commas between; all if none is named
@@ -27,7 +35,10 @@ usage: driftdb sim [SCENARIO] [--seeds COUNT | --time TIME | --seed N] [--jobs N
   --seed N         run one seed and print its trace hash
   --jobs N         in so many processes at a time (default 1)
   --set KEY=VALUE  fix a setting that seeds otherwise draw, such as storage.engine=btree
-  --shrink         fix whatever a failing seed does not need, and print the plan that is left
+  --shrink         leave out whatever a failing seed does not need: operations, faults, preemptions;
+                   print the plan that is left
+  --keep DIRECTORY keep a failing seed, shrunk, as a file there
+  --plan FILE      play such a file; with --clean without the planted bug that it names
   --recheck        run every 20th seed again in another process: its trace must be the same
   --all-faults     a kind of fault that never struck is a failure
   --json           print one JSON document instead of text
@@ -48,6 +59,9 @@ exit status: 0 all held, 1 a seed failed, 2 wrong usage";
 
 /// Runs the command line `driftdb sim ARGS…`; returns the exit status.
 pub fn run(args: &[String]) -> i32 {
+    if args.iter().any(|arg| arg == "--plan" || arg.starts_with("--plan=")) {
+        return on_host_stack(|| plan::run(args));
+    }
     let is_spec = |arg: &String| arg == "--spec" || arg.starts_with("--spec=");
     if args.iter().any(is_spec) {
         return on_host_stack(|| spec::run(args));
@@ -103,6 +117,7 @@ fn run_request(request: &Request, args: &[String]) -> Result<i32, String> {
 fn run_single(request: &Request) -> Result<i32, String> {
     for &scenario in &request.scenarios {
         let seed = request.first;
+        let _watchdog = Watchdog::of(scenario, seed);
         let report = run_seed(scenario, seed, &request.options)?;
         let (name, hash) = (scenario.name(), report.trace_hash);
         println!("{name} seed {seed}: trace {hash:016x}, {} steps", report.step_count);
@@ -127,9 +142,32 @@ fn print_failure(
     if request.shrinks
         && let Some(shrunk) = shrink(scenario, seed, options)?
     {
-        println!("shrunk in {} runs: {}", shrunk.run_count, shrunk.failure);
+        println!(
+            "shrunk in {} runs to {} operations, {} faults, {} preemptions: {}",
+            shrunk.run_count,
+            shrunk.operation_count,
+            shrunk.fault_count,
+            shrunk.preemption_count,
+            shrunk.failure
+        );
         println!("{}", plan_text(scenario, seed, &shrunk.options)?);
+        print_steps(scenario, seed, &shrunk.options)?;
         println!("replay: {}", replay_command(scenario, seed, &shrunk.options));
+        if let Some(directory) = &request.keeps_in {
+            let file = plan::keep(directory, scenario, seed, &shrunk.options)?;
+            println!("kept: driftdb sim --plan {}", file.display());
+        }
+    }
+    Ok(())
+}
+
+/// What clients do in a seed, step by step.
+fn print_steps(scenario: Scenario, seed: u64, options: &SeedOptions) -> Result<(), String> {
+    let (_, account, _) = run_recorded(scenario, seed, options)?;
+    for (operation, said) in operations(&account) {
+        for (line, mark) in said.lines().zip(std::iter::once(&*operation).chain(repeat(""))) {
+            println!("  {mark:8} {}", clipped(line, 160));
+        }
     }
     Ok(())
 }
@@ -225,6 +263,10 @@ mod tests {
             "--jobs many",
             "--bug none",
             "--spec",
+            "--plan",
+            "--plan nothing.toml",
+            "--plan regressions --seeds 3",
+            "--keep",
             "--spec nothing.spec",
             "--spec specs/g0.spec --permutation nothing",
             "--spec specs/g0.spec --seeds 3",

@@ -2,12 +2,15 @@
 
 mod bugs;
 pub mod cli;
+mod cut;
 mod fault;
 pub mod kernel;
 mod node;
+mod operations;
 mod oracle;
 mod plan;
 mod scenario;
+mod script;
 mod shrink;
 pub mod spec;
 mod sql;
@@ -18,4 +21,5 @@ pub use fault::{FAULTS, FaultCounts, RESULTS};
 pub use scenario::{
     IsolationHistory, Scenario, SeedOptions, SeedReport, isolation_history, plan_text, run_seed,
 };
+pub use script::{Script, write_script};
 pub use shrink::{Shrunk, shrink};

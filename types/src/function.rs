@@ -23,6 +23,7 @@ mod internal;
 mod json;
 mod json_build;
 mod jsonpath;
+mod libm;
 mod money;
 mod network;
 mod numeric;

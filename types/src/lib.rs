@@ -40,7 +40,7 @@ pub use aggregate::{
 pub use array::{Array, Dimension};
 pub use bits::Bits;
 pub use cast::{CastContext, TypesDiffer, can_cast, cast, common_type};
-pub use cell::{decode_value, encode_value, skip_value};
+pub use cell::{decode_int, decode_str, decode_value, encode_value, skip_value};
 pub use compare::{compare, compare_typed, hash_typed, hash_value};
 pub use context::{ByteaOutput, DateFormat, DateOrder, EvalContext, IntervalStyle};
 pub use data_type::{DataType, Element, TypeCategory};

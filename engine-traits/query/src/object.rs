@@ -4,8 +4,8 @@
 //! is meant. A [`Need`] is PostgreSQL's `pg_depend` row, kept with the one that needs.
 
 use crate::{
-    ColumnId, CommentSubject, IndexId, Routine, SequenceDefinition, Trigger, View,
-    routine_signature,
+    ColumnId, CommentSubject, IndexId, Privileges, Role, Routine, SequenceDefinition, Trigger,
+    View, routine_signature,
 };
 
 /// An object's identifier, of one sequence with those of tables and indexes.
@@ -25,6 +25,10 @@ pub enum NameSpace {
     Routine,
     /// Triggers, told apart by their tables (`pg_trigger`).
     Trigger,
+    /// Roles, which are in no schema (`pg_authid`).
+    Role,
+    /// Owners and privileges, named by what they are of.
+    Privileges,
 }
 
 /// An object, as of some time. Immutable: DDL makes a new one.
@@ -62,6 +66,10 @@ pub enum ObjectKind {
     Routine(Box<Routine>),
     /// A trigger.
     Trigger(Box<Trigger>),
+    /// A role.
+    Role(Box<Role>),
+    /// Whose something is, and who may do what with it.
+    Privileges(Box<Privileges>),
 }
 
 /// That something cannot be without something else.
@@ -114,6 +122,8 @@ impl ObjectKind {
             Self::Comment { .. } => NameSpace::Comment,
             Self::Routine(_) => NameSpace::Routine,
             Self::Trigger(_) => NameSpace::Trigger,
+            Self::Role(_) => NameSpace::Role,
+            Self::Privileges(_) => NameSpace::Privileges,
         }
     }
 
@@ -121,6 +131,7 @@ impl ObjectKind {
     pub fn signature(&self) -> Vec<u8> {
         match self {
             Self::Schema | Self::Sequence(_) | Self::View(_) | Self::Comment { .. } => Vec::new(),
+            Self::Role(_) | Self::Privileges(_) => Vec::new(),
             Self::Routine(routine) => {
                 routine.input_types().iter().flat_map(|ty| ty.oid().to_be_bytes()).collect()
             }
@@ -137,6 +148,8 @@ impl ObjectKind {
             Self::Comment { .. } => "comment",
             Self::Routine(routine) => routine.word(),
             Self::Trigger(_) => "trigger",
+            Self::Role(_) => "role",
+            Self::Privileges(_) => "privileges",
         }
     }
 }

@@ -497,6 +497,8 @@ pub enum PhysicalStatement {
     Comment(Comment),
     /// CREATE SCHEMA and its kin
     Schema(SchemaStatement),
+    /// CREATE ROLE, GRANT and their kin
+    Role(crate::RoleStatement),
     /// LOCK TABLE
     LockTable(LockTable),
     /// COPY FROM: rows arrive outside; TO: the query

@@ -7,10 +7,10 @@ use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, Value};
 
 use crate::{
-    BranchStatement, ChannelStatement, ColId, Comment, DeclareCursor, Deferral, Expr, Fetch,
-    HistoryStatement, IndexId, LogicalPlan, Need, OnCommit, PeriodSpec, Portion, ReferentialAction,
-    Related, RoutineStatement, RowRules, SchemaStatement, SequenceSpec, SequenceStatement,
-    SystemColumn, Table, TableNeed, ViewStatement,
+    BranchStatement, ChannelStatement, ColId, ColumnId, Comment, DeclareCursor, Deferral, Expr,
+    Fetch, HistoryStatement, IndexId, LogicalPlan, Need, OnCommit, PeriodSpec, Portion,
+    ReferentialAction, Related, RoleStatement, RoutineStatement, RowRules, SchemaStatement,
+    SequenceSpec, SequenceStatement, SystemColumn, Table, TableNeed, Term, ViewStatement,
 };
 
 /// A column of a result, as the wire describes it.
@@ -187,6 +187,8 @@ pub enum ConstraintSpec {
         columns: Vec<String>,
         /// When it is checked.
         deferral: Deferral,
+        /// What else is said of its index.
+        extra: KeyExtra,
     },
     /// UNIQUE
     Unique {
@@ -196,6 +198,8 @@ pub enum ConstraintSpec {
         columns: Vec<String>,
         /// When it is checked.
         deferral: Deferral,
+        /// What else is said of its index.
+        extra: KeyExtra,
     },
     /// CHECK
     Check {
@@ -203,9 +207,35 @@ pub enum ConstraintSpec {
         name: String,
         /// Its condition, as SQL text (checked by the binder).
         condition: String,
+        /// NOT VALID: existing rows are not looked at.
+        not_valid: bool,
+        /// NO INHERIT
+        no_inherit: bool,
+    },
+    /// PRIMARY KEY or UNIQUE USING INDEX: an index that is there becomes the constraint's.
+    UsingIndex {
+        /// Its name, which the index takes.
+        name: String,
+        /// Which.
+        index: IndexId,
+        /// PRIMARY KEY rather than UNIQUE.
+        primary: bool,
+        /// When it is checked.
+        deferral: Deferral,
     },
     /// FOREIGN KEY
     ForeignKey(ForeignKeySpec),
+}
+
+/// What is said of the index of a PRIMARY KEY or UNIQUE besides its columns.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KeyExtra {
+    /// INCLUDE: columns by name.
+    pub include: Vec<String>,
+    /// NULLS NOT DISTINCT
+    pub nulls_equal: bool,
+    /// WITH (…)
+    pub options: Vec<(String, String)>,
 }
 
 /// A foreign key to be created: by names, since the columns may come with it.
@@ -265,8 +295,70 @@ pub struct CreateIndex {
     pub if_not_exists: bool,
     /// UNIQUE.
     pub unique: bool,
-    /// (column position, DESC).
-    pub columns: Vec<(usize, bool)>,
+    /// Its columns.
+    pub columns: Vec<KeySpec>,
+    /// WHERE
+    pub predicate: Option<Term>,
+    /// INCLUDE: columns by position.
+    pub include: Vec<usize>,
+    /// NULLS NOT DISTINCT
+    pub nulls_equal: bool,
+    /// USING hash
+    pub is_hash: bool,
+    /// WITH (…)
+    pub options: Vec<(String, String)>,
+    /// CONCURRENTLY, which no block of statements may hold.
+    pub concurrently: bool,
+    /// What its expressions need.
+    pub needs: Vec<Need>,
+}
+
+/// One column of an index to be created.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeySpec {
+    /// What it is of.
+    pub of: KeyOf,
+    /// DESC
+    pub descending: bool,
+    /// NULLS FIRST
+    pub nulls_first: bool,
+    /// An operator class that orders texts by bytes was named.
+    pub by_pattern: bool,
+}
+
+/// What a column of an index is of.
+#[derive(Debug, Clone, PartialEq)]
+pub enum KeyOf {
+    /// A column of the table, by position.
+    Column(usize),
+    /// An expression; its number is chosen when it is created.
+    Term(Term),
+}
+
+impl CreateIndex {
+    /// An index on columns by position, each with DESC or not.
+    pub fn on(table: Arc<Table>, name: impl Into<String>, columns: &[(usize, bool)]) -> Self {
+        let key = |&(position, descending): &(usize, bool)| KeySpec {
+            of: KeyOf::Column(position),
+            descending,
+            nulls_first: descending,
+            by_pattern: false,
+        };
+        Self {
+            table,
+            name: name.into(),
+            if_not_exists: false,
+            unique: false,
+            columns: columns.iter().map(key).collect(),
+            predicate: None,
+            include: Vec::new(),
+            nulls_equal: false,
+            is_hash: false,
+            options: Vec::new(),
+            concurrently: false,
+            needs: Vec::new(),
+        }
+    }
 }
 
 /// DROP TABLE, DROP INDEX. Missing objects under IF EXISTS are left out, with a notice.
@@ -365,6 +457,19 @@ pub enum AlterAction {
         /// The condition, as SQL text.
         condition: String,
     },
+    /// A term's texts, by its number, after a renaming: it means what it meant.
+    RespellTerm {
+        /// Its number.
+        id: ColumnId,
+        /// The expression, as SQL text.
+        sql: String,
+        /// As it is shown.
+        shown: String,
+    },
+    /// What is said of an index of the table; it changes nothing that is stored.
+    Index(IndexId, IndexAction),
+    /// REINDEX of an index, or of all of the table's; CONCURRENTLY
+    Reindex(Option<IndexId>, bool),
     /// ADD PERIOD; its columns are NOT NULL and its CHECK is there
     AddPeriod(PeriodSpec),
     /// DROP PERIOD, with its CHECK
@@ -373,6 +478,21 @@ pub enum AlterAction {
     SetNeeds(Vec<TableNeed>),
     /// SET (retention = …); `None`: RESET (retention)
     SetRetention(Option<Keep>),
+}
+
+/// What is said of an index that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IndexAction {
+    /// RENAME TO
+    Rename(String),
+    /// SET (…)
+    Set(Vec<(String, String)>),
+    /// RESET (…)
+    Reset(Vec<String>),
+    /// CLUSTER ON it, which every other index loses; SET WITHOUT CLUSTER
+    Cluster(bool),
+    /// CLUSTER
+    ClusterNow,
 }
 
 /// The forms of COPY.
@@ -587,6 +707,8 @@ pub enum Statement {
     Comment(Comment),
     /// CREATE SCHEMA and its kin
     Schema(SchemaStatement),
+    /// CREATE ROLE, GRANT and their kin
+    Role(RoleStatement),
     /// LOCK TABLE
     LockTable(LockTable),
     /// COPY

@@ -11,6 +11,7 @@ pub(crate) mod codec;
 mod dropped;
 mod history;
 mod objects;
+mod privileges;
 mod reader;
 mod restore_points;
 mod retention;
@@ -24,6 +25,8 @@ pub(crate) use objects::{
     put_object_name,
 };
 pub use objects::{object_by_id, objects};
+pub use privileges::{Knowing, role_named};
+pub(crate) use privileges::{demand, denied, not_owner, privileges_of};
 pub use reader::CatalogReader;
 pub use restore_points::{
     RestorePoint, create_restore_point, drop_restore_point, restore_point, restore_points,

@@ -211,7 +211,8 @@ impl Session {
         };
         let catalog = node.catalog().reader(txn.as_mut(), node.store(), own_changes);
         let catalog = catalog.on_path(&self.eval.schemas).lending(lend);
-        let mut catalog = catalog.with_temporary(self.temporary.schema());
+        let catalog = catalog.with_temporary(self.temporary.schema());
+        let mut catalog = catalog.acting_as(self.eval.role);
         let statement = bind(
             parsed,
             &mut BindContext {
@@ -333,6 +334,7 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::Truncate { .. }
         | PhysicalStatement::View(_)
         | PhysicalStatement::Schema(_)
+        | PhysicalStatement::Role(_)
         | PhysicalStatement::Sequence(_)
         | PhysicalStatement::Comment(_)
         | PhysicalStatement::Analyze(_)
@@ -387,6 +389,7 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
             RoutineStatement::Do { .. } | RoutineStatement::Call { .. } => return None,
         },
         PhysicalStatement::Schema(statement) => statement.tag(),
+        PhysicalStatement::Role(statement) => statement.command(),
         PhysicalStatement::Sequence(statement) => statement.command(),
         PhysicalStatement::Comment(_) => "COMMENT",
         PhysicalStatement::Copy(_, None) => "COPY FROM",

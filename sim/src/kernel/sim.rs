@@ -1,6 +1,7 @@
 //! What the harness calls: start fibers, kill nodes, wait for something to happen, fail.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use driftdb_sim_disk::SimDisk;
 
 use super::fiber::on_host_stack;
 use super::panics;
+use super::preemption::Place;
 use super::scheduler::Scheduler;
 use super::settings::KernelSettings;
 use super::state::{FiberIndex, Hold, KillAt, NodeId};
@@ -23,6 +25,18 @@ thread_local! {
 /// The scheduler of this thread's simulation.
 pub(crate) fn current() -> Rc<Scheduler> {
     CURRENT.with_borrow(Clone::clone).expect("called inside a simulation")
+}
+
+/// The fiber that runs, if this thread is in a simulation.
+pub(crate) fn current_fiber() -> Option<u32> {
+    CURRENT.with_borrow(|scheduler| scheduler.as_ref()?.running())
+}
+
+/// Virtual time in nanoseconds; zero outside of a simulation.
+pub(crate) fn current_ns() -> u64 {
+    CURRENT.with_borrow(|scheduler| {
+        scheduler.as_ref().map_or(0, |it| u64::try_from(it.now().as_nanos()).unwrap_or(u64::MAX))
+    })
 }
 
 /// What came of a simulation.
@@ -136,6 +150,11 @@ impl Sim {
     /// Holds a node up later, or no longer.
     pub fn hold(&self, node: NodeId, hold: Option<Hold>) {
         self.scheduler.hold(node, hold);
+    }
+
+    /// Makes only these preemptions from now on, of those that the seed draws.
+    pub(crate) fn preempt_only(&self, wanted: BTreeSet<Place>) {
+        self.scheduler.preempt_only(wanted);
     }
 
     /// Whether a node is dead.

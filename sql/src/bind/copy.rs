@@ -4,7 +4,9 @@ mod options;
 
 use std::time::Duration;
 
-use driftdb_query::{Copy, CopySource, Expr, Query, Result, RowRules, SqlError, Table};
+use driftdb_query::{
+    ColId, Copy, CopySource, Expr, Query, Result, Rights, RowRules, SqlError, Table,
+};
 use driftdb_types::SqlState;
 use sqlparser::ast;
 
@@ -56,8 +58,9 @@ impl Binder<'_> {
                 (self.table_now(&name)?, columns.clone())
             }
         };
+        let row = self.row_ids(&table);
         let filter = match &copy.filter {
-            Some(filter) => Some(self.copied_rows(&table, filter)?),
+            Some(filter) => Some(self.copied_rows(&table, &row, filter)?),
             None => None,
         };
         if names.is_empty() {
@@ -90,6 +93,9 @@ impl Binder<'_> {
         }
         let options = given.resolve(&names, Some(&table))?;
         let source = if copy.from {
+            let asked = self.ask_change(&table, None, Rights::INSERT, &row);
+            let given = columns.iter().copied();
+            self.ask_columns(asked, &table, None, Rights::INSERT, given);
             let row = self.copied_row(&table, &columns)?;
             let checks = self.slot_checks(&table)?;
             let related = self.related(&table, Change::Insert)?;
@@ -116,9 +122,8 @@ impl Binder<'_> {
     }
 
     /// Which rows are taken: COPY's WHERE, over a row by position.
-    fn copied_rows(&mut self, table: &Table, condition: &ast::Expr) -> Result<Expr> {
-        let row = self.row_ids(table);
-        let columns = named_row(table, &row);
+    fn copied_rows(&mut self, table: &Table, row: &[ColId], condition: &ast::Expr) -> Result<Expr> {
+        let columns = named_row(table, row);
         let relations = vec![relation(&table.name, columns.clone())];
         self.scopes.push(Scope::with(Clause::CopyWhere, relations, columns));
         let bound = self.predicate(condition, "WHERE");
@@ -128,7 +133,7 @@ impl Binder<'_> {
             let message = "cannot use subquery in COPY FROM WHERE condition";
             return Err(SqlError::new(SqlState::FeatureNotSupported, message)).at_expr(condition);
         }
-        to_slots(&mut bound, &row);
+        to_slots(&mut bound, row);
         Ok(bound)
     }
 
@@ -160,6 +165,7 @@ impl Binder<'_> {
         for position in columns {
             let column = &table.columns[*position];
             let id = self.column_id();
+            self.note_used(&Expr::Column { id, ty: column.ty });
             scanned.push(driftdb_query::ScanColumn { id, position: *position });
             fields.push(driftdb_query::Field {
                 name: column.name.clone(),

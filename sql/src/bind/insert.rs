@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use driftdb_query::{Expr, Insert, LogicalPlan, OutputColumn, Result, SqlError, Table};
+use driftdb_query::{Expr, Insert, LogicalPlan, OutputColumn, Result, Rights, SqlError, Table};
 use driftdb_types::{CastContext, DataType, SqlState, Value};
 use sqlparser::ast;
 
@@ -48,6 +48,10 @@ impl<'a> Binder<'a> {
             Some(through) => self.view_columns(through, &insert.columns)?,
             None => self.insert_columns(&table, &insert.columns)?,
         };
+        let asked = self.ask_change(&base, through.as_ref(), Rights::INSERT, &[]);
+        let given = if insert.columns.is_empty() { &[][..] } else { &columns };
+        let given = given.iter().copied();
+        self.ask_columns(asked, &base, through.as_ref(), Rights::INSERT, given);
         let overriding = self.overriding(object_name(name)?.last);
         let explicit = !insert.columns.is_empty();
         let source = match insert.source.as_deref() {
@@ -96,8 +100,14 @@ impl<'a> Binder<'a> {
                 ));
             }
         };
+        if let Some(update) = on_conflict.as_ref().and_then(|action| action.update.as_ref()) {
+            let positions = update.iter().map(|(position, _)| *position);
+            self.ask_columns(asked, &table, through.as_ref(), Rights::UPDATE, positions);
+        }
         let relations = vec![relation(&name, names)];
+        let since = self.named_so_far();
         let (returning, fields) = self.returning(insert.returning.as_deref(), relations)?;
+        self.ask_named_since(asked, &table, since, &row);
         let updated = on_conflict.as_ref().and_then(|action| action.update.as_ref());
         let updated = updated.map(|update| {
             update.iter().map(|(at, _)| *at).chain(stored_positions(&table)).collect::<Vec<_>>()

@@ -98,6 +98,8 @@ pub(crate) enum Clause {
     Check,
     CopyWhere,
     Generated,
+    Index,
+    IndexPredicate,
     Default,
     AsOf,
     Period,
@@ -127,6 +129,8 @@ impl Clause {
             Self::Check => "check constraints",
             Self::CopyWhere => "COPY FROM WHERE conditions",
             Self::Generated => "column generation expressions",
+            Self::Index => "index expressions",
+            Self::IndexPredicate => "index predicates",
             Self::Default => "DEFAULT expressions",
             Self::AsOf => "FOR SYSTEM_TIME AS OF",
             Self::Period => "clauses of application time",
@@ -318,6 +322,7 @@ impl Binder<'_> {
         if let Some(recorder) = &mut self.recorder {
             recorder.uses(expr);
         }
+        self.note_used(expr);
         let outer = level + 1 < self.scopes.len();
         let scope = &mut self.scopes[level];
         let mut note = |expr: &Expr| {

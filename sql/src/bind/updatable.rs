@@ -9,8 +9,8 @@
 use std::sync::Arc;
 
 use driftdb_query::{
-    BoolTest, CatalogAt, CheckOption, ColId, Expr, Object, ObjectKind, Result, SqlError, Table,
-    View, view_check,
+    BoolTest, CatalogAt, CheckOption, ColId, Expr, Object, ObjectKind, Result, Rights, SqlError,
+    Table, View, view_check,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -39,6 +39,15 @@ impl Change {
             Self::Insert => ("insert into", "inserting into", "INSERT"),
             Self::Update => ("update", "updating", "UPDATE"),
             Self::Delete => ("delete from", "deleting from", "DELETE"),
+        }
+    }
+
+    /// What it takes.
+    pub(crate) fn right(self) -> Rights {
+        match self {
+            Self::Insert => Rights::INSERT,
+            Self::Update => Rights::UPDATE,
+            Self::Delete => Rights::DELETE,
         }
     }
 
@@ -138,7 +147,7 @@ impl Binder<'_> {
         let place = |error: SqlError| error.at(name.position);
         let found = self.catalog.table(schema, &name.name, CatalogAt::Statement).map_err(place)?;
         if let Some(table) = found {
-            return Ok((table, None));
+            return Ok((self.with_terms(table)?, None));
         }
         let Some(object) = self.relation_named(schema, &name.name, CatalogAt::Statement)? else {
             return Err(place(no_such_table(schema, &name.name)));
@@ -185,10 +194,12 @@ impl Binder<'_> {
             let name = object_name(name)?;
             let schema = name.schema.as_deref();
             if let Some(table) = inner.catalog.table(schema, &name.name, CatalogAt::Statement)? {
+                inner.ask_change(&table, None, change.right(), &[]);
                 return Ok(table);
             }
             match inner.relation_named(schema, &name.name, CatalogAt::Statement)? {
                 Some(below) if matches!(below.kind, ObjectKind::View(_)) => {
+                    inner.ask_change_of_view(&below, change.right());
                     inner.deeper(1, |inner| inner.base_of(&below, change))
                 }
                 _ => Err(change.refused(&object.name, NOT_ONE)),
@@ -261,6 +272,7 @@ impl Binder<'_> {
         work: impl FnOnce(&mut Binder<'_>, &ast::Query, &View) -> Result<T>,
     ) -> Result<T> {
         let ObjectKind::View(view) = &object.kind else { return Err(no_view()) };
+        self.inner_role = Some(self.owner_of_view(object)?);
         let text = self.expanded(&view.query, CatalogAt::Statement)?;
         let parsed = parse(&text)?;
         let [parsed] = &parsed[..] else { return Err(no_view()) };

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    ColId, Expr, JoinKind, LogicalPlan, Portion, Result, ScanColumn, Span, SqlError, SystemColumn,
-    Table, Temporal, Update,
+    ColId, Expr, JoinKind, LogicalPlan, Portion, Result, Rights, ScanColumn, Span, SqlError,
+    SystemColumn, Table, Temporal, Update,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
 
 use super::Binder;
+use super::access::AskedTarget;
 use super::element::no_default;
 use super::foreign::Change;
 use super::from::check_names;
@@ -41,6 +42,8 @@ pub(crate) struct Changed {
     pub(crate) names: Vec<Named>,
     /// What the view's rows meet.
     tests: Vec<Expr>,
+    /// The target among what is asked of who runs the statement.
+    pub(crate) asked: Option<AskedTarget>,
 }
 
 /// FOR PORTION OF, bound.
@@ -83,6 +86,7 @@ impl Binder<'_> {
         let old = self.row_ids(&table);
         let columns =
             old.iter().enumerate().map(|(position, id)| ScanColumn { id: *id, position }).collect();
+        let asked = self.ask_change(&table, through.as_ref(), change.right(), &old);
         let (system, hidden) = self.system_columns();
         let mut plan = LogicalPlan::Scan {
             table: table.clone(),
@@ -125,7 +129,20 @@ impl Binder<'_> {
             updatable::Change::Insert | updatable::Change::Delete => Clause::Where,
         };
         self.scopes.push(Scope::with(clause, relations, visible));
-        Ok(Changed { table, name, plan, key, old, system, others, portion, through, names, tests })
+        Ok(Changed {
+            table,
+            name,
+            plan,
+            key,
+            old,
+            system,
+            others,
+            portion,
+            through,
+            names,
+            tests,
+            asked,
+        })
     }
 
     /// WHERE over what is changed.
@@ -175,6 +192,9 @@ impl Binder<'_> {
         let mut assignments = self.assignments(&target, &update.assignments).map_err(|error| {
             explain_target(changed.through.as_ref(), &update.assignments, error)
         })?;
+        let positions = assignments.iter().map(|(position, _)| *position);
+        let through = changed.through.as_ref();
+        self.ask_columns(changed.asked, &changed.table, through, Rights::UPDATE, positions);
         let (source, recheck) = self.changed_where(&mut changed, update.selection.as_ref())?;
         if let Some(part) = &changed.portion {
             check_not_assigned(&changed.table, &assignments, part)?;
@@ -192,7 +212,9 @@ impl Binder<'_> {
         }
         let mut relations = vec![relation(&changed.name, names)];
         relations.extend(changed.others);
+        let since = self.named_so_far();
         let (returning, fields) = self.returning(update.returning.as_deref(), relations)?;
+        self.ask_named_since(changed.asked, &table, since, &row);
         let assigned = assignments.iter().map(|(position, _)| *position);
         let assigned: Vec<usize> = assigned.chain(stored_positions(&table)).collect();
         let change = match &changed.portion {

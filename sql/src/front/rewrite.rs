@@ -28,6 +28,7 @@ use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::conflict::{self, Inference};
 use super::cursor::{Cursor, QualifiedName};
 use super::period::{self, PeriodClause, PeriodDefinition};
 use super::sequence::{self, WrittenOptions};
@@ -36,7 +37,7 @@ use super::{grouping, special, subscript, tree};
 use crate::bind::generated::Overriding;
 
 /// At most so many time clauses and lock clauses in a statement: each is parsed by itself.
-const MAX_CLAUSES: usize = 500;
+pub(crate) const MAX_CLAUSES: usize = 500;
 
 /// The instant that a table is read at.
 #[derive(Debug)]
@@ -109,6 +110,8 @@ pub(crate) struct Lifted {
     pub(crate) current_of: Option<(String, u32)>,
     /// SEARCH and CYCLE of common table expressions, by the position of the bracket before them.
     pub(crate) cte_clauses: BTreeMap<u32, &'static str>,
+    /// What ON CONFLICT says of its index, by the position of the bracket before it.
+    pub(crate) inferences: BTreeMap<u32, Inference>,
     /// The options of identity columns, by the position of GENERATED.
     pub(crate) identities: BTreeMap<u32, WrittenOptions>,
     /// OVERRIDING, by the position of the table's name.
@@ -155,7 +158,8 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    const WORDS: [&str; 27] = [
+    const WORDS: [&str; 28] = [
+        "conflict",
         "default",
         "generated",
         "current",
@@ -234,6 +238,8 @@ fn one(
         out.extend(keywords);
     } else if is_word(token, "current") && current_of(cursor, out, lifted)? {
         // TRUE has been pushed.
+    } else if is_word(token, "conflict") && conflict::inference(cursor, out, lifted)? {
+        // Its list has been pushed.
     } else if is_word(token, "operator") && quantified_operator(cursor, out) {
         // Its symbol has been pushed.
     } else if is_word(token, "set") && set_columns(cursor, out, lifted)? {
@@ -631,7 +637,7 @@ fn syntax_error_for(source: &Source<'_>, position: u32) -> SqlError {
     super::tokens::syntax_error_at(&word, position)
 }
 
-fn too_many() -> SqlError {
+pub(crate) fn too_many() -> SqlError {
     SqlError::new(
         SqlState::StatementTooComplex,
         format!("more than {MAX_CLAUSES} clauses of one kind"),

@@ -5,13 +5,15 @@ use driftdb_query::{
 };
 use driftdb_types::DataType;
 
-use super::routine;
+use super::{role, routine};
 use crate::catalog::codec::{Input, encode_need, number, text};
 
 const VERSION: u8 = 1;
 const VIEW: u8 = 20;
 /// The kind of an object that is a comment.
 const COMMENT: u8 = 40;
+const ROLE: u8 = 50;
+const PRIVILEGES: u8 = 51;
 
 pub(super) fn encode(object: &Object) -> Vec<u8> {
     let mut out = vec![VERSION];
@@ -45,6 +47,14 @@ pub(super) fn encode(object: &Object) -> Vec<u8> {
         ObjectKind::Trigger(kind) => {
             out.push(11);
             routine::encode_trigger(&mut out, kind);
+        }
+        ObjectKind::Role(kind) => {
+            out.push(ROLE);
+            role::encode_role(&mut out, kind);
+        }
+        ObjectKind::Privileges(kind) => {
+            out.push(PRIVILEGES);
+            role::encode_privileges(&mut out, kind);
         }
     }
     out
@@ -104,6 +114,8 @@ fn kind(input: &mut Input<'_>) -> Option<ObjectKind> {
         },
         10 => ObjectKind::Routine(Box::new(routine::routine(input)?)),
         11 => ObjectKind::Trigger(Box::new(routine::trigger(input)?)),
+        ROLE => ObjectKind::Role(Box::new(role::role(input)?)),
+        PRIVILEGES => ObjectKind::Privileges(Box::new(role::privileges(input)?)),
         _ => return None,
     })
 }
@@ -218,6 +230,8 @@ mod tests {
             ObjectKind::Routine(Box::new(one)),
             ObjectKind::Trigger(Box::new(other)),
             comment,
+            ObjectKind::Role(Box::new(role::samples().0)),
+            ObjectKind::Privileges(Box::new(role::samples().1)),
         ];
         kinds.map(object).into()
     }
