@@ -87,9 +87,9 @@ pub use schema::{
 pub use sequence::{SequenceDefinition, SequenceOptions, SequenceSpec, SequenceStatement};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
-    CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,
-    Field, ForeignKeySpec, IndexAction, Insert, IsolationChoice, KeyExtra, KeyOf, KeySpec,
-    LockTable, Parameter, PastTime, Query, SetScope, Statement, TransactionModes,
+    CopyHeader, CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain,
+    ExplainFormat, Field, ForeignKeySpec, IndexAction, Insert, IsolationChoice, KeyExtra, KeyOf,
+    KeySpec, LockTable, Parameter, PastTime, Query, SetScope, Statement, TransactionModes,
     TransactionStatement, Update,
 };
 pub use system::{

@@ -502,6 +502,19 @@ pub enum CopyFormat {
     Text,
     /// Comma-separated values.
     Csv,
+    /// PostgreSQL's binary form.
+    Binary,
+}
+
+/// What the first line of text or CSV is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyHeader {
+    /// A row.
+    Absent,
+    /// The columns' names, which are skipped when they are read.
+    Names,
+    /// The columns' names, which must be those of the columns that are read.
+    Match,
 }
 
 /// COPY's options.
@@ -513,14 +526,18 @@ pub struct CopyOptions {
     pub delimiter: u8,
     /// What stands for NULL.
     pub null: String,
-    /// Whether the first line names the columns.
-    pub header: bool,
+    /// What the first line is.
+    pub header: CopyHeader,
     /// CSV's quote.
     pub quote: u8,
     /// CSV's escape inside quotes.
     pub escape: u8,
     /// Columns (positions in the list) that are always quoted (FORCE QUOTE).
     pub force_quote: Vec<usize>,
+    /// Columns whose NULL string is that string, quoted or not (FORCE_NOT_NULL).
+    pub force_not_null: Vec<usize>,
+    /// Columns whose NULL string is NULL even in quotes (FORCE_NULL).
+    pub force_null: Vec<usize>,
     /// COPY TO: whether it goes on with what is committed later, until somebody ends it (FOLLOW).
     pub follow: bool,
 }
@@ -537,6 +554,8 @@ pub enum CopySource {
         columns: Vec<usize>,
         /// One expression per table column over the input's columns (`Expr::Slot`), defaults filled in.
         row: Vec<Expr>,
+        /// Which rows are taken, over the whole row (`Expr::Slot`); none: all.
+        filter: Option<Expr>,
         /// What new rows have to go through, over the whole row (`Expr::Slot`).
         checks: RowRules,
         /// What foreign keys lead to.

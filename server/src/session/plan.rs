@@ -404,8 +404,8 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         | PhysicalStatement::Vacuum { .. }
         | PhysicalStatement::LockTable(_)
         | PhysicalStatement::SetConstraints { .. }
-        | PhysicalStatement::Call(..)
-        | PhysicalStatement::Copy(_, Some(_)) => return None,
+        | PhysicalStatement::Call(..) => return None,
+        PhysicalStatement::Copy(_, Some(plan)) => return writing_command(plan.changes().first()?),
         PhysicalStatement::Query(query) => match query.plan.changes().first() {
             Some(change) => return writing_command(change),
             None => return locking_command(&query.plan),

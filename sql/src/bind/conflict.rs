@@ -13,7 +13,7 @@ use super::Binder;
 use super::names::{ident, ident_position, object_name};
 use super::position::bare;
 use super::routine_call::slots;
-use super::scope::{Clause, Scope};
+use super::scope::{Clause, Relation, Scope};
 use super::stored::{named_row, relation};
 
 impl Binder<'_> {
@@ -21,7 +21,7 @@ impl Binder<'_> {
     pub(crate) fn on_conflict(
         &mut self,
         table: &Arc<Table>,
-        name: &str,
+        (schema, name): (&Option<String>, &str),
         row: &[ColId],
         conflict: &ast::OnConflict,
     ) -> Result<ConflictAction> {
@@ -46,7 +46,7 @@ impl Binder<'_> {
             return Ok(ConflictAction { target, existing, update: None, filter: None });
         };
         let relations = vec![
-            relation(name, named_row(table, &existing)),
+            Relation { schema: schema.clone(), ..relation(name, named_row(table, &existing)) },
             relation("excluded", named_row(table, row)),
         ];
         let visible = relations.iter().flat_map(|r| r.columns.iter().cloned()).collect();
