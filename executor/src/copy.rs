@@ -191,8 +191,13 @@ impl CopyIn {
     }
 
     fn read_field(&self, index: usize, cx: &ExecContext<'_>) -> Result<Value> {
-        let Some(bytes) = self.fields.get(index) else { return Ok(Value::Null) };
         let column = &self.table.columns[self.columns[index]];
+        let Some(bytes) = self.fields.get(index) else {
+            if let Some(domain) = column.ty.as_domain() {
+                domain.check(&Value::Null, cx.eval)?;
+            }
+            return Ok(Value::Null);
+        };
         let read = || {
             let text = std::str::from_utf8(bytes).map_err(|error| invalid_utf8(bytes, &error))?;
             Ok(parse_text(column.ty, column.typmod, text, cx.eval)?)

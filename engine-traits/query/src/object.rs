@@ -4,7 +4,7 @@
 //! is meant. A [`Need`] is PostgreSQL's `pg_depend` row, kept with the one that needs.
 
 use crate::{
-    ColumnId, CommentSubject, IndexId, Routine, SequenceDefinition, Trigger, View,
+    ColumnId, CommentSubject, IndexId, Routine, SequenceDefinition, Trigger, TypeDefinition, View,
     routine_signature,
 };
 
@@ -25,6 +25,8 @@ pub enum NameSpace {
     Routine,
     /// Triggers, told apart by their tables (`pg_trigger`).
     Trigger,
+    /// Types (`pg_type`).
+    Type,
 }
 
 /// An object, as of some time. Immutable: DDL makes a new one.
@@ -62,6 +64,8 @@ pub enum ObjectKind {
     Routine(Box<Routine>),
     /// A trigger.
     Trigger(Box<Trigger>),
+    /// A type.
+    Type(Box<TypeDefinition>),
 }
 
 /// That something cannot be without something else.
@@ -114,13 +118,18 @@ impl ObjectKind {
             Self::Comment { .. } => NameSpace::Comment,
             Self::Routine(_) => NameSpace::Routine,
             Self::Trigger(_) => NameSpace::Trigger,
+            Self::Type(_) => NameSpace::Type,
         }
     }
 
     /// What tells objects of one name apart, if their names may repeat; else empty.
     pub fn signature(&self) -> Vec<u8> {
         match self {
-            Self::Schema | Self::Sequence(_) | Self::View(_) | Self::Comment { .. } => Vec::new(),
+            Self::Schema
+            | Self::Sequence(_)
+            | Self::View(_)
+            | Self::Comment { .. }
+            | Self::Type(_) => Vec::new(),
             Self::Routine(routine) => {
                 routine.input_types().iter().flat_map(|ty| ty.oid().to_be_bytes()).collect()
             }
@@ -137,6 +146,8 @@ impl ObjectKind {
             Self::Comment { .. } => "comment",
             Self::Routine(routine) => routine.word(),
             Self::Trigger(_) => "trigger",
+            // Domains, too, where what depends on them is told.
+            Self::Type(_) => "type",
         }
     }
 }

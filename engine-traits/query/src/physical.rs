@@ -9,7 +9,7 @@ use crate::logical::SetFunction;
 use crate::{
     AccessTemporal, AlterAction, Comment, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
     DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
-    Related, RoutineStatement, RowRules, SchemaStatement, SequenceStatement, SetOpKind,
+    Related, RoutineStatement, RowRules, SchemaStatement, SequenceStatement, SetOpKind, TypeStatement,
     SystemColumn, Table, ViewStatement, WindowCall,
 };
 
@@ -484,6 +484,8 @@ pub enum PhysicalStatement {
     },
     /// CREATE SEQUENCE and its kin
     Sequence(SequenceStatement),
+    /// CREATE, ALTER and DROP of TYPE and DOMAIN.
+    Type(TypeStatement),
     /// SET CONSTRAINTS
     SetConstraints {
         /// Which, with their schemas if named; `None`: ALL.

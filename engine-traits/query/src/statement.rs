@@ -10,6 +10,7 @@ use crate::{
     BranchStatement, ChannelStatement, ColId, Comment, DeclareCursor, Deferral, Expr, Fetch,
     HistoryStatement, IndexId, LogicalPlan, Need, OnCommit, PeriodSpec, Portion, ReferentialAction,
     Related, RoutineStatement, RowRules, SchemaStatement, SequenceSpec, SequenceStatement,
+    TypeStatement,
     SystemColumn, Table, TableNeed, ViewStatement,
 };
 
@@ -557,6 +558,8 @@ pub enum Statement {
     },
     /// CREATE SEQUENCE and its kin
     Sequence(SequenceStatement),
+    /// CREATE, ALTER and DROP of TYPE and DOMAIN.
+    Type(TypeStatement),
     /// SET CONSTRAINTS
     SetConstraints {
         /// Which, with their schemas if named; `None`: ALL.

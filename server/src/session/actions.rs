@@ -16,8 +16,8 @@ use driftdb_env::sync::{Condvar, Mutex};
 use driftdb_query::{Object, SetScope, SqlError, Table, temporary_schema};
 use driftdb_storage::Timestamp;
 use driftdb_types::{
-    AdvisoryKey, AdvisoryRequest, CatalogQuestion, SequenceCall, SequenceState, SessionActions,
-    SqlState, Value, ValueError,
+    AdvisoryKey, AdvisoryRequest, CatalogQuestion, DomainChecks, SequenceCall, SequenceState,
+    SessionActions, SqlState, UserType, Value, ValueError,
 };
 
 use super::Session;
@@ -355,6 +355,10 @@ impl SessionActions for Actions {
                 .map(|()| value),
         };
         result.map_err(value_error)
+    }
+
+    fn domain_checks(&self, domain: UserType) -> Result<Arc<dyn DomainChecks>, ValueError> {
+        driftdb_sql::domain_checks(domain).map_err(value_error)
     }
 
     fn sequence_state(&self, sequence: u32) -> Result<Option<SequenceState>, ValueError> {

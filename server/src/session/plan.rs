@@ -334,6 +334,7 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::View(_)
         | PhysicalStatement::Schema(_)
         | PhysicalStatement::Sequence(_)
+        | PhysicalStatement::Type(_)
         | PhysicalStatement::Comment(_)
         | PhysicalStatement::Analyze(_)
         | PhysicalStatement::History(
@@ -388,6 +389,7 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         },
         PhysicalStatement::Schema(statement) => statement.tag(),
         PhysicalStatement::Sequence(statement) => statement.command(),
+        PhysicalStatement::Type(statement) => statement.command(),
         PhysicalStatement::Comment(_) => "COMMENT",
         PhysicalStatement::Copy(_, None) => "COPY FROM",
         PhysicalStatement::Explain { statement, analyze: true, .. } => {

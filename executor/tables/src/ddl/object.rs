@@ -35,6 +35,10 @@ fn taken(kind: &ObjectKind, name: &str) -> SqlError {
             };
             SqlError::new(SqlState::DuplicateFunction, message)
         }
+        ObjectKind::Type(_) => {
+            let message = format!("type \"{name}\" already exists");
+            SqlError::new(SqlState::DuplicateObject, message)
+        }
         ObjectKind::Trigger(_) => {
             let message = format!("trigger \"{name}\" already exists");
             SqlError::new(SqlState::DuplicateObject, message)

@@ -10,6 +10,7 @@ mod depend;
 mod index;
 mod routine;
 mod sequence;
+mod user_type;
 mod view;
 
 use std::collections::BTreeMap;
@@ -242,6 +243,8 @@ pub(super) fn source(relation: &str) -> Option<Source> {
         "pg_depend" => depend::rows,
         "pg_rewrite" => view::rules,
         "pg_sequence" => sequence::rows,
+        "pg_type" => user_type::types,
+        "pg_enum" => user_type::labels,
         "pg_proc" => routine::functions,
         "pg_trigger" => routine::triggers,
         _ => return None,

@@ -1,11 +1,11 @@
 //! pg_class: tables, indexes, and the system relations themselves.
 
-use driftdb_query::{Result, Table, is_temporary};
+use driftdb_query::{Result, Table, is_temporary, row_type_oid};
 use driftdb_types::Value;
 
 use super::super::declared::declared;
 use super::super::rows::Rows;
-use super::{BTREE, Definitions, HEAP, sequence, small};
+use super::{BTREE, Definitions, HEAP, sequence, small, user_type};
 
 pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
     let mut columns = rows.columns([
@@ -23,6 +23,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
         "relhasrules",
         "reloptions",
         "relpersistence",
+        "reltype",
     ])?;
     for relation in declared() {
         let definition = &relation.definition;
@@ -41,6 +42,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             Value::Bool(relation.kind == 'v'),
             Value::Null,
             Value::text("p"),
+            Value::Oid(0),
         ])?;
     }
     super::view::classes(definitions, &mut columns)?;
@@ -63,6 +65,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             Value::Bool(false),
             Value::Null,
             persistence.clone(),
+            Value::Oid(row_type_oid(table.id.0)),
         ])?;
         for index in &table.indexes {
             columns.add([
@@ -80,6 +83,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
                 Value::Bool(false),
                 Value::Null,
                 persistence.clone(),
+                Value::Oid(0),
             ])?;
         }
     }
@@ -99,6 +103,26 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             Value::Bool(false),
             Value::Null,
             Value::text(if is_temporary(&object.schema) { "t" } else { "p" }),
+            Value::Oid(0),
+        ])?;
+    }
+    for (object, _, highest) in user_type::composites(definitions) {
+        columns.add([
+            Value::Oid(object.id.0),
+            Value::text(object.name.clone()),
+            Value::Oid(definitions.schema_oid(&object.schema)),
+            Value::text("c"),
+            Value::Oid(0),
+            Value::Oid(0),
+            Value::Float4(-1.0),
+            Value::Bool(false),
+            highest,
+            Value::Int2(0),
+            Value::Bool(false),
+            Value::Bool(false),
+            Value::Null,
+            Value::text("p"),
+            Value::Oid(object.id.0),
         ])?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 //!
 //! A view's rule has the view's identifier with a bit of its own.
 
-use driftdb_query::{CheckOption, Object, ObjectKind, Result, View};
+use driftdb_query::{CheckOption, Object, ObjectKind, Result, View, row_type_oid};
 use driftdb_types::Value;
 
 use super::super::rows::{Columns, Rows};
@@ -20,7 +20,7 @@ fn views(definitions: &Definitions) -> impl Iterator<Item = (&Object, &View)> {
 }
 
 /// pg_class
-pub(super) fn classes(definitions: &Definitions, columns: &mut Columns<'_, '_, 14>) -> Result<()> {
+pub(super) fn classes(definitions: &Definitions, columns: &mut Columns<'_, '_, 15>) -> Result<()> {
     for (object, view) in views(definitions) {
         let options = match view.check {
             None => Value::Null,
@@ -42,6 +42,7 @@ pub(super) fn classes(definitions: &Definitions, columns: &mut Columns<'_, '_, 1
             Value::Bool(true),
             options,
             Value::text("p"),
+            Value::Oid(row_type_oid(object.id.0)),
         ])?;
     }
     Ok(())
