@@ -12,6 +12,7 @@ pub(crate) mod copy;
 pub(crate) mod cursor;
 pub(crate) mod dialect;
 pub(crate) mod dispatch;
+mod explain;
 pub(crate) mod grouping;
 pub(crate) mod history;
 pub(crate) mod index;

@@ -89,9 +89,9 @@ pub use sequence::{SequenceDefinition, SequenceOptions, SequenceSpec, SequenceSt
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
     CopyHeader, CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain,
-    ExplainFormat, Field, ForeignKeySpec, IndexAction, Insert, IsolationChoice, KeyExtra, KeyOf,
-    KeySpec, LockTable, Parameter, PastTime, Query, SetScope, Statement, TransactionModes,
-    TransactionStatement, Update,
+    ExplainFormat, ExplainOutput, Field, ForeignKeySpec, IndexAction, Insert, IsolationChoice,
+    KeyExtra, KeyOf, KeySpec, LockTable, Parameter, PastTime, Query, SetScope, Statement,
+    TransactionModes, TransactionStatement, Update,
 };
 pub use system::{
     INFORMATION_SCHEMA, NoSystemRows, OWNER, SYSTEM_SCHEMA, SystemRelation, SystemRows, SystemScan,

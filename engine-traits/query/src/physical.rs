@@ -8,7 +8,7 @@ use driftdb_types::{AggregateId, DataType};
 use crate::logical::SetFunction;
 use crate::{
     AccessTemporal, AlterAction, Comment, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
-    DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
+    DropObjects, ExplainOutput, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
     Related, RoutineStatement, RowRules, SchemaStatement, SequenceStatement, SetOpKind,
     SystemColumn, Table, TypeStatement, ViewStatement, WindowCall,
 };
@@ -511,8 +511,8 @@ pub enum PhysicalStatement {
         statement: Box<Self>,
         /// ANALYZE: run it, too.
         analyze: bool,
-        /// The form of the output.
-        format: ExplainFormat,
+        /// What it shows.
+        output: ExplainOutput,
     },
     /// CREATE FUNCTION and its kin, without a plan
     Routine(RoutineStatement),

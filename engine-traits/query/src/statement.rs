@@ -582,6 +582,34 @@ pub enum ExplainFormat {
     Text,
     /// JSON.
     Json,
+    /// YAML.
+    Yaml,
+    /// XML.
+    Xml,
+}
+
+/// What EXPLAIN shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExplainOutput {
+    /// The form.
+    pub format: ExplainFormat,
+    /// With ANALYZE: the times of the nodes.
+    pub timing: bool,
+    /// With ANALYZE: the time of all.
+    pub summary: bool,
+}
+
+impl ExplainOutput {
+    /// Everything, as lines.
+    pub const TEXT: Self = Self { format: ExplainFormat::Text, timing: true, summary: true };
+
+    /// The type of the column: JSON has its own.
+    pub fn column_type(self) -> DataType {
+        match self.format {
+            ExplainFormat::Json => DataType::Json,
+            ExplainFormat::Text | ExplainFormat::Yaml | ExplainFormat::Xml => DataType::Text,
+        }
+    }
 }
 
 /// EXPLAIN.
@@ -591,8 +619,8 @@ pub struct Explain {
     pub statement: Box<Statement>,
     /// ANALYZE.
     pub analyze: bool,
-    /// The form of the output.
-    pub format: ExplainFormat,
+    /// What it shows.
+    pub output: ExplainOutput,
 }
 
 /// The level in BEGIN or SET TRANSACTION.
@@ -800,7 +828,10 @@ impl Statement {
             Self::Insert(Insert { returning: Some(_), fields, .. })
             | Self::Update(Update { returning: Some(_), fields, .. })
             | Self::Delete(Delete { returning: Some(_), fields, .. }) => Some(fields.clone()),
-            Self::Explain(_) => Some(text("QUERY PLAN")),
+            Self::Explain(explain) => {
+                let ty = explain.output.column_type();
+                Some(text("QUERY PLAN").into_iter().map(|field| Field { ty, ..field }).collect())
+            }
             Self::Routine(RoutineStatement::Call { query, has_output: true }) => {
                 Some(query.fields.clone())
             }

@@ -55,7 +55,7 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
         Statement::Explain(explain) => PhysicalStatement::Explain {
             statement: Box::new(lower_statement(*explain.statement, cx)?),
             analyze: explain.analyze,
-            format: explain.format,
+            output: explain.output,
         },
         Statement::Vacuum { tables, analyze } => PhysicalStatement::Vacuum { tables, analyze },
         Statement::Analyze(tables) => PhysicalStatement::Analyze(tables),

@@ -78,10 +78,10 @@ impl Binder<'_> {
             Body::Explain { statement, .. } if matches!(**statement, Body::Execute { .. }) => {
                 return Err(unsupported("EXPLAIN EXECUTE"));
             }
-            Body::Explain { statement, analyze, format } => Statement::Explain(Explain {
+            Body::Explain { statement, analyze, output } => Statement::Explain(Explain {
                 statement: Box::new(self.statement(statement)?),
                 analyze: *analyze,
-                format: *format,
+                output: *output,
             }),
             Body::Copy(copy) => Statement::Copy(self.copy(copy)?),
             Body::View(body) => Statement::View(self.view_statement(body)?),

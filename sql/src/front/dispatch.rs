@@ -2,7 +2,7 @@
 
 use driftdb_concurrency::LockMode;
 use driftdb_query::{
-    ChannelStatement, Deferral, ExplainFormat, Fetch, Result, SetScope, SqlError,
+    ChannelStatement, Deferral, ExplainOutput, Fetch, Result, SetScope, SqlError,
     TransactionStatement,
 };
 use driftdb_types::SqlState;
@@ -97,7 +97,7 @@ pub(crate) enum Body {
     Explain {
         statement: Box<Self>,
         analyze: bool,
-        format: ExplainFormat,
+        output: ExplainOutput,
     },
     Copy(CopyBody),
     View(ViewBody),
@@ -187,7 +187,7 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
         "discard" => utility::discard(cursor),
         "vacuum" => utility::vacuum(cursor),
         "analyze" | "analyse" => utility::analyze(cursor),
-        "explain" => utility::explain(cursor, lifted),
+        "explain" => super::explain::explain(cursor, lifted),
         "truncate" => utility::truncate(cursor),
         "lock" => super::lock::lock(cursor),
         "reindex" => index::reindex(cursor),
