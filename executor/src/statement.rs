@@ -15,6 +15,7 @@ pub(crate) mod row;
 pub(crate) mod schema;
 pub(crate) mod sequence;
 pub(crate) mod update;
+pub(crate) mod user_type;
 pub(crate) mod view;
 
 use std::collections::VecDeque;
@@ -151,8 +152,8 @@ fn fields(statement: &PhysicalStatement) -> Option<Vec<Field>> {
         PhysicalStatement::Insert(insert) => insert.returning.as_ref().map(|_| &insert.fields),
         PhysicalStatement::Update(update) => update.returning.as_ref().map(|_| &update.fields),
         PhysicalStatement::Delete(delete) => delete.returning.as_ref().map(|_| &delete.fields),
-        PhysicalStatement::Explain { .. } => {
-            let (name, ty) = ("QUERY PLAN".to_owned(), DataType::Text);
+        PhysicalStatement::Explain { output, .. } => {
+            let (name, ty) = ("QUERY PLAN".to_owned(), output.column_type());
             return Some(vec![Field { name, ty, typmod: -1, origin: (0, 0) }]);
         }
         _ => None,
@@ -176,6 +177,7 @@ pub(crate) fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -
             ddl::truncate(tables, *cascade, *restart, run)
         }
         PhysicalStatement::Sequence(statement) => sequence::run(statement, run),
+        PhysicalStatement::Type(statement) => user_type::run(statement, run),
         PhysicalStatement::SetConstraints { names, deferred } => {
             set_constraints(names.as_deref(), *deferred, run)?;
             Ok(Outcome::tag(CommandTag::plain("SET CONSTRAINTS")))
@@ -192,8 +194,8 @@ pub(crate) fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -
             Ok(Outcome::tag(CommandTag::plain(statement.command())))
         }
         PhysicalStatement::LockTable(locks) => lock::lock_tables(locks, run),
-        PhysicalStatement::Explain { statement, analyze, format } => {
-            explain::run(statement, *analyze, *format, run)
+        PhysicalStatement::Explain { statement, analyze, output } => {
+            explain::run(statement, *analyze, *output, run)
         }
         PhysicalStatement::Vacuum { tables, analyze } => maintain::vacuum(tables, *analyze, run),
         PhysicalStatement::Analyze(tables) => maintain::analyze(tables, run),

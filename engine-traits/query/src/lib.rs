@@ -41,6 +41,7 @@ mod sequence;
 mod statement;
 mod system;
 mod temporal;
+mod user_type;
 mod variables;
 mod view;
 mod window;
@@ -87,16 +88,20 @@ pub use schema::{
 pub use sequence::{SequenceDefinition, SequenceOptions, SequenceSpec, SequenceStatement};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
-    CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,
-    Field, ForeignKeySpec, IndexAction, Insert, IsolationChoice, KeyExtra, KeyOf, KeySpec,
-    LockTable, Parameter, PastTime, Query, SetScope, Statement, TransactionModes,
-    TransactionStatement, Update,
+    CopyHeader, CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain,
+    ExplainFormat, ExplainOutput, Field, ForeignKeySpec, IndexAction, Insert, IsolationChoice,
+    KeyExtra, KeyOf, KeySpec, LockTable, Parameter, PastTime, Query, SetScope, Statement,
+    TransactionModes, TransactionStatement, Update,
 };
 pub use system::{
     INFORMATION_SCHEMA, NoSystemRows, OWNER, SYSTEM_SCHEMA, SystemRelation, SystemRows, SystemScan,
 };
 pub use temporal::{
     AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
+};
+pub use user_type::{
+    TypeChange, TypeDefinition, TypeOid, TypeStatement, array_type_oid, need_of_type, object_type,
+    row_type_oid, table_type, view_type,
 };
 pub use variables::{Precedence, Variable, Variables};
 pub use view::{

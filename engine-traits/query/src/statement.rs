@@ -10,7 +10,8 @@ use crate::{
     BranchStatement, ChannelStatement, ColId, ColumnId, Comment, DeclareCursor, Deferral, Expr,
     Fetch, HistoryStatement, IndexId, LogicalPlan, Need, OnCommit, PeriodSpec, Portion,
     ReferentialAction, Related, RoleStatement, RoutineStatement, RowRules, SchemaStatement,
-    SequenceSpec, SequenceStatement, SystemColumn, Table, TableNeed, Term, ViewStatement,
+    SequenceSpec, SequenceStatement, SystemColumn, Table, TableNeed, Term, TypeStatement,
+    ViewStatement,
 };
 
 /// A column of a result, as the wire describes it.
@@ -504,6 +505,19 @@ pub enum CopyFormat {
     Text,
     /// Comma-separated values.
     Csv,
+    /// PostgreSQL's binary form.
+    Binary,
+}
+
+/// What the first line of text or CSV is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyHeader {
+    /// A row.
+    Absent,
+    /// The columns' names, which are skipped when they are read.
+    Names,
+    /// The columns' names, which must be those of the columns that are read.
+    Match,
 }
 
 /// COPY's options.
@@ -515,14 +529,18 @@ pub struct CopyOptions {
     pub delimiter: u8,
     /// What stands for NULL.
     pub null: String,
-    /// Whether the first line names the columns.
-    pub header: bool,
+    /// What the first line is.
+    pub header: CopyHeader,
     /// CSV's quote.
     pub quote: u8,
     /// CSV's escape inside quotes.
     pub escape: u8,
     /// Columns (positions in the list) that are always quoted (FORCE QUOTE).
     pub force_quote: Vec<usize>,
+    /// Columns whose NULL string is that string, quoted or not (FORCE_NOT_NULL).
+    pub force_not_null: Vec<usize>,
+    /// Columns whose NULL string is NULL even in quotes (FORCE_NULL).
+    pub force_null: Vec<usize>,
     /// COPY TO: whether it goes on with what is committed later, until somebody ends it (FOLLOW).
     pub follow: bool,
 }
@@ -539,6 +557,8 @@ pub enum CopySource {
         columns: Vec<usize>,
         /// One expression per table column over the input's columns (`Expr::Slot`), defaults filled in.
         row: Vec<Expr>,
+        /// Which rows are taken, over the whole row (`Expr::Slot`); none: all.
+        filter: Option<Expr>,
         /// What new rows have to go through, over the whole row (`Expr::Slot`).
         checks: RowRules,
         /// What foreign keys lead to.
@@ -564,6 +584,34 @@ pub enum ExplainFormat {
     Text,
     /// JSON.
     Json,
+    /// YAML.
+    Yaml,
+    /// XML.
+    Xml,
+}
+
+/// What EXPLAIN shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExplainOutput {
+    /// The form.
+    pub format: ExplainFormat,
+    /// With ANALYZE: the times of the nodes.
+    pub timing: bool,
+    /// With ANALYZE: the time of all.
+    pub summary: bool,
+}
+
+impl ExplainOutput {
+    /// Everything, as lines.
+    pub const TEXT: Self = Self { format: ExplainFormat::Text, timing: true, summary: true };
+
+    /// The type of the column: JSON has its own.
+    pub fn column_type(self) -> DataType {
+        match self.format {
+            ExplainFormat::Json => DataType::Json,
+            ExplainFormat::Text | ExplainFormat::Yaml | ExplainFormat::Xml => DataType::Text,
+        }
+    }
 }
 
 /// EXPLAIN.
@@ -573,8 +621,8 @@ pub struct Explain {
     pub statement: Box<Statement>,
     /// ANALYZE.
     pub analyze: bool,
-    /// The form of the output.
-    pub format: ExplainFormat,
+    /// What it shows.
+    pub output: ExplainOutput,
 }
 
 /// The level in BEGIN or SET TRANSACTION.
@@ -679,6 +727,8 @@ pub enum Statement {
     },
     /// CREATE SEQUENCE and its kin
     Sequence(SequenceStatement),
+    /// CREATE, ALTER and DROP of TYPE and DOMAIN.
+    Type(TypeStatement),
     /// SET CONSTRAINTS
     SetConstraints {
         /// Which, with their schemas if named; `None`: ALL.
@@ -780,7 +830,10 @@ impl Statement {
             Self::Insert(Insert { returning: Some(_), fields, .. })
             | Self::Update(Update { returning: Some(_), fields, .. })
             | Self::Delete(Delete { returning: Some(_), fields, .. }) => Some(fields.clone()),
-            Self::Explain(_) => Some(text("QUERY PLAN")),
+            Self::Explain(explain) => {
+                let ty = explain.output.column_type();
+                Some(text("QUERY PLAN").into_iter().map(|field| Field { ty, ..field }).collect())
+            }
             Self::Routine(RoutineStatement::Call { query, has_output: true }) => {
                 Some(query.fields.clone())
             }

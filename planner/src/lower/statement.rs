@@ -42,6 +42,7 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
             PhysicalStatement::Truncate { tables, cascade, restart }
         }
         Statement::Sequence(statement) => PhysicalStatement::Sequence(statement),
+        Statement::Type(statement) => PhysicalStatement::Type(statement),
         Statement::SetConstraints { names, deferred } => {
             PhysicalStatement::SetConstraints { names, deferred }
         }
@@ -54,7 +55,7 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
         Statement::Explain(explain) => PhysicalStatement::Explain {
             statement: Box::new(lower_statement(*explain.statement, cx)?),
             analyze: explain.analyze,
-            format: explain.format,
+            output: explain.output,
         },
         Statement::Vacuum { tables, analyze } => PhysicalStatement::Vacuum { tables, analyze },
         Statement::Analyze(tables) => PhysicalStatement::Analyze(tables),

@@ -336,6 +336,7 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::Schema(_)
         | PhysicalStatement::Role(_)
         | PhysicalStatement::Sequence(_)
+        | PhysicalStatement::Type(_)
         | PhysicalStatement::Comment(_)
         | PhysicalStatement::Analyze(_)
         | PhysicalStatement::History(
@@ -391,6 +392,7 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         PhysicalStatement::Schema(statement) => statement.tag(),
         PhysicalStatement::Role(statement) => statement.command(),
         PhysicalStatement::Sequence(statement) => statement.command(),
+        PhysicalStatement::Type(statement) => statement.command(),
         PhysicalStatement::Comment(_) => "COMMENT",
         PhysicalStatement::Copy(_, None) => "COPY FROM",
         PhysicalStatement::Explain { statement, analyze: true, .. } => {
@@ -404,8 +406,8 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         | PhysicalStatement::Vacuum { .. }
         | PhysicalStatement::LockTable(_)
         | PhysicalStatement::SetConstraints { .. }
-        | PhysicalStatement::Call(..)
-        | PhysicalStatement::Copy(_, Some(_)) => return None,
+        | PhysicalStatement::Call(..) => return None,
+        PhysicalStatement::Copy(_, Some(plan)) => return writing_command(plan.changes().first()?),
         PhysicalStatement::Query(query) => match query.plan.changes().first() {
             Some(change) => return writing_command(change),
             None => return locking_command(&query.plan),

@@ -21,7 +21,7 @@ impl Binder<'_> {
     pub(crate) fn on_conflict(
         &mut self,
         table: &Arc<Table>,
-        name: &str,
+        (schema, name): (&Option<String>, &str),
         row: &[ColId],
         conflict: &ast::OnConflict,
     ) -> Result<ConflictAction> {
@@ -46,11 +46,7 @@ impl Binder<'_> {
             return Ok(ConflictAction { target, existing, update: None, filter: None });
         };
         let relations = vec![
-            // Under its own name it may be called by its schema, too.
-            Relation {
-                schema: (name == table.name).then(|| table.schema.clone()),
-                ..relation(name, named_row(table, &existing))
-            },
+            Relation { schema: schema.clone(), ..relation(name, named_row(table, &existing)) },
             relation("excluded", named_row(table, row)),
         ];
         let visible = relations.iter().flat_map(|r| r.columns.iter().cloned()).collect();

@@ -13,10 +13,10 @@ use super::generated::{Overriding, check_inserted, is_overridden, stored_positio
 use super::names::{ident, object_name};
 use super::position::{Placed, position};
 use super::returning::is_default;
-use super::scope::{Clause, Scope};
+use super::scope::{Clause, Relation, Scope};
 use super::stored::{named_row, relation};
 use super::target::{NO_META, Target};
-use super::updatable::{self, Through};
+use super::updatable::{self, Through, own_schema};
 
 impl<'a> Binder<'a> {
     pub(crate) fn insert(&mut self, insert: &ast::Insert) -> Result<Insert> {
@@ -87,11 +87,12 @@ impl<'a> Binder<'a> {
         }
         let own = through.as_ref().map_or(&table.name, |through| &through.object.name);
         let own = own.clone();
+        let schema = alias.is_none().then(|| own_schema(&table, through.as_ref()));
         let name = alias.map_or(own, ident);
         let on_conflict = match &insert.on {
             None => None,
             Some(ast::OnInsert::OnConflict(conflict)) => {
-                Some(self.on_conflict(&table, &name, &row, conflict)?)
+                Some(self.on_conflict(&table, (&schema, &name), &row, conflict)?)
             }
             Some(_) => {
                 return Err(SqlError::new(
@@ -104,7 +105,7 @@ impl<'a> Binder<'a> {
             let positions = update.iter().map(|(position, _)| *position);
             self.ask_columns(asked, &table, through.as_ref(), Rights::UPDATE, positions);
         }
-        let relations = vec![relation(&name, names)];
+        let relations = vec![Relation { schema, ..relation(&name, names) }];
         let since = self.named_so_far();
         let (returning, fields) = self.returning(insert.returning.as_deref(), relations)?;
         self.ask_named_since(asked, &table, since, &row);

@@ -76,6 +76,11 @@ pub(crate) struct Through {
     change: Change,
 }
 
+/// The schema of what a statement changes.
+pub(crate) fn own_schema(table: &Table, through: Option<&Through>) -> String {
+    through.map_or(&table.schema, |through| &through.object.schema).to_string()
+}
+
 /// A view's columns over a row of the table below, and the conditions that the row meets.
 pub(crate) struct ViewRow {
     pub(crate) columns: Vec<Named>,

@@ -22,12 +22,14 @@ use super::predicate::{all_of, row_fields};
 use super::returning::is_default;
 use super::scope::{Clause, Named, Relation, Scope};
 use super::stored::{named_row, relation};
-use super::updatable::{self, Through};
+use super::updatable::{self, Through, own_schema};
 
 /// The rows that UPDATE or DELETE changes, before its WHERE.
 pub(crate) struct Changed {
     pub(crate) table: Arc<Table>,
     pub(crate) name: String,
+    /// The target's schema, if the name is its own.
+    pub(crate) schema: Option<String>,
     pub(crate) plan: LogicalPlan,
     pub(crate) key: ColId,
     pub(crate) old: Vec<ColId>,
@@ -81,6 +83,7 @@ impl Binder<'_> {
             return Err(SqlError::unsupported(what).at(period.position));
         }
         let own = through.as_ref().map_or(&table.name, |through| &through.object.name);
+        let schema = alias.is_none().then(|| own_schema(&table, through.as_ref()));
         let name = alias.map_or_else(|| own.clone(), ident);
         let key = self.key_id();
         let old = self.row_ids(&table);
@@ -102,8 +105,8 @@ impl Binder<'_> {
             named = view.columns;
         }
         let names = named.clone();
-        let mut relations =
-            vec![Relation { hidden: Some(hidden), ..relation(&name, named.clone()) }];
+        let own = Relation { schema: schema.clone(), ..relation(&name, named.clone()) };
+        let mut relations = vec![Relation { hidden: Some(hidden), ..own }];
         let mut visible = named;
         if !others.is_empty() {
             let item = self.bind_from(others)?;
@@ -132,6 +135,7 @@ impl Binder<'_> {
         Ok(Changed {
             table,
             name,
+            schema,
             plan,
             key,
             old,
@@ -210,7 +214,8 @@ impl Binder<'_> {
             checks.checks.extend(view.checks()?);
             names = view.columns;
         }
-        let mut relations = vec![relation(&changed.name, names)];
+        let own = relation(&changed.name, names);
+        let mut relations = vec![Relation { schema: changed.schema, ..own }];
         relations.extend(changed.others);
         let since = self.named_so_far();
         let (returning, fields) = self.returning(update.returning.as_deref(), relations)?;

@@ -70,6 +70,7 @@ impl Binder<'_> {
                 self.change_column(table, *if_exists, column, change)?
             }
             Body::Sequence(body) => self.sequence_statement(body)?,
+            Body::Type(body) => self.type_statement(body)?,
             Body::Drop { kind, if_exists, names, cascade } => {
                 let objects = self.drop(*kind, *if_exists, names)?;
                 Statement::Drop(DropObjects { cascade: *cascade, ..objects })
@@ -77,10 +78,10 @@ impl Binder<'_> {
             Body::Explain { statement, .. } if matches!(**statement, Body::Execute { .. }) => {
                 return Err(unsupported("EXPLAIN EXECUTE"));
             }
-            Body::Explain { statement, analyze, format } => Statement::Explain(Explain {
+            Body::Explain { statement, analyze, output } => Statement::Explain(Explain {
                 statement: Box::new(self.statement(statement)?),
                 analyze: *analyze,
-                format: *format,
+                output: *output,
             }),
             Body::Copy(copy) => Statement::Copy(self.copy(copy)?),
             Body::View(body) => Statement::View(self.view_statement(body)?),

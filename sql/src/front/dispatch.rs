@@ -2,7 +2,7 @@
 
 use driftdb_concurrency::LockMode;
 use driftdb_query::{
-    ChannelStatement, Deferral, ExplainFormat, Fetch, Result, SetScope, SqlError,
+    ChannelStatement, Deferral, ExplainOutput, Fetch, Result, SetScope, SqlError,
     TransactionStatement,
 };
 use driftdb_types::SqlState;
@@ -22,6 +22,7 @@ use super::routine::{self, RoutineBody};
 use super::schema::{self, SchemaBody};
 use super::sequence::SequenceBody;
 use super::tokens::is_word;
+use super::user_type::{self, TypeBody};
 use super::view::{self, ViewBody};
 use super::{alter_column, copy, sequence, transaction, utility};
 use crate::bind::alter_column::ColumnChange;
@@ -97,7 +98,7 @@ pub(crate) enum Body {
     Explain {
         statement: Box<Self>,
         analyze: bool,
-        format: ExplainFormat,
+        output: ExplainOutput,
     },
     Copy(CopyBody),
     View(ViewBody),
@@ -109,6 +110,7 @@ pub(crate) enum Body {
     Channel(ChannelStatement),
     History(HistoryBody),
     Sequence(SequenceBody),
+    Type(TypeBody),
     AlterColumn {
         table: QualifiedName,
         if_exists: bool,
@@ -157,6 +159,9 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
     if let Some(body) = schema::parse(cursor)? {
         return Ok(body);
     }
+    if let Some(body) = user_type::parse(cursor)? {
+        return Ok(Body::Type(body));
+    }
     match word.as_str() {
         "select" | "with" | "values" | "table" | "insert" | "update" | "delete" | "merge" => {
             Ok(Body::Tree(Box::new(parse_statement(cursor, lifted)?)))
@@ -183,7 +188,7 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
         "discard" => utility::discard(cursor),
         "vacuum" => utility::vacuum(cursor),
         "analyze" | "analyse" => utility::analyze(cursor),
-        "explain" => utility::explain(cursor, lifted),
+        "explain" => super::explain::explain(cursor, lifted),
         "truncate" => utility::truncate(cursor),
         "lock" => super::lock::lock(cursor),
         "reindex" => index::reindex(cursor),
@@ -372,6 +377,7 @@ impl Body {
             Self::Drop { kind: DropKind::Sequence, .. } => "DROP SEQUENCE",
             Self::Sequence(SequenceBody::Create { .. }) => "CREATE SEQUENCE",
             Self::Sequence(_) => "ALTER SEQUENCE",
+            Self::Type(body) => body.tag(),
             Self::Explain { .. } => "EXPLAIN",
             Self::Copy(_) => "COPY",
             Self::View(ViewBody::Create { .. }) => "CREATE VIEW",

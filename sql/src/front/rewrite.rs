@@ -13,6 +13,8 @@
 //! * `OPERATOR(schema.op)` before ANY and ALL becomes the operator alone.
 //! * Subscripts after the targets of SET and the columns of INSERT are cut out and kept under the position
 //!   of the column's name.
+//! * The expression of `FETCH FIRST (…) ROWS` becomes the parameter `$fetch` and is kept under its position.
+//! * A row lock right after a list without FROM gets OFFSET 0 before it: the parser would take FOR as a name.
 //! * Grouping sets and what a frame excludes: see `grouping`.
 //! * The options of identity columns, and OVERRIDING … VALUE of INSERT, are cut out and kept under the positions
 //!   of GENERATED and of the table's name.
@@ -116,6 +118,8 @@ pub(crate) struct Lifted {
     pub(crate) identities: BTreeMap<u32, WrittenOptions>,
     /// OVERRIDING, by the position of the table's name.
     pub(crate) overriding: BTreeMap<u32, Overriding>,
+    /// How many rows FETCH takes, by the position of the bracket.
+    pub(crate) fetches: BTreeMap<u32, ast::Expr>,
     /// The subscripts of what is assigned to, by the position of the column's name.
     pub(crate) subscripts: BTreeMap<u32, Vec<ast::AccessExpr>>,
 }
@@ -158,7 +162,8 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    const WORDS: [&str; 30] = [
+    const WORDS: [&str; 31] = [
+        "fetch",
         "only",
         "tablespace",
         "conflict",
@@ -217,6 +222,8 @@ fn one(
         return lock(cursor, position, out, lifted);
     } else if is_word(token, "overriding") {
         return overriding(cursor, out, lifted);
+    } else if is_word(token, "fetch") {
+        return fetched(cursor, out, lifted);
     } else if is_word(token, "generated") {
         return identity(cursor, out, lifted);
     } else if is_word(token, "period") {
@@ -703,6 +710,10 @@ fn lock(
     if lifted.locks.len() >= MAX_CLAUSES {
         return Err(too_many());
     }
+    if !has_source(out) {
+        let offset = [Token::make_keyword("OFFSET"), Token::Number("0".to_owned(), false)];
+        out.extend(offset.into_iter().map(|token| token_at(token, position, position)));
+    }
     let index = lifted.locks.len();
     lifted.locks.push(LockRequest { strength, of, no_wait, skip_locked });
     let words = [
@@ -712,6 +723,53 @@ fn lock(
         Token::make_word(&format!("#{index}"), Some('"')),
     ];
     out.extend(words.into_iter().map(|token| token_at(token, position, position + 3)));
+    Ok(true)
+}
+
+/// Whether something stands between the list of the SELECT before here and here.
+fn has_source(out: &[TokenWithSpan]) -> bool {
+    const CLAUSES: [&str; 11] = [
+        "from", "where", "group", "having", "window", "order", "limit", "offset", "fetch",
+        "values", "for",
+    ];
+    let mut depth = 0u32;
+    for token in out.iter().rev() {
+        match token.token {
+            Token::RParen | Token::RBracket => depth += 1,
+            Token::LParen | Token::LBracket if depth == 0 => return true,
+            Token::LParen | Token::LBracket => depth -= 1,
+            Token::Word(_) if depth > 0 => {}
+            Token::Word(_) if is_word(token, "select") => return false,
+            Token::Word(_) if CLAUSES.iter().any(|word| is_word(token, word)) => return true,
+            _ => {}
+        }
+    }
+    true
+}
+
+/// The parameter in the place of what is in the brackets after FETCH FIRST.
+pub(crate) const FETCH: &str = "$fetch";
+
+/// `FETCH FIRST (…) ROWS`, which the parser takes with a number only.
+fn fetched(
+    cursor: &mut Cursor<'_>,
+    out: &mut Vec<TokenWithSpan>,
+    lifted: &mut Lifted,
+) -> Result<bool> {
+    let is_bracketed =
+        cursor.tokens.get(cursor.at + 2).is_some_and(|token| token.token == Token::LParen);
+    let from = cursor.at;
+    if !is_bracketed || !(cursor.accept(&["fetch", "first"]) || cursor.accept(&["fetch", "next"])) {
+        return Ok(false);
+    }
+    out.extend_from_slice(&cursor.tokens[from..cursor.at]);
+    if lifted.fetches.len() >= MAX_CLAUSES {
+        return Err(too_many());
+    }
+    let position = cursor.position();
+    let count = cursor.expression()?;
+    lifted.fetches.insert(position, count);
+    out.push(token_at(Token::Placeholder(FETCH.to_owned()), position, position + 1));
     Ok(true)
 }
 

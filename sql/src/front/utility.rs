@@ -1,6 +1,6 @@
 //! The statements without a query in them: settings, prepared statements, maintenance, DROP.
 
-use driftdb_query::{Deferral, ExplainFormat, Result, SetScope, SqlError};
+use driftdb_query::{Deferral, Result, SetScope, SqlError};
 use driftdb_types::SqlState;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
@@ -184,7 +184,7 @@ fn setting(cursor: &mut Cursor<'_>) -> Result<String> {
 }
 
 /// A value of a setting as text.
-fn value(cursor: &mut Cursor<'_>) -> Result<String> {
+pub(super) fn value(cursor: &mut Cursor<'_>) -> Result<String> {
     let negative = cursor.accept_token(&Token::Minus);
     let positive = !negative && cursor.accept_token(&Token::Plus);
     match cursor.peek().map(|token| &token.token) {
@@ -258,7 +258,7 @@ pub(crate) fn prepare(cursor: &mut Cursor<'_>) -> Result<Body> {
 
 /// EXPLAIN and PREPARE take a query, not another of their kind; said before the parser follows a chain
 /// of them to the end of the stack.
-fn refuse_nesting(cursor: &Cursor<'_>) -> Result<()> {
+pub(super) fn refuse_nesting(cursor: &Cursor<'_>) -> Result<()> {
     match cursor.peek_word(0).as_deref() {
         Some("explain" | "prepare") => Err(cursor.error()),
         _ => Ok(()),
@@ -402,54 +402,6 @@ fn options(cursor: &mut Cursor<'_>) -> Result<Vec<(String, Option<String>)>> {
 
 fn flag(value: &Option<String>) -> bool {
     !matches!(value.as_deref(), Some("off" | "false" | "0"))
-}
-
-/// EXPLAIN, after the word.
-pub(crate) fn explain(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
-    let (mut analyze, mut format) = (false, ExplainFormat::Text);
-    let bracket = cursor.peek().is_some_and(|token| token.token == Token::LParen);
-    let query =
-        matches!(cursor.peek_word(1).as_deref(), Some("select" | "values" | "with" | "table"));
-    if bracket && !query && cursor.accept_token(&Token::LParen) {
-        for (name, value) in options(cursor)? {
-            match (name.as_str(), value.as_deref()) {
-                ("analyze" | "analyse", _) => analyze = flag(&value),
-                ("format", Some("json")) => format = ExplainFormat::Json,
-                ("format", Some("text")) => format = ExplainFormat::Text,
-                ("format", other) => {
-                    let other = other.unwrap_or_default().to_uppercase();
-                    return Err(SqlError::unsupported(format!("EXPLAIN (FORMAT {other})")));
-                }
-                (
-                    "verbose" | "costs" | "buffers" | "timing" | "summary" | "settings" | "wal"
-                    | "generic_plan",
-                    _,
-                ) => {}
-                _ => return Err(unknown_option("EXPLAIN", &name)),
-            }
-        }
-    } else {
-        analyze = cursor.accept(&["analyze"]) || cursor.accept(&["analyse"]);
-        cursor.accept(&["verbose"]);
-    }
-    refuse_nesting(cursor)?;
-    let from = cursor.at;
-    let inner = match body(cursor, lifted)? {
-        Body::Declare(_, query) => *query,
-        inner => inner,
-    };
-    let is_explained = matches!(
-        inner,
-        Body::Tree(_)
-            | Body::Execute { .. }
-            | Body::History(HistoryBody::Diff { .. })
-            | Body::Unsupported(_)
-    );
-    if !is_explained {
-        cursor.at = from;
-        return Err(cursor.error());
-    }
-    Ok(Body::Explain { statement: Box::new(inner), analyze, format })
 }
 
 /// TRUNCATE, after the word.
