@@ -188,6 +188,11 @@ pub(crate) fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -
             Ok(Outcome::tag(CommandTag::plain("COMMENT")))
         }
         PhysicalStatement::Schema(statement) => schema::run(statement, run),
+        PhysicalStatement::Role(statement) => {
+            let told = driftdb_tables::run_role_statement(&mut ddl::context(run), statement)?;
+            run.cx.notices.extend(told);
+            Ok(Outcome::tag(CommandTag::plain(statement.command())))
+        }
         PhysicalStatement::LockTable(locks) => lock::lock_tables(locks, run),
         PhysicalStatement::Explain { statement, analyze, format } => {
             explain::run(statement, *analyze, *format, run)

@@ -226,11 +226,14 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     }
 
     /// The disk is full: gives up the ballast, refuses commits that need room, and lets the background task
-    /// look for room from now on.
+    /// look for room from now on. It is woken by the first to notice only: each of its own attempts
+    /// notices again, and would be followed by the next at once for as long as the disk is full.
     pub(crate) fn note_full(&self) {
-        self.is_disk_full.store(true, Ordering::Relaxed);
+        let was_known = self.is_disk_full.swap(true, Ordering::Relaxed);
         self.ballast.release();
-        self.maintenance.wake();
+        if !was_known {
+            self.maintenance.wake();
+        }
     }
 
     /// Counts the bytes of a record that ends at `end`, and wakes the task when it is due.

@@ -29,6 +29,7 @@ mod past;
 mod plan;
 mod portal;
 mod prepared;
+mod role;
 mod routine;
 mod run;
 mod sequences;
@@ -135,6 +136,7 @@ pub struct Session {
     notices: Vec<SqlError>,
     temporary: Temporary,
     routines: routine::Kept,
+    identity: role::Identity,
 }
 
 impl std::fmt::Debug for Session {
@@ -153,6 +155,7 @@ impl Session {
         let cancel = registered.token().clone();
         let user: Arc<str> = Arc::from(options.user.as_str());
         let pid = registered.key().pid;
+        let identity = role::Identity::of(node, &user)?;
         let actions = Arc::new(Actions::new(node, &cancel, &user, pid));
         let mut settings = Settings::default();
         // A time is read in the session's time zone, so that it comes last.
@@ -194,7 +197,10 @@ impl Session {
             notices: Vec::new(),
             temporary: Temporary::default(),
             routines: routine::Kept::default(),
+            identity,
         };
+        session.apply_identity();
+        session.settings.apply(&mut session.eval);
         if let Some((_, value)) = options.settings.iter().rfind(is_past) {
             let value = session.past_setting(Some(value))?.unwrap_or_default();
             session.settings.set_at_startup(past::AS_OF, &value)?;

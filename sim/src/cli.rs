@@ -1,23 +1,33 @@
 //! `driftdb sim`: run seeds, count, and print how to replay what failed.
 
 mod campaign;
+mod plan;
 mod request;
 mod spec;
 mod totals;
+mod watchdog;
 
-use serde_json::json;
+use std::iter::repeat;
+use std::path::Path;
+
+use serde_json::{Value, json};
 
 use crate::bugs::{BUGS, ISOLATION_BUGS};
 use crate::kernel::on_host_stack;
+use crate::report::campaign_report;
+use crate::scenario::run_recorded;
+use crate::script::{clipped, operations};
 use crate::{FAULTS, Scenario, SeedOptions, plan_text, run_seed, shrink};
 use campaign::{Campaign, Chunk, run_here, told};
 use request::{Request, names, parse};
+use watchdog::Watchdog;
 
 const USAGE: &str = "\
 Runs the database in a world that is made up: virtual time, a virtual disk, and every fault in the book. One
 number, the seed, decides settings, schedule, workload and faults, so a failure is found again by its seed.
 
 usage: driftdb sim [SCENARIO] [--seeds COUNT | --time TIME | --seed N] [--jobs N] [--set KEY=VALUE]...
+       driftdb sim --plan FILE [--clean]
        driftdb sim --spec FILE [--permutation STEPS] [--accept] [--set KEY=VALUE]... [--bug NAME]
 
   SCENARIO         one of them, or several with commas between; all if none is named
@@ -27,7 +37,11 @@ usage: driftdb sim [SCENARIO] [--seeds COUNT | --time TIME | --seed N] [--jobs N
   --seed N         run one seed and print its trace hash
   --jobs N         in so many processes at a time (default 1)
   --set KEY=VALUE  fix a setting that seeds otherwise draw, such as storage.engine=btree
-  --shrink         fix whatever a failing seed does not need, and print the plan that is left
+  --shrink         leave out whatever a failing seed does not need: operations, faults, preemptions;
+                   print the plan that is left
+  --report FILE    write a page (HTML) of the campaign and of the seed that failed, shrunk with --shrink
+  --keep DIRECTORY keep a failing seed, shrunk, as a file there
+  --plan FILE      play such a file; with --clean without the planted bug that it names
   --recheck        run every 20th seed again in another process: its trace must be the same
   --all-faults     a kind of fault that never struck is a failure
   --json           print one JSON document instead of text
@@ -48,6 +62,9 @@ exit status: 0 all held, 1 a seed failed, 2 wrong usage";
 
 /// Runs the command line `driftdb sim ARGS…`; returns the exit status.
 pub fn run(args: &[String]) -> i32 {
+    if args.iter().any(|arg| arg == "--plan" || arg.starts_with("--plan=")) {
+        return on_host_stack(|| plan::run(args));
+    }
     let is_spec = |arg: &String| arg == "--spec" || arg.starts_with("--spec=");
     if args.iter().any(is_spec) {
         return on_host_stack(|| spec::run(args));
@@ -76,7 +93,7 @@ pub fn run(args: &[String]) -> i32 {
 }
 
 fn run_request(request: &Request, args: &[String]) -> Result<i32, String> {
-    if request.is_single && !request.is_json {
+    if request.is_single && !request.is_json && request.report.is_none() {
         return run_single(request);
     }
     if request.is_worker {
@@ -91,8 +108,11 @@ fn run_request(request: &Request, args: &[String]) -> Result<i32, String> {
         true => campaign.faults().missing(),
         false => Vec::new(),
     };
+    if let Some(file) = &request.report {
+        report_on(file, request, &campaign, &missing)?;
+    }
     if request.is_json {
-        print_json(request, &campaign, &missing);
+        println!("{:#}", document(request, &campaign, &missing));
     } else {
         print(request, &campaign, &missing)?;
     }
@@ -103,6 +123,7 @@ fn run_request(request: &Request, args: &[String]) -> Result<i32, String> {
 fn run_single(request: &Request) -> Result<i32, String> {
     for &scenario in &request.scenarios {
         let seed = request.first;
+        let _watchdog = Watchdog::of(scenario, seed);
         let report = run_seed(scenario, seed, &request.options)?;
         let (name, hash) = (scenario.name(), report.trace_hash);
         println!("{name} seed {seed}: trace {hash:016x}, {} steps", report.step_count);
@@ -127,9 +148,32 @@ fn print_failure(
     if request.shrinks
         && let Some(shrunk) = shrink(scenario, seed, options)?
     {
-        println!("shrunk in {} runs: {}", shrunk.run_count, shrunk.failure);
+        println!(
+            "shrunk in {} runs to {} operations, {} faults, {} preemptions: {}",
+            shrunk.run_count,
+            shrunk.operation_count,
+            shrunk.fault_count,
+            shrunk.preemption_count,
+            shrunk.failure
+        );
         println!("{}", plan_text(scenario, seed, &shrunk.options)?);
+        print_steps(scenario, seed, &shrunk.options)?;
         println!("replay: {}", replay_command(scenario, seed, &shrunk.options));
+        if let Some(directory) = &request.keeps_in {
+            let file = plan::keep(directory, scenario, seed, &shrunk.options)?;
+            println!("kept: driftdb sim --plan {}", file.display());
+        }
+    }
+    Ok(())
+}
+
+/// What clients do in a seed, step by step.
+fn print_steps(scenario: Scenario, seed: u64, options: &SeedOptions) -> Result<(), String> {
+    let (_, account, _) = run_recorded(scenario, seed, options)?;
+    for (operation, said) in operations(&account) {
+        for (line, mark) in said.lines().zip(std::iter::once(&*operation).chain(repeat(""))) {
+            println!("  {mark:8} {}", clipped(line, 160));
+        }
     }
     Ok(())
 }
@@ -162,14 +206,37 @@ fn print(request: &Request, campaign: &Campaign, missing: &[&str]) -> Result<(),
     Ok(())
 }
 
-fn print_json(request: &Request, campaign: &Campaign, missing: &[&str]) {
+/// Writes the page of a campaign.
+fn report_on(
+    file: &Path,
+    request: &Request,
+    campaign: &Campaign,
+    missing: &[&str],
+) -> Result<(), String> {
+    let mut failed = campaign.failure.as_ref().map(|it| (it.scenario, it.seed, &request.options));
+    let shrunk = match failed {
+        Some((scenario, seed, options)) if request.shrinks => shrink(scenario, seed, options)?,
+        _ => None,
+    };
+    if let (Some(failed), Some(shrunk)) = (&mut failed, &shrunk) {
+        failed.2 = &shrunk.options;
+    }
+    if failed.is_none() && request.is_single {
+        failed = Some((request.scenarios[0], request.first, &request.options));
+    }
+    let text = campaign_report(&document(request, campaign, missing), failed)?;
+    plan::write(file, &text).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// A campaign as JSON.
+fn document(request: &Request, campaign: &Campaign, missing: &[&str]) -> Value {
     let scenarios = campaign.totals.values().filter_map(|(scenario, totals)| {
         let mut value = totals.to_json();
         value["scenario"] = (*scenario)?.name().into();
         Some(value)
     });
     let failure = campaign.failure.as_ref().map(|failure| failure.to_json(&request.options));
-    let value = json!({
+    json!({
         "held": campaign.failure.is_none() && missing.is_empty(),
         "seeds": campaign.seeds(),
         "elapsed_ms": campaign.elapsed.as_millis() as u64,
@@ -178,8 +245,7 @@ fn print_json(request: &Request, campaign: &Campaign, missing: &[&str]) {
         "faults_that_never_struck": campaign.faults().missing(),
         "rechecked": campaign.rechecked,
         "failure": failure,
-    });
-    println!("{value:#}");
+    })
 }
 
 /// The command that runs the same seed again.
@@ -225,6 +291,10 @@ mod tests {
             "--jobs many",
             "--bug none",
             "--spec",
+            "--plan",
+            "--plan nothing.toml",
+            "--plan regressions --seeds 3",
+            "--keep",
             "--spec nothing.spec",
             "--spec specs/g0.spec --permutation nothing",
             "--spec specs/g0.spec --seeds 3",

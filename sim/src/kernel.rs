@@ -14,7 +14,9 @@
 
 mod fiber;
 mod panics;
+mod preemption;
 mod priorities;
+pub(crate) mod record;
 mod scheduler;
 mod settings;
 mod sim;
@@ -23,7 +25,9 @@ mod trace;
 mod world;
 
 pub(crate) use fiber::on_host_stack;
+pub(crate) use preemption::Place;
 pub use settings::{Chance, KernelSettings};
 pub use sim::{FiberId, Outcome, Sim, simulate};
+pub(crate) use sim::{current_fiber, current_ns};
 pub use state::{Hold, KillAt, NodeId};
 pub use world::{SimNodeWorld, WallClock};

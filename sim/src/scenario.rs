@@ -7,9 +7,12 @@ use std::time::Duration;
 use driftdb_env::planted;
 use driftdb_sim_disk::SimDisk;
 
+use crate::cut;
 use crate::fault::FaultCounts;
-use crate::kernel::simulate;
+use crate::kernel::record::Record;
+use crate::kernel::{KernelSettings, record, simulate};
 use crate::node::{Machine, Workload};
+use crate::operations::{self, Account};
 use crate::plan::{Plan, is_calm};
 use crate::workload::bank::Bank;
 use crate::workload::feed::Feed;
@@ -109,6 +112,33 @@ pub fn run_seed(
     Ok(run(plan, &workload, options))
 }
 
+/// Runs one seed, and keeps what happened.
+///
+/// # Errors
+/// A setting that there is not.
+pub(crate) fn run_recorded(
+    scenario: Scenario,
+    seed: u64,
+    options: &SeedOptions,
+) -> Result<(SeedReport, Account, Record), String> {
+    record::start();
+    let report = run_seed(scenario, seed, options);
+    let record = record::finish();
+    Ok((report?, operations::account(), record))
+}
+
+/// The mischief of a seed's lives: its names, and what it is.
+///
+/// # Errors
+/// A setting that there is not.
+pub(crate) fn fault_names(
+    scenario: Scenario,
+    seed: u64,
+    options: &SeedOptions,
+) -> Result<Vec<(String, String)>, String> {
+    Ok(cut::faults(&plan(scenario, seed, options)?.lives))
+}
+
 /// The plan of a seed, to be read.
 ///
 /// # Errors
@@ -163,9 +193,11 @@ fn run(plan: Plan, workload: &Rc<dyn Workload>, options: &SeedOptions) -> SeedRe
     let disk = SimDisk::new(seed);
     let faults = Rc::new(RefCell::new(FaultCounts::default()));
     planted::activate(options.bug);
+    operations::begin_run(plan.operations.clone(), record::is_on());
     let outcome = {
         let (disk, workload, faults) = (disk.clone(), Rc::clone(workload), Rc::clone(&faults));
-        simulate(plan.kernel, move |sim| Machine::new(sim, plan, disk, workload, faults).run())
+        let settings = KernelSettings { max_events: plan.most_events(), ..plan.kernel };
+        simulate(settings, move |sim| Machine::new(sim, plan, disk, workload, faults).run())
     };
     planted::activate(None);
     let mut faults = faults.borrow().clone();

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,13 +105,33 @@ fn a_deadlock_is_seen_exactly() {
 
 #[test]
 fn a_livelock_ends() {
-    let settings = KernelSettings { max_steps: 1000, ..KernelSettings::plain(1) };
+    let settings = KernelSettings { max_events: 1000, ..KernelSettings::plain(1) };
     let outcome = simulate(settings, |_| {
         loop {
             yield_now("for ever");
         }
     });
     assert!(outcome.failure.unwrap().starts_with("livelock"));
+}
+
+/// It passes no yield point: its steps alone would never end it.
+#[test]
+fn a_livelock_of_disk_operations_ends() {
+    for max_disk_ns in [0, 5_000] {
+        let plain = KernelSettings::plain(1);
+        let settings = KernelSettings { max_events: 1000, max_disk_ns, ..plain };
+        let outcome = simulate(settings, |sim: Sim| {
+            let disk = SimDisk::new(1);
+            let env = sim.boot(NODE, &disk, 1, WallClock::default());
+            sim.spawn(NODE, "looks for a file", move || {
+                loop {
+                    drop(env.disk().list(Path::new("/nowhere")));
+                }
+            });
+            sim.wait_until(Duration::from_secs(300), || false);
+        });
+        assert!(outcome.failure.unwrap().starts_with("livelock"), "{max_disk_ns}");
+    }
 }
 
 struct Loud(Rc<Cell<u32>>);

@@ -35,3 +35,12 @@ fn traces_are_equal_here_and_in_another_process() {
     let there: Vec<&str> = printed.lines().filter(|line| line.starts_with("trace ")).collect();
     assert_eq!(here, there, "in another process");
 }
+
+/// On a disk that stayed full, the background task tried again at once, for ever.
+#[test]
+fn seeds_that_once_never_ended_do() {
+    for seed in [1812, 2003, 2259] {
+        let report = run_seed(Scenario::Feed, seed, &SeedOptions::default()).expect("no settings");
+        assert_eq!(report.failure, None, "seed {seed}");
+    }
+}

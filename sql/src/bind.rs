@@ -8,6 +8,7 @@
 //! Sources: PostgreSQL 15, src/backend/parser (parse_expr.c, parse_clause.c, parse_agg.c,
 //! parse_relation.c, parse_coerce.c, analyze.c), whose rules and texts these are.
 
+mod access;
 mod aggregate;
 mod alter;
 pub(crate) mod alter_column;
@@ -35,6 +36,8 @@ mod function_scan;
 pub(crate) mod generated;
 mod grouping;
 mod history;
+pub(crate) mod index;
+mod index_change;
 mod insert;
 mod join;
 mod literal;
@@ -49,10 +52,11 @@ mod position;
 mod predicate;
 pub(crate) mod record;
 mod returning;
+mod role;
 mod routine;
 mod routine_call;
-mod schema;
 mod row_value;
+mod schema;
 mod scope;
 mod select;
 mod sequence;
@@ -79,6 +83,8 @@ use driftdb_query::{Catalog, ColId, CteId, LogicalPlan, Result, SqlError, Statem
 use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, EvalContext, Value};
 
+pub use index::bind_terms;
+pub(crate) use index::bound_term;
 pub use routine_call::bind_trigger_condition;
 pub use stored::{bind_check, bind_default};
 pub(crate) use stored::{bound_default, bound_generated};
@@ -127,10 +133,13 @@ pub fn bind(statement: &ParsedStatement, cx: &mut BindContext<'_>) -> Result<Sta
             None => None,
         };
         binder.text = Some((statement.text(), statement.position()));
+        binder.watch()?;
         let bound = binder.statement(&content.body)?;
+        binder.ask_definition(&bound)?;
         binder.check_times_used()?;
         binder.check_periods_used()?;
         binder.check_parameters(count)?;
+        binder.demand_access()?;
         Ok(bound)
     })
     .map_err(|error: SqlError| {
@@ -182,6 +191,10 @@ pub(crate) struct Binder<'a> {
     named_parts: Option<Vec<stored::NamedPart>>,
     /// While a view's query is bound: what its names mean.
     recorder: Option<Box<record::Recorder>>,
+    /// What is asked of who runs the statement; `None`: nothing.
+    access: Option<Box<access::Access>>,
+    /// Whose rights count in the view that is bound next.
+    inner_role: Option<u32>,
     /// The lock clauses of the SELECT whose FROM is being bound.
     locking: Vec<lock::Locking<'a>>,
     /// Those that the next query to be bound inherits.
@@ -221,6 +234,8 @@ impl<'a> Binder<'a> {
             function_values: BTreeSet::new(),
             named_parts: None,
             recorder: None,
+            access: None,
+            inner_role: None,
             locking: Vec::new(),
             handed_down: Vec::new(),
         }

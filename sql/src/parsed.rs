@@ -216,7 +216,9 @@ impl ParsedStatement {
             | Body::AlterConstraint { .. }
             | Body::View(_)
             | Body::Schema(_)
+            | Body::Role(_)
             | Body::Comment(_)
+            | Body::Index(_)
             | Body::History(_) => StatementKind::Definition,
             Body::Routine(body) if !body.is_definition() => StatementKind::Change,
             Body::Routine(_) => StatementKind::Definition,

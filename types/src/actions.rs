@@ -90,8 +90,26 @@ pub enum CatalogQuestion {
     TablePrivilege,
     /// Likewise with a schema.
     SchemaPrivilege,
-    /// Likewise with anything else.
-    OtherPrivilege,
+    /// Likewise with any column of a table.
+    AnyColumnPrivilege,
+    /// Likewise with one: perhaps a role, the table, the column, and the privilege.
+    ColumnPrivilege,
+    /// Likewise with a sequence.
+    SequencePrivilege,
+    /// Likewise with a database.
+    DatabasePrivilege,
+    /// Likewise with a function.
+    FunctionPrivilege,
+    /// Likewise with a type.
+    TypePrivilege,
+    /// Likewise with a language.
+    LanguagePrivilege,
+    /// Likewise with a tablespace.
+    TablespacePrivilege,
+    /// Whether somebody has or is a role: perhaps a role, that role, and how.
+    HasRole,
+    /// What is so of a kind of object where nothing is said: its letter and its owner.
+    DefaultPrivileges,
 }
 
 /// What functions do with sequences, which they name by identifier.
@@ -149,10 +167,16 @@ pub trait SessionActions: Send + Sync {
     fn blocking_pids(&self, pid: i32) -> Vec<i32>;
 
     /// Cancels what a session runs; false, and a warning, if there is no such session.
-    fn cancel(&self, pid: i32) -> bool;
+    ///
+    /// # Errors
+    /// 42501 for another role's.
+    fn cancel(&self, pid: i32) -> Result<bool, ValueError>;
 
     /// Ends a session; false, and a warning, if there is none.
-    fn terminate(&self, pid: i32) -> bool;
+    ///
+    /// # Errors
+    /// As [`SessionActions::cancel`].
+    fn terminate(&self, pid: i32) -> Result<bool, ValueError>;
 
     /// The value of a setting, as SHOW gives it.
     ///
@@ -241,12 +265,12 @@ impl SessionActions for NoActions {
         Vec::new()
     }
 
-    fn cancel(&self, _pid: i32) -> bool {
-        false
+    fn cancel(&self, _pid: i32) -> Result<bool, ValueError> {
+        Ok(false)
     }
 
-    fn terminate(&self, _pid: i32) -> bool {
-        false
+    fn terminate(&self, _pid: i32) -> Result<bool, ValueError> {
+        Ok(false)
     }
 
     fn setting(&self, _name: &str) -> Result<String, ValueError> {

@@ -317,16 +317,16 @@ fn row(record: &Record, to: DataType, ctx: &EvalContext) -> Result<Value, ValueE
         let error = cannot_cast(record.ty(), to);
         return Err(error.with_detail(format!("Input has too {few} columns.")));
     }
-    let values = record.pairs().zip(fields.iter()).enumerate().map(|(index, ((of, value), field))| {
-        let context = CastContext::Explicit;
-        if !can_cast(of.ty, field.ty, context) {
-            let detail = format!(
-                "Cannot cast type {} to {} in column {}.", of.ty, field.ty, index + 1
-            );
-            return Err(cannot_cast(record.ty(), to).with_detail(detail));
-        }
-        cast(value.clone(), of.ty, field.ty, field.typmod, context, ctx)
-    });
+    let values =
+        record.pairs().zip(fields.iter()).enumerate().map(|(index, ((of, value), field))| {
+            let context = CastContext::Explicit;
+            if !can_cast(of.ty, field.ty, context) {
+                let detail =
+                    format!("Cannot cast type {} to {} in column {}.", of.ty, field.ty, index + 1);
+                return Err(cannot_cast(record.ty(), to).with_detail(detail));
+            }
+            cast(value.clone(), of.ty, field.ty, field.typmod, context, ctx)
+        });
     let values = values.collect::<Result<Vec<_>, _>>()?;
     Record::of_type(to, values).map(Value::record).ok_or_else(|| cannot_cast(record.ty(), to))
 }

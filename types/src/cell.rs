@@ -198,7 +198,17 @@ fn damaged() -> ValueError {
     ValueError::new(SqlState::DataCorrupted, "malformed value")
 }
 
+#[inline]
 fn read_varint(bytes: &mut &[u8]) -> Result<u64, ValueError> {
+    // Nearly all are short.
+    if let [byte @ ..0x80, rest @ ..] = *bytes {
+        *bytes = rest;
+        return Ok(u64::from(*byte));
+    }
+    read_long_varint(bytes)
+}
+
+fn read_long_varint(bytes: &mut &[u8]) -> Result<u64, ValueError> {
     let mut v = 0u64;
     for shift in (0..63).step_by(7) {
         let (byte, rest) = bytes.split_first().ok_or_else(damaged)?;
@@ -212,6 +222,7 @@ fn read_varint(bytes: &mut &[u8]) -> Result<u64, ValueError> {
 }
 
 /// The payload of the cell at the front, and moves past it; nothing for NULL.
+#[inline]
 fn read_payload<'a>(bytes: &mut &'a [u8]) -> Result<Option<&'a [u8]>, ValueError> {
     let header = read_varint(bytes)?;
     let Some(length) = header.checked_sub(1) else { return Ok(None) };
@@ -321,6 +332,33 @@ pub fn decode_value(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError
     })
 }
 
+/// The number in the cell of an [integer-like](Value::from_int) type, without the detour of a [`Value`];
+/// nothing for NULL.
+///
+/// # Errors
+/// XX001 when the bytes are not a cell of the type.
+#[inline]
+pub fn decode_int(ty: DataType, mut bytes: &[u8]) -> Result<Option<i64>, ValueError> {
+    let Some(payload) = read_payload(&mut bytes)? else { return Ok(None) };
+    let v = read_int(payload)?;
+    let fits = match ty {
+        DataType::Int2 => i16::try_from(v).is_ok(),
+        DataType::Int4 | DataType::Date => i32::try_from(v).is_ok(),
+        ty if ty.is_oid() => u32::try_from(v).is_ok(),
+        _ => true,
+    };
+    if fits { Ok(Some(v)) } else { Err(damaged()) }
+}
+
+/// The string in the cell of a string's type, where it lies; nothing for NULL.
+///
+/// # Errors
+/// XX001 when the bytes are not a cell of the type.
+#[inline]
+pub fn decode_str(mut bytes: &[u8]) -> Result<Option<&str>, ValueError> {
+    read_payload(&mut bytes)?.map(str_of).transpose()
+}
+
 fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], ValueError> {
     bytes.try_into().map_err(|_| damaged())
 }
@@ -345,14 +383,16 @@ fn read_array(element: DataType, payload: &[u8]) -> Result<Array, ValueError> {
     Array::from_stored(element, dimensions, values).ok_or_else(damaged)
 }
 
+#[inline]
 fn read_int(payload: &[u8]) -> Result<i64, ValueError> {
-    if payload.len() > 8 {
-        return Err(damaged());
-    }
-    let negative = payload.last().is_some_and(|byte| byte & 0x80 != 0);
-    let mut bytes = if negative { [0xff; 8] } else { [0; 8] };
-    bytes[..payload.len()].copy_from_slice(payload);
-    Ok(i64::from_le_bytes(bytes))
+    let missing = match payload.len() {
+        0 => return Ok(0),
+        length @ 1..=8 => 64 - 8 * length,
+        _ => return Err(damaged()),
+    };
+    let joined = payload.iter().rev().fold(0u64, |joined, byte| joined << 8 | u64::from(*byte));
+    // The last byte has the sign.
+    Ok((joined << missing).cast_signed() >> missing)
 }
 
 fn read_numeric(payload: &[u8]) -> Result<Numeric, ValueError> {

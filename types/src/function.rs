@@ -24,6 +24,7 @@ mod json;
 mod json_build;
 mod json_record;
 mod jsonpath;
+mod libm;
 mod money;
 mod network;
 mod numeric;
@@ -54,8 +55,8 @@ pub use resolve::{
 };
 pub use sequence::SEQUENCE_STATE;
 pub use table::{function, functions};
-pub use user_type::RowOperation;
 pub(crate) use text_search::regex_of;
+pub use user_type::RowOperation;
 
 use crate::{DataType, EvalContext, SqlState, Value, ValueError, compare_typed};
 

@@ -34,17 +34,18 @@ const NOT_A_NUMBER: u8 = 0x60;
 pub fn key_is_lossless(ty: DataType) -> bool {
     let ty = ty.base();
     let ty = ty.element().unwrap_or(ty).base();
-    !ty.is_row() && !matches!(
-        ty,
-        DataType::Numrange
-            | DataType::Nummultirange
-            | DataType::Numeric
-            | DataType::Bpchar
-            | DataType::Jsonb
-            | DataType::Interval
-            | DataType::Float4
-            | DataType::Float8
-    )
+    !ty.is_row()
+        && !matches!(
+            ty,
+            DataType::Numrange
+                | DataType::Nummultirange
+                | DataType::Numeric
+                | DataType::Bpchar
+                | DataType::Jsonb
+                | DataType::Interval
+                | DataType::Float4
+                | DataType::Float8
+        )
 }
 
 /// Appends the key of a value.
@@ -80,7 +81,9 @@ pub fn encode_key(value: &Value, ty: DataType, out: &mut Vec<u8>) {
             out.extend(ordered.to_be_bytes());
         }
         Value::Numeric(v) => encode_numeric(v, out),
-        Value::Text(v) if ty.base() == DataType::Bpchar => encode_bytes(trim_blanks(v).as_bytes(), out),
+        Value::Text(v) if ty.base() == DataType::Bpchar => {
+            encode_bytes(trim_blanks(v).as_bytes(), out)
+        }
         Value::Text(v) => encode_bytes(v.as_bytes(), out),
         Value::Bytea(v) => encode_bytes(v, out),
         Value::Interval(v) => {

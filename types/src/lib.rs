@@ -42,7 +42,7 @@ pub use aggregate::{
 pub use array::{Array, Dimension};
 pub use bits::Bits;
 pub use cast::{CastContext, TypesDiffer, can_cast, cast, common_type};
-pub use cell::{decode_value, encode_value, skip_value};
+pub use cell::{decode_int, decode_str, decode_value, encode_value, skip_value};
 pub use compare::{compare, compare_typed, hash_typed, hash_value};
 pub use context::{ByteaOutput, DateFormat, DateOrder, EvalContext, IntervalStyle};
 pub use data_type::{DataType, Element, TypeCategory};
@@ -50,9 +50,8 @@ pub use datetime::{TimeZone, Timetz};
 pub use error::{SqlState, ValueError};
 pub use function::{
     ArrayOperation, Comparison, Function, FunctionId, Kernel, Resolved, RowOperation,
-    SEQUENCE_STATE, Volatility,
-    asks_catalog, decide_result, function, functions, resolve_among, resolve_function,
-    resolve_hidden, resolve_operator,
+    SEQUENCE_STATE, Volatility, asks_catalog, decide_result, function, functions, resolve_among,
+    resolve_function, resolve_hidden, resolve_operator,
 };
 pub use in_range::{check_range_offset, in_range, range_offset_types};
 pub use io::{parse_binary, parse_text, write_binary, write_text};

@@ -8,9 +8,7 @@ use std::hash::Hasher;
 use std::sync::Arc;
 
 use crate::io::{parse_binary, parse_text, write_binary, write_text};
-use crate::{
-    DataType, EvalContext, Field, SqlState, Value, ValueError, compare_typed, hash_typed,
-};
+use crate::{DataType, EvalContext, Field, SqlState, Value, ValueError, compare_typed, hash_typed};
 
 /// A row.
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@
 //! is meant. A [`Need`] is PostgreSQL's `pg_depend` row, kept with the one that needs.
 
 use crate::{
-    ColumnId, CommentSubject, IndexId, Routine, SequenceDefinition, Trigger, TypeDefinition, View,
-    routine_signature,
+    ColumnId, CommentSubject, IndexId, Privileges, Role, Routine, SequenceDefinition, Trigger,
+    TypeDefinition, View, routine_signature,
 };
 
 /// An object's identifier, of one sequence with those of tables and indexes.
@@ -27,6 +27,10 @@ pub enum NameSpace {
     Trigger,
     /// Types (`pg_type`).
     Type,
+    /// Roles, which are in no schema (`pg_authid`).
+    Role,
+    /// Owners and privileges, named by what they are of.
+    Privileges,
 }
 
 /// An object, as of some time. Immutable: DDL makes a new one.
@@ -66,6 +70,10 @@ pub enum ObjectKind {
     Trigger(Box<Trigger>),
     /// A type.
     Type(Box<TypeDefinition>),
+    /// A role.
+    Role(Box<Role>),
+    /// Whose something is, and who may do what with it.
+    Privileges(Box<Privileges>),
 }
 
 /// That something cannot be without something else.
@@ -119,6 +127,8 @@ impl ObjectKind {
             Self::Routine(_) => NameSpace::Routine,
             Self::Trigger(_) => NameSpace::Trigger,
             Self::Type(_) => NameSpace::Type,
+            Self::Role(_) => NameSpace::Role,
+            Self::Privileges(_) => NameSpace::Privileges,
         }
     }
 
@@ -130,6 +140,7 @@ impl ObjectKind {
             | Self::View(_)
             | Self::Comment { .. }
             | Self::Type(_) => Vec::new(),
+            Self::Role(_) | Self::Privileges(_) => Vec::new(),
             Self::Routine(routine) => {
                 routine.input_types().iter().flat_map(|ty| ty.oid().to_be_bytes()).collect()
             }
@@ -148,6 +159,8 @@ impl ObjectKind {
             Self::Trigger(_) => "trigger",
             // Domains, too, where what depends on them is told.
             Self::Type(_) => "type",
+            Self::Role(_) => "role",
+            Self::Privileges(_) => "privileges",
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::logical::SetFunction;
 use crate::{
     AccessTemporal, AlterAction, Comment, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
     DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
-    Related, RoutineStatement, RowRules, SchemaStatement, SequenceStatement, SetOpKind, TypeStatement,
-    SystemColumn, Table, ViewStatement, WindowCall,
+    Related, RoutineStatement, RowRules, SchemaStatement, SequenceStatement, SetOpKind,
+    SystemColumn, Table, TypeStatement, ViewStatement, WindowCall,
 };
 
 /// One end of a key range.
@@ -499,6 +499,8 @@ pub enum PhysicalStatement {
     Comment(Comment),
     /// CREATE SCHEMA and its kin
     Schema(SchemaStatement),
+    /// CREATE ROLE, GRANT and their kin
+    Role(crate::RoleStatement),
     /// LOCK TABLE
     LockTable(LockTable),
     /// COPY FROM: rows arrive outside; TO: the query

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use driftdb_query::{
-    AlterAction, ConstraintSpec, CreateIndex, CreateTable, DropObjects, PhysicalPlan, Result,
-    SqlError, Table,
+    AlterAction, ConstraintSpec, CreateIndex, CreateTable, DropObjects, IndexAction, PhysicalPlan,
+    Result, SqlError, Table,
 };
 use driftdb_tables::{DdlContext, Inserted, TableWriter};
 use driftdb_types::SqlState;
@@ -12,11 +12,25 @@ use driftdb_types::SqlState;
 use super::{CommandTag, Outcome};
 use crate::context::Run;
 use crate::integrity::refuse_pending;
+use crate::integrity::terms::DdlTerms;
 use crate::operator::{build, pull};
 
 /// What definitions are changed with.
 pub(crate) fn context<'s>(run: &'s mut Run<'_, '_>) -> DdlContext<'s> {
-    DdlContext { txn: &mut *run.cx.txn, store: run.cx.store, eval: run.cx.eval }
+    let cx = &mut *run.cx;
+    let terms = DdlTerms {
+        system: cx.system,
+        params: cx.params,
+        routines: cx.routines,
+        ddl: &mut *cx.ddl,
+        kinds: &mut *cx.kinds,
+        cancel: cx.cancel,
+        pending: &mut *cx.pending,
+        notices: &mut *cx.notices,
+        memory_limit_bytes: cx.memory_limit_bytes,
+        last: None,
+    };
+    DdlContext { txn: &mut *cx.txn, store: cx.store, eval: cx.eval, terms: Box::new(terms) }
 }
 
 pub(crate) fn notice(message: String, state: SqlState, run: &mut Run<'_, '_>) {
@@ -53,7 +67,7 @@ fn fill(table: Arc<Table>, source: &PhysicalPlan, run: &mut Run<'_, '_>) -> Resu
             let row = batch.row(row);
             let cx = &mut *run.cx;
             if let Inserted::Conflict(conflict) = writer.insert(cx.txn, cx.store, &row, cx.eval)? {
-                return Err(writer.conflict_error(&conflict, &row, cx.eval));
+                return Err(writer.conflict_error(&conflict, cx.eval));
             }
             rows += 1;
         }
@@ -150,11 +164,28 @@ pub(crate) fn alter_table(
             notice(message, SqlState::DuplicateColumn, run);
             continue;
         }
+        if let AlterAction::AddConstraint(ConstraintSpec::UsingIndex { name, index, .. }) = action
+            && let Some(index) = table.index(*index)
+            && index.name != *name
+        {
+            let message = format!(
+                "ALTER TABLE / ADD CONSTRAINT USING INDEX will rename index \"{}\" to \"{name}\"",
+                index.name
+            );
+            notice(message, SqlState::SuccessfulCompletion, run);
+        }
         let dropped;
         (newest, dropped) = driftdb_tables::alter_table(&mut context(run), table, action)?;
         tell_cascade(&dropped, run);
     }
-    Ok(Outcome::tag(CommandTag::plain("ALTER TABLE")))
+    Ok(Outcome::tag(CommandTag::plain(match actions.first() {
+        Some((AlterAction::Reindex(..), _)) => "REINDEX",
+        Some((AlterAction::Index(_, IndexAction::ClusterNow), _)) => "CLUSTER",
+        Some((AlterAction::Index(_, action), _)) if !matches!(action, IndexAction::Cluster(_)) => {
+            "ALTER INDEX"
+        }
+        _ => "ALTER TABLE",
+    })))
 }
 
 fn yields_row(plan: &PhysicalPlan, run: &mut Run<'_, '_>) -> Result<bool> {
@@ -186,7 +217,14 @@ fn violated(table: &Table, action: &AlterAction) -> SqlError {
             );
             SqlError::new(SqlState::CheckViolation, message).with_constraint(&table.name, name)
         }
-        AlterAction::Recheck(name) => {
+        AlterAction::AddConstraint(ConstraintSpec::UsingIndex { index, .. }) => {
+            let keys = table.index(*index).map_or(&[][..], |index| &index.columns);
+            let columns = keys.iter().filter_map(|key| table.position(key.column));
+            let mut columns =
+                columns.map(|at| &table.columns[at]).filter(|column| !column.not_null);
+            contains_null(columns.next().map_or("", |column| &column.name))
+        }
+        AlterAction::Recheck(name) | AlterAction::ValidateConstraint(name) => {
             let message = format!(
                 "check constraint \"{name}\" of relation \"{}\" is violated by some row",
                 table.name

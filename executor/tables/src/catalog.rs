@@ -11,6 +11,7 @@ pub(crate) mod codec;
 mod dropped;
 mod history;
 mod objects;
+mod privileges;
 mod reader;
 mod restore_points;
 mod retention;
@@ -25,6 +26,8 @@ pub(crate) use objects::{
     put_object_name,
 };
 pub use objects::{object_by_id, objects};
+pub use privileges::{Knowing, role_named};
+pub(crate) use privileges::{demand, denied, not_owner, privileges_of};
 pub use reader::CatalogReader;
 pub use restore_points::{
     RestorePoint, create_restore_point, drop_restore_point, restore_point, restore_points,
@@ -104,7 +107,8 @@ pub fn table_by_id(
     at: ReadAt,
 ) -> Result<Option<Arc<Table>>> {
     let Some(bytes) = read(txn, TABLES, &table_key(id), at)? else { return Ok(None) };
-    with_types(txn, at, |types| codec::decode_table(&bytes, types)).map(|table| Some(Arc::new(table)))
+    with_types(txn, at, |types| codec::decode_table(&bytes, types))
+        .map(|table| Some(Arc::new(table)))
 }
 
 /// Every table, as of some time, in order of creation.

@@ -49,6 +49,7 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
         Statement::View(statement) => PhysicalStatement::View(statement),
         Statement::Comment(comment) => PhysicalStatement::Comment(comment),
         Statement::Schema(statement) => PhysicalStatement::Schema(statement),
+        Statement::Role(statement) => PhysicalStatement::Role(statement),
         Statement::LockTable(locks) => PhysicalStatement::LockTable(locks),
         Statement::Copy(copy) => plan_copy(copy, cx)?,
         Statement::Explain(explain) => PhysicalStatement::Explain {

@@ -157,6 +157,8 @@ impl Connection {
     pub fn process(&mut self, outlet: &mut dyn Outlet) -> ConnectionStatus {
         let input = std::mem::take(&mut self.input);
         let mut from = 0;
+        // What the client waited for was sent before it was read from again.
+        self.is_awaited &= !self.output.is_empty();
         loop {
             match self.step(&input[from..], outlet) {
                 Ok(Some(taken)) => from += taken,

@@ -161,12 +161,13 @@ impl<'a> Encoder<'a> {
         });
     }
 
-    /// CopyInResponse (`G`) or CopyOutResponse (`H`), in text.
+    /// CopyInResponse (`G`) or CopyOutResponse (`H`).
     pub(super) fn copy_response(&mut self, kind: u8, response: CopyResponse) {
         self.message(kind, |out| {
-            out.push(0);
+            let format = u8::from(response.is_binary);
+            out.push(format);
             out.extend((response.columns as u16).to_be_bytes());
-            (0..response.columns).for_each(|_| out.extend([0, 0]));
+            (0..response.columns).for_each(|_| out.extend([0, format]));
         });
     }
 

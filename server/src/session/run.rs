@@ -6,7 +6,7 @@ use driftdb_concurrency::IsolationLevel;
 use driftdb_executor::{
     Batch, CommandTag, Execution, check_pending, is_stale, lock_read_tables, start,
 };
-use driftdb_query::{Field, HistoryStatement, PhysicalStatement, Result, SqlError};
+use driftdb_query::{AlterAction, Field, HistoryStatement, PhysicalStatement, Result, SqlError};
 use driftdb_sql::StatementKind;
 use driftdb_types::{SqlState, Value};
 
@@ -301,6 +301,17 @@ impl Session {
     fn check_may_run(&mut self, physical: &PhysicalStatement) -> Result<()> {
         if matches!(physical, PhysicalStatement::Vacuum { .. }) {
             self.require_no_block("VACUUM")?;
+        }
+        match physical {
+            PhysicalStatement::CreateIndex(create) if create.concurrently => {
+                self.require_no_block("CREATE INDEX CONCURRENTLY")?;
+            }
+            PhysicalStatement::AlterTable { actions, .. }
+                if matches!(&actions[..], [(AlterAction::Reindex(_, true), _)]) =>
+            {
+                self.require_no_block("REINDEX CONCURRENTLY")?;
+            }
+            _ => {}
         }
         if is_endless(physical) {
             self.require_no_block("COPY with FOLLOW")?;

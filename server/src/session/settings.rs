@@ -109,9 +109,33 @@ impl Settings {
         }
     }
 
+    /// SET ROLE, SET SESSION AUTHORIZATION; `None`: to the default.
+    pub(super) fn set_role(&mut self, name: &'static str, value: Option<&str>, scope: SetScope) {
+        let found = parameters().iter().find(|parameter| parameter.name == name);
+        if let Some(parameter) = found {
+            self.change(parameter, value.map(str::to_owned), scope);
+        }
+    }
+
+    /// The role that such a setting names.
+    pub(super) fn role(&self, name: &'static str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    /// A setting that says what is so, whoever set it.
+    pub(super) fn put_fact(&mut self, name: &'static str, value: &str) {
+        let parameter = parameters().iter().find(|parameter| parameter.name == name);
+        let is_default = parameter.is_some_and(|parameter| parameter.default == value);
+        let value = (!is_default).then(|| value.to_owned());
+        if self.values.get(name) != value.as_ref() {
+            self.put(name, value);
+        }
+    }
+
     /// RESET ALL.
     pub(crate) fn reset_all(&mut self) {
-        for parameter in parameters().iter().filter(|p| p.check_changeable().is_ok()) {
+        let resets = |p: &&Parameter| p.check_changeable().is_ok() && !p.is_role();
+        for parameter in parameters().iter().filter(resets) {
             let value = self.startup.get(parameter.name).cloned();
             if self.values.get(parameter.name) != value.as_ref() {
                 self.change(parameter, value, SetScope::Session);

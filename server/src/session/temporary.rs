@@ -12,7 +12,9 @@ use driftdb_query::{
     temporary_schema,
 };
 use driftdb_storage::KeyRange;
-use driftdb_tables::{DdlContext, Thing, drop_all, drop_schemas, table_by_id, tables_in, truncate};
+use driftdb_tables::{
+    DdlContext, NoTerms, Thing, drop_all, drop_schemas, table_by_id, tables_in, truncate,
+};
 
 use super::Session;
 
@@ -55,7 +57,12 @@ impl Session {
             return Ok(());
         }
         let store = self.node.store();
-        let cx = &mut DdlContext { txn: txn.as_mut(), store, eval: &self.eval };
+        let cx = &mut DdlContext {
+            txn: txn.as_mut(),
+            store,
+            eval: &self.eval,
+            terms: Box::new(NoTerms),
+        };
         let mut tables = tables_in(cx, schema)?.into_iter();
         if let Some(table) = tables.find(|table| table.name == *name)
             && self.temporary.on_commit.iter().all(|(id, _)| *id != table.id)
@@ -95,7 +102,12 @@ impl Session {
         self.begin_ddl();
         let Some(txn) = &mut self.block.txn else { return Ok(()) };
         let store = self.node.store();
-        let cx = &mut DdlContext { txn: txn.as_mut(), store, eval: &self.eval };
+        let cx = &mut DdlContext {
+            txn: txn.as_mut(),
+            store,
+            eval: &self.eval,
+            terms: Box::new(NoTerms),
+        };
         if !dropped.is_empty() {
             drop_all(cx, &dropped, true)?;
         }
@@ -119,7 +131,12 @@ impl Session {
         let schemas = found.as_slice();
         let store = self.node.store();
         drop_schemas(
-            &mut DdlContext { txn: txn.as_mut(), store, eval: &self.eval },
+            &mut DdlContext {
+                txn: txn.as_mut(),
+                store,
+                eval: &self.eval,
+                terms: Box::new(NoTerms),
+            },
             schemas,
             true,
         )?;

@@ -335,6 +335,7 @@ impl Session {
     }
 
     pub(super) fn apply_settings(&mut self) {
+        self.apply_identity();
         self.settings.apply(&mut self.eval);
         self.cancel.set_lock_timeout(self.settings.lock_timeout());
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use driftdb_concurrency::{
     BeginOptions, LockIntent, LockStrength, ReadAt, Result, Transaction, TxnError, WaitPolicy,
 };
-use driftdb_env::Env;
+use driftdb_env::{Env, FileKind, IoOp};
 use driftdb_server::{Config, Node};
-use driftdb_sim_disk::{CrashMode, SimDisk, sim_env};
+use driftdb_sim_disk::{CrashMode, Effect, Fault, SimDisk, sim_env};
 use driftdb_storage::{Damage, ErrorKind, KeyspaceId, VerifyDepth};
 
 const SPACE: KeyspaceId = KeyspaceId(2000);
@@ -131,5 +131,33 @@ fn a_full_disk_refuses_writes_and_passes_by_itself() {
         }
         assert_eq!(read(&node, 0), None);
         assert_eq!(read(&node, 99_999).as_deref(), Some(&b"after"[..]));
+    }
+}
+
+/// A flush that finds no room finds none the next moment either: trying it at once, again and again, would wear the
+/// disk out.
+#[test]
+fn a_disk_that_stays_full_is_looked_at_now_and_then() {
+    for (engine, kind) in [("lsm", FileKind::Table), ("btree", FileKind::Pages)] {
+        let disk = SimDisk::new(6);
+        let node = open(&sim_env(&disk, 6), engine);
+        let mut first = begin(&node);
+        first.create_keyspace(SPACE).unwrap();
+        first.commit().unwrap();
+        let full = Effect::Error(std::io::ErrorKind::StorageFull);
+        disk.inject(Fault::from(1).on(&[IoOp::Write]).kind(kind).effect(full));
+        let refused = (0..5000).find_map(|key| write(&node, key, Some(&[7; 700])).err());
+        let refused = refused.unwrap_or_else(|| panic!("{engine}: the disk never filled up"));
+        assert!(is_full(&refused), "{engine}: {refused}");
+
+        let before = disk.counters().ops;
+        std::thread::sleep(Duration::from_millis(1500));
+        let tried = disk.counters().ops - before;
+        assert!((1..300).contains(&tried), "{engine}: {tried} operations");
+        assert_eq!(read(&node, 0).as_deref(), Some(&[7; 700][..]));
+
+        disk.clear_faults();
+        eventually("writes go on", || write(&node, 99_999, Some(b"after")).is_ok());
+        node.close().unwrap();
     }
 }

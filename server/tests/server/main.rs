@@ -8,6 +8,7 @@ mod changes;
 mod changes_model;
 mod clients;
 mod copy;
+mod differential;
 mod digest;
 mod early;
 mod follow;

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::replay_command;
 use super::request::{Request, worker_args};
 use super::totals::{DIGEST_STRIDE, Totals};
+use super::watchdog::Watchdog;
 use crate::{FaultCounts, Scenario, SeedOptions, run_seed};
 
 /// Seeds of a worker: a second's work.
@@ -103,7 +104,9 @@ pub(super) fn run_here(
     let end = chunk.first.saturating_add(chunk.count);
     let first = chunk.first.next_multiple_of(chunk.stride);
     let mut failure = None;
+    let watchdog = Watchdog::of(scenario, first);
     for seed in (first..end).step_by(chunk.stride as usize) {
+        watchdog.next(seed);
         let report = run_seed(scenario, seed, options)?;
         totals.add(seed, &report);
         failure = report.failure.map(|what| Failure { scenario, seed, what });

@@ -1,5 +1,6 @@
 //! The command line, taken apart.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::bugs;
@@ -24,6 +25,10 @@ pub(super) struct Request {
     pub(super) rechecks: bool,
     /// Whether a failure is made smaller before it is told.
     pub(super) shrinks: bool,
+    /// Where the page of the campaign goes.
+    pub(super) report: Option<PathBuf>,
+    /// Where a failure, made smaller, is kept.
+    pub(super) keeps_in: Option<PathBuf>,
     /// Whether this process runs one chunk for another, and tells it in JSON.
     pub(super) is_worker: bool,
     pub(super) options: SeedOptions,
@@ -63,6 +68,8 @@ pub(super) fn parse(args: &[String]) -> Result<Request, String> {
         wants_all_faults: false,
         rechecks: false,
         shrinks: false,
+        report: None,
+        keeps_in: None,
         is_worker: false,
         options: SeedOptions::default(),
     };
@@ -98,6 +105,11 @@ pub(super) fn parse(args: &[String]) -> Result<Request, String> {
             "--json" => request.is_json = true,
             "--all-faults" => request.wants_all_faults = true,
             "--shrink" => request.shrinks = true,
+            "--report" => request.report = Some(value()?.into()),
+            "--keep" => {
+                request.keeps_in = Some(value()?.into());
+                request.shrinks = true;
+            }
             "--recheck" => request.rechecks = true,
             "--set" => set(&mut request.options, &value()?)?,
             "--bug" => request.options.bug = Some(planted(&value()?)?),

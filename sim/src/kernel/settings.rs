@@ -33,8 +33,8 @@ pub struct KernelSettings {
     pub switch: Chance,
     /// The longest a disk operation takes, in nanoseconds; a sync takes up to 20 times as long.
     pub max_disk_ns: u64,
-    /// More yield points than this are a livelock.
-    pub max_steps: u64,
+    /// More yield points, disk operations and switches than this are a livelock.
+    pub max_events: u64,
     /// Schedules by priorities that change so often; by chance where there are none
     /// ([`super::priorities`]).
     pub priority_changes: Option<u32>,
@@ -49,7 +49,7 @@ impl KernelSettings {
             max_delay_ns: 300_000,
             switch: Chance::one_in(4),
             max_disk_ns: 20_000,
-            max_steps: 2_000_000,
+            max_events: 2_000_000,
             priority_changes: None,
         }
     }

@@ -1,15 +1,17 @@
 //! What the scheduler knows: fibers, who waits on what, timers, and what is to befall each node.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use driftdb_env::kernel::Woken;
 use driftdb_env::{HashMap, Rng};
 
 use super::fiber::Fiber;
+use super::preemption::{self, Place, Preemption};
 use super::priorities::Priorities;
-use super::settings::{Chance, KernelSettings};
+use super::record::{self, What};
+use super::settings::KernelSettings;
 use super::trace::Trace;
 
 /// A simulated process. Node 0 is the harness itself and cannot be killed.
@@ -95,6 +97,8 @@ pub(super) struct Slot {
     pub(super) woken: Woken,
     /// Greater goes first, if priorities decide.
     pub(super) rank: i64,
+    /// Yield points passed.
+    pub(super) yields: u64,
 }
 
 #[derive(Default)]
@@ -118,6 +122,14 @@ pub(crate) struct Counts {
     pub(crate) falls: u64,
 }
 
+impl Counts {
+    /// Everything that happened one after the other. What goes on for ever makes this grow for ever, unless
+    /// it is in a loop that passes no yield point, reaches no disk and waits for nobody.
+    pub(super) fn events(&self) -> u64 {
+        self.steps + self.disk_ops + self.switches
+    }
+}
+
 pub(super) struct State {
     pub(super) settings: KernelSettings,
     pub(super) rng: Rng,
@@ -133,6 +145,8 @@ pub(super) struct State {
     pub(super) timers: BinaryHeap<Reverse<(u64, FiberIndex, u64)>>,
     pub(super) failure: Option<String>,
     pub(super) counts: Counts,
+    /// The preemptions that a plan has left; all where it does not say.
+    pub(super) preempts_only: Option<BTreeSet<Place>>,
 }
 
 pub(super) fn nanos(duration: Duration) -> u64 {
@@ -295,9 +309,17 @@ impl State {
         self.wake(HARNESS_ADDRESS, usize::MAX);
     }
 
-    pub(super) fn draws_switch(&mut self) -> bool {
-        // Where priorities decide, chance does not.
-        self.priorities.is_none() && self.draw(self.settings.switch)
+    /// What happens to the running fiber at this yield point.
+    pub(super) fn preemption(&mut self) -> Preemption {
+        let fiber = self.current();
+        let slot = self.slot(fiber);
+        slot.yields += 1;
+        let place = (fiber, slot.yields);
+        let preemption = preemption::at(place, &self.settings, self.preempts_only.as_ref());
+        if preemption != Preemption::Nothing {
+            record::preempted(self.now_ns, place);
+        }
+        preemption
     }
 
     /// The place among those who can run of the one whose rank is greatest.
@@ -323,13 +345,25 @@ impl State {
             .any(|other| self.slots[*other as usize].as_ref().is_some_and(|slot| slot.rank > rank))
     }
 
-    pub(super) fn draw(&mut self, chance: Chance) -> bool {
-        chance.numerator > 0 && self.rng.chance(chance.numerator, chance.denominator)
-    }
-
     pub(super) fn note(&mut self, site: &str) {
         let fiber = self.running.unwrap_or(u32::MAX);
         self.trace.note(fiber, self.now_ns, site);
+        if site != "run" {
+            record::event(self.now_ns, fiber, || What::Note(site.to_owned()));
+        }
+    }
+
+    /// Whether so much has happened that it must be a livelock.
+    pub(super) fn is_endless(&self) -> bool {
+        self.counts.events() > self.settings.max_events
+    }
+
+    pub(super) fn describe_livelock(&self) -> String {
+        let Counts { steps, disk_ops, switches, .. } = self.counts;
+        let now = Duration::from_nanos(self.now_ns);
+        format!(
+            "livelock: {steps} yield points, {disk_ops} disk operations and {switches} switches in {now:?}"
+        )
     }
 
     pub(super) fn describe_waits(&self) -> String {

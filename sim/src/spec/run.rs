@@ -73,7 +73,7 @@ pub fn run_spec(spec: &Spec, options: &SpecOptions) -> Result<SpecRun, String> {
         delay: Chance::NEVER,
         switch: Chance::NEVER,
         max_disk_ns: 0,
-        max_steps: 1_000_000_000,
+        max_events: 1_000_000_000,
         ..KernelSettings::plain(0)
     };
     let outcome = simulate(settings, move |sim| {

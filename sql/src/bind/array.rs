@@ -108,11 +108,7 @@ impl Binder<'_> {
 
     /// `x[i]`, `x[i:j][k:l]`, and columns qualified before the brackets.
     /// `(row).column`, if what stands in front is a row.
-    fn row_column(
-        &mut self,
-        root: &ast::Expr,
-        fields: &[ast::AccessExpr],
-    ) -> Result<Option<Expr>> {
+    fn row_column(&mut self, root: &ast::Expr, fields: &[ast::AccessExpr]) -> Result<Option<Expr>> {
         let ast::Expr::Nested(_) = root else { return Ok(None) };
         // A name in brackets may be a relation's.
         let mut row = match (self.expr(root), bare(root)) {

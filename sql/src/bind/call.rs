@@ -71,7 +71,7 @@ impl Binder<'_> {
             return self.named_call(&name.name, &arguments(list)?).map_err(place);
         }
         if !function.within_group.is_empty() {
-            return self.ordered_set(&name.name, function, list).map_err(place);
+            return self.ordered_set(&name.name, function, list, name.position).map_err(place);
         }
         if let Some(over) = &function.over {
             return self.window_call(&name.name, function, list, over).map_err(place);

@@ -1,8 +1,8 @@
-//! CREATE TABLE and CREATE INDEX.
+//! CREATE TABLE.
 
 use driftdb_query::{
-    Column, ColumnId, ColumnSpec, ConstraintSpec, CreateIndex, CreateTable, Expr, LogicalPlan,
-    OnCommit, Query, Result, SqlError, Statement,
+    Column, ColumnId, ColumnSpec, ConstraintSpec, CreateTable, Expr, LogicalPlan, OnCommit, Query,
+    Result, SqlError, Statement,
 };
 use driftdb_types::{DataType, SqlState};
 use sqlparser::ast;
@@ -10,8 +10,7 @@ use sqlparser::ast;
 use super::Binder;
 use super::generated::{ColumnValue as Value, check_one_value, sequences_in, serial_type};
 use super::names::{ident, ident_position, object_name};
-use super::position::{Placed, bare};
-use super::schema::no_such_schema;
+use super::position::Placed;
 use super::scope::{Clause, Scope};
 
 /// A table's definition as it is collected.
@@ -208,67 +207,6 @@ impl Binder<'_> {
                 _ => error,
             })
             .at_expr(expr)
-    }
-
-    pub(crate) fn create_index(&mut self, create: &ast::CreateIndex) -> Result<Statement> {
-        if create.predicate.is_some() {
-            return Err(SqlError::unsupported("a partial index"));
-        }
-        if !create.include.is_empty() {
-            return Err(SqlError::unsupported("INCLUDE"));
-        }
-        if create.nulls_distinct == Some(false) {
-            return Err(SqlError::unsupported("NULLS NOT DISTINCT"));
-        }
-        match &create.using {
-            None | Some(ast::IndexType::BTree) => {}
-            Some(other) => {
-                let method = other.to_string().to_lowercase();
-                return Err(SqlError::unsupported(format!("access method \"{method}\"")));
-            }
-        }
-        let on = object_name(&create.table_name)?;
-        if let Some(schema) = self.missing_schema(on.schema.as_deref())? {
-            return Err(no_such_schema(&schema));
-        }
-        let table = self.table_now(&on)?;
-        let mut columns = Vec::with_capacity(create.columns.len());
-        let mut names = Vec::with_capacity(create.columns.len());
-        for column in &create.columns {
-            let key = &column.column;
-            let ast::Expr::Identifier(name) = bare(&key.expr) else {
-                return Err(SqlError::unsupported("an index on an expression")).at_expr(&key.expr);
-            };
-            let text = ident(name);
-            let Some((position, _)) = table.column(&text) else {
-                let message = format!("column \"{text}\" does not exist");
-                return Err(
-                    SqlError::new(SqlState::UndefinedColumn, message).at(ident_position(name))
-                );
-            };
-            let descending = matches!(key.options.sort, Some(ast::OrderBySort::Desc));
-            if key.options.nulls_first.is_some_and(|first| first != descending) {
-                return Err(SqlError::unsupported("NULLS FIRST or LAST against the index's order"))
-                    .at_expr(&key.expr);
-            }
-            check_indexable(table.columns[position].ty)?;
-            columns.push((position, descending));
-            names.push(text);
-        }
-        let name = match &create.name {
-            Some(name) => object_name(name)?.name,
-            None => {
-                let schema = table.schema.clone();
-                self.free_name(&schema, &table.name, &names, "idx", &[])?
-            }
-        };
-        Ok(Statement::CreateIndex(CreateIndex {
-            table,
-            name,
-            if_not_exists: create.if_not_exists,
-            unique: create.unique,
-            columns,
-        }))
     }
 }
 

@@ -145,6 +145,7 @@ pub(crate) fn is_immutable(expr: &Expr) -> bool {
         | Expr::Quantified { operator: id, .. } => {
             function(*id).volatility == Volatility::Immutable
         }
+        Expr::Routine { call, .. } => call.routine().volatility == Volatility::Immutable,
         Expr::Cast { input, to, .. } => cast_is_immutable(input.ty(), *to),
         Expr::Subquery(_) | Expr::Subplan(_) | Expr::Param { .. } => false,
         _ => true,

@@ -11,6 +11,7 @@ use super::names::{ident, ident_position};
 use super::position::{Placed, bare};
 use super::scope::{Clause, Relation, Scope};
 use super::target::{NO_META, Rows, Target};
+use crate::front::rewrite::FETCH;
 
 /// A sort key with its direction.
 ///
@@ -223,6 +224,12 @@ impl Binder<'_> {
                 return Err(SqlError::unsupported("FETCH ... PERCENT"));
             }
             match &fetch.quantity {
+                Some(ast::Expr::Value(value))
+                    if value.value == ast::Value::Placeholder(FETCH.to_owned()) =>
+                {
+                    let position = value.span.start.column as u32;
+                    count = self.content.and_then(|all| all.lifted.fetches.get(&position));
+                }
                 Some(quantity) => count = Some(quantity),
                 None => {
                     let value = driftdb_types::Value::Int8(1);

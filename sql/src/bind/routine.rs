@@ -274,7 +274,11 @@ impl Binder<'_> {
     }
 
     /// The one function that a name, and perhaps arguments, stand for.
-    fn routine_named(&mut self, word: RoutineWord, named: &Named) -> Result<Option<Arc<Object>>> {
+    pub(crate) fn routine_named(
+        &mut self,
+        word: RoutineWord,
+        named: &Named,
+    ) -> Result<Option<Arc<Object>>> {
         let name = &named.name;
         let found = self.catalog.objects_named(
             NameSpace::Routine,
@@ -325,7 +329,7 @@ impl Binder<'_> {
         }
     }
 
-    fn missing(&mut self, word: RoutineWord, named: &Named) -> Result<String> {
+    pub(crate) fn missing(&mut self, word: RoutineWord, named: &Named) -> Result<String> {
         let name = super::as_of::qualified(named.name.schema.as_deref(), &named.name.name);
         let Some(arguments) = &named.arguments else { return Ok(format!("{name}()")) };
         let mut types = Vec::new();

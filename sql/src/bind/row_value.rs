@@ -52,7 +52,9 @@ impl Binder<'_> {
             let place = name.strip_prefix('f').and_then(|number| number.parse::<usize>().ok());
             return match place.filter(|place| *place > 0).and_then(|place| args.get(place)) {
                 Some(value) => Ok(value.clone()),
-                None => undefined(format!("could not identify column \"{name}\" in record data type")),
+                None => {
+                    undefined(format!("could not identify column \"{name}\" in record data type"))
+                }
             };
         }
         let ty = row.ty();
@@ -78,8 +80,7 @@ impl Binder<'_> {
 
     /// `row IS [NOT] NULL`
     pub(crate) fn row_is_null(&mut self, row: Expr, negated: bool) -> Expr {
-        let operation =
-            if negated { RowOperation::IsNotNull } else { RowOperation::IsNull };
+        let operation = if negated { RowOperation::IsNotNull } else { RowOperation::IsNull };
         Expr::Call { function: operation.function(), args: vec![row], ty: DataType::Bool }
     }
 }

@@ -173,6 +173,7 @@ impl Binder<'_> {
             }
         };
         check_may_hold(&schema, name)?;
+        self.ask_create_in(&schema)?;
         Ok(schema)
     }
 

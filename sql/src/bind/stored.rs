@@ -216,8 +216,20 @@ impl Binder<'_> {
         new: &str,
     ) -> Result<String> {
         let row = self.row_ids(table);
+        self.renamed(sql, &row, renaming, new, |binder| binder.check_text(sql, table, &row))
+    }
+
+    /// A stored text after what is named in it got a new name; `bind` binds it over a row.
+    pub(crate) fn renamed(
+        &mut self,
+        sql: &str,
+        row: &[ColId],
+        renaming: Renaming,
+        new: &str,
+        bind: impl FnOnce(&mut Self) -> Result<Expr>,
+    ) -> Result<String> {
         self.named_parts = Some(Vec::new());
-        let bound = self.check_text(sql, table, &row);
+        let bound = bind(self);
         let mut parts = self.named_parts.take().unwrap_or_default();
         bound?;
         parts.sort_by_key(|part| part.from);

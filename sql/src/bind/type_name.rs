@@ -56,16 +56,15 @@ impl Binder<'_> {
                 let schema = parsed.schema.as_deref();
                 let Some(ty) = self.user_type_named(schema, &parsed.name)? else {
                     return Err(match self.missing_schema(schema)? {
-                        Some(schema) => {
-                            super::schema::no_such_schema(&schema).at(parsed.position)
-                        }
+                        Some(schema) => super::schema::no_such_schema(&schema).at(parsed.position),
                         None => error,
                     });
                 };
                 if is_shell(ty) {
                     let message = format!("type \"{}\" is only a shell", parsed.name);
-                    return Err(SqlError::new(SqlState::UndefinedObject, message)
-                        .at(parsed.position));
+                    return Err(
+                        SqlError::new(SqlState::UndefinedObject, message).at(parsed.position)
+                    );
                 }
                 if !modifiers.is_empty() {
                     let name = &parsed.name;

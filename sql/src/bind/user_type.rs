@@ -105,7 +105,9 @@ impl Binder<'_> {
                 check_labels(labels)?;
                 let keyed = labels.iter().zip(1u64..);
                 UserKind::Enum(
-                    keyed.map(|(label, place)| driftdb_types::EnumLabel::new(label, place)).collect(),
+                    keyed
+                        .map(|(label, place)| driftdb_types::EnumLabel::new(label, place))
+                        .collect(),
                 )
             }
             NewType::Composite(attributes) => {
@@ -128,7 +130,8 @@ impl Binder<'_> {
                     return Err(SqlError::new(SqlState::DatatypeMismatch, message));
                 }
                 needs.extend(need_of_type(base));
-                let domain = Domain { base, typmod, not_null: false, default: None, checks: vec![] };
+                let domain =
+                    Domain { base, typmod, not_null: false, default: None, checks: vec![] };
                 let domain = self.domain(&name.name, domain, constraints)?;
                 needs.extend(domain.default.as_deref().map(sequences_in).unwrap_or_default());
                 UserKind::Domain(domain)
@@ -513,8 +516,7 @@ pub fn domain_checks(domain: UserType) -> Result<Arc<dyn DomainChecks>> {
     let mut bound = Vec::new();
     if let Some(domain) = domain.domain() {
         for check in &domain.checks {
-            let condition =
-                bind_condition(&check.condition, domain.base, &EvalContext::default())?;
+            let condition = bind_condition(&check.condition, domain.base, &EvalContext::default())?;
             bound.push((check.name.clone(), condition));
         }
     }

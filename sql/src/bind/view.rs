@@ -389,6 +389,7 @@ impl<'a> Binder<'a> {
         let ObjectKind::View(view) = &object.kind else { return Ok(None) };
         let shown = alias.map_or_else(|| object.name.clone(), |alias| ident(&alias.name));
         let locking = self.handed_to(&shown);
+        self.inner_role = Some(self.owner_of_view(&object)?);
         let mut rows = self.deeper(1, |binder| {
             binder.stored_rows(view, at, time, locking).map_err(|error| match error.position {
                 Some(_) => SqlError { position: None, ..error },
@@ -407,6 +408,8 @@ impl<'a> Binder<'a> {
                 recorder.columns.insert(column.id, note);
             }
         }
+        let numbers = rows.columns.iter().map(|column| column.id).zip(1..).collect();
+        self.ask_read_object(&object, numbers);
         let named = rows.columns.iter().map(named_column).collect();
         let own = Aliased { alias, own: object.name.clone(), schema: Some(object.schema.clone()) };
         // Row locks are those of the tables below.
@@ -542,7 +545,9 @@ impl<'a> Binder<'a> {
         inner.next_cte = self.next_cte;
         inner.next_scan = self.next_scan;
         inner.depth = self.depth;
+        inner.watch_for(self.inner_role.take().unwrap_or(driftdb_query::BOOTSTRAP_ROLE));
         let result = work(&mut inner, query);
+        let result = result.and_then(|done| inner.demand_access().map(|()| done));
         let (column, cte, scan) = (inner.next_column, inner.next_cte, inner.next_scan);
         let (mut meta, mut values) = (inner.meta, inner.function_values);
         let mut used = inner.used_ctes;

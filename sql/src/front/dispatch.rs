@@ -14,8 +14,10 @@ use super::comment::CommentBody;
 use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
+use super::index::{self, IndexBody};
 use super::portal::{self, Declare};
 use super::rewrite::{Lifted, parse_statement};
+use super::role::{self, RoleBody};
 use super::routine::{self, RoutineBody};
 use super::schema::{self, SchemaBody};
 use super::sequence::SequenceBody;
@@ -117,16 +119,18 @@ pub(crate) enum Body {
     Branch(BranchBody),
     Routine(RoutineBody),
     Schema(SchemaBody),
+    Role(RoleBody),
     Comment(CommentBody),
+    Index(IndexBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
     Unsupported(String),
 }
 
 /// The first words of statements that PostgreSQL has and this build has not.
-const UNSUPPORTED: [&str; 16] = [
-    "grant", "revoke", "call", "do", "reindex", "cluster", "refresh", "load", "import", "security",
-    "reassign", "label", "alter", "create", "copy", "set",
+const UNSUPPORTED: [&str; 14] = [
+    "grant", "revoke", "call", "do", "refresh", "load", "import", "security", "reassign", "label",
+    "alter", "create", "copy", "set",
 ];
 
 /// Parses one statement from the cursor to its end.
@@ -143,6 +147,9 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
         return Ok(body);
     }
     if let Some(body) = branch::parse(cursor)? {
+        return Ok(body);
+    }
+    if let Some(body) = role::parse(cursor)? {
         return Ok(body);
     }
     if let Some(body) = routine::parse(cursor)? {
@@ -183,6 +190,8 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
         "explain" => utility::explain(cursor, lifted),
         "truncate" => utility::truncate(cursor),
         "lock" => super::lock::lock(cursor),
+        "reindex" => index::reindex(cursor),
+        "cluster" => index::cluster(cursor),
         "drop" => utility::drop(cursor),
         "copy" => copy::parse(cursor, lifted),
         "declare" => portal::declare(cursor, lifted),
@@ -223,6 +232,15 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
     if !create
         && second == "table"
         && let Some(body) = alter_column::parse(cursor)?
+    {
+        return Ok(body);
+    }
+    if !create && second == "index" {
+        return index::alter(cursor);
+    }
+    if !create
+        && second == "table"
+        && let Some(body) = index::alter_table(cursor)
     {
         return Ok(body);
     }
@@ -381,7 +399,9 @@ impl Body {
             Self::Branch(body) => body.tag(),
             Self::Routine(body) => body.tag(),
             Self::Schema(body) => body.tag(),
+            Self::Role(body) => body.tag(),
             Self::Comment(_) => "COMMENT",
+            Self::Index(body) => body.tag(),
         }
     }
 }

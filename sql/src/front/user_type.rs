@@ -48,7 +48,10 @@ pub(crate) enum NewType {
     Shell,
     Enum(Vec<String>),
     Composite(Vec<Attribute>),
-    Domain { base: ast::DataType, constraints: Vec<DomainConstraint> },
+    Domain {
+        base: ast::DataType,
+        constraints: Vec<DomainConstraint>,
+    },
     /// Of a kind that this build has not.
     Unsupported(&'static str),
 }

@@ -20,8 +20,8 @@ pub(crate) fn set(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> 
     if let Some(body) = super::transaction::set(cursor, lifted)? {
         return Ok(body);
     }
-    if cursor.accept(&["session", "authorization"]) {
-        return Ok(Body::Unsupported("SET SESSION AUTHORIZATION".into()));
+    if let Some(body) = identity(cursor)? {
+        return Ok(body);
     }
     if cursor.accept(&["constraints"]) {
         return constraints(cursor);
@@ -67,10 +67,6 @@ pub(crate) fn set(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> 
         cursor.expect_end()?;
         return Ok(Body::Set { name: SEARCH_PATH.into(), value, scope });
     }
-    let assigned = cursor.tokens.get(cursor.at + 1).is_some_and(|token| token.token == Token::Eq);
-    if !assigned && cursor.peek_word(1).as_deref() != Some("to") && cursor.accept(&["role"]) {
-        return Ok(Body::Unsupported("SET ROLE".into()));
-    }
     let name = setting(cursor)?;
     if !cursor.accept_token(&Token::Eq) {
         cursor.expect(&["to"])?;
@@ -89,6 +85,36 @@ pub(crate) fn set(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> 
         values = values.iter().map(|value| quoted(value)).collect();
     }
     Ok(Body::Set { name, value: Some(values.join(", ")), scope })
+}
+
+/// `[LOCAL | SESSION] ROLE name`, `[LOCAL | SESSION] SESSION AUTHORIZATION name`
+fn identity(cursor: &mut Cursor<'_>) -> Result<Option<Body>> {
+    let begin = cursor.at;
+    let is_local = cursor.accept(&["local"]);
+    let scope = if is_local { SetScope::Local } else { SetScope::Session };
+    let is_twice = cursor.peek_word(1).is_some_and(|word| word == "session" || word == "role");
+    if !is_local && is_twice {
+        cursor.accept(&["session"]);
+    }
+    let after = cursor.tokens.get(cursor.at + 1);
+    let is_assigned = after.is_some_and(|after| {
+        after.token == Token::Eq || word(after).is_some_and(|word| word == "to")
+    });
+    let name = if !is_assigned && cursor.accept(&["role"]) {
+        "role"
+    } else if cursor.accept(&["session", "authorization"]) {
+        "session_authorization"
+    } else {
+        cursor.at = begin;
+        return Ok(None);
+    };
+    let value = if cursor.accept(&["default"]) {
+        None
+    } else {
+        Some(cursor.name().or_else(|_| cursor.string())?)
+    };
+    cursor.expect_end()?;
+    Ok(Some(Body::Set { name: name.into(), value, scope }))
 }
 
 /// SET CONSTRAINTS, after the words.

@@ -6,9 +6,7 @@ use super::table::Builder;
 use super::{Kernel, Volatility, mistyped};
 use crate::DataType::{self, AnyElement, Bool, Json as JsonType, Jsonb, Record as RecordType};
 use crate::json::{Json, parse_json, write_json, write_json_value};
-use crate::{
-    Array, EvalContext, Record, SqlState, Value, ValueError, parse_text,
-};
+use crate::{Array, EvalContext, Record, SqlState, Value, ValueError, parse_text};
 
 fn row_to_json(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     let Value::Record(record) = &args[0] else { return Err(mistyped(&args[0])) };
@@ -27,11 +25,7 @@ fn row_to_json(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
 }
 
 /// A row of the type of the first argument, with what the second says of its columns.
-fn populate_record(
-    args: &[Value],
-    ty: DataType,
-    ctx: &EvalContext,
-) -> Result<Value, ValueError> {
+fn populate_record(args: &[Value], ty: DataType, ctx: &EvalContext) -> Result<Value, ValueError> {
     let (name, json) = match &args[1] {
         Value::Null => return Ok(args[0].clone()),
         Value::Json(text) => ("json_populate_record", parse_json(text)?),

@@ -140,15 +140,28 @@ pub(super) fn add(t: &mut Builder) {
         (entry.strict, entry.volatility) = (false, Volatility::Stable);
     }
     let pair: &'static [DataType] = &[AnyEnum, AnyEnum];
-    t.add("enum_cmp", pair, Int4, Kernel::Values(|args, _| {
-        Ok(Value::Int4(compare(&args[0], &args[1]) as i32))
-    }));
-    t.add("enum_smaller", pair, AnyEnum, Kernel::Values(|args, _| {
-        Ok(args[usize::from(compare(&args[0], &args[1]).is_gt())].clone())
-    }));
-    t.add("enum_larger", pair, AnyEnum, Kernel::Values(|args, _| {
-        Ok(args[usize::from(compare(&args[0], &args[1]).is_le())].clone())
-    }));
+    t.add(
+        "enum_cmp",
+        pair,
+        Int4,
+        Kernel::Values(|args, _| Ok(Value::Int4(compare(&args[0], &args[1]) as i32))),
+    );
+    t.add(
+        "enum_smaller",
+        pair,
+        AnyEnum,
+        Kernel::Values(
+            |args, _| Ok(args[usize::from(compare(&args[0], &args[1]).is_gt())].clone()),
+        ),
+    );
+    t.add(
+        "enum_larger",
+        pair,
+        AnyEnum,
+        Kernel::Values(
+            |args, _| Ok(args[usize::from(compare(&args[0], &args[1]).is_le())].clone()),
+        ),
+    );
     type General = fn(&[Value], &EvalContext) -> Result<Value, ValueError>;
     let kernels: [(&'static str, General); 6] = [
         ("=", |args, _| Ok(Value::Bool(row_order(args)?.is_eq()))),

@@ -4,6 +4,7 @@
 //! followed there by a zero byte, the name space, and the object's signature if names may repeat.
 
 mod codec;
+mod role;
 mod routine;
 mod user_type;
 
@@ -14,7 +15,9 @@ use driftdb_concurrency::{
     LockIntent, LockStrength, ReadAt, RowBatch, ScanRequest, ScanState, Transaction, TxnError,
     WaitPolicy,
 };
-use driftdb_query::{NameSpace, Object, ObjectId, ObjectKind, PUBLIC, PUBLIC_ID, Result};
+use driftdb_query::{
+    FIXED_ROLES, NameSpace, Object, ObjectId, ObjectKind, PUBLIC, PUBLIC_ID, Result, Role,
+};
 use driftdb_storage::{KeyRange, KeyspaceId, StorageError};
 
 use super::types::with_types;
@@ -38,6 +41,8 @@ pub(crate) fn names_key(space: NameSpace, schema: &str, name: &str) -> Vec<u8> {
         NameSpace::Routine => b'f',
         NameSpace::Trigger => b'g',
         NameSpace::Type => b't',
+        NameSpace::Role => b'r',
+        NameSpace::Privileges => b'p',
     };
     key.extend_from_slice(&[0, code]);
     key
@@ -58,6 +63,9 @@ pub fn object_by_id(
     at: ReadAt,
 ) -> Result<Option<Arc<Object>>> {
     let Some(bytes) = read(txn, OBJECTS, &object_key(id), at)? else {
+        if let Some(role) = fixed_role(|fixed, _| fixed == id.0) {
+            return Ok(Some(Arc::new(role)));
+        }
         let is_implied = id.0 == PUBLIC_ID && is_before_objects(txn, at)?;
         return Ok(is_implied.then(|| Arc::new(public())));
     };
@@ -107,6 +115,9 @@ pub(crate) fn objects_named(
     for id in ids {
         found.extend(object_by_id(txn, id, at)?);
     }
+    if space == NameSpace::Role && found.is_empty() {
+        found.extend(fixed_role(|_, fixed| fixed == name).map(Arc::new));
+    }
     if found.is_empty()
         && (space, name) == (NameSpace::Schema, PUBLIC)
         && is_before_objects(txn, at)?
@@ -114,6 +125,18 @@ pub(crate) fn objects_named(
         found.push(Arc::new(public()));
     }
     Ok(found)
+}
+
+/// One of the roles that have no record.
+fn fixed_role(mut is_it: impl FnMut(u32, &str) -> bool) -> Option<Object> {
+    let (id, name) = FIXED_ROLES.into_iter().find(|(id, name)| is_it(*id, name))?;
+    Some(Object {
+        id: ObjectId(id),
+        schema: String::new(),
+        name: name.into(),
+        needs: Vec::new(),
+        kind: ObjectKind::Role(Box::new(Role::fixed(id)?)),
+    })
 }
 
 /// The schema that every database begins with.

@@ -20,9 +20,7 @@ pub fn type_by_oid(txn: &mut dyn Transaction, oid: u32, at: ReadAt) -> Result<Op
         return Ok(Some(known));
     }
     Ok(match TypeOid::of(oid) {
-        Some(TypeOid::ArrayOf(element)) => {
-            type_by_oid(txn, element, at)?.and_then(DataType::array)
-        }
+        Some(TypeOid::ArrayOf(element)) => type_by_oid(txn, element, at)?.and_then(DataType::array),
         Some(TypeOid::RowsOf(relation)) => match table_by_id(txn, TableId(relation), at)? {
             Some(table) => Some(table_type(&table)),
             None => match object_by_id(txn, ObjectId(relation), at)? {

@@ -360,7 +360,7 @@ fn drop_one(cx: &mut DdlContext<'_>, thing: Thing) -> Result<()> {
             let Some(index) = table.index(index).cloned() else { return Ok(()) };
             delete_name(cx.txn, &table.schema, &index.name)?;
             drop_keyspace(cx, index.keyspace)?;
-            table.indexes.retain(|other| other.id != index.id);
+            table.remove_index(index.id);
             table.needs.retain(|need| need.part != TablePart::Index(index.id));
             put_table(cx.txn, &table)
         }

@@ -180,7 +180,10 @@ fn change_fields(
         TypeChange::DropField { name: column, if_exists } => match place(fields, column) {
             Ok(place) => drop(fields.remove(place)),
             Err(error) if *if_exists => {
-                return Ok(Some((format!("{}, skipping", error.message), SqlState::SuccessfulCompletion)));
+                return Ok(Some((
+                    format!("{}, skipping", error.message),
+                    SqlState::SuccessfulCompletion,
+                )));
             }
             Err(error) => return Err(error),
         },
@@ -209,9 +212,8 @@ fn change_domain(name: &str, domain: &mut Domain, change: &TypeChange) -> Result
         let message = format!("constraint \"{check}\" for domain \"{name}\" already exists");
         Err(SqlError::new(SqlState::DuplicateObject, message))
     };
-    let place = |domain: &Domain, check: &str| {
-        domain.checks.iter().position(|known| known.name == *check)
-    };
+    let place =
+        |domain: &Domain, check: &str| domain.checks.iter().position(|known| known.name == *check);
     match change {
         TypeChange::SetDefault(default) => domain.default.clone_from(default),
         TypeChange::SetNotNull(not_null) => domain.not_null = *not_null,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_concurrency::{SavepointId, TxnError};
 use driftdb_executor::{ExecContext, PendingMark};
 use driftdb_plpgsql::{Column, Found, Host, Level, Rows};
-use driftdb_query::{Catalog, CatalogAt, Result, SqlError, Table, Variables};
+use driftdb_query::{Catalog, CatalogAt, Result, SqlError, Table, Variables, temporary_schema};
 use driftdb_sql::{ParsedStatement, parse, parse_type};
 use driftdb_types::{
     CastContext, DataType, SqlState, Value, can_cast, cast, parse_text, write_text,
@@ -49,7 +49,9 @@ impl<'l, 'a> Lent<'l, 'a> {
         let node = self.runner.node;
         let eval = self.cx.eval;
         let catalog = node.catalog().reader(&mut *self.cx.txn, node.store(), own_changes);
-        catalog.on_path(&eval.schemas).table(schema, name, CatalogAt::Statement)
+        let temporary = temporary_schema(eval.backend_pid);
+        let mut catalog = catalog.on_path(&eval.schemas).with_temporary(Some(&temporary));
+        catalog.table(schema, name, CatalogAt::Statement)
     }
 
     /// A user's type by name; with brackets, its arrays.

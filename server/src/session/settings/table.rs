@@ -39,6 +39,8 @@ enum Kind {
     TimeZone,
     DateStyle,
     SearchPath,
+    /// Who the session is: another way leads to it.
+    Role,
     /// Cannot be changed.
     Fact,
 }
@@ -119,6 +121,7 @@ pub(super) fn parameters() -> &'static [Parameter] {
             "Sets the maximum allowed duration of any wait for a lock."),
         parameter!("max_identifier_length", "63", Kind::Fact,
             "Shows the maximum identifier length."),
+        parameter!("role", "none", Kind::Role, "Sets the current role."),
         parameter!("row_security", "on", Kind::Bool, "Enable row security."),
         parameter!("search_path", "\"$user\", public", Kind::SearchPath,
             "Sets the schema search order for names that are not schema-qualified."),
@@ -127,7 +130,7 @@ pub(super) fn parameters() -> &'static [Parameter] {
         parameter!(told "server_version", SERVER_VERSION, Kind::Fact, "Shows the server version."),
         parameter!("server_version_num", "150000", Kind::Fact,
             "Shows the server version as an integer."),
-        parameter!(told "session_authorization", "driftdb", Kind::Fact,
+        parameter!(told "session_authorization", "driftdb", Kind::Role,
             "Shows the session user name."),
         parameter!(told "standard_conforming_strings", "on", Kind::Only(&["on", "true", "yes", "1"]),
             "Causes '...' strings to treat backslashes literally."),
@@ -159,6 +162,11 @@ impl Parameter {
     /// Whether it says something that cannot be otherwise.
     pub(super) fn is_fact(&self) -> bool {
         matches!(self.kind, Kind::Fact)
+    }
+
+    /// Whether it says who the session is.
+    pub(super) fn is_role(&self) -> bool {
+        matches!(self.kind, Kind::Role)
     }
 
     /// Whether SET may touch it.
@@ -229,6 +237,11 @@ impl Parameter {
                 Some(_) => Ok(value.to_owned()),
                 None => Err(invalid().with_detail("List syntax is invalid.")),
             },
+            Kind::Role => {
+                let message = format!("cannot set parameter \"{}\" in this way", self.name);
+                Err(SqlError::new(SqlState::FeatureNotSupported, message)
+                    .with_hint("Use SET ROLE or SET SESSION AUTHORIZATION, outside of functions."))
+            }
             Kind::Fact => Ok(value.to_owned()),
         }
     }

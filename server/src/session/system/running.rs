@@ -11,39 +11,7 @@ use crate::node::{DATABASE, MAIN_ID};
 /// Who owns everything.
 pub(in crate::session) const OWNER_OID: u32 = 10;
 /// A session's user where that is another: everybody may do everything.
-const USER_OID: u32 = 16_383;
-
-/// The role that the schema `public` belongs to: whoever owns the database.
-pub(in crate::session) const DATABASE_OWNER: (u32, &str) = (6171, "pg_database_owner");
-
-/// The roles that a session sees: the owner and itself.
-pub(in crate::session) fn role_names(user: &str) -> Vec<(u32, String)> {
-    let mut roles =
-        vec![(DATABASE_OWNER.0, DATABASE_OWNER.1.to_owned()), (OWNER_OID, OWNER.to_owned())];
-    if user != OWNER {
-        roles.push((USER_OID, user.to_owned()));
-    }
-    roles
-}
-
-pub(super) fn roles(view: &SystemView<'_>, rows: &mut Rows<'_>) -> Result<()> {
-    let mut columns = rows.columns([
-        "oid",
-        "rolname",
-        "rolsuper",
-        "rolcreaterole",
-        "rolcreatedb",
-        "rolcanlogin",
-        "rolreplication",
-        "rolbypassrls",
-    ])?;
-    for (oid, name) in role_names(&view.eval.session_user) {
-        let may = Value::Bool(oid != DATABASE_OWNER.0);
-        let [a, b, c, d, e, f] = std::array::from_fn(|_| may.clone());
-        columns.add([Value::Oid(oid), Value::text(name), a, b, c, d, e, f])?;
-    }
-    Ok(())
-}
+pub(in crate::session) const USER_OID: u32 = 16_383;
 
 /// The main database and its branches.
 pub(super) fn databases(
@@ -115,7 +83,11 @@ pub(super) fn activity(view: &SystemView<'_>, rows: &mut Rows<'_>) -> Result<()>
         "application_name",
         "query",
     ])?;
-    let own_user = role_names(&view.eval.session_user).pop();
+    let own_id = match view.eval.session_role {
+        OWNER_OID if *view.eval.session_user != *OWNER => USER_OID,
+        id => id,
+    };
+    let own_user = Some((own_id, view.eval.session_user.to_string()));
     for pid in view.node.registry().pids() {
         let is_own = pid == view.eval.backend_pid;
         let user = own_user.clone().filter(|_| is_own);

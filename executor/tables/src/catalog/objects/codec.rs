@@ -1,17 +1,19 @@
 //! Objects' records as bytes: `docs/formats/catalog.md`.
 
+use super::{role, routine, user_type};
+use crate::catalog::codec::{Input, Types, encode_need, number, text};
 use driftdb_query::{
     CheckOption, CommentSubject, Object, ObjectId, ObjectKind, SequenceDefinition, View, ViewColumn,
 };
-use super::{routine, user_type};
-use crate::catalog::codec::{Input, Types, encode_need, number, text};
 
 const VERSION: u8 = 1;
 const VIEW: u8 = 20;
 /// The kind of an object that is a comment.
 const COMMENT: u8 = 40;
+const ROLE: u8 = 50;
+const PRIVILEGES: u8 = 51;
 /// The kind of an object that is a type.
-const TYPE: u8 = 50;
+const TYPE: u8 = 60;
 
 pub(super) fn encode(object: &Object) -> Vec<u8> {
     let mut out = vec![VERSION];
@@ -49,6 +51,14 @@ pub(super) fn encode(object: &Object) -> Vec<u8> {
         ObjectKind::Type(kind) => {
             out.push(TYPE);
             user_type::encode_type(&mut out, kind);
+        }
+        ObjectKind::Role(kind) => {
+            out.push(ROLE);
+            role::encode_role(&mut out, kind);
+        }
+        ObjectKind::Privileges(kind) => {
+            out.push(PRIVILEGES);
+            role::encode_privileges(&mut out, kind);
         }
     }
     out
@@ -109,6 +119,8 @@ fn kind(input: &mut Input<'_>) -> Option<ObjectKind> {
         10 => ObjectKind::Routine(Box::new(routine::routine(input)?)),
         11 => ObjectKind::Trigger(Box::new(routine::trigger(input)?)),
         TYPE => ObjectKind::Type(Box::new(user_type::user_type(input)?)),
+        ROLE => ObjectKind::Role(Box::new(role::role(input)?)),
+        PRIVILEGES => ObjectKind::Privileges(Box::new(role::privileges(input)?)),
         _ => return None,
     })
 }
@@ -218,11 +230,8 @@ mod tests {
         let subject = CommentSubject { class: 1259, id: 16_384, column: 3, check: String::new() };
         let comment = ObjectKind::Comment { subject, text: "said".into() };
         let (one, other) = routine::samples();
-        let check = DomainCheck {
-            name: "d_check".into(),
-            condition: "VALUE > 0".into(),
-            is_valid: false,
-        };
+        let check =
+            DomainCheck { name: "d_check".into(), condition: "VALUE > 0".into(), is_valid: false };
         let domain = Domain {
             base: DataType::Varchar,
             typmod: 9,
@@ -243,6 +252,8 @@ mod tests {
             ty(UserKind::Domain(domain)),
             ty(UserKind::Composite { fields: vec![field].into(), relation: None }),
             ty(UserKind::Shell),
+            ObjectKind::Role(Box::new(role::samples().0)),
+            ObjectKind::Privileges(Box::new(role::samples().1)),
         ];
         kinds.map(object).into()
     }

@@ -121,7 +121,7 @@ fn argument(input: &mut Input<'_>) -> Option<Argument> {
 fn given(input: &mut Input<'_>) -> Option<Given> {
     let (code, id) = (input.byte()?, input.number()?);
     Some(match code {
-        0 => Given::Value(DataType::from_oid(id)?),
+        0 => Given::Value(input.type_of(id)?),
         1 => Given::RowOf(TableId(id)),
         2 => Given::Record,
         3 => Given::Void,

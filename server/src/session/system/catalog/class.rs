@@ -1,11 +1,11 @@
 //! pg_class: tables, indexes, and the system relations themselves.
 
-use driftdb_query::{Result, Table, is_temporary, row_type_oid};
+use driftdb_query::{Result, Securable, Subject, Table, is_temporary, row_type_oid};
 use driftdb_types::Value;
 
 use super::super::declared::declared;
-use super::super::rows::Rows;
-use super::{BTREE, Definitions, HEAP, sequence, small, user_type};
+use super::super::rows::{Rows, braced};
+use super::{BTREE, Definitions, HASH, HEAP, sequence, small, user_type};
 
 pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
     let mut columns = rows.columns([
@@ -24,6 +24,8 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
         "reloptions",
         "relpersistence",
         "reltype",
+        "relowner",
+        "relacl",
     ])?;
     for relation in declared() {
         let definition = &relation.definition;
@@ -43,6 +45,8 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             Value::Null,
             Value::text("p"),
             Value::Oid(0),
+            owner(definitions, definition.oid),
+            definitions.list_of(Subject::whole(Securable::Table, definition.oid))?,
         ])?;
     }
     super::view::classes(definitions, &mut columns)?;
@@ -66,6 +70,8 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             Value::Null,
             persistence.clone(),
             Value::Oid(row_type_oid(table.id.0)),
+            owner(definitions, table.id.0),
+            definitions.list_of(Subject::whole(Securable::Table, table.id.0))?,
         ])?;
         for index in &table.indexes {
             columns.add([
@@ -73,17 +79,19 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
                 Value::text(index.name.clone()),
                 Value::Oid(definitions.schema_oid(&table.schema)),
                 Value::text("i"),
-                Value::Oid(BTREE),
+                Value::Oid(if index.is_hash { HASH } else { BTREE }),
                 Value::Oid(index.id.0),
                 tuples.clone(),
                 Value::Bool(false),
-                small(index.columns.len()),
+                small(index.columns.len() + index.include.len()),
                 Value::Int2(0),
                 Value::Bool(false),
                 Value::Bool(false),
-                Value::Null,
+                options(&index.options),
                 persistence.clone(),
                 Value::Oid(0),
+                owner(definitions, table.id.0),
+                Value::Null,
             ])?;
         }
     }
@@ -104,6 +112,8 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             Value::Null,
             Value::text(if is_temporary(&object.schema) { "t" } else { "p" }),
             Value::Oid(0),
+            definitions.owner_of(Subject::whole(Securable::Sequence, object.id.0)),
+            definitions.list_of(Subject::whole(Securable::Sequence, object.id.0))?,
         ])?;
     }
     for (object, _, highest) in user_type::composites(definitions) {
@@ -123,9 +133,24 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             Value::Null,
             Value::text("p"),
             Value::Oid(object.id.0),
+            Value::Oid(super::super::running::OWNER_OID),
+            Value::Null,
         ])?;
     }
     Ok(())
+}
+
+/// Who owns a table or view.
+pub(super) fn owner(definitions: &Definitions, id: u32) -> Value {
+    definitions.owner_of(Subject::whole(Securable::Table, id))
+}
+
+/// pg_class.reloptions
+fn options(options: &[(String, String)]) -> Value {
+    if options.is_empty() {
+        return Value::Null;
+    }
+    braced(options.iter().map(|(name, value)| format!("{name}={value}")))
 }
 
 /// The number of the last column, dropped ones counted.

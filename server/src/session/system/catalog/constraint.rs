@@ -87,7 +87,8 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
 fn row(table: &Table, constraint: &Constraint<'_>) -> Row {
     match constraint {
         Constraint::Key(index) => {
-            let columns = braced(index.columns.iter().map(|key| key.column.0));
+            let keys = index.columns.iter().map(|key| key.column.0);
+            let columns = braced(keys.chain(index.include.iter().map(|column| column.0)));
             Row {
                 deferral: index.deferral,
                 index: index.id.0,
@@ -96,6 +97,7 @@ fn row(table: &Table, constraint: &Constraint<'_>) -> Row {
         }
         Constraint::Check(check) => Row {
             expression: Value::text(check_condition(table, check, false)),
+            validated: check.validated,
             ..Row::new("c", numbers(&checked_columns(table, check)))
         },
         Constraint::Foreign(key) => Row {
