@@ -4,9 +4,10 @@ use std::cell::RefCell;
 
 use driftdb_concurrency::{ReadAt, Transaction};
 use driftdb_query::{
-    ObjectId, ObjectKind, Result, SqlError, TableId, TypeOid, object_type, table_type, view_type,
+    ObjectId, ObjectKind, Result, SqlError, TableId, TypeOid, array_type_oid, object_type,
+    table_type, view_type,
 };
-use driftdb_types::DataType;
+use driftdb_types::{DataType, UserDefinition, UserKind, UserType};
 
 use super::objects::object_by_id;
 use super::{malformed, table_by_id};
@@ -38,6 +39,26 @@ pub fn type_by_oid(txn: &mut dyn Transaction, oid: u32, at: ReadAt) -> Result<Op
     })
 }
 
+/// What stands for a type that is not there: a name only.
+fn gone(oid: u32) -> Option<DataType> {
+    let (of, is_array) = match TypeOid::of(oid)? {
+        TypeOid::ArrayOf(element) => (element, true),
+        TypeOid::Object(_) | TypeOid::RowsOf(_) => (oid, false),
+    };
+    // Users' objects begin here.
+    if of < 16_384 {
+        return None;
+    }
+    let ty = DataType::User(UserType::new(UserDefinition {
+        oid: of,
+        array_oid: array_type_oid(of),
+        schema: "pg_catalog".to_owned(),
+        name: format!("dropped type {of}"),
+        kind: UserKind::Shell,
+    }));
+    if is_array { ty.array() } else { Some(ty) }
+}
+
 /// Reads a record in which types are named by identifier.
 ///
 /// # Errors
@@ -54,7 +75,8 @@ pub(crate) fn with_types<T>(
             return Some(known);
         }
         match type_by_oid(&mut **txn.borrow_mut(), oid, at) {
-            Ok(found) => found,
+            // What names a type that is gone must stay readable, so that it can be dropped.
+            Ok(found) => found.or_else(|| gone(oid)),
             Err(error) => {
                 failed.replace(Some(error));
                 None
