@@ -47,7 +47,7 @@ pub use terms::{NoTerms, Terms};
 pub use trigger::{create_trigger, enable_triggers, triggers_of};
 pub use undrop::{undrop_references, undrop_table};
 pub use user_type::change_type;
-pub(crate) use user_type::note_types;
+pub(crate) use user_type::{note_types, refuse_own_rows};
 
 use crate::catalog::{
     Named, TABLES, claim_name, delete_name, lock_table, put_name, put_table, set_retention,
@@ -203,6 +203,7 @@ pub fn create_table(cx: &mut DdlContext<'_>, spec: &CreateTable) -> Result<Optio
 
 /// Notes what types a table's columns need, and holds what was not needed before.
 fn hold_types(cx: &mut DdlContext<'_>, table: &mut Table) -> Result<()> {
+    refuse_own_rows(table)?;
     let before = table.needs.clone();
     note_types(table);
     for needing in table.needs.iter().filter(|needing| !before.contains(needing)) {

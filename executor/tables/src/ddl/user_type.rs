@@ -10,7 +10,7 @@ use std::sync::Arc;
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
     Need, Object, ObjectId, ObjectKind, Result, SqlError, Table, TableNeed, TablePart, TypeChange,
-    TypeDefinition, need_of_type, object_type,
+    TypeDefinition, need_of_type, object_type, table_type,
 };
 use driftdb_types::{DataType, Domain, EnumLabel, Field, SqlState, UserKind, check_domains};
 
@@ -45,7 +45,7 @@ pub fn change_type(
             }
         }
         retain_needed(object);
-        Ok(())
+        refuse_itself(object)
     })?;
     for one in changes {
         match one {
@@ -62,6 +62,36 @@ pub fn change_type(
 
 fn no_type(name: &str) -> SqlError {
     SqlError::new(SqlState::UndefinedObject, format!("type \"{name}\" does not exist"))
+}
+
+/// 42P16 for a composite type that would have itself in it.
+fn refuse_itself(object: &Object) -> Result<()> {
+    let ObjectKind::Type(definition) = &object.kind else { return Ok(()) };
+    let (UserKind::Composite { fields, .. }, Some(own)) = (&definition.kind, object_type(object))
+    else {
+        return Ok(());
+    };
+    if fields.iter().any(|field| contains(field.ty, own)) {
+        return Err(member_of_itself(&object.name));
+    }
+    Ok(())
+}
+
+fn member_of_itself(name: &str) -> SqlError {
+    let message = format!("composite type {name} cannot be made a member of itself");
+    SqlError::new(SqlState::InvalidTableDefinition, message)
+}
+
+/// 42P16 for a table whose rows would have rows of it in them.
+pub(crate) fn refuse_own_rows(table: &Table) -> Result<()> {
+    if !table.columns.iter().any(|column| column.ty.user().is_some()) {
+        return Ok(());
+    }
+    let own = table_type(table);
+    if table.columns.iter().any(|column| contains(column.ty, own)) {
+        return Err(member_of_itself(&table.name));
+    }
+    Ok(())
 }
 
 /// What a composite type needs is what its columns need.
