@@ -364,7 +364,7 @@ impl Binder<'_> {
         let is_known = held.is_some() && spec.sequence.is_none();
         let unknown = Expr::constant(Value::Null, spec.ty);
         alteration.added.push(Named { name: name.clone(), expr: held.unwrap_or(unknown) });
-        let refuses_null = spec.ty.as_domain().and_then(|domain| domain.domain());
+        let refuses_null = spec.ty.as_domain().and_then(driftdb_types::UserType::domain);
         let refuses_null = spec.not_null || refuses_null.is_some_and(|domain| domain.not_null);
         let violation =
             if refuses_null && is_known { Some(self.null_rows(alteration, &[name])) } else { None };
