@@ -151,14 +151,7 @@ impl Binder<'_> {
                 return self.add_constraints(alteration);
             }
             O::ValidateConstraint { name } => {
-                let name = ident(name);
-                let check = table.checks.iter().find(|check| check.name == name);
-                let violation = match check.filter(|check| !check.validated) {
-                    Some(check) => Some(self.failing_rows(alteration, &check.condition)?),
-                    None => None,
-                };
-                alteration.actions.push((AlterAction::ValidateConstraint(name), violation));
-                return Ok(());
+                return self.validate_constraint(alteration, ident(name));
             }
             O::DropColumn { column_names, if_exists, drop_behavior, .. } => {
                 let cascade = *drop_behavior == Some(ast::DropBehavior::Cascade);
@@ -395,6 +388,18 @@ impl Binder<'_> {
             };
             alteration.actions.push((AlterAction::AddConstraint(constraint), violation));
         }
+        Ok(())
+    }
+
+    /// VALIDATE CONSTRAINT: of a CHECK that was not, the rows are looked at.
+    fn validate_constraint(&mut self, alteration: &mut Alteration, name: String) -> Result<()> {
+        let table = alteration.table.clone();
+        let check = table.checks.iter().find(|check| check.name == name);
+        let violation = match check.filter(|check| !check.validated) {
+            Some(check) => Some(self.failing_rows(alteration, &check.condition)?),
+            None => None,
+        };
+        alteration.actions.push((AlterAction::ValidateConstraint(name), violation));
         Ok(())
     }
 

@@ -22,7 +22,7 @@ use super::scope::{Clause, Scope};
 use super::stored::{named_row, relation};
 use super::target::column_name;
 use super::{BindContext, Binder};
-use crate::deparse::show_over;
+use crate::deparse::{quoted, show_over};
 
 /// The most columns of an index, those of INCLUDE among them.
 const MOST_COLUMNS: usize = 32;
@@ -310,7 +310,7 @@ impl Binder<'_> {
         let mut after = table.clone();
         match renaming {
             super::stored::Renaming::Column(position) => {
-                new.clone_into(&mut after.columns[position].name)
+                new.clone_into(&mut after.columns[position].name);
             }
             super::stored::Renaming::Table => new.clone_into(&mut after.name),
         }
@@ -388,7 +388,11 @@ fn qualify(expr: &mut ast::Expr, schemas: &[(String, String)]) {
             if let [ast::ObjectNamePart::Identifier(name)] = named
                 && let Some((_, schema)) = schemas.iter().find(|(known, _)| *known == ident(name))
             {
-                let schema = ast::Ident::with_quote('"', schema.clone());
+                let schema = if quoted(schema) == *schema {
+                    ast::Ident::new(schema.clone())
+                } else {
+                    ast::Ident::with_quote('"', schema.clone())
+                };
                 function.name.0.insert(0, ast::ObjectNamePart::Identifier(schema));
             }
             let ast::FunctionArguments::List(list) = &mut function.args else { return };

@@ -64,8 +64,13 @@ pub(in crate::session) fn term(
 ) -> String {
     let Some(term) = table.term(id) else { return String::new() };
     let shown = with_binder(|cx| show_term(term, table, pretty, is_predicate, cx));
-    // A function of a user's is not known here.
-    shown.unwrap_or_else(|| term.shown.clone())
+    // A function of a user's is not known here; where it is not pretty it has its schema, for whoever reads
+    // the definition back.
+    shown.unwrap_or_else(|| match &*term.shown {
+        shown if pretty => shown.to_owned(),
+        shown if is_predicate || !shown.starts_with('(') => term.sql.clone(),
+        _ => format!("({})", term.sql),
+    })
 }
 
 /// What stands for a column of an index: by place, INCLUDE behind the keys.
