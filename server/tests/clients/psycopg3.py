@@ -78,6 +78,22 @@ with conn.cursor() as cursor:
         rows = list(copy.rows())
     assert len(rows) == 500 and rows[0] == (1000, 'tab\tand "quote"', None)
 
+# COPY in binary, and only the rows that are meant.
+with conn.cursor() as cursor:
+    with cursor.copy('COPY item (id, name, price) FROM STDIN (FORMAT binary) WHERE id < 2010') as copy:
+        copy.set_types(['int4', 'text', 'numeric'])
+        for n in range(2000, 2020):
+            copy.write_row((n, 'b', decimal.Decimal('1.50')))
+    assert cursor.rowcount == 10
+    with cursor.copy('COPY (SELECT id, price FROM item WHERE id >= 2000 ORDER BY id) TO STDOUT (FORMAT binary)') as copy:
+        copy.set_types(['int4', 'numeric'])
+        assert list(copy.rows())[-1] == (2009, decimal.Decimal('1.50'))
+    cursor.execute('DELETE FROM item WHERE id >= 2000')
+
+# EXPLAIN as JSON comes parsed.
+plan = conn.execute('EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM item WHERE id = 1').fetchone()[0]
+assert plan[0]['Plan']['Actual Rows'] == 1 and plan[0]['Execution Time'] >= 0, plan
+
 # A cursor in the server, read in small pieces.
 with conn.transaction(), conn.cursor(name='in_server') as cursor:
     cursor.itersize = 64
