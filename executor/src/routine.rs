@@ -36,6 +36,8 @@ pub enum TriggerEvent {
     Update,
     /// DELETE
     Delete,
+    /// TRUNCATE
+    Truncate,
 }
 
 /// A trigger that fires.

@@ -8,6 +8,7 @@
 //! Sources: PostgreSQL 15, src/backend/parser (parse_expr.c, parse_clause.c, parse_agg.c,
 //! parse_relation.c, parse_coerce.c, analyze.c), whose rules and texts these are.
 
+mod absent;
 mod access;
 mod aggregate;
 mod alter;
@@ -40,6 +41,7 @@ pub(crate) mod index;
 mod index_change;
 mod insert;
 mod join;
+mod like;
 mod literal;
 mod lock;
 mod merge;
@@ -56,6 +58,7 @@ mod role;
 mod routine;
 mod routine_call;
 mod row_value;
+mod sample;
 mod schema;
 mod scope;
 mod select;

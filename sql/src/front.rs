@@ -4,6 +4,7 @@
 //! `rewrite` lifts out what the parser does not know (time travel, row locks), and `dispatch` hands a
 //! statement either to our own grammar (`utility`, `transaction`, `copy`) or to `sqlparser`.
 
+pub(crate) mod absent;
 pub(crate) mod alter_column;
 pub(crate) mod branch;
 pub(crate) mod comment;
@@ -16,6 +17,8 @@ mod explain;
 pub(crate) mod grouping;
 pub(crate) mod history;
 pub(crate) mod index;
+pub(crate) mod into;
+pub(crate) mod like;
 pub(crate) mod limits;
 pub(crate) mod lock;
 pub(crate) mod period;

@@ -217,6 +217,7 @@ impl ParsedStatement {
             | Body::View(_)
             | Body::Schema(_)
             | Body::Role(_)
+            | Body::Absent(_)
             | Body::Comment(_)
             | Body::Index(_)
             | Body::History(_) => StatementKind::Definition,

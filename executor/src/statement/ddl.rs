@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use driftdb_concurrency::ReadAt;
 use driftdb_query::{
     AlterAction, ConstraintSpec, CreateIndex, CreateTable, DropObjects, IndexAction, PhysicalPlan,
-    Result, SqlError, Table,
+    Result, SqlError, Table, TriggerTime,
 };
 use driftdb_tables::{DdlContext, Inserted, TableWriter};
 use driftdb_types::SqlState;
 
 use super::{CommandTag, Outcome};
 use crate::context::Run;
-use crate::integrity::refuse_pending;
 use crate::integrity::terms::DdlTerms;
+use crate::integrity::{Integrity, refuse_pending};
 use crate::operator::{build, pull};
+use crate::routine::TriggerEvent;
 
 /// What definitions are changed with.
 pub(crate) fn context<'s>(run: &'s mut Run<'_, '_>) -> DdlContext<'s> {
@@ -129,12 +131,46 @@ pub(crate) fn truncate(
     for table in tables {
         refuse_pending(table, "TRUNCATE", run)?;
     }
+    let all = with_referring(tables, cascade, run)?;
+    for table in &all {
+        let mut integrity = Integrity::new(table, &Arc::default());
+        integrity.fire_statement(TriggerTime::Before, TriggerEvent::Truncate, &[], run)?;
+    }
     let cascaded = driftdb_tables::truncate(&mut context(run), tables, cascade, restart)?;
     for table in cascaded {
         let message = format!("truncate cascades to table \"{table}\"");
         notice(message, SqlState::SuccessfulCompletion, run);
     }
+    for table in &all {
+        let mut integrity = Integrity::new(table, &Arc::default());
+        integrity.fire_statement(TriggerTime::After, TriggerEvent::Truncate, &[], run)?;
+    }
     Ok(Outcome::tag(CommandTag::plain("TRUNCATE TABLE")))
+}
+
+/// The tables of a TRUNCATE, with CASCADE those that refer to them, too.
+fn with_referring(
+    tables: &[Arc<Table>],
+    cascade: bool,
+    run: &mut Run<'_, '_>,
+) -> Result<Vec<Arc<Table>>> {
+    let mut all: Vec<Arc<Table>> = Vec::new();
+    for table in tables {
+        if all.iter().all(|known| known.id != table.id) {
+            all.push(Arc::clone(table));
+        }
+    }
+    let mut next = 0;
+    while cascade && next < all.len() {
+        for id in all[next].referenced_by.clone() {
+            if all.iter().all(|known| known.id != id) {
+                let at = ReadAt::Newest;
+                all.extend(driftdb_tables::table_by_id(run.cx.txn, id, at)?);
+            }
+        }
+        next += 1;
+    }
+    Ok(all)
 }
 
 pub(crate) fn alter_table(

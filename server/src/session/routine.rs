@@ -26,8 +26,8 @@ use driftdb_env::sync::Mutex;
 use driftdb_executor::{ExecContext, Fired, Firing, RoutineOutput, Routines, on_deep_stack};
 use driftdb_plpgsql::{Cache, Call, Column, Output, Returns, ast::Program};
 use driftdb_query::{
-    ArgumentMode, Expr, Given, Known, Language, Object, ObjectKind, Result, RoutineCall,
-    RoutineColumn, Securable, SetScope, SqlError, Subject, Table, routine_signature,
+    ArgumentMode, Expr, Given, Known, Language, Object, ObjectKind, PhysicalStatement, Result,
+    RoutineCall, RoutineColumn, Securable, SetScope, SqlError, Subject, Table, routine_signature,
 };
 use driftdb_sql::{BindContext, ParsedStatement};
 use driftdb_storage::Timestamp;
@@ -58,6 +58,15 @@ struct State {
     programs: BTreeMap<u32, KeptProgram>,
     scripts: BTreeMap<u32, KeptScript>,
     triggers: BTreeMap<u32, KeptTrigger>,
+    /// What functions made that is temporary, for the session to know.
+    temporary: Vec<Arc<PhysicalStatement>>,
+}
+
+impl Kept {
+    /// What functions made that is temporary, since the last call.
+    pub(super) fn take_temporary(&self) -> Vec<Arc<PhysicalStatement>> {
+        std::mem::take(&mut self.state.lock().temporary)
+    }
 }
 
 /// A function in PL/pgSQL.
@@ -160,6 +169,13 @@ impl Runner<'_> {
     /// A new statement at the top: nothing runs.
     pub(super) fn begin(kept: &Kept) {
         kept.state.lock().depth = 0;
+    }
+
+    /// Something was made that may be temporary.
+    fn note_made(&self, physical: &Arc<PhysicalStatement>) {
+        if super::temporary::schema_of(physical).is_some() {
+            self.kept.state.lock().temporary.push(Arc::clone(physical));
+        }
     }
 
     /// Definitions are other ones now.

@@ -124,6 +124,7 @@ impl Session {
             limit.map(|limit| self.node.timeouts().arm(self.node.env(), &self.cancel, limit));
         let result = self.run_planned(prepared, params, wanted, sink);
         let result = result.and_then(|ran| self.take_back_settings().map(|()| ran));
+        let result = result.and_then(|ran| self.adopt_temporary().map(|()| ran));
         let result = match self.notices.is_empty() {
             true => result,
             false => result.and_then(|ran| self.settle_reads().map(|()| ran)),

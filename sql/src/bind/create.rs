@@ -26,9 +26,7 @@ pub(crate) struct Definition {
 
 impl Binder<'_> {
     pub(crate) fn create_table(&mut self, create: &ast::CreateTable) -> Result<Statement> {
-        let unsupported = if create.unlogged {
-            "an unlogged table"
-        } else if create.inherits.is_some() {
+        let unsupported = if create.inherits.is_some() {
             "INHERITS"
         } else if create.partition_by.is_some() || create.partition_of.is_some() {
             "a partitioned table"
@@ -60,10 +58,23 @@ impl Binder<'_> {
             taken: Vec::new(),
             has_primary: false,
         };
-        for column in &create.columns {
-            self.column(&mut definition, column)?;
+        let likes = self.content.map_or(&[][..], |content| &content.lifted.likes[..]);
+        let names = names_alone(create);
+        let columns = if names.is_some() { &[][..] } else { &create.columns[..] };
+        let mut copied = Vec::new();
+        for place in 0..=columns.len() {
+            for like in likes.iter().filter(|like| like.before == place) {
+                copied.push(self.like_columns(&mut definition, like)?);
+            }
+            if let Some(column) = columns.get(place) {
+                self.column(&mut definition, column)?;
+            }
         }
-        for column in &create.columns {
+        for (like, copied) in likes.iter().zip(copied) {
+            self.like_constraints(&mut definition, like, copied.as_deref())?;
+        }
+        let columns = columns.to_vec();
+        for column in &columns {
             self.column_constraints(&mut definition, column)?;
         }
         for constraint in &create.constraints {
@@ -90,6 +101,14 @@ impl Binder<'_> {
         }
         let mut rows = self.query(query)?;
         self.decide_columns(&mut rows)?;
+        let names = names.unwrap_or_default();
+        if names.len() > rows.columns.len() {
+            let message = "too many column names were specified";
+            return Err(SqlError::new(SqlState::SyntaxError, message));
+        }
+        for (column, name) in rows.columns.iter_mut().zip(names) {
+            column.name = name;
+        }
         for column in &rows.columns {
             if table.columns.iter().any(|other| other.name == column.name) {
                 return Err(twice(&column.name));
@@ -208,6 +227,16 @@ impl Binder<'_> {
             })
             .at_expr(expr)
     }
+}
+
+/// The columns of CREATE TABLE … AS, if it names any: they have no types.
+fn names_alone(create: &ast::CreateTable) -> Option<Vec<String>> {
+    create.query.as_ref()?;
+    let is_name = |column: &ast::ColumnDef| {
+        column.data_type == ast::DataType::Unspecified && column.options.is_empty()
+    };
+    let are_names = !create.columns.is_empty() && create.columns.iter().all(is_name);
+    are_names.then(|| create.columns.iter().map(|column| ident(&column.name)).collect())
 }
 
 /// What an index is on needs an order.

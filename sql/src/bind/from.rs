@@ -145,6 +145,17 @@ impl Binder<'_> {
                 }
                 Ok((item, lateral))
             }
+            F::Table {
+                name,
+                alias,
+                args: None,
+                with_ordinality: false,
+                sample: Some(sample),
+                ..
+            } => {
+                let item = self.table_item(name, alias.as_ref())?;
+                Ok((self.sampled(item, sample)?, Lateral::default()))
+            }
             F::Table { sample: Some(_), .. } | F::Derived { .. } => {
                 Err(SqlError::unsupported("TABLESAMPLE"))
             }

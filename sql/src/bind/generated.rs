@@ -234,7 +234,11 @@ impl Binder<'_> {
         Ok(SequenceSpec { name, options, identity: Some(always) })
     }
 
-    fn sequence_name(&mut self, definition: &mut Definition, column: &str) -> Result<String> {
+    pub(crate) fn sequence_name(
+        &mut self,
+        definition: &mut Definition,
+        column: &str,
+    ) -> Result<String> {
         let columns = [column.to_owned()];
         let name = self.free_name(
             &definition.schema,

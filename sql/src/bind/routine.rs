@@ -514,9 +514,6 @@ impl Binder<'_> {
         if body.constraint.is_some_and(|deferral| deferral != driftdb_query::Deferral::Never) {
             return Err(SqlError::unsupported("a deferrable trigger"));
         }
-        if body.events.truncate {
-            return Err(SqlError::unsupported("a trigger for TRUNCATE"));
-        }
         let mut columns = Vec::new();
         for name in &body.columns {
             let Some((_, column)) = table.column(name) else {

@@ -95,6 +95,7 @@ impl Binder<'_> {
             Body::Branch(body) => Statement::Branch(self.branch(body)?),
             Body::Routine(body) => Statement::Routine(self.routine_statement(body)?),
             Body::Schema(body) => self.schema_statement(body)?,
+            Body::Absent(body) => Statement::View(self.drop_absent(body)?),
             Body::Role(body) => Statement::Role(self.role_statement(body)?),
             Body::Comment(body) => Statement::Comment(self.comment(body)?),
             Body::Index(body) => self.index_statement(body)?,

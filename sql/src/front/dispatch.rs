@@ -9,6 +9,7 @@ use driftdb_types::SqlState;
 use sqlparser::ast;
 use sqlparser::tokenizer::Token;
 
+use super::absent::AbsentBody;
 use super::branch::{self, BranchBody};
 use super::comment::CommentBody;
 use super::copy::CopyBody;
@@ -24,7 +25,7 @@ use super::sequence::SequenceBody;
 use super::tokens::is_word;
 use super::user_type::{self, TypeBody};
 use super::view::{self, ViewBody};
-use super::{alter_column, copy, sequence, transaction, utility};
+use super::{alter_column, copy, into, like, sequence, transaction, utility};
 use crate::bind::alter_column::ColumnChange;
 
 /// What DROP drops.
@@ -121,6 +122,7 @@ pub(crate) enum Body {
     Routine(RoutineBody),
     Schema(SchemaBody),
     Role(RoleBody),
+    Absent(AbsentBody),
     Comment(CommentBody),
     Index(IndexBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
@@ -164,6 +166,12 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
     }
     match word.as_str() {
         "select" | "with" | "values" | "table" | "insert" | "update" | "delete" | "merge" => {
+            if let ("select" | "with", Some(tokens)) = (&*word, into::as_create(cursor)) {
+                let (source, terminator) = (cursor.source, cursor.terminator);
+                let mut made = Cursor { source, tokens: &tokens, terminator, at: 0 };
+                cursor.at = cursor.tokens.len();
+                return Ok(Body::Tree(Box::new(parse_statement(&mut made, lifted)?)));
+            }
             Ok(Body::Tree(Box::new(parse_statement(cursor, lifted)?)))
         }
         "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" => {
@@ -220,12 +228,18 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
     if let Some(body) = view::create(cursor, lifted)? {
         return Ok(body);
     }
+    if let Some(body) = sequence::create_temporary(cursor)? {
+        return Ok(Body::Sequence(body));
+    }
     let create = cursor.peek_word(0).as_deref() == Some("create");
     let second = cursor.peek_word(1).unwrap_or_default();
     let third = cursor.peek_word(2).unwrap_or_default();
     let ours = matches!(
         (create, second.as_str(), third.as_str()),
-        (_, "table", _) | (true, "index", _) | (true, "unique", "index")
+        (_, "table", _)
+            | (true, "unlogged", "table")
+            | (true, "index", _)
+            | (true, "unique", "index")
     ) || create && is_temporary_table(cursor);
     if !create && second == "table" && has_words(cursor, &["alter", "constraint"]) {
         return utility::alter_constraint(cursor);
@@ -246,6 +260,13 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
         return Ok(body);
     }
     if ours {
+        if create && let Some((tokens, likes)) = like::lift(cursor)? {
+            lifted.likes = likes;
+            let (source, terminator) = (cursor.source, cursor.terminator);
+            let mut made = Cursor { source, tokens: &tokens, terminator, at: 0 };
+            cursor.at = cursor.tokens.len();
+            return Ok(Body::Tree(Box::new(parse_statement(&mut made, lifted)?)));
+        }
         return match parse_statement(cursor, lifted) {
             Ok(statement) => Ok(Body::Tree(Box::new(statement))),
             Err(error) => {
@@ -259,7 +280,7 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
     if second == "sequence" {
         cursor.at += 2;
         if create {
-            return sequence::create(cursor).map(Body::Sequence);
+            return sequence::create(cursor, false).map(Body::Sequence);
         }
         if let Some(body) = sequence::alter(cursor)? {
             return Ok(Body::Sequence(body));
@@ -282,7 +303,7 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
         }
         ("unlogged", "sequence") if create => {
             cursor.at += 3;
-            sequence::create(cursor).map(Body::Sequence)
+            sequence::create(cursor, false).map(Body::Sequence)
         }
         ("unlogged", _) => Ok(Body::Unsupported("an unlogged table".into())),
         ("or", "replace") => {
@@ -315,7 +336,7 @@ fn has_words(cursor: &Cursor<'_>, words: &[&str]) -> bool {
 
 /// What PostgreSQL's CREATE TABLE and ALTER TABLE can do and the parser cannot.
 fn foreign_form(cursor: &Cursor<'_>) -> Option<String> {
-    const WORDS: [&str; 13] = [
+    const WORDS: [&str; 12] = [
         "attach",
         "detach",
         "inherit",
@@ -326,7 +347,6 @@ fn foreign_form(cursor: &Cursor<'_>) -> Option<String> {
         "cluster",
         "partition",
         "tablespace",
-        "including",
         "oids",
         "compression",
     ];
@@ -401,6 +421,7 @@ impl Body {
             Self::Routine(body) => body.tag(),
             Self::Schema(body) => body.tag(),
             Self::Role(body) => body.tag(),
+            Self::Absent(body) => body.command,
             Self::Comment(_) => "COMMENT",
             Self::Index(body) => body.tag(),
         }

@@ -122,6 +122,8 @@ pub(crate) struct Lifted {
     pub(crate) fetches: BTreeMap<u32, ast::Expr>,
     /// The subscripts of what is assigned to, by the position of the column's name.
     pub(crate) subscripts: BTreeMap<u32, Vec<ast::AccessExpr>>,
+    /// LIKE among the elements of CREATE TABLE.
+    pub(crate) likes: Vec<super::like::LikeClause>,
 }
 
 /// Rewrites the tokens of a query or of a statement that contains one.

@@ -341,7 +341,10 @@ impl Catalog for CatalogReader<'_> {
         name: &str,
         at: CatalogAt,
     ) -> Result<Vec<Arc<Object>>> {
-        if matches!(space, NameSpace::Schema | NameSpace::Role | NameSpace::Privileges) {
+        if matches!(
+            space,
+            NameSpace::Schema | NameSpace::Comment | NameSpace::Role | NameSpace::Privileges
+        ) {
             return self.objects_in(space, "", name, at);
         }
         let found = self.find(schema, |reader, schema| {

@@ -139,6 +139,11 @@ impl Runner<'_> {
             Statement::Reset(None)
             | Statement::Show(_)
             | Statement::Prepare { .. }
+            | Statement::DeclareCursor(_)
+            | Statement::Fetch(_)
+            | Statement::CloseCursor(_)
+            | Statement::Channel(_)
+            | Statement::DiscardSequences
             | Statement::Execute { .. }
             | Statement::Deallocate(_)
             | Statement::DiscardAll
@@ -245,6 +250,7 @@ impl Runner<'_> {
                 *inner.ddl = Some(self.node.catalog().begin_ddl());
             }
             self.note_change();
+            self.note_made(physical);
         }
         let (rows, tag) = run_nested(physical, limit, &mut inner)?;
         let count = tag.rows.unwrap_or(rows.len() as u64);

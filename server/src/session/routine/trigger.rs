@@ -26,6 +26,7 @@ fn operation(event: TriggerEvent) -> &'static str {
         TriggerEvent::Insert => "INSERT",
         TriggerEvent::Update => "UPDATE",
         TriggerEvent::Delete => "DELETE",
+        TriggerEvent::Truncate => "TRUNCATE",
     }
 }
 
