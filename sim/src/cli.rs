@@ -1,8 +1,10 @@
 //! `driftdb sim`: run seeds, count, and print how to replay what failed.
 
+mod ablate;
 mod campaign;
 mod plan;
 mod request;
+mod scenario_file;
 mod spec;
 mod totals;
 mod watchdog;
@@ -28,15 +30,17 @@ number, the seed, decides settings, schedule, workload and faults, so a failure 
 
 usage: driftdb sim [SCENARIO] [--seeds COUNT | --time TIME | --seed N] [--jobs N] [--set KEY=VALUE]...
        driftdb sim --plan FILE [--clean]
+       driftdb sim --ablate [BUG]...
        driftdb sim --spec FILE [--permutation STEPS] [--accept] [--set KEY=VALUE]... [--bug NAME]
 
   SCENARIO         one of them, or several with commas between; all if none is named
+  --scenario FILE  what to run, fix and draw, from a file such as sim/scenarios/damage.toml
   --seeds COUNT    run seeds 0 to COUNT - 1 of each scenario (default 100)
   --first N        begin at seed N instead of 0
   --time TIME      run as many seeds as fit in so long (90s, 15m, 3h), of each scenario in turn
   --seed N         run one seed and print its trace hash
   --jobs N         in so many processes at a time (default 1)
-  --set KEY=VALUE  fix a setting that seeds otherwise draw, such as storage.engine=btree
+  --set KEY=VALUE  fix a setting that seeds otherwise draw, such as storage.engine=btree; one of several values if | is between them
   --shrink         leave out whatever a failing seed does not need: operations, faults, preemptions;
                    print the plan that is left
   --report FILE    write a page (HTML) of the campaign and of the seed that failed, shrunk with --shrink
@@ -46,6 +50,7 @@ usage: driftdb sim [SCENARIO] [--seeds COUNT | --time TIME | --seed N] [--jobs N
   --all-faults     a kind of fault that never struck is a failure
   --json           print one JSON document instead of text
   --bug NAME       plant a bug (builds with debug assertions only)
+  --ablate         for each planted bug, the faults that it takes to find it, as a table
   --spec FILE      play an isolation spec and compare with expected/NAME.out beside it; with --set of
                    storage.engine, concurrency.control or sim.isolation only there, and print
   --permutation S  play only this order of steps, and print
@@ -62,6 +67,9 @@ exit status: 0 all held, 1 a seed failed, 2 wrong usage";
 
 /// Runs the command line `driftdb sim ARGS…`; returns the exit status.
 pub fn run(args: &[String]) -> i32 {
+    if args.iter().any(|arg| arg == "--ablate") {
+        return on_host_stack(|| ablate::run(args));
+    }
     if args.iter().any(|arg| arg == "--plan" || arg.starts_with("--plan=")) {
         return on_host_stack(|| plan::run(args));
     }
@@ -252,8 +260,8 @@ fn document(request: &Request, campaign: &Campaign, missing: &[&str]) -> Value {
 pub fn replay_command(scenario: Scenario, seed: u64, options: &SeedOptions) -> String {
     let mut command = format!("driftdb sim {} --seed {seed}", scenario.name());
     for (key, value) in &options.settings {
-        // Levels of isolation have a space in their names.
-        let quote = if value.contains(' ') { "'" } else { "" };
+        // Levels of isolation have a space in their names; a shell reads | too.
+        let quote = if value.contains([' ', '|']) { "'" } else { "" };
         command.push_str(&format!(" --set {quote}{key}={value}{quote}"));
     }
     if let Some(bug) = options.bug {
@@ -295,6 +303,8 @@ mod tests {
             "--plan nothing.toml",
             "--plan regressions --seeds 3",
             "--keep",
+            "--ablate mvcc.waited-row-not-rechecked",
+            "--scenario nothing.toml",
             "--spec nothing.spec",
             "--spec specs/g0.spec --permutation nothing",
             "--spec specs/g0.spec --seeds 3",

@@ -1,5 +1,6 @@
 //! The deterministic simulator: kernel, faults, workloads, oracles.
 
+pub mod ablation;
 mod bugs;
 pub mod cli;
 mod cut;
@@ -15,9 +16,10 @@ mod script;
 mod shrink;
 pub mod spec;
 mod sql;
+mod without;
 mod workload;
 
-pub use bugs::{BUGS, ISOLATION_BUGS};
+pub use bugs::{BUGS, ISOLATION_BUGS, place};
 pub use fault::{FAULTS, FaultCounts, RESULTS};
 pub use report::seed_report;
 pub use scenario::{

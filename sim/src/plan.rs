@@ -17,6 +17,7 @@ use crate::fault::trouble::{Trouble, draw_clock, draw_hold};
 use crate::kernel::{Chance, Hold, KernelSettings, Place, WallClock};
 use crate::operations::Operation;
 use crate::spec::LEVELS;
+use crate::without::do_without;
 
 /// What happens between two openings of the node.
 #[derive(Debug, Clone, Copy)]
@@ -239,6 +240,11 @@ impl Plan {
             "sim.judge" => self.judged_as = Some(level_of(value)?),
             "sim.clients" => self.client_count = number()?.clamp(1, 16),
             "sim.transactions" => self.txn_count = number()?,
+            "sim.without" => {
+                for kind in value.split_whitespace() {
+                    do_without(self, kind)?;
+                }
+            }
             "sim.faults" => keep_faults(&mut self.lives, value)?,
             "sim.operations" => {
                 let wanted: Result<_, _> = value.split_whitespace().map(str::parse).collect();

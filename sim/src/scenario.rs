@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use driftdb_env::planted;
+use driftdb_env::{Rng, planted};
 use driftdb_sim_disk::SimDisk;
 
 use crate::cut;
@@ -183,9 +183,15 @@ fn plan(scenario: Scenario, seed: u64, options: &SeedOptions) -> Result<Plan, St
         plan.lives.clear();
     }
     for (key, value) in &options.settings {
-        plan.set(key, value)?;
+        plan.set(key, drawn(seed, key, value))?;
     }
     Ok(plan)
+}
+
+/// One of several values, if there are several.
+fn drawn<'a>(seed: u64, key: &str, value: &'a str) -> &'a str {
+    let values: Vec<&str> = value.split('|').collect();
+    values[Rng::stream(seed, &format!("of several: {key}")).index(values.len())]
 }
 
 fn run(plan: Plan, workload: &Rc<dyn Workload>, options: &SeedOptions) -> SeedReport {
@@ -225,5 +231,8 @@ fn run(plan: Plan, workload: &Rc<dyn Workload>, options: &SeedOptions) -> SeedRe
 /// One does not.
 pub(crate) fn check_settings(options: &SeedOptions) -> Result<(), String> {
     let mut plan = Plan::of(0);
-    options.settings.iter().try_for_each(|(key, value)| plan.set(key, value))
+    let each = |(key, values): &(String, String)| {
+        values.split('|').try_for_each(|value| plan.set(key, value))
+    };
+    options.settings.iter().try_for_each(each)
 }

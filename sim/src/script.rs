@@ -110,7 +110,7 @@ pub fn write_script(
     for line in failure.lines().take(20) {
         text.push_str(&comment("", &clipped(line, 400)));
     }
-    let _ = writeln!(text, "#");
+    writeln!(text, "#").expect("a string takes everything");
     for line in plan_text(scenario, seed, options)?.lines() {
         text.push_str(&comment("", line));
     }
@@ -119,13 +119,14 @@ pub fn write_script(
         settings: options.settings.iter().filter(|(key, _)| !lists(key)).cloned().collect(),
         ..options.clone()
     };
-    let _ = writeln!(text, "#\n# All of the seed: {}", replay_command(scenario, seed, &command));
-    let _ = writeln!(text, "\nscenario = {}", quoted(scenario.name()));
-    let _ = writeln!(text, "seed = {seed}");
+    writeln!(text, "#\n# All of the seed: {}", replay_command(scenario, seed, &command))
+        .expect("a string takes everything");
+    writeln!(text, "\nscenario = {}", quoted(scenario.name())).expect("a string takes everything");
+    writeln!(text, "seed = {seed}").expect("a string takes everything");
     if let Some(bug) = options.bug {
-        let _ = writeln!(text, "bug = {}", quoted(bug));
+        writeln!(text, "bug = {}", quoted(bug)).expect("a string takes everything");
     }
-    let _ = writeln!(text, "fails = {}", quoted(&kind(&failure)));
+    writeln!(text, "fails = {}", quoted(&kind(&failure))).expect("a string takes everything");
     text.push_str(&list("operations", &operations(&account)));
     text.push_str(&list("faults", &faults));
     let preemptions: Vec<(String, String)> = record
@@ -142,7 +143,7 @@ pub fn write_script(
         text.push_str("\n[set]\n");
     }
     for (key, value) in &command.settings {
-        let _ = writeln!(text, "{} = {}", quoted(key), quoted(value));
+        writeln!(text, "{} = {}", quoted(key), quoted(value)).expect("a string takes everything");
     }
     Ok(text)
 }
@@ -171,7 +172,7 @@ fn list(key: &str, items: &[(String, String)]) -> String {
         for line in what.lines() {
             text.push_str(&comment("    ", &clipped(line, 200)));
         }
-        let _ = writeln!(text, "    {},", quoted(name));
+        writeln!(text, "    {},", quoted(name)).expect("a string takes everything");
     }
     text.push_str("]\n");
     text

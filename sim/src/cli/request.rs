@@ -1,8 +1,9 @@
 //! The command line, taken apart.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::scenario_file;
 use crate::bugs;
 use crate::{Scenario, SeedOptions};
 
@@ -93,6 +94,7 @@ pub(super) fn parse(args: &[String]) -> Result<Request, String> {
                 request.is_single = true;
             }
             "--seeds" => request.count = number(value()?)?,
+            "--scenario" => scenario_file::apply(Path::new(&value()?), &mut request)?,
             "--first" => request.first = number(value()?)?,
             "--time" => {
                 let text = value()?;

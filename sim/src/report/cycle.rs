@@ -13,7 +13,8 @@ const MOST_LINES: usize = 8;
 pub(super) fn cycle(cycle: &Cycle) -> String {
     let count = cycle.txns.len();
     let radius = (70.0 + 34.0 * count as f64).max(150.0);
-    let (width, height) = (1190.0, radius * 2.0 + 240.0);
+    let height = if count == 2 { 250.0 } else { radius * 2.0 + 200.0 };
+    let width = 1190.0;
     let center = (width / 2.0, height / 2.0);
     let spread = if count == 2 { 2.4 } else { 1.5 };
     let place = |at: usize| {
@@ -37,7 +38,7 @@ pub(super) fn cycle(cycle: &Cycle) -> String {
         let (start, end) = (towards(from, middle), towards(to, middle));
         let label =
             ((start.0 + end.0) / 4.0 + middle.0 / 2.0, (start.1 + end.1) / 4.0 + middle.1 / 2.0);
-        let _ = writeln!(
+        writeln!(
             svg,
             "<path class=\"edge {edge}\" marker-end=\"url(#arrow)\" d=\"M{:.0} {:.0} Q{:.0} {:.0} {:.0} {:.0}\"/>\
              <text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"middle\">{edge}</text>",
@@ -49,7 +50,7 @@ pub(super) fn cycle(cycle: &Cycle) -> String {
             end.1,
             label.0,
             label.1 - 6.0,
-        );
+        ).expect("a string takes everything");
     }
     for (at, txn) in cycle.txns.iter().enumerate() {
         let text = cycle.texts.get(at).map_or("", String::as_str);
@@ -57,22 +58,23 @@ pub(super) fn cycle(cycle: &Cycle) -> String {
         let (x, y) = place(at);
         let height = BOX.1 + 17.0 * lines.len() as f64 + 6.0;
         let (left, top) = (x - BOX.0 / 2.0, y - height / 2.0);
-        let _ = writeln!(
+        writeln!(
             svg,
             "<rect class=\"node\" x=\"{left:.0}\" y=\"{top:.0}\" width=\"{}\" height=\"{height:.0}\" rx=\"6\"/>\
              <text x=\"{:.0}\" y=\"{:.0}\" font-weight=\"bold\">transaction {txn}</text>",
             BOX.0,
             left + 10.0,
             top + 17.0,
-        );
+        ).expect("a string takes everything");
         for (number, line) in lines.iter().enumerate() {
-            let _ = writeln!(
+            writeln!(
                 svg,
                 "<text x=\"{:.0}\" y=\"{:.0}\">{}</text>",
                 left + 10.0,
                 top + BOX.1 + 14.0 + 17.0 * number as f64,
                 escaped(&clipped(line, 46)),
-            );
+            )
+            .expect("a string takes everything");
         }
     }
     format!(

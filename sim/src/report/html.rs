@@ -10,7 +10,8 @@ const STYLE: &str = "
   --preempt: light-dark(#d9822b, #f2b36b); --span: light-dark(#dce9f8, #24384f); }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
   max-width: 1240px; padding: 24px; }
-h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 32px 0 8px; }
+h1 { font-size: 26px; margin: 0 0 4px; } table + h1, div + h1 { margin-top: 48px; } .narrow { max-width: 560px; }
+td:first-child { white-space: nowrap; width: 1%; padding-right: 24px; } h2 { font-size: 18px; margin: 32px 0 8px; }
 p { margin: 6px 0; } .dim { color: var(--dim); } .bad { color: var(--bad); } .good { color: var(--good); }
 pre, code, td.mono { font: 13px/1.45 ui-monospace, monospace; }
 pre { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding: 10px 12px; margin: 6px 0;
@@ -68,13 +69,14 @@ pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     let class = |head: &str| if head.ends_with('#') { " class=\"number\"" } else { "" };
     let mut text = String::from("<table>\n<tr>");
     for head in heads {
-        let _ = write!(text, "<th{}>{}</th>", class(head), escaped(head.trim_end_matches('#')));
+        write!(text, "<th{}>{}</th>", class(head), escaped(head.trim_end_matches('#')))
+            .expect("a string takes everything");
     }
     text.push_str("</tr>\n");
     for row in rows {
         text.push_str("<tr>");
         for (cell, head) in row.iter().zip(heads) {
-            let _ = write!(text, "<td{}>{cell}</td>", class(head));
+            write!(text, "<td{}>{cell}</td>", class(head)).expect("a string takes everything");
         }
         text.push_str("</tr>\n");
     }
@@ -96,7 +98,11 @@ pub(super) fn bars(what: &str, counts: &[(String, u64)]) -> String {
             vec![name, count.to_string(), bar]
         })
         .collect();
-    format!("<div class=\"columns\">{}</div>", table(&[what, "times#", ""], &rows))
+    let table = table(&[what, "times#", ""], &rows);
+    match rows.len() > 12 {
+        true => format!("<div class=\"columns\">{table}</div>"),
+        false => format!("<div class=\"narrow\">{table}</div>"),
+    }
 }
 
 #[cfg(test)]

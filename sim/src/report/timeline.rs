@@ -89,7 +89,7 @@ pub(super) fn timeline(record: &Record, account: &Account) -> String {
     let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n");
     for (name, place) in &lanes.places {
         let y = TOP + *place as f64 * LANE;
-        let _ = writeln!(
+        writeln!(
             svg,
             "<rect class=\"lane\" x=\"{LEFT}\" y=\"{y}\" width=\"{}\" height=\"{}\"/>\
              <text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
@@ -98,7 +98,8 @@ pub(super) fn timeline(record: &Record, account: &Account) -> String {
             LEFT - 8.0,
             y + 16.0,
             escaped(&clipped(name, 22)),
-        );
+        )
+        .expect("a string takes everything");
     }
     ticks(&mut svg, record, &x, height);
     spans(&mut svg, record, account, &lanes, &x);
@@ -108,11 +109,11 @@ pub(super) fn timeline(record: &Record, account: &Account) -> String {
         let Some(y) = lanes.y(record, event.fiber) else { continue };
         let at = x(index);
         if drawn.insert(((at * 1.5) as u64, y as u64, class)) {
-            let _ = writeln!(
+            writeln!(
                 svg,
                 "<rect class=\"{class}\" x=\"{at:.1}\" y=\"{}\" width=\"1.4\" height=\"{mark_height}\"/>",
                 y + top,
-            );
+            ).expect("a string takes everything");
         }
     }
     rules(&mut svg, record, &x, height);
@@ -130,14 +131,15 @@ fn ticks(svg: &mut String, record: &Record, x: &impl Fn(usize) -> f64, height: f
     for tick in 0..COUNT {
         let index = record.events.len() * tick / COUNT;
         let (at, ms) = (x(index), record.events[index].at_ns as f64 / 1e6);
-        let _ = writeln!(
+        writeln!(
             svg,
             "<line class=\"tick\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{}\" y2=\"{height}\"/>\
              <text class=\"small\" x=\"{:.1}\" y=\"{}\">{ms:.3} ms</text>",
             TOP - 12.0,
             at + 3.0,
             TOP - 5.0,
-        );
+        )
+        .expect("a string takes everything");
     }
 }
 
@@ -166,19 +168,21 @@ fn spans(
         let (from, to) = (x(place(start)), x(place(end + 1)));
         let width = (to - from).max(3.0);
         let title = escaped(&clipped(&format!("{operation}\n{}", lines.join("\n")), 1500));
-        let _ = writeln!(
+        writeln!(
             svg,
             "<rect class=\"span\" x=\"{from:.1}\" y=\"{y}\" width=\"{width:.1}\" height=\"{}\">\
              <title>{title}</title></rect>",
             LANE - 2.0,
-        );
+        )
+        .expect("a string takes everything");
         if width > 40.0 {
-            let _ = writeln!(
+            writeln!(
                 svg,
                 "<text class=\"small\" x=\"{:.1}\" y=\"{}\">{operation}</text>",
                 from + 3.0,
                 y + 20.0,
-            );
+            )
+            .expect("a string takes everything");
         }
     }
 }
@@ -192,20 +196,22 @@ fn rules(svg: &mut String, record: &Record, x: &impl Fn(usize) -> f64, height: f
         if !drawn.insert(((at / 3.0) as u64, label.clone())) {
             continue;
         }
-        let _ = writeln!(
+        writeln!(
             svg,
             "<line class=\"rule\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"30\" y2=\"{height}\">\
              <title>{} at {:.3} ms</title></line>",
             escaped(&label),
             event.at_ns as f64 / 1e6,
-        );
+        )
+        .expect("a string takes everything");
         if at >= free_from {
             let (anchor, at) = if at > WIDTH - 90.0 { ("end", WIDTH) } else { ("start", at) };
-            let _ = writeln!(
+            writeln!(
                 svg,
                 "<text class=\"bad\" x=\"{at:.1}\" y=\"22\" text-anchor=\"{anchor}\">{}</text>",
                 escaped(&label),
-            );
+            )
+            .expect("a string takes everything");
             free_from = at + LABEL_WIDTH.max(label.len() as f64 * 7.0);
         }
     }

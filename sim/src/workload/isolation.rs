@@ -188,7 +188,11 @@ impl Isolation {
         operations::say(|| {
             let rows: Vec<String> =
                 rows.iter().map(|(key, row)| format!("{key} = {:?}", row.list)).collect();
-            format!("transaction {in_versions} reads {first} to {last}: {}", rows.join(", "))
+            let rows = if rows.is_empty() { "nothing".to_owned() } else { rows.join(", ") };
+            match first == last {
+                true => format!("transaction {in_versions} reads {first}: {rows}"),
+                false => format!("transaction {in_versions} reads {first} to {last}: {rows}"),
+            }
         });
         if let Some(txn) = in_lists {
             let mut lists = self.lists.borrow_mut();
