@@ -50,7 +50,6 @@ pub const FIXED_ROLES: [(u32, &str); 13] = [
 
 /// A role's attributes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "PostgreSQL's attributes are bools")]
 pub struct Role {
     /// SUPERUSER
     pub superuser: bool,

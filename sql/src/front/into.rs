@@ -48,6 +48,25 @@ pub(crate) fn as_create(cursor: &Cursor<'_>) -> Option<Vec<TokenWithSpan>> {
         at += 2;
     }
     created.extend_from_slice(tokens.get(name..at)?);
+    // Nothing that would go on with the select list.
+    const AFTER: [&str; 13] = [
+        "from",
+        "where",
+        "group",
+        "having",
+        "window",
+        "union",
+        "intersect",
+        "except",
+        "order",
+        "limit",
+        "offset",
+        "fetch",
+        "for",
+    ];
+    if tokens.get(at).is_some_and(|next| !AFTER.iter().any(|word| is_word(next, word))) {
+        return None;
+    }
     created.push(word("AS"));
     created.extend_from_slice(&tokens[..place]);
     created.extend_from_slice(tokens.get(at..)?);

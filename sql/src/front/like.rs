@@ -17,7 +17,6 @@ pub(crate) struct LikeClause {
 
 /// What comes along besides columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "one for each word of INCLUDING")]
 pub(crate) struct LikeOptions {
     pub(crate) comments: bool,
     pub(crate) constraints: bool,
