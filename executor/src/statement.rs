@@ -21,7 +21,6 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use driftdb_query::{CopySource, Field, PhysicalPlan, PhysicalStatement, Result, SqlError};
-use driftdb_types::DataType;
 
 use crate::batch::Batch;
 use crate::context::{ExecContext, Run, State};

@@ -186,7 +186,7 @@ impl Binder<'_> {
 }
 
 /// Columns by identity become columns by position.
-pub(crate) fn to_slots(expr: &mut Expr, row: &[driftdb_query::ColId]) {
+pub(crate) fn to_slots(expr: &mut Expr, row: &[ColId]) {
     if let Expr::Column { id, ty } = expr
         && let Some(index) = row.iter().position(|other| other == id)
     {
