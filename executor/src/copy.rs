@@ -296,6 +296,7 @@ impl CopyIn {
     }
 
     fn read_field(&self, index: usize, cx: &ExecContext<'_>) -> Result<Value> {
+        let column = &self.table.columns[self.columns[index]];
         let (mut bytes, mut null) = self.fields.raw(index);
         let null_string = self.options.null.as_bytes();
         if null && self.options.force_not_null.contains(&index) {
@@ -304,9 +305,11 @@ impl CopyIn {
             null = true;
         }
         if null {
+            if let Some(domain) = column.ty.as_domain() {
+                domain.check(&Value::Null, cx.eval)?;
+            }
             return Ok(Value::Null);
         }
-        let column = &self.table.columns[self.columns[index]];
         let read = || {
             let text = std::str::from_utf8(bytes).map_err(|error| invalid_utf8(bytes, &error))?;
             Ok(parse_text(column.ty, column.typmod, text, cx.eval)?)

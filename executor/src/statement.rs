@@ -15,6 +15,7 @@ pub(crate) mod row;
 pub(crate) mod schema;
 pub(crate) mod sequence;
 pub(crate) mod update;
+pub(crate) mod user_type;
 pub(crate) mod view;
 
 use std::collections::VecDeque;
@@ -175,6 +176,7 @@ pub(crate) fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -
             ddl::truncate(tables, *cascade, *restart, run)
         }
         PhysicalStatement::Sequence(statement) => sequence::run(statement, run),
+        PhysicalStatement::Type(statement) => user_type::run(statement, run),
         PhysicalStatement::SetConstraints { names, deferred } => {
             set_constraints(names.as_deref(), *deferred, run)?;
             Ok(Outcome::tag(CommandTag::plain("SET CONSTRAINTS")))

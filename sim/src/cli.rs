@@ -8,11 +8,13 @@ mod totals;
 mod watchdog;
 
 use std::iter::repeat;
+use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::bugs::{BUGS, ISOLATION_BUGS};
 use crate::kernel::on_host_stack;
+use crate::report::campaign_report;
 use crate::scenario::run_recorded;
 use crate::script::{clipped, operations};
 use crate::{FAULTS, Scenario, SeedOptions, plan_text, run_seed, shrink};
@@ -37,6 +39,7 @@ usage: driftdb sim [SCENARIO] [--seeds COUNT | --time TIME | --seed N] [--jobs N
   --set KEY=VALUE  fix a setting that seeds otherwise draw, such as storage.engine=btree
   --shrink         leave out whatever a failing seed does not need: operations, faults, preemptions;
                    print the plan that is left
+  --report FILE    write a page (HTML) of the campaign and of the seed that failed, shrunk with --shrink
   --keep DIRECTORY keep a failing seed, shrunk, as a file there
   --plan FILE      play such a file; with --clean without the planted bug that it names
   --recheck        run every 20th seed again in another process: its trace must be the same
@@ -90,7 +93,7 @@ pub fn run(args: &[String]) -> i32 {
 }
 
 fn run_request(request: &Request, args: &[String]) -> Result<i32, String> {
-    if request.is_single && !request.is_json {
+    if request.is_single && !request.is_json && request.report.is_none() {
         return run_single(request);
     }
     if request.is_worker {
@@ -105,8 +108,11 @@ fn run_request(request: &Request, args: &[String]) -> Result<i32, String> {
         true => campaign.faults().missing(),
         false => Vec::new(),
     };
+    if let Some(file) = &request.report {
+        report_on(file, request, &campaign, &missing)?;
+    }
     if request.is_json {
-        print_json(request, &campaign, &missing);
+        println!("{:#}", document(request, &campaign, &missing));
     } else {
         print(request, &campaign, &missing)?;
     }
@@ -200,14 +206,37 @@ fn print(request: &Request, campaign: &Campaign, missing: &[&str]) -> Result<(),
     Ok(())
 }
 
-fn print_json(request: &Request, campaign: &Campaign, missing: &[&str]) {
+/// Writes the page of a campaign.
+fn report_on(
+    file: &Path,
+    request: &Request,
+    campaign: &Campaign,
+    missing: &[&str],
+) -> Result<(), String> {
+    let mut failed = campaign.failure.as_ref().map(|it| (it.scenario, it.seed, &request.options));
+    let shrunk = match failed {
+        Some((scenario, seed, options)) if request.shrinks => shrink(scenario, seed, options)?,
+        _ => None,
+    };
+    if let (Some(failed), Some(shrunk)) = (&mut failed, &shrunk) {
+        failed.2 = &shrunk.options;
+    }
+    if failed.is_none() && request.is_single {
+        failed = Some((request.scenarios[0], request.first, &request.options));
+    }
+    let text = campaign_report(&document(request, campaign, missing), failed)?;
+    plan::write(file, &text).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// A campaign as JSON.
+fn document(request: &Request, campaign: &Campaign, missing: &[&str]) -> Value {
     let scenarios = campaign.totals.values().filter_map(|(scenario, totals)| {
         let mut value = totals.to_json();
         value["scenario"] = (*scenario)?.name().into();
         Some(value)
     });
     let failure = campaign.failure.as_ref().map(|failure| failure.to_json(&request.options));
-    let value = json!({
+    json!({
         "held": campaign.failure.is_none() && missing.is_empty(),
         "seeds": campaign.seeds(),
         "elapsed_ms": campaign.elapsed.as_millis() as u64,
@@ -216,8 +245,7 @@ fn print_json(request: &Request, campaign: &Campaign, missing: &[&str]) {
         "faults_that_never_struck": campaign.faults().missing(),
         "rechecked": campaign.rechecked,
         "failure": failure,
-    });
-    println!("{value:#}");
+    })
 }
 
 /// The command that runs the same seed again.

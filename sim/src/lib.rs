@@ -9,6 +9,7 @@ mod node;
 mod operations;
 mod oracle;
 mod plan;
+mod report;
 mod scenario;
 mod script;
 mod shrink;
@@ -18,6 +19,7 @@ mod workload;
 
 pub use bugs::{BUGS, ISOLATION_BUGS};
 pub use fault::{FAULTS, FaultCounts, RESULTS};
+pub use report::seed_report;
 pub use scenario::{
     IsolationHistory, Scenario, SeedOptions, SeedReport, isolation_history, plan_text, run_seed,
 };

@@ -47,11 +47,18 @@ impl FromStr for Operation {
     }
 }
 
+/// When something was, and who did it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// Virtual time, in nanoseconds.
+    pub(crate) at_ns: u64,
+    pub(crate) fiber: u32,
+}
+
 /// A line about an operation.
 #[derive(Debug, Clone)]
 pub(crate) struct Said {
     pub(crate) at_ns: u64,
-    pub(crate) fiber: u32,
     pub(crate) operation: Option<Operation>,
     pub(crate) text: String,
 }
@@ -73,6 +80,8 @@ pub(crate) struct Cycle {
 pub(crate) struct Account {
     /// In the order in which they began.
     pub(crate) begun: Vec<Operation>,
+    /// When, and by which fiber.
+    pub(crate) began_at: BTreeMap<Operation, Moment>,
     pub(crate) said: Vec<Said>,
     pub(crate) cycle: Option<Cycle>,
 }
@@ -129,6 +138,8 @@ pub(crate) fn begins(index: usize) -> bool {
         let is_wanted = running.wanted.as_ref().is_none_or(|wanted| wanted.contains(&operation));
         if is_wanted && running.is_recorded {
             running.account.begun.push(operation);
+            let moment = Moment { at_ns: current_ns(), fiber };
+            running.account.began_at.insert(operation, moment);
         }
         is_wanted
     })
@@ -142,7 +153,7 @@ pub(crate) fn say(text: impl FnOnce() -> String) {
         }
         let fiber = current_fiber().unwrap_or(NONE);
         let operation = running.clients.get(&fiber).copied().filter(|it| it.number != NONE);
-        running.account.said.push(Said { at_ns: current_ns(), fiber, operation, text: text() });
+        running.account.said.push(Said { at_ns: current_ns(), operation, text: text() });
     });
 }
 

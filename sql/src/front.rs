@@ -30,5 +30,6 @@ pub(crate) mod subscript;
 pub(crate) mod tokens;
 pub(crate) mod transaction;
 pub(crate) mod tree;
-pub(crate) mod utility;
+pub(crate) mod user_type;
+mod utility;
 pub(crate) mod view;

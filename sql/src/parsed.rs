@@ -210,6 +210,7 @@ impl ParsedStatement {
             Body::History(HistoryBody::Diff { .. }) => StatementKind::Query,
             Body::Truncate { .. }
             | Body::Sequence(_)
+            | Body::Type(_)
             | Body::AlterColumn { .. }
             | Body::Drop { .. }
             | Body::AlterConstraint { .. }

@@ -3,7 +3,9 @@
 //! The session implements [`SessionActions`]; functions reach it through
 //! [`crate::EvalContext::actions`]. Where there is no session (constant folding, tests) they fail.
 
-use crate::{DataType, SqlState, Value, ValueError};
+use std::sync::Arc;
+
+use crate::{DataType, DomainChecks, SqlState, UserType, Value, ValueError};
 
 /// An advisory lock, as `pg_locks` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,6 +196,14 @@ pub trait SessionActions: Send + Sync {
     /// # Errors
     /// The cursor is not on a row, or its rows are not the table's.
     fn cursor_row(&self, _table: u32, _name: &str) -> Result<Option<Box<[u8]>>, ValueError> {
+        Err(no_session())
+    }
+
+    /// The CHECK constraints of a domain, ready to be looked at.
+    ///
+    /// # Errors
+    /// They name something that is not there any more.
+    fn domain_checks(&self, _domain: UserType) -> Result<Arc<dyn DomainChecks>, ValueError> {
         Err(no_session())
     }
 

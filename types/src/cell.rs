@@ -11,7 +11,8 @@ use crate::range::{
     multirange_payload, range_payload, read_multirange_payload, read_range_payload,
 };
 use crate::{
-    Array, Bits, DataType, Dimension, Inet, Interval, Numeric, SqlState, Timetz, Value, ValueError,
+    Array, Bits, DataType, Dimension, Inet, Interval, Numeric, Record, SqlState, Timetz, Value,
+    ValueError,
 };
 
 const FINITE: u8 = 0;
@@ -83,6 +84,8 @@ pub fn encode_value(value: &Value, _ty: DataType, out: &mut Vec<u8>) {
             multirange_payload(v, &mut bytes);
             payload(&bytes, out);
         }
+        Value::Enum(_, v) => payload(&v.to_le_bytes(), out),
+        Value::Record(v) => payload(&record_payload(v), out),
         Value::Interval(v) => {
             let mut bytes = [0; 16];
             bytes[..8].copy_from_slice(&v.micros.to_le_bytes());
@@ -115,6 +118,36 @@ fn array_payload(array: &Array) -> Vec<u8> {
     }
     array.values().iter().for_each(|value| encode_value(value, array.element(), &mut out));
     out
+}
+
+/// The cells of the columns from number 1 on, NULL for those that are not there.
+fn record_payload(record: &Record) -> Vec<u8> {
+    let (mut out, mut next) = (Vec::new(), 1);
+    for (field, value) in record.pairs() {
+        out.extend(std::iter::repeat_n(0, usize::from(field.number.saturating_sub(next))));
+        encode_value(value, field.ty, &mut out);
+        next = field.number + 1;
+    }
+    out
+}
+
+/// A row from the cells of columns; those that were added after it was written are NULL.
+fn read_record(ty: DataType, payload: &[u8]) -> Result<Record, ValueError> {
+    let fields = ty.fields().ok_or_else(damaged)?;
+    let (mut rest, mut next) = (payload, 1);
+    let mut values = Vec::with_capacity(fields.len());
+    for field in fields.iter() {
+        while next < field.number && !rest.is_empty() {
+            skip_value(&mut rest)?;
+            next += 1;
+        }
+        values.push(if rest.is_empty() { Value::Null } else { decode_value(field.ty, &mut rest)? });
+        next = field.number + 1;
+    }
+    while !rest.is_empty() {
+        skip_value(&mut rest)?;
+    }
+    Record::of_type(ty, values).ok_or_else(damaged)
 }
 
 /// The bytes of a two's complement number without those that only repeat its sign; none for zero.
@@ -213,6 +246,10 @@ pub fn skip_value(bytes: &mut &[u8]) -> Result<(), ValueError> {
 /// XX001 when the bytes are not a cell of the type.
 pub fn decode_value(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError> {
     let Some(payload) = read_payload(bytes)? else { return Ok(Value::Null) };
+    let ty = match ty {
+        DataType::User(_) => ty.base(),
+        ty => ty,
+    };
     Ok(match ty {
         DataType::Bool => match payload {
             [0] => Value::Bool(false),
@@ -276,6 +313,10 @@ pub fn decode_value(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError
         DataType::Jsonpath => {
             Value::Jsonpath(parse_path(str_of(payload)?).map_err(|_| damaged())?.into())
         }
+        DataType::User(user) if user.labels().is_some() => {
+            Value::Enum(user, u64::from_le_bytes(array(payload)?))
+        }
+        ty if ty.is_row() => Value::record(read_record(ty, payload)?),
         ty => match ty.subtype() {
             Some(subtype) if ty.is_range() => {
                 let mut bytes = payload;

@@ -41,6 +41,7 @@ mod sequence;
 mod statement;
 mod system;
 mod temporal;
+mod user_type;
 mod variables;
 mod view;
 mod window;
@@ -97,6 +98,10 @@ pub use system::{
 };
 pub use temporal::{
     AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
+};
+pub use user_type::{
+    TypeChange, TypeDefinition, TypeOid, TypeStatement, array_type_oid, need_of_type, object_type,
+    row_type_oid, table_type, view_type,
 };
 pub use variables::{Precedence, Variable, Variables};
 pub use view::{

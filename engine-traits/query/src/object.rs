@@ -5,7 +5,7 @@
 
 use crate::{
     ColumnId, CommentSubject, IndexId, Privileges, Role, Routine, SequenceDefinition, Trigger,
-    View, routine_signature,
+    TypeDefinition, View, routine_signature,
 };
 
 /// An object's identifier, of one sequence with those of tables and indexes.
@@ -29,6 +29,8 @@ pub enum NameSpace {
     Role,
     /// Owners and privileges, named by what they are of.
     Privileges,
+    /// Types (`pg_type`).
+    Type,
 }
 
 /// An object, as of some time. Immutable: DDL makes a new one.
@@ -70,6 +72,8 @@ pub enum ObjectKind {
     Role(Box<Role>),
     /// Whose something is, and who may do what with it.
     Privileges(Box<Privileges>),
+    /// A type.
+    Type(Box<TypeDefinition>),
 }
 
 /// That something cannot be without something else.
@@ -124,14 +128,20 @@ impl ObjectKind {
             Self::Trigger(_) => NameSpace::Trigger,
             Self::Role(_) => NameSpace::Role,
             Self::Privileges(_) => NameSpace::Privileges,
+            Self::Type(_) => NameSpace::Type,
         }
     }
 
     /// What tells objects of one name apart, if their names may repeat; else empty.
     pub fn signature(&self) -> Vec<u8> {
         match self {
-            Self::Schema | Self::Sequence(_) | Self::View(_) | Self::Comment { .. } => Vec::new(),
-            Self::Role(_) | Self::Privileges(_) => Vec::new(),
+            Self::Schema
+            | Self::Sequence(_)
+            | Self::View(_)
+            | Self::Comment { .. }
+            | Self::Role(_)
+            | Self::Privileges(_)
+            | Self::Type(_) => Vec::new(),
             Self::Routine(routine) => {
                 routine.input_types().iter().flat_map(|ty| ty.oid().to_be_bytes()).collect()
             }
@@ -150,6 +160,8 @@ impl ObjectKind {
             Self::Trigger(_) => "trigger",
             Self::Role(_) => "role",
             Self::Privileges(_) => "privileges",
+            // Domains, too, where what depends on them is told.
+            Self::Type(_) => "type",
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     AccessTemporal, AlterAction, Comment, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
     DropObjects, ExplainOutput, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
     Related, RoutineStatement, RowRules, SchemaStatement, SequenceStatement, SetOpKind,
-    SystemColumn, Table, ViewStatement, WindowCall,
+    SystemColumn, Table, TypeStatement, ViewStatement, WindowCall,
 };
 
 /// One end of a key range.
@@ -484,6 +484,8 @@ pub enum PhysicalStatement {
     },
     /// CREATE SEQUENCE and its kin
     Sequence(SequenceStatement),
+    /// CREATE, ALTER and DROP of TYPE and DOMAIN.
+    Type(TypeStatement),
     /// SET CONSTRAINTS
     SetConstraints {
         /// Which, with their schemas if named; `None`: ALL.

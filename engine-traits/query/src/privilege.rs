@@ -178,6 +178,7 @@ impl Securable {
             ObjectKind::Sequence(_) => Some(Self::Sequence),
             ObjectKind::Schema => Some(Self::Schema),
             ObjectKind::Routine(_) => Some(Self::Routine),
+            ObjectKind::Type(_) => Some(Self::Type),
             ObjectKind::Comment { .. }
             | ObjectKind::Trigger(_)
             | ObjectKind::Role(_)

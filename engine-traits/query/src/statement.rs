@@ -10,7 +10,8 @@ use crate::{
     BranchStatement, ChannelStatement, ColId, ColumnId, Comment, DeclareCursor, Deferral, Expr,
     Fetch, HistoryStatement, IndexId, LogicalPlan, Need, OnCommit, PeriodSpec, Portion,
     ReferentialAction, Related, RoleStatement, RoutineStatement, RowRules, SchemaStatement,
-    SequenceSpec, SequenceStatement, SystemColumn, Table, TableNeed, Term, ViewStatement,
+    SequenceSpec, SequenceStatement, SystemColumn, Table, TableNeed, Term, TypeStatement,
+    ViewStatement,
 };
 
 /// A column of a result, as the wire describes it.
@@ -724,6 +725,8 @@ pub enum Statement {
     },
     /// CREATE SEQUENCE and its kin
     Sequence(SequenceStatement),
+    /// CREATE, ALTER and DROP of TYPE and DOMAIN.
+    Type(TypeStatement),
     /// SET CONSTRAINTS
     SetConstraints {
         /// Which, with their schemas if named; `None`: ALL.

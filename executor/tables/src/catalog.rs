@@ -16,6 +16,7 @@ mod reader;
 mod restore_points;
 mod retention;
 mod store;
+mod types;
 
 pub(crate) use dropped::dropped_table;
 pub use history::{Generation, generations, index_keyspaces, oldest_definitions, seen_from};
@@ -34,6 +35,8 @@ pub use restore_points::{
 pub(crate) use retention::set_retention;
 pub use retention::{history_rules, table_retentions};
 pub use store::{CatalogStore, DdlGuard};
+pub use types::type_by_oid;
+pub(crate) use types::with_types;
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -104,7 +107,8 @@ pub fn table_by_id(
     at: ReadAt,
 ) -> Result<Option<Arc<Table>>> {
     let Some(bytes) = read(txn, TABLES, &table_key(id), at)? else { return Ok(None) };
-    codec::decode_table(&bytes).map(|table| Some(Arc::new(table))).ok_or_else(malformed)
+    with_types(txn, at, |types| codec::decode_table(&bytes, types))
+        .map(|table| Some(Arc::new(table)))
 }
 
 /// Every table, as of some time, in order of creation.
@@ -113,10 +117,14 @@ pub fn table_by_id(
 /// Storage; a malformed record.
 pub fn tables(txn: &mut dyn Transaction, at: ReadAt) -> Result<Vec<Arc<Table>>> {
     let mut found = Vec::new();
+    let mut records = Vec::new();
     scan_all(txn, TABLES, at, &mut |_, bytes| {
-        found.push(Arc::new(codec::decode_table(bytes).ok_or_else(malformed)?));
+        records.push(bytes.to_vec());
         Ok(())
     })?;
+    for bytes in records {
+        found.push(Arc::new(with_types(txn, at, |types| codec::decode_table(&bytes, types))?));
+    }
     Ok(found)
 }
 

@@ -20,6 +20,7 @@ mod sequence;
 mod terms;
 mod trigger;
 mod undrop;
+mod user_type;
 
 use std::sync::Arc;
 
@@ -45,6 +46,8 @@ pub use sequence::{alter_sequence, create_sequence};
 pub use terms::{NoTerms, Terms};
 pub use trigger::{create_trigger, enable_triggers, triggers_of};
 pub use undrop::{undrop_references, undrop_table};
+pub use user_type::change_type;
+pub(crate) use user_type::note_types;
 
 use crate::catalog::{
     Named, TABLES, claim_name, delete_name, lock_table, put_name, put_table, set_retention,
@@ -192,9 +195,21 @@ pub fn create_table(cx: &mut DdlContext<'_>, spec: &CreateTable) -> Result<Optio
     if spec.retention.is_some() {
         set_retention(cx.txn, &table, spec.retention)?;
     }
+    hold_types(cx, &mut table)?;
     put_table(cx.txn, &table)?;
     roles::own_new(cx, Subject::whole(Securable::Table, table.id.0))?;
     Ok(Some(Arc::new(table)))
+}
+
+/// Notes what types a table's columns need, and holds what was not needed before.
+fn hold_types(cx: &mut DdlContext<'_>, table: &mut Table) -> Result<()> {
+    let before = table.needs.clone();
+    note_types(table);
+    for needing in table.needs.iter().filter(|needing| !before.contains(needing)) {
+        let (object, wait) = (LockObject::Table(needing.need.id), WaitPolicy::Wait(None));
+        cx.txn.lock_object(object, LockMode::AccessShare, wait)?;
+    }
+    Ok(())
 }
 
 /// Adds a constraint to the definition of a table without rows.

@@ -42,6 +42,7 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
             PhysicalStatement::Truncate { tables, cascade, restart }
         }
         Statement::Sequence(statement) => PhysicalStatement::Sequence(statement),
+        Statement::Type(statement) => PhysicalStatement::Type(statement),
         Statement::SetConstraints { names, deferred } => {
             PhysicalStatement::SetConstraints { names, deferred }
         }

@@ -99,9 +99,11 @@ impl<'a> Encoder<'a> {
                 put_string(out, &field.name);
                 out.extend(field.origin.0.to_be_bytes());
                 out.extend(field.origin.1.to_be_bytes());
-                out.extend(field.ty.oid().to_be_bytes());
-                out.extend(field.ty.wire_len().to_be_bytes());
-                out.extend(field.typmod.to_be_bytes());
+                // Of a domain clients see what it is over.
+                let (ty, typmod) = field.ty.base_with_typmod(field.typmod);
+                out.extend(ty.oid().to_be_bytes());
+                out.extend(ty.wire_len().to_be_bytes());
+                out.extend(typmod.to_be_bytes());
                 out.extend(format_code(formats.of(index)).to_be_bytes());
             }
         });

@@ -19,8 +19,8 @@ use driftdb_query::{
 };
 use driftdb_storage::Timestamp;
 use driftdb_types::{
-    AdvisoryKey, AdvisoryRequest, CatalogQuestion, EvalContext, SequenceCall, SequenceState,
-    SessionActions, SqlState, Value, ValueError,
+    AdvisoryKey, AdvisoryRequest, CatalogQuestion, DomainChecks, EvalContext, SequenceCall,
+    SequenceState, SessionActions, SqlState, UserType, Value, ValueError,
 };
 
 use super::Session;
@@ -425,6 +425,10 @@ impl SessionActions for Actions {
                 .map(|()| value),
         };
         result.map_err(value_error)
+    }
+
+    fn domain_checks(&self, domain: UserType) -> Result<Arc<dyn DomainChecks>, ValueError> {
+        driftdb_sql::domain_checks(domain).map_err(value_error)
     }
 
     fn sequence_state(&self, sequence: u32) -> Result<Option<SequenceState>, ValueError> {

@@ -82,7 +82,16 @@ impl Answering<'_> {
                 })))
             }
             CatalogQuestion::TableIsVisible => Ok(self.relation_is_visible(oid)),
-            CatalogQuestion::TypeIsVisible => Ok(known(DataType::from_oid(oid).is_some())),
+            CatalogQuestion::TypeIsVisible => Ok(match self.definitions.data_type(oid) {
+                Some(ty) => match ty.user() {
+                    Some(user) => {
+                        let schema = &user.definition().schema;
+                        Value::Bool(self.path.iter().any(|on| **on == **schema))
+                    }
+                    None => Value::Bool(true),
+                },
+                None => Value::Null,
+            }),
             CatalogQuestion::FunctionIsVisible => {
                 let of_user = routine::routine(self.definitions, oid);
                 let is_on_path = |schema: &str| self.path.iter().any(|on| **on == *schema);
@@ -195,7 +204,7 @@ impl Answering<'_> {
                     None => missing(SqlState::UndefinedObject, "role", &name),
                 }
             }
-            DataType::Regtype => match names::type_oid(text) {
+            DataType::Regtype => match names::type_oid(text).or_else(|| self.type_oid(text)) {
                 Some(oid) => Ok(Value::Oid(oid)),
                 None => missing(SqlState::UndefinedObject, "type", text),
             },
@@ -278,7 +287,10 @@ impl Answering<'_> {
                 Some(definition::quoted(&schema.name))
             }
             DataType::Regrole => Some(definition::quoted(self.role_name(oid)?)),
-            DataType::Regtype => names::other_type_name(oid).map(str::to_owned),
+            DataType::Regtype => match self.definitions.data_type(oid) {
+                Some(ty) => Some(self.type_name(ty)),
+                None => names::other_type_name(oid).map(str::to_owned),
+            },
             DataType::Regproc if routine::routine(self.definitions, oid).is_some() => {
                 let (object, _) = routine::routine(self.definitions, oid)?;
                 Some(definition::quoted(&object.name))
@@ -296,6 +308,31 @@ impl Answering<'_> {
             }
             _ => None,
         }
+    }
+
+    /// A user's type that a text names.
+    fn type_oid(&self, text: &str) -> Option<u32> {
+        let (text, is_array) = match text.trim().strip_suffix("[]") {
+            Some(element) => (element, true),
+            None => (text, false),
+        };
+        let name = qualified(text).ok()?;
+        let found = match &name.schema {
+            Some(schema) => self.definitions.type_named(schema, &name.name),
+            None => self.path.iter().find_map(|on| self.definitions.type_named(on, &name.name)),
+        }?;
+        Some(if is_array { found.array()? } else { found }.oid())
+    }
+
+    /// A type's name, qualified where the search path does not lead to it.
+    fn type_name(&self, ty: DataType) -> String {
+        let Some(user) = ty.user() else { return ty.sql_name().to_owned() };
+        let definition = user.definition();
+        let mut name = definition::quoted(&definition.name);
+        if !self.path.iter().any(|on| **on == *definition.schema) {
+            name = format!("{}.{name}", definition::quoted(&definition.schema));
+        }
+        if ty.element().is_some() { format!("{name}[]") } else { name }
     }
 
     /// Whether a name without a schema means this relation.

@@ -336,6 +336,7 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::Schema(_)
         | PhysicalStatement::Role(_)
         | PhysicalStatement::Sequence(_)
+        | PhysicalStatement::Type(_)
         | PhysicalStatement::Comment(_)
         | PhysicalStatement::Analyze(_)
         | PhysicalStatement::History(
@@ -391,6 +392,7 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         PhysicalStatement::Schema(statement) => statement.tag(),
         PhysicalStatement::Role(statement) => statement.command(),
         PhysicalStatement::Sequence(statement) => statement.command(),
+        PhysicalStatement::Type(statement) => statement.command(),
         PhysicalStatement::Comment(_) => "COMMENT",
         PhysicalStatement::Copy(_, None) => "COPY FROM",
         PhysicalStatement::Explain { statement, analyze: true, .. } => {

@@ -92,9 +92,9 @@ impl SystemRows for SystemView<'_> {
                     source(&Definitions::read(txn, scan.at)?, &mut rows)?;
                 }
             }
-            "pg_proc" => {
-                fixed::rows("pg_proc", &mut rows)?;
-                if let Some(source) = catalog::source("pg_proc") {
+            name @ ("pg_proc" | "pg_type") => {
+                fixed::rows(name, &mut rows)?;
+                if let Some(source) = catalog::source(name) {
                     source(&Definitions::read(txn, scan.at)?, &mut rows)?;
                 }
             }

@@ -67,6 +67,6 @@ pub(super) fn keep(
 }
 
 #[expect(clippy::disallowed_methods, reason = "a file for people, outside of any simulation")]
-fn write(file: &Path, text: &str) -> std::io::Result<()> {
+pub(super) fn write(file: &Path, text: &str) -> std::io::Result<()> {
     std::fs::write(file, text)
 }

@@ -25,6 +25,8 @@ pub(super) struct Request {
     pub(super) rechecks: bool,
     /// Whether a failure is made smaller before it is told.
     pub(super) shrinks: bool,
+    /// Where the page of the campaign goes.
+    pub(super) report: Option<PathBuf>,
     /// Where a failure, made smaller, is kept.
     pub(super) keeps_in: Option<PathBuf>,
     /// Whether this process runs one chunk for another, and tells it in JSON.
@@ -66,6 +68,7 @@ pub(super) fn parse(args: &[String]) -> Result<Request, String> {
         wants_all_faults: false,
         rechecks: false,
         shrinks: false,
+        report: None,
         keeps_in: None,
         is_worker: false,
         options: SeedOptions::default(),
@@ -102,6 +105,7 @@ pub(super) fn parse(args: &[String]) -> Result<Request, String> {
             "--json" => request.is_json = true,
             "--all-faults" => request.wants_all_faults = true,
             "--shrink" => request.shrinks = true,
+            "--report" => request.report = Some(value()?.into()),
             "--keep" => {
                 request.keeps_in = Some(value()?.into());
                 request.shrinks = true;

@@ -6,8 +6,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
+use driftdb_sim_disk::SimDisk;
+
 use super::preemption::Place;
 use super::state::NodeId;
+use crate::fault::{FAULTS, FaultCounts};
 
 /// More events than a page can show.
 const MOST_EVENTS: usize = 60_000;
@@ -30,6 +33,8 @@ pub(crate) enum What {
     Disk { op: &'static str, bytes: u64 },
     /// Was held up or switched away from.
     Preempted,
+    /// A fault of the disk struck, at the operation before.
+    Fault(&'static str),
 }
 
 /// A run's record.
@@ -45,6 +50,7 @@ pub(crate) struct Record {
 thread_local! {
     static IS_ON: Cell<bool> = const { Cell::new(false) };
     static RECORD: RefCell<Record> = RefCell::default();
+    static STRUCK: RefCell<FaultCounts> = RefCell::default();
 }
 
 /// Whether this thread's simulation is recorded.
@@ -56,6 +62,7 @@ pub(crate) fn is_on() -> bool {
 pub(crate) fn start() {
     IS_ON.set(true);
     RECORD.take();
+    STRUCK.take();
 }
 
 /// The record; no longer.
@@ -85,5 +92,15 @@ pub(super) fn preempted(at_ns: u64, place: Place) {
     event(at_ns, place.0, || What::Preempted);
     if is_on() {
         RECORD.with_borrow_mut(|record| record.preemptions.push(place));
+    }
+}
+
+/// Looks at a disk before its next operation: what has struck since the last is noted.
+pub(super) fn look_at(disk: &SimDisk, at_ns: u64, fiber: u32) {
+    let mut counts = FaultCounts::default();
+    counts.add_disk(disk);
+    let before = STRUCK.replace(counts.clone());
+    for kind in FAULTS.iter().filter(|kind| counts.of(kind) > before.of(kind)) {
+        event(at_ns, fiber, || What::Fault(kind));
     }
 }

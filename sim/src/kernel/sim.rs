@@ -13,6 +13,7 @@ use driftdb_sim_disk::SimDisk;
 use super::fiber::on_host_stack;
 use super::panics;
 use super::preemption::Place;
+use super::record;
 use super::scheduler::Scheduler;
 use super::settings::KernelSettings;
 use super::state::{FiberIndex, Hold, KillAt, NodeId};
@@ -133,7 +134,16 @@ impl Sim {
     /// If the node lives.
     pub fn boot(&self, node: NodeId, disk: &SimDisk, seed: u64, wall: WallClock) -> Env {
         self.scheduler.boot(node);
-        disk.set_pause(Some(Arc::new(|op, bytes| current().disk_op(op, bytes))));
+        if record::is_on() {
+            let watched = disk.clone();
+            disk.set_pause(Some(Arc::new(move |op, bytes| {
+                let fiber = current_fiber().unwrap_or(u32::MAX);
+                record::look_at(&watched, current_ns(), fiber);
+                current().disk_op(op, bytes);
+            })));
+        } else {
+            disk.set_pause(Some(Arc::new(|op, bytes| current().disk_op(op, bytes))));
+        }
         Env::over(Arc::new(SimNodeWorld::new(node, disk.clone(), seed, wall)))
     }
 

@@ -94,6 +94,7 @@ impl Binder<'_> {
             if table.columns.iter().any(|other| other.name == column.name) {
                 return Err(twice(&column.name));
             }
+            check_storable(&column.name, column.ty)?;
             table.columns.push(ColumnSpec::new(column.name.clone(), column.ty, column.meta.typmod));
         }
         let fields = rows.fields();
@@ -121,6 +122,7 @@ impl Binder<'_> {
             Some(ty) => (ty, -1),
             None => self.type_name(&column.data_type).map_err(place)?,
         };
+        check_storable(&name, ty).map_err(place)?;
         let mut spec = ColumnSpec::new(name, ty, typmod);
         spec.not_null = serial.is_some();
         if serial.is_some() {
@@ -222,6 +224,19 @@ pub(crate) fn check_indexable(ty: DataType) -> Result<()> {
         "You must specify an operator class for the index or define a default operator class \
          for the data type.",
     ))
+}
+
+/// What has no type that says its columns cannot be kept.
+///
+/// # Errors
+/// 42P16
+fn check_storable(name: &str, ty: DataType) -> Result<()> {
+    let inner = ty.element().unwrap_or(ty);
+    if inner != DataType::Record {
+        return Ok(());
+    }
+    let message = format!("column \"{name}\" has pseudo-type {ty}");
+    Err(SqlError::new(SqlState::InvalidTableDefinition, message))
 }
 
 fn twice(name: &str) -> SqlError {

@@ -129,7 +129,7 @@ impl Binder<'_> {
             | E::Overlay { .. }
             | E::AtTimeZone { .. } => self.special(expr),
             E::Collate { expr, .. } => self.expr(expr),
-            E::Tuple(_) => Err(SqlError::unsupported("a row value outside of a comparison")),
+            E::Tuple(fields) => self.row_value(&fields.iter().collect::<Vec<_>>()),
             E::Array(array) => self.array(array, None),
             E::CompoundFieldAccess { root, access_chain } => self.field_access(root, access_chain),
             E::JsonAccess { .. } => Err(SqlError::unsupported("JSON")),

@@ -173,8 +173,27 @@ impl Binder<'_> {
         }
         match &column.default {
             Some(sql) => self.default_text(sql, column),
-            None => Ok(Expr::constant(driftdb_types::Value::Null, column.ty)),
+            None => match column.ty.as_domain() {
+                Some(domain) => self.domain_default_of(domain, column),
+                None => Ok(Expr::constant(driftdb_types::Value::Null, column.ty)),
+            },
         }
+    }
+
+    /// What a column of a domain has where nothing is said: the default of the domain, or of the one below.
+    fn domain_default_of(
+        &mut self,
+        domain: driftdb_types::UserType,
+        column: &Column,
+    ) -> Result<Expr> {
+        let mut below = Some(domain);
+        while let Some(domain) = below.and_then(driftdb_types::UserType::domain) {
+            if let Some(sql) = &domain.default {
+                return self.default_text(sql, column);
+            }
+            below = domain.base.as_domain();
+        }
+        self.assign(super::literal::null(), column)
     }
 
     fn default_text(&mut self, sql: &str, column: &Column) -> Result<Expr> {

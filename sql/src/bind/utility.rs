@@ -70,6 +70,7 @@ impl Binder<'_> {
                 self.change_column(table, *if_exists, column, change)?
             }
             Body::Sequence(body) => self.sequence_statement(body)?,
+            Body::Type(body) => self.type_statement(body)?,
             Body::Drop { kind, if_exists, names, cascade } => {
                 let objects = self.drop(*kind, *if_exists, names)?;
                 Statement::Drop(DropObjects { cascade: *cascade, ..objects })

@@ -22,6 +22,7 @@ use super::routine::{self, RoutineBody};
 use super::schema::{self, SchemaBody};
 use super::sequence::SequenceBody;
 use super::tokens::is_word;
+use super::user_type::{self, TypeBody};
 use super::view::{self, ViewBody};
 use super::{alter_column, copy, sequence, transaction, utility};
 use crate::bind::alter_column::ColumnChange;
@@ -108,6 +109,7 @@ pub(crate) enum Body {
     Channel(ChannelStatement),
     History(HistoryBody),
     Sequence(SequenceBody),
+    Type(TypeBody),
     AlterColumn {
         table: QualifiedName,
         if_exists: bool,
@@ -155,6 +157,9 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
     }
     if let Some(body) = schema::parse(cursor)? {
         return Ok(body);
+    }
+    if let Some(body) = user_type::parse(cursor)? {
+        return Ok(Body::Type(body));
     }
     match word.as_str() {
         "select" | "with" | "values" | "table" | "insert" | "update" | "delete" | "merge" => {
@@ -371,6 +376,7 @@ impl Body {
             Self::Drop { kind: DropKind::Sequence, .. } => "DROP SEQUENCE",
             Self::Sequence(SequenceBody::Create { .. }) => "CREATE SEQUENCE",
             Self::Sequence(_) => "ALTER SEQUENCE",
+            Self::Type(body) => body.tag(),
             Self::Explain { .. } => "EXPLAIN",
             Self::Copy(_) => "COPY",
             Self::View(ViewBody::Create { .. }) => "CREATE VIEW",

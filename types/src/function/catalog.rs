@@ -126,12 +126,13 @@ const ABSENT: &[(&str, &[&[DataType]])] = &[
 /// Whether a function asks the catalog.
 pub fn asks_catalog(function: &Function) -> bool {
     ASKING.iter().any(|entry| entry.0 == function.name)
+        || function.name == "format_type"
         || PRIVILEGES.iter().any(|entry| entry.0 == function.name)
         || super::sequence::is_of_sequences(function.name)
 }
 
 /// `format_type`
-fn format_type(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
+fn format_type(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     let oid = match &args[0] {
         Value::Null => return Ok(Value::Null),
         oid => oid.as_int().unwrap_or_default() as u32,
@@ -139,7 +140,11 @@ fn format_type(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
     if oid == 0 {
         return Ok(Value::text("-"));
     }
-    let Some(ty) = DataType::from_oid(oid) else { return Ok(Value::text("???")) };
+    let Some(ty) = DataType::from_oid(oid) else {
+        // A user's, which has no modifier, or nobody's.
+        let name = ctx.actions.ask(CatalogQuestion::Name(Regtype), &[Value::Oid(oid)])?;
+        return Ok(if name.is_null() { Value::text("???") } else { name });
+    };
     // Without any modifier it is the type by itself, with -1 a column's type: bpchar.
     Ok(Value::text(match &args[1] {
         Value::Null => ty.sql_name().to_owned(),

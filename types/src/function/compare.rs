@@ -157,6 +157,7 @@ pub(super) fn add(t: &mut Builder) {
     others(t, &[DataType::AnyRange, DataType::AnyRange]);
     others(t, &[DataType::AnyMultirange, DataType::AnyMultirange]);
     others(t, &[AnyArray, AnyArray]);
+    others(t, &[DataType::AnyEnum, DataType::AnyEnum]);
     mixed(t, &[Date, Timestamp]);
     mixed(t, &[Timestamp, Date]);
     mixed(t, &[Date, Timestamptz]);

@@ -27,7 +27,7 @@ fn refused(message: impl Into<String>) -> ValueError {
 fn key_text(value: &Value, position: usize, ctx: &EvalContext) -> Result<String, ValueError> {
     match value {
         Value::Null => Err(refused(format!("argument {position}: key must not be null"))),
-        Value::Array(_) | Value::Json(_) | Value::Jsonb(_) => {
+        Value::Array(_) | Value::Json(_) | Value::Jsonb(_) | Value::Record(_) => {
             Err(refused("key value must be scalar, not array, composite, or json"))
         }
         Value::Text(text) => Ok(text.to_string()),

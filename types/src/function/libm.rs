@@ -13,7 +13,7 @@ const LARGE: f64 = 268_435_456.0;
 /// The cube root: a polynomial of the mantissa, one step of Halley's method, a factor for the exponent.
 pub(super) fn cube_root(x: f64) -> f64 {
     const CBRT_2: f64 = 1.259_921_049_894_873_2;
-    const CBRT_4: f64 = 1.587_401_051_968_199_4;
+    const CBRT_4: f64 = 1.587_401_051_968_199_6;
     const FACTORS: [f64; 5] = [1.0 / CBRT_4, 1.0 / CBRT_2, 1.0, CBRT_2, CBRT_4];
     if x == 0.0 || !x.is_finite() {
         return x;

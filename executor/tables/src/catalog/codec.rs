@@ -40,7 +40,7 @@ pub(super) fn encode_named(named: Named) -> Vec<u8> {
 }
 
 pub(crate) fn decode_named(bytes: &[u8]) -> Option<Named> {
-    let mut input = Input { rest: bytes };
+    let mut input = Input::new(bytes, &DataType::from_oid);
     (input.byte()? == VERSION).then_some(())?;
     Some(match input.byte()? {
         0 => Named::Table(TableId(input.number()?)),
@@ -187,8 +187,8 @@ fn action_code(action: ReferentialAction) -> u8 {
     code.expect("every action is in the list") as u8
 }
 
-pub(crate) fn decode_table(bytes: &[u8]) -> Option<Table> {
-    let mut input = Input { rest: bytes };
+pub(crate) fn decode_table(bytes: &[u8], types: Types<'_>) -> Option<Table> {
+    let mut input = Input { rest: bytes, types };
     let version = input.byte()?;
     (1..=TABLE_VERSION).contains(&version).then_some(())?;
     let mut table = Table {
@@ -261,11 +261,20 @@ fn optional<T>(out: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec<
 /// Bytes from the disk: every read may fail.
 pub(super) struct Input<'a> {
     rest: &'a [u8],
+    types: Types<'a>,
 }
 
+/// Finds types by identifier.
+pub(crate) type Types<'a> = &'a dyn Fn(u32) -> Option<DataType>;
+
 impl<'a> Input<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+    pub(super) fn new(bytes: &'a [u8], types: Types<'a>) -> Self {
+        Self { rest: bytes, types }
+    }
+
+    /// A type, by identifier.
+    pub(super) fn data_type(&mut self) -> Option<DataType> {
+        (self.types)(self.number()?)
     }
 
     pub(super) fn is_at_end(&self) -> bool {
@@ -348,7 +357,7 @@ impl<'a> Input<'a> {
     fn column(&mut self) -> Option<Column> {
         let id = self.column_id()?;
         let name = self.text()?;
-        let ty = DataType::from_oid(self.number()?)?;
+        let ty = self.data_type()?;
         let (typmod, rest) = self.rest.split_first_chunk::<4>()?;
         let typmod = i32::from_le_bytes(*typmod);
         self.rest = rest;
@@ -506,7 +515,7 @@ mod tests {
 
     #[test]
     fn tables_round_trip() {
-        assert_eq!(decode_table(&encode_table(&sample())), Some(sample()));
+        assert_eq!(decode_table(&encode_table(&sample()), &DataType::from_oid), Some(sample()));
         for named in [Named::Index(TableId(1), IndexId(2)), Named::Object(ObjectId(7))] {
             assert_eq!(decode_named(&encode_named(named)), Some(named));
         }
@@ -527,7 +536,7 @@ mod tests {
         // 6: three empty lists.
         assert_eq!(bytes.split_off(bytes.len() - 8), [0; 8]);
         bytes[0] = 1;
-        assert_eq!(decode_table(&bytes), Some(before));
+        assert_eq!(decode_table(&bytes, &DataType::from_oid), Some(before));
     }
 
     #[test]
@@ -546,7 +555,7 @@ mod tests {
             let mut bytes = encode_table(&before);
             assert_eq!(bytes.split_off(bytes.len() - added), vec![0; added]);
             bytes[0] = version;
-            assert_eq!(decode_table(&bytes).as_ref(), Some(&before));
+            assert_eq!(decode_table(&bytes, &DataType::from_oid).as_ref(), Some(&before));
         }
     }
 
@@ -580,13 +589,13 @@ mod tests {
     fn indexes_of_every_kind_come_back() {
         let table = sample_of_indexes();
         let bytes = encode_table(&table);
-        assert_eq!(decode_table(&bytes), Some(table));
+        assert_eq!(decode_table(&bytes, &DataType::from_oid), Some(table));
         for at in 0..bytes.len() {
-            assert_eq!(decode_table(&bytes[..at]), None);
+            assert_eq!(decode_table(&bytes[..at], &DataType::from_oid), None);
             for flip in [1u8, 0x80, 0xff] {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= flip;
-                decode_table(&damaged);
+                decode_table(&damaged, &DataType::from_oid);
             }
         }
     }
@@ -595,25 +604,25 @@ mod tests {
     fn an_index_on_a_term_that_is_not_there_is_refused() {
         let mut table = sample_of_indexes();
         table.terms.remove(0);
-        assert_eq!(decode_table(&encode_table(&table)), None);
+        assert_eq!(decode_table(&encode_table(&table), &DataType::from_oid), None);
     }
 
     #[test]
     fn computed_columns_come_back() {
         let mut table = sample();
         table.columns[0].generated = Some(Generated::Stored("lower(d)".into()));
-        assert_eq!(decode_table(&encode_table(&table)), Some(table));
+        assert_eq!(decode_table(&encode_table(&table), &DataType::from_oid), Some(table));
     }
 
     #[test]
     fn damaged_records_are_refused_or_read_but_never_panic() {
         let bytes = encode_table(&sample());
         for at in 0..bytes.len() {
-            assert_eq!(decode_table(&bytes[..at]), None);
+            assert_eq!(decode_table(&bytes[..at], &DataType::from_oid), None);
             for flip in [1u8, 0x80, 0xff] {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= flip;
-                decode_table(&damaged);
+                decode_table(&damaged, &DataType::from_oid);
             }
         }
     }

@@ -6,6 +6,7 @@
 mod codec;
 mod role;
 mod routine;
+mod user_type;
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use driftdb_query::{
 };
 use driftdb_storage::{KeyRange, KeyspaceId, StorageError};
 
+use super::types::with_types;
 use super::{NAMES, Named, malformed, name_key, read, scan_all};
 
 /// Definitions by identifier.
@@ -40,6 +42,7 @@ pub(crate) fn names_key(space: NameSpace, schema: &str, name: &str) -> Vec<u8> {
         NameSpace::Trigger => b'g',
         NameSpace::Role => b'r',
         NameSpace::Privileges => b'p',
+        NameSpace::Type => b't',
     };
     key.extend_from_slice(&[0, code]);
     key
@@ -66,7 +69,7 @@ pub fn object_by_id(
         let is_implied = id.0 == PUBLIC_ID && is_before_objects(txn, at)?;
         return Ok(is_implied.then(|| Arc::new(public())));
     };
-    codec::decode(&bytes).map(|object| Some(Arc::new(object))).ok_or_else(malformed)
+    with_types(txn, at, |types| codec::decode(&bytes, types)).map(|object| Some(Arc::new(object)))
 }
 
 /// Every object, as of some time, in order of creation.
@@ -78,10 +81,14 @@ pub fn objects(txn: &mut dyn Transaction, at: ReadAt) -> Result<Vec<Arc<Object>>
     if is_before_objects(txn, at)? {
         return Ok(vec![Arc::new(public())]);
     }
+    let mut records = Vec::new();
     scan_all(txn, OBJECTS, at, &mut |_, bytes| {
-        found.push(Arc::new(codec::decode(bytes).ok_or_else(malformed)?));
+        records.push(bytes.to_vec());
         Ok(())
     })?;
+    for bytes in records {
+        found.push(Arc::new(with_types(txn, at, |types| codec::decode(&bytes, types))?));
+    }
     Ok(found)
 }
 

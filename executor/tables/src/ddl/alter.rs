@@ -120,6 +120,7 @@ pub fn alter_table(
             set_not_null(&mut table, position, *not_null)?;
         }
     }
+    super::hold_types(cx, &mut table)?;
     put_table(cx.txn, &table)?;
     Ok((Arc::new(table), dropped))
 }

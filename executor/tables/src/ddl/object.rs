@@ -41,6 +41,10 @@ fn taken(kind: &ObjectKind, name: &str) -> SqlError {
             let message = format!("{} \"{name}\" already exists", kind.word());
             SqlError::new(SqlState::DuplicateObject, message)
         }
+        ObjectKind::Type(_) => {
+            let message = format!("type \"{name}\" already exists");
+            SqlError::new(SqlState::DuplicateObject, message)
+        }
         ObjectKind::Trigger(_) => {
             let message = format!("trigger \"{name}\" already exists");
             SqlError::new(SqlState::DuplicateObject, message)

@@ -17,7 +17,7 @@ use crate::writer::{key_detail, secondary};
 const BATCH: usize = 1024;
 
 /// Calls `visit` with the storage key and values of every row there is now.
-fn for_each_row(
+pub(super) fn for_each_row(
     cx: &mut DdlContext<'_>,
     table: &Table,
     visit: &mut dyn FnMut(&mut DdlContext<'_>, &[u8], Vec<Value>) -> Result<()>,

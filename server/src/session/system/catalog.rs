@@ -11,6 +11,7 @@ mod index;
 mod role;
 mod routine;
 mod sequence;
+mod user_type;
 mod view;
 
 use std::collections::BTreeMap;
@@ -248,6 +249,8 @@ pub(super) fn source(relation: &str) -> Option<Source> {
         "pg_depend" => depend::rows,
         "pg_rewrite" => view::rules,
         "pg_sequence" => sequence::rows,
+        "pg_type" => user_type::types,
+        "pg_enum" => user_type::labels,
         "pg_proc" => routine::functions,
         "pg_trigger" => routine::triggers,
         "pg_auth_members" => role::members,

@@ -121,6 +121,25 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             }
         }
     }
+    for (object, fields, _) in super::user_type::composites(definitions) {
+        for field in fields {
+            add(
+                &mut columns,
+                &Attribute {
+                    relation: object.id.0,
+                    name: &field.name,
+                    number: field.number.into(),
+                    ty: field.ty,
+                    typmod: field.typmod,
+                    not_null: false,
+                    has_default: false,
+                    identity: "",
+                    generated: "",
+                    list: Value::Null,
+                },
+            )?;
+        }
+    }
     for (object, _) in definitions.sequences() {
         for (place, (name, ty)) in sequence::COLUMNS.into_iter().enumerate() {
             let (number, typmod, not_null, has_default) = (place + 1, -1, true, false);

@@ -1,11 +1,11 @@
 //! pg_class: tables, indexes, and the system relations themselves.
 
-use driftdb_query::{Result, Securable, Subject, Table, is_temporary};
+use driftdb_query::{Result, Securable, Subject, Table, is_temporary, row_type_oid};
 use driftdb_types::Value;
 
 use super::super::declared::declared;
 use super::super::rows::{Rows, braced};
-use super::{BTREE, Definitions, HASH, HEAP, sequence, small};
+use super::{BTREE, Definitions, HASH, HEAP, sequence, small, user_type};
 
 pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
     let mut columns = rows.columns([
@@ -25,6 +25,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
         "relpersistence",
         "relowner",
         "relacl",
+        "reltype",
     ])?;
     for relation in declared() {
         let definition = &relation.definition;
@@ -45,6 +46,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             Value::text("p"),
             owner(definitions, definition.oid),
             definitions.list_of(Subject::whole(Securable::Table, definition.oid))?,
+            Value::Oid(0),
         ])?;
     }
     super::view::classes(definitions, &mut columns)?;
@@ -69,6 +71,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             persistence.clone(),
             owner(definitions, table.id.0),
             definitions.list_of(Subject::whole(Securable::Table, table.id.0))?,
+            Value::Oid(row_type_oid(table.id.0)),
         ])?;
         for index in &table.indexes {
             columns.add([
@@ -88,6 +91,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
                 persistence.clone(),
                 owner(definitions, table.id.0),
                 Value::Null,
+                Value::Oid(0),
             ])?;
         }
     }
@@ -109,6 +113,28 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             Value::text(if is_temporary(&object.schema) { "t" } else { "p" }),
             definitions.owner_of(Subject::whole(Securable::Sequence, object.id.0)),
             definitions.list_of(Subject::whole(Securable::Sequence, object.id.0))?,
+            Value::Oid(0),
+        ])?;
+    }
+    for (object, _, highest) in user_type::composites(definitions) {
+        columns.add([
+            Value::Oid(object.id.0),
+            Value::text(object.name.clone()),
+            Value::Oid(definitions.schema_oid(&object.schema)),
+            Value::text("c"),
+            Value::Oid(0),
+            Value::Oid(0),
+            Value::Float4(-1.0),
+            Value::Bool(false),
+            highest,
+            Value::Int2(0),
+            Value::Bool(false),
+            Value::Bool(false),
+            Value::Null,
+            Value::text("p"),
+            owner(definitions, object.id.0),
+            Value::Null,
+            Value::Oid(object.id.0),
         ])?;
     }
     Ok(())

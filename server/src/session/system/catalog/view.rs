@@ -3,7 +3,7 @@
 //! A view's rule has the view's identifier with a bit of its own.
 
 use driftdb_query::{
-    CheckOption, Object, ObjectKind, Result, Securable, Subject, View, is_temporary,
+    CheckOption, Object, ObjectKind, Result, Securable, Subject, View, is_temporary, row_type_oid,
 };
 use driftdb_types::Value;
 
@@ -22,7 +22,7 @@ fn views(definitions: &Definitions) -> impl Iterator<Item = (&Object, &View)> {
 }
 
 /// pg_class
-pub(super) fn classes(definitions: &Definitions, columns: &mut Columns<'_, '_, 16>) -> Result<()> {
+pub(super) fn classes(definitions: &Definitions, columns: &mut Columns<'_, '_, 17>) -> Result<()> {
     for (object, view) in views(definitions) {
         let options = match view.check {
             None => Value::Null,
@@ -46,6 +46,7 @@ pub(super) fn classes(definitions: &Definitions, columns: &mut Columns<'_, '_, 1
             Value::text(if is_temporary(&object.schema) { "t" } else { "p" }),
             super::class::owner(definitions, object.id.0),
             definitions.list_of(Subject::whole(Securable::Table, object.id.0))?,
+            Value::Oid(row_type_oid(object.id.0)),
         ])?;
     }
     Ok(())
