@@ -65,6 +65,7 @@ fn node_postgres() {
 
 #[test]
 fn jdbc() {
-    let check = ["sh", "-c", &format!("java -version && test -e {JDBC}")];
+    let installed = format!("java -version && test -e {JDBC}");
+    let check = ["sh", "-c", &installed];
     run("Jdbc.java", "java with PostgreSQL's driver", &check, &["java", "-cp", JDBC]);
 }
