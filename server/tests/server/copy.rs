@@ -207,10 +207,8 @@ fn where_chooses_rows() {
     let chosen = "COPY t FROM STDIN WHERE v = 'a' AND id > 1";
     assert_eq!(copy_in(&mut raw, chosen, rows), "COPY 1");
     assert_eq!(copied(&mut raw, "COPY t TO STDOUT"), b"4\ta\n");
-    let mut refused = |condition: &str| {
-        let reply = copy_in(&mut raw, &format!("COPY t FROM STDIN WHERE {condition}"), b"");
-        reply
-    };
+    let mut refused =
+        |condition: &str| copy_in(&mut raw, &format!("COPY t FROM STDIN WHERE {condition}"), b"");
     assert_eq!(
         refused("count(*) > 1"),
         "42803: aggregate functions are not allowed in COPY FROM WHERE conditions"

@@ -3,8 +3,6 @@
 //! PostgreSQL writes the same properties in each; only the spelling differs. In XML a name's blanks are
 //! hyphens, and the parts of a list have the name of what they are: `<Plans><Plan>`.
 
-use std::fmt::Write;
-
 use driftdb_query::ExplainFormat;
 
 use super::node::Node;
@@ -169,22 +167,21 @@ fn xml(group: &Group, indent: usize, out: &mut String) {
         let name = name.replace(' ', "-");
         match value {
             Value::Text(text) | Value::Bare(text) => {
-                // Writing to a string does not fail.
-                let _ = writeln!(out, "{space}<{name}>{}</{name}>", escaped(text));
+                out.push_str(&format!("{space}<{name}>{}</{name}>\n", escaped(text)));
             }
             Value::Group(inner) => {
-                let _ = writeln!(out, "{space}<{name}>");
+                out.push_str(&format!("{space}<{name}>\n"));
                 xml(inner, indent + 2, out);
-                let _ = writeln!(out, "{space}</{name}>");
+                out.push_str(&format!("{space}</{name}>\n"));
             }
             Value::List(each, groups) => {
-                let _ = writeln!(out, "{space}<{name}>");
+                out.push_str(&format!("{space}<{name}>\n"));
                 for inner in groups {
-                    let _ = writeln!(out, "{space}  <{each}>");
+                    out.push_str(&format!("{space}  <{each}>\n"));
                     crate::context::on_deep_stack(|| xml(inner, indent + 4, out));
-                    let _ = writeln!(out, "{space}  </{each}>");
+                    out.push_str(&format!("{space}  </{each}>\n"));
                 }
-                let _ = writeln!(out, "{space}</{name}>");
+                out.push_str(&format!("{space}</{name}>\n"));
             }
         }
     }
@@ -201,7 +198,7 @@ fn quoted(text: &str, out: &mut String) {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             c if c < ' ' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
+                out.push_str(&format!("\\u{:04x}", u32::from(c)));
             }
             c => out.push(c),
         }

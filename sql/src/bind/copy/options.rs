@@ -112,7 +112,9 @@ impl Given {
                 "follow" => follow = flag(name, value)?,
                 "heartbeat" => heartbeat = Some(*position),
                 // The rows are durable in any case.
-                "freeze" => drop(flag(name, value)?),
+                "freeze" => {
+                    flag(name, value)?;
+                }
                 "encoding" => encoding(name, value).map_err(place)?,
                 other => {
                     return Err(place(syntax(format!("option \"{other}\" not recognized"))));
