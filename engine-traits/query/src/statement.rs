@@ -373,6 +373,8 @@ pub struct DropObjects {
     pub notices: Vec<String>,
     /// CASCADE: what depends on them goes, too.
     pub cascade: bool,
+    /// DROP INDEX CONCURRENTLY, which no block of statements may hold.
+    pub concurrently: bool,
 }
 
 /// One action of ALTER TABLE.

@@ -165,17 +165,18 @@ fn usable(scan: &Scan, predicates: &[Expr]) -> Vec<Usable> {
 /// An expression of a scan over the table's row, as terms are bound.
 fn over_row(scan: &Scan, expr: &Expr) -> Expr {
     let mut expr = expr.clone();
-    fn replace(scan: &Scan, expr: &mut Expr) {
-        if let Expr::Column { id, ty } = expr
-            && let Some(column) = scan.columns.iter().find(|column| column.id == *id)
-        {
-            *expr = Expr::Slot { index: column.position, ty: *ty };
-            return;
-        }
-        expr.for_each_child_mut(&mut |child| replace(scan, child));
-    }
-    replace(scan, &mut expr);
+    put_over_row(scan, &mut expr);
     expr
+}
+
+fn put_over_row(scan: &Scan, expr: &mut Expr) {
+    if let Expr::Column { id, ty } = expr
+        && let Some(column) = scan.columns.iter().find(|column| column.id == *id)
+    {
+        *expr = Expr::Slot { index: column.position, ty: *ty };
+        return;
+    }
+    expr.for_each_child_mut(&mut |child| put_over_row(scan, child));
 }
 
 /// The places of the terms that an expression is the same as.

@@ -307,6 +307,9 @@ impl Session {
             PhysicalStatement::CreateIndex(create) if create.concurrently => {
                 self.require_no_block("CREATE INDEX CONCURRENTLY")?;
             }
+            PhysicalStatement::Drop(objects) if objects.concurrently => {
+                self.require_no_block("DROP INDEX CONCURRENTLY")?;
+            }
             PhysicalStatement::AlterTable { actions, .. }
                 if matches!(&actions[..], [(AlterAction::Reindex(_, true), _)]) =>
             {

@@ -3,9 +3,11 @@
 //! Values are kept as the text that SHOW gives. A change inside a transaction is remembered, so that
 //! a rollback undoes it and a commit undoes what was LOCAL.
 
+mod custom;
 mod parse;
 mod table;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -16,11 +18,16 @@ use driftdb_types::{EvalContext, SqlState, TimeZone};
 pub(crate) use parse::{isolation_level, parse_bool};
 use table::{Parameter, parameters};
 
+/// The name of a setting.
+type Name = Cow<'static, str>;
+
 /// The settings of one session.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     /// Values other than the defaults.
-    values: BTreeMap<&'static str, String>,
+    values: BTreeMap<Name, String>,
+    /// Those that users made up.
+    custom: BTreeMap<Name, String>,
     /// What RESET goes back to, where the client's startup message said.
     startup: BTreeMap<&'static str, String>,
     /// Changes of the running transaction, oldest first.
@@ -47,7 +54,7 @@ pub(crate) struct Described<'a> {
 
 #[derive(Debug, Clone)]
 struct Change {
-    name: &'static str,
+    name: Name,
     before: Option<String>,
     after: Option<String>,
     scope: SetScope,
@@ -66,10 +73,13 @@ impl Settings {
     /// # Errors
     /// No such setting, or not a value of it.
     pub(crate) fn set_at_startup(&mut self, name: &str, value: &str) -> Result<()> {
+        if let Some(name) = custom::name(name) {
+            return self.set(&name, Some(value), SetScope::Session);
+        }
         let parameter = find(name)?;
         let value = parameter.canonical(value)?;
         self.startup.insert(parameter.name, value.clone());
-        self.values.insert(parameter.name, value);
+        self.values.insert(parameter.name.into(), value);
         self.epoch += 1;
         Ok(())
     }
@@ -79,6 +89,14 @@ impl Settings {
     /// # Errors
     /// No such setting (42704), not a value of it (22023), or it cannot be changed (55P02).
     pub(crate) fn set(&mut self, name: &str, value: Option<&str>, scope: SetScope) -> Result<()> {
+        if let Some(name) = custom::name(name) {
+            custom::check_room(self.custom.len())?;
+            let (name, after) = (Name::Owned(name), Some(value.unwrap_or_default().to_owned()));
+            let before = self.custom.get(&name).cloned();
+            self.changes.push(Change { name: name.clone(), before, after: after.clone(), scope });
+            self.put(name, after);
+            return Ok(());
+        }
         let parameter = find(name)?;
         parameter.check_changeable()?;
         let value = match value {
@@ -91,20 +109,28 @@ impl Settings {
 
     fn change(&mut self, parameter: &'static Parameter, value: Option<String>, scope: SetScope) {
         let before = self.values.get(parameter.name).cloned();
-        self.changes.push(Change { name: parameter.name, before, after: value.clone(), scope });
-        self.put(parameter.name, value);
+        let name = Name::Borrowed(parameter.name);
+        self.changes.push(Change { name: name.clone(), before, after: value.clone(), scope });
+        self.put(name, value);
     }
 
-    fn put(&mut self, name: &'static str, value: Option<String>) {
-        let changed = self.values.get(name) != value.as_ref();
+    fn put(&mut self, name: Name, value: Option<String>) {
+        if custom::name(&name).is_some() {
+            self.custom.insert(name, value.unwrap_or_default());
+            // The copy that functions see is made anew.
+            self.epoch += 1;
+            return;
+        }
+        let changed = self.values.get(&name) != value.as_ref();
+        let parameter = parameters().iter().find(|parameter| parameter.name == name);
         match value {
             Some(value) => self.values.insert(name, value),
-            None => self.values.remove(name),
+            None => self.values.remove(&name),
         };
         if changed {
             self.epoch += 1;
-            if parameters().iter().any(|p| p.name == name && p.is_reported) {
-                self.unreported.insert(name);
+            if let Some(parameter) = parameter.filter(|parameter| parameter.is_reported) {
+                self.unreported.insert(parameter.name);
             }
         }
     }
@@ -128,7 +154,7 @@ impl Settings {
         let is_default = parameter.is_some_and(|parameter| parameter.default == value);
         let value = (!is_default).then(|| value.to_owned());
         if self.values.get(name) != value.as_ref() {
-            self.put(name, value);
+            self.put(name.into(), value);
         }
     }
 
@@ -141,6 +167,12 @@ impl Settings {
                 self.change(parameter, value, SetScope::Session);
             }
         }
+        for name in self.custom.keys().cloned().collect::<Vec<_>>() {
+            let (before, after) = (self.custom.get(&name).cloned(), Some(String::new()));
+            let scope = SetScope::Session;
+            self.changes.push(Change { name: name.clone(), before, after: after.clone(), scope });
+            self.put(name, after);
+        }
     }
 
     /// The value of a setting, as SHOW gives it.
@@ -148,6 +180,10 @@ impl Settings {
     /// # Errors
     /// No such setting (42704).
     pub(crate) fn show(&self, name: &str) -> Result<String> {
+        let custom = custom::name(name).and_then(|name| self.custom.get(name.as_str()));
+        if let Some(value) = custom {
+            return Ok(value.clone());
+        }
         Ok(self.value(find(name)?).to_owned())
     }
 
@@ -236,7 +272,7 @@ impl Settings {
         if self.changes.is_empty() {
             return;
         }
-        let mut lasting: BTreeMap<&'static str, Option<String>> = BTreeMap::new();
+        let mut lasting: BTreeMap<Name, Option<String>> = BTreeMap::new();
         for change in self.changes.drain(..) {
             let value = lasting.entry(change.name).or_insert(change.before);
             if change.scope == SetScope::Session {
@@ -323,6 +359,26 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_of_ones_own_are_there_from_the_first_set_on() {
+        let mut settings = Settings::default();
+        assert!(settings.show("app.user").is_err());
+        settings.set("App.User", Some("me"), SetScope::Session).unwrap();
+        settings.commit();
+        settings.set("app.user", Some("you"), SetScope::Local).unwrap();
+        assert_eq!(settings.show("app.USER").unwrap(), "you");
+        settings.commit();
+        assert_eq!(settings.show("app.user").unwrap(), "me");
+        settings.set("other.x", Some("1"), SetScope::Session).unwrap();
+        settings.rollback();
+        assert_eq!(settings.show("other.x").unwrap(), "");
+        settings.reset_all();
+        assert_eq!(settings.show("app.user").unwrap(), "");
+        for wrong in ["app.", ".x", "app.1x", "plain", "driftdb.nothing"] {
+            assert!(settings.set(wrong, Some("1"), SetScope::Session).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_rollback_undoes_and_a_commit_ends_what_was_local() {

@@ -16,6 +16,7 @@ mod full_disk;
 mod harness;
 mod history_model;
 mod history_operations;
+mod indexes_model;
 mod integrity;
 mod integrity_model;
 mod lifecycle;

@@ -90,14 +90,16 @@ impl Binder<'_> {
             }
             ast::ConflictTarget::Columns(names) => {
                 let position = names.first().map(ident_position);
+                let place = position.unwrap_or(1).saturating_sub(1);
                 let lifted = self.content.zip(position);
                 let lifted = lifted.and_then(|(content, at)| content.lifted.inferences.get(&at));
                 if let Some(inference) = lifted {
-                    return self.inferred(table, &inference.items, inference.predicate.as_ref());
+                    let predicate = inference.predicate.as_ref();
+                    return self.inferred(table, &inference.items, predicate, place + 1);
                 }
                 let items: Vec<ast::Expr> =
                     names.iter().cloned().map(ast::Expr::Identifier).collect();
-                self.inferred(table, &items, None)
+                self.inferred(table, &items, None, place)
             }
         }
     }
@@ -109,6 +111,7 @@ impl Binder<'_> {
         table: &Table,
         items: &[ast::Expr],
         predicate: Option<&ast::Expr>,
+        place: u32,
     ) -> Result<ConflictTarget> {
         let row = self.row_ids(table);
         let (mut columns, mut exprs) = (Vec::new(), Vec::new());
@@ -120,9 +123,7 @@ impl Binder<'_> {
             if let ast::Expr::Identifier(name) = item {
                 let Some((position, _)) = table.column(&ident(name)) else {
                     let message = format!("column \"{}\" does not exist", ident(name));
-                    return Err(
-                        SqlError::new(SqlState::UndefinedColumn, message).at(ident_position(name))
-                    );
+                    return Err(SqlError::new(SqlState::UndefinedColumn, message).at(place));
                 };
                 columns.push(table.columns[position].id);
             } else {
@@ -178,7 +179,7 @@ impl Binder<'_> {
     ) -> Result<Expr> {
         let columns = named_row(table, row);
         let relations = vec![relation(&table.name, columns.clone())];
-        self.scopes.push(Scope::with(Clause::Other, relations, columns));
+        self.scopes.push(Scope::with(Clause::Index, relations, columns));
         let bound = work(self);
         self.scopes.pop();
         bound

@@ -139,6 +139,12 @@ pub(crate) fn stored_positions(table: &Table) -> impl Iterator<Item = usize> {
 /// Whether an expression gives the same whenever it is asked.
 pub(crate) fn is_immutable(expr: &Expr) -> bool {
     let own = match expr {
+        // A text and anything else: as immutable as the other's text is.
+        Expr::Call { function: id, args, .. }
+            if function(*id).name == "||" && args.iter().any(|arg| arg.ty() == DataType::Text) =>
+        {
+            args.iter().all(|arg| cast_is_immutable(arg.ty(), DataType::Text))
+        }
         Expr::Call { function: id, .. }
         | Expr::IsDistinct { equal: id, .. }
         | Expr::InList { equal: id, .. }

@@ -222,13 +222,11 @@ fn clustered_by(table: &Table, name: &QualifiedName) -> Result<IndexId> {
             format!("index \"{}\" for table \"{}\" does not exist", name.name, table.name);
         return Err(SqlError::new(SqlState::UndefinedObject, message));
     };
-    let wrong = if index.is_hash {
-        Some("because access method does not support clustering")
-    } else {
-        None
-    };
-    if let Some(why) = wrong {
-        let message = format!("cannot cluster on index \"{}\" {why}", index.name);
+    if index.is_hash {
+        let message = format!(
+            "cannot cluster on index \"{}\" because access method does not support clustering",
+            index.name
+        );
         return Err(SqlError::new(SqlState::FeatureNotSupported, message));
     }
     if index.predicate.is_some() {

@@ -201,8 +201,11 @@ impl Binder<'_> {
         if_exists: bool,
         names: &[QualifiedName],
     ) -> Result<DropObjects> {
-        let mut objects =
-            DropObjects { tables: vec![], indexes: vec![], notices: vec![], cascade: false };
+        let mut objects = DropObjects {
+            concurrently: kind == DropKind::IndexConcurrently,
+            ..DropObjects::default()
+        };
+        let kind = if kind == DropKind::IndexConcurrently { DropKind::Index } else { kind };
         for name in names {
             let schema = name.schema.as_deref();
             let table = self.catalog.table(schema, &name.name, CatalogAt::Statement)?;
@@ -231,7 +234,7 @@ impl Binder<'_> {
                         objects.indexes.push((table, id));
                     }
                 }
-                (DropKind::Sequence, ..) => {
+                (DropKind::Sequence | DropKind::IndexConcurrently, ..) => {
                     return Err(SqlError::internal("sequences are dropped elsewhere"));
                 }
                 (DropKind::Table, None, Some(_)) => {

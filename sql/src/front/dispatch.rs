@@ -32,6 +32,7 @@ use crate::bind::alter_column::ColumnChange;
 pub(crate) enum DropKind {
     Table,
     Index,
+    IndexConcurrently,
     Sequence,
 }
 
@@ -372,7 +373,7 @@ impl Body {
             Self::LockTable { .. } => "LOCK TABLE",
             Self::AlterConstraint { .. } | Self::AlterColumn { .. } => "ALTER TABLE",
             Self::Drop { kind: DropKind::Table, .. } => "DROP TABLE",
-            Self::Drop { kind: DropKind::Index, .. } => "DROP INDEX",
+            Self::Drop { kind: DropKind::Index | DropKind::IndexConcurrently, .. } => "DROP INDEX",
             Self::Drop { kind: DropKind::Sequence, .. } => "DROP SEQUENCE",
             Self::Sequence(SequenceBody::Create { .. }) => "CREATE SEQUENCE",
             Self::Sequence(_) => "ALTER SEQUENCE",

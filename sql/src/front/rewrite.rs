@@ -162,8 +162,10 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    const WORDS: [&str; 29] = [
+    const WORDS: [&str; 31] = [
         "fetch",
+        "only",
+        "tablespace",
         "conflict",
         "default",
         "generated",
@@ -245,6 +247,11 @@ fn one(
         out.extend(keywords);
     } else if is_word(token, "current") && current_of(cursor, out, lifted)? {
         // TRUE has been pushed.
+    } else if is_word(token, "only") && starts_index(out) {
+        // There are no partitions.
+        cursor.at += 1;
+    } else if is_word(token, "tablespace") && cursor.accept(&["tablespace", "pg_default"]) {
+        // Where everything is.
     } else if is_word(token, "conflict") && conflict::inference(cursor, out, lifted)? {
         // Its list has been pushed.
     } else if is_word(token, "operator") && quantified_operator(cursor, out) {
@@ -278,6 +285,14 @@ fn one(
         return Ok(false);
     }
     Ok(true)
+}
+
+/// Whether CREATE INDEX … ON ends here.
+fn starts_index(out: &[TokenWithSpan]) -> bool {
+    let is = |at: usize, word: &str| out.get(at).is_some_and(|token| is_word(token, word));
+    is(0, "create")
+        && (is(1, "index") || is(1, "unique") && is(2, "index"))
+        && out.last().is_some_and(|token| is_word(token, "on"))
 }
 
 /// `THEN INSERT DEFAULT VALUES`: columns that are left out get their defaults.

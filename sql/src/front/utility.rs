@@ -433,8 +433,8 @@ pub(crate) fn drop(cursor: &mut Cursor<'_>) -> Result<Body> {
     let kind = if cursor.accept(&["table"]) {
         DropKind::Table
     } else if cursor.accept(&["index"]) {
-        cursor.accept(&["concurrently"]);
-        DropKind::Index
+        let is_concurrent = cursor.accept(&["concurrently"]);
+        if is_concurrent { DropKind::IndexConcurrently } else { DropKind::Index }
     } else if cursor.accept(&["sequence"]) {
         DropKind::Sequence
     } else {
@@ -448,6 +448,11 @@ pub(crate) fn drop(cursor: &mut Cursor<'_>) -> Result<Body> {
     }
     let cascade = cascade(cursor);
     cursor.expect_end()?;
+    if kind == DropKind::IndexConcurrently && (names.len() > 1 || cascade) {
+        let what = if cascade { "CASCADE" } else { "dropping multiple objects" };
+        let message = format!("DROP INDEX CONCURRENTLY does not support {what}");
+        return Err(SqlError::new(SqlState::FeatureNotSupported, message));
+    }
     Ok(Body::Drop { kind, if_exists, names, cascade })
 }
 

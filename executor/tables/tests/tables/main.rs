@@ -291,8 +291,7 @@ fn dropped_and_truncated_tables_are_readable_in_the_past() {
     db.ddl(|cx| truncate(cx, &[Arc::clone(&table)], false, false)).unwrap();
     let emptied = db.lookup("t", CatalogAt::Statement).unwrap();
     assert_eq!(db.count(&emptied, ReadAt::Statement), 0);
-    let objects =
-        DropObjects { tables: vec![emptied], indexes: vec![], notices: vec![], cascade: false };
+    let objects = DropObjects { tables: vec![emptied], ..DropObjects::default() };
     db.ddl(|cx| drop_objects(cx, &objects)).unwrap();
     assert_eq!(db.lookup("t", CatalogAt::Statement), None);
     let then = db.lookup("t", CatalogAt::AsOf(full)).unwrap();

@@ -46,7 +46,7 @@ enum Kind {
 }
 
 macro_rules! parameter {
-    ($name:literal, $default:expr, $kind:expr, $description:literal) => {
+    ($name:literal, $default:expr, $kind:expr, $description:expr) => {
         Parameter {
             name: $name,
             default: $default,
@@ -71,6 +71,8 @@ macro_rules! parameter {
 pub(super) fn parameters() -> &'static [Parameter] {
     const LEVELS: &[&str] =
         &["serializable", "repeatable read", "read committed", "read uncommitted"];
+    // Another way to the same rows is all that these ask for.
+    const PREFERENCE: &str = "Sets what a planner prefers; this one has its own mind.";
     const TABLE: &[Parameter] = &[
         parameter!(told "application_name", "", Kind::Text,
             "Sets the application name to be reported in statistics and logs."),
@@ -101,6 +103,26 @@ pub(super) fn parameters() -> &'static [Parameter] {
             "Sets the time that new transactions read at; empty for the present."),
         parameter!("driftdb.comment", "", Kind::Text,
             "Sets what the commits of this session are for; driftdb_transactions shows it."),
+        parameter!("enable_async_append", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_bitmapscan", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_gathermerge", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_hashagg", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_hashjoin", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_incremental_sort", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_indexonlyscan", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_indexscan", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_material", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_memoize", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_mergejoin", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_nestloop", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_parallel_append", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_parallel_hash", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_partition_pruning", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_partitionwise_aggregate", "off", Kind::Bool, PREFERENCE),
+        parameter!("enable_partitionwise_join", "off", Kind::Bool, PREFERENCE),
+        parameter!("enable_seqscan", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_sort", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_tidscan", "on", Kind::Bool, PREFERENCE),
         parameter!("extra_float_digits", "1", Kind::Int { least: -15, most: 3 },
             "Sets the number of digits displayed for floating-point values."),
         parameter!("idle_in_transaction_session_timeout", "0", Kind::Duration,

@@ -87,8 +87,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
 fn row(table: &Table, constraint: &Constraint<'_>) -> Row {
     match constraint {
         Constraint::Key(index) => {
-            let keys = index.columns.iter().map(|key| key.column.0);
-            let columns = braced(keys.chain(index.include.iter().map(|column| column.0)));
+            let columns = braced(index.columns.iter().map(|key| key.column.0));
             Row {
                 deferral: index.deferral,
                 index: index.id.0,
