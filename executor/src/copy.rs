@@ -16,7 +16,7 @@ use driftdb_query::{
     Copy, CopyFormat, CopyHeader, CopyOptions, CopySource, Expr, Result, RowRules, SqlError, Table,
 };
 use driftdb_tables::{Inserted, TableWriter};
-use driftdb_types::{SqlState, Value, parse_binary, parse_text};
+use driftdb_types::{SqlState, Value, check_domains, parse_binary, parse_text};
 
 use crate::context::{ExecContext, Run, State};
 use crate::evaluate::row::evaluate_row;
@@ -229,6 +229,10 @@ impl CopyIn {
                 Some(bytes) => parse_binary(column.ty, column.typmod, bytes),
                 None => Ok(Value::Null),
             };
+            let read = read.and_then(|value| {
+                check_domains(column.ty, &value, cx.eval)?;
+                Ok(value)
+            });
             input.push(read.map_err(|error| {
                 let place = format!("{}, column {}", self.place(None, None), column.name);
                 SqlError::from(error).with_context(place)

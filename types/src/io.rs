@@ -57,7 +57,7 @@ pub fn parse_text(
         DataType::Time => Value::Time(datetime::parse_time(text, ctx)?),
         DataType::Timestamp => Value::Timestamp(datetime::parse_timestamp(text, ctx)?),
         DataType::Timestamptz => Value::Timestamptz(datetime::parse_timestamptz(text, ctx)?),
-        DataType::Interval => Value::Interval(datetime::parse_interval(text)?),
+        DataType::Interval => Value::Interval(datetime::parse_interval(text, ctx.interval_style)?),
         DataType::Uuid => Value::Uuid(plain::parse_uuid(text)?),
         DataType::Json => {
             check_json(text)?;

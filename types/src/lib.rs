@@ -65,5 +65,6 @@ pub use record::Record;
 pub use typmod::{NO_TYPMOD, length_typmod, make_typmod, numeric_typmod, type_name_with_typmod};
 pub use user_type::{
     Domain, DomainCheck, DomainChecks, EnumLabel, Field, UserDefinition, UserKind, UserType,
+    check_domains,
 };
 pub use value::{Interval, Value};

@@ -350,6 +350,27 @@ impl UserType {
     }
 }
 
+/// Holds a value, and those in it, against the domains that they are of: what is read in binary form is
+/// not held against them before.
+///
+/// # Errors
+/// As [`UserType::check`].
+pub fn check_domains(ty: DataType, value: &Value, ctx: &EvalContext) -> Result<(), ValueError> {
+    if let Some(domain) = ty.as_domain() {
+        domain.check(value, ctx)?;
+    }
+    match value {
+        Value::Array(array) if array.element().user().is_some() => {
+            let element = array.element();
+            array.values().iter().try_for_each(|value| check_domains(element, value, ctx))
+        }
+        Value::Record(record) => {
+            record.pairs().try_for_each(|(field, value)| check_domains(field.ty, value, ctx))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl DataType {
     /// The user's type that this is, or is an array of.
     pub const fn user(self) -> Option<UserType> {

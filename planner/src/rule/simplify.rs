@@ -61,8 +61,9 @@ fn is_constant(expr: &Expr) -> bool {
     let immutable = match expr {
         Expr::Const { .. } => true,
         Expr::Call { function: id, .. } => function(*id).volatility == Volatility::Immutable,
-        // What text means as a time, a range or an array depends on the session.
+        // What text means as a time, a range or an array depends on the session, and what they are as text.
         Expr::Cast { input, to, .. } if input.ty().is_string() => reads_alike(*to),
+        Expr::Cast { input, to, .. } if to.is_string() && !input.ty().is_string() => false,
         Expr::Cast { .. } | Expr::IsNull(_) | Expr::Not(_) | Expr::Case { .. } => true,
         Expr::And(_) | Expr::Or(_) | Expr::Coalesce { .. } | Expr::Extreme { .. } => true,
         _ => false,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use driftdb_query::{Field, Result, SqlError};
 use driftdb_sql::{StatementKind, parse};
-use driftdb_types::{DataType, SqlState, Value, parse_binary, parse_text};
+use driftdb_types::{DataType, SqlState, Value, check_domains, parse_binary, parse_text};
 
 use super::plan::is_session_statement;
 use super::portal::{Portal, PortalState};
@@ -150,7 +150,7 @@ impl Session {
         let value = match format {
             Format::Binary => parse_binary(ty, -1, raw)
                 .and_then(|value| {
-                    ty.as_domain().map_or(Ok(()), |domain| domain.check(&value, &self.eval))?;
+                    check_domains(ty, &value, &self.eval)?;
                     Ok(value)
                 })
                 .map_err(SqlError::from),

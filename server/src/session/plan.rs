@@ -104,6 +104,8 @@ pub(super) fn is_session_statement(prepared: &Prepared) -> bool {
                 "VACUUM",
                 "ANALYZE",
                 "EXECUTE",
+                // It may name types of users.
+                "PREPARE",
                 "LOCK TABLE",
                 "SET CONSTRAINTS",
             ];

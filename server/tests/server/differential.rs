@@ -39,7 +39,7 @@ fn as_postgresql_answers() {
     let seeds = std::env::var("DRIFTDB_DIFFERENTIAL_SEEDS").ok().and_then(|text| text.parse().ok());
     let fixture = Fixture::new();
     for seed in 1..=seeds.unwrap_or(1) {
-        compare(&fixture, None, seed, ["1", "2000", "600"]);
+        compare(&fixture, None, seed, ["1", "1000", "300"]);
     }
 }
 
@@ -48,6 +48,6 @@ fn alike_on_every_engine() {
     let first = Fixture::with(ENGINES[0], "ssi", |_| {});
     for engine in &ENGINES[1..] {
         let other = Fixture::with(engine, "ssi", |_| {});
-        compare(&first, Some(&other), 7, ["0", "0", "300"]);
+        compare(&first, Some(&other), 7, ["0", "0", "200"]);
     }
 }

@@ -336,6 +336,9 @@ impl Binder<'_> {
         });
         let default = match written {
             Some(expr) => Some(self.bound_default(&spec, expr)?),
+            None if super::stored::has_domain_default(spec.ty) && spec.sequence.is_none() => {
+                Some(self.default_of(&column_of_spec(&spec))?)
+            }
             None => None,
         };
         let generation = column.options.iter().find_map(|option| match &option.option {
@@ -361,11 +364,10 @@ impl Binder<'_> {
         let is_known = held.is_some() && spec.sequence.is_none();
         let unknown = Expr::constant(Value::Null, spec.ty);
         alteration.added.push(Named { name: name.clone(), expr: held.unwrap_or(unknown) });
-        let violation = if spec.not_null && is_known {
-            Some(self.null_rows(alteration, &[name]))
-        } else {
-            None
-        };
+        let refuses_null = spec.ty.as_domain().and_then(|domain| domain.domain());
+        let refuses_null = spec.not_null || refuses_null.is_some_and(|domain| domain.not_null);
+        let violation =
+            if refuses_null && is_known { Some(self.null_rows(alteration, &[name])) } else { None };
         let action = AlterAction::AddColumn { column: spec, default, fill, if_not_exists };
         alteration.actions.push((action, violation));
         self.column_constraints(&mut alteration.definition, column)?;

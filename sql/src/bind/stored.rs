@@ -102,6 +102,18 @@ pub(crate) fn relation(name: &str, columns: Vec<Named>) -> Relation {
     }
 }
 
+/// Whether a domain, or one below it, has a DEFAULT.
+pub(crate) fn has_domain_default(ty: DataType) -> bool {
+    let mut below = ty.as_domain();
+    while let Some(domain) = below.and_then(driftdb_types::UserType::domain) {
+        if domain.default.is_some() {
+            return true;
+        }
+        below = domain.base.as_domain();
+    }
+    false
+}
+
 /// What gets a new name.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Renaming {

@@ -402,6 +402,17 @@ impl Binder<'_> {
         Err(no_such_type(name))
     }
 
+    /// The type that COMMENT ON is about.
+    pub(crate) fn commented_type(&mut self, name: &QualifiedName, is_domain: bool) -> Result<u32> {
+        let object = self.changeable_type(name)?;
+        let is_one = matches!(&object.kind, ObjectKind::Type(definition)
+            if matches!(definition.kind, UserKind::Domain(_)));
+        if is_domain && !is_one {
+            return Err(not_a(&object.name, "a domain"));
+        }
+        Ok(object.id.0)
+    }
+
     fn drop_types(
         &mut self,
         names: &[QualifiedName],

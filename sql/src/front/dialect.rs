@@ -5,6 +5,7 @@
 //! * `IN ((SELECT …), x)`, a list that begins with a subquery: sqlparser takes what begins with two brackets
 //!   and SELECT for a subquery. What follows the inner bracket decides, which is found without parsing, so
 //!   that nested lists cost no more than their length.
+//! * `((SELECT 1) UNION SELECT 2)`, a subquery that begins with two brackets, told likewise.
 //!
 //! All else is delegated. A method that sqlparser's dialect overrides in a later version must be added here;
 //! the crate's version is pinned.
@@ -67,6 +68,12 @@ impl Dialect for Postgres {
         self.0.prec_value(precedence)
     }
 
+    fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        let opens = |at: usize| parser.peek_nth_token_ref(at).token == Token::LParen;
+        let is_query = opens(0) && opens(1) && continues_query(after(parser, 1));
+        is_query.then(|| subquery(parser))
+    }
+
     fn parse_infix(
         &self,
         parser: &mut Parser<'_>,
@@ -85,7 +92,10 @@ impl Dialect for Postgres {
         let begins = is_keyword(parser, list - 1, Keyword::IN)
             && parser.peek_nth_token_ref(list).token == Token::LParen
             && parser.peek_nth_token_ref(list + 1).token == Token::LParen;
-        if !begins || is_query(parser, list + 1) {
+        // What is all of the list, or goes on as a query, is no element of it.
+        let is_query =
+            |token: &Token| matches!(token, Token::RParen | Token::EOF) || continues_query(token);
+        if !begins || is_query(after(parser, list + 1)) {
             return None;
         }
         for _ in 0..=list {
@@ -115,38 +125,45 @@ fn is_keyword(parser: &Parser<'_>, index: usize, keyword: Keyword) -> bool {
     matches!(&parser.peek_nth_token_ref(index).token, Token::Word(word) if word.keyword == keyword)
 }
 
-/// Whether the brackets that open at a token are all of a query or the first of its operands, rather than the
-/// first element of a list.
-fn is_query(parser: &Parser<'_>, open: usize) -> bool {
+/// The token after the brackets that open at a token.
+fn after<'a>(parser: &'a Parser<'_>, open: usize) -> &'a Token {
     let mut depth = 0_usize;
     let mut at = open;
     loop {
         match &parser.peek_nth_token_ref(at).token {
             Token::LParen => depth += 1,
             Token::RParen => depth -= 1,
-            Token::EOF => return true,
+            Token::EOF => return &Token::EOF,
             _ => {}
         }
         at += 1;
         if depth == 0 {
-            break;
+            return &parser.peek_nth_token_ref(at).token;
         }
     }
-    match &parser.peek_nth_token_ref(at).token {
-        Token::RParen => true,
-        Token::Word(word) => matches!(
-            word.keyword,
-            Keyword::UNION
-                | Keyword::INTERSECT
-                | Keyword::EXCEPT
-                | Keyword::ORDER
-                | Keyword::LIMIT
-                | Keyword::OFFSET
-                | Keyword::FETCH
-                | Keyword::FOR
-        ),
-        _ => false,
-    }
+}
+
+/// Whether a query goes on at a token that follows one of its operands in brackets.
+fn continues_query(token: &Token) -> bool {
+    let Token::Word(word) = token else { return false };
+    matches!(
+        word.keyword,
+        Keyword::UNION
+            | Keyword::INTERSECT
+            | Keyword::EXCEPT
+            | Keyword::ORDER
+            | Keyword::LIMIT
+            | Keyword::OFFSET
+            | Keyword::FETCH
+            | Keyword::FOR
+    )
+}
+
+fn subquery(parser: &mut Parser<'_>) -> Result<Expr, ParserError> {
+    parser.expect_token(&Token::LParen)?;
+    let query = parser.parse_query()?;
+    parser.expect_token(&Token::RParen)?;
+    Ok(Expr::Subquery(query))
 }
 
 fn in_list(parser: &mut Parser<'_>, expr: &Expr, negated: bool) -> Result<Expr, ParserError> {

@@ -119,7 +119,7 @@ fn lengthened(
     let decimals = mantissa.split_once('.').map_or(0, |(_, decimals)| decimals.len());
     let point = if decimals == 0 { "." } else { "" };
     // So little above and below that no number lies between.
-    let above = format!("{mantissa}{point}{:025}e{exponent}", 1);
+    let above = format!("{mantissa}{point}{:030}e{exponent}", 1);
     let digits: u64 = mantissa
         .bytes()
         .filter(u8::is_ascii_digit)
@@ -127,7 +127,7 @@ fn lengthened(
     // One less at the last place, and nines behind it.
     let scale = exponent.parse::<i32>().unwrap_or(0) - decimals as i32;
     let sign = if mantissa.starts_with('-') { "-" } else { "" };
-    let below = format!("{sign}{}.{:9<25}e{scale}", digits.saturating_sub(1), "");
+    let below = format!("{sign}{}.{}e{scale}", digits.saturating_sub(1), "9".repeat(30));
     if reads_back(&above) && reads_back(&below) {
         return shortest;
     }

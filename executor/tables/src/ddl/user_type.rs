@@ -12,7 +12,7 @@ use driftdb_query::{
     Need, Object, ObjectId, ObjectKind, Result, SqlError, Table, TableNeed, TablePart, TypeChange,
     TypeDefinition, need_of_type, object_type,
 };
-use driftdb_types::{DataType, Domain, EnumLabel, Field, SqlState, UserKind, Value};
+use driftdb_types::{DataType, Domain, EnumLabel, Field, SqlState, UserKind, check_domains};
 
 use super::DdlContext;
 use super::object::replace_object;
@@ -310,7 +310,8 @@ fn check_values(cx: &mut DdlContext<'_>, object: &Object) -> Result<()> {
         for place in places {
             let column = table.columns[place].clone();
             for_each_row(cx, &table, &mut |cx, _, row| {
-                check_within(column.ty, &row[place], cx).map_err(|error| {
+                check_domains(column.ty, &row[place], cx.eval).map_err(|error| {
+                    let error = SqlError::from(error);
                     let values = match error.state {
                         SqlState::NotNullViolation => "null values",
                         SqlState::CheckViolation => "values that violate the new constraint",
@@ -324,23 +325,6 @@ fn check_values(cx: &mut DdlContext<'_>, object: &Object) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Holds a value, and those in it, against the domains that they are of.
-fn check_within(ty: DataType, value: &Value, cx: &DdlContext<'_>) -> Result<()> {
-    if let Some(domain) = ty.as_domain() {
-        domain.check(value, cx.eval)?;
-    }
-    match value {
-        Value::Array(array) => {
-            let element = array.element();
-            array.values().iter().try_for_each(|value| check_within(element, value, cx))
-        }
-        Value::Record(record) => {
-            record.pairs().try_for_each(|(field, value)| check_within(field.ty, value, cx))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Makes a table's needs those that its columns' types say.

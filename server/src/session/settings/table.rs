@@ -6,6 +6,7 @@
 use driftdb_query::{Result, SqlError};
 use driftdb_types::{SqlState, TimeZone};
 
+pub(super) use super::number::{Number, Unit};
 use super::parse;
 use crate::SERVER_VERSION;
 
@@ -22,12 +23,14 @@ pub(super) struct Parameter {
 }
 
 #[derive(Debug)]
-enum Kind {
+pub(super) enum Kind {
     Bool,
     Int {
         least: i64,
         most: i64,
     },
+    /// A number, perhaps with a unit.
+    Number(Number),
     /// Milliseconds, with a unit or without.
     Duration,
     Enum(&'static [&'static str]),
@@ -173,11 +176,22 @@ pub(super) fn parameters() -> &'static [Parameter] {
 }
 
 impl Parameter {
+    /// One of which clients are not told.
+    pub(super) const fn new(
+        name: &'static str,
+        default: &'static str,
+        kind: Kind,
+        description: &'static str,
+    ) -> Self {
+        Self { name, default, description, is_reported: false, kind }
+    }
+
     /// pg_settings.vartype.
     pub(super) fn kind_name(&self) -> &'static str {
         match self.kind {
             Kind::Bool => "bool",
-            Kind::Int { .. } | Kind::Duration => "integer",
+            Kind::Number(Number { is_real: true, .. }) => "real",
+            Kind::Int { .. } | Kind::Number(_) | Kind::Duration => "integer",
             Kind::Enum(_) => "enum",
             _ => "string",
         }
@@ -202,8 +216,8 @@ impl Parameter {
         Ok(())
     }
 
-    /// The one form of a value.
-    pub(super) fn canonical(&self, value: &str) -> Result<String> {
+    /// The one form of a value; `current` is the one that it replaces.
+    pub(super) fn canonical(&self, value: &str, current: &str) -> Result<String> {
         let invalid = || {
             let message = format!("invalid value for parameter \"{}\": \"{value}\"", self.name);
             SqlError::new(SqlState::InvalidParameterValue, message)
@@ -256,7 +270,8 @@ impl Parameter {
                 let zone = TimeZone::parse(value).map_err(|_| invalid())?;
                 Ok(zone.name().to_owned())
             }
-            Kind::DateStyle => parse::canonical_date_style(value).ok_or_else(invalid),
+            Kind::Number(number) => number.canonical(self.name, value),
+            Kind::DateStyle => parse::canonical_date_style(value, current).ok_or_else(invalid),
             Kind::SearchPath => match parse::path(value) {
                 Some(_) => Ok(value.to_owned()),
                 None => Err(invalid().with_detail("List syntax is invalid.")),
