@@ -82,7 +82,7 @@ pub fn encode_key(value: &Value, ty: DataType, out: &mut Vec<u8>) {
         }
         Value::Numeric(v) => encode_numeric(v, out),
         Value::Text(v) if ty.base() == DataType::Bpchar => {
-            encode_bytes(trim_blanks(v).as_bytes(), out)
+            encode_bytes(trim_blanks(v).as_bytes(), out);
         }
         Value::Text(v) => encode_bytes(v.as_bytes(), out),
         Value::Bytea(v) => encode_bytes(v, out),

@@ -152,7 +152,7 @@ fn array_of(
         return Err(ValueError::new(SqlState::InvalidTextRepresentation, message));
     };
     if items.iter().any(|item| matches!(item, Json::Array(_)))
-        && !matches!(element.base(), DataType::Json | DataType::Jsonb)
+        && !matches!(element.base(), DataType::Json | Jsonb)
     {
         let message = "JSON arrays of more than one dimension as arrays are not supported";
         return Err(ValueError::new(SqlState::FeatureNotSupported, message));
