@@ -54,6 +54,7 @@ use driftdb_env::sync::Mutex;
 use driftdb_query::{Result, SqlError};
 use driftdb_types::{EvalContext, SqlState};
 
+use crate::node::activity::State;
 use crate::node::{CancelKey, DATABASE, Node, Registered, SERVER_VERSION, Wake};
 use actions::Actions;
 use copy::Copying;
@@ -205,7 +206,21 @@ impl Session {
             let value = session.past_setting(Some(value))?.unwrap_or_default();
             session.settings.set_at_startup(past::AS_OF, &value)?;
         }
+        let (user, id) = (Arc::clone(&session.eval.session_user), session.eval.session_role);
+        let application = session.settings.application_name();
+        session.registered.activity().start(user, id, application, session.eval.statement_ts);
         Ok(session)
+    }
+
+    /// The client's message has been answered: until the next there is nothing to do.
+    pub(crate) fn rest(&self) {
+        let state = match self.transaction_status() {
+            TransactionStatus::Idle => State::Idle,
+            TransactionStatus::InBlock => State::InTransaction,
+            TransactionStatus::Failed => State::InFailedTransaction,
+        };
+        let now = time::wall_micros(self.node.env());
+        self.registered.activity().rest(state, self.settings.application_name(), now);
     }
 
     /// What a client needs to cancel this session's statement.

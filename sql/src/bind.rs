@@ -70,6 +70,7 @@ mod stored;
 mod subquery;
 mod system;
 mod target;
+mod ties;
 mod type_name;
 mod updatable;
 mod update;

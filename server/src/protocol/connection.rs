@@ -315,6 +315,7 @@ impl Running {
             reply.encoder().notification(&message);
         }
         reply.encoder().ready_for_query(self.session.transaction_status());
+        self.session.rest();
     }
 
     fn handle_message(&mut self, message: Message<'_>, reply: &mut Reply<'_>) -> bool {

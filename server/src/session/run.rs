@@ -101,6 +101,7 @@ impl Session {
     pub(super) fn begin_message(&mut self) {
         self.cancel.reset();
         self.eval.statement_ts = time::wall_micros(self.node.env());
+        self.registered.activity().begin(self.eval.statement_ts);
     }
 
     /// Runs a statement.

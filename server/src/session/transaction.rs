@@ -105,6 +105,7 @@ impl Session {
         if self.block.kind == Kind::None {
             self.block.kind = Kind::Implicit;
             self.eval.transaction_ts = self.eval.statement_ts;
+            self.registered.activity().begin_transaction(self.eval.transaction_ts);
         }
     }
 

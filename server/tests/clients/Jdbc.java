@@ -150,6 +150,8 @@ public class Jdbc {
         DatabaseMetaData meta = db.getMetaData();
         same(meta.getDatabaseProductName(), "PostgreSQL");
         same(listed(meta.getTables(null, "public", "%", new String[] {"TABLE"}), "TABLE_NAME"), List.of("author", "book"));
+        same(listed(meta.getImportedKeys(null, "public", "book"), "PKTABLE_NAME"), List.of("author"));
+        same(listed(meta.getExportedKeys(null, "public", "author"), "FKCOLUMN_NAME"), List.of("author"));
         same(listed(meta.getColumns(null, "public", "author", "%"), "TYPE_NAME"), List.of("bigserial", "varchar"));
         try (PreparedStatement query = db.prepareStatement("SELECT price, id FROM book WHERE title = ?")) {
             same(query.getMetaData().getColumnTypeName(1), "numeric");

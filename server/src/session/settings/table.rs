@@ -146,6 +146,8 @@ pub(super) fn parameters() -> &'static [Parameter] {
             "Sets the maximum allowed duration of any wait for a lock."),
         parameter!("max_identifier_length", "63", Kind::Fact,
             "Shows the maximum identifier length."),
+        parameter!("max_index_keys", "32", Kind::Fact,
+            "Shows the maximum number of index keys."),
         parameter!("role", "none", Kind::Role, "Sets the current role."),
         parameter!("row_security", "on", Kind::Bool, "Enable row security."),
         parameter!("search_path", "\"$user\", public", Kind::SearchPath,

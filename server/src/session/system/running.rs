@@ -6,6 +6,7 @@ use driftdb_types::Value;
 
 use super::SystemView;
 use super::rows::Rows;
+use crate::node::activity::{State, Told};
 use crate::node::{DATABASE, MAIN_ID};
 
 /// Who owns everything.
@@ -81,26 +82,42 @@ pub(super) fn activity(view: &SystemView<'_>, rows: &mut Rows<'_>) -> Result<()>
         "usesysid",
         "usename",
         "application_name",
+        "backend_start",
+        "xact_start",
+        "query_start",
+        "state_change",
+        "wait_event_type",
+        "wait_event",
+        "state",
         "query",
     ])?;
-    let own_id = match view.eval.session_role {
-        OWNER_OID if *view.eval.session_user != *OWNER => USER_OID,
-        id => id,
-    };
-    let own_user = Some((own_id, view.eval.session_user.to_string()));
-    for pid in view.node.registry().pids() {
-        let is_own = pid == view.eval.backend_pid;
-        let user = own_user.clone().filter(|_| is_own);
-        let application = is_own.then(|| view.settings.application_name());
-        let activity = view.node.registry().activity(pid);
+    let registry = view.node.registry();
+    for pid in registry.pids() {
+        let query = registry.activity(pid);
+        // A session that is only just coming has told nothing yet.
+        let told = registry.told(pid);
+        let time = |at: Option<i64>| at.map_or(Value::Null, Value::Timestamptz);
+        let of = |value: fn(&Told) -> Value| told.as_ref().map_or(Value::Null, value);
+        let waits = told.as_ref().is_some_and(|told| told.state != State::Active);
+        let user_oid = told.as_ref().map(|told| match told.user_oid {
+            OWNER_OID if *told.user != *OWNER => USER_OID,
+            id => id,
+        });
         columns.add([
             Value::Oid(view.node.database_id()),
             Value::text(&*view.eval.database),
             Value::Int4(pid),
-            user.as_ref().map_or(Value::Null, |(oid, _)| Value::Oid(*oid)),
-            user.map_or(Value::Null, |(_, name)| Value::text(name)),
-            application.map_or(Value::Null, Value::text),
-            activity.as_deref().map_or(Value::Null, Value::text),
+            user_oid.map_or(Value::Null, Value::Oid),
+            of(|told| Value::text(&*told.user)),
+            of(|told| Value::text(told.application.as_str())),
+            time(told.as_ref().map(|told| told.started_at)),
+            time(told.as_ref().and_then(|told| told.transaction_since)),
+            time(told.as_ref().and_then(|told| told.message_at)),
+            time(told.as_ref().map(|told| told.state_since)),
+            if waits { Value::text("Client") } else { Value::Null },
+            if waits { Value::text("ClientRead") } else { Value::Null },
+            of(|told| Value::text(told.state.name())),
+            query.as_deref().map_or(Value::Null, Value::text),
         ])?;
     }
     Ok(())
