@@ -22,7 +22,7 @@ fn skew() -> SeedOptions {
 
 fn failing() -> (u64, u64) {
     let failing = (0..300).find_map(|seed| {
-        let report = run_seed(Scenario::Isolation, seed, &skew()).unwrap();
+        let report = run_seed(Scenario::Isolation, seed, &skew()).expect("the settings exist");
         report.failure.filter(|what| what.starts_with("G2")).map(|_| (seed, report.trace_hash))
     });
     failing.expect("write skew happens at REPEATABLE READ")
@@ -72,5 +72,5 @@ fn a_browser_shows_it() {
 }
 
 fn write(file: &Path, text: &str) {
-    std::fs::write(file, text).unwrap();
+    std::fs::write(file, text).expect("the directory of tests takes files");
 }
