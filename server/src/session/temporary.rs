@@ -36,11 +36,11 @@ impl Temporary {
 
 /// The schema in which a statement makes something temporary.
 pub(super) fn schema_of(physical: &PhysicalStatement) -> Option<&str> {
-    let schema = match physical {
-        PhysicalStatement::CreateTable(CreateTable { schema, .. }, _)
-        | PhysicalStatement::View(ViewStatement::Create { schema, .. })
-        | PhysicalStatement::Sequence(SequenceStatement::Create { schema, .. }) => schema,
-        _ => return None,
+    let (PhysicalStatement::CreateTable(CreateTable { schema, .. }, _)
+    | PhysicalStatement::View(ViewStatement::Create { schema, .. })
+    | PhysicalStatement::Sequence(SequenceStatement::Create { schema, .. })) = physical
+    else {
+        return None;
     };
     is_temporary(schema).then_some(schema)
 }

@@ -386,7 +386,7 @@ impl Binder<'_> {
             }
             RoutineStatement::Alter { object, .. } => match &object.kind {
                 driftdb_query::ObjectKind::Trigger(trigger) => {
-                    self.ask_owner_of(trigger.table.0)?
+                    self.ask_owner_of(trigger.table.0)?;
                 }
                 _ => self.ask_owner_of(object.id.0)?,
             },

@@ -5,6 +5,10 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 use super::cursor::Cursor;
 use super::tokens::is_word;
 
+fn ends_the_list(token: &TokenWithSpan) -> bool {
+    ["from", "insert", "merge"].iter().any(|word| is_word(token, word))
+}
+
 /// The tokens of CREATE TABLE … AS, if a query says INTO at its own level.
 pub(crate) fn as_create(cursor: &Cursor<'_>) -> Option<Vec<TokenWithSpan>> {
     let tokens = &cursor.tokens[cursor.at..];
@@ -18,11 +22,7 @@ pub(crate) fn as_create(cursor: &Cursor<'_>) -> Option<Vec<TokenWithSpan>> {
                 break;
             }
             // What follows FROM cannot say it, nor what changes something.
-            Token::Word(_) if depth == 0 => {
-                if ["from", "insert", "merge"].iter().any(|word| is_word(token, word)) {
-                    return None;
-                }
-            }
+            Token::Word(_) if depth == 0 && ends_the_list(token) => return None,
             _ => {}
         }
     }

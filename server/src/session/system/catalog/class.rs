@@ -4,8 +4,85 @@ use driftdb_query::{Result, Securable, Subject, Table, is_temporary, row_type_oi
 use driftdb_types::Value;
 
 use super::super::declared::declared;
-use super::super::rows::{Rows, braced};
+use super::super::rows::{Columns, Rows, braced};
 use super::{BTREE, Definitions, HASH, HEAP, sequence, small, user_type};
+
+/// A row of pg_class: what its kinds of relations do not share.
+pub(super) struct Class<'a> {
+    pub(super) id: u32,
+    pub(super) name: &'a str,
+    pub(super) schema: &'a str,
+    pub(super) kind: char,
+    /// The access method, or 0.
+    pub(super) method: u32,
+    /// Whether it has storage of its own.
+    pub(super) is_stored: bool,
+    pub(super) tuples: f32,
+    pub(super) has_index: bool,
+    /// How many columns it has.
+    pub(super) columns: usize,
+    pub(super) checks: usize,
+    pub(super) has_triggers: bool,
+    pub(super) has_rules: bool,
+    pub(super) options: Value,
+    pub(super) owner: Value,
+    /// Who may do what.
+    pub(super) list: Value,
+    /// The type of its rows, or 0.
+    pub(super) row_type: u32,
+}
+
+pub(super) type ClassColumns<'r, 'a> = Columns<'r, 'a, 17>;
+
+impl<'a> Class<'a> {
+    /// A relation without storage, indexes and rights.
+    pub(super) fn new(id: u32, name: &'a str, schema: &'a str, kind: char) -> Self {
+        Self {
+            id,
+            name,
+            schema,
+            kind,
+            method: 0,
+            is_stored: false,
+            tuples: -1.0,
+            has_index: false,
+            columns: 0,
+            checks: 0,
+            has_triggers: false,
+            has_rules: false,
+            options: Value::Null,
+            owner: Value::Null,
+            list: Value::Null,
+            row_type: 0,
+        }
+    }
+
+    pub(super) fn add_to(
+        self,
+        columns: &mut ClassColumns<'_, '_>,
+        definitions: &Definitions,
+    ) -> Result<()> {
+        columns.add([
+            Value::Oid(self.id),
+            Value::text(self.name),
+            Value::Oid(definitions.schema_oid(self.schema)),
+            Value::text(self.kind.to_string()),
+            Value::Oid(self.method),
+            Value::Oid(if self.is_stored { self.id } else { 0 }),
+            Value::Float4(self.tuples),
+            Value::Bool(self.has_index),
+            small(self.columns),
+            small(self.checks),
+            Value::Bool(self.has_triggers),
+            Value::Bool(self.has_rules),
+            self.options,
+            Value::text(if is_temporary(self.schema) { "t" } else { "p" }),
+            self.owner,
+            self.list,
+            Value::Oid(self.row_type),
+        ])
+    }
+}
 
 pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
     let mut columns = rows.columns([
@@ -28,114 +105,77 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
         "reltype",
     ])?;
     for relation in declared() {
-        let definition = &relation.definition;
-        columns.add([
-            Value::Oid(definition.oid),
-            Value::text(definition.name),
-            Value::Oid(definitions.schema_oid(definition.schema)),
-            Value::text(relation.kind.to_string()),
-            Value::Oid(if relation.kind == 'r' { HEAP } else { 0 }),
-            Value::Oid(0),
-            Value::Float4(-1.0),
-            Value::Bool(false),
-            small(definition.columns.len()),
-            Value::Int2(0),
-            Value::Bool(false),
-            Value::Bool(relation.kind == 'v'),
-            Value::Null,
-            Value::text("p"),
-            owner(definitions, definition.oid),
-            definitions.list_of(Subject::whole(Securable::Table, definition.oid))?,
-            Value::Oid(0),
-        ])?;
+        let it = &relation.definition;
+        let class = Class {
+            method: if relation.kind == 'r' { HEAP } else { 0 },
+            columns: it.columns.len(),
+            has_rules: relation.kind == 'v',
+            owner: owner(definitions, it.oid),
+            list: definitions.list_of(Subject::whole(Securable::Table, it.oid))?,
+            ..Class::new(it.oid, it.name, it.schema, relation.kind)
+        };
+        class.add_to(&mut columns, definitions)?;
     }
     super::view::classes(definitions, &mut columns)?;
     for table in &definitions.tables {
-        let persistence = Value::text(if is_temporary(&table.schema) { "t" } else { "p" });
-        let tuples = Value::Float4(table.row_count.map_or(-1.0, |count| count as f32));
-        columns.add([
-            Value::Oid(table.id.0),
-            Value::text(table.name.clone()),
-            Value::Oid(definitions.schema_oid(&table.schema)),
-            Value::text("r"),
-            Value::Oid(HEAP),
-            Value::Oid(table.id.0),
-            tuples.clone(),
-            Value::Bool(!table.indexes.is_empty()),
-            small(highest_number(table)),
-            small(table.checks.len()),
-            // Foreign keys are looked for where there are triggers.
-            Value::Bool(!table.foreign_keys.is_empty() || !table.referenced_by.is_empty()),
-            Value::Bool(false),
-            Value::Null,
-            persistence.clone(),
-            owner(definitions, table.id.0),
-            definitions.list_of(Subject::whole(Securable::Table, table.id.0))?,
-            Value::Oid(row_type_oid(table.id.0)),
-        ])?;
-        for index in &table.indexes {
-            columns.add([
-                Value::Oid(index.id.0),
-                Value::text(index.name.clone()),
-                Value::Oid(definitions.schema_oid(&table.schema)),
-                Value::text("i"),
-                Value::Oid(if index.is_hash { HASH } else { BTREE }),
-                Value::Oid(index.id.0),
-                tuples.clone(),
-                Value::Bool(false),
-                small(index.columns.len() + index.include.len()),
-                Value::Int2(0),
-                Value::Bool(false),
-                Value::Bool(false),
-                options(&index.options),
-                persistence.clone(),
-                owner(definitions, table.id.0),
-                Value::Null,
-                Value::Oid(0),
-            ])?;
-        }
+        table_and_indexes(table, definitions, &mut columns)?;
     }
     for (object, _) in definitions.sequences() {
-        columns.add([
-            Value::Oid(object.id.0),
-            Value::text(object.name.clone()),
-            Value::Oid(definitions.schema_oid(&object.schema)),
-            Value::text("S"),
-            Value::Oid(0),
-            Value::Oid(object.id.0),
-            Value::Float4(1.0),
-            Value::Bool(false),
-            small(sequence::COLUMNS.len()),
-            Value::Int2(0),
-            Value::Bool(false),
-            Value::Bool(false),
-            Value::Null,
-            Value::text(if is_temporary(&object.schema) { "t" } else { "p" }),
-            definitions.owner_of(Subject::whole(Securable::Sequence, object.id.0)),
-            definitions.list_of(Subject::whole(Securable::Sequence, object.id.0))?,
-            Value::Oid(0),
-        ])?;
+        let subject = Subject::whole(Securable::Sequence, object.id.0);
+        let class = Class {
+            is_stored: true,
+            tuples: 1.0,
+            columns: sequence::COLUMNS.len(),
+            owner: definitions.owner_of(subject),
+            list: definitions.list_of(subject)?,
+            ..Class::new(object.id.0, &object.name, &object.schema, 'S')
+        };
+        class.add_to(&mut columns, definitions)?;
     }
     for (object, _, highest) in user_type::composites(definitions) {
-        columns.add([
-            Value::Oid(object.id.0),
-            Value::text(object.name.clone()),
-            Value::Oid(definitions.schema_oid(&object.schema)),
-            Value::text("c"),
-            Value::Oid(0),
-            Value::Oid(0),
-            Value::Float4(-1.0),
-            Value::Bool(false),
-            highest,
-            Value::Int2(0),
-            Value::Bool(false),
-            Value::Bool(false),
-            Value::Null,
-            Value::text("p"),
-            owner(definitions, object.id.0),
-            Value::Null,
-            Value::Oid(object.id.0),
-        ])?;
+        let class = Class {
+            columns: highest,
+            owner: owner(definitions, object.id.0),
+            row_type: object.id.0,
+            ..Class::new(object.id.0, &object.name, &object.schema, 'c')
+        };
+        class.add_to(&mut columns, definitions)?;
+    }
+    Ok(())
+}
+
+fn table_and_indexes(
+    table: &Table,
+    definitions: &Definitions,
+    columns: &mut ClassColumns<'_, '_>,
+) -> Result<()> {
+    let tuples = table.row_count.map_or(-1.0, |count| count as f32);
+    let class = Class {
+        method: HEAP,
+        is_stored: true,
+        tuples,
+        has_index: !table.indexes.is_empty(),
+        columns: highest_number(table),
+        checks: table.checks.len(),
+        // Foreign keys are looked for where there are triggers.
+        has_triggers: !table.foreign_keys.is_empty() || !table.referenced_by.is_empty(),
+        owner: owner(definitions, table.id.0),
+        list: definitions.list_of(Subject::whole(Securable::Table, table.id.0))?,
+        row_type: row_type_oid(table.id.0),
+        ..Class::new(table.id.0, &table.name, &table.schema, 'r')
+    };
+    class.add_to(columns, definitions)?;
+    for index in &table.indexes {
+        let class = Class {
+            method: if index.is_hash { HASH } else { BTREE },
+            is_stored: true,
+            tuples,
+            columns: index.columns.len() + index.include.len(),
+            options: options(&index.options),
+            owner: owner(definitions, table.id.0),
+            ..Class::new(index.id.0, &index.name, &table.schema, 'i')
+        };
+        class.add_to(columns, definitions)?;
     }
     Ok(())
 }

@@ -16,6 +16,16 @@ fn array(element: Element, values: Vec<Value>) -> Result<Value> {
     Ok(Value::array(Array::from_values(element.data_type(), values)?))
 }
 
+/// pg_proc.prorettype
+fn result_oid(given: &Given) -> u32 {
+    match given {
+        Given::Value(ty) => ty.oid(),
+        Given::RowOf(_) | Given::Record => 2249,
+        Given::Void => DataType::Void.oid(),
+        Given::Trigger => 2279,
+    }
+}
+
 pub(super) fn functions(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
     let mut columns = rows.columns([
         "oid",
@@ -72,12 +82,6 @@ pub(super) fn functions(definitions: &Definitions, rows: &mut Rows<'_>) -> Resul
         };
         let variadic = inputs.iter().find(|one| one.mode == ArgumentMode::Variadic);
         let variadic = variadic.and_then(|one| one.ty.element()).map_or(0, DataType::oid);
-        let result = match routine.given {
-            Given::Value(ty) => ty.oid(),
-            Given::RowOf(_) | Given::Record => 2249,
-            Given::Void => DataType::Void.oid(),
-            Given::Trigger => 2279,
-        };
         let number = |text: &Option<String>, otherwise: f64| {
             Value::Float4(
                 text.as_ref().and_then(|text| text.parse().ok()).unwrap_or(otherwise) as f32
@@ -105,7 +109,7 @@ pub(super) fn functions(definitions: &Definitions, rows: &mut Rows<'_>) -> Resul
             letter(routine.parallel),
             small(inputs.len()),
             small(inputs.iter().filter(|one| one.default.is_some()).count()),
-            Value::Oid(result),
+            Value::Oid(result_oid(&routine.given)),
             vector(inputs.iter().map(|one| one.ty.oid())),
             types,
             modes,

@@ -7,7 +7,7 @@ use driftdb_query::{
 use driftdb_types::{DataType, TypeCategory, UserKind, UserType, Value};
 
 use super::super::rows::Rows;
-use super::{Definitions, small};
+use super::Definitions;
 
 /// Where the identifiers of labels begin: they are told apart by their places among all.
 const FIRST_LABEL: u32 = 0xa000_0000;
@@ -160,41 +160,54 @@ pub(super) fn types(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()
             Value::Oid(collation),
             domain.and_then(|domain| domain.default.as_deref()).map_or(Value::Null, Value::text),
         ])?;
-        if array == 0 {
-            continue;
+        if array != 0 {
+            let name = format!("_{}", definition.name);
+            let align = if align == "d" { "d" } else { "i" };
+            columns.add(array_type(array, name, schema, user.oid(), align, collation))?;
         }
-        columns.add([
-            Value::Oid(array),
-            Value::text(format!("_{}", definition.name)),
-            schema,
-            Value::text("-1"),
-            Value::text("f"),
-            Value::text("b"),
-            Value::text(TypeCategory::Array.letter().to_string()),
-            Value::Bool(false),
-            Value::Bool(true),
-            Value::text(","),
-            Value::Oid(0),
-            Value::text("6179"),
-            Value::Oid(user.oid()),
-            Value::Oid(0),
-            Value::text("750"),
-            Value::text("751"),
-            Value::text("2400"),
-            Value::text("2401"),
-            Value::text("0"),
-            Value::text("0"),
-            Value::text("3816"),
-            Value::text(if align == "d" { "d" } else { "i" }),
-            Value::text("x"),
-            Value::Bool(false),
-            Value::Oid(0),
-            Value::Int4(-1),
-            Value::Oid(collation),
-            Value::Null,
-        ])?;
     }
     Ok(())
+}
+
+/// The row of pg_type of an array of a user's type.
+fn array_type(
+    oid: u32,
+    name: String,
+    schema: Value,
+    element: u32,
+    align: &'static str,
+    collation: u32,
+) -> [Value; 28] {
+    [
+        Value::Oid(oid),
+        Value::text(name),
+        schema,
+        Value::text("-1"),
+        Value::text("f"),
+        Value::text("b"),
+        Value::text(TypeCategory::Array.letter().to_string()),
+        Value::Bool(false),
+        Value::Bool(true),
+        Value::text(","),
+        Value::Oid(0),
+        Value::text("6179"),
+        Value::Oid(element),
+        Value::Oid(0),
+        Value::text("750"),
+        Value::text("751"),
+        Value::text("2400"),
+        Value::text("2401"),
+        Value::text("0"),
+        Value::text("0"),
+        Value::text("3816"),
+        Value::text(align),
+        Value::text("x"),
+        Value::Bool(false),
+        Value::Oid(0),
+        Value::Int4(-1),
+        Value::Oid(collation),
+        Value::Null,
+    ]
 }
 
 pub(super) fn labels(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
@@ -220,10 +233,10 @@ pub(super) fn labels(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<(
 /// The composite types, each with its columns, and its highest number.
 pub(super) fn composites(
     definitions: &Definitions,
-) -> impl Iterator<Item = (&Object, &[driftdb_types::Field], Value)> {
+) -> impl Iterator<Item = (&Object, &[driftdb_types::Field], usize)> {
     definitions.types().filter_map(|(object, definition)| match &definition.kind {
         UserKind::Composite { fields, .. } => {
-            Some((object, &fields[..], small(definition.highest.into())))
+            Some((object, &fields[..], definition.highest.into()))
         }
         _ => None,
     })

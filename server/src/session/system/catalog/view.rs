@@ -3,14 +3,15 @@
 //! A view's rule has the view's identifier with a bit of its own.
 
 use driftdb_query::{
-    CheckOption, Object, ObjectKind, Result, Securable, Subject, View, is_temporary, row_type_oid,
+    CheckOption, Object, ObjectKind, Result, Securable, Subject, View, row_type_oid,
 };
 use driftdb_types::Value;
 
 use super::super::rows::{Columns, Rows};
 use super::attribute::{Attribute, add};
+use super::class::{Class, ClassColumns, owner};
 use super::classes::{PG_CLASS, PG_NAMESPACE, PG_REWRITE};
-use super::{Definitions, small};
+use super::Definitions;
 
 /// Sets rules apart from views.
 const RULE: u32 = 1 << 29;
@@ -22,32 +23,22 @@ fn views(definitions: &Definitions) -> impl Iterator<Item = (&Object, &View)> {
 }
 
 /// pg_class
-pub(super) fn classes(definitions: &Definitions, columns: &mut Columns<'_, '_, 17>) -> Result<()> {
+pub(super) fn classes(definitions: &Definitions, columns: &mut ClassColumns<'_, '_>) -> Result<()> {
     for (object, view) in views(definitions) {
-        let options = match view.check {
-            None => Value::Null,
-            Some(CheckOption::Local) => Value::text("{check_option=local}"),
-            Some(CheckOption::Cascaded) => Value::text("{check_option=cascaded}"),
+        let class = Class {
+            columns: view.columns.len(),
+            has_rules: true,
+            options: match view.check {
+                None => Value::Null,
+                Some(CheckOption::Local) => Value::text("{check_option=local}"),
+                Some(CheckOption::Cascaded) => Value::text("{check_option=cascaded}"),
+            },
+            owner: owner(definitions, object.id.0),
+            list: definitions.list_of(Subject::whole(Securable::Table, object.id.0))?,
+            row_type: row_type_oid(object.id.0),
+            ..Class::new(object.id.0, &object.name, &object.schema, 'v')
         };
-        columns.add([
-            Value::Oid(object.id.0),
-            Value::text(object.name.as_str()),
-            Value::Oid(definitions.schema_oid(&object.schema)),
-            Value::text("v"),
-            Value::Oid(0),
-            Value::Oid(0),
-            Value::Float4(-1.0),
-            Value::Bool(false),
-            small(view.columns.len()),
-            Value::Int2(0),
-            Value::Bool(false),
-            Value::Bool(true),
-            options,
-            Value::text(if is_temporary(&object.schema) { "t" } else { "p" }),
-            super::class::owner(definitions, object.id.0),
-            definitions.list_of(Subject::whole(Securable::Table, object.id.0))?,
-            Value::Oid(row_type_oid(object.id.0)),
-        ])?;
+        class.add_to(columns, definitions)?;
     }
     Ok(())
 }
