@@ -8,9 +8,9 @@ mod watchdog;
 
 use serde_json::json;
 
-use crate::bugs::{BUGS, ISOLATION_BUGS};
+use crate::bugs::{BUGS, CLIENT_BUGS, ISOLATION_BUGS};
 use crate::kernel::on_host_stack;
-use crate::{FAULTS, Scenario, SeedOptions, plan_text, run_seed, shrink};
+use crate::{FAULTS, SITES, Scenario, SeedOptions, plan_text, run_seed, shrink};
 use campaign::{Campaign, Chunk, run_here, told};
 use request::{Request, names, parse};
 use watchdog::Watchdog;
@@ -32,6 +32,7 @@ usage: driftdb sim [SCENARIO] [--seeds COUNT | --time TIME | --seed N] [--jobs N
   --shrink         fix whatever a failing seed does not need, and print the plan that is left
   --recheck        run every 20th seed again in another process: its trace must be the same
   --all-faults     a kind of fault that never struck is a failure
+  --all-sites      a place of the product that no seed came to is a failure
   --json           print one JSON document instead of text
   --bug NAME       plant a bug (builds with debug assertions only)
   --spec FILE      play an isolation spec and compare with expected/NAME.out beside it; with --set of
@@ -55,7 +56,8 @@ pub fn run(args: &[String]) -> i32 {
         return on_host_stack(|| spec::run(args));
     }
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
-        let bugs: Vec<&str> = BUGS.iter().chain(ISOLATION_BUGS).copied().collect();
+        let bugs: Vec<&str> =
+            BUGS.iter().chain(ISOLATION_BUGS).chain(CLIENT_BUGS).copied().collect();
         println!("{USAGE}\n\nscenarios: {}", names().join(", "));
         println!("\nfaults: {}\n\nbugs: {}", FAULTS.join(", "), bugs.join(", "));
         return 0;
@@ -93,12 +95,17 @@ fn run_request(request: &Request, args: &[String]) -> Result<i32, String> {
         true => campaign.faults().missing(),
         false => Vec::new(),
     };
+    let unseen = match request.wants_all_sites {
+        true => campaign.sites().demanded(),
+        false => Vec::new(),
+    };
     if request.is_json {
-        print_json(request, &campaign, &missing);
+        print_json(request, &campaign, missing.is_empty() && unseen.is_empty());
     } else {
-        print(request, &campaign, &missing)?;
+        print(request, &campaign, &missing, &unseen)?;
     }
-    Ok(i32::from(campaign.failure.is_some() || !missing.is_empty()))
+    let is_short = !missing.is_empty() || !unseen.is_empty();
+    Ok(i32::from(campaign.failure.is_some() || is_short))
 }
 
 /// One seed of each scenario, told with its trace.
@@ -137,7 +144,12 @@ fn print_failure(
     Ok(())
 }
 
-fn print(request: &Request, campaign: &Campaign, missing: &[&str]) -> Result<(), String> {
+fn print(
+    request: &Request,
+    campaign: &Campaign,
+    missing: &[&str],
+    unseen: &[&str],
+) -> Result<(), String> {
     for (scenario, totals) in campaign.totals.values() {
         let Some(scenario) = *scenario else { continue };
         let has_failed =
@@ -153,6 +165,11 @@ fn print(request: &Request, campaign: &Campaign, missing: &[&str]) -> Result<(),
         faults.kind_count(),
     );
     println!("  faults: {faults}");
+    let sites = campaign.sites();
+    let never = sites.missing();
+    let never =
+        if never.is_empty() { String::new() } else { format!("; never: {}", never.join(", ")) };
+    println!("  sites: {} of {} seen{never}", sites.seen_count(), SITES.len());
     if request.rechecks {
         println!("  {} seeds run again in another process, with equal traces", campaign.rechecked);
     }
@@ -162,10 +179,13 @@ fn print(request: &Request, campaign: &Campaign, missing: &[&str]) -> Result<(),
     if !missing.is_empty() {
         println!("FAILED: never struck: {}", missing.join(", "));
     }
+    if !unseen.is_empty() {
+        println!("FAILED: never seen: {}", unseen.join(", "));
+    }
     Ok(())
 }
 
-fn print_json(request: &Request, campaign: &Campaign, missing: &[&str]) {
+fn print_json(request: &Request, campaign: &Campaign, is_complete: bool) {
     let scenarios = campaign.totals.values().filter_map(|(scenario, totals)| {
         let mut value = totals.to_json();
         value["scenario"] = (*scenario)?.name().into();
@@ -173,12 +193,13 @@ fn print_json(request: &Request, campaign: &Campaign, missing: &[&str]) {
     });
     let failure = campaign.failure.as_ref().map(|failure| failure.to_json(&request.options));
     let value = json!({
-        "held": campaign.failure.is_none() && missing.is_empty(),
+        "held": campaign.failure.is_none() && is_complete,
         "seeds": campaign.seeds(),
         "elapsed_ms": campaign.elapsed.as_millis() as u64,
         "jobs": request.jobs,
         "scenarios": scenarios.collect::<Vec<_>>(),
         "faults_that_never_struck": campaign.faults().missing(),
+        "sites_never_seen": campaign.sites().missing(),
         "rechecked": campaign.rechecked,
         "failure": failure,
     });

@@ -19,6 +19,7 @@ const LESS: &[(&str, &[&str])] = &[
     ("sim.priorities", &["0"]),
     ("sim.delays", &["off"]),
     ("sim.switches", &["off"]),
+    ("sim.buggify", &["off"]),
 ];
 
 /// A failing seed with as much fixed as can be.
