@@ -17,8 +17,10 @@
 
 mod actions;
 mod pending;
+pub(crate) mod terms;
 pub(crate) mod triggers;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ use crate::context::Run;
 use crate::routine::TriggerEvent;
 use crate::statement::stale;
 use pending::Check;
+use terms::BoundTerms;
 use triggers::{Change, TableTriggers};
 
 /// The constraints of one statement's changes.
@@ -47,6 +50,7 @@ pub(crate) struct Integrity {
     triggers: BTreeMap<TableId, TableTriggers>,
     /// What the statement does to the target, and the positions that it assigns to.
     begun: Vec<(TriggerEvent, Vec<usize>)>,
+    terms: BoundTerms,
 }
 
 /// A table's foreign keys and those that refer to it, in order of creation.
@@ -95,6 +99,7 @@ impl Integrity {
             writers: BTreeMap::new(),
             triggers: BTreeMap::new(),
             begun: Vec::new(),
+            terms: BoundTerms::default(),
         }
     }
 
@@ -110,6 +115,16 @@ impl Integrity {
         Ok(())
     }
 
+    /// A row with the values of its table's terms.
+    pub(crate) fn extended<'r>(
+        &mut self,
+        table: &Table,
+        row: &'r [Value],
+        run: &mut Run<'_, '_>,
+    ) -> Result<Cow<'r, [Value]>> {
+        self.terms.extended(table, row, run)
+    }
+
     /// Inserts a row, as [`TableWriter::insert`] does.
     pub(crate) fn insert(
         &mut self,
@@ -117,7 +132,8 @@ impl Integrity {
         row: &[Value],
         run: &mut Run<'_, '_>,
     ) -> Result<Inserted> {
-        let inserted = writer.insert(run.cx.txn, run.cx.store, row, run.cx.eval)?;
+        let extended = self.terms.extended(writer.table(), row, run)?;
+        let inserted = writer.insert(run.cx.txn, run.cx.store, &extended, run.cx.eval)?;
         if let Inserted::Done { key } = &inserted {
             self.note_rechecks(writer, run)?;
             for reference in &self.links(writer.table())?.outgoing {
@@ -137,7 +153,9 @@ impl Integrity {
         new: &[Value],
         run: &mut Run<'_, '_>,
     ) -> Result<()> {
-        writer.update(run.cx.txn, run.cx.store, key, old, new, run.cx.eval)?;
+        let was = self.terms.extended(writer.table(), old, run)?;
+        let is = self.terms.extended(writer.table(), new, run)?;
+        writer.update(run.cx.txn, run.cx.store, key, &was, &is, run.cx.eval)?;
         self.note_rechecks(writer, run)?;
         self.note_change(writer.table(), TriggerEvent::Update, Some(old), Some(new), run)?;
         let links = self.links(writer.table())?;
@@ -174,7 +192,8 @@ impl Integrity {
         old: &[Value],
         run: &mut Run<'_, '_>,
     ) -> Result<()> {
-        writer.delete(run.cx.txn, key, old)?;
+        let was = self.terms.extended(writer.table(), old, run)?;
+        writer.delete(run.cx.txn, key, &was)?;
         self.note_change(writer.table(), TriggerEvent::Delete, Some(old), None, run)?;
         for reference in &self.links(writer.table())?.incoming {
             if let Some(before) = reference.referenced_values(old) {
@@ -192,7 +211,8 @@ impl Integrity {
         row: &[Value],
         run: &mut Run<'_, '_>,
     ) -> Result<()> {
-        writer.insert_at(run.cx.txn, key, row, run.cx.eval)?;
+        let extended = self.terms.extended(writer.table(), row, run)?;
+        writer.insert_at(run.cx.txn, key, &extended, run.cx.eval)?;
         self.note_rechecks(writer, run)?;
         for reference in &self.links(writer.table())?.outgoing {
             self.check_referral(reference, Stored { key, row }, run)?;
@@ -209,7 +229,8 @@ impl Integrity {
         old: &[Value],
         run: &mut Run<'_, '_>,
     ) -> Result<()> {
-        writer.delete(run.cx.txn, key, old)?;
+        let was = self.terms.extended(writer.table(), old, run)?;
+        writer.delete(run.cx.txn, key, &was)?;
         for reference in &self.links(writer.table())?.incoming {
             let Some(values) = reference.referenced_values(old) else { continue };
             if reference.may_be_referenced(run.cx.txn, &values, run.cx.eval)? {

@@ -36,6 +36,8 @@ pub enum TriggerEvent {
     Update,
     /// DELETE
     Delete,
+    /// TRUNCATE
+    Truncate,
 }
 
 /// A trigger that fires.
@@ -92,6 +94,14 @@ pub trait Routines {
     /// # Errors
     /// It cannot be right.
     fn check(&self, call: &RoutineCall, cx: &mut ExecContext<'_>) -> Result<()>;
+
+    /// Binds the terms of a table, in order, over its rows.
+    ///
+    /// # Errors
+    /// One does not bind; there is no session to bind it.
+    fn terms(&self, _table: &Table, _cx: &mut ExecContext<'_>) -> Result<Vec<Arc<Expr>>> {
+        Err(SqlError::unsupported("an index on an expression, here"))
+    }
 }
 
 /// Where there are none.

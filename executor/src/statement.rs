@@ -15,13 +15,13 @@ pub(crate) mod row;
 pub(crate) mod schema;
 pub(crate) mod sequence;
 pub(crate) mod update;
+pub(crate) mod user_type;
 pub(crate) mod view;
 
 use std::collections::VecDeque;
 use std::fmt;
 
 use driftdb_query::{CopySource, Field, PhysicalPlan, PhysicalStatement, Result, SqlError};
-use driftdb_types::DataType;
 
 use crate::batch::Batch;
 use crate::context::{ExecContext, Run, State};
@@ -151,8 +151,8 @@ fn fields(statement: &PhysicalStatement) -> Option<Vec<Field>> {
         PhysicalStatement::Insert(insert) => insert.returning.as_ref().map(|_| &insert.fields),
         PhysicalStatement::Update(update) => update.returning.as_ref().map(|_| &update.fields),
         PhysicalStatement::Delete(delete) => delete.returning.as_ref().map(|_| &delete.fields),
-        PhysicalStatement::Explain { .. } => {
-            let (name, ty) = ("QUERY PLAN".to_owned(), DataType::Text);
+        PhysicalStatement::Explain { output, .. } => {
+            let (name, ty) = ("QUERY PLAN".to_owned(), output.column_type());
             return Some(vec![Field { name, ty, typmod: -1, origin: (0, 0) }]);
         }
         _ => None,
@@ -176,6 +176,7 @@ pub(crate) fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -
             ddl::truncate(tables, *cascade, *restart, run)
         }
         PhysicalStatement::Sequence(statement) => sequence::run(statement, run),
+        PhysicalStatement::Type(statement) => user_type::run(statement, run),
         PhysicalStatement::SetConstraints { names, deferred } => {
             set_constraints(names.as_deref(), *deferred, run)?;
             Ok(Outcome::tag(CommandTag::plain("SET CONSTRAINTS")))
@@ -186,9 +187,14 @@ pub(crate) fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -
             Ok(Outcome::tag(CommandTag::plain("COMMENT")))
         }
         PhysicalStatement::Schema(statement) => schema::run(statement, run),
+        PhysicalStatement::Role(statement) => {
+            let told = driftdb_tables::run_role_statement(&mut ddl::context(run), statement)?;
+            run.cx.notices.extend(told);
+            Ok(Outcome::tag(CommandTag::plain(statement.command())))
+        }
         PhysicalStatement::LockTable(locks) => lock::lock_tables(locks, run),
-        PhysicalStatement::Explain { statement, analyze, format } => {
-            explain::run(statement, *analyze, *format, run)
+        PhysicalStatement::Explain { statement, analyze, output } => {
+            explain::run(statement, *analyze, *output, run)
         }
         PhysicalStatement::Vacuum { tables, analyze } => maintain::vacuum(tables, *analyze, run),
         PhysicalStatement::Analyze(tables) => maintain::analyze(tables, run),

@@ -38,14 +38,15 @@ fn table(name: &str, id: u32, rows: u64) -> Arc<Table> {
         generated: None,
     });
     let index = |number: u16, primary: bool| Index {
-        id: IndexId(id * 10 + u32::from(number)),
-        name: format!("{name}_{number}"),
-        keyspace: (!primary).then_some(KeyspaceId(id * 10)),
-        columns: vec![IndexColumn { column: ColumnId(number), descending: false }],
         unique: primary,
         primary,
         constraint: primary,
-        deferral: driftdb_query::Deferral::Never,
+        ..Index::new(
+            IndexId(id * 10 + u32::from(number)),
+            format!("{name}_{number}"),
+            (!primary).then_some(KeyspaceId(id * 10)),
+            vec![IndexColumn::new(ColumnId(number), false)],
+        )
     };
     Arc::new(Table {
         id: TableId(id),
@@ -56,6 +57,7 @@ fn table(name: &str, id: u32, rows: u64) -> Arc<Table> {
         columns: columns.collect(),
         dropped_columns: 0,
         indexes: vec![index(1, true), index(2, false)],
+        terms: Vec::new(),
         checks: Vec::new(),
         foreign_keys: Vec::new(),
         referenced_by: Vec::new(),

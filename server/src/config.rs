@@ -30,6 +30,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// `auth.unknown_roles`
+    pub unknown_roles: String,
     /// `storage.engine`
     pub engine: String,
     /// `storage.write_buffer_bytes`
@@ -87,6 +89,7 @@ impl Default for Config {
         Self {
             data: PathBuf::from("./driftdb-data"),
             listen: SocketAddr::from(([127, 0, 0, 1], 5433)),
+            unknown_roles: "admit".into(),
             engine: "lsm".into(),
             write_buffer_bytes: 64 << 20,
             cache_bytes: 256 << 20,

@@ -3,6 +3,7 @@
 //! This is the only file in the system that names implementations. Adding an engine, a control or a
 //! planner is one line in a table and one arm below.
 
+pub(crate) mod activity;
 mod branches;
 mod channels;
 mod directory;

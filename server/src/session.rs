@@ -29,6 +29,7 @@ mod past;
 mod plan;
 mod portal;
 mod prepared;
+mod role;
 mod routine;
 mod run;
 mod sequences;
@@ -53,6 +54,7 @@ use driftdb_env::sync::Mutex;
 use driftdb_query::{Result, SqlError};
 use driftdb_types::{EvalContext, SqlState};
 
+use crate::node::activity::State;
 use crate::node::{CancelKey, DATABASE, Node, Registered, SERVER_VERSION, Wake};
 use actions::Actions;
 use copy::Copying;
@@ -135,6 +137,7 @@ pub struct Session {
     notices: Vec<SqlError>,
     temporary: Temporary,
     routines: routine::Kept,
+    identity: role::Identity,
 }
 
 impl std::fmt::Debug for Session {
@@ -153,6 +156,7 @@ impl Session {
         let cancel = registered.token().clone();
         let user: Arc<str> = Arc::from(options.user.as_str());
         let pid = registered.key().pid;
+        let identity = role::Identity::of(node, &user)?;
         let actions = Arc::new(Actions::new(node, &cancel, &user, pid));
         let mut settings = Settings::default();
         // A time is read in the session's time zone, so that it comes last.
@@ -194,12 +198,29 @@ impl Session {
             notices: Vec::new(),
             temporary: Temporary::default(),
             routines: routine::Kept::default(),
+            identity,
         };
+        session.apply_identity();
+        session.settings.apply(&mut session.eval);
         if let Some((_, value)) = options.settings.iter().rfind(is_past) {
             let value = session.past_setting(Some(value))?.unwrap_or_default();
             session.settings.set_at_startup(past::AS_OF, &value)?;
         }
+        let (user, id) = (Arc::clone(&session.eval.session_user), session.eval.session_role);
+        let application = session.settings.application_name();
+        session.registered.activity().start(user, id, application, session.eval.statement_ts);
         Ok(session)
+    }
+
+    /// The client's message has been answered: until the next there is nothing to do.
+    pub(crate) fn rest(&self) {
+        let state = match self.transaction_status() {
+            TransactionStatus::Idle => State::Idle,
+            TransactionStatus::InBlock => State::InTransaction,
+            TransactionStatus::Failed => State::InFailedTransaction,
+        };
+        let now = time::wall_micros(self.node.env());
+        self.registered.activity().rest(state, self.settings.application_name(), now);
     }
 
     /// What a client needs to cancel this session's statement.

@@ -1,6 +1,8 @@
 //! The planted bugs, by name. `tests/planted.rs` proves that each is found, and that none is
 //! forgotten here; those of isolation are found by `tests/isolation.rs`.
 
+use crate::Scenario;
+
 /// Those that crashes and faults bring to light; each names a `planted!` site in the code.
 pub const BUGS: &[&str] = &[
     "wal.ack-before-sync",
@@ -64,6 +66,63 @@ pub const CLIENT_BUGS: &[&str] = &[
     "executor.memory-not-bounded",
     "executor.locked-row-not-rechecked",
 ];
+
+/// Bugs that an honest disk never shows.
+const TRUSTING: &[&str] = &[
+    "lsm.frame-checksum-not-checked",
+    "btree.page-checksum-not-checked",
+    "btree.stale-page-accepted",
+];
+
+/// Where seeds of `isolation` find a bug: control and level.
+const IN_ISOLATION: &[(&str, &str, &str)] = &[
+    ("mvcc.claims-end-before-commit", "ssi", "repeatable read"),
+    ("mvcc.snapshot-ahead-of-visible", "ssi", "repeatable read"),
+    ("mvcc.savepoint-keeps-writes", "ssi", "read committed"),
+    ("mvcc.scan-misses-own-writes", "ssi", "repeatable read"),
+    ("mvcc.oldest-run-forgotten", "ssi", "read committed"),
+    ("mvcc.past-reads-one-later", "ssi", "read committed"),
+    ("lock.victim-keeps-its-place", "ssi", "read committed"),
+    ("mvcc.ssi-first-of-three-not-seen", "ssi", "serializable"),
+    ("mvcc.footprint-forgotten-early", "ssi", "serializable"),
+    ("mvcc.rows-shown-before-durable", "ssi", "read committed"),
+    ("mvcc.reader-ends-before-durable", "ssi", "read committed"),
+    ("mvcc.statement-sees-applied", "ssi", "read committed"),
+    ("mvcc.statement-forgets-what-was-read", "ssi", "read committed"),
+];
+
+/// Where seeds find a planted bug: the scenario, and what lets its code run at all. `None` if only specs do.
+pub fn place(bug: &str) -> Option<(Scenario, Vec<(String, String)>)> {
+    let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    if let Some((_, control, level)) = IN_ISOLATION.iter().find(|(name, ..)| *name == bug) {
+        let settings = [("concurrency.control", *control), ("sim.isolation", *level)];
+        return Some((Scenario::Isolation, settings.map(owned).to_vec()));
+    }
+    if !BUGS.contains(&bug) {
+        return None;
+    }
+    let mut settings = Vec::new();
+    if bug == "mvcc.parts-without-commit" {
+        settings.push(("transaction.memory_bytes", "1"));
+    }
+    if let Some((engine @ ("lsm" | "btree"), _)) = bug.split_once('.') {
+        settings.push(("storage.engine", engine));
+    }
+    if bug == "lsm.frame-checksum-not-checked" {
+        // What does not decompress is noticed by that.
+        settings.push(("storage.compression", "none"));
+    }
+    if TRUSTING.contains(&bug) {
+        settings.push(("sim.damage", "on"));
+    }
+    // Below SQL there are no definitions and no feeds.
+    let scenario = match bug {
+        _ if bug.starts_with("tables.feed-") => Scenario::Feed,
+        _ if bug.starts_with("tables.") => Scenario::Bank,
+        _ => Scenario::Ledger,
+    };
+    Some((scenario, settings.into_iter().map(owned).collect()))
+}
 
 /// The planted bug of that name.
 pub(crate) fn bug(name: &str) -> Option<&'static str> {

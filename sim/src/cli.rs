@@ -1,15 +1,24 @@
 //! `driftdb sim`: run seeds, count, and print how to replay what failed.
 
+mod ablate;
 mod campaign;
+mod plan;
 mod request;
+mod scenario_file;
 mod spec;
 mod totals;
 mod watchdog;
 
-use serde_json::json;
+use std::iter::repeat;
+use std::path::Path;
+
+use serde_json::{Value, json};
 
 use crate::bugs::{BUGS, CLIENT_BUGS, ISOLATION_BUGS};
 use crate::kernel::on_host_stack;
+use crate::report::campaign_report;
+use crate::scenario::run_recorded;
+use crate::script::{clipped, operations};
 use crate::{FAULTS, SITES, Scenario, SeedOptions, plan_text, run_seed, shrink};
 use campaign::{Campaign, Chunk, run_here, told};
 use request::{Request, names, parse};
@@ -20,21 +29,29 @@ Runs the database in a world that is made up: virtual time, a virtual disk, and 
 number, the seed, decides settings, schedule, workload and faults, so a failure is found again by its seed.
 
 usage: driftdb sim [SCENARIO] [--seeds COUNT | --time TIME | --seed N] [--jobs N] [--set KEY=VALUE]...
+       driftdb sim --plan FILE [--clean]
+       driftdb sim --ablate [BUG]...
        driftdb sim --spec FILE [--permutation STEPS] [--accept] [--set KEY=VALUE]... [--bug NAME]
 
   SCENARIO         one of them, or several with commas between; all if none is named
+  --scenario FILE  what to run, fix and draw, from a file such as sim/scenarios/damage.toml
   --seeds COUNT    run seeds 0 to COUNT - 1 of each scenario (default 100)
   --first N        begin at seed N instead of 0
   --time TIME      run as many seeds as fit in so long (90s, 15m, 3h), of each scenario in turn
   --seed N         run one seed and print its trace hash
   --jobs N         in so many processes at a time (default 1)
-  --set KEY=VALUE  fix a setting that seeds otherwise draw, such as storage.engine=btree
-  --shrink         fix whatever a failing seed does not need, and print the plan that is left
+  --set KEY=VALUE  fix a setting that seeds otherwise draw, such as storage.engine=btree; one of several values if | is between them
+  --shrink         leave out whatever a failing seed does not need: operations, faults, preemptions;
+                   print the plan that is left
+  --report FILE    write a page (HTML) of the campaign and of the seed that failed, shrunk with --shrink
+  --keep DIRECTORY keep a failing seed, shrunk, as a file there
+  --plan FILE      play such a file; with --clean without the planted bug that it names
   --recheck        run every 20th seed again in another process: its trace must be the same
   --all-faults     a kind of fault that never struck is a failure
   --all-sites      a place of the product that no seed came to is a failure
   --json           print one JSON document instead of text
   --bug NAME       plant a bug (builds with debug assertions only)
+  --ablate         for each planted bug, the faults that it takes to find it, as a table
   --spec FILE      play an isolation spec and compare with expected/NAME.out beside it; with --set of
                    storage.engine, concurrency.control or sim.isolation only there, and print
   --permutation S  play only this order of steps, and print
@@ -51,6 +68,12 @@ exit status: 0 all held, 1 a seed failed, 2 wrong usage";
 
 /// Runs the command line `driftdb sim ARGS…`; returns the exit status.
 pub fn run(args: &[String]) -> i32 {
+    if args.iter().any(|arg| arg == "--ablate") {
+        return on_host_stack(|| ablate::run(args));
+    }
+    if args.iter().any(|arg| arg == "--plan" || arg.starts_with("--plan=")) {
+        return on_host_stack(|| plan::run(args));
+    }
     let is_spec = |arg: &String| arg == "--spec" || arg.starts_with("--spec=");
     if args.iter().any(is_spec) {
         return on_host_stack(|| spec::run(args));
@@ -80,7 +103,7 @@ pub fn run(args: &[String]) -> i32 {
 }
 
 fn run_request(request: &Request, args: &[String]) -> Result<i32, String> {
-    if request.is_single && !request.is_json {
+    if request.is_single && !request.is_json && request.report.is_none() {
         return run_single(request);
     }
     if request.is_worker {
@@ -99,12 +122,15 @@ fn run_request(request: &Request, args: &[String]) -> Result<i32, String> {
         true => campaign.sites().demanded(),
         false => Vec::new(),
     };
+    let is_short = !missing.is_empty() || !unseen.is_empty();
+    if let Some(file) = &request.report {
+        report_on(file, request, &campaign, !is_short)?;
+    }
     if request.is_json {
-        print_json(request, &campaign, missing.is_empty() && unseen.is_empty());
+        println!("{:#}", document(request, &campaign, !is_short));
     } else {
         print(request, &campaign, &missing, &unseen)?;
     }
-    let is_short = !missing.is_empty() || !unseen.is_empty();
     Ok(i32::from(campaign.failure.is_some() || is_short))
 }
 
@@ -137,9 +163,32 @@ fn print_failure(
     if request.shrinks
         && let Some(shrunk) = shrink(scenario, seed, options)?
     {
-        println!("shrunk in {} runs: {}", shrunk.run_count, shrunk.failure);
+        println!(
+            "shrunk in {} runs to {} operations, {} faults, {} preemptions: {}",
+            shrunk.run_count,
+            shrunk.operation_count,
+            shrunk.fault_count,
+            shrunk.preemption_count,
+            shrunk.failure
+        );
         println!("{}", plan_text(scenario, seed, &shrunk.options)?);
+        print_steps(scenario, seed, &shrunk.options)?;
         println!("replay: {}", replay_command(scenario, seed, &shrunk.options));
+        if let Some(directory) = &request.keeps_in {
+            let file = plan::keep(directory, scenario, seed, &shrunk.options)?;
+            println!("kept: driftdb sim --plan {}", file.display());
+        }
+    }
+    Ok(())
+}
+
+/// What clients do in a seed, step by step.
+fn print_steps(scenario: Scenario, seed: u64, options: &SeedOptions) -> Result<(), String> {
+    let (_, account, _) = run_recorded(scenario, seed, options)?;
+    for (operation, said) in operations(&account) {
+        for (line, mark) in said.lines().zip(std::iter::once(&*operation).chain(repeat(""))) {
+            println!("  {mark:8} {}", clipped(line, 160));
+        }
     }
     Ok(())
 }
@@ -185,14 +234,37 @@ fn print(
     Ok(())
 }
 
-fn print_json(request: &Request, campaign: &Campaign, is_complete: bool) {
+/// Writes the page of a campaign.
+fn report_on(
+    file: &Path,
+    request: &Request,
+    campaign: &Campaign,
+    is_complete: bool,
+) -> Result<(), String> {
+    let mut failed = campaign.failure.as_ref().map(|it| (it.scenario, it.seed, &request.options));
+    let shrunk = match failed {
+        Some((scenario, seed, options)) if request.shrinks => shrink(scenario, seed, options)?,
+        _ => None,
+    };
+    if let (Some(failed), Some(shrunk)) = (&mut failed, &shrunk) {
+        failed.2 = &shrunk.options;
+    }
+    if failed.is_none() && request.is_single {
+        failed = Some((request.scenarios[0], request.first, &request.options));
+    }
+    let text = campaign_report(&document(request, campaign, is_complete), failed)?;
+    plan::write(file, &text).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// A campaign as JSON.
+fn document(request: &Request, campaign: &Campaign, is_complete: bool) -> Value {
     let scenarios = campaign.totals.values().filter_map(|(scenario, totals)| {
         let mut value = totals.to_json();
         value["scenario"] = (*scenario)?.name().into();
         Some(value)
     });
     let failure = campaign.failure.as_ref().map(|failure| failure.to_json(&request.options));
-    let value = json!({
+    json!({
         "held": campaign.failure.is_none() && is_complete,
         "seeds": campaign.seeds(),
         "elapsed_ms": campaign.elapsed.as_millis() as u64,
@@ -202,16 +274,15 @@ fn print_json(request: &Request, campaign: &Campaign, is_complete: bool) {
         "sites_never_seen": campaign.sites().missing(),
         "rechecked": campaign.rechecked,
         "failure": failure,
-    });
-    println!("{value:#}");
+    })
 }
 
 /// The command that runs the same seed again.
 pub fn replay_command(scenario: Scenario, seed: u64, options: &SeedOptions) -> String {
     let mut command = format!("driftdb sim {} --seed {seed}", scenario.name());
     for (key, value) in &options.settings {
-        // Levels of isolation have a space in their names.
-        let quote = if value.contains(' ') { "'" } else { "" };
+        // Levels of isolation have a space in their names; a shell reads | too.
+        let quote = if value.contains([' ', '|']) { "'" } else { "" };
         command.push_str(&format!(" --set {quote}{key}={value}{quote}"));
     }
     if let Some(bug) = options.bug {
@@ -249,6 +320,12 @@ mod tests {
             "--jobs many",
             "--bug none",
             "--spec",
+            "--plan",
+            "--plan nothing.toml",
+            "--plan regressions --seeds 3",
+            "--keep",
+            "--ablate mvcc.waited-row-not-rechecked",
+            "--scenario nothing.toml",
             "--spec nothing.spec",
             "--spec specs/g0.spec --permutation nothing",
             "--spec specs/g0.spec --seeds 3",

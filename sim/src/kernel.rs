@@ -15,7 +15,9 @@
 mod fiber;
 mod mischief;
 mod panics;
+mod preemption;
 mod priorities;
+pub(crate) mod record;
 mod scheduler;
 mod settings;
 mod sim;
@@ -24,7 +26,9 @@ mod trace;
 mod world;
 
 pub(crate) use fiber::on_host_stack;
+pub(crate) use preemption::Place;
 pub use settings::{Chance, KernelSettings};
 pub use sim::{FiberId, Outcome, Sim, simulate};
+pub(crate) use sim::{current_fiber, current_ns};
 pub use state::{Hold, KillAt, NodeId};
 pub use world::{SimNodeWorld, WallClock};

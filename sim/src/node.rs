@@ -17,6 +17,7 @@ use driftdb_storage::{Damage, ErrorKind, VerifyDepth};
 use crate::fault::damage::Keepsake;
 use crate::fault::{self, FaultCounts};
 use crate::kernel::{KillAt, NodeId, Sim};
+use crate::operations;
 use crate::plan::{Life, Plan};
 use crate::sql::Refusal;
 
@@ -158,7 +159,11 @@ impl Machine {
     /// Lives all lives.
     pub(crate) fn run(&self) {
         let mut rng = Rng::stream(self.plan.seed, "damage at rest");
-        for life in &self.plan.lives {
+        if let Some(wanted) = &self.plan.preemptions {
+            self.sim.preempt_only(wanted.clone());
+        }
+        for life in self.plan.lives.iter().filter(|life| self.plan.lives_through(life)) {
+            operations::begin_life(life.number);
             self.live(life, &mut rng);
             if self.has_ended.get() {
                 return;
@@ -229,7 +234,9 @@ impl Machine {
     }
 
     fn last_life(&self) {
-        let life = Life::healthy();
+        let number = self.plan.lives.last().map_or(1, |life| life.number + 1);
+        let life = Life::healthy(number);
+        operations::begin_life(number);
         let open = || {
             let db = self.open(&life, &mut None);
             if db.is_none() && !self.has_ended.get() {
@@ -314,6 +321,7 @@ impl Machine {
             let (disk, faults) = (self.disk.clone(), Rc::clone(&self.faults));
             let count = self.plan.txn_count;
             self.sim.spawn(NODE, &format!("client {client}"), move || {
+                operations::begin_client(client);
                 match workload.client(&db, client, count) {
                     Ok(()) => {}
                     Err(Finding::Damage(_)) if disk.fired().lies() > 0 => {

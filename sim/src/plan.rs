@@ -1,6 +1,7 @@
 //! The plan of one seed: every setting is drawn, so that each seed stresses something else (swarm
 //! testing, [Groce12]). Each draw has a random stream of its own: a new one shifts no other.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use driftdb_concurrency::IsolationLevel;
@@ -9,15 +10,20 @@ use driftdb_server::{CONTROLS, Config, ENGINES};
 use driftdb_sim_disk::CrashMode;
 use driftdb_storage::{Compaction, Compression, FilterKind};
 
+use crate::cut::{faults, keep_faults, places};
 use crate::fault::damage::Damage;
 use crate::fault::draw_crash_mode;
 use crate::fault::trouble::{Trouble, draw_clock, draw_hold};
-use crate::kernel::{Chance, Hold, KernelSettings, WallClock};
+use crate::kernel::{Chance, Hold, KernelSettings, Place, WallClock};
+use crate::operations::Operation;
 use crate::spec::LEVELS;
+use crate::without::do_without;
 
 /// What happens between two openings of the node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Life {
+    /// The first is 1. What names parts of a plan says it, also when others are left out.
+    pub(crate) number: u32,
     pub(crate) trouble: Trouble,
     /// What the device does not do as it says, or what changes after the life.
     pub(crate) damage: Option<Damage>,
@@ -33,8 +39,9 @@ pub(crate) struct Life {
 
 impl Life {
     /// One without trouble.
-    pub(crate) fn healthy() -> Self {
+    pub(crate) fn healthy(number: u32) -> Self {
         Self {
+            number,
             trouble: Trouble::Nothing,
             damage: None,
             hold: None,
@@ -60,6 +67,10 @@ pub(crate) struct Plan {
     /// Transactions of each client in each life.
     pub(crate) txn_count: usize,
     pub(crate) lives: Vec<Life>,
+    /// The operations that are done; all if nothing is said.
+    pub(crate) operations: Option<BTreeSet<Operation>>,
+    /// The preemptions that are made, of those that the seed draws.
+    pub(crate) preemptions: Option<BTreeSet<Place>>,
 }
 
 /// A seed of the usual size comes to a few thousand events; after so many it is said never to end.
@@ -96,6 +107,8 @@ impl Plan {
             client_count: draw(seed, "clients", &[2, 2, 2, 3, 4]),
             txn_count: draw(seed, "txns", &[3, 6, 12]),
             lives: draw_lives(seed, lives),
+            operations: None,
+            preemptions: None,
         }
     }
 }
@@ -149,7 +162,8 @@ fn draw_life(seed: u64, life: u64) -> Life {
     let crash = trouble.worst(crash, &mut Rng::stream(seed, &format!("crash of life {life}")));
     let mut rng = Rng::stream(seed, &format!("time of life {life}"));
     let (hold, wall) = (draw_hold(&mut rng), draw_clock(ahead, &mut rng));
-    Life { trouble, damage: None, hold, in_recovery, crash, closes, wall }
+    let number = life as u32 + 1;
+    Life { number, trouble, damage: None, hold, in_recovery, crash, closes, wall }
 }
 
 fn kernel_settings(seed: u64) -> KernelSettings {
@@ -228,6 +242,17 @@ impl Plan {
             "sim.judge" => self.judged_as = Some(level_of(value)?),
             "sim.clients" => self.client_count = number()?.clamp(1, 16),
             "sim.transactions" => self.txn_count = number()?,
+            "sim.without" => {
+                for kind in value.split_whitespace() {
+                    do_without(self, kind)?;
+                }
+            }
+            "sim.faults" => keep_faults(&mut self.lives, value)?,
+            "sim.operations" => {
+                let wanted: Result<_, _> = value.split_whitespace().map(str::parse).collect();
+                self.operations = Some(wanted?);
+            }
+            "sim.preemptions" => self.preemptions = Some(places(value)?),
             "sim.lives" => self.lives.truncate(number()?),
             "sim.damage" => match value {
                 "off" => self.lives.iter_mut().for_each(|life| life.damage = None),
@@ -249,6 +274,13 @@ impl Plan {
             _ => self.config.set(key, value).map_err(|error| error.to_string())?,
         }
         Ok(())
+    }
+
+    /// Whether a life is of any use: a plan of which parts are left out may have left out all of it.
+    pub(crate) fn lives_through(&self, life: &Life) -> bool {
+        let Some(operations) = &self.operations else { return true };
+        let is_quiet = faults(std::slice::from_ref(life)).is_empty();
+        !is_quiet || operations.iter().any(|operation| operation.life == life.number)
     }
 
     /// Takes a sort of mischief out.
@@ -291,7 +323,7 @@ impl Plan {
             if kernel.buggifies { "; makes mischief" } else { "" },
         );
         for (number, life) in self.lives.iter().enumerate() {
-            let Life { trouble, damage, hold, in_recovery, crash, closes, wall } = life;
+            let Life { number: _, trouble, damage, hold, in_recovery, crash, closes, wall } = life;
             let when = if *in_recovery { "as it opens" } else { "as clients begin" };
             let end = if *closes { "closed if it lives" } else { "never closed" };
             let mut parts = vec![format!("{trouble:?} {when}"), end.to_owned()];

@@ -4,12 +4,15 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use driftdb_env::planted;
+use driftdb_env::{Rng, planted};
 use driftdb_sim_disk::SimDisk;
 
+use crate::cut;
 use crate::fault::FaultCounts;
-use crate::kernel::{KernelSettings, simulate};
+use crate::kernel::record::Record;
+use crate::kernel::{KernelSettings, record, simulate};
 use crate::node::{Machine, Workload};
+use crate::operations::{self, Account};
 use crate::plan::{Plan, is_calm};
 use crate::sites::SiteCounts;
 use crate::workload::bank::Bank;
@@ -129,6 +132,33 @@ pub fn run_seed(
     Ok(run(plan, &workload, options))
 }
 
+/// Runs one seed, and keeps what happened.
+///
+/// # Errors
+/// A setting that there is not.
+pub(crate) fn run_recorded(
+    scenario: Scenario,
+    seed: u64,
+    options: &SeedOptions,
+) -> Result<(SeedReport, Account, Record), String> {
+    record::start();
+    let report = run_seed(scenario, seed, options);
+    let record = record::finish();
+    Ok((report?, operations::account(), record))
+}
+
+/// The mischief of a seed's lives: its names, and what it is.
+///
+/// # Errors
+/// A setting that there is not.
+pub(crate) fn fault_names(
+    scenario: Scenario,
+    seed: u64,
+    options: &SeedOptions,
+) -> Result<Vec<(String, String)>, String> {
+    Ok(cut::faults(&plan(scenario, seed, options)?.lives))
+}
+
 /// The plan of a seed, to be read.
 ///
 /// # Errors
@@ -177,9 +207,15 @@ fn plan(scenario: Scenario, seed: u64, options: &SeedOptions) -> Result<Plan, St
         plan.kernel.max_events *= 10;
     }
     for (key, value) in &options.settings {
-        plan.set(key, value)?;
+        plan.set(key, drawn(seed, key, value))?;
     }
     Ok(plan)
+}
+
+/// One of several values, if there are several.
+fn drawn<'a>(seed: u64, key: &str, value: &'a str) -> &'a str {
+    let values: Vec<&str> = value.split('|').collect();
+    values[Rng::stream(seed, &format!("of several: {key}")).index(values.len())]
 }
 
 fn run(plan: Plan, workload: &Rc<dyn Workload>, options: &SeedOptions) -> SeedReport {
@@ -189,6 +225,7 @@ fn run(plan: Plan, workload: &Rc<dyn Workload>, options: &SeedOptions) -> SeedRe
     planted::activate(options.bug);
     // What somebody else left on this thread.
     drop(SiteCounts::taken());
+    operations::begin_run(plan.operations.clone(), record::is_on());
     let outcome = {
         let (disk, workload, faults) = (disk.clone(), Rc::clone(workload), Rc::clone(&faults));
         let settings = KernelSettings { max_events: plan.most_events(), ..plan.kernel };
@@ -223,5 +260,8 @@ fn run(plan: Plan, workload: &Rc<dyn Workload>, options: &SeedOptions) -> SeedRe
 /// One does not.
 pub(crate) fn check_settings(options: &SeedOptions) -> Result<(), String> {
     let mut plan = Plan::of(0);
-    options.settings.iter().try_for_each(|(key, value)| plan.set(key, value))
+    let each = |(key, values): &(String, String)| {
+        values.split('|').try_for_each(|value| plan.set(key, value))
+    };
+    options.settings.iter().try_for_each(each)
 }

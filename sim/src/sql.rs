@@ -9,6 +9,8 @@ use driftdb_server::session::{Answers, ResponseSink};
 use driftdb_server::{Node, Session, SessionOptions};
 use driftdb_types::{SqlState, Value};
 
+use crate::operations;
+
 /// Why a statement or transaction was refused.
 #[derive(Debug)]
 pub(crate) enum Refusal {
@@ -57,6 +59,12 @@ impl Client {
 
     /// Runs one statement with parameters; its rows.
     pub(crate) fn run(&mut self, text: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, Refusal> {
+        let ran = self.run_silently(text, params);
+        say(text, params, &ran);
+        ran
+    }
+
+    fn run_silently(&mut self, text: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, Refusal> {
         if self.prepared.is_none() {
             return Ok(self.session.execute_with(text, params)?.rows);
         }
@@ -110,8 +118,10 @@ impl Client {
 
     /// Runs statements as one string.
     pub(crate) fn script(&mut self, text: &str) -> Result<(), Refusal> {
-        self.session.query(text)?;
-        Ok(())
+        let ran = self.session.query(text);
+        let ran = ran.map(|_| Vec::new()).map_err(Refusal::from);
+        say(text, &[], &ran);
+        ran.map(|_| ())
     }
 
     /// Runs statements as one string, with the answers as they come.
@@ -137,6 +147,29 @@ impl Client {
             }
         }
     }
+}
+
+/// For a report.
+fn say(text: &str, params: &[Value], ran: &Result<Vec<Vec<Value>>, Refusal>) {
+    operations::say(|| {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let params: Vec<String> = params.iter().map(wire_text).collect();
+        let with = if params.is_empty() { String::new() } else { format!(" with {params:?}") };
+        let cell = |value: &Value| match value {
+            Value::Int4(_) | Value::Int8(_) | Value::Text(_) => wire_text(value),
+            other => format!("{other:?}"),
+        };
+        let came = match ran {
+            Ok(rows) if rows.is_empty() => String::new(),
+            Ok(rows) if rows.len() > 6 => format!(" → {} rows", rows.len()),
+            Ok(rows) => {
+                let row = |row: &Vec<Value>| row.iter().map(cell).collect::<Vec<_>>().join(", ");
+                format!(" → {}", rows.iter().map(row).collect::<Vec<_>>().join("; "))
+            }
+            Err(refusal) => format!(" → {refusal:?}"),
+        };
+        format!("{}{with}{came}", words.join(" "))
+    });
 }
 
 /// A parameter as the wire has it in text format.

@@ -2,7 +2,8 @@
 //!
 //! Prints, with `--nocapture`, how many seeds each bug took.
 
-use driftdb_sim::{BUGS, Scenario, SeedOptions, run_seed, shrink};
+use driftdb_sim::ablation::bugs_found_by_seeds;
+use driftdb_sim::{BUGS, Scenario, SeedOptions, place, run_seed, shrink};
 
 /// Seeds tried before a bug counts as missed.
 const MOST_SEEDS: u64 = 2000;
@@ -18,13 +19,8 @@ fn failure_of(scenario: Scenario, seed: u64, options: &SeedOptions) -> Option<St
     run_seed(scenario, seed, options).expect("the settings exist").failure
 }
 
-/// Below SQL there are no definitions and no feeds.
 fn scenario(bug: &str) -> Scenario {
-    match bug {
-        _ if bug.starts_with("tables.feed-") => Scenario::Feed,
-        _ if bug.starts_with("tables.") => Scenario::Bank,
-        _ => Scenario::Ledger,
-    }
+    place(bug).expect("seeds find it").0
 }
 
 /// Bugs that an honest disk never shows.
@@ -34,20 +30,8 @@ const TRUSTING: &[&str] = &[
     "btree.stale-page-accepted",
 ];
 
-/// Settings that let a bug's code run at all.
 fn settings(bug: &str) -> Vec<(String, String)> {
-    let mut settings = Vec::new();
-    if bug == "mvcc.parts-without-commit" {
-        settings.push(("transaction.memory_bytes", "1"));
-    }
-    if let Some((engine @ ("lsm" | "btree"), _)) = bug.split_once('.') {
-        settings.push(("storage.engine", engine));
-    }
-    if TRUSTING.contains(&bug) {
-        settings.push(("sim.damage", "on"));
-    }
-    let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
-    settings.into_iter().map(owned).collect()
+    place(bug).expect("seeds find it").1
 }
 
 fn check(bug: &'static str) {
@@ -96,6 +80,23 @@ bugs! {
     trust_an_old_page: "btree.stale-page-accepted",
 }
 
+/// Half of the bugs that seeds find are found by so few.
+const MEDIAN_SEEDS: u64 = 25;
+
+#[test]
+fn half_of_the_bugs_are_found_at_once() {
+    let bugs = bugs_found_by_seeds();
+    let is_found = |bug: &&'static str| {
+        let planted = SeedOptions { settings: settings(bug), bug: Some(bug) };
+        (0..MEDIAN_SEEDS).any(|seed| failure_of(scenario(bug), seed, &planted).is_some())
+    };
+    let found = bugs.iter().filter(|bug| is_found(bug)).count();
+    println!("{found} of {} bugs are found by {MEDIAN_SEEDS} seeds", bugs.len());
+    assert!(found * 2 > bugs.len(), "only {found} of {}", bugs.len());
+    let all = BUGS.len() + driftdb_sim::ISOLATION_BUGS.len();
+    assert!(all >= 40, "only {all} bugs");
+}
+
 /// Seeds by which a bug is not found that needs a fault which these do not have.
 const SPARED_SEEDS: u64 = 200;
 
@@ -114,19 +115,25 @@ fn only_damage_shows_trust_in_a_disk() {
 /// What a seed fails of is still what it fails of when all else is gone, and little is left.
 #[test]
 fn what_fails_is_shrunk() {
-    for bug in ["mvcc.no-first-updater-check", "btree.root-switch-before-sync"] {
+    for bug in [
+        "mvcc.no-first-updater-check",
+        "btree.root-switch-before-sync",
+        "wal.append-after-torn-tail",
+        "tables.definition-of-now",
+        "tables.feed-begins-late",
+    ] {
         let planted = SeedOptions { settings: settings(bug), bug: Some(bug) };
+        let failure = |seed, options| failure_of(scenario(bug), seed, options);
         let failing = (0..MOST_SEEDS).find(|seed| failure(*seed, &planted).is_some());
         let seed = failing.expect("it is found");
-        let shrunk = shrink(Scenario::Ledger, seed, &planted).expect("the settings exist");
+        let shrunk = shrink(scenario(bug), seed, &planted).expect("the settings exist");
         let shrunk = shrunk.expect("it fails");
         assert_eq!(failure(seed, &shrunk.options), Some(shrunk.failure));
-        let added = &shrunk.options.settings[planted.settings.len()..];
-        println!("{bug}: {added:?} after {} runs", shrunk.run_count);
-        assert!(added.len() >= 2, "{added:?}");
-        assert!(shrunk.run_count < 30);
+        let counts = (shrunk.operation_count, shrunk.fault_count, shrunk.preemption_count);
+        println!("{bug}: {counts:?} after {} runs", shrunk.run_count);
+        assert!(shrunk.operation_count <= 20 && shrunk.fault_count <= 3, "{bug}: {counts:?}");
         let clean = SeedOptions { bug: None, ..planted };
-        assert!(shrink(Scenario::Ledger, seed, &clean).expect("the settings exist").is_none());
+        assert!(shrink(scenario(bug), seed, &clean).expect("the settings exist").is_none());
     }
 }
 

@@ -153,6 +153,7 @@ specs! {
     truncate_beside: "truncate-beside",
     unique: "unique",
     unique_check: "unique-check",
+    unique_partial: "unique-partial",
     upsert: "upsert",
     write_skew_range: "write-skew-range",
     write_skew_three: "write-skew-three",

@@ -8,6 +8,8 @@
 //! Sources: PostgreSQL 15, src/backend/parser (parse_expr.c, parse_clause.c, parse_agg.c,
 //! parse_relation.c, parse_coerce.c, analyze.c), whose rules and texts these are.
 
+mod absent;
+mod access;
 mod aggregate;
 mod alter;
 pub(crate) mod alter_column;
@@ -35,8 +37,11 @@ mod function_scan;
 pub(crate) mod generated;
 mod grouping;
 mod history;
+pub(crate) mod index;
+mod index_change;
 mod insert;
 mod join;
+mod like;
 mod literal;
 mod lock;
 mod merge;
@@ -49,8 +54,11 @@ mod position;
 mod predicate;
 pub(crate) mod record;
 mod returning;
+mod role;
 mod routine;
 mod routine_call;
+mod row_value;
+mod sample;
 mod schema;
 mod scope;
 mod select;
@@ -62,9 +70,11 @@ mod stored;
 mod subquery;
 mod system;
 mod target;
+mod ties;
 mod type_name;
 mod updatable;
 mod update;
+mod user_type;
 mod utility;
 mod variable;
 pub(crate) mod view;
@@ -77,11 +87,14 @@ use driftdb_query::{Catalog, ColId, CteId, LogicalPlan, Result, SqlError, Statem
 use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, EvalContext, Value};
 
+pub use index::bind_terms;
+pub(crate) use index::bound_term;
 pub use routine_call::bind_trigger_condition;
 pub use stored::{bind_check, bind_default};
 pub(crate) use stored::{bound_default, bound_generated};
-pub use type_name::parse_type;
+pub use type_name::{parse_type, resolve_type};
 pub use updatable::written_through;
+pub use user_type::domain_checks;
 
 use crate::ParsedStatement;
 use crate::front::limits::{MAX_DEPTH, too_deep, with_room};
@@ -124,10 +137,13 @@ pub fn bind(statement: &ParsedStatement, cx: &mut BindContext<'_>) -> Result<Sta
             None => None,
         };
         binder.text = Some((statement.text(), statement.position()));
+        binder.watch()?;
         let bound = binder.statement(&content.body)?;
+        binder.ask_definition(&bound)?;
         binder.check_times_used()?;
         binder.check_periods_used()?;
         binder.check_parameters(count)?;
+        binder.demand_access()?;
         Ok(bound)
     })
     .map_err(|error: SqlError| {
@@ -179,6 +195,10 @@ pub(crate) struct Binder<'a> {
     named_parts: Option<Vec<stored::NamedPart>>,
     /// While a view's query is bound: what its names mean.
     recorder: Option<Box<record::Recorder>>,
+    /// What is asked of who runs the statement; `None`: nothing.
+    access: Option<Box<access::Access>>,
+    /// Whose rights count in the view that is bound next.
+    inner_role: Option<u32>,
     /// The lock clauses of the SELECT whose FROM is being bound.
     locking: Vec<lock::Locking<'a>>,
     /// Those that the next query to be bound inherits.
@@ -218,6 +238,8 @@ impl<'a> Binder<'a> {
             function_values: BTreeSet::new(),
             named_parts: None,
             recorder: None,
+            access: None,
+            inner_role: None,
             locking: Vec::new(),
             handed_down: Vec::new(),
         }

@@ -8,7 +8,7 @@
 //! What this does not know how to show it gives up on (`None`); the stored text is shown then.
 
 use driftdb_query::{
-    BoolTest, ColId, Column, ColumnId, Expr, Result, Subquery, SubqueryKind, Table, plain,
+    BoolTest, ColId, Column, ColumnId, Expr, Result, Subquery, SubqueryKind, Table, Term, plain,
 };
 use driftdb_types::{
     ArrayOperation, CastContext, DataType, EvalContext, Value, function, type_name_with_typmod,
@@ -16,7 +16,8 @@ use driftdb_types::{
 };
 
 use crate::BindContext;
-use crate::bind::{bind_check, bound_default, bound_generated};
+use crate::bind::index::looks_like_call;
+use crate::bind::{bind_check, bound_default, bound_generated, bound_term};
 
 /// A DEFAULT as PostgreSQL shows it; the stored text if it cannot be shown so.
 ///
@@ -78,6 +79,39 @@ pub fn show_generated(
         Deparser { name_of: &name_of, query_of: None, pretty, indent: 0, out: String::new() };
     let shown = deparser.expr(&bound, false);
     Ok(shown.map_or_else(|| format!("({sql})"), |()| deparser.out))
+}
+
+/// A term of a table as definitions of indexes have it, in brackets unless it is a call; the stored text if
+/// it cannot be shown so.
+///
+/// # Errors
+/// The text does not parse or bind.
+pub fn show_term(
+    term: &Term,
+    table: &Table,
+    pretty: bool,
+    is_predicate: bool,
+    cx: &mut BindContext<'_>,
+) -> Result<String> {
+    let ids: Vec<ColId> = (1..=table.columns.len() as u32).map(ColId).collect();
+    let bound = bound_term(term, table, &ids, cx)?;
+    Ok(match show_over(&bound, table, &ids, pretty) {
+        Some(text) if is_predicate || looks_like_call(&text) => text,
+        Some(text) => format!("({text})"),
+        None => format!("({})", term.sql),
+    })
+}
+
+/// An expression over a row of a table as PostgreSQL shows it, if it can be.
+pub(crate) fn show_over(expr: &Expr, table: &Table, row: &[ColId], pretty: bool) -> Option<String> {
+    let name_of = |id: ColId| {
+        let place = row.iter().position(|known| *known == id)?;
+        Some(quoted(&table.columns[place].name))
+    };
+    let name_of = &name_of;
+    let mut deparser = Deparser { name_of, query_of: None, pretty, indent: 0, out: String::new() };
+    deparser.expr(expr, false)?;
+    Some(deparser.out)
 }
 
 /// The columns that a CHECK's condition names, in the order in which it does.

@@ -11,8 +11,8 @@ mod parsed;
 mod show;
 
 pub use bind::{
-    BindContext, bind, bind_check, bind_default, bind_trigger_condition, parse_type,
-    written_through,
+    BindContext, bind, bind_check, bind_default, bind_terms, bind_trigger_condition, domain_checks,
+    parse_type, resolve_type, written_through,
 };
-pub use deparse::{check_columns, show_check, show_default, show_generated};
+pub use deparse::{check_columns, show_check, show_default, show_generated, show_term};
 pub use parsed::{ParsedStatement, StatementKind, parse};

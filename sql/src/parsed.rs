@@ -210,12 +210,16 @@ impl ParsedStatement {
             Body::History(HistoryBody::Diff { .. }) => StatementKind::Query,
             Body::Truncate { .. }
             | Body::Sequence(_)
+            | Body::Type(_)
             | Body::AlterColumn { .. }
             | Body::Drop { .. }
             | Body::AlterConstraint { .. }
             | Body::View(_)
             | Body::Schema(_)
+            | Body::Role(_)
+            | Body::Absent(_)
             | Body::Comment(_)
+            | Body::Index(_)
             | Body::History(_) => StatementKind::Definition,
             Body::Routine(body) if !body.is_definition() => StatementKind::Change,
             Body::Routine(_) => StatementKind::Definition,

@@ -2,8 +2,11 @@
 //!
 //! Each run contributes a source of visible versions in the scan's order. The next entry is the
 //! head with the first key; where heads share a key, the newest version comes first. Heads are
-//! compared one by one: merges keep the runs few, and a heap repays only beyond about ten.
+//! compared one by one: merges keep the runs few, and a heap repays only beyond about ten. The one
+//! that comes second is remembered: as long as the first stays before it, nobody else is compared,
+//! so that runs that lie one after the other, as a load leaves them, cost one comparison an entry.
 
+use std::cmp::Ordering;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -34,9 +37,18 @@ enum RunOf {
 enum Place {
     /// Before the first entry at or after the bound.
     Before(Bound<Box<[u8]>>),
-    /// On the head of a source.
-    On(usize),
+    On(Lead),
     End,
+}
+
+/// Which head is first.
+#[derive(Debug, Clone, Copy)]
+struct Lead {
+    source: usize,
+    /// Whose head is the first among the others'.
+    next: Option<usize>,
+    /// Whether the two are of one key.
+    is_shared: bool,
 }
 
 impl LsmCursor {
@@ -57,49 +69,74 @@ impl LsmCursor {
     }
 
     fn step(&mut self) -> Result<bool> {
-        match std::mem::replace(&mut self.place, Place::End) {
+        let mut lead = match std::mem::replace(&mut self.place, Place::End) {
             Place::Before(from) => {
                 for source in &mut self.sources {
                     source.seek(from.as_ref().map(|key| &**key))?;
                 }
+                self.lead()
             }
-            Place::On(current) => self.leave(current)?,
+            Place::On(lead) => self.leave(lead)?,
             Place::End => return Ok(false),
-        }
-        while let Some(first) = self.first() {
-            let is_hidden = self.span.newest_only && self.sources[first].is_on_tombstone();
+        };
+        while let Some(first) = lead {
+            let is_hidden = self.span.newest_only && self.sources[first.source].is_on_tombstone();
             if !is_hidden {
                 self.place = Place::On(first);
                 return Ok(true);
             }
-            self.leave(first)?;
+            lead = self.leave(first)?;
         }
         Ok(false)
     }
 
-    /// The source whose head comes next.
-    fn first(&self) -> Option<usize> {
-        let ts = |source: &RunOf| source.head().map(|entry| entry.ts);
+    /// Compares all heads.
+    fn lead(&self) -> Option<Lead> {
         let mut first: Option<(usize, &[u8])> = None;
+        let mut next: Option<(usize, &[u8])> = None;
         for (at, source) in self.sources.iter().enumerate() {
             let Some(key) = source.key() else { continue };
-            let comes_first = first.is_none_or(|(best_at, best)| {
-                let by_key = key.cmp(best);
-                let by_key = if self.span.reverse { by_key.reverse() } else { by_key };
-                by_key.then_with(|| ts(&self.sources[best_at]).cmp(&ts(source))).is_lt()
-            });
-            if comes_first {
-                first = Some((at, key));
+            let head = Some((at, key));
+            if first.is_none_or(|first| self.is_before((at, key), first)) {
+                next = std::mem::replace(&mut first, head);
+            } else if next.is_none_or(|next| self.is_before((at, key), next)) {
+                next = head;
             }
         }
-        first.map(|(at, _)| at)
+        let (source, key) = first?;
+        let is_shared = next.is_some_and(|(_, of_next)| of_next == key);
+        Some(Lead { source, next: next.map(|(at, _)| at), is_shared })
+    }
+
+    /// Whether one source's head, with its key, comes before another's.
+    fn is_before(&self, (at, key): (usize, &[u8]), (other, of_other): (usize, &[u8])) -> bool {
+        let ts = |at: usize| self.sources[at].head().map(|entry| entry.ts);
+        self.by_key(key, of_other).then_with(|| ts(other).cmp(&ts(at))).is_lt()
+    }
+
+    fn by_key(&self, key: &[u8], other: &[u8]) -> Ordering {
+        if self.span.reverse { other.cmp(key) } else { key.cmp(other) }
     }
 
     /// Moves past the entry under the cursor; if only the newest counts, past its key everywhere.
-    fn leave(&mut self, current: usize) -> Result<()> {
+    fn leave(&mut self, lead: Lead) -> Result<Option<Lead>> {
+        if lead.is_shared {
+            self.leave_shared(lead.source)?;
+            return Ok(self.lead());
+        }
+        self.sources[lead.source].advance()?;
+        let key_of = |at: usize| self.sources[at].key();
+        let is_first = match (key_of(lead.source), lead.next.and_then(key_of)) {
+            (Some(key), Some(next)) => self.by_key(key, next).is_lt(),
+            (key, _) => key.is_some(),
+        };
+        Ok(if is_first { Some(lead) } else { self.lead() })
+    }
+
+    /// The same, of a key that other heads have, too.
+    fn leave_shared(&mut self, current: usize) -> Result<()> {
         if self.span.newest_only {
             for other in 0..self.sources.len() {
-                // Most sources are at their end: they cost no look at the current one.
                 let is_same = other != current
                     && self.sources[other]
                         .key()
@@ -173,7 +210,7 @@ impl Cursor for LsmCursor {
     }
 
     fn entry(&self) -> Entry<'_> {
-        let Place::On(current) = self.place else { panic!("the cursor is not on an entry") };
-        self.sources[current].head().expect("the cursor is on a head")
+        let Place::On(lead) = self.place else { panic!("the cursor is not on an entry") };
+        self.sources[lead.source].head().expect("the cursor is on a head")
     }
 }

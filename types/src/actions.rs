@@ -3,7 +3,9 @@
 //! The session implements [`SessionActions`]; functions reach it through
 //! [`crate::EvalContext::actions`]. Where there is no session (constant folding, tests) they fail.
 
-use crate::{DataType, SqlState, Value, ValueError};
+use std::sync::Arc;
+
+use crate::{DataType, DomainChecks, SqlState, UserType, Value, ValueError};
 
 /// An advisory lock, as `pg_locks` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,8 +90,26 @@ pub enum CatalogQuestion {
     TablePrivilege,
     /// Likewise with a schema.
     SchemaPrivilege,
-    /// Likewise with anything else.
-    OtherPrivilege,
+    /// Likewise with any column of a table.
+    AnyColumnPrivilege,
+    /// Likewise with one: perhaps a role, the table, the column, and the privilege.
+    ColumnPrivilege,
+    /// Likewise with a sequence.
+    SequencePrivilege,
+    /// Likewise with a database.
+    DatabasePrivilege,
+    /// Likewise with a function.
+    FunctionPrivilege,
+    /// Likewise with a type.
+    TypePrivilege,
+    /// Likewise with a language.
+    LanguagePrivilege,
+    /// Likewise with a tablespace.
+    TablespacePrivilege,
+    /// Whether somebody has or is a role: perhaps a role, that role, and how.
+    HasRole,
+    /// What is so of a kind of object where nothing is said: its letter and its owner.
+    DefaultPrivileges,
 }
 
 /// What functions do with sequences, which they name by identifier.
@@ -147,10 +167,16 @@ pub trait SessionActions: Send + Sync {
     fn blocking_pids(&self, pid: i32) -> Vec<i32>;
 
     /// Cancels what a session runs; false, and a warning, if there is no such session.
-    fn cancel(&self, pid: i32) -> bool;
+    ///
+    /// # Errors
+    /// 42501 for another role's.
+    fn cancel(&self, pid: i32) -> Result<bool, ValueError>;
 
     /// Ends a session; false, and a warning, if there is none.
-    fn terminate(&self, pid: i32) -> bool;
+    ///
+    /// # Errors
+    /// As [`SessionActions::cancel`].
+    fn terminate(&self, pid: i32) -> Result<bool, ValueError>;
 
     /// The value of a setting, as SHOW gives it.
     ///
@@ -170,6 +196,14 @@ pub trait SessionActions: Send + Sync {
     /// # Errors
     /// The cursor is not on a row, or its rows are not the table's.
     fn cursor_row(&self, _table: u32, _name: &str) -> Result<Option<Box<[u8]>>, ValueError> {
+        Err(no_session())
+    }
+
+    /// The CHECK constraints of a domain, ready to be looked at.
+    ///
+    /// # Errors
+    /// They name something that is not there any more.
+    fn domain_checks(&self, _domain: UserType) -> Result<Arc<dyn DomainChecks>, ValueError> {
         Err(no_session())
     }
 
@@ -231,12 +265,12 @@ impl SessionActions for NoActions {
         Vec::new()
     }
 
-    fn cancel(&self, _pid: i32) -> bool {
-        false
+    fn cancel(&self, _pid: i32) -> Result<bool, ValueError> {
+        Ok(false)
     }
 
-    fn terminate(&self, _pid: i32) -> bool {
-        false
+    fn terminate(&self, _pid: i32) -> Result<bool, ValueError> {
+        Ok(false)
     }
 
     fn setting(&self, _name: &str) -> Result<String, ValueError> {

@@ -220,6 +220,8 @@ const SUMS: &[Row] = &[
     Row("jsonb_agg", &[Jsonb], Jsonb, |_| boxed(json::JsonAgg::new(true, false))),
     Row("json_object_agg", &[Text, Json], Json, |_| boxed(json::JsonAgg::new(false, true))),
     Row("jsonb_object_agg", &[Text, Jsonb], Jsonb, |_| boxed(json::JsonAgg::new(true, true))),
+    Row("min", &[DataType::AnyEnum], DataType::AnyEnum, MIN),
+    Row("max", &[DataType::AnyEnum], DataType::AnyEnum, MAX),
     Row("min", &[AnyArray], AnyArray, MIN),
     Row("max", &[AnyArray], AnyArray, MAX),
     Row("string_agg", &[Text, Text], Text, |_| boxed(text::StringAgg::default())),
@@ -359,10 +361,12 @@ pub fn resolve_aggregate(
     args: &[DataType],
     star: bool,
 ) -> Option<Result<ResolvedAggregate, ValueError>> {
+    let given = args;
+    let args: &[DataType] = &given.iter().map(|ty| ty.base()).collect::<Vec<_>>();
     let mut named = aggregates().filter(|aggregate| aggregate.name == name).peekable();
     named.peek()?;
     let shown = || {
-        let types: Vec<&str> = args.iter().map(|ty| ty.sql_name()).collect();
+        let types: Vec<&str> = given.iter().map(|ty| ty.sql_name()).collect();
         if star { "*".to_owned() } else { types.join(", ") }
     };
     let undefined = || {

@@ -3,10 +3,12 @@
 mod length;
 mod number;
 
+use std::sync::Arc;
+
 use crate::io::{parse_text, write_text};
 use crate::{
-    Bits, DataType, EvalContext, Inet, Json, Multirange, Numeric, Range, SqlState, TypeCategory,
-    Value, ValueError, datetime, mac,
+    Bits, DataType, EvalContext, Inet, Json, Multirange, Numeric, Range, Record, SqlState,
+    TypeCategory, Value, ValueError, datetime, mac,
 };
 
 pub(crate) use length::coerce_length;
@@ -84,6 +86,7 @@ fn catalog(from: DataType, to: DataType) -> Option<CastContext> {
 /// Whether a value of a type can be converted to another in a context. Undecided literals can be
 /// converted to everything.
 pub fn can_cast(from: DataType, to: DataType, context: CastContext) -> bool {
+    let (from, to) = (from.base(), to.base());
     if from == to || from == DataType::Unknown {
         return !to.is_pseudo() || from == to;
     }
@@ -93,6 +96,10 @@ pub fn can_cast(from: DataType, to: DataType, context: CastContext) -> bool {
     }
     if let Some(needed) = catalog(from, to) {
         return context >= needed;
+    }
+    // Rows of a named type are rows; whether a row is one of a named type says its columns.
+    if from.is_row() && to.is_row() {
+        return from == DataType::Record || to == DataType::Record;
     }
     // Arrays as their elements; nothing but text becomes one of the catalog's vectors.
     if let (Some(from), DataType::Array(to)) = (from.element(), to) {
@@ -118,17 +125,28 @@ pub fn cast(
     context: CastContext,
     ctx: &EvalContext,
 ) -> Result<Value, ValueError> {
+    if from == to && typmod < 0 {
+        return Ok(value);
+    }
+    if let Some(domain) = to.as_domain() {
+        let (base, typmod) = to.base_with_typmod(typmod);
+        let value = cast(value, from, base, typmod, context, ctx).map_err(|error| {
+            let is_ours = error.state == SqlState::CannotCoerce;
+            if is_ours { cannot_cast(from, to) } else { error }
+        })?;
+        domain.check(&value, ctx)?;
+        return Ok(value);
+    }
     if value.is_null() {
         return Ok(Value::Null);
     }
+    let given = from;
+    let from = from.base();
     if from == to && typmod < 0 {
         return Ok(value);
     }
     if !can_cast(from, to, context) {
-        return Err(ValueError::new(
-            SqlState::CannotCoerce,
-            format!("cannot cast type {from} to {to}"),
-        ));
+        return Err(cannot_cast(given, to));
     }
     if from == DataType::Unknown
         && let Value::Text(text) = &value
@@ -147,6 +165,10 @@ pub fn cast(
     coerce_length(converted, to, typmod, context)
 }
 
+fn cannot_cast(from: DataType, to: DataType) -> ValueError {
+    ValueError::new(SqlState::CannotCoerce, format!("cannot cast type {from} to {to}"))
+}
+
 /// The conversion proper, of a value that is not NULL.
 #[expect(clippy::too_many_lines, reason = "one arm for each pair of types")]
 fn convert(
@@ -162,6 +184,9 @@ fn convert(
         let convert =
             |value: &Value| cast(value.clone(), element, target, -1, CastContext::Explicit, ctx);
         return Ok(Value::array(array.map(target, convert)?));
+    }
+    if let (Value::Record(record), true) = (&value, to.is_row()) {
+        return row(record, to, ctx);
     }
     match (from, to) {
         (T::Bool, T::Int4) => Ok(Value::Int4(i32::from(value == Value::Bool(true)))),
@@ -280,6 +305,32 @@ fn convert(
     }
 }
 
+/// A row as one of a named type, or as one of none.
+fn row(record: &Record, to: DataType, ctx: &EvalContext) -> Result<Value, ValueError> {
+    let Some(fields) = to.fields() else {
+        let record = Record::anonymous(Arc::clone(record.fields()), record.values().to_vec());
+        return Ok(Value::record(record));
+    };
+    let (have, want) = (record.fields().len(), fields.len());
+    if have != want {
+        let few = if have < want { "few" } else { "many" };
+        let error = cannot_cast(record.ty(), to);
+        return Err(error.with_detail(format!("Input has too {few} columns.")));
+    }
+    let values =
+        record.pairs().zip(fields.iter()).enumerate().map(|(index, ((of, value), field))| {
+            let context = CastContext::Explicit;
+            if !can_cast(of.ty, field.ty, context) {
+                let detail =
+                    format!("Cannot cast type {} to {} in column {}.", of.ty, field.ty, index + 1);
+                return Err(cannot_cast(record.ty(), to).with_detail(detail));
+            }
+            cast(value.clone(), of.ty, field.ty, field.typmod, context, ctx)
+        });
+    let values = values.collect::<Result<Vec<_>, _>>()?;
+    Record::of_type(to, values).map(Value::record).ok_or_else(|| cannot_cast(record.ty(), to))
+}
+
 /// A scalar of `jsonb` as a truth value or number.
 fn from_json(value: &Value, to: DataType, ctx: &EvalContext) -> Result<Value, ValueError> {
     let Value::Jsonb(json) = value else { return Err(crate::function::mistyped(value)) };
@@ -323,6 +374,14 @@ impl TypesDiffer {
 /// # Errors
 /// The pair that cannot be matched.
 pub fn common_type(types: &[DataType]) -> Result<DataType, TypesDiffer> {
+    let mut decided = types.iter().filter(|ty| **ty != DataType::Unknown);
+    if let Some(first) = decided.next()
+        && decided.all(|ty| ty == first)
+    {
+        return Ok(*first);
+    }
+    // Domains that are not all the same are what they are over.
+    let types: &[DataType] = &types.iter().map(|ty| ty.base()).collect::<Vec<_>>();
     let mut common = DataType::Unknown;
     for ty in types.iter().copied() {
         if ty == DataType::Unknown || ty == common {

@@ -11,7 +11,8 @@ use crate::range::{
     multirange_payload, range_payload, read_multirange_payload, read_range_payload,
 };
 use crate::{
-    Array, Bits, DataType, Dimension, Inet, Interval, Numeric, SqlState, Timetz, Value, ValueError,
+    Array, Bits, DataType, Dimension, Inet, Interval, Numeric, Record, SqlState, Timetz, Value,
+    ValueError,
 };
 
 const FINITE: u8 = 0;
@@ -83,6 +84,8 @@ pub fn encode_value(value: &Value, _ty: DataType, out: &mut Vec<u8>) {
             multirange_payload(v, &mut bytes);
             payload(&bytes, out);
         }
+        Value::Enum(_, v) => payload(&v.to_le_bytes(), out),
+        Value::Record(v) => payload(&record_payload(v), out),
         Value::Interval(v) => {
             let mut bytes = [0; 16];
             bytes[..8].copy_from_slice(&v.micros.to_le_bytes());
@@ -115,6 +118,36 @@ fn array_payload(array: &Array) -> Vec<u8> {
     }
     array.values().iter().for_each(|value| encode_value(value, array.element(), &mut out));
     out
+}
+
+/// The cells of the columns from number 1 on, NULL for those that are not there.
+fn record_payload(record: &Record) -> Vec<u8> {
+    let (mut out, mut next) = (Vec::new(), 1);
+    for (field, value) in record.pairs() {
+        out.extend(std::iter::repeat_n(0, usize::from(field.number.saturating_sub(next))));
+        encode_value(value, field.ty, &mut out);
+        next = field.number + 1;
+    }
+    out
+}
+
+/// A row from the cells of columns; those that were added after it was written are NULL.
+fn read_record(ty: DataType, payload: &[u8]) -> Result<Record, ValueError> {
+    let fields = ty.fields().ok_or_else(damaged)?;
+    let (mut rest, mut next) = (payload, 1);
+    let mut values = Vec::with_capacity(fields.len());
+    for field in fields.iter() {
+        while next < field.number && !rest.is_empty() {
+            skip_value(&mut rest)?;
+            next += 1;
+        }
+        values.push(if rest.is_empty() { Value::Null } else { decode_value(field.ty, &mut rest)? });
+        next = field.number + 1;
+    }
+    while !rest.is_empty() {
+        skip_value(&mut rest)?;
+    }
+    Record::of_type(ty, values).ok_or_else(damaged)
 }
 
 /// The bytes of a two's complement number without those that only repeat its sign; none for zero.
@@ -165,7 +198,17 @@ fn damaged() -> ValueError {
     ValueError::new(SqlState::DataCorrupted, "malformed value")
 }
 
+#[inline]
 fn read_varint(bytes: &mut &[u8]) -> Result<u64, ValueError> {
+    // Nearly all are short.
+    if let [byte @ ..0x80, rest @ ..] = *bytes {
+        *bytes = rest;
+        return Ok(u64::from(*byte));
+    }
+    read_long_varint(bytes)
+}
+
+fn read_long_varint(bytes: &mut &[u8]) -> Result<u64, ValueError> {
     let mut v = 0u64;
     for shift in (0..63).step_by(7) {
         let (byte, rest) = bytes.split_first().ok_or_else(damaged)?;
@@ -179,6 +222,7 @@ fn read_varint(bytes: &mut &[u8]) -> Result<u64, ValueError> {
 }
 
 /// The payload of the cell at the front, and moves past it; nothing for NULL.
+#[inline]
 fn read_payload<'a>(bytes: &mut &'a [u8]) -> Result<Option<&'a [u8]>, ValueError> {
     let header = read_varint(bytes)?;
     let Some(length) = header.checked_sub(1) else { return Ok(None) };
@@ -202,6 +246,10 @@ pub fn skip_value(bytes: &mut &[u8]) -> Result<(), ValueError> {
 /// XX001 when the bytes are not a cell of the type.
 pub fn decode_value(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError> {
     let Some(payload) = read_payload(bytes)? else { return Ok(Value::Null) };
+    let ty = match ty {
+        DataType::User(_) => ty.base(),
+        ty => ty,
+    };
     Ok(match ty {
         DataType::Bool => match payload {
             [0] => Value::Bool(false),
@@ -265,6 +313,10 @@ pub fn decode_value(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError
         DataType::Jsonpath => {
             Value::Jsonpath(parse_path(str_of(payload)?).map_err(|_| damaged())?.into())
         }
+        DataType::User(user) if user.labels().is_some() => {
+            Value::Enum(user, u64::from_le_bytes(array(payload)?))
+        }
+        ty if ty.is_row() => Value::record(read_record(ty, payload)?),
         ty => match ty.subtype() {
             Some(subtype) if ty.is_range() => {
                 let mut bytes = payload;
@@ -278,6 +330,33 @@ pub fn decode_value(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError
             None => return Err(damaged()),
         },
     })
+}
+
+/// The number in the cell of an [integer-like](Value::from_int) type, without the detour of a [`Value`];
+/// nothing for NULL.
+///
+/// # Errors
+/// XX001 when the bytes are not a cell of the type.
+#[inline]
+pub fn decode_int(ty: DataType, mut bytes: &[u8]) -> Result<Option<i64>, ValueError> {
+    let Some(payload) = read_payload(&mut bytes)? else { return Ok(None) };
+    let v = read_int(payload)?;
+    let fits = match ty {
+        DataType::Int2 => i16::try_from(v).is_ok(),
+        DataType::Int4 | DataType::Date => i32::try_from(v).is_ok(),
+        ty if ty.is_oid() => u32::try_from(v).is_ok(),
+        _ => true,
+    };
+    if fits { Ok(Some(v)) } else { Err(damaged()) }
+}
+
+/// The string in the cell of a string's type, where it lies; nothing for NULL.
+///
+/// # Errors
+/// XX001 when the bytes are not a cell of the type.
+#[inline]
+pub fn decode_str(mut bytes: &[u8]) -> Result<Option<&str>, ValueError> {
+    read_payload(&mut bytes)?.map(str_of).transpose()
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], ValueError> {
@@ -304,14 +383,16 @@ fn read_array(element: DataType, payload: &[u8]) -> Result<Array, ValueError> {
     Array::from_stored(element, dimensions, values).ok_or_else(damaged)
 }
 
+#[inline]
 fn read_int(payload: &[u8]) -> Result<i64, ValueError> {
-    if payload.len() > 8 {
-        return Err(damaged());
-    }
-    let negative = payload.last().is_some_and(|byte| byte & 0x80 != 0);
-    let mut bytes = if negative { [0xff; 8] } else { [0; 8] };
-    bytes[..payload.len()].copy_from_slice(payload);
-    Ok(i64::from_le_bytes(bytes))
+    let missing = match payload.len() {
+        0 => return Ok(0),
+        length @ 1..=8 => 64 - 8 * length,
+        _ => return Err(damaged()),
+    };
+    let joined = payload.iter().rev().fold(0u64, |joined, byte| joined << 8 | u64::from(*byte));
+    // The last byte has the sign.
+    Ok((joined << missing).cast_signed() >> missing)
 }
 
 fn read_numeric(payload: &[u8]) -> Result<Numeric, ValueError> {

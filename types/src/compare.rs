@@ -46,6 +46,8 @@ pub fn compare(a: &Value, b: &Value) -> Ordering {
         (Value::Jsonpath(a), Value::Jsonpath(b)) => a.text().cmp(&b.text()),
         (Value::Range(a), Value::Range(b)) => a.compare(b),
         (Value::Multirange(a), Value::Multirange(b)) => a.compare(b),
+        (Value::Enum(_, a), Value::Enum(_, b)) => a.cmp(b),
+        (Value::Record(a), Value::Record(b)) => a.compare(b),
         _ => match (a.as_int(), b.as_int(), a.as_float(), b.as_float()) {
             (Some(a), Some(b), ..) => a.cmp(&b),
             (.., Some(a), Some(b)) => compare_floats(a, b),
@@ -56,7 +58,7 @@ pub fn compare(a: &Value, b: &Value) -> Ordering {
 
 /// Like [`compare`], knowing the type: `character(n)` ignores trailing blanks.
 pub fn compare_typed(ty: DataType, a: &Value, b: &Value) -> Ordering {
-    match (ty, a, b) {
+    match (ty.base(), a, b) {
         (DataType::Bpchar, Value::Text(a), Value::Text(b)) => {
             trim_blanks(a).as_bytes().cmp(trim_blanks(b).as_bytes())
         }
@@ -121,6 +123,8 @@ pub fn hash_value(value: &Value, hasher: &mut impl Hasher) {
         Value::Jsonpath(v) => hasher.write(v.text().as_bytes()),
         Value::Range(v) => v.hash_into(hasher),
         Value::Multirange(v) => v.hash_into(hasher),
+        Value::Enum(_, v) => hasher.write_u64(*v),
+        Value::Record(v) => v.hash_into(hasher),
         Value::Int2(_)
         | Value::Int4(_)
         | Value::Int8(_)
@@ -134,7 +138,7 @@ pub fn hash_value(value: &Value, hasher: &mut impl Hasher) {
 
 /// Like [`hash_value`], knowing the type: `character(n)` ignores trailing blanks.
 pub fn hash_typed(ty: DataType, value: &Value, hasher: &mut impl Hasher) {
-    match (ty, value) {
+    match (ty.base(), value) {
         (DataType::Bpchar, Value::Text(v)) => {
             hasher.write(trim_blanks(v).as_bytes());
             hasher.write_u8(0xff);

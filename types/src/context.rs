@@ -82,6 +82,10 @@ pub struct EvalContext {
     pub bytea_output: ByteaOutput,
     /// `current_user`
     pub user: Arc<str>,
+    /// The identifier of the role whose rights count; 10 may do everything.
+    pub role: u32,
+    /// That of the session's user.
+    pub session_role: u32,
     /// `session_user`
     pub session_user: Arc<str>,
     /// `current_database()`
@@ -113,6 +117,8 @@ impl Default for EvalContext {
             extra_float_digits: 1,
             bytea_output: ByteaOutput::default(),
             user: Arc::from("driftdb"),
+            role: 10,
+            session_role: 10,
             session_user: Arc::from("driftdb"),
             database: Arc::from("driftdb"),
             schemas: Arc::from(["public".into()]),

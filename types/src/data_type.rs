@@ -5,13 +5,15 @@
 
 use std::fmt;
 
+use crate::UserType;
+
 /// One row of what PostgreSQL keeps in pg_type.
-struct Row {
-    oid: u32,
-    name: &'static str,
-    sql_name: &'static str,
-    category: TypeCategory,
-    len: i16,
+pub(crate) struct Row {
+    pub(crate) oid: u32,
+    pub(crate) name: &'static str,
+    pub(crate) sql_name: &'static str,
+    pub(crate) category: TypeCategory,
+    pub(crate) len: i16,
 }
 
 /// Defines the types from one table: `Name, oid, oid of the array type, short name, SQL name,
@@ -34,12 +36,16 @@ macro_rules! types {
             $($(#[doc = $pseudo_doc])* $pseudo,)*
             /// An array, of any number of dimensions.
             Array(Element),
+            /// A type that a user made.
+            User(UserType),
         }
 
         /// What an array can be of: every type that can be stored and is not an array.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Element {
             $($(#[doc = $doc])* $name,)*
+            /// A type that a user made.
+            User(UserType),
         }
 
         impl Element {
@@ -47,6 +53,7 @@ macro_rules! types {
             pub const fn data_type(self) -> DataType {
                 match self {
                     $(Self::$name => DataType::$name,)*
+                    Self::User(user) => DataType::User(user),
                 }
             }
 
@@ -60,6 +67,7 @@ macro_rules! types {
                         category: TypeCategory::Array,
                         len: -1,
                     },)*
+                    Self::User(user) => user.array_row(),
                 }
             }
         }
@@ -82,6 +90,7 @@ macro_rules! types {
                         len: $pseudo_len,
                     },)*
                     Self::Array(element) => element.row(),
+                    Self::User(user) => user.row(),
                 }
             }
 
@@ -89,11 +98,12 @@ macro_rules! types {
             pub const fn as_element(self) -> Option<Element> {
                 match self {
                     $(Self::$name => Some(Element::$name),)*
+                    Self::User(user) => Some(Element::User(user)),
                     _ => None,
                 }
             }
 
-            /// Every type.
+            /// Every type that is built in.
             pub fn all() -> impl Iterator<Item = Self> {
                 const STORED: &[Element] = &[$(Element::$name,)*];
                 const PSEUDO: &[DataType] = &[$(DataType::$pseudo,)*];
@@ -213,6 +223,8 @@ types! {
         Datemultirange, 4535, 6155, "datemultirange", "datemultirange", Range, -1;
         /// `xid`: a transaction's number, as the catalog has it
         Xid, 28, 1011, "xid", "xid", User, 4;
+        /// `record`: a row of no named type
+        Record, 2249, 2287, "record", "record", Pseudo, -1;
     }
     pseudo {
         /// A literal or parameter whose type is not yet decided.
@@ -225,6 +237,8 @@ types! {
         AnyArray, 2277, "anyarray", Pseudo, -1;
         /// In signatures: as `AnyElement`, but no array.
         AnyNonArray, 2776, "anynonarray", Pseudo, 4;
+        /// In signatures: as `AnyElement`, but an enumeration.
+        AnyEnum, 3500, "anyenum", Pseudo, 4;
         /// In signatures: the range of `AnyElement`.
         AnyRange, 3831, "anyrange", Pseudo, -1;
         /// In signatures: the multirange of `AnyElement`.
@@ -259,6 +273,10 @@ pub enum TypeCategory {
     Network,
     /// `R`
     Range,
+    /// `E`
+    Enum,
+    /// `C`
+    Composite,
     /// `Z`
     Internal,
     /// `X`
@@ -281,6 +299,8 @@ impl TypeCategory {
             Self::BitString => 'V',
             Self::Network => 'I',
             Self::Range => 'R',
+            Self::Enum => 'E',
+            Self::Composite => 'C',
             Self::Internal => 'Z',
             Self::Unknown => 'X',
             Self::Pseudo => 'P',
@@ -372,6 +392,7 @@ impl DataType {
             Self::AnyElement
                 | Self::AnyArray
                 | Self::AnyNonArray
+                | Self::AnyEnum
                 | Self::AnyRange
                 | Self::AnyMultirange
                 | Self::AnyCompatible
@@ -398,7 +419,7 @@ impl DataType {
         self.row().oid
     }
 
-    /// The type with an object identifier.
+    /// The type that is built in with an object identifier.
     pub fn from_oid(oid: u32) -> Option<Self> {
         Self::all().find(|ty| ty.oid() == oid)
     }
@@ -441,6 +462,7 @@ impl DataType {
                 | Self::Varbit
                 | Self::Inet
         ) || self.is_reg()
+            || matches!(self, Self::User(_)) && self.base() != self && self.base().is_preferred()
     }
 
     /// Whether this is a number.

@@ -22,7 +22,9 @@ mod integer;
 mod internal;
 mod json;
 mod json_build;
+mod json_record;
 mod jsonpath;
+mod libm;
 mod money;
 mod network;
 mod numeric;
@@ -38,6 +40,7 @@ mod string_format;
 mod table;
 mod text_search;
 mod timetz;
+mod user_type;
 mod variadic;
 
 use std::cmp::Ordering;
@@ -53,6 +56,7 @@ pub use resolve::{
 pub use sequence::SEQUENCE_STATE;
 pub use table::{function, functions};
 pub(crate) use text_search::regex_of;
+pub use user_type::RowOperation;
 
 use crate::{DataType, EvalContext, SqlState, Value, ValueError, compare_typed};
 

@@ -18,7 +18,7 @@ use crate::jsonpath::{parse_path, write_path};
 use crate::range::{parse_multirange, parse_range, write_multirange, write_range};
 use crate::{
     Bits, DataType, EvalContext, Numeric, SqlState, Value, ValueError, array, datetime, mac, money,
-    net,
+    net, record,
 };
 
 /// Reads a value from its text, as a literal or a text parameter, and fits it to the typmod.
@@ -31,6 +31,12 @@ pub fn parse_text(
     text: &str,
     ctx: &EvalContext,
 ) -> Result<Value, ValueError> {
+    if let Some(domain) = ty.as_domain() {
+        let (base, typmod) = ty.base_with_typmod(typmod);
+        let value = parse_text(base, typmod, text, ctx)?;
+        domain.check(&value, ctx)?;
+        return Ok(value);
+    }
     let value = match ty {
         DataType::Bool => Value::Bool(plain::parse_bool(text)?),
         DataType::Int2 => Value::Int2(integer::parse_int(text, ty)? as i16),
@@ -51,7 +57,7 @@ pub fn parse_text(
         DataType::Time => Value::Time(datetime::parse_time(text, ctx)?),
         DataType::Timestamp => Value::Timestamp(datetime::parse_timestamp(text, ctx)?),
         DataType::Timestamptz => Value::Timestamptz(datetime::parse_timestamptz(text, ctx)?),
-        DataType::Interval => Value::Interval(datetime::parse_interval(text)?),
+        DataType::Interval => Value::Interval(datetime::parse_interval(text, ctx.interval_style)?),
         DataType::Uuid => Value::Uuid(plain::parse_uuid(text)?),
         DataType::Json => {
             check_json(text)?;
@@ -74,6 +80,8 @@ pub fn parse_text(
         DataType::Macaddr8 => Value::Macaddr8(mac::parse_macaddr8(text)?),
         DataType::PgLsn => Value::Lsn(mac::parse_lsn(text)?),
         DataType::Jsonpath => Value::Jsonpath(parse_path(text)?.into()),
+        DataType::User(user) if user.labels().is_some() => user.labelled(text)?,
+        ty if ty.is_row() => record::parse_record(ty, text, ctx)?,
         _ => match ty.subtype() {
             Some(subtype) if ty.is_range() => Value::range(parse_range(subtype, text, ctx)?),
             Some(subtype) => Value::multirange(parse_multirange(subtype, text, ctx)?),
@@ -98,7 +106,7 @@ pub fn write_text(value: &Value, ty: DataType, ctx: &EvalContext, out: &mut Vec<
         Value::Int2(v) => write_int(i64::from(*v), out),
         Value::Int4(v) => write_int(i64::from(*v), out),
         Value::Int8(v) => write_int(*v, out),
-        Value::Oid(v) if ty.is_reg() => reg::write_reg(*v, ty, ctx, out),
+        Value::Oid(v) if ty.base().is_reg() => reg::write_reg(*v, ty.base(), ctx, out),
         Value::Oid(v) => write_int(i64::from(*v), out),
         Value::Float4(v) => float::write_float4(*v, ctx.extra_float_digits, out),
         Value::Float8(v) => write_float8(*v, ctx.extra_float_digits, out),
@@ -114,7 +122,7 @@ pub fn write_text(value: &Value, ty: DataType, ctx: &EvalContext, out: &mut Vec<
         Value::Json(v) => out.extend(v.as_bytes()),
         Value::Jsonb(v) => write_json(v, out),
         Value::Char(v) => plain::write_char(*v, out),
-        Value::Array(v) if matches!(ty, DataType::Int2vector | DataType::Oidvector) => {
+        Value::Array(v) if matches!(ty.base(), DataType::Int2vector | DataType::Oidvector) => {
             array::write_vector(v, ctx, out);
         }
         Value::Array(v) => array::write_array(v, ctx, out),
@@ -128,5 +136,7 @@ pub fn write_text(value: &Value, ty: DataType, ctx: &EvalContext, out: &mut Vec<
         Value::Jsonpath(v) => write_path(v, out),
         Value::Range(v) => write_range(v, ctx, out),
         Value::Multirange(v) => write_multirange(v, ctx, out),
+        Value::Enum(ty, v) => out.extend(ty.label_of(*v).unwrap_or_default().as_bytes()),
+        Value::Record(v) => record::write_record(v, ctx, out),
     }
 }

@@ -12,7 +12,9 @@ use crate::jsonpath::parse_path;
 use crate::range::{
     decode_multirange_key, decode_range_key, encode_multirange_key, encode_range_key,
 };
-use crate::{Array, Bits, DataType, Dimension, Inet, Numeric, SqlState, Timetz, Value, ValueError};
+use crate::{
+    Array, Bits, DataType, Dimension, Inet, Numeric, Record, SqlState, Timetz, Value, ValueError,
+};
 
 /// After the last element of an array: before all that begins an element.
 const END: u8 = 0x00;
@@ -30,18 +32,20 @@ const NOT_A_NUMBER: u8 = 0x60;
 
 /// Whether [`decode_key`] gives back exactly what was encoded.
 pub fn key_is_lossless(ty: DataType) -> bool {
-    let ty = ty.element().unwrap_or(ty);
-    !matches!(
-        ty,
-        DataType::Numrange
-            | DataType::Nummultirange
-            | DataType::Numeric
-            | DataType::Bpchar
-            | DataType::Jsonb
-            | DataType::Interval
-            | DataType::Float4
-            | DataType::Float8
-    )
+    let ty = ty.base();
+    let ty = ty.element().unwrap_or(ty).base();
+    !ty.is_row()
+        && !matches!(
+            ty,
+            DataType::Numrange
+                | DataType::Nummultirange
+                | DataType::Numeric
+                | DataType::Bpchar
+                | DataType::Jsonb
+                | DataType::Interval
+                | DataType::Float4
+                | DataType::Float8
+        )
 }
 
 /// Appends the key of a value.
@@ -77,7 +81,9 @@ pub fn encode_key(value: &Value, ty: DataType, out: &mut Vec<u8>) {
             out.extend(ordered.to_be_bytes());
         }
         Value::Numeric(v) => encode_numeric(v, out),
-        Value::Text(v) if ty == DataType::Bpchar => encode_bytes(trim_blanks(v).as_bytes(), out),
+        Value::Text(v) if ty.base() == DataType::Bpchar => {
+            encode_bytes(trim_blanks(v).as_bytes(), out);
+        }
         Value::Text(v) => encode_bytes(v.as_bytes(), out),
         Value::Bytea(v) => encode_bytes(v, out),
         Value::Interval(v) => {
@@ -104,6 +110,11 @@ pub fn encode_key(value: &Value, ty: DataType, out: &mut Vec<u8>) {
         Value::Jsonpath(v) => encode_bytes(v.text().as_bytes(), out),
         Value::Range(v) => encode_range_key(v, out),
         Value::Multirange(v) => encode_multirange_key(v, out),
+        Value::Enum(_, v) => out.extend(v.to_be_bytes()),
+        Value::Record(v) => {
+            v.pairs().for_each(|(field, value)| encode_key(value, field.ty.base(), out));
+            out.push(END);
+        }
     }
 }
 
@@ -206,7 +217,7 @@ pub fn decode_key(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError> 
         [VALUE] => {}
         _ => return Err(damaged()),
     }
-    Ok(match ty {
+    Ok(match ty.base() {
         DataType::Bool => match array::<1>(bytes)? {
             [0] => Value::Bool(false),
             [1] => Value::Bool(true),
@@ -283,12 +294,30 @@ pub fn decode_key(ty: DataType, bytes: &mut &[u8]) -> Result<Value, ValueError> 
             let text = String::from_utf8(decode_bytes(bytes)?).map_err(|_| damaged())?;
             Value::Jsonpath(parse_path(&text).map_err(|_| damaged())?.into())
         }
+        DataType::User(user) if user.labels().is_some() => {
+            Value::Enum(user, u64::from_be_bytes(array(bytes)?))
+        }
+        ty if ty.is_row() => Value::record(decode_record(ty, bytes)?),
         ty => match ty.subtype() {
             Some(subtype) if ty.is_range() => Value::range(decode_range_key(subtype, bytes)?),
             Some(subtype) => Value::multirange(decode_multirange_key(subtype, bytes)?),
             None => return Err(damaged()),
         },
     })
+}
+
+/// A row; its last columns may have been added after it was written.
+fn decode_record(ty: DataType, bytes: &mut &[u8]) -> Result<Record, ValueError> {
+    let fields = ty.fields().ok_or_else(damaged)?;
+    let mut values = Vec::with_capacity(fields.len());
+    for field in fields.iter() {
+        let is_there = bytes.first().is_some_and(|byte| *byte != END);
+        values.push(if is_there { decode_key(field.ty, bytes)? } else { Value::Null });
+    }
+    match array::<1>(bytes)? {
+        [END] => Record::of_type(ty, values).ok_or_else(damaged),
+        _ => Err(damaged()),
+    }
 }
 
 fn decode_inet(is_cidr: bool, bytes: &mut &[u8]) -> Result<Value, ValueError> {

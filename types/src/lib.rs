@@ -26,7 +26,9 @@ mod money;
 mod net;
 mod numeric;
 mod range;
+mod record;
 mod typmod;
+mod user_type;
 mod value;
 
 pub use actions::{
@@ -40,16 +42,16 @@ pub use aggregate::{
 pub use array::{Array, Dimension};
 pub use bits::Bits;
 pub use cast::{CastContext, TypesDiffer, can_cast, cast, common_type};
-pub use cell::{decode_value, encode_value, skip_value};
+pub use cell::{decode_int, decode_str, decode_value, encode_value, skip_value};
 pub use compare::{compare, compare_typed, hash_typed, hash_value};
 pub use context::{ByteaOutput, DateFormat, DateOrder, EvalContext, IntervalStyle};
 pub use data_type::{DataType, Element, TypeCategory};
 pub use datetime::{TimeZone, Timetz};
 pub use error::{SqlState, ValueError};
 pub use function::{
-    ArrayOperation, Comparison, Function, FunctionId, Kernel, Resolved, SEQUENCE_STATE, Volatility,
-    asks_catalog, decide_result, function, functions, resolve_among, resolve_function,
-    resolve_hidden, resolve_operator,
+    ArrayOperation, Comparison, Function, FunctionId, Kernel, Resolved, RowOperation,
+    SEQUENCE_STATE, Volatility, asks_catalog, decide_result, function, functions, resolve_among,
+    resolve_function, resolve_hidden, resolve_operator,
 };
 pub use in_range::{check_range_offset, in_range, range_offset_types};
 pub use io::{parse_binary, parse_text, write_binary, write_text};
@@ -59,5 +61,10 @@ pub use key::{decode_key, encode_key, key_is_lossless};
 pub use net::Inet;
 pub use numeric::Numeric;
 pub use range::{Bound, Multirange, Range};
+pub use record::Record;
 pub use typmod::{NO_TYPMOD, length_typmod, make_typmod, numeric_typmod, type_name_with_typmod};
+pub use user_type::{
+    Domain, DomainCheck, DomainChecks, EnumLabel, Field, UserDefinition, UserKind, UserType,
+    check_domains,
+};
 pub use value::{Interval, Value};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Array, Bits, DataType, Inet, Json, JsonPath, Multirange, Numeric, Range, SqlState, Timetz,
-    ValueError,
+    Array, Bits, DataType, Inet, Json, JsonPath, Multirange, Numeric, Range, Record, SqlState,
+    Timetz, UserType, ValueError,
 };
 
 /// A value of some [`crate::DataType`]. The variant follows from the type: all string types are `Text`.
@@ -72,6 +72,10 @@ pub enum Value {
     Range(Arc<Range>),
     /// A multirange
     Multirange(Arc<Multirange>),
+    /// A value of an enumeration: the key of its label
+    Enum(UserType, u64),
+    /// A row
+    Record(Arc<Record>),
     /// The value of type `void`
     Void,
 }
@@ -111,6 +115,11 @@ impl Value {
     /// A multirange.
     pub fn multirange(multirange: Multirange) -> Self {
         Self::Multirange(Arc::new(multirange))
+    }
+
+    /// A row.
+    pub fn record(record: Record) -> Self {
+        Self::Record(Arc::new(record))
     }
 
     /// A text value.
@@ -164,6 +173,8 @@ impl Value {
             Self::Multirange(v) => {
                 DataType::multirange_of(v.element()).unwrap_or(DataType::Unknown)
             }
+            Self::Enum(ty, _) => DataType::User(*ty),
+            Self::Record(record) => record.ty(),
             Self::Void => DataType::Void,
         }
     }
@@ -234,6 +245,7 @@ impl Value {
             Self::Jsonpath(path) => path.text().len() * 4,
             Self::Range(range) => range.heap_bytes(),
             Self::Multirange(multirange) => multirange.heap_bytes(),
+            Self::Record(record) => record.heap_bytes(),
             Self::Numeric(Numeric::Large(large)) => 40 + (large.0.bits() / 8) as usize,
             _ => 0,
         }

@@ -6,8 +6,8 @@ use driftdb_storage::{KeyspaceId, Timestamp};
 use driftdb_types::{DataType, Value};
 
 use crate::{
-    ApplicationPeriod, ConstraintId, Deferral, ForeignKey, NameSpace, Object, ObjectId, PUBLIC,
-    PUBLIC_ID, Result, Schema, SystemRelation, TableNeed,
+    ApplicationPeriod, Demand, ForeignKey, Index, NameSpace, Object, ObjectId, PUBLIC, PUBLIC_ID,
+    Result, Schema, Subject, SystemRelation, TableNeed, Term,
 };
 
 /// A table's object identifier.
@@ -51,6 +51,8 @@ pub struct Table {
     pub dropped_columns: u16,
     /// Its indexes, the primary key's included.
     pub indexes: Vec<Index>,
+    /// The expressions that its indexes are about, predicates included.
+    pub terms: Vec<Term>,
     /// Its CHECK constraints.
     pub checks: Vec<Check>,
     /// Its foreign keys, in order of creation.
@@ -116,48 +118,6 @@ pub enum Generated {
     Stored(String),
 }
 
-/// An index.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Index {
-    /// Its identity.
-    pub id: IndexId,
-    /// Its name, and its constraint's.
-    pub name: String,
-    /// Where its entries are; `None` for the primary key of a [`RowKey::Primary`] table, whose
-    /// entries are the rows.
-    ///
-    /// An entry's key is the encoded columns (bitwise inverted where descending), followed by the
-    /// row's key unless the index is unique, not deferrable, and no column is NULL; its value is the
-    /// row's key.
-    pub keyspace: Option<KeyspaceId>,
-    /// Its columns.
-    pub columns: Vec<IndexColumn>,
-    /// Whether equal keys are refused.
-    pub unique: bool,
-    /// Whether it is the primary key.
-    pub primary: bool,
-    /// Whether it belongs to a constraint (PRIMARY KEY, UNIQUE) rather than to CREATE INDEX.
-    pub constraint: bool,
-    /// When equal keys are refused.
-    pub deferral: Deferral,
-}
-
-impl Index {
-    /// Its constraint's identity.
-    pub fn constraint_id(&self) -> ConstraintId {
-        ConstraintId(self.id.0)
-    }
-}
-
-/// One column of an index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IndexColumn {
-    /// Which.
-    pub column: ColumnId,
-    /// DESC.
-    pub descending: bool,
-}
-
 /// A CHECK constraint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
@@ -165,6 +125,18 @@ pub struct Check {
     pub name: String,
     /// Its condition, as SQL text to be bound where it is used.
     pub condition: String,
+    /// Whether all rows are known to satisfy it (not after NOT VALID).
+    pub validated: bool,
+    /// NO INHERIT, which is shown and changes nothing.
+    pub no_inherit: bool,
+}
+
+impl Check {
+    /// A CHECK that all rows satisfy.
+    pub fn new(name: impl Into<String>, condition: impl Into<String>) -> Self {
+        let (name, condition) = (name.into(), condition.into());
+        Self { name, condition, validated: true, no_inherit: false }
+    }
 }
 
 impl Table {
@@ -315,6 +287,38 @@ pub trait Catalog {
     /// As [`Catalog::table`].
     fn object_by_id(&mut self, _id: ObjectId, _at: CatalogAt) -> Result<Option<Arc<Object>>> {
         Ok(None)
+    }
+
+    /// Every object, in order of creation.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn objects(&mut self, _at: CatalogAt) -> Result<Vec<Arc<Object>>> {
+        Ok(Vec::new())
+    }
+
+    /// The role whose rights are asked for; `None`: it may do everything.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn acting(&mut self) -> Result<Option<u32>> {
+        Ok(None)
+    }
+
+    /// Fails unless a role may do something now, whatever the time of the statement.
+    ///
+    /// # Errors
+    /// 42501; as [`Catalog::table`].
+    fn demand(&mut self, _role: u32, _demand: &Demand) -> Result<()> {
+        Ok(())
+    }
+
+    /// Who owns something.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn owner_of(&mut self, subject: Subject) -> Result<u32> {
+        Ok(subject.first_owner())
     }
 
     /// The time of commit sequence number `sequence` (`AS OF @SEQ:N`).

@@ -20,6 +20,8 @@ impl CommentSubject {
     pub const RELATIONS: u32 = 1259;
     /// pg_constraint
     pub const CONSTRAINTS: u32 = 2606;
+    /// pg_type
+    pub const TYPES: u32 = 1247;
     /// pg_namespace
     pub const SCHEMAS: u32 = 2615;
 

@@ -22,6 +22,8 @@ mod error;
 pub mod eval;
 mod expr;
 mod history;
+pub mod implied;
+mod index;
 mod integrity;
 mod logical;
 mod merge;
@@ -30,6 +32,8 @@ mod period;
 mod physical;
 mod planner;
 mod portal;
+mod privilege;
+mod role;
 mod routine;
 mod rules;
 mod schema;
@@ -37,20 +41,21 @@ mod sequence;
 mod statement;
 mod system;
 mod temporal;
+mod user_type;
 mod variables;
 mod view;
 mod window;
 
 pub use branch::BranchStatement;
 pub use catalog::{
-    Catalog, CatalogAt, Check, Column, ColumnId, Generated, Index, IndexColumn, IndexId, RowKey,
-    Table, TableId,
+    Catalog, CatalogAt, Check, Column, ColumnId, Generated, IndexId, RowKey, Table, TableId,
 };
 pub use changes::ChangesScan;
 pub use comment::{Comment, CommentSubject};
 pub use error::{Result, SqlError};
 pub use expr::{BoolTest, ColId, Expr, Subplan, Subquery, SubqueryKind};
 pub use history::{HistoryStatement, RestoredTable, TableAt};
+pub use index::{BoundTerm, FIRST_TERM, Index, IndexColumn, Term};
 pub use integrity::{ConstraintId, Deferral, ForeignKey, ReferentialAction, Related, RelatedTable};
 pub use logical::{
     AggregateCall, CteId, JoinKind, LockClause, LogicalPlan, OutputColumn, ScanColumn, SetFunction,
@@ -66,6 +71,12 @@ pub use physical::{
 };
 pub use planner::{PlanContext, Planner};
 pub use portal::{ChannelStatement, DeclareCursor, Fetch, FetchStep};
+pub use privilege::{AclItem, Demand, Privileges, Rights, Securable, Subject};
+pub use role::{
+    Acting, BOOTSTRAP_ROLE, CHECKPOINT_ROLE, DATABASE_OWNER_ROLE, EVERYBODY, FIXED_ROLES, Known,
+    Membership, Named, READ_ALL_ROLE, Role, RoleOptions, RoleRef, RoleStatement, SIGNAL_ROLE,
+    WRITE_ALL_ROLE,
+};
 pub use routine::{
     Argument, ArgumentMode, Given, Language, Routine, RoutineCall, RoutineColumn, RoutineStatement,
     Trigger, TriggerEvents, TriggerTime, routine_signature,
@@ -77,15 +88,20 @@ pub use schema::{
 pub use sequence::{SequenceDefinition, SequenceOptions, SequenceSpec, SequenceStatement};
 pub use statement::{
     AlterAction, ColumnSpec, ConflictAction, ConflictTarget, ConstraintSpec, Copy, CopyFormat,
-    CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain, ExplainFormat,
-    Field, ForeignKeySpec, Insert, IsolationChoice, LockTable, Parameter, PastTime, Query,
-    SetScope, Statement, TransactionModes, TransactionStatement, Update,
+    CopyHeader, CopyOptions, CopySource, CreateIndex, CreateTable, Delete, DropObjects, Explain,
+    ExplainFormat, ExplainOutput, Field, ForeignKeySpec, IndexAction, Insert, IsolationChoice,
+    KeyExtra, KeyOf, KeySpec, LockTable, Parameter, PastTime, Query, SetScope, Statement,
+    TransactionModes, TransactionStatement, Update,
 };
 pub use system::{
     INFORMATION_SCHEMA, NoSystemRows, OWNER, SYSTEM_SCHEMA, SystemRelation, SystemRows, SystemScan,
 };
 pub use temporal::{
     AccessTemporal, Moment, Period, PeriodForm, Span, SystemColumn, Temporal, timestamptz_of,
+};
+pub use user_type::{
+    TypeChange, TypeDefinition, TypeOid, TypeStatement, array_type_oid, need_of_type, object_type,
+    row_type_oid, table_type, view_type,
 };
 pub use variables::{Precedence, Variable, Variables};
 pub use view::{

@@ -4,8 +4,8 @@
 //! is meant. A [`Need`] is PostgreSQL's `pg_depend` row, kept with the one that needs.
 
 use crate::{
-    ColumnId, CommentSubject, IndexId, Routine, SequenceDefinition, Trigger, View,
-    routine_signature,
+    ColumnId, CommentSubject, IndexId, Privileges, Role, Routine, SequenceDefinition, Trigger,
+    TypeDefinition, View, routine_signature,
 };
 
 /// An object's identifier, of one sequence with those of tables and indexes.
@@ -25,6 +25,12 @@ pub enum NameSpace {
     Routine,
     /// Triggers, told apart by their tables (`pg_trigger`).
     Trigger,
+    /// Roles, which are in no schema (`pg_authid`).
+    Role,
+    /// Owners and privileges, named by what they are of.
+    Privileges,
+    /// Types (`pg_type`).
+    Type,
 }
 
 /// An object, as of some time. Immutable: DDL makes a new one.
@@ -62,6 +68,12 @@ pub enum ObjectKind {
     Routine(Box<Routine>),
     /// A trigger.
     Trigger(Box<Trigger>),
+    /// A role.
+    Role(Box<Role>),
+    /// Whose something is, and who may do what with it.
+    Privileges(Box<Privileges>),
+    /// A type.
+    Type(Box<TypeDefinition>),
 }
 
 /// That something cannot be without something else.
@@ -114,13 +126,22 @@ impl ObjectKind {
             Self::Comment { .. } => NameSpace::Comment,
             Self::Routine(_) => NameSpace::Routine,
             Self::Trigger(_) => NameSpace::Trigger,
+            Self::Role(_) => NameSpace::Role,
+            Self::Privileges(_) => NameSpace::Privileges,
+            Self::Type(_) => NameSpace::Type,
         }
     }
 
     /// What tells objects of one name apart, if their names may repeat; else empty.
     pub fn signature(&self) -> Vec<u8> {
         match self {
-            Self::Schema | Self::Sequence(_) | Self::View(_) | Self::Comment { .. } => Vec::new(),
+            Self::Schema
+            | Self::Sequence(_)
+            | Self::View(_)
+            | Self::Comment { .. }
+            | Self::Role(_)
+            | Self::Privileges(_)
+            | Self::Type(_) => Vec::new(),
             Self::Routine(routine) => {
                 routine.input_types().iter().flat_map(|ty| ty.oid().to_be_bytes()).collect()
             }
@@ -137,6 +158,10 @@ impl ObjectKind {
             Self::Comment { .. } => "comment",
             Self::Routine(routine) => routine.word(),
             Self::Trigger(_) => "trigger",
+            Self::Role(_) => "role",
+            Self::Privileges(_) => "privileges",
+            // Domains, too, where what depends on them is told.
+            Self::Type(_) => "type",
         }
     }
 }

@@ -8,9 +8,9 @@ use driftdb_types::{AggregateId, DataType};
 use crate::logical::SetFunction;
 use crate::{
     AccessTemporal, AlterAction, Comment, ConflictTarget, Copy, CreateIndex, CreateTable, CteId,
-    DropObjects, ExplainFormat, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
+    DropObjects, ExplainOutput, Expr, Field, HistoryStatement, IndexId, JoinKind, LockTable,
     Related, RoutineStatement, RowRules, SchemaStatement, SequenceStatement, SetOpKind,
-    SystemColumn, Table, ViewStatement, WindowCall,
+    SystemColumn, Table, TypeStatement, ViewStatement, WindowCall,
 };
 
 /// One end of a key range.
@@ -484,6 +484,8 @@ pub enum PhysicalStatement {
     },
     /// CREATE SEQUENCE and its kin
     Sequence(SequenceStatement),
+    /// CREATE, ALTER and DROP of TYPE and DOMAIN.
+    Type(TypeStatement),
     /// SET CONSTRAINTS
     SetConstraints {
         /// Which, with their schemas if named; `None`: ALL.
@@ -497,6 +499,8 @@ pub enum PhysicalStatement {
     Comment(Comment),
     /// CREATE SCHEMA and its kin
     Schema(SchemaStatement),
+    /// CREATE ROLE, GRANT and their kin
+    Role(crate::RoleStatement),
     /// LOCK TABLE
     LockTable(LockTable),
     /// COPY FROM: rows arrive outside; TO: the query
@@ -507,8 +511,8 @@ pub enum PhysicalStatement {
         statement: Box<Self>,
         /// ANALYZE: run it, too.
         analyze: bool,
-        /// The form of the output.
-        format: ExplainFormat,
+        /// What it shows.
+        output: ExplainOutput,
     },
     /// CREATE FUNCTION and its kin, without a plan
     Routine(RoutineStatement),

@@ -7,10 +7,11 @@ use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, Value};
 
 use crate::{
-    BranchStatement, ChannelStatement, ColId, Comment, DeclareCursor, Deferral, Expr, Fetch,
-    HistoryStatement, IndexId, LogicalPlan, Need, OnCommit, PeriodSpec, Portion, ReferentialAction,
-    Related, RoutineStatement, RowRules, SchemaStatement, SequenceSpec, SequenceStatement,
-    SystemColumn, Table, TableNeed, ViewStatement,
+    BranchStatement, ChannelStatement, ColId, ColumnId, Comment, DeclareCursor, Deferral, Expr,
+    Fetch, HistoryStatement, IndexId, LogicalPlan, Need, OnCommit, PeriodSpec, Portion,
+    ReferentialAction, Related, RoleStatement, RoutineStatement, RowRules, SchemaStatement,
+    SequenceSpec, SequenceStatement, SystemColumn, Table, TableNeed, Term, TypeStatement,
+    ViewStatement,
 };
 
 /// A column of a result, as the wire describes it.
@@ -187,6 +188,8 @@ pub enum ConstraintSpec {
         columns: Vec<String>,
         /// When it is checked.
         deferral: Deferral,
+        /// What else is said of its index.
+        extra: KeyExtra,
     },
     /// UNIQUE
     Unique {
@@ -196,6 +199,8 @@ pub enum ConstraintSpec {
         columns: Vec<String>,
         /// When it is checked.
         deferral: Deferral,
+        /// What else is said of its index.
+        extra: KeyExtra,
     },
     /// CHECK
     Check {
@@ -203,9 +208,35 @@ pub enum ConstraintSpec {
         name: String,
         /// Its condition, as SQL text (checked by the binder).
         condition: String,
+        /// NOT VALID: existing rows are not looked at.
+        not_valid: bool,
+        /// NO INHERIT
+        no_inherit: bool,
+    },
+    /// PRIMARY KEY or UNIQUE USING INDEX: an index that is there becomes the constraint's.
+    UsingIndex {
+        /// Its name, which the index takes.
+        name: String,
+        /// Which.
+        index: IndexId,
+        /// PRIMARY KEY rather than UNIQUE.
+        primary: bool,
+        /// When it is checked.
+        deferral: Deferral,
     },
     /// FOREIGN KEY
     ForeignKey(ForeignKeySpec),
+}
+
+/// What is said of the index of a PRIMARY KEY or UNIQUE besides its columns.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KeyExtra {
+    /// INCLUDE: columns by name.
+    pub include: Vec<String>,
+    /// NULLS NOT DISTINCT
+    pub nulls_equal: bool,
+    /// WITH (…)
+    pub options: Vec<(String, String)>,
 }
 
 /// A foreign key to be created: by names, since the columns may come with it.
@@ -265,8 +296,70 @@ pub struct CreateIndex {
     pub if_not_exists: bool,
     /// UNIQUE.
     pub unique: bool,
-    /// (column position, DESC).
-    pub columns: Vec<(usize, bool)>,
+    /// Its columns.
+    pub columns: Vec<KeySpec>,
+    /// WHERE
+    pub predicate: Option<Term>,
+    /// INCLUDE: columns by position.
+    pub include: Vec<usize>,
+    /// NULLS NOT DISTINCT
+    pub nulls_equal: bool,
+    /// USING hash
+    pub is_hash: bool,
+    /// WITH (…)
+    pub options: Vec<(String, String)>,
+    /// CONCURRENTLY, which no block of statements may hold.
+    pub concurrently: bool,
+    /// What its expressions need.
+    pub needs: Vec<Need>,
+}
+
+/// One column of an index to be created.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeySpec {
+    /// What it is of.
+    pub of: KeyOf,
+    /// DESC
+    pub descending: bool,
+    /// NULLS FIRST
+    pub nulls_first: bool,
+    /// An operator class that orders texts by bytes was named.
+    pub by_pattern: bool,
+}
+
+/// What a column of an index is of.
+#[derive(Debug, Clone, PartialEq)]
+pub enum KeyOf {
+    /// A column of the table, by position.
+    Column(usize),
+    /// An expression; its number is chosen when it is created.
+    Term(Term),
+}
+
+impl CreateIndex {
+    /// An index on columns by position, each with DESC or not.
+    pub fn on(table: Arc<Table>, name: impl Into<String>, columns: &[(usize, bool)]) -> Self {
+        let key = |&(position, descending): &(usize, bool)| KeySpec {
+            of: KeyOf::Column(position),
+            descending,
+            nulls_first: descending,
+            by_pattern: false,
+        };
+        Self {
+            table,
+            name: name.into(),
+            if_not_exists: false,
+            unique: false,
+            columns: columns.iter().map(key).collect(),
+            predicate: None,
+            include: Vec::new(),
+            nulls_equal: false,
+            is_hash: false,
+            options: Vec::new(),
+            concurrently: false,
+            needs: Vec::new(),
+        }
+    }
 }
 
 /// DROP TABLE, DROP INDEX. Missing objects under IF EXISTS are left out, with a notice.
@@ -280,6 +373,8 @@ pub struct DropObjects {
     pub notices: Vec<String>,
     /// CASCADE: what depends on them goes, too.
     pub cascade: bool,
+    /// DROP INDEX CONCURRENTLY, which no block of statements may hold.
+    pub concurrently: bool,
 }
 
 /// One action of ALTER TABLE.
@@ -365,6 +460,19 @@ pub enum AlterAction {
         /// The condition, as SQL text.
         condition: String,
     },
+    /// A term's texts, by its number, after a renaming: it means what it meant.
+    RespellTerm {
+        /// Its number.
+        id: ColumnId,
+        /// The expression, as SQL text.
+        sql: String,
+        /// As it is shown.
+        shown: String,
+    },
+    /// What is said of an index of the table; it changes nothing that is stored.
+    Index(IndexId, IndexAction),
+    /// REINDEX of an index, or of all of the table's; CONCURRENTLY
+    Reindex(Option<IndexId>, bool),
     /// ADD PERIOD; its columns are NOT NULL and its CHECK is there
     AddPeriod(PeriodSpec),
     /// DROP PERIOD, with its CHECK
@@ -375,6 +483,21 @@ pub enum AlterAction {
     SetRetention(Option<Keep>),
 }
 
+/// What is said of an index that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IndexAction {
+    /// RENAME TO
+    Rename(String),
+    /// SET (…)
+    Set(Vec<(String, String)>),
+    /// RESET (…)
+    Reset(Vec<String>),
+    /// CLUSTER ON it, which every other index loses; SET WITHOUT CLUSTER
+    Cluster(bool),
+    /// CLUSTER
+    ClusterNow,
+}
+
 /// The forms of COPY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopyFormat {
@@ -382,6 +505,19 @@ pub enum CopyFormat {
     Text,
     /// Comma-separated values.
     Csv,
+    /// PostgreSQL's binary form.
+    Binary,
+}
+
+/// What the first line of text or CSV is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyHeader {
+    /// A row.
+    Absent,
+    /// The columns' names, which are skipped when they are read.
+    Names,
+    /// The columns' names, which must be those of the columns that are read.
+    Match,
 }
 
 /// COPY's options.
@@ -393,14 +529,18 @@ pub struct CopyOptions {
     pub delimiter: u8,
     /// What stands for NULL.
     pub null: String,
-    /// Whether the first line names the columns.
-    pub header: bool,
+    /// What the first line is.
+    pub header: CopyHeader,
     /// CSV's quote.
     pub quote: u8,
     /// CSV's escape inside quotes.
     pub escape: u8,
     /// Columns (positions in the list) that are always quoted (FORCE QUOTE).
     pub force_quote: Vec<usize>,
+    /// Columns whose NULL string is that string, quoted or not (FORCE_NOT_NULL).
+    pub force_not_null: Vec<usize>,
+    /// Columns whose NULL string is NULL even in quotes (FORCE_NULL).
+    pub force_null: Vec<usize>,
     /// COPY TO: whether it goes on with what is committed later, until somebody ends it (FOLLOW).
     pub follow: bool,
 }
@@ -417,6 +557,8 @@ pub enum CopySource {
         columns: Vec<usize>,
         /// One expression per table column over the input's columns (`Expr::Slot`), defaults filled in.
         row: Vec<Expr>,
+        /// Which rows are taken, over the whole row (`Expr::Slot`); none: all.
+        filter: Option<Expr>,
         /// What new rows have to go through, over the whole row (`Expr::Slot`).
         checks: RowRules,
         /// What foreign keys lead to.
@@ -442,6 +584,34 @@ pub enum ExplainFormat {
     Text,
     /// JSON.
     Json,
+    /// YAML.
+    Yaml,
+    /// XML.
+    Xml,
+}
+
+/// What EXPLAIN shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExplainOutput {
+    /// The form.
+    pub format: ExplainFormat,
+    /// With ANALYZE: the times of the nodes.
+    pub timing: bool,
+    /// With ANALYZE: the time of all.
+    pub summary: bool,
+}
+
+impl ExplainOutput {
+    /// Everything, as lines.
+    pub const TEXT: Self = Self { format: ExplainFormat::Text, timing: true, summary: true };
+
+    /// The type of the column: JSON has its own.
+    pub fn column_type(self) -> DataType {
+        match self.format {
+            ExplainFormat::Json => DataType::Json,
+            ExplainFormat::Text | ExplainFormat::Yaml | ExplainFormat::Xml => DataType::Text,
+        }
+    }
 }
 
 /// EXPLAIN.
@@ -451,8 +621,8 @@ pub struct Explain {
     pub statement: Box<Statement>,
     /// ANALYZE.
     pub analyze: bool,
-    /// The form of the output.
-    pub format: ExplainFormat,
+    /// What it shows.
+    pub output: ExplainOutput,
 }
 
 /// The level in BEGIN or SET TRANSACTION.
@@ -557,6 +727,8 @@ pub enum Statement {
     },
     /// CREATE SEQUENCE and its kin
     Sequence(SequenceStatement),
+    /// CREATE, ALTER and DROP of TYPE and DOMAIN.
+    Type(TypeStatement),
     /// SET CONSTRAINTS
     SetConstraints {
         /// Which, with their schemas if named; `None`: ALL.
@@ -568,6 +740,8 @@ pub enum Statement {
     Comment(Comment),
     /// CREATE SCHEMA and its kin
     Schema(SchemaStatement),
+    /// CREATE ROLE, GRANT and their kin
+    Role(RoleStatement),
     /// LOCK TABLE
     LockTable(LockTable),
     /// COPY
@@ -656,7 +830,10 @@ impl Statement {
             Self::Insert(Insert { returning: Some(_), fields, .. })
             | Self::Update(Update { returning: Some(_), fields, .. })
             | Self::Delete(Delete { returning: Some(_), fields, .. }) => Some(fields.clone()),
-            Self::Explain(_) => Some(text("QUERY PLAN")),
+            Self::Explain(explain) => {
+                let ty = explain.output.column_type();
+                Some(text("QUERY PLAN").into_iter().map(|field| Field { ty, ..field }).collect())
+            }
             Self::Routine(RoutineStatement::Call { query, has_output: true }) => {
                 Some(query.fields.clone())
             }

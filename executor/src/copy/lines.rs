@@ -8,7 +8,7 @@ use driftdb_query::{CopyFormat, CopyOptions, Result, SqlError};
 use driftdb_types::SqlState;
 
 /// The longest record that is taken.
-const MAX_LINE_BYTES: usize = 1 << 30;
+pub(super) const MAX_LINE_BYTES: usize = 1 << 30;
 /// Bytes that were used are dropped once there are so many.
 const COMPACT_BYTES: usize = 1 << 16;
 

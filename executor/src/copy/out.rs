@@ -1,8 +1,9 @@
 //! COPY TO: batches to bytes.
 
-use driftdb_query::{CopyFormat, CopyOptions, Field};
+use driftdb_query::{CopyFormat, CopyHeader, CopyOptions, Field};
 use driftdb_types::EvalContext;
 
+use super::binary;
 use crate::batch::Batch;
 
 /// Writes rows in one of COPY's forms.
@@ -24,9 +25,19 @@ impl CopyOut {
         self.names.len()
     }
 
-    /// Appends the line of column names, if it was asked for.
+    /// Whether fields are in binary.
+    pub fn is_binary(&self) -> bool {
+        self.options.format == CopyFormat::Binary
+    }
+
+    /// Appends what stands before the rows: the line of column names, if it was asked for; in binary,
+    /// the signature without flags or extension.
     pub fn header(&mut self, out: &mut Vec<u8>) {
-        if !self.options.header {
+        if self.is_binary() {
+            out.extend(binary::SIGNATURE);
+            out.extend([0; 8]);
+        }
+        if self.options.header == CopyHeader::Absent {
             return;
         }
         let names = std::mem::take(&mut self.names);
@@ -40,8 +51,18 @@ impl CopyOut {
         self.names = names;
     }
 
+    /// Appends what stands after the rows.
+    pub fn end(&self, out: &mut Vec<u8>) {
+        if self.is_binary() {
+            out.extend(binary::END.to_be_bytes());
+        }
+    }
+
     /// Appends the line of one row.
     pub fn row(&mut self, batch: &Batch, row: usize, ctx: &EvalContext, out: &mut Vec<u8>) {
+        if self.is_binary() {
+            return self.binary_row(batch, row, out);
+        }
         for column in 0..batch.width() {
             self.separate(column, out);
             self.field.clear();
@@ -54,6 +75,19 @@ impl CopyOut {
         out.push(b'\n');
     }
 
+    fn binary_row(&mut self, batch: &Batch, row: usize, out: &mut Vec<u8>) {
+        out.extend((batch.width() as i16).to_be_bytes());
+        for column in 0..batch.width() {
+            self.field.clear();
+            let length = match batch.write_binary(column, row, &mut self.field) {
+                true => -1,
+                false => self.field.len() as i32,
+            };
+            out.extend(length.to_be_bytes());
+            out.extend_from_slice(&self.field);
+        }
+    }
+
     fn separate(&self, index: usize, out: &mut Vec<u8>) {
         if index > 0 {
             out.push(self.options.delimiter);
@@ -62,7 +96,7 @@ impl CopyOut {
 
     fn write_field(&self, force_quote: bool, out: &mut Vec<u8>) {
         match self.options.format {
-            CopyFormat::Text => self.write_escaped(out),
+            CopyFormat::Text | CopyFormat::Binary => self.write_escaped(out),
             CopyFormat::Csv if force_quote || self.needs_quotes() => self.write_quoted(out),
             CopyFormat::Csv => out.extend_from_slice(&self.field),
         }

@@ -33,9 +33,11 @@ pub(super) fn apply(
         let data = data.iter().map(|&v| v as f64).collect();
         return Ok(Arc::new(Vector::floats(to, data, input.validity().cloned())));
     }
+    // A domain may say something of NULL.
+    let takes_null = to.as_domain().is_some();
     let mut out = VectorBuilder::new(to, input.len());
     for row in 0..input.len() {
-        if input.is_null(row) {
+        if input.is_null(row) && !takes_null {
             out.push_null();
         } else {
             out.push(cast(input.value(row), from, to, typmod, context, ctx)?)?;

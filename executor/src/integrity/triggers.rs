@@ -54,6 +54,7 @@ fn is_for(trigger: &Trigger, event: TriggerEvent, table: &Table, assigned: &[usi
         && match event {
             TriggerEvent::Insert => events.insert,
             TriggerEvent::Delete => events.delete,
+            TriggerEvent::Truncate => events.truncate,
             TriggerEvent::Update => {
                 let names = |id| {
                     let position = table.position(id);
@@ -142,7 +143,8 @@ impl Integrity {
         Ok(())
     }
 
-    fn fire_statement(
+    /// Triggers of a statement as a whole fire.
+    pub(crate) fn fire_statement(
         &mut self,
         time: TriggerTime,
         event: TriggerEvent,

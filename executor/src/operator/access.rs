@@ -7,7 +7,7 @@ use driftdb_concurrency::{IsolationLevel, ReadAt, RowBatch, ScanRequest, ScanSta
 use driftdb_query::{AccessPath, Expr, Result, SqlError, SystemColumn, TableAccess};
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 use driftdb_tables::{ByteRange, Cell, RowReader, point_key};
-use driftdb_types::{SqlState, Value, decode_value};
+use driftdb_types::{SqlState, Value};
 
 use super::Operator;
 use super::bounds::{byte_range, fit_key, index_of};
@@ -79,9 +79,7 @@ impl Decoder {
         for (index, column) in columns.by_ref().take(self.reader.len()).enumerate() {
             match self.reader.cell(row, index)? {
                 Cell::Null => column.push_null(),
-                Cell::Bytes(mut bytes) => {
-                    column.push(decode_value(self.reader.ty(index), &mut bytes)?)?;
-                }
+                Cell::Bytes(bytes) => column.push_cell(bytes)?,
                 Cell::Missing(value) => column.push(value.clone())?,
             }
         }

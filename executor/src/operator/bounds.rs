@@ -61,8 +61,8 @@ fn bound(bound: &KeyBound, run: &mut Run<'_, '_>) -> Result<ValueBound> {
 }
 
 fn column_type(table: &Table, index: &Index, column: usize) -> Option<DataType> {
-    let position = table.position(index.columns.get(column)?.column)?;
-    Some(table.columns[position].ty)
+    let place = table.place(index.columns.get(column)?.column)?;
+    Some(table.type_at(place))
 }
 
 /// Gives the values of a key's leading columns the types of the columns; false if one cannot be

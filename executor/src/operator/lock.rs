@@ -83,7 +83,7 @@ impl Lock {
 
 /// Whether the storage key is all that others may refer to.
 fn has_one_key(table: &Table) -> bool {
-    table.indexes.iter().filter(|index| index.unique).all(|index| index.primary)
+    table.indexes.iter().filter(|index| index.unique).all(|index| index.keyspace.is_none())
 }
 
 fn not_available(error: SqlError, clause: &PhysicalLock) -> SqlError {

@@ -2,21 +2,37 @@
 
 use std::sync::Arc;
 
+use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    AlterAction, ConstraintSpec, CreateIndex, CreateTable, DropObjects, PhysicalPlan, Result,
-    SqlError, Table,
+    AlterAction, ConstraintSpec, CreateIndex, CreateTable, DropObjects, IndexAction, PhysicalPlan,
+    Result, SqlError, Table, TriggerTime,
 };
 use driftdb_tables::{DdlContext, Inserted, TableWriter};
 use driftdb_types::SqlState;
 
 use super::{CommandTag, Outcome};
 use crate::context::Run;
-use crate::integrity::refuse_pending;
+use crate::integrity::terms::DdlTerms;
+use crate::integrity::{Integrity, refuse_pending};
 use crate::operator::{build, pull};
+use crate::routine::TriggerEvent;
 
 /// What definitions are changed with.
 pub(crate) fn context<'s>(run: &'s mut Run<'_, '_>) -> DdlContext<'s> {
-    DdlContext { txn: &mut *run.cx.txn, store: run.cx.store, eval: run.cx.eval }
+    let cx = &mut *run.cx;
+    let terms = DdlTerms {
+        system: cx.system,
+        params: cx.params,
+        routines: cx.routines,
+        ddl: &mut *cx.ddl,
+        kinds: &mut *cx.kinds,
+        cancel: cx.cancel,
+        pending: &mut *cx.pending,
+        notices: &mut *cx.notices,
+        memory_limit_bytes: cx.memory_limit_bytes,
+        last: None,
+    };
+    DdlContext { txn: &mut *cx.txn, store: cx.store, eval: cx.eval, terms: Box::new(terms) }
 }
 
 pub(crate) fn notice(message: String, state: SqlState, run: &mut Run<'_, '_>) {
@@ -53,7 +69,7 @@ fn fill(table: Arc<Table>, source: &PhysicalPlan, run: &mut Run<'_, '_>) -> Resu
             let row = batch.row(row);
             let cx = &mut *run.cx;
             if let Inserted::Conflict(conflict) = writer.insert(cx.txn, cx.store, &row, cx.eval)? {
-                return Err(writer.conflict_error(&conflict, &row, cx.eval));
+                return Err(writer.conflict_error(&conflict, cx.eval));
             }
             rows += 1;
         }
@@ -115,12 +131,46 @@ pub(crate) fn truncate(
     for table in tables {
         refuse_pending(table, "TRUNCATE", run)?;
     }
+    let all = with_referring(tables, cascade, run)?;
+    for table in &all {
+        let mut integrity = Integrity::new(table, &Arc::default());
+        integrity.fire_statement(TriggerTime::Before, TriggerEvent::Truncate, &[], run)?;
+    }
     let cascaded = driftdb_tables::truncate(&mut context(run), tables, cascade, restart)?;
     for table in cascaded {
         let message = format!("truncate cascades to table \"{table}\"");
         notice(message, SqlState::SuccessfulCompletion, run);
     }
+    for table in &all {
+        let mut integrity = Integrity::new(table, &Arc::default());
+        integrity.fire_statement(TriggerTime::After, TriggerEvent::Truncate, &[], run)?;
+    }
     Ok(Outcome::tag(CommandTag::plain("TRUNCATE TABLE")))
+}
+
+/// The tables of a TRUNCATE, with CASCADE those that refer to them, too.
+fn with_referring(
+    tables: &[Arc<Table>],
+    cascade: bool,
+    run: &mut Run<'_, '_>,
+) -> Result<Vec<Arc<Table>>> {
+    let mut all: Vec<Arc<Table>> = Vec::new();
+    for table in tables {
+        if all.iter().all(|known| known.id != table.id) {
+            all.push(Arc::clone(table));
+        }
+    }
+    let mut next = 0;
+    while cascade && next < all.len() {
+        for id in all[next].referenced_by.clone() {
+            if all.iter().all(|known| known.id != id) {
+                let at = ReadAt::Newest;
+                all.extend(driftdb_tables::table_by_id(run.cx.txn, id, at)?);
+            }
+        }
+        next += 1;
+    }
+    Ok(all)
 }
 
 pub(crate) fn alter_table(
@@ -150,11 +200,28 @@ pub(crate) fn alter_table(
             notice(message, SqlState::DuplicateColumn, run);
             continue;
         }
+        if let AlterAction::AddConstraint(ConstraintSpec::UsingIndex { name, index, .. }) = action
+            && let Some(index) = table.index(*index)
+            && index.name != *name
+        {
+            let message = format!(
+                "ALTER TABLE / ADD CONSTRAINT USING INDEX will rename index \"{}\" to \"{name}\"",
+                index.name
+            );
+            notice(message, SqlState::SuccessfulCompletion, run);
+        }
         let dropped;
         (newest, dropped) = driftdb_tables::alter_table(&mut context(run), table, action)?;
         tell_cascade(&dropped, run);
     }
-    Ok(Outcome::tag(CommandTag::plain("ALTER TABLE")))
+    Ok(Outcome::tag(CommandTag::plain(match actions.first() {
+        Some((AlterAction::Reindex(..), _)) => "REINDEX",
+        Some((AlterAction::Index(_, IndexAction::ClusterNow), _)) => "CLUSTER",
+        Some((AlterAction::Index(_, action), _)) if !matches!(action, IndexAction::Cluster(_)) => {
+            "ALTER INDEX"
+        }
+        _ => "ALTER TABLE",
+    })))
 }
 
 fn yields_row(plan: &PhysicalPlan, run: &mut Run<'_, '_>) -> Result<bool> {
@@ -186,7 +253,14 @@ fn violated(table: &Table, action: &AlterAction) -> SqlError {
             );
             SqlError::new(SqlState::CheckViolation, message).with_constraint(&table.name, name)
         }
-        AlterAction::Recheck(name) => {
+        AlterAction::AddConstraint(ConstraintSpec::UsingIndex { index, .. }) => {
+            let keys = table.index(*index).map_or(&[][..], |index| &index.columns);
+            let columns = keys.iter().filter_map(|key| table.position(key.column));
+            let mut columns =
+                columns.map(|at| &table.columns[at]).filter(|column| !column.not_null);
+            contains_null(columns.next().map_or("", |column| &column.name))
+        }
+        AlterAction::Recheck(name) | AlterAction::ValidateConstraint(name) => {
             let message = format!(
                 "check constraint \"{name}\" of relation \"{}\" is violated by some row",
                 table.name

@@ -1,15 +1,17 @@
-//! EXPLAIN, in PostgreSQL's shape: as lines and as JSON; with ANALYZE the statement runs, too.
+//! EXPLAIN, in PostgreSQL's shape: as lines or as a document; with ANALYZE the statement runs, too.
 
 mod access;
+mod document;
 mod expr;
-mod json;
 mod node;
 mod plan;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use driftdb_query::{ExplainFormat, PhysicalPlan, PhysicalStatement, Result, SqlError};
+use driftdb_query::{
+    ExplainFormat, ExplainOutput, PhysicalPlan, PhysicalStatement, Result, SqlError,
+};
 use driftdb_types::{DataType, Value};
 
 use super::{CommandTag, Outcome, delete, insert, update};
@@ -20,25 +22,35 @@ use crate::operator::{build_metered, pull};
 use crate::vector::Vector;
 use node::Node;
 
+/// What is shown of the times.
+struct Shown {
+    /// Whether those of the nodes are.
+    timing: bool,
+    /// How long all took.
+    summary: Option<i64>,
+}
+
 /// Explains a statement.
 pub(crate) fn run(
     statement: &PhysicalStatement,
     analyze: bool,
-    format: ExplainFormat,
+    output: ExplainOutput,
     run: &mut Run<'_, '_>,
 ) -> Result<Outcome> {
     let source = source(statement)?;
     let clock = Arc::clone(&run.cx.eval.clock);
     let start = clock();
     let meters = if analyze { execute(statement, source, run)? } else { Vec::new() };
-    let micros = analyze.then(|| clock() - start);
+    let micros = clock() - start;
+    let summary = (analyze && output.summary).then_some(micros);
+    let shown = Shown { timing: output.timing, summary };
     let node = plan::explain(statement, source, meters, run.cx.eval);
-    let lines = match format {
-        ExplainFormat::Text => text(&node, micros),
-        ExplainFormat::Json => vec![json::write(&node, micros)],
+    let lines = match output.format {
+        ExplainFormat::Text => text(&node, &shown),
+        format => vec![document::write(&node, &shown, format)],
     };
     let tag = CommandTag::plain("EXPLAIN");
-    Ok(Outcome { tag, batches: batches(lines)? })
+    Ok(Outcome { tag, batches: batches(lines, output.column_type())? })
 }
 
 /// The plan that a statement gets its rows from.
@@ -78,10 +90,10 @@ fn execute(
     Ok(meters)
 }
 
-fn text(node: &Node, micros: Option<i64>) -> Vec<String> {
+fn text(node: &Node, shown: &Shown) -> Vec<String> {
     let mut lines = Vec::new();
-    node.write(0, "", &mut lines);
-    if let Some(micros) = micros {
+    node.write(0, "", shown.timing, &mut lines);
+    if let Some(micros) = shown.summary {
         lines.push(format!("Execution Time: {} ms", millis(micros)));
     }
     lines
@@ -92,11 +104,14 @@ fn millis(micros: i64) -> String {
     format!("{}.{:03}", micros / 1000, micros % 1000)
 }
 
-fn batches(lines: Vec<String>) -> Result<VecDeque<Batch>> {
+fn batches(lines: Vec<String>, ty: DataType) -> Result<VecDeque<Batch>> {
     let mut batches = VecDeque::new();
     for lines in lines.chunks(BATCH_ROWS) {
-        let values = lines.iter().map(|line| Value::text(line.as_str()));
-        let column = Vector::from_values(DataType::Text, values)?;
+        let values = lines.iter().map(|line| match ty {
+            DataType::Json => Value::Json(line.as_str().into()),
+            _ => Value::text(line.as_str()),
+        });
+        let column = Vector::from_values(ty, values)?;
         batches.push_back(Batch::new(vec![Arc::new(column)], lines.len()));
     }
     Ok(batches)

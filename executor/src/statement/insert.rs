@@ -105,7 +105,7 @@ impl<'a> Inserter<'a> {
                 None => None,
             };
             let (Some(action), Some(existing_key)) = (&insert.on_conflict, handled) else {
-                return Err(self.writer.conflict_error(&conflict, &row, run.cx.eval));
+                return Err(self.writer.conflict_error(&conflict, run.cx.eval));
             };
             let done = if action.update.is_some() {
                 self.update_existing(action, &existing_key, &row, run)?
@@ -123,7 +123,7 @@ impl<'a> Inserter<'a> {
     /// The key of the row that ON CONFLICT is about. A conflict in another index does not matter if
     /// one of those that it names has one, too: these are asked first.
     fn arbiter(
-        &self,
+        &mut self,
         action: &PhysicalConflict,
         conflict: &Conflict,
         row: &[Value],
@@ -140,7 +140,9 @@ impl<'a> Inserter<'a> {
             let mut existing_key = Vec::new();
             match index.keyspace {
                 Some(space) => {
-                    let (entry, exclusive) = index_entry(table, index, row, &[]);
+                    let extended = self.integrity.extended(table, row, run)?;
+                    let entry = index_entry(table, index, &extended, &[]);
+                    let Some((entry, exclusive)) = entry else { continue };
                     let at = ReadAt::Newest;
                     if exclusive && run.cx.txn.get(space, &entry, at, &mut existing_key)? {
                         return Ok(Some(existing_key));

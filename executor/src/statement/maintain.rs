@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use driftdb_concurrency::{ReadAt, RowBatch, ScanRequest, ScanState};
 use driftdb_query::{Result, Table};
-use driftdb_tables::{ByteRange, DdlContext, set_row_count, tables};
+use driftdb_tables::{ByteRange, DdlContext, NoTerms, set_row_count, tables};
 
 use super::{CommandTag, Outcome};
 use crate::batch::BATCH_ROWS;
@@ -41,7 +41,8 @@ fn count(named: &[Arc<Table>], run: &mut Run<'_, '_>) -> Result<()> {
     for table in named {
         let rows = count_rows(table, run)?;
         let (txn, store, eval) = (&mut *run.cx.txn, run.cx.store, run.cx.eval);
-        set_row_count(&mut DdlContext { txn, store, eval }, table, rows)?;
+        let terms = Box::new(NoTerms);
+        set_row_count(&mut DdlContext { txn, store, eval, terms }, table, rows)?;
     }
     Ok(())
 }

@@ -185,9 +185,7 @@ impl<'a> Merger<'a> {
         check_row(table, &self.merge.checks, &mut new, run)?;
         match self.integrity.insert(&mut self.writer, &new, run)? {
             Inserted::Done { key } => run.claim(table.id.0, &key),
-            Inserted::Conflict(conflict) => {
-                Err(self.writer.conflict_error(&conflict, &new, run.cx.eval))
-            }
+            Inserted::Conflict(conflict) => Err(self.writer.conflict_error(&conflict, run.cx.eval)),
         }
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn insert(
     for mut row in left {
         check_row(writer.table(), &portion.checks, &mut row, run)?;
         if let Inserted::Conflict(conflict) = integrity.insert(writer, &row, run)? {
-            return Err(writer.conflict_error(&conflict, &row, run.cx.eval));
+            return Err(writer.conflict_error(&conflict, run.cx.eval));
         }
     }
     Ok(())

@@ -77,7 +77,7 @@ pub(crate) fn update_strength_of(
     let changes_key = table
         .indexes
         .iter()
-        .filter(|index| index.unique)
+        .filter(|index| index.is_key())
         .any(|index| index.columns.iter().any(|column| assigned(column.column)));
     if changes_key { LockStrength::Update } else { LockStrength::NoKeyUpdate }
 }

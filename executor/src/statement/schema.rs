@@ -13,8 +13,7 @@ pub(crate) fn run(statement: &SchemaStatement, run: &mut Run<'_, '_>) -> Result<
     match statement {
         SchemaStatement::Create { name, if_not_exists } => {
             let (kind, needs) = (ObjectKind::Schema, Vec::new());
-            let cx = &mut context(run);
-            let made = create_object(cx, ("", name), kind, needs, *if_not_exists)?;
+            let made = create_object(&mut context(run), ("", name), kind, needs, *if_not_exists)?;
             if made.is_none() {
                 let message = format!("schema \"{name}\" already exists, skipping");
                 notice(message, SqlState::DuplicateSchema, run);
@@ -26,7 +25,8 @@ pub(crate) fn run(statement: &SchemaStatement, run: &mut Run<'_, '_>) -> Result<
             }
             if !run.cx.pending.is_empty() {
                 for schema in schemas {
-                    for table in driftdb_tables::tables_in(&mut context(run), &schema.name)? {
+                    let tables = driftdb_tables::tables_in(&mut context(run), &schema.name)?;
+                    for table in tables {
                         refuse_pending(&table, "DROP TABLE", run)?;
                     }
                 }

@@ -12,9 +12,14 @@ pub(crate) fn run(statement: &SequenceStatement, run: &mut Run<'_, '_>) -> Resul
     match statement {
         SequenceStatement::Create { schema, name, if_not_exists, options, owner } => {
             let (name, owner) = ((schema.as_str(), name.as_str()), *owner);
-            let cx = &mut context(run);
-            let made =
-                driftdb_tables::create_sequence(cx, name, options, owner, false, *if_not_exists)?;
+            let made = driftdb_tables::create_sequence(
+                &mut context(run),
+                name,
+                options,
+                owner,
+                false,
+                *if_not_exists,
+            )?;
             if made.is_none() {
                 let message = format!("relation \"{}\" already exists, skipping", name.1);
                 notice(message, SqlState::DuplicateTable, run);

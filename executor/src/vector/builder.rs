@@ -1,7 +1,7 @@
 //! Vectors that grow.
 
 use driftdb_query::{Result, SqlError};
-use driftdb_types::{DataType, Value};
+use driftdb_types::{DataType, Value, decode_int, decode_str, decode_value};
 
 use super::{Bitmap, Data, Kind, TextData, Vector};
 
@@ -90,6 +90,25 @@ impl VectorBuilder {
             (_, value) => return Err(mistyped(self.vector.ty, &value)),
         }
         self.pushed();
+        Ok(())
+    }
+
+    /// Adds the value of a stored cell.
+    ///
+    /// # Errors
+    /// XX001 when it is not a cell of the type.
+    pub(crate) fn push_cell(&mut self, mut bytes: &[u8]) -> Result<()> {
+        let ty = self.vector.ty;
+        let is_null = match &mut self.vector.data {
+            Data::Int(data) => decode_int(ty, bytes)?.map(|v| data.push(v)).is_none(),
+            Data::Text(data) => decode_str(bytes)?.map(|v| data.push(v)).is_none(),
+            _ => return self.push(decode_value(ty, &mut bytes)?),
+        };
+        if is_null {
+            self.push_null();
+        } else {
+            self.pushed();
+        }
         Ok(())
     }
 

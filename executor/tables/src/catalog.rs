@@ -11,10 +11,12 @@ pub(crate) mod codec;
 mod dropped;
 mod history;
 mod objects;
+mod privileges;
 mod reader;
 mod restore_points;
 mod retention;
 mod store;
+mod types;
 
 pub(crate) use dropped::dropped_table;
 pub use history::{Generation, generations, index_keyspaces, oldest_definitions, seen_from};
@@ -24,6 +26,8 @@ pub(crate) use objects::{
     put_object_name,
 };
 pub use objects::{object_by_id, objects};
+pub use privileges::{Knowing, role_named};
+pub(crate) use privileges::{demand, denied, not_owner, privileges_of};
 pub use reader::CatalogReader;
 pub use restore_points::{
     RestorePoint, create_restore_point, drop_restore_point, restore_point, restore_points,
@@ -31,6 +35,8 @@ pub use restore_points::{
 pub(crate) use retention::set_retention;
 pub use retention::{history_rules, table_retentions};
 pub use store::{CatalogStore, DdlGuard};
+pub use types::type_by_oid;
+pub(crate) use types::with_types;
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -102,7 +108,8 @@ pub fn table_by_id(
     at: ReadAt,
 ) -> Result<Option<Arc<Table>>> {
     let Some(bytes) = read(txn, TABLES, &table_key(id), at)? else { return Ok(None) };
-    codec::decode_table(&bytes).map(|table| Some(Arc::new(table))).ok_or_else(malformed)
+    with_types(txn, at, |types| codec::decode_table(&bytes, types))
+        .map(|table| Some(Arc::new(table)))
 }
 
 /// Every table, as of some time, in order of creation.
@@ -111,10 +118,14 @@ pub fn table_by_id(
 /// Storage; a malformed record.
 pub fn tables(txn: &mut dyn Transaction, at: ReadAt) -> Result<Vec<Arc<Table>>> {
     let mut found = Vec::new();
+    let mut records = Vec::new();
     scan_all(txn, TABLES, at, &mut |_, bytes| {
-        found.push(Arc::new(codec::decode_table(bytes).ok_or_else(malformed)?));
+        records.push(bytes.to_vec());
         Ok(())
     })?;
+    for bytes in records {
+        found.push(Arc::new(with_types(txn, at, |types| codec::decode_table(&bytes, types))?));
+    }
     Ok(found)
 }
 

@@ -5,6 +5,7 @@
 //! committed while it waited are carried over, too. A change of a table's key, TRUNCATE and a new
 //! index give new keyspaces; the old ones stay readable for earlier times.
 
+mod add_index;
 mod alter;
 mod comment;
 mod dependents;
@@ -13,10 +14,13 @@ mod foreign;
 mod object;
 mod period;
 mod rewrite;
+pub(crate) mod roles;
 pub(crate) mod schema;
 mod sequence;
+mod terms;
 mod trigger;
 mod undrop;
+mod user_type;
 
 use std::sync::Arc;
 
@@ -24,21 +28,26 @@ use driftdb_concurrency::{
     Counter, LockIntent, LockMode, LockObject, LockStrength, ReadAt, Store, Transaction, WaitPolicy,
 };
 use driftdb_query::{
-    Check, Column, ColumnId, ConstraintSpec, CreateIndex, CreateTable, Deferral, DropObjects,
-    Generated, Index, IndexColumn, IndexId, Result, RowKey, SqlError, Table, TableId,
+    Check, Column, ColumnId, ConstraintSpec, CreateTable, DropObjects, Generated, Index,
+    IndexColumn, IndexId, Result, RowKey, Securable, SqlError, Subject, Table, TableId, TablePart,
 };
 use driftdb_storage::KeyspaceId;
 use driftdb_types::{EvalContext, SqlState, Value};
 
+pub use add_index::create_index;
 pub use alter::alter_table;
 pub use comment::set_comment;
 pub use dependents::{Thing, drop_all};
 pub use foreign::told;
 pub use object::{create_object, rename_object, replace_object};
+pub use roles::run_role_statement;
 pub use schema::{drop_schemas, move_table, rename_schema, tables_in};
 pub use sequence::{alter_sequence, create_sequence};
+pub use terms::{NoTerms, Terms};
 pub use trigger::{create_trigger, enable_triggers, triggers_of};
 pub use undrop::{undrop_references, undrop_table};
+pub use user_type::change_type;
+pub(crate) use user_type::{note_types, refuse_own_rows};
 
 use crate::catalog::{
     Named, TABLES, claim_name, delete_name, lock_table, put_name, put_table, set_retention,
@@ -53,6 +62,8 @@ pub struct DdlContext<'a> {
     pub store: &'a dyn Store,
     /// Session and time.
     pub eval: &'a EvalContext,
+    /// Whoever computes what indexes on expressions are about.
+    pub terms: Box<dyn Terms + 'a>,
 }
 
 impl std::fmt::Debug for DdlContext<'_> {
@@ -151,6 +162,7 @@ pub fn create_table(cx: &mut DdlContext<'_>, spec: &CreateTable) -> Result<Optio
         columns: columns.collect(),
         dropped_columns: 0,
         indexes: Vec::new(),
+        terms: Vec::new(),
         checks: Vec::new(),
         foreign_keys: Vec::new(),
         referenced_by: Vec::new(),
@@ -183,8 +195,22 @@ pub fn create_table(cx: &mut DdlContext<'_>, spec: &CreateTable) -> Result<Optio
     if spec.retention.is_some() {
         set_retention(cx.txn, &table, spec.retention)?;
     }
+    hold_types(cx, &mut table)?;
     put_table(cx.txn, &table)?;
+    roles::own_new(cx, Subject::whole(Securable::Table, table.id.0))?;
     Ok(Some(Arc::new(table)))
+}
+
+/// Notes what types a table's columns need, and holds what was not needed before.
+fn hold_types(cx: &mut DdlContext<'_>, table: &mut Table) -> Result<()> {
+    refuse_own_rows(table)?;
+    let before = table.needs.clone();
+    note_types(table);
+    for needing in table.needs.iter().filter(|needing| !before.contains(needing)) {
+        let (object, wait) = (LockObject::Table(needing.need.id), WaitPolicy::Wait(None));
+        cx.txn.lock_object(object, LockMode::AccessShare, wait)?;
+    }
+    Ok(())
 }
 
 /// Adds a constraint to the definition of a table without rows.
@@ -194,34 +220,54 @@ fn add_empty_constraint(
     constraint: &ConstraintSpec,
 ) -> Result<()> {
     match constraint {
-        ConstraintSpec::Check { name, condition } => add_check(table, name, condition)?,
-        ConstraintSpec::Unique { name, columns, deferral } => {
+        // Of rows that are not there any condition holds.
+        ConstraintSpec::Check { name, condition, no_inherit, .. } => {
+            let check = Check { no_inherit: *no_inherit, ..Check::new(name, condition) };
+            add_check(table, check)?;
+        }
+        ConstraintSpec::Unique { name, columns, deferral, extra } => {
             let columns = index_columns(table, columns)?;
             let keyspace = Some(cx.new_keyspace()?);
-            let index = new_index(cx, table, name, columns, keyspace, true)?;
-            table.indexes.push(Index { constraint: true, deferral: *deferral, ..index });
+            let index = new_index(cx, table, name, columns, keyspace)?;
+            let index = add_index::with_extra(table, index, extra)?;
+            table.indexes.push(Index {
+                unique: true,
+                constraint: true,
+                deferral: *deferral,
+                ..index
+            });
         }
-        ConstraintSpec::PrimaryKey { name, columns, deferral } => {
+        ConstraintSpec::PrimaryKey { name, columns, deferral, extra } => {
             let columns = primary_key_columns(table, columns)?;
             // A row cannot be found by a key that may repeat: such a key gets an index of its own.
             let keyspace = if deferral.is_deferrable() { Some(cx.new_keyspace()?) } else { None };
-            let index = new_index(cx, table, name, columns, keyspace, true)?;
+            let index = new_index(cx, table, name, columns, keyspace)?;
+            let index = add_index::with_extra(table, index, extra)?;
             let deferral = *deferral;
-            table.indexes.push(Index { primary: true, constraint: true, deferral, ..index });
+            table.indexes.push(Index {
+                unique: true,
+                primary: true,
+                constraint: true,
+                deferral,
+                ..index
+            });
             if keyspace.is_none() {
                 table.key = RowKey::Primary;
             }
+        }
+        ConstraintSpec::UsingIndex { .. } => {
+            return Err(SqlError::internal("an index of a table that is about to be created"));
         }
         ConstraintSpec::ForeignKey(spec) => foreign::add_foreign_key(cx, table, spec)?,
     }
     Ok(())
 }
 
-fn add_check(table: &mut Table, name: &str, condition: &str) -> Result<()> {
-    if table.checks.iter().any(|check| check.name == name) {
-        return Err(duplicate_constraint(table, name));
+fn add_check(table: &mut Table, check: Check) -> Result<()> {
+    if table.checks.iter().any(|other| other.name == check.name) {
+        return Err(duplicate_constraint(table, &check.name));
     }
-    table.checks.push(Check { name: name.into(), condition: condition.into() });
+    table.checks.push(check);
     Ok(())
 }
 
@@ -251,7 +297,7 @@ fn index_columns(table: &Table, names: &[String]) -> Result<Vec<IndexColumn>> {
     names
         .iter()
         .map(|name| match table.column(name) {
-            Some((_, column)) => Ok(IndexColumn { column: column.id, descending: false }),
+            Some((_, column)) => Ok(IndexColumn::new(column.id, false)),
             None => Err(SqlError::new(
                 SqlState::UndefinedColumn,
                 format!("column \"{name}\" named in key does not exist"),
@@ -267,48 +313,13 @@ fn new_index(
     name: &str,
     columns: Vec<IndexColumn>,
     keyspace: Option<KeyspaceId>,
-    unique: bool,
 ) -> Result<Index> {
     if !cx.name_is_free(&table.schema, name)? {
         return Err(duplicate_relation(name));
     }
     let id = IndexId(cx.new_object_id()?);
     put_name(cx.txn, &table.schema, name, Named::Index(table.id, id))?;
-    Ok(Index {
-        id,
-        name: name.into(),
-        keyspace,
-        columns,
-        unique,
-        primary: false,
-        constraint: false,
-        deferral: Deferral::Never,
-    })
-}
-
-/// Creates an index and fills it; false if it exists and IF NOT EXISTS was said.
-///
-/// # Errors
-/// 42P07 for a name that is taken; 23505 where rows repeat a unique key; storage.
-pub fn create_index(cx: &mut DdlContext<'_>, spec: &CreateIndex) -> Result<bool> {
-    let mut table = cx.take_in(&spec.table, LockMode::Share)?;
-    if spec.if_not_exists && !cx.name_is_free(&table.schema, &spec.name)? {
-        return Ok(false);
-    }
-    let columns = spec
-        .columns
-        .iter()
-        .map(|&(position, descending)| IndexColumn {
-            column: spec.table.columns[position].id,
-            descending,
-        })
-        .collect();
-    let keyspace = Some(cx.new_keyspace()?);
-    let index = new_index(cx, &table, &spec.name, columns, keyspace, spec.unique)?;
-    rewrite::fill_index(cx, &table, &index)?;
-    table.indexes.push(index);
-    put_table(cx.txn, &table)?;
-    Ok(true)
+    Ok(Index::new(id, name, keyspace, columns))
 }
 
 /// Drops tables (with their indexes) and indexes; gives descriptions of what went with them.
@@ -329,7 +340,8 @@ pub fn drop_objects(cx: &mut DdlContext<'_>, objects: &DropObjects) -> Result<Ve
         dropped.extend(drop_needs_of_index(cx, &mut table, &index, objects.cascade)?);
         delete_name(cx.txn, &table.schema, &index.name)?;
         drop_keyspace(cx, index.keyspace)?;
-        table.indexes.retain(|other| other.id != index.id);
+        table.remove_index(index.id);
+        table.needs.retain(|need| need.part != TablePart::Index(index.id));
         put_table(cx.txn, &table)?;
     }
     Ok(dropped)

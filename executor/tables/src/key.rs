@@ -23,6 +23,9 @@ impl ValueBound {
     }
 }
 
+/// What stands for a NULL that comes before all values: less than the first byte of any.
+const NULL_BEFORE: u8 = 0;
+
 /// A range of storage keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ByteRange {
@@ -56,18 +59,26 @@ struct KeyColumn {
     position: usize,
     ty: DataType,
     descending: bool,
+    nulls_first: bool,
 }
 
 fn key_columns(table: &Table, index: &Index) -> impl Iterator<Item = KeyColumn> {
     index.columns.iter().map(|column| {
-        let position = table.position(column.column).expect("an index covers live columns");
-        KeyColumn { position, ty: table.columns[position].ty, descending: column.descending }
+        let position = table.place(column.column).expect("an index covers live columns");
+        let ty = table.type_at(position);
+        let (descending, nulls_first) = (column.descending, column.nulls_first);
+        KeyColumn { position, ty, descending, nulls_first }
     })
 }
 
 fn append(column: KeyColumn, value: &Value, out: &mut Vec<u8>) {
     let start = out.len();
-    encode_key(value, column.ty, out);
+    if value.is_null() && column.nulls_first != column.descending {
+        // On the other side of all values than where an encoding has it.
+        out.push(NULL_BEFORE);
+    } else {
+        encode_key(value, column.ty, out);
+    }
     if column.descending {
         // Encodings are prefix-free, so inverting every byte reverses their order.
         out[start..].iter_mut().for_each(|byte| *byte = !*byte);
@@ -101,6 +112,19 @@ pub(crate) fn unique_key<'v>(
     Some(out)
 }
 
+/// The bytes of values in an index, in its columns' order, NULLs included.
+pub(crate) fn whole_key<'v>(
+    table: &Table,
+    index: &Index,
+    values: impl Iterator<Item = &'v Value>,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(index.columns.len() * 10);
+    for (column, value) in key_columns(table, index).zip(values) {
+        append(column, value, &mut out);
+    }
+    out
+}
+
 /// The storage key of a whole row by its primary key columns.
 pub(crate) fn primary_key_of(table: &Table, row: &[Value]) -> Vec<u8> {
     let index = table.primary_key().expect("the caller checked that the table has one");
@@ -111,21 +135,38 @@ pub(crate) fn primary_key_of(table: &Table, row: &[Value]) -> Vec<u8> {
     out
 }
 
-/// The key of a row's entry in a secondary index, and whether no other row may have the same.
-pub fn index_entry(table: &Table, index: &Index, row: &[Value], row_key: &[u8]) -> (Vec<u8>, bool) {
+/// The key of an extended row's entry in a secondary index, and whether no other row may have the same;
+/// `None` if the index does not cover the row.
+pub fn index_entry(
+    table: &Table,
+    index: &Index,
+    row: &[Value],
+    row_key: &[u8],
+) -> Option<(Vec<u8>, bool)> {
+    if !covers(table, index, row) {
+        return None;
+    }
     let mut out = Vec::with_capacity(index.columns.len() * 10 + row_key.len());
     // A deferrable key may repeat for a while.
     let mut exclusive = index.unique && !index.deferral.is_deferrable();
     for column in key_columns(table, index) {
         let value = &row[column.position];
         // NULLs are distinct from each other: such an entry carries the row's key.
-        exclusive &= !value.is_null();
+        exclusive &= index.nulls_equal || !value.is_null();
         append(column, value, &mut out);
     }
     if !exclusive {
         out.extend_from_slice(row_key);
     }
-    (out, exclusive)
+    Some((out, exclusive))
+}
+
+/// Whether an index has an entry of an extended row.
+pub(crate) fn covers(table: &Table, index: &Index, row: &[Value]) -> bool {
+    index.predicate.is_none_or(|term| {
+        let place = table.place(term).expect("a predicate is a term of its table");
+        row[place] == Value::Bool(true)
+    })
 }
 
 /// The rows of a [`driftdb_query::RowKey::Primary`] table with `equal` leading key values and the next
@@ -175,17 +216,17 @@ pub fn index_range(
     };
     // In key order the first and last values: swapped where the column descends.
     let (first, last) = if column.descending { (upper, lower) } else { (lower, upper) };
-    // NULLs sort after all values, so before them where the column descends.
+    // NULLs sort after all values, or before them; a range of values leaves them out.
     let start = match first {
         ValueBound::Included(value) => Bound::Included(with(value)),
         ValueBound::Excluded(value) => to_start(after_prefix(&with(value))),
-        ValueBound::Unbounded if column.descending => to_start(after_prefix(&with(&Value::Null))),
+        ValueBound::Unbounded if column.nulls_first => to_start(after_prefix(&with(&Value::Null))),
         ValueBound::Unbounded => Bound::Included(prefix.clone()),
     };
     let end = match last {
         ValueBound::Included(value) => after_prefix(&with(value)),
         ValueBound::Excluded(value) => Bound::Excluded(with(value)),
-        ValueBound::Unbounded if column.descending => after_prefix(&prefix),
+        ValueBound::Unbounded if column.nulls_first => after_prefix(&prefix),
         ValueBound::Unbounded => Bound::Excluded(with(&Value::Null)),
     };
     Some(ByteRange { start, end })
@@ -219,7 +260,7 @@ mod tests {
 
     use super::*;
 
-    fn table(descending: bool) -> Table {
+    fn table(descending: bool, nulls_first: bool) -> Table {
         let columns = (1..=2)
             .map(|id| Column {
                 id: ColumnId(id),
@@ -232,16 +273,9 @@ mod tests {
                 generated: None,
             })
             .collect();
-        let index = Index {
-            id: IndexId(1),
-            name: "i".into(),
-            keyspace: Some(KeyspaceId(2)),
-            columns: (1..=2).map(|id| IndexColumn { column: ColumnId(id), descending }).collect(),
-            unique: false,
-            primary: false,
-            constraint: false,
-            deferral: driftdb_query::Deferral::Never,
-        };
+        let column = |id| IndexColumn { nulls_first, ..IndexColumn::new(ColumnId(id), descending) };
+        let keys = (1..=2).map(column).collect();
+        let index = Index::new(IndexId(1), "i", Some(KeyspaceId(2)), keys);
         Table {
             id: TableId(1),
             schema: "public".into(),
@@ -251,6 +285,7 @@ mod tests {
             dropped_columns: 0,
             columns,
             indexes: vec![index],
+            terms: Vec::new(),
             checks: Vec::new(),
             foreign_keys: Vec::new(),
             referenced_by: Vec::new(),
@@ -261,14 +296,19 @@ mod tests {
     }
 
     /// Which of the values -2..=2 and NULL for the second column (the first being 1) are in the range.
-    fn matches(descending: bool, lower: ValueBound, upper: ValueBound) -> Vec<Option<i32>> {
-        let table = table(descending);
+    fn matches(
+        (descending, nulls_first): (bool, bool),
+        lower: ValueBound,
+        upper: ValueBound,
+    ) -> Vec<Option<i32>> {
+        let table = table(descending, nulls_first);
         let index = &table.indexes[0];
         let range = index_range(&table, index, &[Value::Int4(1)], &lower, &upper).unwrap();
         let all = (-2..=2).map(Some).chain([None]);
         all.filter(|value| {
             let second = value.map_or(Value::Null, Value::Int4);
-            let (key, _) = index_entry(&table, index, &[Value::Int4(1), second], b"\x80row");
+            let entry = index_entry(&table, index, &[Value::Int4(1), second], b"\x80row");
+            let (key, _) = entry.unwrap();
             range.as_range().contains(&key)
         })
         .collect()
@@ -278,9 +318,9 @@ mod tests {
     fn ranges_hold_exactly_their_values() {
         use ValueBound::{Excluded, Included, Unbounded};
         let one = || Value::Int4(1);
-        for descending in [false, true] {
+        for way in [(false, false), (false, true), (true, false), (true, true)] {
             let check = |lower, upper, expected: &[Option<i32>]| {
-                assert_eq!(matches(descending, lower, upper), expected, "{descending}");
+                assert_eq!(matches(way, lower, upper), expected, "{way:?}");
             };
             check(Included(one()), Unbounded, &[Some(1), Some(2)]);
             check(Excluded(one()), Unbounded, &[Some(2)]);
@@ -293,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_null_bound_matches_nothing() {
-        let table = table(false);
+        let table = table(false, false);
         let index = &table.indexes[0];
         let unbounded = ValueBound::Unbounded;
         assert_eq!(index_range(&table, index, &[Value::Null], &unbounded, &unbounded), None);

@@ -23,16 +23,17 @@ mod uniqueness;
 mod writer;
 
 pub use catalog::{
-    CatalogReader, CatalogStore, DdlGuard, Generation, RestorePoint, create_restore_point,
+    CatalogReader, CatalogStore, DdlGuard, Generation, Knowing, RestorePoint, create_restore_point,
     drop_restore_point, generations, history_rules, index_keyspaces, lock_table, object_by_id,
-    objects, oldest_definitions, restore_point, restore_points, seen_from, table_by_id,
-    table_retentions, tables,
+    objects, oldest_definitions, restore_point, restore_points, role_named, seen_from, table_by_id,
+    table_retentions, tables, type_by_oid,
 };
 pub use ddl::{
-    DdlContext, Thing, alter_sequence, alter_table, create_index, create_object, create_sequence,
-    create_table, create_trigger, drop_all, drop_objects, drop_schemas, enable_triggers,
-    move_table, rename_object, rename_schema, replace_object, set_comment, set_row_count,
-    tables_in, told, triggers_of, truncate, undrop_references, undrop_table,
+    DdlContext, NoTerms, Terms, Thing, alter_sequence, alter_table, change_type, create_index,
+    create_object, create_sequence, create_table, create_trigger, drop_all, drop_objects,
+    drop_schemas, enable_triggers, move_table, rename_object, rename_schema, replace_object,
+    run_role_statement, set_comment, set_row_count, tables_in, told, triggers_of, truncate,
+    undrop_references, undrop_table,
 };
 pub use diff::{Change, Mapping, TableDiff, check_comparable, check_same_types};
 pub use digest::{

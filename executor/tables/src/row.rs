@@ -111,6 +111,7 @@ impl RowReader {
     ///
     /// # Errors
     /// The row is malformed (XX001).
+    #[inline]
     pub fn cell<'a>(&'a self, row: &'a [u8], i: usize) -> Result<Cell<'a>> {
         let column = &self.columns[i];
         locate(row, column.index, &column.missing).ok_or_else(malformed)
@@ -132,6 +133,7 @@ impl RowReader {
     }
 }
 
+#[inline]
 fn locate<'a>(row: &'a [u8], index: usize, missing: &'a Value) -> Option<Cell<'a>> {
     let wide = row.first()? & WIDE != 0;
     let count = usize::from(u16::from_le_bytes(row.get(1..3)?.try_into().ok()?));
@@ -191,6 +193,7 @@ mod tests {
                 })
                 .collect(),
             indexes: Vec::new(),
+            terms: Vec::new(),
             checks: Vec::new(),
             foreign_keys: Vec::new(),
             referenced_by: Vec::new(),

@@ -16,18 +16,23 @@ use driftdb_query::{Index, Result, SqlError, Table};
 use driftdb_storage::KeyRange;
 use driftdb_types::{EvalContext, Value};
 
-use crate::key::{after_prefix, unique_key};
+use crate::key::{after_prefix, unique_key, whole_key};
 use crate::row::RowReader;
-use crate::writer::{duplicate_key, fetch_row};
+use crate::writer::{duplicate_key, fetch_row, places_of};
 
 /// Rows with a key may go and come while they are waited for; then they are looked at again, so often.
 const ATTEMPTS: usize = 100;
 
-/// The bytes of a row's key in a unique index, without the row's own key; `None` if a column is NULL:
-/// such a key repeats nothing.
+/// The bytes of a row's key in the index of a constraint, without the row's own key; `None` if such a key
+/// repeats nothing: a column is NULL, and NULLs are distinct.
 pub fn bare_key(table: &Table, index: &Index, row: &[Value]) -> Option<Vec<u8>> {
-    let position = |id| table.position(id).expect("an index covers live columns");
-    unique_key(table, index, index.columns.iter().map(|column| &row[position(column.column)]))
+    let places = places_of(table, index);
+    let values = places.iter().map(|place| &row[*place]);
+    if index.nulls_equal {
+        Some(whole_key(table, index, values))
+    } else {
+        unique_key(table, index, values)
+    }
 }
 
 /// Claims a key for this transaction; false if it is another's and `wait` says not to wait.
@@ -168,5 +173,7 @@ fn error_for(
 ) -> Result<SqlError> {
     let row = newest(txn, table, row_key)?;
     let row = row.ok_or_else(|| SqlError::internal("an index entry without a row"))?;
-    Ok(duplicate_key(table, index, &row, context))
+    let values: Vec<Value> =
+        places_of(table, index).into_iter().map(|place| row[place].clone()).collect();
+    Ok(duplicate_key(table, index, &values, context))
 }

@@ -22,16 +22,18 @@ use crate::uniqueness::{bare_key, is_surely_unique};
 const ROW_ID_RUN: u64 = 64;
 
 /// A unique index already has the key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Conflict {
     /// Which index.
     pub index: IndexId,
     /// The storage key of the row that has it.
     pub existing_key: Vec<u8>,
+    /// The values of the index's columns in the row that was to be written.
+    pub values: Vec<Value>,
 }
 
 /// What became of an insertion.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Inserted {
     /// The row is there, at this storage key.
     Done {
@@ -60,7 +62,8 @@ pub struct Recheck {
     pub bare: Vec<u8>,
 }
 
-/// Writes rows of one table.
+/// Writes rows of one table. Rows are given extended: with the values of the table's terms
+/// ([`Table::width`]) behind those of its columns.
 #[derive(Debug)]
 pub struct TableWriter {
     table: Arc<Table>,
@@ -95,17 +98,14 @@ impl TableWriter {
         };
         claim_in(txn, self.table.keyspace, &key, intent)?;
         if self.table.key == RowKey::Primary && self.stands_at(txn, &key)? {
-            let index = self.table.primary_key().expect("the key is primary").id;
-            return Ok(Inserted::Conflict(Conflict { index, existing_key: key }));
+            let index = self.table.primary_key().expect("the key is primary");
+            return Ok(Inserted::Conflict(self.conflict(index, row, key)));
         }
         if let Some(conflict) = self.find_conflict(txn, row, &key, None)? {
             return Ok(Inserted::Conflict(conflict));
         }
         self.put_row(txn, &key, row)?;
-        for index in secondary(&self.table) {
-            let (entry, _) = index_entry(&self.table, index, row, &key);
-            txn.put(index.keyspace.expect("secondary"), &entry, &key)?;
-        }
+        self.put_entries(txn, &key, row)?;
         self.watch_deferrable(txn, row, None)?;
         Ok(Inserted::Done { key })
     }
@@ -125,20 +125,32 @@ impl TableWriter {
         claim_in(txn, self.table.keyspace, key, LockIntent::Insert)?;
         let conflict = if self.stands_at(txn, key)? {
             // Only a primary key can be taken: numbers of rows are not given out twice.
-            let index = self.table.primary_key().map(|index| index.id);
-            index.map(|index| Conflict { index, existing_key: key.to_vec() })
+            let index = self.table.primary_key();
+            index.map(|index| self.conflict(index, row, key.to_vec()))
         } else {
             self.find_conflict(txn, row, key, None)?
         };
         if let Some(conflict) = conflict {
-            return Err(self.conflict_error(&conflict, row, context));
+            return Err(self.conflict_error(&conflict, context));
         }
         self.put_row(txn, key, row)?;
-        for index in secondary(&self.table) {
-            let (entry, _) = index_entry(&self.table, index, row, key);
-            txn.put(index.keyspace.expect("secondary"), &entry, key)?;
-        }
+        self.put_entries(txn, key, row)?;
         self.watch_deferrable(txn, row, None)
+    }
+
+    fn put_entries(&self, txn: &mut dyn Transaction, key: &[u8], row: &[Value]) -> Result<()> {
+        for index in secondary(&self.table) {
+            if let Some((entry, _)) = index_entry(&self.table, index, row, key) {
+                txn.put(index.keyspace.expect("secondary"), &entry, key)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn conflict(&self, index: &Index, row: &[Value], existing_key: Vec<u8>) -> Conflict {
+        let places = index.columns.iter().filter_map(|column| self.table.place(column.column));
+        let values = places.map(|place| row[place].clone()).collect();
+        Conflict { index: index.id, existing_key, values }
     }
 
     /// The table.
@@ -194,19 +206,24 @@ impl TableWriter {
             self.delete(txn, key, old)?;
             return match self.insert(txn, store, new, context)? {
                 Inserted::Done { .. } => Ok(()),
-                Inserted::Conflict(conflict) => Err(self.conflict_error(&conflict, new, context)),
+                Inserted::Conflict(conflict) => Err(self.conflict_error(&conflict, context)),
             };
         }
         if let Some(conflict) = self.find_conflict(txn, new, key, Some(old))? {
-            return Err(self.conflict_error(&conflict, new, context));
+            return Err(self.conflict_error(&conflict, context));
         }
         for index in secondary(&self.table) {
             let space = index.keyspace.expect("secondary");
-            let (before, exclusive) = index_entry(&self.table, index, old, key);
-            let (after, _) = index_entry(&self.table, index, new, key);
-            if before != after {
+            let before = index_entry(&self.table, index, old, key);
+            let after = index_entry(&self.table, index, new, key);
+            if before == after {
+                continue;
+            }
+            if let Some((before, exclusive)) = before {
                 claim_in(txn, space, &before, of_entry(exclusive))?;
                 txn.delete(space, &before)?;
+            }
+            if let Some((after, _)) = after {
                 txn.put(space, &after, key)?;
             }
         }
@@ -221,7 +238,9 @@ impl TableWriter {
     pub fn delete(&mut self, txn: &mut dyn Transaction, key: &[u8], old: &[Value]) -> Result<()> {
         for index in secondary(&self.table) {
             let space = index.keyspace.expect("secondary");
-            let (entry, exclusive) = index_entry(&self.table, index, old, key);
+            let Some((entry, exclusive)) = index_entry(&self.table, index, old, key) else {
+                continue;
+            };
             claim_in(txn, space, &entry, of_entry(exclusive))?;
             txn.delete(space, &entry)?;
         }
@@ -270,14 +289,9 @@ impl TableWriter {
     }
 
     /// The error for a conflict that the statement does not handle, in PostgreSQL's words.
-    pub fn conflict_error(
-        &self,
-        conflict: &Conflict,
-        row: &[Value],
-        context: &EvalContext,
-    ) -> SqlError {
+    pub fn conflict_error(&self, conflict: &Conflict, context: &EvalContext) -> SqlError {
         let index = self.table.index(conflict.index).expect("a conflict names an index");
-        duplicate_key(&self.table, index, row, context)
+        duplicate_key(&self.table, index, &conflict.values, context)
     }
 
     fn next_row_id(&mut self, store: &dyn Store) -> Result<u64> {
@@ -295,7 +309,7 @@ impl TableWriter {
 
     fn put_row(&mut self, txn: &mut dyn Transaction, key: &[u8], row: &[Value]) -> Result<()> {
         self.bytes.clear();
-        encode_row(&self.table, row, &mut self.bytes);
+        encode_row(&self.table, &row[..self.table.columns.len()], &mut self.bytes);
         txn.put(self.table.keyspace, key, &self.bytes)?;
         Ok(())
     }
@@ -310,15 +324,18 @@ impl TableWriter {
     ) -> Result<Option<Conflict>> {
         for index in secondary(&self.table) {
             let space = index.keyspace.expect("secondary");
-            let (entry, exclusive) = index_entry(&self.table, index, row, key);
-            if old.is_some_and(|old| index_entry(&self.table, index, old, key).0 == entry) {
+            let Some((entry, exclusive)) = index_entry(&self.table, index, row, key) else {
+                continue;
+            };
+            let before = old.and_then(|old| index_entry(&self.table, index, old, key));
+            if before.is_some_and(|(before, _)| before == entry) {
                 continue;
             }
             claim_in(txn, space, &entry, of_entry(exclusive))?;
             self.bytes.clear();
             if exclusive && txn.get(space, &entry, ReadAt::Newest, &mut self.bytes)? {
                 let existing_key = self.bytes.clone();
-                return Ok(Some(Conflict { index: index.id, existing_key }));
+                return Ok(Some(self.conflict(index, row, existing_key)));
             }
         }
         Ok(None)
@@ -381,44 +398,52 @@ pub fn row_identity(table: &Table, row: &[Value], context: &EvalContext) -> Stri
     }
 }
 
-/// The error for a row whose key in a unique index another row has.
+/// The error for a row whose key in a unique index, given by the values of its columns, another row has.
 pub(crate) fn duplicate_key(
     table: &Table,
     index: &Index,
-    row: &[Value],
+    values: &[Value],
     context: &EvalContext,
 ) -> SqlError {
     SqlError::new(
         SqlState::UniqueViolation,
         format!("duplicate key value violates unique constraint \"{}\"", index.name),
     )
-    .with_detail(format!("Key {} already exists.", key_detail(table, index, row, context)))
+    .with_detail(format!(
+        "Key {} already exists.",
+        values_detail(table, &places_of(table, index), values, context)
+    ))
     .with_constraint(&table.name, &index.name)
 }
 
-/// `(a, b)=(1, x)`
+/// The places of an index's columns in an extended row.
+pub(crate) fn places_of(table: &Table, index: &Index) -> Vec<usize> {
+    let place = |id| table.place(id).expect("an index covers live columns");
+    index.columns.iter().map(|column| place(column.column)).collect()
+}
+
+/// `(a, b)=(1, x)`, of an extended row.
 pub(crate) fn key_detail(
     table: &Table,
     index: &Index,
     row: &[Value],
     context: &EvalContext,
 ) -> String {
-    let position = |id| table.position(id).expect("an index covers live columns");
-    let positions: Vec<usize> = index.columns.iter().map(|c| position(c.column)).collect();
+    let positions = places_of(table, index);
     let values: Vec<Value> = positions.iter().map(|at| row[*at].clone()).collect();
     values_detail(table, &positions, &values, context)
 }
 
-/// `(a, b)=(1, x)`, of the columns at some positions.
+/// `(a, b)=(1, x)`, of what stands at some places of an extended row.
 pub(crate) fn values_detail(
     table: &Table,
     positions: &[usize],
     values: &[Value],
     context: &EvalContext,
 ) -> String {
-    let columns = positions.iter().map(|at| &table.columns[*at]);
-    let names: Vec<&str> = columns.clone().map(|column| column.name.as_str()).collect();
-    let values = columns.zip(values).map(|(column, value)| display(value, column.ty, context));
+    let names: Vec<&str> = positions.iter().map(|at| table.name_at(*at)).collect();
+    let types = positions.iter().map(|at| table.type_at(*at));
+    let values = types.zip(values).map(|(ty, value)| display(value, ty, context));
     format!("({})=({})", names.join(", "), values.collect::<Vec<_>>().join(", "))
 }
 

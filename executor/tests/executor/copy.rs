@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use driftdb_executor::{CopyIn, CopyOut, start};
-use driftdb_query::{Copy, CopyFormat, CopyOptions, CopySource, Result, SqlError, Table};
+use driftdb_query::{
+    Copy, CopyFormat, CopyHeader, CopyOptions, CopySource, Result, SqlError, Table,
+};
 use driftdb_types::{SqlState, Value};
 use proptest::prelude::*;
 
@@ -16,10 +18,12 @@ fn options(format: CopyFormat) -> CopyOptions {
         format,
         delimiter: if csv { b',' } else { b'\t' },
         null: if csv { String::new() } else { "\\N".into() },
-        header: false,
+        header: CopyHeader::Absent,
         quote: b'"',
         escape: b'"',
         force_quote: Vec::new(),
+        force_not_null: Vec::new(),
+        force_null: Vec::new(),
         follow: false,
     }
 }
@@ -30,6 +34,7 @@ fn copy_from(table: &Arc<Table>, options: CopyOptions) -> Copy {
         table: Arc::clone(table),
         columns: vec![0, 1, 2],
         row,
+        filter: None,
         checks: driftdb_query::RowRules::default(),
         related: Arc::default(),
     };
@@ -87,7 +92,7 @@ fn any_options() -> BoxedStrategy<CopyOptions> {
     (format, any::<bool>(), any::<bool>(), any::<bool>())
         .prop_map(|(format, header, bar, backslash)| {
             let mut options = options(format);
-            options.header = header;
+            options.header = if header { CopyHeader::Names } else { CopyHeader::Absent };
             if bar {
                 options.delimiter = b'|';
             }
@@ -145,7 +150,7 @@ fn csv_quotes_nulls_and_line_ends() {
     let db = Database::new();
     let table = db.create("t", &[]);
     let input = b"a,b,c\r\n1,,\"x \"\"y\"\"\nz\"\r\n2,3,\"\"\r\n4,5,\r\n6,7,p\"q,\"r";
-    let with_header = CopyOptions { header: true, ..options(CopyFormat::Csv) };
+    let with_header = CopyOptions { header: CopyHeader::Names, ..options(CopyFormat::Csv) };
     assert_eq!(read(&db, &table, &with_header, &[input]).unwrap(), "COPY 4");
     let expected = [
         vec![int(1), Value::Null, text("x \"y\"\nz")],
@@ -209,7 +214,8 @@ fn output_forms() {
     db.fill(&table, &[vec![int(1), Value::Null, text("a\"b,\n\\")], row(2, 3, "")]);
     let text_form = write(&db, &table, &options(CopyFormat::Text));
     assert_eq!(String::from_utf8(text_form).unwrap(), "1\t\\N\ta\"b,\\n\\\\\n2\t3\t\n");
-    let csv = CopyOptions { header: true, force_quote: vec![0], ..options(CopyFormat::Csv) };
+    let csv =
+        CopyOptions { header: CopyHeader::Names, force_quote: vec![0], ..options(CopyFormat::Csv) };
     let expected = "column1,column2,column3\n\"1\",,\"a\"\"b,\n\\\"\n\"2\",3,\"\"\n";
     assert_eq!(String::from_utf8(write(&db, &table, &csv)).unwrap(), expected);
 }

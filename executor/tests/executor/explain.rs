@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    AccessPath, CteId, ExplainFormat, Expr, JoinKind, KeyBound, KeyBounds, PhysicalPlan,
-    PhysicalSortKey, PhysicalStatement, Subplan, SubqueryKind, TableAccess,
+    AccessPath, CteId, ExplainFormat, ExplainOutput, Expr, JoinKind, KeyBound, KeyBounds,
+    PhysicalPlan, PhysicalSortKey, PhysicalStatement, Subplan, SubqueryKind, TableAccess,
 };
 use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, Value};
@@ -15,9 +15,9 @@ use crate::support::{Database, access, bigint, binary, boxed, islot, number, que
 
 #[track_caller]
 fn check(db: &Database, statement: PhysicalStatement, analyze: bool, expected: &str) {
-    let format = ExplainFormat::Text;
+    let output = ExplainOutput::TEXT;
     let statement = Box::new(statement);
-    let answer = db.run(&PhysicalStatement::Explain { statement, analyze, format }).unwrap();
+    let answer = db.run(&PhysicalStatement::Explain { statement, analyze, output }).unwrap();
     assert_eq!(answer.tag.to_string(), "EXPLAIN");
     let lines: Vec<&str> = answer.rows.iter().map(|row| row[0].as_str().unwrap()).collect();
     assert_eq!(lines.join("\n"), expected.trim_matches('\n'));
@@ -165,27 +165,70 @@ Execution Time: 0.000 ms
 }
 
 #[test]
-fn json() {
+fn documents() {
     let db = Database::new();
     let table = db.create("t", &["a"]);
     let limit =
         PhysicalPlan::Limit { input: boxed(scan(&table)), count: Some(bigint(1)), offset: None };
-    let statement = Box::new(query(limit));
-    let format = ExplainFormat::Json;
-    let explain = PhysicalStatement::Explain { statement, analyze: false, format };
-    let answer = db.run(&explain).unwrap();
-    let expected = r#"[
+    let explained = |format: ExplainFormat, analyze: bool| {
+        let output = ExplainOutput { format, timing: false, summary: false };
+        let statement = Box::new(query(limit.clone()));
+        let explain = PhysicalStatement::Explain { statement, analyze, output };
+        let mut rows = db.run(&explain).unwrap().rows;
+        assert_eq!(rows.len(), 1);
+        rows.remove(0).remove(0)
+    };
+    let json = r#"[
   {
     "Plan": {
       "Node Type": "Limit",
+      "Parallel Aware": false,
+      "Async Capable": false,
       "Plans": [
         {
           "Node Type": "Seq Scan",
+          "Parent Relationship": "Outer",
+          "Parallel Aware": false,
+          "Async Capable": false,
           "Relation Name": "t"
         }
       ]
     }
   }
 ]"#;
-    assert_eq!(answer.rows, [[Value::text(expected)]]);
+    assert_eq!(explained(ExplainFormat::Json, false), Value::Json(json.into()));
+    let yaml = r#"- Plan: 
+    Node Type: "Limit"
+    Parallel Aware: false
+    Async Capable: false
+    Actual Rows: 0
+    Actual Loops: 1
+    Plans: 
+      - Node Type: "Seq Scan"
+        Parent Relationship: "Outer"
+        Parallel Aware: false
+        Async Capable: false
+        Relation Name: "t"
+        Actual Rows: 0
+        Actual Loops: 1"#;
+    assert_eq!(explained(ExplainFormat::Yaml, true), Value::text(yaml));
+    let xml = r#"<explain xmlns="http://www.postgresql.org/2009/explain">
+  <Query>
+    <Plan>
+      <Node-Type>Limit</Node-Type>
+      <Parallel-Aware>false</Parallel-Aware>
+      <Async-Capable>false</Async-Capable>
+      <Plans>
+        <Plan>
+          <Node-Type>Seq Scan</Node-Type>
+          <Parent-Relationship>Outer</Parent-Relationship>
+          <Parallel-Aware>false</Parallel-Aware>
+          <Async-Capable>false</Async-Capable>
+          <Relation-Name>t</Relation-Name>
+        </Plan>
+      </Plans>
+    </Plan>
+  </Query>
+</explain>"#;
+    assert_eq!(explained(ExplainFormat::Xml, false), Value::text(xml));
 }

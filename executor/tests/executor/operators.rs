@@ -40,13 +40,7 @@ fn bounds(lower: KeyBound, upper: KeyBound) -> KeyBounds {
 
 /// Creates an index on `b` and returns the table with it.
 fn index_b(db: &Database, table: &Arc<Table>) -> (Arc<Table>, IndexId) {
-    let spec = CreateIndex {
-        table: Arc::clone(table),
-        name: "t_b_idx".into(),
-        if_not_exists: false,
-        unique: false,
-        columns: vec![(1, false)],
-    };
+    let spec = CreateIndex::on(Arc::clone(table), "t_b_idx", &[(1, false)]);
     db.run(&PhysicalStatement::CreateIndex(spec)).unwrap();
     let mut txn = db.begin();
     let table = table_by_id(&mut *txn, table.id, ReadAt::Statement).unwrap().unwrap();

@@ -196,13 +196,8 @@ fn on_conflict_filter_and_target() {
 fn on_conflict_asks_its_own_index_first() {
     let db = Database::new();
     let table = db.create("t", &["a"]);
-    let spec = CreateIndex {
-        table: Arc::clone(&table),
-        name: "t_b_key".into(),
-        if_not_exists: false,
-        unique: true,
-        columns: vec![(1, false)],
-    };
+    let on_b = CreateIndex::on(Arc::clone(&table), "t_b_key", &[(1, false)]);
+    let spec = CreateIndex { unique: true, ..on_b };
     db.run(&PhysicalStatement::CreateIndex(spec)).unwrap();
     let mut txn = db.begin();
     let at = driftdb_concurrency::ReadAt::Statement;
@@ -306,7 +301,12 @@ fn alter_table_looks_at_the_rows() {
     let error =
         db.run(&alter(&table, AlterAction::SetNotNull(1, true), Some(null_b(1)))).unwrap_err();
     assert_eq!(error.message, "column \"b\" of relation \"t\" contains null values");
-    let check = ConstraintSpec::Check { name: "c1".into(), condition: "a > 1".into() };
+    let check = ConstraintSpec::Check {
+        name: "c1".into(),
+        condition: "a > 1".into(),
+        not_valid: false,
+        no_inherit: false,
+    };
     let violation = PhysicalPlan::Filter {
         input: boxed(scan(&table)),
         predicate: binary("<=", islot(0), number(1)),
@@ -349,11 +349,8 @@ fn definitions_report_tags_and_notices() {
     db.fill(&table, &[row(1, 5, "x"), row(2, 5, "y")]);
     let index = |if_not_exists| {
         PhysicalStatement::CreateIndex(CreateIndex {
-            table: Arc::clone(&table),
-            name: "t_b_idx".into(),
             if_not_exists,
-            unique: false,
-            columns: vec![(1, false)],
+            ..CreateIndex::on(Arc::clone(&table), "t_b_idx", &[(1, false)])
         })
     };
     assert_eq!(db.run(&index(false)).unwrap().tag.to_string(), "CREATE INDEX");

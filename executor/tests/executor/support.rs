@@ -112,6 +112,7 @@ impl Database {
             name: format!("{name}_pkey"),
             columns: primary_key.iter().map(|&column| column.to_owned()).collect(),
             deferral: Deferral::Never,
+            extra: driftdb_query::KeyExtra::default(),
         };
         let spec = CreateTable {
             schema: "public".into(),
@@ -129,8 +130,10 @@ impl Database {
         };
         let mut txn = self.begin();
         let (store, eval) = (&*self.store, &self.eval);
-        let table =
-            create_table(&mut DdlContext { txn: &mut *txn, store, eval }, &spec).unwrap().unwrap();
+        let terms = Box::new(driftdb_tables::NoTerms);
+        let mut cx = DdlContext { txn: &mut *txn, store, eval, terms };
+        let table = create_table(&mut cx, &spec).unwrap().unwrap();
+        drop(cx);
         txn.commit().unwrap();
         table
     }

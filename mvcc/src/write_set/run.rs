@@ -43,6 +43,8 @@ struct Place {
 pub(super) struct Run {
     file: Arc<dyn File>,
     places: Vec<Place>,
+    /// The key of the last entry, in the last of `spaces`.
+    last: Vec<u8>,
     /// Ascending.
     spaces: Vec<KeyspaceId>,
     /// How often its entries were merged.
@@ -63,9 +65,14 @@ impl Run {
         self.spaces.binary_search(&space).is_ok()
     }
 
+    /// Whether a key comes after all entries, as each new key of a load in key order does.
+    fn ends_before(&self, space: KeyspaceId, key: &[u8]) -> bool {
+        self.spaces.last().is_none_or(|last| (*last, &*self.last) < (space, key))
+    }
+
     /// The entry of a key.
     pub(super) fn find(&self, space: KeyspaceId, key: &[u8]) -> Result<Option<Found>> {
-        if !self.has(space) {
+        if self.ends_before(space, key) || !self.has(space) {
             return Ok(None);
         }
         let after =
@@ -180,6 +187,7 @@ impl RunWriter {
         let run = Run {
             file: spill.create()?,
             places: Vec::new(),
+            last: Vec::new(),
             spaces: Vec::new(),
             level,
             last_read: RefCell::default(),
@@ -213,6 +221,7 @@ impl RunWriter {
         for bytes in [key, value, earlier] {
             self.block.extend_from_slice(bytes);
         }
+        key.clone_into(&mut self.run.last);
         if self.block.len() >= self.block_bytes { self.end_block() } else { Ok(()) }
     }
 

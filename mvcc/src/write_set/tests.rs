@@ -75,6 +75,25 @@ fn an_inverted_range_is_empty() {
     assert_eq!(writes.range(SPACE, &range, OwnView::All).count(), 0);
 }
 
+/// A load in key order asks for each new key whether it was written before: the runs are not read for that.
+#[test]
+fn keys_beyond_a_run_are_not_looked_for_in_it() {
+    let disk = SimDisk::new(1);
+    let spill = Spill::open(&sim_env(&disk, 1), Path::new("/store"), 4096).unwrap();
+    let key = |number: u32| number.to_be_bytes();
+    let mut writes = WriteSet::default();
+    for run in 0..3 {
+        (run * 100..(run + 1) * 100).for_each(|n| writes.write(SPACE, &key(n), Some(b"v")));
+        writes.spill(&spill).unwrap();
+    }
+    let reads = || disk.counters().reads;
+    let before = reads();
+    assert_eq!(got(&writes, &key(300), OwnView::All), None);
+    assert_eq!(reads(), before);
+    assert_eq!(got(&writes, &key(299), OwnView::All), value("v"));
+    assert!(reads() > before);
+}
+
 /// What two sets must agree on.
 fn shown(writes: &WriteSet, range: &KeyRange<'_>, view: OwnView, reverse: bool) -> Vec<String> {
     let mut rows = writes.spilled(SPACE, range, view, reverse).unwrap();

@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use driftdb_concurrency::ReadAt;
+use driftdb_query::implied::is_implied;
 use driftdb_query::{
-    AccessPath, AccessTemporal, ColId, Expr, Index, KeyBound, KeyBounds, OutputColumn,
+    AccessPath, AccessTemporal, ColId, ColumnId, Expr, Index, KeyBound, KeyBounds, OutputColumn,
     PhysicalPlan, PlanContext, Result, RowKey, ScanColumn, Span, Table, TableAccess, Temporal,
 };
 use driftdb_types::{Comparison, DataType};
@@ -123,6 +124,10 @@ fn choose(scan: &Scan, predicates: &[Expr], cx: &PlanContext) -> Candidate {
     };
     let by_primary = primary.map(|index| candidate(scan, index, &usable));
     let secondary = scan.table.indexes.iter().filter(|index| index.keyspace.is_some());
+    // A partial index has all the rows that are asked for if they all satisfy its predicate.
+    let secondary = secondary.filter(|index| {
+        !cx.disable_index_scan && index.predicate.is_none_or(|term| covers(scan, term, predicates))
+    });
     let candidates = by_primary.into_iter().chain(secondary.map(|i| candidate(scan, i, &usable)));
     // The first of the best: the primary key comes first.
     candidates.fold(everything, |best, next| if next.score > best.score { next } else { best })
@@ -137,17 +142,64 @@ fn usable(scan: &Scan, predicates: &[Expr]) -> Vec<Usable> {
             (compared.left, compared.right, compared.comparison),
             (compared.right, compared.left, compared.comparison.commuted()),
         ];
-        for (column, value, comparison) in sides {
-            let Some(position) = scanned_position(scan, column) else { continue };
+        for (side, value, comparison) in sides {
             let free = !uses_any(value, &own) && !is_volatile(value) && !has_subquery(value);
-            let same_keys = keys_alike(scan.table.columns[position].ty, value.ty());
-            if free && same_keys && comparison != Comparison::Ne {
-                found.push(Usable { predicate, position, comparison, value: value.clone() });
+            if !free || comparison == Comparison::Ne {
+                continue;
+            }
+            let places = scanned_position(scan, side).into_iter().chain(terms_like(scan, side));
+            let fitting = places.filter(|place| keys_alike(scan.table.type_at(*place), value.ty()));
+            let before = found.len();
+            found.extend(fitting.map(|position| {
+                let value = value.clone();
+                Usable { predicate, position, comparison, value }
+            }));
+            if found.len() > before {
                 break;
             }
         }
     }
     found
+}
+
+/// An expression of a scan over the table's row, as terms are bound.
+fn over_row(scan: &Scan, expr: &Expr) -> Expr {
+    let mut expr = expr.clone();
+    put_over_row(scan, &mut expr);
+    expr
+}
+
+fn put_over_row(scan: &Scan, expr: &mut Expr) {
+    if let Expr::Column { id, ty } = expr
+        && let Some(column) = scan.columns.iter().find(|column| column.id == *id)
+    {
+        *expr = Expr::Slot { index: column.position, ty: *ty };
+        return;
+    }
+    expr.for_each_child_mut(&mut |child| put_over_row(scan, child));
+}
+
+/// The places of the terms that an expression is the same as.
+fn terms_like(scan: &Scan, expr: &Expr) -> Vec<usize> {
+    let table = &scan.table;
+    if table.terms.is_empty() || matches!(expr, Expr::Column { .. }) {
+        return Vec::new();
+    }
+    let expr = over_row(scan, expr);
+    let alike = table
+        .terms
+        .iter()
+        .enumerate()
+        .filter(|(_, term)| term.bound.0.as_deref().is_some_and(|bound| *bound == expr));
+    alike.map(|(at, _)| table.columns.len() + at).collect()
+}
+
+/// Whether every row that passes the predicates satisfies that of a partial index.
+fn covers(scan: &Scan, predicate: ColumnId, predicates: &[Expr]) -> bool {
+    let term = scan.table.term(predicate);
+    let Some(bound) = term.and_then(|term| term.bound.0.as_deref()) else { return false };
+    let given: Vec<Expr> = predicates.iter().map(|given| over_row(scan, given)).collect();
+    is_implied(bound, &given)
 }
 
 /// The table's position of a bare column; a change of name among string types does not hide it.
@@ -182,7 +234,7 @@ fn keys_alike(column: DataType, value: DataType) -> bool {
 fn candidate(scan: &Scan, index: &Index, usable: &[Usable]) -> Candidate {
     let table = &scan.table;
     let positions: Vec<usize> =
-        index.columns.iter().filter_map(|column| table.position(column.column)).collect();
+        index.columns.iter().filter_map(|column| table.place(column.column)).collect();
     let on = |position: usize, comparison: Comparison| {
         usable.iter().find(|u| u.position == position && u.comparison == comparison)
     };
@@ -191,7 +243,8 @@ fn candidate(scan: &Scan, index: &Index, usable: &[Usable]) -> Candidate {
     let mut used: Vec<usize> = fixed.iter().map(|u| u.predicate).collect();
     let equal: Vec<Expr> = fixed.iter().map(|u| u.value.clone()).collect();
     let order = order_of(scan, index, equal.len());
-    let mut score = 2 * equal.len();
+    // A partial index is the smaller one.
+    let mut score = 2 * equal.len() + usize::from(index.predicate.is_some());
     if index.keyspace.is_none() && equal.len() == positions.len() {
         // One row at most, without a search: better than any index.
         return Candidate { path: AccessPath::Point { key: equal }, used, score: score + 2, order };
@@ -229,6 +282,9 @@ fn order_of(scan: &Scan, index: &Index, fixed: usize) -> Vec<Ordering> {
         .iter()
         .map_while(|column| {
             let id = id_of(scan.table.position(column.column)?)?;
+            if column.nulls_first != column.descending {
+                return None;
+            }
             // Stored keys put NULLs last, or first where the column descends: PostgreSQL's default.
             Some(Ordering { id, descending: column.descending })
         })

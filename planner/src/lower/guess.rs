@@ -77,7 +77,7 @@ fn share(predicate: &Expr) -> f64 {
 pub(super) fn filtered_rows(table: &Table, columns: &[ScanColumn], predicates: &[Expr]) -> f64 {
     let fixed: Vec<usize> =
         predicates.iter().filter_map(|predicate| fixed_position(columns, predicate)).collect();
-    let unique = table.indexes.iter().filter(|index| index.unique).any(|index| {
+    let unique = table.indexes.iter().filter(|index| index.is_key()).any(|index| {
         index.columns.iter().all(|column| {
             table.position(column.column).is_some_and(|position| fixed.contains(&position))
         })

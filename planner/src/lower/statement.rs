@@ -42,18 +42,20 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
             PhysicalStatement::Truncate { tables, cascade, restart }
         }
         Statement::Sequence(statement) => PhysicalStatement::Sequence(statement),
+        Statement::Type(statement) => PhysicalStatement::Type(statement),
         Statement::SetConstraints { names, deferred } => {
             PhysicalStatement::SetConstraints { names, deferred }
         }
         Statement::View(statement) => PhysicalStatement::View(statement),
         Statement::Comment(comment) => PhysicalStatement::Comment(comment),
         Statement::Schema(statement) => PhysicalStatement::Schema(statement),
+        Statement::Role(statement) => PhysicalStatement::Role(statement),
         Statement::LockTable(locks) => PhysicalStatement::LockTable(locks),
         Statement::Copy(copy) => plan_copy(copy, cx)?,
         Statement::Explain(explain) => PhysicalStatement::Explain {
             statement: Box::new(lower_statement(*explain.statement, cx)?),
             analyze: explain.analyze,
-            format: explain.format,
+            output: explain.output,
         },
         Statement::Vacuum { tables, analyze } => PhysicalStatement::Vacuum { tables, analyze },
         Statement::Analyze(tables) => PhysicalStatement::Analyze(tables),

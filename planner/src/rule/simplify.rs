@@ -1,12 +1,13 @@
 //! Simpler expressions that mean the same, for the rules that follow to see more.
 //!
 //! * A strict function of a NULL constant is NULL, its other arguments unasked (PostgreSQL folds it in
-//!   the planner, so that an overflow in them is not an error).
+//!   the planner, so that an overflow in them is not an error). Arguments of constants alone are asked,
+//!   as PostgreSQL has computed them by then: `1 / 0 + NULL` fails.
 //! * What every branch of a disjunction demands is demanded above it: `(a AND b) OR (a AND c)` is
 //!   `a AND (b OR c)`. A join condition written in each branch becomes one to join by.
 
 use driftdb_query::{Expr, LogicalPlan};
-use driftdb_types::{Value, function};
+use driftdb_types::{DataType, Value, Volatility, function};
 
 use super::in_subqueries;
 use crate::expr::{conjoin, conjuncts, has_subquery, is_volatile};
@@ -30,7 +31,9 @@ fn simplify_expr(expr: &mut Expr) {
     expr.for_each_child_mut(&mut simplify_expr);
     match expr {
         Expr::Call { function: id, args, ty }
-            if function(*id).strict && args.iter().any(is_null) =>
+            if function(*id).strict
+                && args.iter().any(is_null)
+                && !args.iter().any(has_computed_constant) =>
         {
             *expr = Expr::constant(Value::Null, *ty);
         }
@@ -39,6 +42,42 @@ fn simplify_expr(expr: &mut Expr) {
         }
         _ => {}
     }
+}
+
+/// Whether a part of an expression is computed from constants alone.
+fn has_computed_constant(expr: &Expr) -> bool {
+    let mut leaves = 0;
+    let mut found = false;
+    expr.for_each_child(&mut |child| {
+        leaves += 1;
+        found = found || has_computed_constant(child);
+    });
+    found || (leaves > 0 && is_constant(expr))
+}
+
+/// Whether an expression has the same value whatever the rows and the session: a constant, or a computation
+/// with constants.
+fn is_constant(expr: &Expr) -> bool {
+    let immutable = match expr {
+        Expr::Const { .. } => true,
+        Expr::Call { function: id, .. } => function(*id).volatility == Volatility::Immutable,
+        // What text means as a time, a range or an array depends on the session, and what they are as text.
+        Expr::Cast { input, to, .. } if input.ty().is_string() => reads_alike(*to),
+        Expr::Cast { input, to, .. } if to.is_string() && !input.ty().is_string() => false,
+        Expr::Cast { .. } | Expr::IsNull(_) | Expr::Not(_) | Expr::Case { .. } => true,
+        Expr::And(_) | Expr::Or(_) | Expr::Coalesce { .. } | Expr::Extreme { .. } => true,
+        _ => false,
+    };
+    let mut constant = immutable;
+    expr.for_each_child(&mut |child| constant = constant && is_constant(child));
+    constant
+}
+
+fn reads_alike(ty: DataType) -> bool {
+    use DataType as T;
+    ty.is_numeric()
+        || ty.is_string()
+        || matches!(ty, T::Bool | T::Bytea | T::Uuid | T::Json | T::Jsonb | T::Inet | T::Cidr)
 }
 
 fn is_null(expr: &Expr) -> bool {

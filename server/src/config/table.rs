@@ -123,6 +123,13 @@ pub fn settings() -> &'static [Setting] {
             get: |config| config.listen.to_string(),
         },
         choice!(
+            "auth.unknown_roles",
+            unknown_roles,
+            "admit | refuse",
+            &["admit", "refuse"],
+            "Who connects under a name that is no role's: may do everything, or is refused."
+        ),
+        choice!(
             "storage.engine",
             engine,
             "lsm | btree | memory",

@@ -8,6 +8,7 @@ use driftdb_concurrency::CancelToken;
 use driftdb_env::Rng;
 use driftdb_env::sync::Mutex;
 
+use super::activity::{Activity, Told};
 use super::channels::Channels;
 
 /// What a client shows to cancel a statement.
@@ -38,6 +39,7 @@ struct Entry {
     secret: [u8; 4],
     token: CancelToken,
     end: Arc<EndSignal>,
+    activity: Arc<Activity>,
 }
 
 /// Says that a session is to end.
@@ -82,6 +84,7 @@ pub(crate) struct Registered {
     key: CancelKey,
     token: CancelToken,
     end: Arc<EndSignal>,
+    activity: Arc<Activity>,
 }
 
 impl Registry {
@@ -109,9 +112,16 @@ impl Registry {
         state.rng.fill(&mut secret);
         let token = CancelToken::of_session(pid);
         let end = Arc::new(EndSignal::default());
-        let entry = Entry { secret, token: token.clone(), end: Arc::clone(&end) };
+        let activity = Arc::new(Activity::default());
+        let entry = Entry {
+            secret,
+            token: token.clone(),
+            end: Arc::clone(&end),
+            activity: Arc::clone(&activity),
+        };
         state.sessions.insert(pid, entry);
-        Registered { registry: Arc::clone(self), key: CancelKey { pid, secret }, token, end }
+        let registry = Arc::clone(self);
+        Registered { registry, key: CancelKey { pid, secret }, token, end, activity }
     }
 
     /// Cancels the statement that a session runs. A wrong key does nothing, and nobody is told.
@@ -138,6 +148,12 @@ impl Registry {
     /// The statement that a session runs, or ran last.
     pub(crate) fn activity(&self, pid: i32) -> Option<Arc<str>> {
         self.state.lock().sessions.get(&pid)?.token.activity()
+    }
+
+    /// What a session tells of itself.
+    pub(crate) fn told(&self, pid: i32) -> Option<Told> {
+        let activity = Arc::clone(&self.state.lock().sessions.get(&pid)?.activity);
+        activity.told()
     }
 
     /// Asks a session to end; false if there is none.
@@ -179,6 +195,10 @@ impl Registered {
 
     pub(crate) fn end(&self) -> &EndSignal {
         &self.end
+    }
+
+    pub(crate) fn activity(&self) -> &Activity {
+        &self.activity
     }
 
     pub(crate) fn key(&self) -> &CancelKey {

@@ -160,6 +160,8 @@ impl Connection {
     pub fn process(&mut self, outlet: &mut dyn Outlet) -> ConnectionStatus {
         let input = std::mem::take(&mut self.input);
         let mut from = 0;
+        // What the client waited for was sent before it was read from again.
+        self.is_awaited &= !self.output.is_empty();
         loop {
             match self.step(&input[from..], outlet) {
                 Ok(Some(taken)) => from += taken,
@@ -333,6 +335,7 @@ impl Running {
             reply.encoder().notification(&message);
         }
         reply.encoder().ready_for_query(self.session.transaction_status());
+        self.session.rest();
     }
 
     fn handle_message(&mut self, message: Message<'_>, reply: &mut Reply<'_>) -> bool {

@@ -99,9 +99,11 @@ impl<'a> Encoder<'a> {
                 put_string(out, &field.name);
                 out.extend(field.origin.0.to_be_bytes());
                 out.extend(field.origin.1.to_be_bytes());
-                out.extend(field.ty.oid().to_be_bytes());
-                out.extend(field.ty.wire_len().to_be_bytes());
-                out.extend(field.typmod.to_be_bytes());
+                // Of a domain clients see what it is over.
+                let (ty, typmod) = field.ty.base_with_typmod(field.typmod);
+                out.extend(ty.oid().to_be_bytes());
+                out.extend(ty.wire_len().to_be_bytes());
+                out.extend(typmod.to_be_bytes());
                 out.extend(format_code(formats.of(index)).to_be_bytes());
             }
         });
@@ -159,12 +161,13 @@ impl<'a> Encoder<'a> {
         });
     }
 
-    /// CopyInResponse (`G`) or CopyOutResponse (`H`), in text.
+    /// CopyInResponse (`G`) or CopyOutResponse (`H`).
     pub(super) fn copy_response(&mut self, kind: u8, response: CopyResponse) {
         self.message(kind, |out| {
-            out.push(0);
+            let format = u8::from(response.is_binary);
+            out.push(format);
             out.extend((response.columns as u16).to_be_bytes());
-            (0..response.columns).for_each(|_| out.extend([0, 0]));
+            (0..response.columns).for_each(|_| out.extend([0, format]));
         });
     }
 

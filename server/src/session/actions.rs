@@ -13,11 +13,14 @@ use driftdb_concurrency::{
     CancelToken, LockMode, LockObject, ReadAt, SessionLocks, TxnError, WaitPolicy,
 };
 use driftdb_env::sync::{Condvar, Mutex};
-use driftdb_query::{Object, SetScope, SqlError, Table, temporary_schema};
+use driftdb_query::{
+    Acting, BOOTSTRAP_ROLE, Object, Rights, SIGNAL_ROLE, Securable, SetScope, SqlError, Subject,
+    Table, temporary_schema,
+};
 use driftdb_storage::Timestamp;
 use driftdb_types::{
-    AdvisoryKey, AdvisoryRequest, CatalogQuestion, SequenceCall, SequenceState, SessionActions,
-    SqlState, Value, ValueError,
+    AdvisoryKey, AdvisoryRequest, CatalogQuestion, DomainChecks, EvalContext, SequenceCall,
+    SequenceState, SessionActions, SqlState, UserType, Value, ValueError,
 };
 
 use super::Session;
@@ -41,7 +44,7 @@ pub(super) struct Actions {
     cursor: Mutex<Option<CursorPlace>>,
     /// What the session listens to.
     channels: Mutex<Vec<String>>,
-    user: Arc<str>,
+    identity: Mutex<Who>,
     /// The schema of the session's temporary tables.
     temporary: Box<str>,
     taken: Mutex<TakenValues>,
@@ -50,6 +53,13 @@ pub(super) struct Actions {
     is_touched: AtomicBool,
     /// Whether the transaction may hold advisory locks.
     has_locked: AtomicBool,
+}
+
+/// Whose rights count.
+#[derive(Clone)]
+struct Who {
+    user: Arc<str>,
+    role: u32,
 }
 
 /// Advisory locks.
@@ -115,7 +125,7 @@ impl Actions {
             definitions: Mutex::default(),
             cursor: Mutex::default(),
             channels: Mutex::default(),
-            user: Arc::clone(user),
+            identity: Mutex::new(Who { user: Arc::clone(user), role: BOOTSTRAP_ROLE }),
             temporary: temporary_schema(pid).into(),
             taken: Mutex::default(),
             is_read_only: AtomicBool::new(false),
@@ -155,6 +165,51 @@ impl Actions {
     ) {
         let definitions = Arc::new(Definitions::new(tables, objects));
         *self.definitions.lock() = Lent { definitions, at };
+    }
+
+    /// Says whose rights count from now on.
+    pub(super) fn lend_identity(&self, eval: &EvalContext) {
+        *self.identity.lock() = Who { user: Arc::clone(&eval.user), role: eval.role };
+    }
+
+    /// Fails unless the current role may do something with a sequence.
+    fn check_sequence(
+        &self,
+        definitions: &Definitions,
+        oid: u32,
+        wanted: Rights,
+    ) -> Result<(), SqlError> {
+        let role = self.identity.lock().role;
+        if role == BOOTSTRAP_ROLE {
+            return Ok(());
+        }
+        let Some(object) = definitions.object(oid) else { return Ok(()) };
+        // Columns that are numbered ask nobody.
+        if sequence_of(object).is_ok_and(|definition| definition.is_identity) {
+            return Ok(());
+        }
+        let acting = Acting::of(role, &mut &*definitions)?;
+        let privileges = definitions.privileges_of(Subject::whole(Securable::Sequence, oid));
+        if (privileges.held(&acting) & wanted).is_none() {
+            let message = format!("permission denied for sequence {}", object.name);
+            return Err(SqlError::new(SqlState::InsufficientPrivilege, message));
+        }
+        Ok(())
+    }
+
+    /// Whether the current role may disturb another session.
+    fn check_may_signal(&self, pid: i32, verb: &str) -> Result<(), ValueError> {
+        let who = self.identity.lock().clone();
+        if who.role == BOOTSTRAP_ROLE || temporary_schema(pid) == *self.temporary {
+            return Ok(());
+        }
+        let has_role = super::role::committed_role(&self.node, who.role).map_err(value_error)?;
+        if has_role.has_all_of(SIGNAL_ROLE) {
+            return Ok(());
+        }
+        let message =
+            format!("must be a member of the role whose {verb} or member of pg_signal_backend");
+        Err(ValueError::new(SqlState::InsufficientPrivilege, message))
     }
 
     /// Lends the place of the cursor that the next statement means.
@@ -292,14 +347,16 @@ impl SessionActions for Actions {
         self.node.store().blockers(pid)
     }
 
-    fn cancel(&self, pid: i32) -> bool {
+    fn cancel(&self, pid: i32) -> Result<bool, ValueError> {
         self.touch();
-        self.node.registry().cancel_session(pid) || self.no_such_process(pid)
+        self.check_may_signal(pid, "query is being canceled")?;
+        Ok(self.node.registry().cancel_session(pid) || self.no_such_process(pid))
     }
 
-    fn terminate(&self, pid: i32) -> bool {
+    fn terminate(&self, pid: i32) -> Result<bool, ValueError> {
         self.touch();
-        self.node.registry().terminate(pid) || self.no_such_process(pid)
+        self.check_may_signal(pid, "process is being terminated")?;
+        Ok(self.node.registry().terminate(pid) || self.no_such_process(pid))
     }
 
     fn setting(&self, name: &str) -> Result<String, ValueError> {
@@ -308,10 +365,18 @@ impl SessionActions for Actions {
 
     fn ask(&self, question: CatalogQuestion, args: &[Value]) -> Result<Value, ValueError> {
         let definitions = Arc::clone(&self.definitions.lock().definitions);
-        let path = self.settings.lock().copy.schemas(&self.user);
+        let who = self.identity.lock().clone();
+        let path = self.settings.lock().copy.schemas(&who.user);
         let temporary = &*self.temporary;
-        Answering { definitions: &definitions, user: &self.user, path: &path, temporary }
-            .answer(question, args)
+        Answering {
+            definitions: &definitions,
+            user: &who.user,
+            role: who.role,
+            database: self.node.name(),
+            path: &path,
+            temporary,
+        }
+        .answer(question, args)
     }
 
     fn cursor_row(&self, table: u32, name: &str) -> Result<Option<Box<[u8]>>, ValueError> {
@@ -341,20 +406,29 @@ impl SessionActions for Actions {
                 Ok((oid, _)) if definitions.object(oid).is_none() => Err(not_yet()),
                 last => last.map(|last| last.1),
             },
-            SequenceCall::Current(oid) => {
-                found(&definitions, oid).and_then(|found| taken.current(found))
-            }
+            SequenceCall::Current(oid) => self
+                .check_sequence(&definitions, oid, Rights::USAGE | Rights::SELECT)
+                .and_then(|()| found(&definitions, oid))
+                .and_then(|found| taken.current(found)),
             SequenceCall::Next(oid) => self
                 .check_may_write("nextval()")
+                .and_then(|()| {
+                    self.check_sequence(&definitions, oid, Rights::USAGE | Rights::UPDATE)
+                })
                 .and_then(|()| found(&definitions, oid))
                 .and_then(|found| taken.next(found, sequences, store)),
             SequenceCall::Set { sequence, value, is_called } => self
                 .check_may_write("setval()")
+                .and_then(|()| self.check_sequence(&definitions, sequence, Rights::UPDATE))
                 .and_then(|()| found(&definitions, sequence))
                 .and_then(|found| taken.set(found, value, is_called, sequences, store))
                 .map(|()| value),
         };
         result.map_err(value_error)
+    }
+
+    fn domain_checks(&self, domain: UserType) -> Result<Arc<dyn DomainChecks>, ValueError> {
+        driftdb_sql::domain_checks(domain).map_err(value_error)
     }
 
     fn sequence_state(&self, sequence: u32) -> Result<Option<SequenceState>, ValueError> {

@@ -5,6 +5,7 @@
 
 mod definition;
 mod names;
+mod privilege;
 mod routine;
 mod view;
 
@@ -16,20 +17,23 @@ use driftdb_query::{
 use driftdb_types::{Array, CatalogQuestion, DataType, SqlState, Value, ValueError};
 
 use super::system::{
-    Constraint, Definitions, default_of, fixed_description, fixed_function, relation_named,
-    relation_with_oid, role_names,
+    Constraint, Definitions, USER_OID, default_of, fixed_description, fixed_function,
+    relation_named, relation_with_oid,
 };
 use names::{Qualified, qualified};
 
 pub(super) use definition::{
     checked_columns, condition as check_condition, default as default_definition,
-    index as index_definition,
+    index as index_definition, term as term_definition,
 };
 
 /// Whoever answers.
 pub(super) struct Answering<'a> {
     pub(super) definitions: &'a Definitions,
+    /// The current user, and the role whose rights count.
     pub(super) user: &'a str,
+    pub(super) role: u32,
+    pub(super) database: &'a str,
     /// The schemas on the search path.
     pub(super) path: &'a [Box<str>],
     /// The schema of the session's temporary tables.
@@ -78,7 +82,16 @@ impl Answering<'_> {
                 })))
             }
             CatalogQuestion::TableIsVisible => Ok(self.relation_is_visible(oid)),
-            CatalogQuestion::TypeIsVisible => Ok(known(DataType::from_oid(oid).is_some())),
+            CatalogQuestion::TypeIsVisible => Ok(match self.definitions.data_type(oid) {
+                Some(ty) => match ty.user() {
+                    Some(user) => {
+                        let schema = &user.definition().schema;
+                        Value::Bool(self.path.iter().any(|on| **on == **schema))
+                    }
+                    None => Value::Bool(true),
+                },
+                None => Value::Null,
+            }),
             CatalogQuestion::FunctionIsVisible => {
                 let of_user = routine::routine(self.definitions, oid);
                 let is_on_path = |schema: &str| self.path.iter().any(|on| **on == *schema);
@@ -139,8 +152,7 @@ impl Answering<'_> {
                 wanted(comments.next().map(|said| said.3.to_owned()))
             }
             CatalogQuestion::UserName => {
-                let mut roles = role_names(self.user).into_iter();
-                let found = roles.find(|role| role.0 == oid).map(|role| role.1);
+                let found = self.role_name(oid).map(str::to_owned);
                 Ok(Value::text(found.unwrap_or_else(|| format!("unknown (OID={oid})"))))
             }
             CatalogQuestion::SerialSequence => {
@@ -156,39 +168,18 @@ impl Answering<'_> {
                 let message = format!("column \"{column}\" of relation \"{table}\" does not exist");
                 Err(ValueError::new(SqlState::UndefinedColumn, message))
             }
+            CatalogQuestion::ColumnPrivilege => self.column_privilege(args),
+            CatalogQuestion::DefaultPrivileges => self.default_list(args),
             CatalogQuestion::TablePrivilege
+            | CatalogQuestion::AnyColumnPrivilege
+            | CatalogQuestion::SequencePrivilege
             | CatalogQuestion::SchemaPrivilege
-            | CatalogQuestion::OtherPrivilege => self.privilege(question, args),
-        }
-    }
-
-    /// Whether somebody may do something: everybody may do everything that there is to do it to.
-    fn privilege(&self, question: CatalogQuestion, args: &[Value]) -> Result<Value, ValueError> {
-        if let [Value::Text(role), _, _] = args
-            && &**role != "public"
-            && role_names(self.user).iter().all(|known| known.1 != **role)
-        {
-            let message = format!("role \"{role}\" does not exist");
-            return Err(ValueError::new(SqlState::UndefinedObject, message));
-        }
-        let object = args.len().checked_sub(2).map_or(&Value::Null, |place| &args[place]);
-        let oid = object.as_int().unwrap_or_default() as u32;
-        match (question, object) {
-            (CatalogQuestion::TablePrivilege, Value::Text(name)) => {
-                self.relation_oid(name).map(|_| Value::Bool(true))
-            }
-            (CatalogQuestion::TablePrivilege, _) => Ok(known(self.relation_name(oid).is_some())),
-            (CatalogQuestion::SchemaPrivilege, Value::Text(name)) => {
-                if self.definitions.schema(name).is_some() {
-                    return Ok(Value::Bool(true));
-                }
-                let message = format!("schema \"{name}\" does not exist");
-                Err(ValueError::new(SqlState::InvalidSchemaName, message))
-            }
-            (CatalogQuestion::SchemaPrivilege, _) => {
-                Ok(known(self.definitions.schemas.iter().any(|schema| schema.id == oid)))
-            }
-            _ => Ok(Value::Bool(true)),
+            | CatalogQuestion::DatabasePrivilege
+            | CatalogQuestion::FunctionPrivilege
+            | CatalogQuestion::TypePrivilege
+            | CatalogQuestion::LanguagePrivilege
+            | CatalogQuestion::TablespacePrivilege
+            | CatalogQuestion::HasRole => self.privilege(question, args),
         }
     }
 
@@ -208,12 +199,12 @@ impl Answering<'_> {
             }
             DataType::Regrole => {
                 let name = qualified(text)?.name;
-                match role_names(self.user).into_iter().find(|role| role.1 == name) {
-                    Some(role) => Ok(Value::Oid(role.0)),
+                match self.role_named(&name) {
+                    Some(role) => Ok(Value::Oid(role)),
                     None => missing(SqlState::UndefinedObject, "role", &name),
                 }
             }
-            DataType::Regtype => match names::type_oid(text) {
+            DataType::Regtype => match names::type_oid(text).or_else(|| self.type_oid(text)) {
                 Some(oid) => Ok(Value::Oid(oid)),
                 None => missing(SqlState::UndefinedObject, "type", text),
             },
@@ -295,11 +286,11 @@ impl Answering<'_> {
                 let schema = schemas.find(|schema| schema.id == oid)?;
                 Some(definition::quoted(&schema.name))
             }
-            DataType::Regrole => {
-                let role = role_names(self.user).into_iter().find(|role| role.0 == oid)?;
-                Some(definition::quoted(&role.1))
-            }
-            DataType::Regtype => names::other_type_name(oid).map(str::to_owned),
+            DataType::Regrole => Some(definition::quoted(self.role_name(oid)?)),
+            DataType::Regtype => match self.definitions.data_type(oid) {
+                Some(ty) => Some(self.type_name(ty)),
+                None => names::other_type_name(oid).map(str::to_owned),
+            },
             DataType::Regproc if routine::routine(self.definitions, oid).is_some() => {
                 let (object, _) = routine::routine(self.definitions, oid)?;
                 Some(definition::quoted(&object.name))
@@ -319,6 +310,31 @@ impl Answering<'_> {
         }
     }
 
+    /// A user's type that a text names.
+    fn type_oid(&self, text: &str) -> Option<u32> {
+        let (text, is_array) = match text.trim().strip_suffix("[]") {
+            Some(element) => (element, true),
+            None => (text, false),
+        };
+        let name = qualified(text).ok()?;
+        let found = match &name.schema {
+            Some(schema) => self.definitions.type_named(schema, &name.name),
+            None => self.path.iter().find_map(|on| self.definitions.type_named(on, &name.name)),
+        }?;
+        Some(if is_array { found.array()? } else { found }.oid())
+    }
+
+    /// A type's name, qualified where the search path does not lead to it.
+    fn type_name(&self, ty: DataType) -> String {
+        let Some(user) = ty.user() else { return ty.sql_name().to_owned() };
+        let definition = user.definition();
+        let mut name = definition::quoted(&definition.name);
+        if !self.path.iter().any(|on| **on == *definition.schema) {
+            name = format!("{}.{name}", definition::quoted(&definition.schema));
+        }
+        if ty.element().is_some() { format!("{name}[]") } else { name }
+    }
+
     /// Whether a name without a schema means this relation.
     fn relation_is_visible(&self, oid: u32) -> Value {
         match self.relation_name(oid) {
@@ -328,6 +344,12 @@ impl Answering<'_> {
             }
             None => Value::Null,
         }
+    }
+
+    /// A role's name; of who is connected under one that is no role's, that.
+    fn role_name(&self, oid: u32) -> Option<&str> {
+        let own = (oid == USER_OID).then_some(self.user);
+        own.or_else(|| self.definitions.role_name(oid))
     }
 
     /// Schema and name of a table, index or system relation.
@@ -435,13 +457,10 @@ impl Answering<'_> {
         if column == 0 {
             // Pretty, the table is named as the search path asks for.
             let name = self.name(DataType::Regclass, table.id.0).filter(|_| pretty);
-            return Some(definition::index(table, index, name));
+            return Some(definition::index(table, index, name, pretty));
         }
         let place = usize::try_from(column).ok()?.checked_sub(1)?;
-        Some(match index.columns.get(place) {
-            Some(key) => definition::column_name(table, key.column),
-            None => String::new(),
-        })
+        Some(definition::index_column(table, index, place, pretty))
     }
 }
 

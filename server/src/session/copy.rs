@@ -24,7 +24,7 @@ impl Session {
         sink: &mut dyn ResponseSink,
     ) -> Result<Ran> {
         let copy_in = CopyIn::start(copy, &mut exec_context!(self, &[]))?;
-        sink.copy_in(CopyResponse { columns: copy_in.width() });
+        sink.copy_in(CopyResponse { columns: copy_in.width(), is_binary: copy_in.is_binary() });
         self.copying = Some(Copying { copy_in, queue: None });
         Ok(Ran::CopyIn)
     }
@@ -39,11 +39,13 @@ impl Session {
         let mut execution = start(physical, &mut exec_context!(self, params))?;
         let fields = execution.fields().unwrap_or_default().to_vec();
         let mut out = CopyOut::new(&copy.options, &fields);
-        sink.copy_out(CopyResponse { columns: out.width() });
+        sink.copy_out(CopyResponse { columns: out.width(), is_binary: out.is_binary() });
         let mut line = Vec::new();
         out.header(&mut line);
-        if !line.is_empty() {
+        // In binary the first row comes in one piece with what stands before it, as PostgreSQL sends it.
+        if !line.is_empty() && !out.is_binary() {
             sink.copy_data(&line)?;
+            line.clear();
         }
         if copy.options.follow {
             sink.flush()?;
@@ -51,9 +53,9 @@ impl Session {
         while let Some(batch) = execution.next(&mut exec_context!(self, params))? {
             self.settle_reads()?;
             for row in 0..batch.len() {
-                line.clear();
                 out.row(&batch, row, &self.eval, &mut line);
                 sink.copy_data(&line)?;
+                line.clear();
             }
             if copy.options.follow {
                 // The next call may wait.
@@ -61,6 +63,10 @@ impl Session {
             }
         }
         self.settle_reads()?;
+        out.end(&mut line);
+        if !line.is_empty() {
+            sink.copy_data(&line)?;
+        }
         sink.copy_done();
         Ok(Ran::Complete(execution.tag()))
     }

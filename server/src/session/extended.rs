@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use driftdb_query::{Field, Result, SqlError};
 use driftdb_sql::{StatementKind, parse};
-use driftdb_types::{DataType, SqlState, Value, parse_binary, parse_text};
+use driftdb_types::{DataType, SqlState, Value, check_domains, parse_binary, parse_text};
 
 use super::plan::is_session_statement;
 use super::portal::{Portal, PortalState};
@@ -148,7 +148,12 @@ impl Session {
     ) -> Result<Value> {
         let Some(raw) = raw else { return Ok(Value::Null) };
         let value = match format {
-            Format::Binary => parse_binary(ty, -1, raw).map_err(SqlError::from),
+            Format::Binary => parse_binary(ty, -1, raw)
+                .and_then(|value| {
+                    check_domains(ty, &value, &self.eval)?;
+                    Ok(value)
+                })
+                .map_err(SqlError::from),
             Format::Text => std::str::from_utf8(raw)
                 .map_err(|_| {
                     let message = "invalid byte sequence for encoding \"UTF8\"";
@@ -314,9 +319,14 @@ fn no_portal(name: &str) -> SqlError {
     SqlError::new(SqlState::InvalidCursorName, message)
 }
 
+/// The first identifier that users' objects have.
+const FIRST_OF_USERS: u32 = 16_384;
+
 fn declared_type(oid: u32) -> Result<DataType> {
     match oid {
         0 => Ok(DataType::Unknown),
+        // What a user's type is, says where the parameter is used.
+        oid if oid >= FIRST_OF_USERS => Ok(DataType::Unknown),
         oid => DataType::from_oid(oid).ok_or_else(|| {
             let message = format!("there is no type with object identifier {oid}");
             SqlError::new(SqlState::UndefinedObject, message)

@@ -104,6 +104,8 @@ pub(super) fn is_session_statement(prepared: &Prepared) -> bool {
                 "VACUUM",
                 "ANALYZE",
                 "EXECUTE",
+                // It may name types of users.
+                "PREPARE",
                 "LOCK TABLE",
                 "SET CONSTRAINTS",
             ];
@@ -211,7 +213,8 @@ impl Session {
         };
         let catalog = node.catalog().reader(txn.as_mut(), node.store(), own_changes);
         let catalog = catalog.on_path(&self.eval.schemas).lending(lend);
-        let mut catalog = catalog.with_temporary(self.temporary.schema());
+        let catalog = catalog.with_temporary(self.temporary.schema());
+        let mut catalog = catalog.acting_as(self.eval.role);
         let statement = bind(
             parsed,
             &mut BindContext {
@@ -333,7 +336,9 @@ pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
         | PhysicalStatement::Truncate { .. }
         | PhysicalStatement::View(_)
         | PhysicalStatement::Schema(_)
+        | PhysicalStatement::Role(_)
         | PhysicalStatement::Sequence(_)
+        | PhysicalStatement::Type(_)
         | PhysicalStatement::Comment(_)
         | PhysicalStatement::Analyze(_)
         | PhysicalStatement::History(
@@ -387,7 +392,9 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
             RoutineStatement::Do { .. } | RoutineStatement::Call { .. } => return None,
         },
         PhysicalStatement::Schema(statement) => statement.tag(),
+        PhysicalStatement::Role(statement) => statement.command(),
         PhysicalStatement::Sequence(statement) => statement.command(),
+        PhysicalStatement::Type(statement) => statement.command(),
         PhysicalStatement::Comment(_) => "COMMENT",
         PhysicalStatement::Copy(_, None) => "COPY FROM",
         PhysicalStatement::Explain { statement, analyze: true, .. } => {
@@ -401,8 +408,8 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         | PhysicalStatement::Vacuum { .. }
         | PhysicalStatement::LockTable(_)
         | PhysicalStatement::SetConstraints { .. }
-        | PhysicalStatement::Call(..)
-        | PhysicalStatement::Copy(_, Some(_)) => return None,
+        | PhysicalStatement::Call(..) => return None,
+        PhysicalStatement::Copy(_, Some(plan)) => return writing_command(plan.changes().first()?),
         PhysicalStatement::Query(query) => match query.plan.changes().first() {
             Some(change) => return writing_command(change),
             None => return locking_command(&query.plan),

@@ -26,12 +26,13 @@ use driftdb_env::sync::Mutex;
 use driftdb_executor::{ExecContext, Fired, Firing, RoutineOutput, Routines, on_deep_stack};
 use driftdb_plpgsql::{Cache, Call, Column, Output, Returns, ast::Program};
 use driftdb_query::{
-    ArgumentMode, Expr, Given, Language, Object, Result, RoutineCall, RoutineColumn, SetScope,
-    SqlError, Table, routine_signature,
+    ArgumentMode, Expr, Given, Known, Language, Object, ObjectKind, PhysicalStatement, Result,
+    RoutineCall, RoutineColumn, Securable, SetScope, SqlError, Subject, Table, routine_signature,
 };
-use driftdb_sql::ParsedStatement;
+use driftdb_sql::{BindContext, ParsedStatement};
 use driftdb_storage::Timestamp;
-use driftdb_types::{DataType, SqlState, Value, Volatility};
+use driftdb_tables::Knowing;
+use driftdb_types::{DataType, EvalContext, SqlState, Value, Volatility};
 
 use super::actions::Actions;
 use super::settings::Settings;
@@ -57,6 +58,15 @@ struct State {
     programs: BTreeMap<u32, KeptProgram>,
     scripts: BTreeMap<u32, KeptScript>,
     triggers: BTreeMap<u32, KeptTrigger>,
+    /// What functions made that is temporary, for the session to know.
+    temporary: Vec<Arc<PhysicalStatement>>,
+}
+
+impl Kept {
+    /// What functions made that is temporary, since the last call.
+    pub(super) fn take_temporary(&self) -> Vec<Arc<PhysicalStatement>> {
+        std::mem::take(&mut self.state.lock().temporary)
+    }
 }
 
 /// A function in PL/pgSQL.
@@ -137,9 +147,35 @@ impl Runner<'_> {
         result
     }
 
+    /// Of a function that runs with its owner's rights, the context of that; `None` if it is the same.
+    fn as_owner(&self, object: &Object, cx: &mut ExecContext<'_>) -> Result<Option<EvalContext>> {
+        let ObjectKind::Routine(routine) = &object.kind else { return Ok(None) };
+        if !routine.is_definer {
+            return Ok(None);
+        }
+        let subject = Subject::whole(Securable::Routine, object.id.0);
+        let said = Knowing(&mut *cx.txn).privileges(subject)?;
+        let owner = said.map_or_else(|| subject.first_owner(), |said| said.owner);
+        if owner == cx.eval.role {
+            return Ok(None);
+        }
+        let at = driftdb_concurrency::ReadAt::Newest;
+        let found = driftdb_tables::object_by_id(cx.txn, driftdb_query::ObjectId(owner), at)?;
+        let Some(role) = found else { return Ok(None) };
+        let user = Arc::from(role.name.as_str());
+        Ok(Some(EvalContext { user, role: owner, ..cx.eval.clone() }))
+    }
+
     /// A new statement at the top: nothing runs.
     pub(super) fn begin(kept: &Kept) {
         kept.state.lock().depth = 0;
+    }
+
+    /// Something was made that may be temporary.
+    fn note_made(&self, physical: &Arc<PhysicalStatement>) {
+        if super::temporary::schema_of(physical).is_some() {
+            self.kept.state.lock().temporary.push(Arc::clone(physical));
+        }
     }
 
     /// Definitions are other ones now.
@@ -238,7 +274,7 @@ impl Runner<'_> {
             return Ok((Arc::clone(&kept.program), kept.cache.take().unwrap_or_default()));
         }
         let body = match &object.kind {
-            driftdb_query::ObjectKind::Routine(routine) => &routine.body,
+            ObjectKind::Routine(routine) => &routine.body,
             _ => return Err(SqlError::internal("a call of what is no function")),
         };
         let program = Arc::new(driftdb_plpgsql::parse(body)?);
@@ -272,15 +308,17 @@ impl Routines for Runner<'_> {
         args: Vec<Value>,
         cx: &mut ExecContext<'_>,
     ) -> Result<RoutineOutput> {
-        if call.routine().settings.is_empty() {
+        let as_owner = self.as_owner(&call.object, cx)?;
+        if call.routine().settings.is_empty() && as_owner.is_none() {
             return self.call_in(call, args, cx);
         }
         let mut settings = self.settings.clone();
         for (name, value) in &call.routine().settings {
             settings.set(name, Some(value), SetScope::Local)?;
         }
-        let mut eval = cx.eval.clone();
+        let mut eval = as_owner.unwrap_or_else(|| cx.eval.clone());
         settings.apply(&mut eval);
+        self.actions.lend_identity(&eval);
         let runner = Runner { settings: &settings, ..*self };
         let mut inner = ExecContext {
             txn: &mut *cx.txn,
@@ -296,7 +334,9 @@ impl Routines for Runner<'_> {
             notices: &mut *cx.notices,
             memory_limit_bytes: cx.memory_limit_bytes,
         };
-        runner.call_in(call, args, &mut inner)
+        let result = runner.call_in(call, args, &mut inner);
+        self.actions.lend_identity(cx.eval);
+        result
     }
 
     fn fire(&self, firing: &Firing<'_>, cx: &mut ExecContext<'_>) -> Result<Fired> {
@@ -341,6 +381,22 @@ impl Routines for Runner<'_> {
             }),
             Language::Sql => self.check_sql(call, cx),
         }
+    }
+
+    fn terms(&self, table: &Table, cx: &mut ExecContext<'_>) -> Result<Vec<Arc<Expr>>> {
+        let own_changes = cx.ddl.is_some();
+        let (node, eval) = (self.node, cx.eval);
+        let catalog = node.catalog().reader(&mut *cx.txn, node.store(), own_changes);
+        let mut catalog = catalog.on_path(&eval.schemas);
+        let mut types = Vec::new();
+        let mut context = BindContext {
+            catalog: &mut catalog,
+            eval,
+            param_types: &mut types,
+            params: None,
+            variables: None,
+        };
+        driftdb_sql::bind_terms(table, &mut context)
     }
 }
 

@@ -7,7 +7,7 @@ use driftdb_env::sometimes;
 use driftdb_executor::{
     Batch, CommandTag, Execution, check_pending, is_stale, lock_read_tables, start,
 };
-use driftdb_query::{Field, HistoryStatement, PhysicalStatement, Result, SqlError};
+use driftdb_query::{AlterAction, Field, HistoryStatement, PhysicalStatement, Result, SqlError};
 use driftdb_sql::StatementKind;
 use driftdb_types::{SqlState, Value};
 
@@ -102,6 +102,7 @@ impl Session {
     pub(super) fn begin_message(&mut self) {
         self.cancel.reset();
         self.eval.statement_ts = time::wall_micros(self.node.env());
+        self.registered.activity().begin(self.eval.statement_ts);
     }
 
     /// Runs a statement.
@@ -125,6 +126,7 @@ impl Session {
             limit.map(|limit| self.node.timeouts().arm(self.node.env(), &self.cancel, limit));
         let result = self.run_planned(prepared, params, wanted, sink);
         let result = result.and_then(|ran| self.take_back_settings().map(|()| ran));
+        let result = result.and_then(|ran| self.adopt_temporary().map(|()| ran));
         let result = match self.notices.is_empty() {
             true => result,
             false => result.and_then(|ran| self.settle_reads().map(|()| ran)),
@@ -304,6 +306,20 @@ impl Session {
     fn check_may_run(&mut self, physical: &PhysicalStatement) -> Result<()> {
         if matches!(physical, PhysicalStatement::Vacuum { .. }) {
             self.require_no_block("VACUUM")?;
+        }
+        match physical {
+            PhysicalStatement::CreateIndex(create) if create.concurrently => {
+                self.require_no_block("CREATE INDEX CONCURRENTLY")?;
+            }
+            PhysicalStatement::Drop(objects) if objects.concurrently => {
+                self.require_no_block("DROP INDEX CONCURRENTLY")?;
+            }
+            PhysicalStatement::AlterTable { actions, .. }
+                if matches!(&actions[..], [(AlterAction::Reindex(_, true), _)]) =>
+            {
+                self.require_no_block("REINDEX CONCURRENTLY")?;
+            }
+            _ => {}
         }
         if is_endless(physical) {
             self.require_no_block("COPY with FOLLOW")?;

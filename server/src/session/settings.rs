@@ -3,9 +3,12 @@
 //! Values are kept as the text that SHOW gives. A change inside a transaction is remembered, so that
 //! a rollback undoes it and a commit undoes what was LOCAL.
 
+mod inert;
+mod number;
 mod parse;
 mod table;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -16,13 +19,16 @@ use driftdb_types::{EvalContext, SqlState, TimeZone};
 pub(crate) use parse::{isolation_level, parse_bool};
 use table::{Parameter, parameters};
 
+/// A name as the table has it, or one of a user's own.
+type Name = Cow<'static, str>;
+
 /// The settings of one session.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     /// Values other than the defaults.
-    values: BTreeMap<&'static str, String>,
+    values: BTreeMap<Name, String>,
     /// What RESET goes back to, where the client's startup message said.
-    startup: BTreeMap<&'static str, String>,
+    startup: BTreeMap<Name, String>,
     /// Changes of the running transaction, oldest first.
     changes: Vec<Change>,
     /// Settings that the client follows and that have changed since it was told.
@@ -47,17 +53,61 @@ pub(crate) struct Described<'a> {
 
 #[derive(Debug, Clone)]
 struct Change {
-    name: &'static str,
+    name: Name,
     before: Option<String>,
     after: Option<String>,
     scope: SetScope,
 }
 
-fn find(name: &str) -> Result<&'static Parameter> {
-    parameters().iter().find(|p| p.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
-        let message = format!("unrecognized configuration parameter \"{name}\"");
-        SqlError::new(SqlState::UndefinedObject, message)
-    })
+/// The prefix of our own settings: users have none that begin so.
+const RESERVED: &str = "driftdb.";
+
+fn parameter(name: &str) -> Option<&'static Parameter> {
+    let named = |p: &&Parameter| p.name.eq_ignore_ascii_case(name);
+    parameters().iter().find(named).or_else(|| inert::TABLE.iter().find(named))
+}
+
+fn unrecognized(name: &str) -> SqlError {
+    let message = format!("unrecognized configuration parameter \"{name}\"");
+    SqlError::new(SqlState::UndefinedObject, message)
+}
+
+/// A user's own setting: names separated by dots.
+///
+/// # Errors
+/// 42704 for a name without a dot, 42602 for what else is none.
+fn custom(name: &str) -> Result<Name> {
+    if !name.contains('.') {
+        return Err(unrecognized(name));
+    }
+    let invalid = |detail: String| {
+        let message = format!("invalid configuration parameter name \"{name}\"");
+        SqlError::new(SqlState::InvalidName, message).with_detail(detail)
+    };
+    let is_name = |part: &str| {
+        let begins =
+            part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii());
+        begins
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "_$".contains(c) || !c.is_ascii())
+    };
+    if !name.split('.').all(is_name) {
+        return Err(invalid(
+            "Custom parameter names must be two or more simple identifiers separated by dots."
+                .to_owned(),
+        ));
+    }
+    let lower = name.to_ascii_lowercase();
+    if lower.starts_with(RESERVED) {
+        return Err(invalid("\"driftdb\" is a reserved prefix.".to_owned()));
+    }
+    Ok(lower.into())
+}
+
+/// Every setting of the tables, by name.
+fn listed() -> Vec<&'static Parameter> {
+    let mut all: Vec<&Parameter> = parameters().iter().chain(inert::TABLE).collect();
+    all.sort_by_key(|parameter| parameter.name.to_ascii_lowercase());
+    all
 }
 
 impl Settings {
@@ -66,55 +116,93 @@ impl Settings {
     /// # Errors
     /// No such setting, or not a value of it.
     pub(crate) fn set_at_startup(&mut self, name: &str, value: &str) -> Result<()> {
-        let parameter = find(name)?;
-        let value = parameter.canonical(value)?;
-        self.startup.insert(parameter.name, value.clone());
-        self.values.insert(parameter.name, value);
+        let (name, value) = match parameter(name) {
+            Some(parameter) => {
+                let value = parameter.canonical(value, self.value(parameter))?;
+                (Cow::Borrowed(parameter.name), value)
+            }
+            None => (custom(name)?, value.to_owned()),
+        };
+        self.startup.insert(name.clone(), value.clone());
+        self.values.insert(name, value);
         self.epoch += 1;
         Ok(())
     }
 
-    /// SET; without a value, to the default.
+    /// SET; without a value, to the default. A name of two parts or more that is in no table is the user's
+    /// own setting, whose default is empty.
     ///
     /// # Errors
     /// No such setting (42704), not a value of it (22023), or it cannot be changed (55P02).
     pub(crate) fn set(&mut self, name: &str, value: Option<&str>, scope: SetScope) -> Result<()> {
-        let parameter = find(name)?;
+        let Some(parameter) = parameter(name) else {
+            let name = custom(name)?;
+            let value = value.map(str::to_owned).or_else(|| self.startup.get(&name).cloned());
+            self.change(name, Some(value.unwrap_or_default()), scope);
+            return Ok(());
+        };
         parameter.check_changeable()?;
         let value = match value {
-            Some(value) => Some(parameter.canonical(value)?),
+            Some(value) => Some(parameter.canonical(value, self.value(parameter))?),
             None => self.startup.get(parameter.name).cloned(),
         };
-        self.change(parameter, value, scope);
+        self.change(Cow::Borrowed(parameter.name), value, scope);
         Ok(())
     }
 
-    fn change(&mut self, parameter: &'static Parameter, value: Option<String>, scope: SetScope) {
-        let before = self.values.get(parameter.name).cloned();
-        self.changes.push(Change { name: parameter.name, before, after: value.clone(), scope });
-        self.put(parameter.name, value);
+    fn change(&mut self, name: Name, value: Option<String>, scope: SetScope) {
+        let before = self.values.get(&name).cloned();
+        self.changes.push(Change { name: name.clone(), before, after: value.clone(), scope });
+        self.put(name, value);
     }
 
-    fn put(&mut self, name: &'static str, value: Option<String>) {
-        let changed = self.values.get(name) != value.as_ref();
-        match value {
-            Some(value) => self.values.insert(name, value),
-            None => self.values.remove(name),
-        };
+    fn put(&mut self, name: Name, value: Option<String>) {
+        // A user's own setting, once there, is empty rather than gone.
+        let is_own = || matches!(name, Cow::Owned(_));
+        let value = value.or_else(|| is_own().then(String::new));
+        let changed = self.values.get(&name) != value.as_ref();
         if changed {
             self.epoch += 1;
-            if parameters().iter().any(|p| p.name == name && p.is_reported) {
-                self.unreported.insert(name);
-            }
+            let told = parameters().iter().find(|p| p.name == name && p.is_reported);
+            self.unreported.extend(told.map(|parameter| parameter.name));
+        }
+        match value {
+            Some(value) => self.values.insert(name, value),
+            None => self.values.remove(&name),
+        };
+    }
+
+    /// SET ROLE, SET SESSION AUTHORIZATION; `None`: to the default.
+    pub(super) fn set_role(&mut self, name: &'static str, value: Option<&str>, scope: SetScope) {
+        let found = parameters().iter().find(|parameter| parameter.name == name);
+        if let Some(parameter) = found {
+            self.change(Cow::Borrowed(parameter.name), value.map(str::to_owned), scope);
+        }
+    }
+
+    /// The role that such a setting names.
+    pub(super) fn role(&self, name: &'static str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    /// A setting that says what is so, whoever set it.
+    pub(super) fn put_fact(&mut self, name: &'static str, value: &str) {
+        let parameter = parameters().iter().find(|parameter| parameter.name == name);
+        let is_default = parameter.is_some_and(|parameter| parameter.default == value);
+        let value = (!is_default).then(|| value.to_owned());
+        if self.values.get(name) != value.as_ref() {
+            self.put(Cow::Borrowed(name), value);
         }
     }
 
     /// RESET ALL.
     pub(crate) fn reset_all(&mut self) {
-        for parameter in parameters().iter().filter(|p| p.check_changeable().is_ok()) {
-            let value = self.startup.get(parameter.name).cloned();
-            if self.values.get(parameter.name) != value.as_ref() {
-                self.change(parameter, value, SetScope::Session);
+        let names: Vec<Name> = self.values.keys().cloned().collect();
+        for name in names {
+            let stays = |p: &Parameter| p.check_changeable().is_err() || p.is_role();
+            let value = self.startup.get(&name).cloned();
+            if !parameter(&name).is_some_and(stays) && self.values.get(&name) != value.as_ref() {
+                self.change(name, value, SetScope::Session);
             }
         }
     }
@@ -124,12 +212,16 @@ impl Settings {
     /// # Errors
     /// No such setting (42704).
     pub(crate) fn show(&self, name: &str) -> Result<String> {
-        Ok(self.value(find(name)?).to_owned())
+        if let Some(parameter) = parameter(name) {
+            return Ok(self.value(parameter).to_owned());
+        }
+        let own = self.values.get(&*name.to_ascii_lowercase());
+        own.cloned().ok_or_else(|| unrecognized(name))
     }
 
     /// A setting's name as SHOW heads its column.
     pub(crate) fn proper_name(&self, name: &str) -> Option<&'static str> {
-        find(name).ok().map(|parameter| parameter.name)
+        parameter(name).map(|parameter| parameter.name)
     }
 
     fn value(&self, parameter: &Parameter) -> &str {
@@ -144,12 +236,12 @@ impl Settings {
 
     /// Name as users write it, value, description of every setting, by name.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, &str, &'static str)> {
-        parameters().iter().map(|p| (p.name, self.value(p), p.description))
+        listed().into_iter().map(|p| (p.name, self.value(p), p.description))
     }
 
     /// What pg_settings says of every setting, by name.
     pub(crate) fn described(&self) -> impl Iterator<Item = Described<'_>> {
-        parameters().iter().map(|parameter| Described {
+        listed().into_iter().map(|parameter| Described {
             name: parameter.name,
             value: self.value(parameter),
             kind: parameter.kind_name(),
@@ -212,7 +304,7 @@ impl Settings {
         if self.changes.is_empty() {
             return;
         }
-        let mut lasting: BTreeMap<&'static str, Option<String>> = BTreeMap::new();
+        let mut lasting: BTreeMap<Name, Option<String>> = BTreeMap::new();
         for change in self.changes.drain(..) {
             let value = lasting.entry(change.name).or_insert(change.before);
             if change.scope == SetScope::Session {

@@ -48,6 +48,8 @@ impl Formats {
 pub struct CopyResponse {
     /// How many columns a line has.
     pub columns: usize,
+    /// Whether fields are in binary.
+    pub is_binary: bool,
 }
 
 /// Takes a session's answers, in the order of the protocol. A sink may block until its reader has

@@ -32,7 +32,7 @@ pub(super) use catalog::{Constraint, Definitions, default_of};
 pub(super) use fixed::{
     fixed_description, fixed_function, fixed_functions, fixed_type_name, fixed_type_named,
 };
-pub(super) use running::role_names;
+pub(super) use running::USER_OID;
 
 /// What the catalog says of them.
 pub(crate) fn definitions() -> Vec<Arc<SystemRelation>> {
@@ -80,7 +80,9 @@ impl SystemRows for SystemView<'_> {
             "driftdb_waits" => waits::rows(self, txn, &mut rows)?,
             "pg_locks" => locks::rows(self, txn, &mut rows)?,
             "pg_cursors" => running::cursors(self, &mut rows)?,
-            "pg_authid" => running::roles(self, &mut rows)?,
+            "pg_authid" => {
+                catalog::roles(&Definitions::read(txn, scan.at)?, self.eval, &mut rows)?;
+            }
             "pg_database" => running::databases(self, scan, txn, &mut rows)?,
             "pg_settings" => running::settings(self, &mut rows)?,
             "pg_stat_activity" => running::activity(self, &mut rows)?,
@@ -90,9 +92,9 @@ impl SystemRows for SystemView<'_> {
                     source(&Definitions::read(txn, scan.at)?, &mut rows)?;
                 }
             }
-            "pg_proc" => {
-                fixed::rows("pg_proc", &mut rows)?;
-                if let Some(source) = catalog::source("pg_proc") {
+            name @ ("pg_proc" | "pg_type") => {
+                fixed::rows(name, &mut rows)?;
+                if let Some(source) = catalog::source(name) {
                     source(&Definitions::read(txn, scan.at)?, &mut rows)?;
                 }
             }

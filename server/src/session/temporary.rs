@@ -8,11 +8,13 @@ use std::ops::Bound;
 
 use driftdb_concurrency::{BeginOptions, ReadAt, RowBatch, ScanRequest};
 use driftdb_query::{
-    Catalog, CatalogAt, CreateTable, OnCommit, PhysicalStatement, Result, TableId, is_temporary,
-    temporary_schema,
+    Catalog, CatalogAt, CreateTable, OnCommit, PhysicalStatement, Result, SequenceStatement,
+    TableId, ViewStatement, is_temporary, temporary_schema,
 };
 use driftdb_storage::KeyRange;
-use driftdb_tables::{DdlContext, Thing, drop_all, drop_schemas, table_by_id, tables_in, truncate};
+use driftdb_tables::{
+    DdlContext, NoTerms, Thing, drop_all, drop_schemas, table_by_id, tables_in, truncate,
+};
 
 use super::Session;
 
@@ -32,13 +34,30 @@ impl Temporary {
     }
 }
 
+/// The schema in which a statement makes something temporary.
+pub(super) fn schema_of(physical: &PhysicalStatement) -> Option<&str> {
+    let schema = match physical {
+        PhysicalStatement::CreateTable(CreateTable { schema, .. }, _)
+        | PhysicalStatement::View(ViewStatement::Create { schema, .. })
+        | PhysicalStatement::Sequence(SequenceStatement::Create { schema, .. }) => schema,
+        _ => return None,
+    };
+    is_temporary(schema).then_some(schema)
+}
+
 impl Session {
+    /// After a statement whose functions may have made something temporary.
+    pub(super) fn adopt_temporary(&mut self) -> Result<()> {
+        for physical in self.routines.take_temporary() {
+            self.expect_temporary(&physical);
+            self.note_temporary(&physical)?;
+        }
+        Ok(())
+    }
+
     /// Before a statement runs that may make a temporary table.
     pub(super) fn expect_temporary(&mut self, physical: &PhysicalStatement) {
-        if let PhysicalStatement::CreateTable(CreateTable { schema, .. }, _) = physical
-            && is_temporary(schema)
-            && self.temporary.schema.is_none()
-        {
+        if schema_of(physical).is_some() && self.temporary.schema.is_none() {
             self.temporary.schema = Some(temporary_schema(self.eval.backend_pid).into());
         }
     }
@@ -55,7 +74,12 @@ impl Session {
             return Ok(());
         }
         let store = self.node.store();
-        let cx = &mut DdlContext { txn: txn.as_mut(), store, eval: &self.eval };
+        let cx = &mut DdlContext {
+            txn: txn.as_mut(),
+            store,
+            eval: &self.eval,
+            terms: Box::new(NoTerms),
+        };
         let mut tables = tables_in(cx, schema)?.into_iter();
         if let Some(table) = tables.find(|table| table.name == *name)
             && self.temporary.on_commit.iter().all(|(id, _)| *id != table.id)
@@ -95,7 +119,12 @@ impl Session {
         self.begin_ddl();
         let Some(txn) = &mut self.block.txn else { return Ok(()) };
         let store = self.node.store();
-        let cx = &mut DdlContext { txn: txn.as_mut(), store, eval: &self.eval };
+        let cx = &mut DdlContext {
+            txn: txn.as_mut(),
+            store,
+            eval: &self.eval,
+            terms: Box::new(NoTerms),
+        };
         if !dropped.is_empty() {
             drop_all(cx, &dropped, true)?;
         }
@@ -119,7 +148,12 @@ impl Session {
         let schemas = found.as_slice();
         let store = self.node.store();
         drop_schemas(
-            &mut DdlContext { txn: txn.as_mut(), store, eval: &self.eval },
+            &mut DdlContext {
+                txn: txn.as_mut(),
+                store,
+                eval: &self.eval,
+                terms: Box::new(NoTerms),
+            },
             schemas,
             true,
         )?;

@@ -105,6 +105,7 @@ impl Session {
         if self.block.kind == Kind::None {
             self.block.kind = Kind::Implicit;
             self.eval.transaction_ts = self.eval.statement_ts;
+            self.registered.activity().begin_transaction(self.eval.transaction_ts);
         }
     }
 
@@ -335,6 +336,7 @@ impl Session {
     }
 
     pub(super) fn apply_settings(&mut self) {
+        self.apply_identity();
         self.settings.apply(&mut self.eval);
         self.cancel.set_lock_timeout(self.settings.lock_timeout());
     }

@@ -84,7 +84,7 @@ impl Session {
                 self.drop_temporary()?;
                 self.actions.discard_sequences();
                 self.settings.reset_all();
-                self.apply_settings();
+                self.set_role(super::role::SESSION_USER, None, SetScope::Session)?;
                 done("DISCARD ALL")
             }
             Statement::DiscardSequences => {
@@ -92,6 +92,7 @@ impl Session {
                 done("DISCARD SEQUENCES")
             }
             Statement::Checkpoint => {
+                self.check_may_checkpoint()?;
                 self.node.store().checkpoint()?;
                 done("CHECKPOINT")
             }
@@ -121,6 +122,10 @@ impl Session {
                 read_only: Some(value.and_then(parse_bool).ok_or_else(invalid)?),
                 ..TransactionModes::default()
             },
+            super::role::ROLE => return self.set_role(super::role::ROLE, value, scope),
+            super::role::SESSION_USER => {
+                return self.set_role(super::role::SESSION_USER, value, scope);
+            }
             _ => {
                 if scope == SetScope::Local && !self.is_in_explicit_block() {
                     let message = "SET LOCAL can only be used in transaction blocks";

@@ -78,6 +78,32 @@ with conn.cursor() as cursor:
         rows = list(copy.rows())
     assert len(rows) == 500 and rows[0] == (1000, 'tab\tand "quote"', None)
 
+# COPY in binary, and only the rows that are meant.
+with conn.cursor() as cursor:
+    with cursor.copy('COPY item (id, name, price) FROM STDIN (FORMAT binary) WHERE id < 2010') as copy:
+        copy.set_types(['int4', 'text', 'numeric'])
+        for n in range(2000, 2020):
+            copy.write_row((n, 'b', decimal.Decimal('1.50')))
+    assert cursor.rowcount == 10
+    with cursor.copy('COPY (SELECT id, price FROM item WHERE id >= 2000 ORDER BY id) TO STDOUT (FORMAT binary)') as copy:
+        copy.set_types(['int4', 'numeric'])
+        assert list(copy.rows())[-1] == (2009, decimal.Decimal('1.50'))
+    cursor.execute('DELETE FROM item WHERE id >= 2000')
+
+# EXPLAIN as JSON comes parsed; what another session does is seen.
+plan = conn.execute('EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM item WHERE id = 1').fetchone()[0]
+assert plan[0]['Plan']['Actual Rows'] == 1 and plan[0]['Execution Time'] >= 0, plan
+with psycopg.connect(sys.argv[1], application_name='watched') as watched:
+    watched.execute('SELECT 1')
+    seen = conn.execute("""SELECT state, query, usename, backend_start <= xact_start, xact_start <= query_start,
+        wait_event FROM pg_stat_activity WHERE application_name = 'watched'""").fetchone()
+    assert seen == ('idle in transaction', 'SELECT 1', 'driftdb', True, True, 'ClientRead'), seen
+    watched.rollback()
+    states = conn.execute("SELECT state, xact_start FROM pg_stat_activity WHERE application_name = 'watched'")
+    assert states.fetchone() == ('idle', None)
+own = conn.execute('SELECT state FROM pg_stat_activity WHERE pid = pg_backend_pid()').fetchone()
+assert own == ('active',)
+
 # A cursor in the server, read in small pieces.
 with conn.transaction(), conn.cursor(name='in_server') as cursor:
     cursor.itersize = 64

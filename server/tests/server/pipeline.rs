@@ -1,7 +1,9 @@
 //! Sequences of messages that client libraries rarely send, and must work all the same.
 
+use driftdb_server::protocol::{Connection, Outlet};
+
 use crate::harness::Fixture;
-use crate::raw::{Raw, execute, message, query, run, sync};
+use crate::raw::{HELLO, Raw, execute, message, query, run, sync};
 
 #[test]
 fn after_an_error_everything_up_to_sync_is_skipped() {
@@ -93,4 +95,38 @@ fn warnings_and_changed_settings_are_told() {
     assert_eq!(raw.ask(&query("ROLLBACK")), "CZI");
     assert_eq!(raw.ask(&query("SET TimeZone = 'Asia/Tokyo'")), "CSZI");
     assert_eq!(raw.ask(&query("")), "IZI");
+}
+
+/// What a statement answers goes out in one piece, on a connection that was asked before, too: each write is
+/// a system call, and wakes the client.
+#[test]
+fn a_statement_is_answered_in_one_write() {
+    let fixture = Fixture::new();
+    let mut connection = Connection::new(&fixture.node);
+    let mut ask = |bytes: &[u8]| {
+        let mut early = Early(0);
+        connection.receive(bytes);
+        connection.process(&mut early);
+        let rest = std::mem::take(connection.output());
+        (early.0, rest)
+    };
+    ask(HELLO);
+    for _ in 0..3 {
+        let (early, rest) = ask(&[run("SELECT 1", 0), sync()].concat());
+        assert_eq!(early, 0);
+        assert!(rest.ends_with(b"Z\0\0\0\x05I"));
+    }
+    // But what was asked for before the next statement does not wait for it.
+    let (early, _) = ask(&[run("SELECT 1", 0), sync(), run("SELECT 2", 0), sync()].concat());
+    assert_eq!(early, 1);
+}
+
+/// Counts what is written before the end.
+struct Early(usize);
+
+impl Outlet for Early {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<()> {
+        self.0 += 1;
+        Ok(())
+    }
 }

@@ -27,6 +27,9 @@ impl Reply {
     }
 }
 
+/// What a client says first.
+pub(crate) const HELLO: &[u8] = b"\0\0\0\x16\0\x03\0\0user\0driftdb\0\0";
+
 pub(crate) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![kind];
     bytes.extend((body.len() as u32 + 4).to_be_bytes());
@@ -65,7 +68,7 @@ impl Raw {
     /// After the hello.
     pub(crate) fn connect(port: u16) -> Self {
         let mut raw = Self::silent(port);
-        raw.send(b"\0\0\0\x16\0\x03\0\0user\0driftdb\0\0");
+        raw.send(HELLO);
         let hello = raw.until_ready();
         assert_eq!(hello[0], Reply { kind: b'R', body: vec![0, 0, 0, 0] });
         raw

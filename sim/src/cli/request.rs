@@ -1,7 +1,9 @@
 //! The command line, taken apart.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::scenario_file;
 use crate::bugs;
 use crate::{Scenario, SeedOptions};
 
@@ -26,6 +28,10 @@ pub(super) struct Request {
     pub(super) rechecks: bool,
     /// Whether a failure is made smaller before it is told.
     pub(super) shrinks: bool,
+    /// Where the page of the campaign goes.
+    pub(super) report: Option<PathBuf>,
+    /// Where a failure, made smaller, is kept.
+    pub(super) keeps_in: Option<PathBuf>,
     /// Whether this process runs one chunk for another, and tells it in JSON.
     pub(super) is_worker: bool,
     pub(super) options: SeedOptions,
@@ -66,6 +72,8 @@ pub(super) fn parse(args: &[String]) -> Result<Request, String> {
         wants_all_sites: false,
         rechecks: false,
         shrinks: false,
+        report: None,
+        keeps_in: None,
         is_worker: false,
         options: SeedOptions::default(),
     };
@@ -89,6 +97,7 @@ pub(super) fn parse(args: &[String]) -> Result<Request, String> {
                 request.is_single = true;
             }
             "--seeds" => request.count = number(value()?)?,
+            "--scenario" => scenario_file::apply(Path::new(&value()?), &mut request)?,
             "--first" => request.first = number(value()?)?,
             "--time" => {
                 let text = value()?;
@@ -102,6 +111,11 @@ pub(super) fn parse(args: &[String]) -> Result<Request, String> {
             "--all-faults" => request.wants_all_faults = true,
             "--all-sites" => request.wants_all_sites = true,
             "--shrink" => request.shrinks = true,
+            "--report" => request.report = Some(value()?.into()),
+            "--keep" => {
+                request.keeps_in = Some(value()?.into());
+                request.shrinks = true;
+            }
             "--recheck" => request.rechecks = true,
             "--set" => set(&mut request.options, &value()?)?,
             "--bug" => request.options.bug = Some(planted(&value()?)?),

@@ -58,7 +58,7 @@ pub(crate) enum AtRest {
 impl AtRest {
     const ALL: [Self; 5] = [Self::Rot, Self::Wiped, Self::Cut, Self::Swapped, Self::Stale];
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rot => "bit-rot",
             Self::Wiped => "files-wiped",

@@ -1,7 +1,7 @@
 //! The scheduler: who runs, who waits on what, when timers fire, who is killed.
 
 use std::cell::RefCell;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,7 +11,9 @@ use driftdb_env::{HashMap, IoOp, Rng};
 
 use super::fiber::{Fiber, suspend};
 use super::mischief::Mischief;
+use super::preemption::{Place, Preemption};
 use super::priorities::Priorities;
+use super::record::{self, What};
 use super::settings::KernelSettings;
 use super::state::{
     Counts, FiberIndex, HARNESS_ADDRESS, Here, Hold, IDLE_ADDRESS, KillAt, Node, NodeId, SLEEPING,
@@ -43,6 +45,7 @@ impl Scheduler {
             timers: BinaryHeap::new(),
             failure: None,
             counts: Counts::default(),
+            preempts_only: None,
         };
         Self { state: RefCell::new(state) }
     }
@@ -74,7 +77,9 @@ impl Scheduler {
             waits_on: None,
             woken: Woken::Notified,
             rank,
+            yields: 0,
         }));
+        record::fiber(name, node);
         state.runnable.push(index);
         index
     }
@@ -138,6 +143,16 @@ impl Scheduler {
             state.rng.index(count)
         };
         Some(state.runnable.swap_remove(chosen))
+    }
+
+    /// From now on only these preemptions are made, of those that the seed draws.
+    pub(crate) fn preempt_only(&self, wanted: BTreeSet<Place>) {
+        self.state.borrow_mut().preempts_only = Some(wanted);
+    }
+
+    /// Who runs.
+    pub(crate) fn running(&self) -> Option<FiberIndex> {
+        self.state.borrow().running
     }
 
     /// A node comes to life (again).
@@ -236,6 +251,7 @@ impl Scheduler {
             let fiber = state.current();
             let at = state.now_ns;
             state.trace.note(fiber ^ (op as u32) << 24, at ^ bytes << 40, "disk");
+            record::event(at, fiber, || What::Disk { op: name_of(op), bytes });
             if !state.is_killed_here(Here::DiskOp) {
                 let most = match op {
                     IoOp::Sync | IoOp::SyncDir => state.settings.max_disk_ns * 20,
@@ -275,14 +291,14 @@ impl Kernel for Scheduler {
             state.counts.steps += 1;
             state.note(site);
             if !state.is_killed_here(Here::Yield(site)) {
-                let settings = state.settings;
                 state.pause_here();
                 let gives_way = state.gives_way();
-                if state.draw(settings.delay) {
+                let preemption = state.preemption();
+                if let Preemption::Delay(for_ns) = preemption {
                     state.counts.delays += 1;
-                    let until = state.now_ns + state.rng.below(settings.max_delay_ns + 1);
+                    let until = state.now_ns + for_ns;
                     state.rest(SLEEPING, Some(until));
-                } else if gives_way || state.draws_switch() {
+                } else if gives_way || preemption == Preemption::Switch {
                     let fiber = state.current();
                     state.runnable.push(fiber);
                 } else {
@@ -310,5 +326,16 @@ impl Kernel for Scheduler {
             state.note(site);
         }
         acts
+    }
+}
+
+fn name_of(op: IoOp) -> &'static str {
+    match op {
+        IoOp::Read => "read",
+        IoOp::Write => "write",
+        IoOp::Sync => "sync",
+        IoOp::SyncDir => "sync of names",
+        IoOp::Open => "open",
+        _ => "change of a file",
     }
 }

@@ -1,6 +1,7 @@
 //! What the harness calls: start fibers, kill nodes, wait for something to happen, fail.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use driftdb_sim_disk::SimDisk;
 
 use super::fiber::on_host_stack;
 use super::panics;
+use super::preemption::Place;
+use super::record;
 use super::scheduler::Scheduler;
 use super::settings::KernelSettings;
 use super::state::{FiberIndex, Hold, KillAt, NodeId};
@@ -23,6 +26,18 @@ thread_local! {
 /// The scheduler of this thread's simulation.
 pub(crate) fn current() -> Rc<Scheduler> {
     CURRENT.with_borrow(Clone::clone).expect("called inside a simulation")
+}
+
+/// The fiber that runs, if this thread is in a simulation.
+pub(crate) fn current_fiber() -> Option<u32> {
+    CURRENT.with_borrow(|scheduler| scheduler.as_ref()?.running())
+}
+
+/// Virtual time in nanoseconds; zero outside of a simulation.
+pub(crate) fn current_ns() -> u64 {
+    CURRENT.with_borrow(|scheduler| {
+        scheduler.as_ref().map_or(0, |it| u64::try_from(it.now().as_nanos()).unwrap_or(u64::MAX))
+    })
 }
 
 /// What came of a simulation.
@@ -122,7 +137,16 @@ impl Sim {
     /// If the node lives.
     pub fn boot(&self, node: NodeId, disk: &SimDisk, seed: u64, wall: WallClock) -> Env {
         self.scheduler.boot(node);
-        disk.set_pause(Some(Arc::new(|op, bytes| current().disk_op(op, bytes))));
+        if record::is_on() {
+            let watched = disk.clone();
+            disk.set_pause(Some(Arc::new(move |op, bytes| {
+                let fiber = current_fiber().unwrap_or(u32::MAX);
+                record::look_at(&watched, current_ns(), fiber);
+                current().disk_op(op, bytes);
+            })));
+        } else {
+            disk.set_pause(Some(Arc::new(|op, bytes| current().disk_op(op, bytes))));
+        }
         Env::over(Arc::new(SimNodeWorld::new(node, disk.clone(), seed, wall)))
     }
 
@@ -139,6 +163,11 @@ impl Sim {
     /// Holds a node up later, or no longer.
     pub fn hold(&self, node: NodeId, hold: Option<Hold>) {
         self.scheduler.hold(node, hold);
+    }
+
+    /// Makes only these preemptions from now on, of those that the seed draws.
+    pub(crate) fn preempt_only(&self, wanted: BTreeSet<Place>) {
+        self.scheduler.preempt_only(wanted);
     }
 
     /// Whether a node is dead.

@@ -1,7 +1,7 @@
 //! What the scheduler knows: fibers, who waits on what, timers, and what is to befall each node.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use driftdb_env::kernel::Woken;
@@ -9,8 +9,10 @@ use driftdb_env::{HashMap, Rng};
 
 use super::fiber::Fiber;
 use super::mischief::Mischief;
+use super::preemption::{self, Place, Preemption};
 use super::priorities::Priorities;
-use super::settings::{Chance, KernelSettings};
+use super::record::{self, What};
+use super::settings::KernelSettings;
 use super::trace::Trace;
 
 /// A simulated process. Node 0 is the harness itself and cannot be killed.
@@ -96,6 +98,8 @@ pub(super) struct Slot {
     pub(super) woken: Woken,
     /// Greater goes first, if priorities decide.
     pub(super) rank: i64,
+    /// Yield points passed.
+    pub(super) yields: u64,
 }
 
 #[derive(Default)]
@@ -144,6 +148,8 @@ pub(super) struct State {
     pub(super) timers: BinaryHeap<Reverse<(u64, FiberIndex, u64)>>,
     pub(super) failure: Option<String>,
     pub(super) counts: Counts,
+    /// The preemptions that a plan has left; all where it does not say.
+    pub(super) preempts_only: Option<BTreeSet<Place>>,
 }
 
 pub(super) fn nanos(duration: Duration) -> u64 {
@@ -306,9 +312,17 @@ impl State {
         self.wake(HARNESS_ADDRESS, usize::MAX);
     }
 
-    pub(super) fn draws_switch(&mut self) -> bool {
-        // Where priorities decide, chance does not.
-        self.priorities.is_none() && self.draw(self.settings.switch)
+    /// What happens to the running fiber at this yield point.
+    pub(super) fn preemption(&mut self) -> Preemption {
+        let fiber = self.current();
+        let slot = self.slot(fiber);
+        slot.yields += 1;
+        let place = (fiber, slot.yields);
+        let preemption = preemption::at(place, &self.settings, self.preempts_only.as_ref());
+        if preemption != Preemption::Nothing {
+            record::preempted(self.now_ns, place);
+        }
+        preemption
     }
 
     /// The place among those who can run of the one whose rank is greatest.
@@ -334,13 +348,12 @@ impl State {
             .any(|other| self.slots[*other as usize].as_ref().is_some_and(|slot| slot.rank > rank))
     }
 
-    pub(super) fn draw(&mut self, chance: Chance) -> bool {
-        chance.numerator > 0 && self.rng.chance(chance.numerator, chance.denominator)
-    }
-
     pub(super) fn note(&mut self, site: &str) {
         let fiber = self.running.unwrap_or(u32::MAX);
         self.trace.note(fiber, self.now_ns, site);
+        if site != "run" {
+            record::event(self.now_ns, fiber, || What::Note(site.to_owned()));
+        }
     }
 
     /// Whether so much has happened that it must be a livelock.

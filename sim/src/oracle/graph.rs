@@ -14,6 +14,8 @@ use std::collections::BTreeSet;
 
 use driftdb_concurrency::IsolationLevel;
 
+use crate::operations::{Cycle, note_cycle};
+
 /// How one transaction depends on an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Edge {
@@ -23,6 +25,16 @@ pub(crate) enum Edge {
     WriteRead,
     /// It wrote the version after the one that the other read.
     ReadWrite,
+}
+
+impl Edge {
+    fn name(self) -> &'static str {
+        match self {
+            Self::WriteWrite => "ww",
+            Self::WriteRead => "wr",
+            Self::ReadWrite => "rw",
+        }
+    }
 }
 
 /// A kind of cycle.
@@ -88,6 +100,30 @@ impl Dependencies {
         if before != after && !self.later[before].contains(&(after, edge)) {
             self.later[before].push((after, edge));
         }
+    }
+
+    /// Notes the cycle that [`Dependencies::judge`] complains of, with what its transactions did.
+    pub(crate) fn note_forbidden(&self, level: IsolationLevel, text: impl Fn(usize) -> String) {
+        let forbidden = Anomaly::ALL.into_iter().filter(|it| level >= it.forbidden_from());
+        let found = forbidden.filter_map(|it| Some((it, self.cycle(it)?))).next();
+        let Some((anomaly, (closing, path))) = found else { return };
+        note_cycle(|| {
+            let next = |at: usize| path.get(at + 1);
+            let edge = |at: usize| match next(at) {
+                None => closing,
+                Some(next) => {
+                    let edges = self.later[path[at]].iter().filter(|(to, _)| to == next);
+                    let mut allowed = edges.filter(|(_, edge)| anomaly.may_have(*edge));
+                    allowed.next().map_or(closing, |(_, edge)| *edge)
+                }
+            };
+            Cycle {
+                anomaly: anomaly.name(),
+                edges: (0..path.len()).map(|at| edge(at).name()).collect(),
+                texts: path.iter().map(|txn| text(*txn)).collect(),
+                txns: path.clone(),
+            }
+        });
     }
 
     /// Looks for the cycles that `level` forbids.

@@ -125,11 +125,22 @@ impl History {
                 self.judge_reads(number, txn, lists)?;
             }
         }
-        self.dependencies(lists)
-            .judge(level)
-            .map_err(|what| format!("{what} at {level}, lists {lists:?}"))?;
+        let graph = self.dependencies(lists);
+        graph.judge(level).map_err(|what| {
+            graph.note_forbidden(level, |txn| self.describe(txn));
+            format!("{what} at {level}, lists {lists:?}")
+        })?;
         self.lists = lists.to_vec();
         Ok(())
+    }
+
+    /// What a transaction did, in lines.
+    fn describe(&self, txn: usize) -> String {
+        let line = |op: &Op| match op {
+            Op::Append { key, value } => format!("appends {value} to list {key}"),
+            Op::Read { key, list } => format!("reads list {key}: {list:?}"),
+        };
+        self.txns[txn].ops.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
     /// How many transactions have ended, one way or the other.

@@ -76,6 +76,23 @@ impl Txn {
         self.fate == Fate::Committed
     }
 
+    /// What it did, in lines.
+    fn describe(&self) -> String {
+        let row = |(key, row): (&u64, &Row)| format!("{key} = {:?}", row.list);
+        let line = |act: &Act| match act {
+            Act::Read { first, last, rows, .. } => {
+                let rows: Vec<String> = rows.iter().map(row).collect();
+                let rows = if rows.is_empty() { "nothing".to_owned() } else { rows.join(", ") };
+                match first == last {
+                    true => format!("reads list {first}: {rows}"),
+                    false => format!("reads lists {first} to {last}: {rows}"),
+                }
+            }
+            Act::Append { key, value } => format!("appends {value} to list {key}"),
+        };
+        self.acts.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
     /// What it appended to each key.
     fn appends(&self) -> BTreeMap<u64, Vec<u64>> {
         let mut appends: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
@@ -221,7 +238,10 @@ impl Versions {
             Self::first_committer(number, txn, &histories)?;
         }
         let graph = self.dependencies(&histories);
-        graph.judge(level).map_err(|what| format!("{what} at {level}, by timestamps"))?;
+        graph.judge(level).map_err(|what| {
+            graph.note_forbidden(level, |txn| self.txns[txn].describe());
+            format!("{what} at {level}, by timestamps")
+        })?;
         Ok(graph.anomalies())
     }
 

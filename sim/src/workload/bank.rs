@@ -15,6 +15,7 @@ use driftdb_server::Node;
 use driftdb_types::Value;
 
 use crate::node::{Finding, Workload};
+use crate::operations::{self, Draws};
 use crate::plan::Plan;
 use crate::sql::{Client, Refusal, integer};
 use book::{Book, Fate, Transfer, View};
@@ -31,7 +32,7 @@ pub(crate) struct Bank {
     /// Columns that were added, or were to be.
     column_count: RefCell<u32>,
     book: RefCell<Book>,
-    rng: RefCell<Rng>,
+    rng: Draws,
 }
 
 const ACCOUNTS: &str = "SELECT id, balance FROM accounts";
@@ -47,7 +48,7 @@ impl Bank {
             has_index: rng.chance(1, 2),
             column_count: RefCell::new(0),
             book: RefCell::new(Book::new(account_count)),
-            rng: RefCell::new(rng),
+            rng: Draws::new(plan.seed, "bank"),
         }
     }
 
@@ -259,7 +260,10 @@ impl Workload for Bank {
         let mut refused_count = 0;
         // Transfers only, transfers and audits, or everything.
         let choices = [1, 12, 16][self.draw(3) as usize];
-        for _ in 0..count {
+        for turn in 0..count {
+            if !operations::begins(turn) {
+                continue;
+            }
             let goes_on = match self.draw(choices) {
                 0..10 => self.try_transfer(&mut client)?,
                 10 | 11 => self.audit(&mut client, false)?,

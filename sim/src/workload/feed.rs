@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driftdb_concurrency::IsolationLevel;
-use driftdb_env::Rng;
 use driftdb_query::{Field, SqlError};
 use driftdb_server::Node;
 use driftdb_server::session::{Batch, CommandTag, CopyResponse, Formats, ResponseSink, Severity};
@@ -18,6 +17,7 @@ use driftdb_types::{EvalContext, SqlState, Value};
 
 use super::bank::go_on;
 use crate::node::{Finding, Workload};
+use crate::operations::{self, Draws};
 use crate::plan::Plan;
 use crate::sql::{Client, Refusal, integer, text};
 
@@ -50,7 +50,7 @@ pub(crate) struct Feed {
     /// remembered for ever.
     origin: RefCell<Option<i64>>,
     committed_count: RefCell<u64>,
-    rng: RefCell<Rng>,
+    rng: Draws,
 }
 
 impl Feed {
@@ -62,7 +62,7 @@ impl Feed {
             is_prepared: RefCell::default(),
             origin: RefCell::default(),
             committed_count: RefCell::default(),
-            rng: RefCell::new(Rng::stream(plan.seed, "feed")),
+            rng: Draws::new(plan.seed, "feed"),
         }
     }
 
@@ -314,13 +314,19 @@ impl Workload for Feed {
             Err(refusal) => return go_on(refusal).map(|_| ()),
         };
         if client == 0 {
+            if !operations::begins(0) {
+                return Ok(());
+            }
             // It may be the only one.
             self.try_transact(&mut session)?;
             let rounds = 2 + self.draw(count as u64 * 2 + 1);
             return self.follow(&mut session, rounds);
         }
         let mut refused_count = 0;
-        for _ in 0..count {
+        for turn in 0..count {
+            if !operations::begins(turn) {
+                continue;
+            }
             let goes_on = match self.draw(24) {
                 0 => match session.script("VACUUM") {
                     Ok(()) => true,

@@ -22,6 +22,7 @@ use driftdb_server::Node;
 use driftdb_storage::{ErrorKind, KeyRange, KeyspaceId, StorageError, Timestamp};
 
 use crate::node::{Finding, Workload};
+use crate::operations::{self, Draws};
 use crate::oracle::graph::Anomaly;
 use crate::oracle::lists::{Fate, History, Op};
 use crate::oracle::versions::{Act, Reads, Row, Versions};
@@ -41,7 +42,7 @@ pub(crate) struct Isolation {
     checked_count: Cell<u64>,
     lists: RefCell<History>,
     versions: RefCell<Versions>,
-    rng: RefCell<Rng>,
+    rng: Draws,
     judged: RefCell<Option<Judged>>,
 }
 
@@ -113,7 +114,7 @@ impl Isolation {
             checked_count: Cell::new(0),
             lists: RefCell::new(History::new(key_count)),
             versions: RefCell::default(),
-            rng: RefCell::new(rng),
+            rng: Draws::new(plan.seed, "isolation"),
             judged: RefCell::default(),
         }
     }
@@ -184,6 +185,15 @@ impl Isolation {
     /// Tells both oracles of a read.
     fn note(&self, in_lists: Option<usize>, in_versions: usize, seen: Seen) {
         let Seen { at, first, last, rows } = seen;
+        operations::say(|| {
+            let rows: Vec<String> =
+                rows.iter().map(|(key, row)| format!("{key} = {:?}", row.list)).collect();
+            let rows = if rows.is_empty() { "nothing".to_owned() } else { rows.join(", ") };
+            match first == last {
+                true => format!("transaction {in_versions} reads {first}: {rows}"),
+                false => format!("transaction {in_versions} reads {first} to {last}: {rows}"),
+            }
+        });
         if let Some(txn) = in_lists {
             let mut lists = self.lists.borrow_mut();
             for key in first..=last {
@@ -264,6 +274,8 @@ impl Isolation {
         let mut list = list.unwrap_or_default();
         list.push(value);
         txn.put(SPACE, &name, &to_bytes(&list))?;
+        let number = running.in_versions;
+        operations::say(|| format!("transaction {number} appends {value} to {key}: {list:?}"));
         self.versions.borrow_mut().act(running.in_versions, Act::Append { key, value });
         Ok(value)
     }
@@ -325,6 +337,11 @@ impl Isolation {
             running.txn.describe(&Provenance { comment, ..Provenance::default() });
             Ok((running.txn.commit()?, seen))
         });
+        operations::say(|| match &done {
+            Ok(_) => format!("transaction {in_versions} commits"),
+            Err(Failed::Refused(error)) => format!("transaction {in_versions}: {error}"),
+            Err(Failed::Violation(what)) => format!("transaction {in_versions}: {what}"),
+        });
         match done {
             Ok((committed, seen)) => {
                 if let Some(seen) = seen {
@@ -378,7 +395,10 @@ impl Workload for Isolation {
     fn client(&self, node: &Arc<Node>, _client: usize, count: usize) -> Result<(), Finding> {
         let store = node.store();
         let mut refused_count = 0;
-        for _ in 0..count {
+        for turn in 0..count {
+            if !operations::begins(turn) {
+                continue;
+            }
             let goes_on = match self.draw(16) {
                 0 => store.checkpoint().map(|()| true).or_else(|error| go_on(error.into()))?,
                 _ => self.transact(store)?,

@@ -20,6 +20,7 @@ use driftdb_server::Node;
 use driftdb_storage::{ErrorKind, KeyRange, KeyspaceId, StorageError};
 
 use crate::node::{Finding, Workload};
+use crate::operations::{self, Draws};
 use crate::plan::Plan;
 use book::{Book, Entry, Fate, View};
 use branch::InBranch;
@@ -33,7 +34,7 @@ pub(crate) struct Ledger {
     forgets: bool,
     in_branch: InBranch,
     book: RefCell<Book>,
-    rng: RefCell<Rng>,
+    rng: Draws,
 }
 
 /// Why a client's transaction did not commit.
@@ -79,7 +80,7 @@ impl Ledger {
             forgets: plan.config.retention.is_some(),
             in_branch: InBranch::new(plan),
             book: RefCell::new(Book::new(accounts)),
-            rng: RefCell::new(rng),
+            rng: Draws::new(plan.seed, "ledger"),
         }
     }
 
@@ -162,6 +163,7 @@ impl Ledger {
     fn try_transfer(&self, store: &dyn Store) -> Result<bool, Finding> {
         let (id, entry) = self.book.borrow_mut().begin(&mut self.rng.borrow_mut());
         let outcome = self.transfer(store, id, entry);
+        say_transfer(id, entry, &outcome);
         let mut book = self.book.borrow_mut();
         let error = match outcome {
             Ok(()) => return Ok(true),
@@ -189,7 +191,9 @@ impl Ledger {
             read_only: true,
             ..BeginOptions::default()
         };
-        match read_all(store, options) {
+        let read = read_all(store, options);
+        say_read("all rows", &read);
+        match read {
             Ok(view) => {
                 let mut book = self.book.borrow_mut();
                 book.judge(&view, newest_ack)?;
@@ -213,6 +217,7 @@ impl Ledger {
             read_only: true,
             ..BeginOptions::default()
         };
+        operations::say(|| "reads, and others at the same time beside it".to_owned());
         let read = || {
             let mut open = store.begin(options.clone())?;
             open.begin_statement()?;
@@ -244,7 +249,9 @@ impl Ledger {
         else {
             return Ok(true);
         };
-        match read_all(store, BeginOptions { as_of: Some(ts), ..BeginOptions::default() }) {
+        let read = read_all(store, BeginOptions { as_of: Some(ts), ..BeginOptions::default() });
+        say_read("the past", &read);
+        match read {
             Ok(view) if view.hash() == expected => {}
             Ok(view) => return Err(format!("time travel: as of {ts} it is now {view:?}").into()),
             Err(TxnError::Storage(StorageError::SnapshotTooOld { .. })) if self.forgets => {}
@@ -290,13 +297,16 @@ impl Workload for Ledger {
         let Some(database) = self.in_branch.database(node)? else { return Ok(()) };
         let db = database.store();
         let mut refused_count = 0;
-        for _ in 0..count {
+        for turn in 0..count {
+            if !operations::begins(turn) {
+                continue;
+            }
             let goes_on = match self.draw(16) {
                 0..11 => self.try_transfer(db)?,
                 11..13 if self.draw(4) > 0 => self.audit(db, false)?,
                 11..13 => self.read_beside(node.env(), db)?,
                 13..15 => self.look_back(db)?,
-                _ => match db.checkpoint() {
+                _ => match said_checkpoint(db) {
                     Ok(()) => true,
                     Err(error) => match must_not_happen(&error) {
                         Some(what) => return Err(what),
@@ -319,6 +329,36 @@ impl Workload for Ledger {
     fn committed_count(&self) -> u64 {
         self.book.borrow().acknowledged_count
     }
+}
+
+fn say_read(what: &str, read: &Result<View, TxnError>) {
+    operations::say(|| match read {
+        Ok(view) => format!("reads {what} as of {}: {} of them", view.ts, view.rows.len()),
+        Err(error) => format!("reads {what}: {error}"),
+    });
+}
+
+fn said_checkpoint(db: &dyn Store) -> Result<(), TxnError> {
+    let done = db.checkpoint();
+    operations::say(|| match &done {
+        Ok(()) => "checkpoint".to_owned(),
+        Err(error) => format!("checkpoint: {error}"),
+    });
+    done
+}
+
+/// For a report.
+fn say_transfer(id: u64, entry: Entry, outcome: &Result<(), Failed>) {
+    operations::say(|| {
+        let Entry { from, to, amount } = entry;
+        let outcome = match outcome {
+            Ok(()) => "acknowledged".to_owned(),
+            Err(Failed::Absent(error)) => format!("refused: {error}"),
+            Err(Failed::Unknown(error)) => format!("unknown: {error}"),
+            Err(Failed::Violation(what)) => format!("VIOLATION: {what}"),
+        };
+        format!("entry {id}: account {from} gives {amount} to {to}: {outcome}")
+    });
 }
 
 fn lock(txn: &mut dyn Transaction, key: &[u8], intent: LockIntent) -> Result<Locked, TxnError> {

@@ -15,6 +15,7 @@ use driftdb_types::Value;
 
 use super::bank::go_on;
 use crate::node::{Finding, Workload};
+use crate::operations::{self, Draws};
 use crate::oracle::lists::{Fate, History, Op};
 use crate::plan::Plan;
 use crate::sql::{Client, Refusal, integer, text};
@@ -26,7 +27,7 @@ pub(crate) struct ListAppend {
     /// Whether lists come into being by the first append to them.
     upserts: bool,
     history: RefCell<History>,
-    rng: RefCell<Rng>,
+    rng: Draws,
 }
 
 impl ListAppend {
@@ -39,7 +40,7 @@ impl ListAppend {
             key_count,
             upserts: rng.chance(1, 2),
             history: RefCell::new(History::new(key_count)),
-            rng: RefCell::new(rng),
+            rng: Draws::new(plan.seed, "list-append"),
         }
     }
 
@@ -205,7 +206,10 @@ impl Workload for ListAppend {
             Err(refusal) => return go_on(refusal).map(|_| ()),
         };
         let mut refused_count = 0;
-        for _ in 0..count {
+        for turn in 0..count {
+            if !operations::begins(turn) {
+                continue;
+            }
             let goes_on = match self.draw(24) {
                 0 => match client.script("VACUUM") {
                     Ok(()) => true,

@@ -20,7 +20,26 @@ impl Binder<'_> {
         list: &ast::FunctionArgumentList,
         position: u32,
     ) -> Result<Expr> {
-        // One over outer columns only is the outer query's: whether it may stand here is known then.
+        let place = |error: SqlError| error.at(position);
+        let (call, level) = self.leveled(
+            |binder| binder.aggregate_call(name, function, list),
+            |call| call.args.iter().chain(&call.filter).collect(),
+        )?;
+        self.aggregated(call, level, position).map_err(place)
+    }
+
+    /// Binds the parts of an aggregate, and tells which query it belongs to: one over nothing but outer
+    /// columns is the outer query's, and whether it may stand there is known only then.
+    ///
+    /// `aggregated` lists the expressions that decide it: all but direct arguments.
+    ///
+    /// # Errors
+    /// 42803 where an aggregate may not stand, and for one within another of the same query.
+    pub(crate) fn leveled<T>(
+        &mut self,
+        bind: impl FnOnce(&mut Self) -> Result<T>,
+        aggregated: impl Fn(&T) -> Vec<&Expr>,
+    ) -> Result<(T, usize)> {
         let level = self.scopes.len() - 1;
         let allowed = self.may_aggregate();
         if level == 0 {
@@ -28,28 +47,43 @@ impl Binder<'_> {
         }
         let named: Vec<usize> = self.scopes.iter().map(|scope| scope.outer_uses.len()).collect();
         let before = std::mem::replace(&mut self.scope().in_aggregate, true);
-        let call = self.aggregate_call(name, function, list);
+        let parts = bind(self);
         self.scope().in_aggregate = before;
-        let place = |error: SqlError| error.at(position);
-        let call = match call {
-            Ok(call) => call,
+        let parts = match parts {
+            Ok(parts) => parts,
             Err(error) => return Err(allowed.err().unwrap_or(error)),
         };
-        let Some(outer) = self.level_of(&call, level) else {
+        let exprs = aggregated(&parts);
+        let outer = self.level_of(&exprs, level);
+        self.check_nesting(&exprs, outer.unwrap_or(level))?;
+        let Some(outer) = outer else {
             allowed?;
-            return self.aggregated(call, level).map_err(place);
+            return Ok((parts, level));
         };
+        drop(exprs);
         self.scopes[outer].outer_uses.truncate(named[outer]);
-        let scope = &self.scopes[outer];
-        if scope.in_aggregate {
-            let message = "aggregate function calls cannot be nested";
-            return Err(SqlError::new(SqlState::GroupingError, message));
+        may_stand(&self.scopes[outer])?;
+        Ok((parts, outer))
+    }
+
+    /// Refuses an aggregate of which an argument is an aggregate of the same query, as happens where
+    /// both stand in a query below.
+    fn check_nesting(&self, exprs: &[&Expr], level: usize) -> Result<()> {
+        let scope = &self.scopes[level];
+        let mut inner = None;
+        for expr in exprs {
+            for_each_column(expr, &mut |id| {
+                if scope.aggregates.iter().any(|call| call.output == id) {
+                    inner = inner.or(Some(id));
+                }
+            });
         }
-        if !scope.clause.is_grouped() {
-            let message = format!("aggregate functions are not allowed in {}", scope.clause.name());
-            return Err(SqlError::new(SqlState::GroupingError, message));
-        }
-        self.aggregated(call, outer).map_err(place)
+        let Some(id) = inner else { return Ok(()) };
+        let error = nested();
+        Err(match scope.positions.get(&id) {
+            Some(position) => error.at(*position),
+            None => error,
+        })
     }
 
     /// Whether an aggregate may stand here.
@@ -57,24 +91,16 @@ impl Binder<'_> {
     /// # Errors
     /// 42803
     pub(crate) fn may_aggregate(&mut self) -> Result<()> {
-        let scope = self.scope();
-        if scope.in_aggregate {
-            return Err(SqlError::new(
-                SqlState::GroupingError,
-                "aggregate function calls cannot be nested",
-            ));
-        }
-        if !scope.clause.is_grouped() {
-            return Err(SqlError::new(
-                SqlState::GroupingError,
-                format!("aggregate functions are not allowed in {}", scope.clause.name()),
-            ));
-        }
-        Ok(())
+        may_stand(self.scope())
     }
 
     /// The column that the grouping yields for a call.
-    pub(crate) fn aggregated(&mut self, mut call: AggregateCall, level: usize) -> Result<Expr> {
+    pub(crate) fn aggregated(
+        &mut self,
+        mut call: AggregateCall,
+        level: usize,
+        position: u32,
+    ) -> Result<Expr> {
         // The same aggregate twice is computed once.
         let same = self.scopes[level].aggregates.iter().find(|known| {
             (known.aggregate, &known.args, known.distinct, &known.filter, &known.order_by)
@@ -86,6 +112,7 @@ impl Binder<'_> {
         let output = self.column_id();
         call.output = output;
         let ty = call.ty;
+        self.scopes[level].positions.insert(output, position);
         self.scopes[level].aggregates.push(call);
         Ok(Expr::Column { id: output, ty })
     }
@@ -179,9 +206,9 @@ impl Binder<'_> {
 
     /// The outer query that an aggregate over nothing but outer columns belongs to: the innermost whose
     /// columns it names.
-    fn level_of(&self, call: &AggregateCall, level: usize) -> Option<usize> {
+    fn level_of(&self, exprs: &[&Expr], level: usize) -> Option<usize> {
         let mut innermost = None;
-        for part in call.args.iter().chain(&call.filter) {
+        for part in exprs {
             for_each_column(part, &mut |id| {
                 let own = |scope: &Scope| {
                     scope.display(id).is_some()
@@ -193,6 +220,22 @@ impl Binder<'_> {
         }
         innermost.filter(|found| *found < level)
     }
+}
+
+fn nested() -> SqlError {
+    SqlError::new(SqlState::GroupingError, "aggregate function calls cannot be nested")
+}
+
+/// Whether an aggregate of a level may stand where it stands.
+fn may_stand(scope: &Scope) -> Result<()> {
+    if scope.in_aggregate {
+        return Err(nested());
+    }
+    if !scope.clause.is_grouped() {
+        let message = format!("aggregate functions are not allowed in {}", scope.clause.name());
+        return Err(SqlError::new(SqlState::GroupingError, message));
+    }
+    Ok(())
 }
 
 /// Calls `visit` for each column in an expression (not in its subqueries).

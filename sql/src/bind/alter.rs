@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
     AlterAction, CatalogAt, ColumnSpec, ConstraintSpec, Deferral, DropObjects, Expr, Generated,
-    LogicalPlan, OWNER, Result, ScanColumn, SqlError, Statement, Table, Temporal,
+    IndexAction, LogicalPlan, OWNER, Result, ScanColumn, SqlError, Statement, Table, Temporal,
 };
 use driftdb_types::{SqlState, Value};
 use sqlparser::ast;
@@ -67,6 +67,17 @@ impl Binder<'_> {
         let name = object_name(&alter.name)?;
         let schema = name.schema.as_deref();
         let Some(table) = self.catalog.table(schema, &name.name, CatalogAt::Statement)? else {
+            if let [
+                ast::AlterTableOperation::RenameTable {
+                    table_name: ast::RenameTableNameKind::To(to),
+                },
+            ] = &alter.operations[..]
+                && let Some((table, id)) = self.catalog.index(schema, &name.name)?
+            {
+                let rename = IndexAction::Rename(object_name(to)?.name);
+                let actions = vec![(AlterAction::Index(id, rename), None)];
+                return Ok(Statement::AlterTable { table, actions });
+            }
             if let Some(renamed) = self.renamed_sequence(&name, &alter.operations)? {
                 return Ok(renamed);
             }
@@ -121,17 +132,27 @@ impl Binder<'_> {
                 return self.add_column(alteration, column_def, *if_not_exists);
             }
             O::AddConstraint { constraint, not_valid } => {
-                self.constraint(&mut alteration.definition, constraint)?;
+                match constraint {
+                    ast::TableConstraint::PrimaryKeyUsingIndex(using) => {
+                        self.using_index(&mut alteration.definition, Some(&table), using, true)?;
+                    }
+                    ast::TableConstraint::UniqueUsingIndex(using) => {
+                        self.using_index(&mut alteration.definition, Some(&table), using, false)?;
+                    }
+                    _ => self.constraint(&mut alteration.definition, constraint)?,
+                }
                 if *not_valid {
-                    let last = alteration.definition.constraints.last_mut();
-                    let Some(ConstraintSpec::ForeignKey(key)) = last else {
-                        return Err(SqlError::unsupported("NOT VALID but on foreign keys"));
-                    };
-                    key.not_valid = true;
+                    match alteration.definition.constraints.last_mut() {
+                        Some(ConstraintSpec::ForeignKey(key)) => key.not_valid = true,
+                        Some(ConstraintSpec::Check { not_valid, .. }) => *not_valid = true,
+                        _ => return Err(never_not_valid(constraint)),
+                    }
                 }
                 return self.add_constraints(alteration);
             }
-            O::ValidateConstraint { name } => AlterAction::ValidateConstraint(ident(name)),
+            O::ValidateConstraint { name } => {
+                return self.validate_constraint(alteration, ident(name));
+            }
             O::DropColumn { column_names, if_exists, drop_behavior, .. } => {
                 let cascade = *drop_behavior == Some(ast::DropBehavior::Cascade);
                 for name in column_names {
@@ -216,7 +237,7 @@ impl Binder<'_> {
     }
 
     /// A renaming, and the CHECKs that name what is renamed anew: they are kept as text.
-    fn rename(
+    pub(crate) fn rename(
         &mut self,
         alteration: &mut Alteration,
         action: AlterAction,
@@ -231,7 +252,14 @@ impl Binder<'_> {
                 changed.push((check.name.clone(), condition));
             }
         }
+        let mut respelled = Vec::new();
+        for term in &table.terms {
+            if let Some((sql, shown)) = self.respelled(term, &table, renaming, new)? {
+                respelled.push(AlterAction::RespellTerm { id: term.id, sql, shown });
+            }
+        }
         alteration.actions.push((action, None));
+        alteration.actions.extend(respelled.into_iter().map(|action| (action, None)));
         for (name, condition) in changed {
             alteration.actions.push((AlterAction::RespellCheck { name, condition }, None));
         }
@@ -301,6 +329,9 @@ impl Binder<'_> {
         });
         let default = match written {
             Some(expr) => Some(self.bound_default(&spec, expr)?),
+            None if super::stored::has_domain_default(spec.ty) && spec.sequence.is_none() => {
+                Some(self.default_of(&column_of_spec(&spec))?)
+            }
             None => None,
         };
         let generation = column.options.iter().find_map(|option| match &option.option {
@@ -326,11 +357,10 @@ impl Binder<'_> {
         let is_known = held.is_some() && spec.sequence.is_none();
         let unknown = Expr::constant(Value::Null, spec.ty);
         alteration.added.push(Named { name: name.clone(), expr: held.unwrap_or(unknown) });
-        let violation = if spec.not_null && is_known {
-            Some(self.null_rows(alteration, &[name]))
-        } else {
-            None
-        };
+        let refuses_null = spec.ty.as_domain().and_then(driftdb_types::UserType::domain);
+        let refuses_null = spec.not_null || refuses_null.is_some_and(|domain| domain.not_null);
+        let violation =
+            if refuses_null && is_known { Some(self.null_rows(alteration, &[name])) } else { None };
         let action = AlterAction::AddColumn { column: spec, default, fill, if_not_exists };
         alteration.actions.push((action, violation));
         self.column_constraints(&mut alteration.definition, column)?;
@@ -346,12 +376,30 @@ impl Binder<'_> {
                 }
                 // They are found while it is added.
                 ConstraintSpec::Unique { .. } | ConstraintSpec::ForeignKey(_) => None,
+                ConstraintSpec::UsingIndex { primary: false, .. } => None,
+                ConstraintSpec::UsingIndex { index, .. } => {
+                    let names = key_names(&alteration.table, *index);
+                    Some(self.null_rows(alteration, &names))
+                }
+                ConstraintSpec::Check { not_valid: true, .. } => None,
                 ConstraintSpec::Check { condition, .. } => {
                     Some(self.failing_rows(alteration, condition)?)
                 }
             };
             alteration.actions.push((AlterAction::AddConstraint(constraint), violation));
         }
+        Ok(())
+    }
+
+    /// VALIDATE CONSTRAINT: of a CHECK that was not, the rows are looked at.
+    fn validate_constraint(&mut self, alteration: &mut Alteration, name: String) -> Result<()> {
+        let table = alteration.table.clone();
+        let check = table.checks.iter().find(|check| check.name == name);
+        let violation = match check.filter(|check| !check.validated) {
+            Some(check) => Some(self.failing_rows(alteration, &check.condition)?),
+            None => None,
+        };
+        alteration.actions.push((AlterAction::ValidateConstraint(name), violation));
         Ok(())
     }
 
@@ -390,6 +438,24 @@ impl Binder<'_> {
         let condition = self.condition_text(condition, &name, named)?;
         Ok(one_row(scan, Expr::Not(Box::new(condition))))
     }
+}
+
+/// The names of an index's columns.
+fn key_names(table: &Table, index: driftdb_query::IndexId) -> Vec<String> {
+    let columns = table.index(index).map_or(&[][..], |index| &index.columns);
+    let columns = columns.iter().filter_map(|key| table.position(key.column));
+    columns.map(|position| table.columns[position].name.clone()).collect()
+}
+
+fn never_not_valid(constraint: &ast::TableConstraint) -> SqlError {
+    let kind = match constraint {
+        ast::TableConstraint::PrimaryKey(_) | ast::TableConstraint::PrimaryKeyUsingIndex(_) => {
+            "PRIMARY KEY"
+        }
+        _ => "UNIQUE",
+    };
+    let message = format!("{kind} constraints cannot be marked NOT VALID");
+    SqlError::new(SqlState::FeatureNotSupported, message)
 }
 
 pub(crate) fn one_row(scan: LogicalPlan, predicate: Expr) -> LogicalPlan {

@@ -8,6 +8,7 @@ use driftdb_types::{
 use sqlparser::ast;
 
 use super::Binder;
+use super::names::ident;
 use super::position::{Placed, bare, position};
 
 impl Binder<'_> {
@@ -106,6 +107,26 @@ impl Binder<'_> {
     }
 
     /// `x[i]`, `x[i:j][k:l]`, and columns qualified before the brackets.
+    /// `(row).column`, if what stands in front is a row.
+    fn row_column(&mut self, root: &ast::Expr, fields: &[ast::AccessExpr]) -> Result<Option<Expr>> {
+        let ast::Expr::Nested(_) = root else { return Ok(None) };
+        // A name in brackets may be a relation's.
+        let mut row = match (self.expr(root), bare(root)) {
+            (Ok(row), _) => row,
+            (Err(_), ast::Expr::Identifier(_) | ast::Expr::CompoundIdentifier(_)) => {
+                return Ok(None);
+            }
+            (Err(error), _) => return Err(error),
+        };
+        for field in fields {
+            let ast::AccessExpr::Dot(ast::Expr::Identifier(name)) = field else {
+                return Ok(None);
+            };
+            row = self.column_of_row(row, &ident(name))?;
+        }
+        Ok(Some(row))
+    }
+
     pub(crate) fn field_access(
         &mut self,
         root: &ast::Expr,
@@ -119,10 +140,11 @@ impl Binder<'_> {
         let base = if fields.is_empty() {
             self.expr(root)?
         } else {
-            let Some(parts) = qualified(root, fields) else {
-                return Err(SqlError::unsupported("a field of a row value"));
-            };
-            self.expr(&ast::Expr::CompoundIdentifier(parts))?
+            match (self.row_column(root, fields)?, qualified(root, fields)) {
+                (Some(column), _) => column,
+                (None, Some(parts)) => self.expr(&ast::Expr::CompoundIdentifier(parts))?,
+                (None, None) => return Err(SqlError::unsupported("a field of a row value")),
+            }
         };
         let subscripts = subscripts(rest)?;
         if subscripts.is_empty() {

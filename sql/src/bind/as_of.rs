@@ -84,7 +84,7 @@ impl<'a> Binder<'a> {
         let place = |error: SqlError| error.at(name.position);
         let table = self.catalog.table(name.schema.as_deref(), &name.name, at).map_err(place)?;
         match (table, time.schema_of) {
-            (Some(table), _) => Ok((table, time.at, time.span)),
+            (Some(table), _) => Ok((self.with_terms(table)?, time.at, time.span)),
             (None, None) => Err(place(no_such_table(name.schema.as_deref(), &name.name))),
             (None, Some(schema_of)) => Err(place(SqlError::new(
                 SqlState::UndefinedTable,

@@ -71,7 +71,7 @@ impl Binder<'_> {
             return self.named_call(&name.name, &arguments(list)?).map_err(place);
         }
         if !function.within_group.is_empty() {
-            return self.ordered_set(&name.name, function, list).map_err(place);
+            return self.ordered_set(&name.name, function, list, name.position).map_err(place);
         }
         if let Some(over) = &function.over {
             return self.window_call(&name.name, function, list, over).map_err(place);
@@ -125,7 +125,7 @@ impl Binder<'_> {
             "nullif" => self.nullif(&args),
             "greatest" => self.extreme(&args, true),
             "least" => self.extreme(&args, false),
-            "row" => Err(SqlError::unsupported("a row value outside of a comparison")),
+            "row" => self.row_value(&args),
             "pg_typeof" => {
                 let [arg] = args[..] else {
                     return Err(SqlError::new(
@@ -134,6 +134,9 @@ impl Binder<'_> {
                     ));
                 };
                 let ty = self.expr(arg)?.ty();
+                if ty.user().is_some() {
+                    self.catalog.is_asked()?;
+                }
                 Ok(Expr::constant(Value::Oid(ty.oid()), DataType::Regtype))
             }
             name if is_set_function(name) => self.listed_set_call(name, &args),

@@ -72,7 +72,11 @@ impl Binder<'_> {
         let (left_bound, right_bound) = (self.expr(left)?, self.expr(right)?);
         let pair = Some((*left, left_bound));
         let equal = self.operator_at("=", pair, (right, right_bound))?;
-        let result = self.decided_expr(left).at_expr(left)?;
+        // The left side as the operator takes it: of a varchar it is the text.
+        let result = match &equal {
+            Expr::Call { args, .. } => args[0].clone(),
+            _ => self.decided_expr(left).at_expr(left)?,
+        };
         let ty = result.ty();
         let none = Expr::constant(driftdb_types::Value::Null, ty);
         Ok(Expr::Case { arms: vec![(equal, none)], otherwise: Some(Box::new(result)), ty })

@@ -43,6 +43,7 @@ impl Binder<'_> {
         let (schema, name) = split_name(&name);
         let table = self.table_of_changes(schema.as_deref(), &name, after, up_to)?;
         let table = table.ok_or_else(|| no_such_table(schema.as_deref(), &name).at(position))?;
+        self.ask_read_whole(&table);
         let scan = ChangesScan { table: Some(table), after, up_to, follow: None };
         self.changes_item(scan, TABLE_CHANGES, alias)
     }
@@ -61,6 +62,8 @@ impl Binder<'_> {
                            begins; then perhaps one, with which it ends";
             SqlError::new(SqlState::InvalidParameterValue, message).at(position)
         })?;
+        let message = "permission denied for function driftdb_all_changes".to_owned();
+        self.ask_other(driftdb_query::Demand::Superuser(message));
         let scan = ChangesScan { table: None, after, up_to, follow: None };
         self.changes_item(scan, ALL_CHANGES, alias)
     }

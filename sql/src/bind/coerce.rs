@@ -59,6 +59,13 @@ impl Binder<'_> {
         context: CastContext,
     ) -> Result<Expr> {
         match expr {
+            // What a domain says of a value is asked when the statement runs.
+            Expr::Const { value, .. } if to.as_domain().is_some() => {
+                let (base, fitted) = to.base_with_typmod(typmod);
+                let value = cast(value, DataType::Unknown, base, fitted, context, self.eval)?;
+                let input = Box::new(Expr::constant(value, base));
+                Ok(Expr::Cast { input, to, typmod, context })
+            }
             Expr::Const { value, .. } => {
                 let value = cast(value, DataType::Unknown, to, typmod, context, self.eval)?;
                 Ok(Expr::constant(value, to))
@@ -147,7 +154,8 @@ impl Binder<'_> {
 
 /// Whether a conversion of a constant depends on nothing but the constant.
 fn folds(from: DataType, to: DataType) -> bool {
-    (from.is_numeric() && to.is_numeric()) || (from.is_string() && to.is_string())
+    to.as_domain().is_none()
+        && ((from.is_numeric() && to.is_numeric()) || (from.is_string() && to.is_string()))
 }
 
 /// Whether values are read and shown as names of objects.

@@ -47,6 +47,10 @@ impl Binder<'_> {
                 };
                 (CommentSubject::CONSTRAINTS, id, 0, part_of(table.id.0))
             }
+            CommentOn::Type { name, is_domain } => {
+                let id = self.commented_type(name, *is_domain)?;
+                (CommentSubject::TYPES, id, 0, part_of(id))
+            }
             CommentOn::Schema(name) => {
                 let found = self.catalog.schema(name, CatalogAt::Statement)?;
                 let schema = found.ok_or_else(|| no_such_schema(name))?;

@@ -26,9 +26,11 @@ impl Binder<'_> {
                 SqlState::SyntaxError,
                 "unequal number of entries in row expressions",
             ))),
-            _ => {
-                Some(Err(SqlError::unsupported("comparing a row with something that is not a row")))
+            _ if [left, right].iter().any(|side| matches!(bare(side), ast::Expr::Subquery(_))) => {
+                Some(Err(SqlError::unsupported("comparing a row with a subquery")))
             }
+            // A row that is a value already.
+            _ => None,
         }
     }
 
@@ -84,8 +86,10 @@ impl Binder<'_> {
         if row_fields(input).is_some() {
             let mut alternatives = Vec::with_capacity(list.len());
             for candidate in list {
-                let Some(rows) = self.row_operands(input, candidate) else { continue };
-                alternatives.push(self.row_comparison("=", rows)?);
+                alternatives.push(match self.row_operands(input, candidate) {
+                    Some(rows) => self.row_comparison("=", rows)?,
+                    None => self.pair("=", input, candidate)?,
+                });
             }
             let any = any_of(alternatives);
             return Ok(if negated { Expr::Not(Box::new(any)) } else { any });

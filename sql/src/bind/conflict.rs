@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
-use driftdb_query::{ColId, ConflictAction, ConflictTarget, Index, Result, SqlError, Table};
+use driftdb_query::implied::{conjuncts, is_implied};
+use driftdb_query::{
+    ColId, ConflictAction, ConflictTarget, Expr, Index, IndexColumn, Result, SqlError, Table,
+};
 use driftdb_types::SqlState;
 use sqlparser::ast;
 
 use super::Binder;
 use super::names::{ident, ident_position, object_name};
-use super::scope::{Clause, Scope};
+use super::position::bare;
+use super::routine_call::slots;
+use super::scope::{Clause, Relation, Scope};
 use super::stored::{named_row, relation};
 
 impl Binder<'_> {
@@ -16,7 +21,7 @@ impl Binder<'_> {
     pub(crate) fn on_conflict(
         &mut self,
         table: &Arc<Table>,
-        name: &str,
+        (schema, name): (&Option<String>, &str),
         row: &[ColId],
         conflict: &ast::OnConflict,
     ) -> Result<ConflictAction> {
@@ -41,7 +46,7 @@ impl Binder<'_> {
             return Ok(ConflictAction { target, existing, update: None, filter: None });
         };
         let relations = vec![
-            relation(name, named_row(table, &existing)),
+            Relation { schema: schema.clone(), ..relation(name, named_row(table, &existing)) },
             relation("excluded", named_row(table, row)),
         ];
         let visible = relations.iter().flat_map(|r| r.columns.iter().cloned()).collect();
@@ -58,7 +63,7 @@ impl Binder<'_> {
     }
 
     fn conflict_target(
-        &self,
+        &mut self,
         table: &Table,
         target: &ast::ConflictTarget,
     ) -> Result<ConflictTarget> {
@@ -68,6 +73,12 @@ impl Binder<'_> {
                 let named = |index: &&Index| index.constraint && index.name == name.name;
                 match table.indexes.iter().find(named) {
                     Some(index) => Ok(ConflictTarget::Indexes(vec![index.id])),
+                    None if table.checks.iter().any(|check| check.name == name.name)
+                        || table.foreign_keys.iter().any(|key| key.name == name.name) =>
+                    {
+                        let message = "constraint in ON CONFLICT clause has no associated index";
+                        Err(SqlError::new(SqlState::WrongObjectType, message))
+                    }
                     None => Err(SqlError::new(
                         SqlState::UndefinedObject,
                         format!(
@@ -78,34 +89,100 @@ impl Binder<'_> {
                 }
             }
             ast::ConflictTarget::Columns(names) => {
-                let mut wanted = Vec::with_capacity(names.len());
-                for name in names {
-                    let Some((position, _)) = table.column(&ident(name)) else {
-                        let message = format!("column \"{}\" does not exist", ident(name));
-                        return Err(SqlError::new(SqlState::UndefinedColumn, message)
-                            .at(ident_position(name)));
-                    };
-                    wanted.push(table.columns[position].id);
+                let position = names.first().map(ident_position);
+                let place = position.unwrap_or(1).saturating_sub(1);
+                let lifted = self.content.zip(position);
+                let lifted = lifted.and_then(|(content, at)| content.lifted.inferences.get(&at));
+                if let Some(inference) = lifted {
+                    let predicate = inference.predicate.as_ref();
+                    return self.inferred(table, &inference.items, predicate, place + 1);
                 }
-                wanted.sort_unstable();
-                wanted.dedup();
-                let fits = |index: &&Index| {
-                    let mut columns: Vec<_> = index.columns.iter().map(|c| c.column).collect();
-                    columns.sort_unstable();
-                    index.unique && columns == wanted
-                };
-                let indexes: Vec<_> =
-                    table.indexes.iter().filter(fits).map(|index| index.id).collect();
-                if indexes.is_empty() {
-                    return Err(SqlError::new(
-                        SqlState::InvalidColumnReference,
-                        "there is no unique or exclusion constraint matching the ON CONFLICT \
-                         specification",
-                    ));
-                }
-                Ok(ConflictTarget::Indexes(indexes))
+                let items: Vec<ast::Expr> =
+                    names.iter().cloned().map(ast::Expr::Identifier).collect();
+                self.inferred(table, &items, None, place)
             }
         }
+    }
+
+    /// The unique indexes on these columns and expressions; a partial one only if the predicate implies its
+    /// own.
+    fn inferred(
+        &mut self,
+        table: &Table,
+        items: &[ast::Expr],
+        predicate: Option<&ast::Expr>,
+        place: u32,
+    ) -> Result<ConflictTarget> {
+        let row = self.row_ids(table);
+        let (mut columns, mut exprs) = (Vec::new(), Vec::new());
+        for item in items {
+            let mut item = bare(item);
+            if let ast::Expr::Collate { expr, .. } = item {
+                item = bare(expr);
+            }
+            if let ast::Expr::Identifier(name) = item {
+                let Some((position, _)) = table.column(&ident(name)) else {
+                    let message = format!("column \"{}\" does not exist", ident(name));
+                    return Err(SqlError::new(SqlState::UndefinedColumn, message).at(place));
+                };
+                columns.push(table.columns[position].id);
+            } else {
+                let mut bound = self.over_table(table, &row, |binder| binder.expr(item))?;
+                slots(&mut bound, &row);
+                exprs.push(bound);
+            }
+        }
+        columns.sort_unstable();
+        columns.dedup();
+        let mut given = Vec::new();
+        if let Some(predicate) = predicate {
+            let mut bound =
+                self.over_table(table, &row, |binder| binder.predicate(predicate, "WHERE"))?;
+            slots(&mut bound, &row);
+            let mut parts = Vec::new();
+            conjuncts(&bound, &mut parts);
+            given = parts.into_iter().cloned().collect();
+        }
+        let bound = |id| table.term(id).and_then(|term| term.bound.0.as_deref());
+        let fits = |index: &&Index| {
+            let (terms, plain): (Vec<&IndexColumn>, Vec<&IndexColumn>) =
+                index.columns.iter().partition(|column| column.is_term());
+            let mut keys: Vec<_> = plain.iter().map(|column| column.column).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            let terms: Option<Vec<&Expr>> = terms.iter().map(|term| bound(term.column)).collect();
+            let same = terms.is_some_and(|terms| {
+                exprs.iter().all(|expr| terms.contains(&expr))
+                    && terms.iter().all(|term| exprs.contains(term))
+            });
+            let covers = index.predicate.is_none_or(|term| {
+                bound(term).is_some_and(|predicate| is_implied(predicate, &given))
+            });
+            index.unique && keys == columns && same && covers
+        };
+        let indexes: Vec<_> = table.indexes.iter().filter(fits).map(|index| index.id).collect();
+        if indexes.is_empty() {
+            return Err(SqlError::new(
+                SqlState::InvalidColumnReference,
+                "there is no unique or exclusion constraint matching the ON CONFLICT \
+                 specification",
+            ));
+        }
+        Ok(ConflictTarget::Indexes(indexes))
+    }
+
+    fn over_table(
+        &mut self,
+        table: &Table,
+        row: &[ColId],
+        work: impl FnOnce(&mut Self) -> Result<Expr>,
+    ) -> Result<Expr> {
+        let columns = named_row(table, row);
+        let relations = vec![relation(&table.name, columns.clone())];
+        self.scopes.push(Scope::with(Clause::Index, relations, columns));
+        let bound = work(self);
+        self.scopes.pop();
+        bound
     }
 }
 

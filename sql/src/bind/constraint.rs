@@ -1,12 +1,12 @@
 //! Constraints: their columns, conditions and names.
 
-use driftdb_query::{CatalogAt, ConstraintSpec, Deferral, Expr, Result, SqlError};
+use driftdb_query::{CatalogAt, ConstraintSpec, Deferral, Expr, KeyExtra, Result, SqlError};
 use driftdb_types::SqlState;
 use sqlparser::ast;
 
 use super::Binder;
 use super::create::{Definition, check_indexable, has_subquery};
-use super::names::{ident, ident_position, truncate};
+use super::names::{MAX_NAME_BYTES, ident, ident_position, truncate};
 use super::position::{Placed, bare};
 use super::scope::{Clause, Named, Scope};
 use super::stored::relation;
@@ -24,11 +24,23 @@ impl Binder<'_> {
             match &option.option {
                 ast::ColumnOption::PrimaryKey(key) => {
                     let deferral = deferral(key.characteristics.as_ref())?;
-                    self.primary_key(definition, given, vec![name.clone()], deferral)?;
+                    self.primary_key(
+                        definition,
+                        given,
+                        vec![name.clone()],
+                        deferral,
+                        KeyExtra::default(),
+                    )?;
                 }
                 ast::ColumnOption::Unique(key) => {
                     let deferral = deferral(key.characteristics.as_ref())?;
-                    self.unique(definition, given, vec![name.clone()], deferral)?;
+                    self.unique(
+                        definition,
+                        given,
+                        vec![name.clone()],
+                        deferral,
+                        KeyExtra::default(),
+                    )?;
                 }
                 ast::ColumnOption::ForeignKey(key) => {
                     self.foreign_key(definition, given, key, vec![name.clone()])?;
@@ -58,17 +70,21 @@ impl Binder<'_> {
     ) -> Result<()> {
         match constraint {
             ast::TableConstraint::PrimaryKey(key) => {
+                let include = key.include.iter().map(ident).collect();
+                let extra = KeyExtra { include, ..KeyExtra::default() };
                 let columns = key_columns(&key.columns)?;
                 let deferral = deferral(key.characteristics.as_ref())?;
-                self.primary_key(definition, key.name.as_ref(), columns, deferral)
+                self.primary_key(definition, key.name.as_ref(), columns, deferral, extra)
             }
             ast::TableConstraint::Unique(key) => {
-                if key.nulls_distinct == ast::NullsDistinctOption::NotDistinct {
-                    return Err(SqlError::unsupported("UNIQUE NULLS NOT DISTINCT"));
-                }
+                let extra = KeyExtra {
+                    include: key.include.iter().map(ident).collect(),
+                    nulls_equal: key.nulls_distinct == ast::NullsDistinctOption::NotDistinct,
+                    options: Vec::new(),
+                };
                 let columns = key_columns(&key.columns)?;
                 let deferral = deferral(key.characteristics.as_ref())?;
-                self.unique(definition, key.name.as_ref(), columns, deferral)
+                self.unique(definition, key.name.as_ref(), columns, deferral, extra)
             }
             ast::TableConstraint::Check(check) => {
                 self.check(definition, check.name.as_ref(), &check.expr, None)
@@ -76,6 +92,10 @@ impl Binder<'_> {
             ast::TableConstraint::ForeignKey(key) => {
                 let columns = key.columns.iter().map(ident).collect();
                 self.foreign_key(definition, key.name.as_ref(), key, columns)
+            }
+            ast::TableConstraint::PrimaryKeyUsingIndex(using)
+            | ast::TableConstraint::UniqueUsingIndex(using) => {
+                self.using_index(definition, None, using, false)
             }
             ast::TableConstraint::Exclude(_) => Err(SqlError::unsupported("EXCLUDE")),
             _ => Err(SqlError::unsupported("this kind of constraint")),
@@ -88,6 +108,7 @@ impl Binder<'_> {
         name: Option<&ast::Ident>,
         columns: Vec<String>,
         deferral: Deferral,
+        extra: KeyExtra,
     ) -> Result<()> {
         if definition.has_primary {
             let message =
@@ -97,11 +118,12 @@ impl Binder<'_> {
         }
         definition.has_primary = true;
         check_key(definition, &columns, "primary key")?;
+        check_included(definition, &extra)?;
         for column in &mut definition.columns {
             column.not_null |= columns.contains(&column.name);
         }
         let name = self.constraint_name(definition, name, &[], "pkey")?;
-        definition.constraints.push(ConstraintSpec::PrimaryKey { name, columns, deferral });
+        definition.constraints.push(ConstraintSpec::PrimaryKey { name, columns, deferral, extra });
         Ok(())
     }
 
@@ -111,10 +133,13 @@ impl Binder<'_> {
         name: Option<&ast::Ident>,
         columns: Vec<String>,
         deferral: Deferral,
+        extra: KeyExtra,
     ) -> Result<()> {
         check_key(definition, &columns, "unique")?;
-        let name = self.constraint_name(definition, name, &columns, "key")?;
-        definition.constraints.push(ConstraintSpec::Unique { name, columns, deferral });
+        check_included(definition, &extra)?;
+        let named: Vec<String> = columns.iter().chain(&extra.include).cloned().collect();
+        let name = self.constraint_name(definition, name, &named, "key")?;
+        definition.constraints.push(ConstraintSpec::Unique { name, columns, deferral, extra });
         Ok(())
     }
 
@@ -150,7 +175,9 @@ impl Binder<'_> {
         };
         let name = self.constraint_name(definition, name, &about, "check")?;
         let condition = expr.to_string();
-        definition.constraints.push(ConstraintSpec::Check { name, condition });
+        let (not_valid, no_inherit) = (false, false);
+        let check = ConstraintSpec::Check { name, condition, not_valid, no_inherit };
+        definition.constraints.push(check);
         Ok(())
     }
 
@@ -210,18 +237,10 @@ impl Binder<'_> {
         label: &str,
         taken: &[String],
     ) -> Result<String> {
-        let mut base = table.to_owned();
-        for column in columns {
-            base = format!("{base}_{column}");
-        }
+        let columns = addition(columns);
         for number in 0..10_000_u32 {
             let suffix = if number == 0 { String::new() } else { number.to_string() };
-            let tail = format!("_{label}{suffix}");
-            let mut head = base.clone();
-            while head.len() + tail.len() > super::names::MAX_NAME_BYTES {
-                head.pop();
-            }
-            let name = truncate(format!("{head}{tail}"));
+            let name = object_name_of(table, &columns, &format!("{label}{suffix}"));
             let clash = taken.contains(&name)
                 || !matches!(label, "check" | "fkey")
                     && (self.catalog.table(Some(schema), &name, CatalogAt::Statement)?.is_some()
@@ -230,8 +249,36 @@ impl Binder<'_> {
                 return Ok(name);
             }
         }
-        Err(SqlError::new(SqlState::ProgramLimitExceeded, format!("no free name for \"{base}\"")))
+        Err(SqlError::new(SqlState::ProgramLimitExceeded, format!("no free name for \"{table}\"")))
     }
+}
+
+/// The names of columns in that of an index or constraint: as many as there is room for.
+fn addition(columns: &[String]) -> String {
+    let mut out = String::new();
+    for column in columns {
+        if !out.is_empty() {
+            out.push('_');
+        }
+        out.push_str(column);
+        if out.len() > MAX_NAME_BYTES {
+            break;
+        }
+    }
+    truncate(out)
+}
+
+/// `table_columns_label`, the longer of the first two cut until it fits.
+fn object_name_of(table: &str, columns: &str, label: &str) -> String {
+    let (mut first, mut second) = (table.to_owned(), columns.to_owned());
+    let separators = if columns.is_empty() { 1 } else { 2 };
+    while first.len() + second.len() + separators + label.len() > MAX_NAME_BYTES {
+        let longer = if first.len() > second.len() { &mut first } else { &mut second };
+        if longer.pop().is_none() {
+            break;
+        }
+    }
+    if second.is_empty() { format!("{first}_{label}") } else { format!("{first}_{second}_{label}") }
 }
 
 /// When a constraint is checked, as its characteristics say.
@@ -261,6 +308,16 @@ fn key_columns(columns: &[ast::IndexColumn]) -> Result<Vec<String>> {
             other => Err(SqlError::unsupported("a key on an expression")).at_expr(other),
         })
         .collect()
+}
+
+fn check_included(definition: &Definition, extra: &KeyExtra) -> Result<()> {
+    for column in &extra.include {
+        if !definition.columns.iter().any(|spec| spec.name == *column) {
+            let message = format!("column \"{column}\" named in key does not exist");
+            return Err(SqlError::new(SqlState::UndefinedColumn, message));
+        }
+    }
+    Ok(())
 }
 
 fn check_key(definition: &Definition, columns: &[String], kind: &str) -> Result<()> {

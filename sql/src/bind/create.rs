@@ -1,8 +1,8 @@
-//! CREATE TABLE and CREATE INDEX.
+//! CREATE TABLE.
 
 use driftdb_query::{
-    Column, ColumnId, ColumnSpec, ConstraintSpec, CreateIndex, CreateTable, Expr, LogicalPlan,
-    OnCommit, Query, Result, SqlError, Statement,
+    Column, ColumnId, ColumnSpec, ConstraintSpec, CreateTable, Expr, LogicalPlan, OnCommit, Query,
+    Result, SqlError, Statement,
 };
 use driftdb_types::{DataType, SqlState};
 use sqlparser::ast;
@@ -10,8 +10,7 @@ use sqlparser::ast;
 use super::Binder;
 use super::generated::{ColumnValue as Value, check_one_value, sequences_in, serial_type};
 use super::names::{ident, ident_position, object_name};
-use super::position::{Placed, bare};
-use super::schema::no_such_schema;
+use super::position::Placed;
 use super::scope::{Clause, Scope};
 
 /// A table's definition as it is collected.
@@ -27,9 +26,7 @@ pub(crate) struct Definition {
 
 impl Binder<'_> {
     pub(crate) fn create_table(&mut self, create: &ast::CreateTable) -> Result<Statement> {
-        let unsupported = if create.unlogged {
-            "an unlogged table"
-        } else if create.inherits.is_some() {
+        let unsupported = if create.inherits.is_some() {
             "INHERITS"
         } else if create.partition_by.is_some() || create.partition_of.is_some() {
             "a partitioned table"
@@ -61,10 +58,23 @@ impl Binder<'_> {
             taken: Vec::new(),
             has_primary: false,
         };
-        for column in &create.columns {
-            self.column(&mut definition, column)?;
+        let likes = self.content.map_or(&[][..], |content| &content.lifted.likes[..]);
+        let names = names_alone(create);
+        let columns = if names.is_some() { &[][..] } else { &create.columns[..] };
+        let mut copied = Vec::new();
+        for place in 0..=columns.len() {
+            for like in likes.iter().filter(|like| like.before == place) {
+                copied.push(self.like_columns(&mut definition, like)?);
+            }
+            if let Some(column) = columns.get(place) {
+                self.column(&mut definition, column)?;
+            }
         }
-        for column in &create.columns {
+        for (like, copied) in likes.iter().zip(copied) {
+            self.like_constraints(&mut definition, like, copied.as_deref())?;
+        }
+        let columns = columns.to_vec();
+        for column in &columns {
             self.column_constraints(&mut definition, column)?;
         }
         for constraint in &create.constraints {
@@ -91,10 +101,19 @@ impl Binder<'_> {
         }
         let mut rows = self.query(query)?;
         self.decide_columns(&mut rows)?;
+        let names = names.unwrap_or_default();
+        if names.len() > rows.columns.len() {
+            let message = "too many column names were specified";
+            return Err(SqlError::new(SqlState::SyntaxError, message));
+        }
+        for (column, name) in rows.columns.iter_mut().zip(names) {
+            column.name = name;
+        }
         for column in &rows.columns {
             if table.columns.iter().any(|other| other.name == column.name) {
                 return Err(twice(&column.name));
             }
+            check_storable(&column.name, column.ty)?;
             table.columns.push(ColumnSpec::new(column.name.clone(), column.ty, column.meta.typmod));
         }
         let fields = rows.fields();
@@ -122,6 +141,7 @@ impl Binder<'_> {
             Some(ty) => (ty, -1),
             None => self.type_name(&column.data_type).map_err(place)?,
         };
+        check_storable(&name, ty).map_err(place)?;
         let mut spec = ColumnSpec::new(name, ty, typmod);
         spec.not_null = serial.is_some();
         if serial.is_some() {
@@ -207,67 +227,16 @@ impl Binder<'_> {
             })
             .at_expr(expr)
     }
+}
 
-    pub(crate) fn create_index(&mut self, create: &ast::CreateIndex) -> Result<Statement> {
-        if create.predicate.is_some() {
-            return Err(SqlError::unsupported("a partial index"));
-        }
-        if !create.include.is_empty() {
-            return Err(SqlError::unsupported("INCLUDE"));
-        }
-        if create.nulls_distinct == Some(false) {
-            return Err(SqlError::unsupported("NULLS NOT DISTINCT"));
-        }
-        match &create.using {
-            None | Some(ast::IndexType::BTree) => {}
-            Some(other) => {
-                let method = other.to_string().to_lowercase();
-                return Err(SqlError::unsupported(format!("access method \"{method}\"")));
-            }
-        }
-        let on = object_name(&create.table_name)?;
-        if let Some(schema) = self.missing_schema(on.schema.as_deref())? {
-            return Err(no_such_schema(&schema));
-        }
-        let table = self.table_now(&on)?;
-        let mut columns = Vec::with_capacity(create.columns.len());
-        let mut names = Vec::with_capacity(create.columns.len());
-        for column in &create.columns {
-            let key = &column.column;
-            let ast::Expr::Identifier(name) = bare(&key.expr) else {
-                return Err(SqlError::unsupported("an index on an expression")).at_expr(&key.expr);
-            };
-            let text = ident(name);
-            let Some((position, _)) = table.column(&text) else {
-                let message = format!("column \"{text}\" does not exist");
-                return Err(
-                    SqlError::new(SqlState::UndefinedColumn, message).at(ident_position(name))
-                );
-            };
-            let descending = matches!(key.options.sort, Some(ast::OrderBySort::Desc));
-            if key.options.nulls_first.is_some_and(|first| first != descending) {
-                return Err(SqlError::unsupported("NULLS FIRST or LAST against the index's order"))
-                    .at_expr(&key.expr);
-            }
-            check_indexable(table.columns[position].ty)?;
-            columns.push((position, descending));
-            names.push(text);
-        }
-        let name = match &create.name {
-            Some(name) => object_name(name)?.name,
-            None => {
-                let schema = table.schema.clone();
-                self.free_name(&schema, &table.name, &names, "idx", &[])?
-            }
-        };
-        Ok(Statement::CreateIndex(CreateIndex {
-            table,
-            name,
-            if_not_exists: create.if_not_exists,
-            unique: create.unique,
-            columns,
-        }))
-    }
+/// The columns of CREATE TABLE … AS, if it names any: they have no types.
+fn names_alone(create: &ast::CreateTable) -> Option<Vec<String>> {
+    create.query.as_ref()?;
+    let is_name = |column: &ast::ColumnDef| {
+        column.data_type == ast::DataType::Unspecified && column.options.is_empty()
+    };
+    let are_names = !create.columns.is_empty() && create.columns.iter().all(is_name);
+    are_names.then(|| create.columns.iter().map(|column| ident(&column.name)).collect())
 }
 
 /// What an index is on needs an order.
@@ -284,6 +253,19 @@ pub(crate) fn check_indexable(ty: DataType) -> Result<()> {
         "You must specify an operator class for the index or define a default operator class \
          for the data type.",
     ))
+}
+
+/// What has no type that says its columns cannot be kept.
+///
+/// # Errors
+/// 42P16
+fn check_storable(name: &str, ty: DataType) -> Result<()> {
+    let inner = ty.element().unwrap_or(ty);
+    if inner != DataType::Record {
+        return Ok(());
+    }
+    let message = format!("column \"{name}\" has pseudo-type {ty}");
+    Err(SqlError::new(SqlState::InvalidTableDefinition, message))
 }
 
 fn twice(name: &str) -> SqlError {

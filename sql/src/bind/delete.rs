@@ -35,7 +35,7 @@ impl Binder<'_> {
         // What RETURNING yields is the version that was deleted.
         let hidden = changed.system.first().map(|(id, _)| *id);
         let own = relation(&changed.name, changed.names);
-        let mut relations = vec![Relation { hidden, ..own }];
+        let mut relations = vec![Relation { hidden, schema: changed.schema, ..own }];
         relations.extend(changed.others);
         let (returning, fields) = self.returning(delete.returning.as_deref(), relations)?;
         let change = if changed.portion.is_some() { Change::Split } else { Change::Delete };

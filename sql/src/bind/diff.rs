@@ -97,6 +97,9 @@ impl Binder<'_> {
             let tables = self.catalog.tables(at(time))?;
             table = tables.into_iter().find(|table| table.id == known.id);
         }
+        if let Some(table) = &table {
+            self.ask_read_whole(table);
+        }
         let at = time.map_or(ReadAt::Statement, ReadAt::AsOf);
         Ok(table.map(|table| TableAt { table, at }))
     }

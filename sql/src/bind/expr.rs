@@ -129,7 +129,7 @@ impl Binder<'_> {
             | E::Overlay { .. }
             | E::AtTimeZone { .. } => self.special(expr),
             E::Collate { expr, .. } => self.expr(expr),
-            E::Tuple(_) => Err(SqlError::unsupported("a row value outside of a comparison")),
+            E::Tuple(fields) => self.row_value(&fields.iter().collect::<Vec<_>>()),
             E::Array(array) => self.array(array, None),
             E::CompoundFieldAccess { root, access_chain } => self.field_access(root, access_chain),
             E::JsonAccess { .. } => Err(SqlError::unsupported("JSON")),
@@ -279,11 +279,9 @@ impl Binder<'_> {
             // The marker of BETWEEN SYMMETRIC, which `between` has looked at.
             ast::UnaryOperator::AtDashAt => return self.expr(operand),
             ast::UnaryOperator::Minus => match operand {
-                ast::Expr::Value(ast::ValueWithSpan {
-                    value: ast::Value::Number(digits, _),
-                    ..
-                }) => {
-                    return self.number(&format!("-{digits}"));
+                _ if let Some((negative, digits)) = signed_number(operand) => {
+                    let sign = if negative { "" } else { "-" };
+                    return self.number(&format!("{sign}{digits}"));
                 }
                 ast::Expr::BinaryOp { op: ast::BinaryOperator::PGExp, .. } => {
                     return self.chain(operand, true);
@@ -340,4 +338,20 @@ fn brief(expr: &ast::Expr) -> String {
     let text = expr.to_string();
     let short: String = text.chars().take(40).collect();
     if short.len() < text.len() { format!("{short}...") } else { short }
+}
+
+/// A number with any signs and brackets: whether it is negative, and its digits. It is one literal, so that
+/// `- (-2147483648)` is a `bigint` rather than an overflow.
+fn signed_number(expr: &ast::Expr) -> Option<(bool, &str)> {
+    match expr {
+        ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Number(digits, _), .. }) => {
+            Some((false, digits))
+        }
+        ast::Expr::Nested(inner) => signed_number(inner),
+        ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => {
+            let (negative, digits) = signed_number(expr)?;
+            Some((!negative, digits))
+        }
+        _ => None,
+    }
 }

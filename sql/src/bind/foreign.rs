@@ -236,6 +236,7 @@ impl Reach<'_, '_> {
             return Ok(Arc::clone(table));
         }
         let found = self.binder.catalog.table_by_id(id)?;
-        found.ok_or_else(|| SqlError::internal(format!("table {} of a foreign key is gone", id.0)))
+        let gone = || SqlError::internal(format!("table {} of a foreign key is gone", id.0));
+        self.binder.with_terms(found.ok_or_else(gone)?)
     }
 }

@@ -145,6 +145,17 @@ impl Binder<'_> {
                 }
                 Ok((item, lateral))
             }
+            F::Table {
+                name,
+                alias,
+                args: None,
+                with_ordinality: false,
+                sample: Some(sample),
+                ..
+            } => {
+                let item = self.table_item(name, alias.as_ref())?;
+                Ok((self.sampled(item, sample)?, Lateral::default()))
+            }
             F::Table { sample: Some(_), .. } | F::Derived { .. } => {
                 Err(SqlError::unsupported("TABLESAMPLE"))
             }
@@ -223,6 +234,7 @@ impl Binder<'_> {
             if let Some(recorder) = &mut self.recorder {
                 recorder.relation(name, object.id.0, Vec::new());
             }
+            self.ask_read_object(&object, Vec::new());
             return self.sequence_item(&object, &parsed, alias);
         }
         let (table, at, span) = match self.table_at(&parsed, clause) {
@@ -253,6 +265,8 @@ impl Binder<'_> {
             named.push(Named { name: column.name.clone(), expr });
         }
         self.note_table(name, alias, &table, &columns);
+        let numbers = columns.iter().map(|scan| (scan.id, table.columns[scan.position].id.0));
+        self.ask_read(&table, numbers);
         // A locking query asks for the key; it fills in this identity.
         let lockable = self.column_id();
         let own = Aliased { alias, own: table.name.clone(), schema: Some(table.schema.clone()) };

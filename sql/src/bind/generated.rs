@@ -139,12 +139,19 @@ pub(crate) fn stored_positions(table: &Table) -> impl Iterator<Item = usize> {
 /// Whether an expression gives the same whenever it is asked.
 pub(crate) fn is_immutable(expr: &Expr) -> bool {
     let own = match expr {
+        // A text and anything else: as immutable as the other's text is.
+        Expr::Call { function: id, args, .. }
+            if function(*id).name == "||" && args.iter().any(|arg| arg.ty() == DataType::Text) =>
+        {
+            args.iter().all(|arg| cast_is_immutable(arg.ty(), DataType::Text))
+        }
         Expr::Call { function: id, .. }
         | Expr::IsDistinct { equal: id, .. }
         | Expr::InList { equal: id, .. }
         | Expr::Quantified { operator: id, .. } => {
             function(*id).volatility == Volatility::Immutable
         }
+        Expr::Routine { call, .. } => call.routine().volatility == Volatility::Immutable,
         Expr::Cast { input, to, .. } => cast_is_immutable(input.ty(), *to),
         Expr::Subquery(_) | Expr::Subplan(_) | Expr::Param { .. } => false,
         _ => true,
@@ -227,7 +234,11 @@ impl Binder<'_> {
         Ok(SequenceSpec { name, options, identity: Some(always) })
     }
 
-    fn sequence_name(&mut self, definition: &mut Definition, column: &str) -> Result<String> {
+    pub(crate) fn sequence_name(
+        &mut self,
+        definition: &mut Definition,
+        column: &str,
+    ) -> Result<String> {
         let columns = [column.to_owned()];
         let name = self.free_name(
             &definition.schema,

@@ -237,13 +237,8 @@ impl Binder<'_> {
             if if_exists {
                 let relation = qualified(schema, &name.name);
                 let notices = vec![format!("relation \"{relation}\" does not exist, skipping")];
-                let (tables, indexes) = (Vec::new(), Vec::new());
-                return Ok(Statement::Drop(DropObjects {
-                    tables,
-                    indexes,
-                    notices,
-                    cascade: false,
-                }));
+                let objects = DropObjects { notices, ..DropObjects::default() };
+                return Ok(Statement::Drop(objects));
             }
             return Err(no_such_table(schema, &name.name).at(name.position));
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use driftdb_query::{Expr, Insert, LogicalPlan, OutputColumn, Result, SqlError, Table};
+use driftdb_query::{Expr, Insert, LogicalPlan, OutputColumn, Result, Rights, SqlError, Table};
 use driftdb_types::{CastContext, DataType, SqlState, Value};
 use sqlparser::ast;
 
@@ -13,10 +13,10 @@ use super::generated::{Overriding, check_inserted, is_overridden, stored_positio
 use super::names::{ident, object_name};
 use super::position::{Placed, position};
 use super::returning::is_default;
-use super::scope::{Clause, Scope};
+use super::scope::{Clause, Relation, Scope};
 use super::stored::{named_row, relation};
 use super::target::{NO_META, Target};
-use super::updatable::{self, Through};
+use super::updatable::{self, Through, own_schema};
 
 impl<'a> Binder<'a> {
     pub(crate) fn insert(&mut self, insert: &ast::Insert) -> Result<Insert> {
@@ -48,6 +48,10 @@ impl<'a> Binder<'a> {
             Some(through) => self.view_columns(through, &insert.columns)?,
             None => self.insert_columns(&table, &insert.columns)?,
         };
+        let asked = self.ask_change(&base, through.as_ref(), Rights::INSERT, &[]);
+        let given = if insert.columns.is_empty() { &[][..] } else { &columns };
+        let given = given.iter().copied();
+        self.ask_columns(asked, &base, through.as_ref(), Rights::INSERT, given);
         let overriding = self.overriding(object_name(name)?.last);
         let explicit = !insert.columns.is_empty();
         let source = match insert.source.as_deref() {
@@ -83,11 +87,12 @@ impl<'a> Binder<'a> {
         }
         let own = through.as_ref().map_or(&table.name, |through| &through.object.name);
         let own = own.clone();
+        let schema = alias.is_none().then(|| own_schema(&table, through.as_ref()));
         let name = alias.map_or(own, ident);
         let on_conflict = match &insert.on {
             None => None,
             Some(ast::OnInsert::OnConflict(conflict)) => {
-                Some(self.on_conflict(&table, &name, &row, conflict)?)
+                Some(self.on_conflict(&table, (&schema, &name), &row, conflict)?)
             }
             Some(_) => {
                 return Err(SqlError::new(
@@ -96,8 +101,14 @@ impl<'a> Binder<'a> {
                 ));
             }
         };
-        let relations = vec![relation(&name, names)];
+        if let Some(update) = on_conflict.as_ref().and_then(|action| action.update.as_ref()) {
+            let positions = update.iter().map(|(position, _)| *position);
+            self.ask_columns(asked, &table, through.as_ref(), Rights::UPDATE, positions);
+        }
+        let relations = vec![Relation { schema, ..relation(&name, names) }];
+        let since = self.named_so_far();
         let (returning, fields) = self.returning(insert.returning.as_deref(), relations)?;
+        self.ask_named_since(asked, &table, since, &row);
         let updated = on_conflict.as_ref().and_then(|action| action.update.as_ref());
         let updated = updated.map(|update| {
             update.iter().map(|(at, _)| *at).chain(stored_positions(&table)).collect::<Vec<_>>()

@@ -123,6 +123,8 @@ impl Binder<'_> {
                 recorder.uses(&l);
                 recorder.uses(&r);
             }
+            self.note_used(&l);
+            self.note_used(&r);
             terms.push(self.operator("=", l.clone(), r.clone()).map_err(place)?);
             let differ = |e: driftdb_types::TypesDiffer| place(e.error("JOIN/USING").into());
             let ty = common_type(&[l.ty(), r.ty()]).map_err(differ)?;

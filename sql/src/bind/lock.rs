@@ -162,6 +162,7 @@ impl<'a> Binder<'a> {
             None => return Err(refused(locking, "cannot be applied to a table read in the past")),
         }
         self.catalog.rows_are_locked(table);
+        self.ask_lock(table);
         let waits = !(request.no_wait || request.skip_locked);
         locks.push(LockClause {
             table: table.clone(),

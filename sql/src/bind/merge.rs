@@ -4,7 +4,7 @@
 
 use driftdb_query::{
     CatalogAt, Expr, JoinKind, LogicalPlan, Merge, MergeAction, MergeClause, ObjectKind, Result,
-    SqlError,
+    Rights, SqlError,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -70,6 +70,17 @@ impl Binder<'_> {
             self.scopes.pop();
             let (condition, action) = bound?;
             clauses.push(MergeClause { matched, condition, action });
+        }
+        for clause in &clauses {
+            let (right, columns) = match &clause.action {
+                MergeAction::Nothing => continue,
+                MergeAction::Insert(_) => (Rights::INSERT, Vec::new()),
+                MergeAction::Update(assignments) => {
+                    (Rights::UPDATE, assignments.iter().map(|(at, _)| *at).collect())
+                }
+                MergeAction::Delete => (Rights::DELETE, Vec::new()),
+            };
+            self.ask_columns(changed.asked, &changed.table, None, right, columns.into_iter());
         }
         let plan = std::mem::replace(&mut changed.plan, LogicalPlan::one_row());
         let source = LogicalPlan::Join {

@@ -1,8 +1,6 @@
 //! ORDER BY, LIMIT and the names and positions that ORDER BY, GROUP BY and DISTINCT ON may use.
 
-use driftdb_query::{
-    Expr, Frame, LogicalPlan, Result, SortKey, SqlError, WindowCall, WindowFunction,
-};
+use driftdb_query::{Expr, LogicalPlan, Result, SortKey, SqlError};
 use driftdb_types::{CastContext, DataType, SqlState, can_cast};
 use sqlparser::ast;
 
@@ -11,6 +9,7 @@ use super::names::{ident, ident_position};
 use super::position::{Placed, bare};
 use super::scope::{Clause, Relation, Scope};
 use super::target::{NO_META, Rows, Target};
+use crate::front::rewrite::FETCH;
 
 /// A sort key with its direction.
 ///
@@ -44,10 +43,6 @@ pub(crate) fn check_equality(ty: DataType) -> Result<()> {
     }
     let message = format!("could not identify an equality operator for type {ty}");
     Err(SqlError::new(SqlState::UndefinedFunction, message))
-}
-
-fn is_null(expr: &Expr) -> bool {
-    matches!(expr, Expr::Const { value: driftdb_types::Value::Null, .. })
 }
 
 /// The keys of an ORDER BY as written.
@@ -223,6 +218,12 @@ impl Binder<'_> {
                 return Err(SqlError::unsupported("FETCH ... PERCENT"));
             }
             match &fetch.quantity {
+                Some(ast::Expr::Value(value))
+                    if value.value == ast::Value::Placeholder(FETCH.to_owned()) =>
+                {
+                    let position = value.span.start.column as u32;
+                    count = self.content.and_then(|all| all.lifted.fetches.get(&position));
+                }
                 Some(quantity) => count = Some(quantity),
                 None => {
                     let value = driftdb_types::Value::Int8(1);
@@ -251,66 +252,6 @@ impl Binder<'_> {
             return Ok(plan);
         }
         Ok(LogicalPlan::Limit { input: Box::new(plan), count, offset })
-    }
-
-    /// FETCH … WITH TIES: rows by their number and rank in the order.
-    fn with_ties(
-        &mut self,
-        plan: LogicalPlan,
-        count: Option<Expr>,
-        offset: Option<Expr>,
-    ) -> Result<LogicalPlan> {
-        let LogicalPlan::Sort { keys, .. } = &plan else {
-            let locks = matches!(&plan, LogicalPlan::Project { input, .. }
-                if matches!(**input, LogicalPlan::Lock { .. }));
-            if locks {
-                return Err(SqlError::unsupported("FETCH ... WITH TIES with row locks"));
-            }
-            let message = "WITH TIES cannot be specified without ORDER BY clause";
-            return Err(SqlError::new(SqlState::SyntaxError, message));
-        };
-        let constant = |expr: &Option<Expr>, absent: i64| match expr {
-            None => Ok(absent),
-            Some(Expr::Const { value, .. }) => Ok(value.as_int().unwrap_or(absent)),
-            Some(_) => Err(SqlError::unsupported("FETCH ... WITH TIES of what is not a constant")),
-        };
-        let Some(count) = count.filter(|count| !is_null(count)) else {
-            let message = "row count cannot be null in FETCH FIRST ... WITH TIES clause";
-            return Err(SqlError::new(SqlState::InvalidRowCountInLimitClause, message));
-        };
-        let (count, offset) = (constant(&Some(count), 0)?, constant(&offset, 0)?);
-        let negative = |clause: &str, state| {
-            Err(SqlError::new(state, format!("{clause} must not be negative")))
-        };
-        if offset < 0 {
-            return negative("OFFSET", SqlState::InvalidRowCountInResultOffsetClause);
-        }
-        if count < 0 {
-            return negative("LIMIT", SqlState::InvalidRowCountInLimitClause);
-        }
-        let order = keys.clone();
-        let columns = plan.columns();
-        let mut call = |function: WindowFunction| WindowCall {
-            output: self.column_id(),
-            function,
-            args: Vec::new(),
-            filter: None,
-            frame: Frame::DEFAULT,
-            ty: DataType::Int8,
-        };
-        let calls = vec![call(WindowFunction::RowNumber), call(WindowFunction::Rank)];
-        let number = Expr::Column { id: calls[0].output, ty: DataType::Int8 };
-        let rank = Expr::Column { id: calls[1].output, ty: DataType::Int8 };
-        let int = |value: i64| Expr::constant(driftdb_types::Value::Int8(value), DataType::Int8);
-        // Without a row there is no last one that others could be tied with.
-        let last = if count == 0 { 0 } else { offset.saturating_add(count) };
-        let terms =
-            vec![self.operator(">", number, int(offset))?, self.operator("<=", rank, int(last))?];
-        let input = Box::new(plan);
-        let window = LogicalPlan::Window { input, partition: Vec::new(), order, calls };
-        let plan = LogicalPlan::Filter { input: Box::new(window), predicate: Expr::And(terms) };
-        let exprs = columns.iter().map(|c| (c.id, Expr::Column { id: c.id, ty: c.ty })).collect();
-        Ok(LogicalPlan::Project { input: Box::new(plan), exprs })
     }
 
     fn row_count(&mut self, expr: &ast::Expr, name: &str) -> Result<Expr> {

@@ -14,6 +14,7 @@ use driftdb_types::{
 use sqlparser::ast;
 
 use super::Binder;
+use super::aggregate::for_each_column;
 use super::call::{arguments, is_aggregate};
 use super::order::sort_key;
 use super::position::Placed;
@@ -63,6 +64,7 @@ impl Binder<'_> {
         name: &str,
         function: &ast::Function,
         list: &ast::FunctionArgumentList,
+        position: u32,
     ) -> Result<Expr> {
         let (known, asked) = (ordered_set_aggregate(name), hypothesis(name));
         if known.is_none() && asked.is_none() {
@@ -84,15 +86,35 @@ impl Binder<'_> {
             let message = format!("OVER is not supported for ordered-set aggregate {name}");
             return Err(SqlError::new(SqlState::FeatureNotSupported, message));
         }
-        self.may_aggregate()?;
-        self.scope().in_aggregate = true;
-        let parts = self.set_parts(function, list);
-        self.scope().in_aggregate = false;
-        let parts = parts?;
+        let (parts, level) = self.leveled(
+            |binder| binder.set_parts(function, list),
+            |parts| parts.keys.iter().map(|key| &key.expr).chain(&parts.filter).collect(),
+        )?;
+        self.check_direct(&parts.direct, level)?;
         match asked {
-            Some(asked) => self.hypothetical(name, asked, parts),
-            None => self.percentile(name, parts),
+            Some(asked) => self.hypothetical(name, asked, parts, level, position),
+            None => self.percentile(name, parts, level, position),
         }
+    }
+
+    /// Direct arguments are computed once for each group of the query that the aggregate belongs to.
+    fn check_direct(&self, direct: &[Expr], level: usize) -> Result<()> {
+        for expr in direct {
+            let mut lower = None;
+            for_each_column(expr, &mut |id| {
+                if self.scopes[level + 1..].iter().any(|scope| scope.display(id).is_some()) {
+                    lower = lower.or(Some(id));
+                }
+            });
+            let Some(id) = lower else { continue };
+            let error = SqlError::new(
+                SqlState::GroupingError,
+                "outer-level aggregate cannot contain a lower-level variable in its direct arguments",
+            );
+            let position = self.scopes.iter().rev().find_map(|scope| scope.positions.get(&id));
+            return Err(position.map_or(error.clone(), |position| error.at(*position)));
+        }
+        Ok(())
     }
 
     fn set_parts(
@@ -114,7 +136,13 @@ impl Binder<'_> {
         Ok(Parts { direct, keys, filter })
     }
 
-    fn percentile(&mut self, name: &str, parts: Parts) -> Result<Expr> {
+    fn percentile(
+        &mut self,
+        name: &str,
+        parts: Parts,
+        level: usize,
+        position: u32,
+    ) -> Result<Expr> {
         let Parts { mut direct, mut keys, filter } = parts;
         let types: Vec<DataType> =
             direct.iter().chain(keys.iter().map(|key| &key.expr)).map(Expr::ty).collect();
@@ -154,11 +182,10 @@ impl Binder<'_> {
                 return Err(missing());
             }
             let fraction = self.coerce(fraction, wanted, -1, CastContext::Implicit)?;
-            self.scope().direct.push(fraction.clone());
+            self.scopes[level].direct.push(fraction.clone());
             args.push(fraction);
         }
         let aggregate = ordered_set_aggregate(name).ok_or_else(missing)?;
-        let level = self.scopes.len() - 1;
         let call = AggregateCall {
             output: ColId(0),
             aggregate,
@@ -168,10 +195,17 @@ impl Binder<'_> {
             order_by: keys,
             ty: result,
         };
-        self.aggregated(call, level)
+        self.aggregated(call, level, position)
     }
 
-    fn hypothetical(&mut self, name: &str, asked: Hypothesis, parts: Parts) -> Result<Expr> {
+    fn hypothetical(
+        &mut self,
+        name: &str,
+        asked: Hypothesis,
+        parts: Parts,
+        level: usize,
+        position: u32,
+    ) -> Result<Expr> {
         let Parts { direct, keys, filter } = parts;
         if direct.len() != keys.len() {
             let types: Vec<DataType> =
@@ -191,7 +225,7 @@ impl Binder<'_> {
                 .map_err(|differ| differ.error("WITHIN GROUP"))?;
             let own = self.coerce(own, ty, -1, CastContext::Implicit)?;
             let value = self.coerce(key.expr, ty, -1, CastContext::Implicit)?;
-            self.scope().direct.push(own.clone());
+            self.scopes[level].direct.push(own.clone());
             let mut terms = equal.clone();
             terms.push(self.comes_before(&value, &own, key.descending, key.nulls_first)?);
             alternatives.push(all_of(terms));
@@ -211,12 +245,17 @@ impl Binder<'_> {
         both.push(before);
         let one = Expr::constant(Value::Int8(1), DataType::Int8);
         let distinct = asked == Hypothesis::DenseRank;
-        let count =
-            self.count(if distinct { values } else { Vec::new() }, distinct, Some(all_of(both)))?;
+        let count = self.count(
+            if distinct { values } else { Vec::new() },
+            distinct,
+            Some(all_of(both)),
+            level,
+            position,
+        )?;
         if matches!(asked, Hypothesis::Rank | Hypothesis::DenseRank) {
             return self.operator("+", count, one);
         }
-        let all = self.count(Vec::new(), false, filter)?;
+        let all = self.count(Vec::new(), false, filter, level, position)?;
         let float = |binder: &mut Self, expr| {
             binder.coerce(expr, DataType::Float8, -1, CastContext::Explicit)
         };
@@ -256,7 +295,14 @@ impl Binder<'_> {
     }
 
     /// A count of rows, or of what is different in them.
-    fn count(&mut self, values: Vec<Expr>, distinct: bool, filter: Option<Expr>) -> Result<Expr> {
+    fn count(
+        &mut self,
+        values: Vec<Expr>,
+        distinct: bool,
+        filter: Option<Expr>,
+        level: usize,
+        position: u32,
+    ) -> Result<Expr> {
         let absent = || SqlError::internal("count is an aggregate");
         let mut args = Vec::new();
         if distinct {
@@ -266,7 +312,6 @@ impl Binder<'_> {
         }
         let types: &[DataType] = if distinct { &[DataType::Bool] } else { &[] };
         let resolved = resolve_aggregate("count", types, !distinct).ok_or_else(absent)??;
-        let level = self.scopes.len() - 1;
         let call = AggregateCall {
             output: ColId(0),
             aggregate: resolved.id,
@@ -276,7 +321,7 @@ impl Binder<'_> {
             order_by: Vec::new(),
             ty: DataType::Int8,
         };
-        self.aggregated(call, level)
+        self.aggregated(call, level, position)
     }
 }
 

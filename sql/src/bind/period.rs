@@ -237,7 +237,12 @@ impl<'a> Binder<'a> {
         let check = self.constraint_name(definition, None, std::slice::from_ref(name), "check")?;
         let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
         let condition = format!("{} < {}", quoted(start), quoted(end));
-        let constraint = driftdb_query::ConstraintSpec::Check { name: check.clone(), condition };
+        let constraint = driftdb_query::ConstraintSpec::Check {
+            name: check.clone(),
+            condition,
+            not_valid: false,
+            no_inherit: false,
+        };
         definition.constraints.push(constraint);
         Ok(PeriodSpec { name: name.clone(), start: start.clone(), end: end.clone(), check })
     }

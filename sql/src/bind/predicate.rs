@@ -23,7 +23,11 @@ impl Binder<'_> {
                 .collect::<Result<Vec<_>>>()?;
             return Ok(all_of(tests));
         }
-        Ok(test(self.decided_expr(input)?))
+        let input = self.decided_expr(input)?;
+        if input.ty().is_row() {
+            return Ok(self.row_is_null(input, negated));
+        }
+        Ok(test(input))
     }
 
     pub(crate) fn is_bool(

@@ -19,7 +19,7 @@ impl Binder<'_> {
         let schema = name.schema.as_deref();
         let found = self.catalog.table(schema, &name.name, CatalogAt::Statement).map_err(place)?;
         match found {
-            Some(table) => Ok(table),
+            Some(table) => self.with_terms(table),
             None if self.relation_named(schema, &name.name, CatalogAt::Statement)?.is_some() => {
                 let message = format!("\"{}\" is not a table", name.name);
                 Err(SqlError::new(SqlState::WrongObjectType, message))

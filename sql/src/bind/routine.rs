@@ -5,6 +5,7 @@ use std::sync::Arc;
 use driftdb_query::{
     Argument, ArgumentMode, CatalogAt, Given, Language, NameSpace, Object, ObjectKind, Result,
     Routine, RoutineStatement, SqlError, Table, TablePart, Trigger, TriggerTime, routine_signature,
+    row_type_oid,
 };
 use driftdb_types::{DataType, SqlState, Volatility};
 use sqlparser::ast;
@@ -118,13 +119,15 @@ impl Binder<'_> {
                     return Ok(given);
                 }
                 match self.type_name(name) {
-                    Ok((ty, _)) => Ok(Given::Value(ty)),
-                    Err(error) if error.state == SqlState::UndefinedObject => {
-                        match self.row_type_named(name)? {
-                            Some(table) => Ok(Given::RowOf(table.id)),
-                            None => Err(error.at(*position)),
-                        }
+                    Ok((ty, _)) if ty.element().is_none() && ty.fields().is_some() => {
+                        // The rows of a table are given as rows.
+                        let table = match self.row_type_named(name)? {
+                            Some(table) if row_type_oid(table.id.0) == ty.oid() => Some(table),
+                            _ => None,
+                        };
+                        Ok(table.map_or(Given::Value(ty), |table| Given::RowOf(table.id)))
                     }
+                    Ok((ty, _)) => Ok(Given::Value(ty)),
                     Err(error) => Err(error.at(*position)),
                 }
             }
@@ -214,6 +217,13 @@ impl Binder<'_> {
         let given = match (&body.returns, implied) {
             (Some(ty), implied) => {
                 let given = self.signature_type(ty)?;
+                if let Given::Value(ty) = given
+                    && ty.element().is_none()
+                    && ty.fields().is_some()
+                {
+                    let what = format!("a function that gives rows of type {ty}");
+                    return Err(SqlError::unsupported(what));
+                }
                 if implied.is_some_and(|implied| implied != given) {
                     let wanted = match implied {
                         Some(Given::Value(ty)) => ty.sql_name(),
@@ -274,7 +284,11 @@ impl Binder<'_> {
     }
 
     /// The one function that a name, and perhaps arguments, stand for.
-    fn routine_named(&mut self, word: RoutineWord, named: &Named) -> Result<Option<Arc<Object>>> {
+    pub(crate) fn routine_named(
+        &mut self,
+        word: RoutineWord,
+        named: &Named,
+    ) -> Result<Option<Arc<Object>>> {
         let name = &named.name;
         let found = self.catalog.objects_named(
             NameSpace::Routine,
@@ -325,7 +339,7 @@ impl Binder<'_> {
         }
     }
 
-    fn missing(&mut self, word: RoutineWord, named: &Named) -> Result<String> {
+    pub(crate) fn missing(&mut self, word: RoutineWord, named: &Named) -> Result<String> {
         let name = super::as_of::qualified(named.name.schema.as_deref(), &named.name.name);
         let Some(arguments) = &named.arguments else { return Ok(format!("{name}()")) };
         let mut types = Vec::new();
@@ -499,9 +513,6 @@ impl Binder<'_> {
         }
         if body.constraint.is_some_and(|deferral| deferral != driftdb_query::Deferral::Never) {
             return Err(SqlError::unsupported("a deferrable trigger"));
-        }
-        if body.events.truncate {
-            return Err(SqlError::unsupported("a trigger for TRUNCATE"));
         }
         let mut columns = Vec::new();
         for name in &body.columns {

@@ -290,6 +290,7 @@ impl Binder<'_> {
                 }
             })?;
         }
+        self.ask_call(object);
         Ok(RoutineCall { object: Arc::clone(object), arg_types, columns, is_row })
     }
 
@@ -555,7 +556,7 @@ pub fn bind_trigger_condition(
 }
 
 /// Makes places of identities.
-fn slots(expr: &mut Expr, ids: &[ColId]) {
+pub(crate) fn slots(expr: &mut Expr, ids: &[ColId]) {
     if let Expr::Column { id, ty } = expr
         && let Some(index) = ids.iter().position(|known| known == id)
     {

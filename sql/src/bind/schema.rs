@@ -173,6 +173,7 @@ impl Binder<'_> {
             }
         };
         check_may_hold(&schema, name)?;
+        self.ask_create_in(&schema)?;
         Ok(schema)
     }
 
@@ -216,7 +217,7 @@ impl Binder<'_> {
     }
 
     /// Everything belongs to one role, which is whoever is connected.
-    fn check_role(&self, role: &RoleName) -> Result<()> {
+    pub(crate) fn check_role(&self, role: &RoleName) -> Result<()> {
         let name = self.role_name(role);
         if name == OWNER || *name == *self.eval.session_user {
             return Ok(());

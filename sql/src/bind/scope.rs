@@ -96,7 +96,10 @@ pub(crate) enum Clause {
     Update,
     Returning,
     Check,
+    CopyWhere,
     Generated,
+    Index,
+    IndexPredicate,
     Default,
     AsOf,
     Period,
@@ -124,7 +127,10 @@ impl Clause {
             Self::Update => "UPDATE",
             Self::Returning => "RETURNING",
             Self::Check => "check constraints",
+            Self::CopyWhere => "COPY FROM WHERE conditions",
             Self::Generated => "column generation expressions",
+            Self::Index => "index expressions",
+            Self::IndexPredicate => "index predicates",
             Self::Default => "DEFAULT expressions",
             Self::AsOf => "FOR SYSTEM_TIME AS OF",
             Self::Period => "clauses of application time",
@@ -316,6 +322,7 @@ impl Binder<'_> {
         if let Some(recorder) = &mut self.recorder {
             recorder.uses(expr);
         }
+        self.note_used(expr);
         let outer = level + 1 < self.scopes.len();
         let scope = &mut self.scopes[level];
         let mut note = |expr: &Expr| {

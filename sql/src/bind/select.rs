@@ -383,7 +383,8 @@ fn trim(mut rows: Rows, visible: usize) -> Rows {
 
 fn check_supported(select: &ast::Select) -> Result<()> {
     if select.into.is_some() {
-        return Err(SqlError::unsupported("SELECT INTO").with_hint("Use CREATE TABLE ... AS."));
+        let message = "SELECT ... INTO is not allowed here";
+        return Err(SqlError::new(SqlState::SyntaxError, message));
     }
     let foreign = select.top.is_some()
         || select.qualify.is_some()

@@ -27,8 +27,11 @@ const COLUMNS: [(&str, DataType); 3] =
 impl Binder<'_> {
     pub(crate) fn sequence_statement(&mut self, body: &SequenceBody) -> Result<Statement> {
         let bound = match body {
-            SequenceBody::Create { name, if_not_exists, options } => {
-                let schema = self.creation_schema(name.schema.as_deref(), &name.name);
+            SequenceBody::Create { name, temporary, if_not_exists, options } => {
+                let schema = match temporary {
+                    true => self.temporary_creation_schema(name.schema.as_deref()),
+                    false => self.creation_schema(name.schema.as_deref(), &name.name),
+                };
                 let schema = schema.map_err(|error| error.at(name.position))?;
                 let owner = self.owner(options)?.flatten();
                 let (options, name) = (self.sequence_options(options)?, name.name.clone());

@@ -102,6 +102,18 @@ pub(crate) fn relation(name: &str, columns: Vec<Named>) -> Relation {
     }
 }
 
+/// Whether a domain, or one below it, has a DEFAULT.
+pub(crate) fn has_domain_default(ty: DataType) -> bool {
+    let mut below = ty.as_domain();
+    while let Some(domain) = below.and_then(driftdb_types::UserType::domain) {
+        if domain.default.is_some() {
+            return true;
+        }
+        below = domain.base.as_domain();
+    }
+    false
+}
+
 /// What gets a new name.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Renaming {
@@ -173,8 +185,27 @@ impl Binder<'_> {
         }
         match &column.default {
             Some(sql) => self.default_text(sql, column),
-            None => Ok(Expr::constant(driftdb_types::Value::Null, column.ty)),
+            None => match column.ty.as_domain() {
+                Some(domain) => self.domain_default_of(domain, column),
+                None => Ok(Expr::constant(driftdb_types::Value::Null, column.ty)),
+            },
         }
+    }
+
+    /// What a column of a domain has where nothing is said: the default of the domain, or of the one below.
+    fn domain_default_of(
+        &mut self,
+        domain: driftdb_types::UserType,
+        column: &Column,
+    ) -> Result<Expr> {
+        let mut below = Some(domain);
+        while let Some(domain) = below.and_then(driftdb_types::UserType::domain) {
+            if let Some(sql) = &domain.default {
+                return self.default_text(sql, column);
+            }
+            below = domain.base.as_domain();
+        }
+        self.assign(super::literal::null(), column)
     }
 
     fn default_text(&mut self, sql: &str, column: &Column) -> Result<Expr> {
@@ -197,8 +228,20 @@ impl Binder<'_> {
         new: &str,
     ) -> Result<String> {
         let row = self.row_ids(table);
+        self.renamed(sql, &row, renaming, new, |binder| binder.check_text(sql, table, &row))
+    }
+
+    /// A stored text after what is named in it got a new name; `bind` binds it over a row.
+    pub(crate) fn renamed(
+        &mut self,
+        sql: &str,
+        row: &[ColId],
+        renaming: Renaming,
+        new: &str,
+        bind: impl FnOnce(&mut Self) -> Result<Expr>,
+    ) -> Result<String> {
         self.named_parts = Some(Vec::new());
-        let bound = self.check_text(sql, table, &row);
+        let bound = bind(self);
         let mut parts = self.named_parts.take().unwrap_or_default();
         bound?;
         parts.sort_by_key(|part| part.from);

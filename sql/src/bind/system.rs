@@ -45,6 +45,11 @@ impl Binder<'_> {
             },
             None => self.default_time.filter(|_| relation.has_history),
         };
+        if let "pg_authid" | "pg_shadow" = relation.name {
+            let kind = if relation.view.is_some() { "view" } else { "table" };
+            let message = format!("permission denied for {kind} {}", relation.name);
+            self.ask_other(driftdb_query::Demand::Superuser(message));
+        }
         if relation.columns.iter().any(|column| shows_names(column.1)) {
             self.catalog.is_asked()?;
         }

@@ -133,6 +133,7 @@ impl Binder<'_> {
     ) {
         let position = options.wildcard_token.0.span.start.column as u32;
         self.note_star(&columns, position, is_qualified);
+        columns.iter().for_each(|column| self.note_used(&column.expr));
         for column in columns {
             if let Some(id) = column_of(&column.expr) {
                 self.scope().positions.entry(id).or_insert(position);

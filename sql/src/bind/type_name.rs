@@ -10,7 +10,20 @@ use super::names::{ident, object_name};
 use crate::front::tokens::{Source, tokenize};
 use crate::front::tree::parse_all;
 
-/// Reads a type's name.
+/// Reads a type's name, as [`Binder::type_name`].
+///
+/// # Errors
+/// 42601; as for a type in a statement.
+pub fn resolve_type(text: &str, cx: &mut super::BindContext<'_>) -> Result<(DataType, i32)> {
+    let source = Source::new(text);
+    let tokens = tokenize(&source)?;
+    let tree = parse_all(&source, tokens, None, sqlparser::parser::Parser::parse_data_type)?;
+    let mut types = Vec::new();
+    let mut binder = Binder::new(&mut *cx.catalog, cx.eval, &mut types, None, None);
+    binder.type_name(&tree)
+}
+
+/// Reads the name of a type that is built in.
 ///
 /// # Errors
 /// 42601; as for a type in a statement.
@@ -23,12 +36,54 @@ pub fn parse_type(text: &str) -> Result<(DataType, i32)> {
 
 impl Binder<'_> {
     /// A type and its modifier.
-    pub(crate) fn type_name(&self, name: &D) -> Result<(DataType, i32)> {
-        type_name(name)
+    pub(crate) fn type_name(&mut self, name: &D) -> Result<(DataType, i32)> {
+        if let D::Array(
+            ast::ArrayElemTypeDef::SquareBracket(element, _)
+            | ast::ArrayElemTypeDef::Qualified(element, _),
+        ) = name
+        {
+            let (element, typmod) = self.type_name(element)?;
+            return match element.array() {
+                Some(array) => Ok((array, typmod)),
+                None => Err(SqlError::unsupported(format!("an array of {element}"))),
+            };
+        }
+        match (type_name(name), name) {
+            (Err(error), D::Custom(named, modifiers))
+                if error.state == SqlState::UndefinedObject =>
+            {
+                let parsed = object_name(named)?;
+                let schema = parsed.schema.as_deref();
+                let Some(ty) = self.user_type_named(schema, &parsed.name)? else {
+                    return Err(match self.missing_schema(schema)? {
+                        Some(schema) => super::schema::no_such_schema(&schema).at(parsed.position),
+                        None => error,
+                    });
+                };
+                if is_shell(ty) {
+                    let message = format!("type \"{}\" is only a shell", parsed.name);
+                    return Err(
+                        SqlError::new(SqlState::UndefinedObject, message).at(parsed.position)
+                    );
+                }
+                if !modifiers.is_empty() {
+                    let name = &parsed.name;
+                    let message = format!("type modifier is not allowed for type \"{name}\"");
+                    return Err(SqlError::new(SqlState::SyntaxError, message).at(parsed.position));
+                }
+                Ok((ty, -1))
+            }
+            (found, _) => found,
+        }
     }
 }
 
-/// A type and its modifier.
+/// Whether there is a type's name only.
+fn is_shell(ty: DataType) -> bool {
+    matches!(ty, DataType::User(user) if user.definition().kind == driftdb_types::UserKind::Shell)
+}
+
+/// A type and its modifier, of those that are built in.
 ///
 /// # Errors
 /// 42704 if there is no such type, 0A000 if this build lacks it, 22023 for bad modifiers.
@@ -188,7 +243,8 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<(DataType, i32
             }));
         }
     }
-    let message = format!("type \"{}\" does not exist", parsed.name);
+    let shown = super::as_of::qualified(parsed.schema.as_deref(), &parsed.name);
+    let message = format!("type \"{shown}\" does not exist");
     Err(place(SqlError::new(SqlState::UndefinedObject, message)))
 }
 

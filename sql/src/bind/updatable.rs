@@ -9,8 +9,8 @@
 use std::sync::Arc;
 
 use driftdb_query::{
-    BoolTest, CatalogAt, CheckOption, ColId, Expr, Object, ObjectKind, Result, SqlError, Table,
-    View, view_check,
+    BoolTest, CatalogAt, CheckOption, ColId, Expr, Object, ObjectKind, Result, Rights, SqlError,
+    Table, View, view_check,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
@@ -42,6 +42,15 @@ impl Change {
         }
     }
 
+    /// What it takes.
+    pub(crate) fn right(self) -> Rights {
+        match self {
+            Self::Insert => Rights::INSERT,
+            Self::Update => Rights::UPDATE,
+            Self::Delete => Rights::DELETE,
+        }
+    }
+
     fn refused(self, view: &str, detail: &str) -> SqlError {
         let (verb, gerund, event) = self.verb();
         SqlError::new(
@@ -65,6 +74,11 @@ pub(crate) struct Through {
     /// For each of the view's columns the table's, if it is one.
     pub(crate) columns: Vec<(String, Option<usize>)>,
     change: Change,
+}
+
+/// The schema of what a statement changes.
+pub(crate) fn own_schema(table: &Table, through: Option<&Through>) -> String {
+    through.map_or(&table.schema, |through| &through.object.schema).to_string()
 }
 
 /// A view's columns over a row of the table below, and the conditions that the row meets.
@@ -138,7 +152,7 @@ impl Binder<'_> {
         let place = |error: SqlError| error.at(name.position);
         let found = self.catalog.table(schema, &name.name, CatalogAt::Statement).map_err(place)?;
         if let Some(table) = found {
-            return Ok((table, None));
+            return Ok((self.with_terms(table)?, None));
         }
         let Some(object) = self.relation_named(schema, &name.name, CatalogAt::Statement)? else {
             return Err(place(no_such_table(schema, &name.name)));
@@ -185,10 +199,12 @@ impl Binder<'_> {
             let name = object_name(name)?;
             let schema = name.schema.as_deref();
             if let Some(table) = inner.catalog.table(schema, &name.name, CatalogAt::Statement)? {
+                inner.ask_change(&table, None, change.right(), &[]);
                 return Ok(table);
             }
             match inner.relation_named(schema, &name.name, CatalogAt::Statement)? {
                 Some(below) if matches!(below.kind, ObjectKind::View(_)) => {
+                    inner.ask_change_of_view(&below, change.right());
                     inner.deeper(1, |inner| inner.base_of(&below, change))
                 }
                 _ => Err(change.refused(&object.name, NOT_ONE)),
@@ -261,6 +277,7 @@ impl Binder<'_> {
         work: impl FnOnce(&mut Binder<'_>, &ast::Query, &View) -> Result<T>,
     ) -> Result<T> {
         let ObjectKind::View(view) = &object.kind else { return Err(no_view()) };
+        self.inner_role = Some(self.owner_of_view(object)?);
         let text = self.expanded(&view.query, CatalogAt::Statement)?;
         let parsed = parse(&text)?;
         let [parsed] = &parsed[..] else { return Err(no_view()) };

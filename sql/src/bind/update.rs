@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    ColId, Expr, JoinKind, LogicalPlan, Portion, Result, ScanColumn, Span, SqlError, SystemColumn,
-    Table, Temporal, Update,
+    ColId, Expr, JoinKind, LogicalPlan, Portion, Result, Rights, ScanColumn, Span, SqlError,
+    SystemColumn, Table, Temporal, Update,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
 
 use super::Binder;
+use super::access::AskedTarget;
 use super::element::no_default;
 use super::foreign::Change;
 use super::from::check_names;
@@ -21,12 +22,14 @@ use super::predicate::{all_of, row_fields};
 use super::returning::is_default;
 use super::scope::{Clause, Named, Relation, Scope};
 use super::stored::{named_row, relation};
-use super::updatable::{self, Through};
+use super::updatable::{self, Through, own_schema};
 
 /// The rows that UPDATE or DELETE changes, before its WHERE.
 pub(crate) struct Changed {
     pub(crate) table: Arc<Table>,
     pub(crate) name: String,
+    /// The target's schema, if the name is its own.
+    pub(crate) schema: Option<String>,
     pub(crate) plan: LogicalPlan,
     pub(crate) key: ColId,
     pub(crate) old: Vec<ColId>,
@@ -41,6 +44,8 @@ pub(crate) struct Changed {
     pub(crate) names: Vec<Named>,
     /// What the view's rows meet.
     tests: Vec<Expr>,
+    /// The target among what is asked of who runs the statement.
+    pub(crate) asked: Option<AskedTarget>,
 }
 
 /// FOR PORTION OF, bound.
@@ -78,11 +83,13 @@ impl Binder<'_> {
             return Err(SqlError::unsupported(what).at(period.position));
         }
         let own = through.as_ref().map_or(&table.name, |through| &through.object.name);
+        let schema = alias.is_none().then(|| own_schema(&table, through.as_ref()));
         let name = alias.map_or_else(|| own.clone(), ident);
         let key = self.key_id();
         let old = self.row_ids(&table);
         let columns =
             old.iter().enumerate().map(|(position, id)| ScanColumn { id: *id, position }).collect();
+        let asked = self.ask_change(&table, through.as_ref(), change.right(), &old);
         let (system, hidden) = self.system_columns();
         let mut plan = LogicalPlan::Scan {
             table: table.clone(),
@@ -98,8 +105,8 @@ impl Binder<'_> {
             named = view.columns;
         }
         let names = named.clone();
-        let mut relations =
-            vec![Relation { hidden: Some(hidden), ..relation(&name, named.clone()) }];
+        let own = Relation { schema: schema.clone(), ..relation(&name, named.clone()) };
+        let mut relations = vec![Relation { hidden: Some(hidden), ..own }];
         let mut visible = named;
         if !others.is_empty() {
             let item = self.bind_from(others)?;
@@ -125,7 +132,21 @@ impl Binder<'_> {
             updatable::Change::Insert | updatable::Change::Delete => Clause::Where,
         };
         self.scopes.push(Scope::with(clause, relations, visible));
-        Ok(Changed { table, name, plan, key, old, system, others, portion, through, names, tests })
+        Ok(Changed {
+            table,
+            name,
+            schema,
+            plan,
+            key,
+            old,
+            system,
+            others,
+            portion,
+            through,
+            names,
+            tests,
+            asked,
+        })
     }
 
     /// WHERE over what is changed.
@@ -175,6 +196,9 @@ impl Binder<'_> {
         let mut assignments = self.assignments(&target, &update.assignments).map_err(|error| {
             explain_target(changed.through.as_ref(), &update.assignments, error)
         })?;
+        let positions = assignments.iter().map(|(position, _)| *position);
+        let through = changed.through.as_ref();
+        self.ask_columns(changed.asked, &changed.table, through, Rights::UPDATE, positions);
         let (source, recheck) = self.changed_where(&mut changed, update.selection.as_ref())?;
         if let Some(part) = &changed.portion {
             check_not_assigned(&changed.table, &assignments, part)?;
@@ -190,9 +214,12 @@ impl Binder<'_> {
             checks.checks.extend(view.checks()?);
             names = view.columns;
         }
-        let mut relations = vec![relation(&changed.name, names)];
+        let own = relation(&changed.name, names);
+        let mut relations = vec![Relation { schema: changed.schema, ..own }];
         relations.extend(changed.others);
+        let since = self.named_so_far();
         let (returning, fields) = self.returning(update.returning.as_deref(), relations)?;
+        self.ask_named_since(changed.asked, &table, since, &row);
         let assigned = assignments.iter().map(|(position, _)| *position);
         let assigned: Vec<usize> = assigned.chain(stored_positions(&table)).collect();
         let change = match &changed.portion {

@@ -70,6 +70,7 @@ impl Binder<'_> {
                 self.change_column(table, *if_exists, column, change)?
             }
             Body::Sequence(body) => self.sequence_statement(body)?,
+            Body::Type(body) => self.type_statement(body)?,
             Body::Drop { kind, if_exists, names, cascade } => {
                 let objects = self.drop(*kind, *if_exists, names)?;
                 Statement::Drop(DropObjects { cascade: *cascade, ..objects })
@@ -77,10 +78,10 @@ impl Binder<'_> {
             Body::Explain { statement, .. } if matches!(**statement, Body::Execute { .. }) => {
                 return Err(unsupported("EXPLAIN EXECUTE"));
             }
-            Body::Explain { statement, analyze, format } => Statement::Explain(Explain {
+            Body::Explain { statement, analyze, output } => Statement::Explain(Explain {
                 statement: Box::new(self.statement(statement)?),
                 analyze: *analyze,
-                format: *format,
+                output: *output,
             }),
             Body::Copy(copy) => Statement::Copy(self.copy(copy)?),
             Body::View(body) => Statement::View(self.view_statement(body)?),
@@ -94,7 +95,10 @@ impl Binder<'_> {
             Body::Branch(body) => Statement::Branch(self.branch(body)?),
             Body::Routine(body) => Statement::Routine(self.routine_statement(body)?),
             Body::Schema(body) => self.schema_statement(body)?,
+            Body::Absent(body) => Statement::View(self.drop_absent(body)?),
+            Body::Role(body) => Statement::Role(self.role_statement(body)?),
             Body::Comment(body) => Statement::Comment(self.comment(body)?),
+            Body::Index(body) => self.index_statement(body)?,
             Body::Unsupported(what) => return Err(unsupported(what)),
         })
     }
@@ -198,8 +202,11 @@ impl Binder<'_> {
         if_exists: bool,
         names: &[QualifiedName],
     ) -> Result<DropObjects> {
-        let mut objects =
-            DropObjects { tables: vec![], indexes: vec![], notices: vec![], cascade: false };
+        let mut objects = DropObjects {
+            concurrently: kind == DropKind::IndexConcurrently,
+            ..DropObjects::default()
+        };
+        let kind = if kind == DropKind::IndexConcurrently { DropKind::Index } else { kind };
         for name in names {
             let schema = name.schema.as_deref();
             let table = self.catalog.table(schema, &name.name, CatalogAt::Statement)?;
@@ -228,7 +235,7 @@ impl Binder<'_> {
                         objects.indexes.push((table, id));
                     }
                 }
-                (DropKind::Sequence, ..) => {
+                (DropKind::Sequence | DropKind::IndexConcurrently, ..) => {
                     return Err(SqlError::internal("sequences are dropped elsewhere"));
                 }
                 (DropKind::Table, None, Some(_)) => {

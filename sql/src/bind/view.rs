@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use driftdb_query::{
     CatalogAt, Expr, Marker, NameSpace, Need, Object, ObjectId, ObjectKind, Result, SqlError,
-    Statement, TableId, View, ViewColumn, ViewStatement, expand, plain,
+    Statement, TableId, View, ViewColumn, ViewStatement, expand, is_temporary, plain,
 };
 use driftdb_storage::Timestamp;
 use driftdb_types::{CastContext, DataType, SqlState};
@@ -48,10 +48,10 @@ pub(crate) fn quoted(name: &str) -> String {
 impl<'a> Binder<'a> {
     pub(crate) fn view_statement(&mut self, body: &ViewBody) -> Result<ViewStatement> {
         match body {
-            ViewBody::Create { name, or_replace, columns, check, query, text } => {
+            ViewBody::Create { name, temporary, or_replace, columns, check, query, text } => {
                 let (mut view, needs) = self.view_of(query, *text, columns)?;
                 view.check = *check;
-                self.create_view(name, *or_replace, view, needs)
+                self.create_view((name, *temporary), *or_replace, view, needs)
             }
             ViewBody::Drop { names, if_exists, cascade } => {
                 self.drop_views(names, *if_exists, *cascade)
@@ -181,12 +181,16 @@ impl<'a> Binder<'a> {
 
     fn create_view(
         &mut self,
-        name: &QualifiedName,
+        (name, temporary): (&QualifiedName, bool),
         or_replace: bool,
         view: View,
         needs: Vec<Need>,
     ) -> Result<ViewStatement> {
-        let schema = self.creation_schema(name.schema.as_deref(), &name.name);
+        // What names temporary things is temporary itself.
+        let schema = match temporary || self.needs_temporary(&needs)? {
+            true => self.temporary_creation_schema(name.schema.as_deref()),
+            false => self.creation_schema(name.schema.as_deref(), &name.name),
+        };
         let schema = schema.map_err(|error| error.at(name.position))?;
         let there = self.catalog.table(Some(&schema), &name.name, CatalogAt::Statement)?;
         let index = self.catalog.index(Some(&schema), &name.name)?;
@@ -210,6 +214,23 @@ impl<'a> Binder<'a> {
             replaced = Some(old.id);
         }
         Ok(ViewStatement::Create { schema, name: name.name.clone(), replaced, view, needs })
+    }
+
+    fn needs_temporary(&mut self, needs: &[Need]) -> Result<bool> {
+        for need in needs {
+            let schema = match self.catalog.table_by_id(TableId(need.id))? {
+                Some(table) => Some(table.schema.clone()),
+                None => {
+                    let at = CatalogAt::Statement;
+                    let found = self.catalog.object_by_id(ObjectId(need.id), at)?;
+                    found.map(|object| object.schema.clone())
+                }
+            };
+            if schema.is_some_and(|schema| is_temporary(&schema)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn drop_views(
@@ -389,6 +410,7 @@ impl<'a> Binder<'a> {
         let ObjectKind::View(view) = &object.kind else { return Ok(None) };
         let shown = alias.map_or_else(|| object.name.clone(), |alias| ident(&alias.name));
         let locking = self.handed_to(&shown);
+        self.inner_role = Some(self.owner_of_view(&object)?);
         let mut rows = self.deeper(1, |binder| {
             binder.stored_rows(view, at, time, locking).map_err(|error| match error.position {
                 Some(_) => SqlError { position: None, ..error },
@@ -407,6 +429,8 @@ impl<'a> Binder<'a> {
                 recorder.columns.insert(column.id, note);
             }
         }
+        let numbers = rows.columns.iter().map(|column| column.id).zip(1..).collect();
+        self.ask_read_object(&object, numbers);
         let named = rows.columns.iter().map(named_column).collect();
         let own = Aliased { alias, own: object.name.clone(), schema: Some(object.schema.clone()) };
         // Row locks are those of the tables below.
@@ -542,7 +566,9 @@ impl<'a> Binder<'a> {
         inner.next_cte = self.next_cte;
         inner.next_scan = self.next_scan;
         inner.depth = self.depth;
+        inner.watch_for(self.inner_role.take().unwrap_or(driftdb_query::BOOTSTRAP_ROLE));
         let result = work(&mut inner, query);
+        let result = result.and_then(|done| inner.demand_access().map(|()| done));
         let (column, cte, scan) = (inner.next_column, inner.next_cte, inner.next_scan);
         let (mut meta, mut values) = (inner.meta, inner.function_values);
         let mut used = inner.used_ctes;

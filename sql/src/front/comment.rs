@@ -23,6 +23,11 @@ pub(crate) enum CommentOn {
         table: QualifiedName,
     },
     Schema(String),
+    /// A type, or a domain.
+    Type {
+        name: QualifiedName,
+        is_domain: bool,
+    },
 }
 
 /// COMMENT ON as written.
@@ -57,6 +62,10 @@ pub(crate) fn comment(cursor: &mut Cursor<'_>) -> Result<Body> {
             return Ok(Body::Unsupported("COMMENT ON CONSTRAINT of a domain".into()));
         }
         CommentOn::Constraint { name, table: cursor.qualified_name()? }
+    } else if cursor.accept(&["type"]) {
+        CommentOn::Type { name: cursor.qualified_name()?, is_domain: false }
+    } else if cursor.accept(&["domain"]) {
+        CommentOn::Type { name: cursor.qualified_name()?, is_domain: true }
     } else if cursor.accept(&["schema"]) {
         CommentOn::Schema(cursor.name()?)
     } else {

@@ -1,13 +1,15 @@
 //! COPY: both spellings of its options.
 
 use driftdb_query::{Result, SqlError};
+use driftdb_types::SqlState;
 use sqlparser::ast;
 use sqlparser::parser::Parser;
-use sqlparser::tokenizer::Token;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::cursor::{Cursor, QualifiedName};
 use super::dispatch::Body;
 use super::rewrite::{Lifted, rewrite};
+use super::tokens::{end, is_word, start, token_at};
 use super::tree;
 
 /// What is copied.
@@ -41,6 +43,7 @@ pub(crate) struct CopyBody {
     pub(crate) what: CopyWhat,
     pub(crate) from: bool,
     pub(crate) options: Vec<CopyOption>,
+    pub(crate) filter: Option<Box<ast::Expr>>,
 }
 
 /// Parses what comes after COPY.
@@ -51,7 +54,12 @@ pub(crate) fn parse(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body
         options.push(("format".into(), CopyValue::Text("binary".into()), position));
     }
     let what = if cursor.accept_token(&Token::LParen) {
-        CopyWhat::Query(Box::new(bracketed_query(cursor, lifted)?))
+        let first = cursor.peek_word(0);
+        let statement = match first.as_deref() {
+            Some("insert" | "update" | "delete") => bracketed(cursor, lifted, returned)?,
+            _ => bracketed_query(cursor, lifted)?,
+        };
+        CopyWhat::Query(Box::new(statement))
     } else {
         let name = cursor.qualified_name()?;
         let mut columns = Vec::new();
@@ -86,17 +94,52 @@ pub(crate) fn parse(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body
         legacy(cursor, &mut options)?;
         let _ = with;
     }
-    if cursor.accept(&["where"]) {
-        return Err(SqlError::unsupported("COPY ... WHERE"));
-    }
-    cursor.expect_end()?;
-    Ok(Body::Copy(CopyBody { what, from, options }))
+    let position = cursor.position();
+    let filter = if cursor.accept(&["where"]) {
+        if !from {
+            let error =
+                SqlError::new(SqlState::SyntaxError, "WHERE clause not allowed with COPY TO");
+            return Err(error.at(position));
+        }
+        Some(super::history::condition(cursor, lifted)?)
+    } else {
+        cursor.expect_end()?;
+        None
+    };
+    Ok(Body::Copy(CopyBody { what, from, options, filter }))
 }
 
 /// The query up to its closing bracket, after the opening one.
 pub(crate) fn bracketed_query(
     cursor: &mut Cursor<'_>,
     lifted: &mut Lifted,
+) -> Result<ast::Statement> {
+    bracketed(cursor, lifted, |tokens| tokens)
+}
+
+/// The rows that a changing statement returns, as a query: `WITH … AS (…) SELECT * FROM …`. Without
+/// RETURNING it stays what it is.
+fn returned(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let returns = tokens.iter().any(|token| is_word(token, "returning"));
+    let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return tokens };
+    if !returns {
+        return tokens;
+    }
+    let (from, to) = (start(first), end(last));
+    let name = || Token::make_word("copied rows", Some('"'));
+    let before = [Token::make_keyword("WITH"), name(), Token::make_keyword("AS"), Token::LParen];
+    let select = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM"), name()];
+    let after = std::iter::once(Token::RParen).chain(select);
+    let mut out: Vec<_> = before.into_iter().map(|token| token_at(token, from, from)).collect();
+    out.extend(tokens);
+    out.extend(after.map(|token| token_at(token, to, to)));
+    out
+}
+
+fn bracketed(
+    cursor: &mut Cursor<'_>,
+    lifted: &mut Lifted,
+    prepare: impl FnOnce(Vec<TokenWithSpan>) -> Vec<TokenWithSpan>,
 ) -> Result<ast::Statement> {
     let mut open = 1;
     let mut to = cursor.at;
@@ -112,7 +155,7 @@ pub(crate) fn bracketed_query(
     let inner = &cursor.tokens[cursor.at..to - 1];
     let closing = cursor.tokens.get(to - 1);
     let mut inside = Cursor { source: cursor.source, tokens: inner, terminator: closing, at: 0 };
-    let tokens = rewrite(&mut inside, lifted)?;
+    let tokens = prepare(rewrite(&mut inside, lifted)?);
     let statement = tree::parse_all(cursor.source, tokens, closing, Parser::parse_statement)?;
     cursor.at = to;
     Ok(statement)

@@ -2,26 +2,30 @@
 
 use driftdb_concurrency::LockMode;
 use driftdb_query::{
-    ChannelStatement, Deferral, ExplainFormat, Fetch, Result, SetScope, SqlError,
+    ChannelStatement, Deferral, ExplainOutput, Fetch, Result, SetScope, SqlError,
     TransactionStatement,
 };
 use driftdb_types::SqlState;
 use sqlparser::ast;
 use sqlparser::tokenizer::Token;
 
+use super::absent::AbsentBody;
 use super::branch::{self, BranchBody};
 use super::comment::CommentBody;
 use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
+use super::index::{self, IndexBody};
 use super::portal::{self, Declare};
 use super::rewrite::{Lifted, parse_statement};
+use super::role::{self, RoleBody};
 use super::routine::{self, RoutineBody};
 use super::schema::{self, SchemaBody};
 use super::sequence::SequenceBody;
 use super::tokens::is_word;
+use super::user_type::{self, TypeBody};
 use super::view::{self, ViewBody};
-use super::{alter_column, copy, sequence, transaction, utility};
+use super::{alter_column, copy, into, like, sequence, transaction, utility};
 use crate::bind::alter_column::ColumnChange;
 
 /// What DROP drops.
@@ -29,6 +33,7 @@ use crate::bind::alter_column::ColumnChange;
 pub(crate) enum DropKind {
     Table,
     Index,
+    IndexConcurrently,
     Sequence,
 }
 
@@ -94,7 +99,7 @@ pub(crate) enum Body {
     Explain {
         statement: Box<Self>,
         analyze: bool,
-        format: ExplainFormat,
+        output: ExplainOutput,
     },
     Copy(CopyBody),
     View(ViewBody),
@@ -106,6 +111,7 @@ pub(crate) enum Body {
     Channel(ChannelStatement),
     History(HistoryBody),
     Sequence(SequenceBody),
+    Type(TypeBody),
     AlterColumn {
         table: QualifiedName,
         if_exists: bool,
@@ -115,16 +121,19 @@ pub(crate) enum Body {
     Branch(BranchBody),
     Routine(RoutineBody),
     Schema(SchemaBody),
+    Role(RoleBody),
+    Absent(AbsentBody),
     Comment(CommentBody),
+    Index(IndexBody),
     /// A statement that PostgreSQL has and this build has not: an error once it is bound, so that the
     /// statements before it run.
     Unsupported(String),
 }
 
 /// The first words of statements that PostgreSQL has and this build has not.
-const UNSUPPORTED: [&str; 16] = [
-    "grant", "revoke", "call", "do", "reindex", "cluster", "refresh", "load", "import", "security",
-    "reassign", "label", "alter", "create", "copy", "set",
+const UNSUPPORTED: [&str; 14] = [
+    "grant", "revoke", "call", "do", "refresh", "load", "import", "security", "reassign", "label",
+    "alter", "create", "copy", "set",
 ];
 
 /// Parses one statement from the cursor to its end.
@@ -143,14 +152,26 @@ pub(crate) fn body(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body>
     if let Some(body) = branch::parse(cursor)? {
         return Ok(body);
     }
+    if let Some(body) = role::parse(cursor)? {
+        return Ok(body);
+    }
     if let Some(body) = routine::parse(cursor)? {
         return Ok(Body::Routine(body));
     }
     if let Some(body) = schema::parse(cursor)? {
         return Ok(body);
     }
+    if let Some(body) = user_type::parse(cursor)? {
+        return Ok(Body::Type(body));
+    }
     match word.as_str() {
         "select" | "with" | "values" | "table" | "insert" | "update" | "delete" | "merge" => {
+            if let ("select" | "with", Some(tokens)) = (&*word, into::as_create(cursor)) {
+                let (source, terminator) = (cursor.source, cursor.terminator);
+                let mut made = Cursor { source, tokens: &tokens, terminator, at: 0 };
+                cursor.at = cursor.tokens.len();
+                return Ok(Body::Tree(Box::new(parse_statement(&mut made, lifted)?)));
+            }
             Ok(Body::Tree(Box::new(parse_statement(cursor, lifted)?)))
         }
         "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" => {
@@ -175,9 +196,11 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
         "discard" => utility::discard(cursor),
         "vacuum" => utility::vacuum(cursor),
         "analyze" | "analyse" => utility::analyze(cursor),
-        "explain" => utility::explain(cursor, lifted),
+        "explain" => super::explain::explain(cursor, lifted),
         "truncate" => utility::truncate(cursor),
         "lock" => super::lock::lock(cursor),
+        "reindex" => index::reindex(cursor),
+        "cluster" => index::cluster(cursor),
         "drop" => utility::drop(cursor),
         "copy" => copy::parse(cursor, lifted),
         "declare" => portal::declare(cursor, lifted),
@@ -205,12 +228,18 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
     if let Some(body) = view::create(cursor, lifted)? {
         return Ok(body);
     }
+    if let Some(body) = sequence::create_temporary(cursor)? {
+        return Ok(Body::Sequence(body));
+    }
     let create = cursor.peek_word(0).as_deref() == Some("create");
     let second = cursor.peek_word(1).unwrap_or_default();
     let third = cursor.peek_word(2).unwrap_or_default();
     let ours = matches!(
         (create, second.as_str(), third.as_str()),
-        (_, "table", _) | (true, "index", _) | (true, "unique", "index")
+        (_, "table", _)
+            | (true, "unlogged", "table")
+            | (true, "index", _)
+            | (true, "unique", "index")
     ) || create && is_temporary_table(cursor);
     if !create && second == "table" && has_words(cursor, &["alter", "constraint"]) {
         return utility::alter_constraint(cursor);
@@ -221,7 +250,23 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
     {
         return Ok(body);
     }
+    if !create && second == "index" {
+        return index::alter(cursor);
+    }
+    if !create
+        && second == "table"
+        && let Some(body) = index::alter_table(cursor)
+    {
+        return Ok(body);
+    }
     if ours {
+        if create && let Some((tokens, likes)) = like::lift(cursor)? {
+            lifted.likes = likes;
+            let (source, terminator) = (cursor.source, cursor.terminator);
+            let mut made = Cursor { source, tokens: &tokens, terminator, at: 0 };
+            cursor.at = cursor.tokens.len();
+            return Ok(Body::Tree(Box::new(parse_statement(&mut made, lifted)?)));
+        }
         return match parse_statement(cursor, lifted) {
             Ok(statement) => Ok(Body::Tree(Box::new(statement))),
             Err(error) => {
@@ -235,7 +280,7 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
     if second == "sequence" {
         cursor.at += 2;
         if create {
-            return sequence::create(cursor).map(Body::Sequence);
+            return sequence::create(cursor, false).map(Body::Sequence);
         }
         if let Some(body) = sequence::alter(cursor)? {
             return Ok(Body::Sequence(body));
@@ -258,7 +303,7 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
         }
         ("unlogged", "sequence") if create => {
             cursor.at += 3;
-            sequence::create(cursor).map(Body::Sequence)
+            sequence::create(cursor, false).map(Body::Sequence)
         }
         ("unlogged", _) => Ok(Body::Unsupported("an unlogged table".into())),
         ("or", "replace") => {
@@ -291,7 +336,7 @@ fn has_words(cursor: &Cursor<'_>, words: &[&str]) -> bool {
 
 /// What PostgreSQL's CREATE TABLE and ALTER TABLE can do and the parser cannot.
 fn foreign_form(cursor: &Cursor<'_>) -> Option<String> {
-    const WORDS: [&str; 13] = [
+    const WORDS: [&str; 12] = [
         "attach",
         "detach",
         "inherit",
@@ -302,7 +347,6 @@ fn foreign_form(cursor: &Cursor<'_>) -> Option<String> {
         "cluster",
         "partition",
         "tablespace",
-        "including",
         "oids",
         "compression",
     ];
@@ -349,10 +393,11 @@ impl Body {
             Self::LockTable { .. } => "LOCK TABLE",
             Self::AlterConstraint { .. } | Self::AlterColumn { .. } => "ALTER TABLE",
             Self::Drop { kind: DropKind::Table, .. } => "DROP TABLE",
-            Self::Drop { kind: DropKind::Index, .. } => "DROP INDEX",
+            Self::Drop { kind: DropKind::Index | DropKind::IndexConcurrently, .. } => "DROP INDEX",
             Self::Drop { kind: DropKind::Sequence, .. } => "DROP SEQUENCE",
             Self::Sequence(SequenceBody::Create { .. }) => "CREATE SEQUENCE",
             Self::Sequence(_) => "ALTER SEQUENCE",
+            Self::Type(body) => body.tag(),
             Self::Explain { .. } => "EXPLAIN",
             Self::Copy(_) => "COPY",
             Self::View(ViewBody::Create { .. }) => "CREATE VIEW",
@@ -375,7 +420,10 @@ impl Body {
             Self::Branch(body) => body.tag(),
             Self::Routine(body) => body.tag(),
             Self::Schema(body) => body.tag(),
+            Self::Role(body) => body.tag(),
+            Self::Absent(body) => body.command,
             Self::Comment(_) => "COMMENT",
+            Self::Index(body) => body.tag(),
         }
     }
 }

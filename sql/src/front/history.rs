@@ -129,7 +129,7 @@ fn create_restore_point(cursor: &mut Cursor<'_>) -> Result<HistoryBody> {
 }
 
 /// An expression, up to the end of the statement.
-fn condition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Box<ast::Expr>> {
+pub(super) fn condition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Box<ast::Expr>> {
     let tokens = rewrite(cursor, lifted)?;
     let (source, end) = (cursor.source, cursor.terminator);
     tree::parse_all(source, tokens, end, Parser::parse_expr).map(Box::new)

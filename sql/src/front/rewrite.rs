@@ -13,6 +13,8 @@
 //! * `OPERATOR(schema.op)` before ANY and ALL becomes the operator alone.
 //! * Subscripts after the targets of SET and the columns of INSERT are cut out and kept under the position
 //!   of the column's name.
+//! * The expression of `FETCH FIRST (…) ROWS` becomes the parameter `$fetch` and is kept under its position.
+//! * A row lock right after a list without FROM gets OFFSET 0 before it: the parser would take FOR as a name.
 //! * Grouping sets and what a frame excludes: see `grouping`.
 //! * The options of identity columns, and OVERRIDING … VALUE of INSERT, are cut out and kept under the positions
 //!   of GENERATED and of the table's name.
@@ -28,6 +30,7 @@ use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::conflict::{self, Inference};
 use super::cursor::{Cursor, QualifiedName};
 use super::period::{self, PeriodClause, PeriodDefinition};
 use super::sequence::{self, WrittenOptions};
@@ -36,7 +39,7 @@ use super::{grouping, special, subscript, tree};
 use crate::bind::generated::Overriding;
 
 /// At most so many time clauses and lock clauses in a statement: each is parsed by itself.
-const MAX_CLAUSES: usize = 500;
+pub(crate) const MAX_CLAUSES: usize = 500;
 
 /// The instant that a table is read at.
 #[derive(Debug)]
@@ -109,12 +112,18 @@ pub(crate) struct Lifted {
     pub(crate) current_of: Option<(String, u32)>,
     /// SEARCH and CYCLE of common table expressions, by the position of the bracket before them.
     pub(crate) cte_clauses: BTreeMap<u32, &'static str>,
+    /// What ON CONFLICT says of its index, by the position of the bracket before it.
+    pub(crate) inferences: BTreeMap<u32, Inference>,
     /// The options of identity columns, by the position of GENERATED.
     pub(crate) identities: BTreeMap<u32, WrittenOptions>,
     /// OVERRIDING, by the position of the table's name.
     pub(crate) overriding: BTreeMap<u32, Overriding>,
+    /// How many rows FETCH takes, by the position of the bracket.
+    pub(crate) fetches: BTreeMap<u32, ast::Expr>,
     /// The subscripts of what is assigned to, by the position of the column's name.
     pub(crate) subscripts: BTreeMap<u32, Vec<ast::AccessExpr>>,
+    /// LIKE among the elements of CREATE TABLE.
+    pub(crate) likes: Vec<super::like::LikeClause>,
 }
 
 /// Rewrites the tokens of a query or of a statement that contains one.
@@ -155,7 +164,11 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
 }
 
 fn interesting(word: &str) -> bool {
-    const WORDS: [&str; 27] = [
+    const WORDS: [&str; 31] = [
+        "fetch",
+        "only",
+        "tablespace",
+        "conflict",
         "default",
         "generated",
         "current",
@@ -211,6 +224,8 @@ fn one(
         return lock(cursor, position, out, lifted);
     } else if is_word(token, "overriding") {
         return overriding(cursor, out, lifted);
+    } else if is_word(token, "fetch") {
+        return fetched(cursor, out, lifted);
     } else if is_word(token, "generated") {
         return identity(cursor, out, lifted);
     } else if is_word(token, "period") {
@@ -234,6 +249,13 @@ fn one(
         out.extend(keywords);
     } else if is_word(token, "current") && current_of(cursor, out, lifted)? {
         // TRUE has been pushed.
+    } else if is_word(token, "only") && starts_index(out) {
+        // There are no partitions.
+        cursor.at += 1;
+    } else if is_word(token, "tablespace") && cursor.accept(&["tablespace", "pg_default"]) {
+        // Where everything is.
+    } else if is_word(token, "conflict") && conflict::inference(cursor, out, lifted)? {
+        // Its list has been pushed.
     } else if is_word(token, "operator") && quantified_operator(cursor, out) {
         // Its symbol has been pushed.
     } else if is_word(token, "set") && set_columns(cursor, out, lifted)? {
@@ -265,6 +287,14 @@ fn one(
         return Ok(false);
     }
     Ok(true)
+}
+
+/// Whether CREATE INDEX … ON ends here.
+fn starts_index(out: &[TokenWithSpan]) -> bool {
+    let is = |at: usize, word: &str| out.get(at).is_some_and(|token| is_word(token, word));
+    is(0, "create")
+        && (is(1, "index") || is(1, "unique") && is(2, "index"))
+        && out.last().is_some_and(|token| is_word(token, "on"))
 }
 
 /// `THEN INSERT DEFAULT VALUES`: columns that are left out get their defaults.
@@ -631,7 +661,7 @@ fn syntax_error_for(source: &Source<'_>, position: u32) -> SqlError {
     super::tokens::syntax_error_at(&word, position)
 }
 
-fn too_many() -> SqlError {
+pub(crate) fn too_many() -> SqlError {
     SqlError::new(
         SqlState::StatementTooComplex,
         format!("more than {MAX_CLAUSES} clauses of one kind"),
@@ -682,6 +712,10 @@ fn lock(
     if lifted.locks.len() >= MAX_CLAUSES {
         return Err(too_many());
     }
+    if !has_source(out) {
+        let offset = [Token::make_keyword("OFFSET"), Token::Number("0".to_owned(), false)];
+        out.extend(offset.into_iter().map(|token| token_at(token, position, position)));
+    }
     let index = lifted.locks.len();
     lifted.locks.push(LockRequest { strength, of, no_wait, skip_locked });
     let words = [
@@ -691,6 +725,53 @@ fn lock(
         Token::make_word(&format!("#{index}"), Some('"')),
     ];
     out.extend(words.into_iter().map(|token| token_at(token, position, position + 3)));
+    Ok(true)
+}
+
+/// Whether something stands between the list of the SELECT before here and here.
+fn has_source(out: &[TokenWithSpan]) -> bool {
+    const CLAUSES: [&str; 11] = [
+        "from", "where", "group", "having", "window", "order", "limit", "offset", "fetch",
+        "values", "for",
+    ];
+    let mut depth = 0u32;
+    for token in out.iter().rev() {
+        match token.token {
+            Token::RParen | Token::RBracket => depth += 1,
+            Token::LParen | Token::LBracket if depth == 0 => return true,
+            Token::LParen | Token::LBracket => depth -= 1,
+            Token::Word(_) if depth > 0 => {}
+            Token::Word(_) if is_word(token, "select") => return false,
+            Token::Word(_) if CLAUSES.iter().any(|word| is_word(token, word)) => return true,
+            _ => {}
+        }
+    }
+    true
+}
+
+/// The parameter in the place of what is in the brackets after FETCH FIRST.
+pub(crate) const FETCH: &str = "$fetch";
+
+/// `FETCH FIRST (…) ROWS`, which the parser takes with a number only.
+fn fetched(
+    cursor: &mut Cursor<'_>,
+    out: &mut Vec<TokenWithSpan>,
+    lifted: &mut Lifted,
+) -> Result<bool> {
+    let is_bracketed =
+        cursor.tokens.get(cursor.at + 2).is_some_and(|token| token.token == Token::LParen);
+    let from = cursor.at;
+    if !is_bracketed || !(cursor.accept(&["fetch", "first"]) || cursor.accept(&["fetch", "next"])) {
+        return Ok(false);
+    }
+    out.extend_from_slice(&cursor.tokens[from..cursor.at]);
+    if lifted.fetches.len() >= MAX_CLAUSES {
+        return Err(too_many());
+    }
+    let position = cursor.position();
+    let count = cursor.expression()?;
+    lifted.fetches.insert(position, count);
+    out.push(token_at(Token::Placeholder(FETCH.to_owned()), position, position + 1));
     Ok(true)
 }
 

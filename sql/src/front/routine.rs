@@ -517,7 +517,7 @@ fn setting_value(cursor: &mut Cursor<'_>) -> Result<String> {
     number(cursor).or_else(|_| cursor.string()).or_else(|_| cursor.name())
 }
 
-fn named(cursor: &mut Cursor<'_>) -> Result<Named> {
+pub(crate) fn named(cursor: &mut Cursor<'_>) -> Result<Named> {
     let name = cursor.qualified_name()?;
     let has_arguments = cursor.peek().is_some_and(|token| token.token == Token::LParen);
     let arguments = if has_arguments { Some(arguments(cursor)?) } else { None };

@@ -34,7 +34,7 @@ pub(crate) struct WrittenOptions {
 #[derive(Debug, Clone)]
 pub(crate) enum SequenceBody {
     /// CREATE SEQUENCE
-    Create { name: QualifiedName, if_not_exists: bool, options: WrittenOptions },
+    Create { name: QualifiedName, temporary: bool, if_not_exists: bool, options: WrittenOptions },
     /// ALTER SEQUENCE
     Alter { name: QualifiedName, if_exists: bool, options: WrittenOptions },
     /// ALTER SEQUENCE … RENAME TO
@@ -42,12 +42,35 @@ pub(crate) enum SequenceBody {
 }
 
 /// CREATE SEQUENCE, after the words.
-pub(crate) fn create(cursor: &mut Cursor<'_>) -> Result<SequenceBody> {
+pub(crate) fn create(cursor: &mut Cursor<'_>, temporary: bool) -> Result<SequenceBody> {
     let if_not_exists = cursor.accept(&["if", "not", "exists"]);
     let name = cursor.qualified_name()?;
     let options = options(cursor)?;
     cursor.expect_end()?;
-    Ok(SequenceBody::Create { name, if_not_exists, options })
+    Ok(SequenceBody::Create { name, temporary, if_not_exists, options })
+}
+
+/// CREATE TEMPORARY SEQUENCE, from its first word, if it is that.
+pub(crate) fn create_temporary(cursor: &mut Cursor<'_>) -> Result<Option<SequenceBody>> {
+    let begin = cursor.at;
+    if cursor.accept(&["create"]) && temporary(cursor) && cursor.accept(&["sequence"]) {
+        return create(cursor, true).map(Some);
+    }
+    cursor.at = begin;
+    Ok(None)
+}
+
+/// `[LOCAL | GLOBAL] TEMP | TEMPORARY`
+pub(crate) fn temporary(cursor: &mut Cursor<'_>) -> bool {
+    let begin = cursor.at;
+    if !cursor.accept(&["local"]) {
+        cursor.accept(&["global"]);
+    }
+    if cursor.accept(&["temp"]) || cursor.accept(&["temporary"]) {
+        return true;
+    }
+    cursor.at = begin;
+    false
 }
 
 /// ALTER SEQUENCE, after the words; `None` for what ALTER TABLE says likewise of every relation.

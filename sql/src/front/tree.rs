@@ -5,11 +5,12 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::dialect::Postgres;
 use super::limits::{PARSER_DEPTH, too_deep};
 use super::tokens::{Source, end, start, syntax_error, syntax_error_at, syntax_error_at_end};
 
 /// What we lift out of the tokens, no dialect has; the rest is PostgreSQL.
-static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
+static DIALECT: Postgres = Postgres(PostgreSqlDialect {});
 
 /// Runs a parsing function over tokens; also returns the position of the first token it left.
 pub(crate) fn parse_with<T>(

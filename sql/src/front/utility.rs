@@ -1,6 +1,6 @@
 //! The statements without a query in them: settings, prepared statements, maintenance, DROP.
 
-use driftdb_query::{Deferral, ExplainFormat, Result, SetScope, SqlError};
+use driftdb_query::{Deferral, Result, SetScope, SqlError};
 use driftdb_types::SqlState;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
@@ -20,8 +20,8 @@ pub(crate) fn set(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> 
     if let Some(body) = super::transaction::set(cursor, lifted)? {
         return Ok(body);
     }
-    if cursor.accept(&["session", "authorization"]) {
-        return Ok(Body::Unsupported("SET SESSION AUTHORIZATION".into()));
+    if let Some(body) = identity(cursor)? {
+        return Ok(body);
     }
     if cursor.accept(&["constraints"]) {
         return constraints(cursor);
@@ -67,10 +67,6 @@ pub(crate) fn set(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> 
         cursor.expect_end()?;
         return Ok(Body::Set { name: SEARCH_PATH.into(), value, scope });
     }
-    let assigned = cursor.tokens.get(cursor.at + 1).is_some_and(|token| token.token == Token::Eq);
-    if !assigned && cursor.peek_word(1).as_deref() != Some("to") && cursor.accept(&["role"]) {
-        return Ok(Body::Unsupported("SET ROLE".into()));
-    }
     let name = setting(cursor)?;
     if !cursor.accept_token(&Token::Eq) {
         cursor.expect(&["to"])?;
@@ -89,6 +85,36 @@ pub(crate) fn set(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> 
         values = values.iter().map(|value| quoted(value)).collect();
     }
     Ok(Body::Set { name, value: Some(values.join(", ")), scope })
+}
+
+/// `[LOCAL | SESSION] ROLE name`, `[LOCAL | SESSION] SESSION AUTHORIZATION name`
+fn identity(cursor: &mut Cursor<'_>) -> Result<Option<Body>> {
+    let begin = cursor.at;
+    let is_local = cursor.accept(&["local"]);
+    let scope = if is_local { SetScope::Local } else { SetScope::Session };
+    let is_twice = cursor.peek_word(1).is_some_and(|word| word == "session" || word == "role");
+    if !is_local && is_twice {
+        cursor.accept(&["session"]);
+    }
+    let after = cursor.tokens.get(cursor.at + 1);
+    let is_assigned = after.is_some_and(|after| {
+        after.token == Token::Eq || word(after).is_some_and(|word| word == "to")
+    });
+    let name = if !is_assigned && cursor.accept(&["role"]) {
+        "role"
+    } else if cursor.accept(&["session", "authorization"]) {
+        "session_authorization"
+    } else {
+        cursor.at = begin;
+        return Ok(None);
+    };
+    let value = if cursor.accept(&["default"]) {
+        None
+    } else {
+        Some(cursor.name().or_else(|_| cursor.string())?)
+    };
+    cursor.expect_end()?;
+    Ok(Some(Body::Set { name: name.into(), value, scope }))
 }
 
 /// SET CONSTRAINTS, after the words.
@@ -158,7 +184,7 @@ fn setting(cursor: &mut Cursor<'_>) -> Result<String> {
 }
 
 /// A value of a setting as text.
-fn value(cursor: &mut Cursor<'_>) -> Result<String> {
+pub(super) fn value(cursor: &mut Cursor<'_>) -> Result<String> {
     let negative = cursor.accept_token(&Token::Minus);
     let positive = !negative && cursor.accept_token(&Token::Plus);
     match cursor.peek().map(|token| &token.token) {
@@ -232,7 +258,7 @@ pub(crate) fn prepare(cursor: &mut Cursor<'_>) -> Result<Body> {
 
 /// EXPLAIN and PREPARE take a query, not another of their kind; said before the parser follows a chain
 /// of them to the end of the stack.
-fn refuse_nesting(cursor: &Cursor<'_>) -> Result<()> {
+pub(super) fn refuse_nesting(cursor: &Cursor<'_>) -> Result<()> {
     match cursor.peek_word(0).as_deref() {
         Some("explain" | "prepare") => Err(cursor.error()),
         _ => Ok(()),
@@ -378,54 +404,6 @@ fn flag(value: &Option<String>) -> bool {
     !matches!(value.as_deref(), Some("off" | "false" | "0"))
 }
 
-/// EXPLAIN, after the word.
-pub(crate) fn explain(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
-    let (mut analyze, mut format) = (false, ExplainFormat::Text);
-    let bracket = cursor.peek().is_some_and(|token| token.token == Token::LParen);
-    let query =
-        matches!(cursor.peek_word(1).as_deref(), Some("select" | "values" | "with" | "table"));
-    if bracket && !query && cursor.accept_token(&Token::LParen) {
-        for (name, value) in options(cursor)? {
-            match (name.as_str(), value.as_deref()) {
-                ("analyze" | "analyse", _) => analyze = flag(&value),
-                ("format", Some("json")) => format = ExplainFormat::Json,
-                ("format", Some("text")) => format = ExplainFormat::Text,
-                ("format", other) => {
-                    let other = other.unwrap_or_default().to_uppercase();
-                    return Err(SqlError::unsupported(format!("EXPLAIN (FORMAT {other})")));
-                }
-                (
-                    "verbose" | "costs" | "buffers" | "timing" | "summary" | "settings" | "wal"
-                    | "generic_plan",
-                    _,
-                ) => {}
-                _ => return Err(unknown_option("EXPLAIN", &name)),
-            }
-        }
-    } else {
-        analyze = cursor.accept(&["analyze"]) || cursor.accept(&["analyse"]);
-        cursor.accept(&["verbose"]);
-    }
-    refuse_nesting(cursor)?;
-    let from = cursor.at;
-    let inner = match body(cursor, lifted)? {
-        Body::Declare(_, query) => *query,
-        inner => inner,
-    };
-    let is_explained = matches!(
-        inner,
-        Body::Tree(_)
-            | Body::Execute { .. }
-            | Body::History(HistoryBody::Diff { .. })
-            | Body::Unsupported(_)
-    );
-    if !is_explained {
-        cursor.at = from;
-        return Err(cursor.error());
-    }
-    Ok(Body::Explain { statement: Box::new(inner), analyze, format })
-}
-
 /// TRUNCATE, after the word.
 pub(crate) fn truncate(cursor: &mut Cursor<'_>) -> Result<Body> {
     cursor.accept(&["table"]);
@@ -452,11 +430,14 @@ pub(crate) fn drop(cursor: &mut Cursor<'_>) -> Result<Body> {
     if cursor.accept(&["view"]) {
         return super::view::drop(cursor);
     }
+    if let Some(body) = super::absent::drop(cursor)? {
+        return Ok(body);
+    }
     let kind = if cursor.accept(&["table"]) {
         DropKind::Table
     } else if cursor.accept(&["index"]) {
-        cursor.accept(&["concurrently"]);
-        DropKind::Index
+        let is_concurrent = cursor.accept(&["concurrently"]);
+        if is_concurrent { DropKind::IndexConcurrently } else { DropKind::Index }
     } else if cursor.accept(&["sequence"]) {
         DropKind::Sequence
     } else {
@@ -470,6 +451,11 @@ pub(crate) fn drop(cursor: &mut Cursor<'_>) -> Result<Body> {
     }
     let cascade = cascade(cursor);
     cursor.expect_end()?;
+    if kind == DropKind::IndexConcurrently && (names.len() > 1 || cascade) {
+        let what = if cascade { "CASCADE" } else { "dropping multiple objects" };
+        let message = format!("DROP INDEX CONCURRENTLY does not support {what}");
+        return Err(SqlError::new(SqlState::FeatureNotSupported, message));
+    }
     Ok(Body::Drop { kind, if_exists, names, cascade })
 }
 

@@ -15,6 +15,7 @@ use super::tokens::{end, is_word, start};
 pub(crate) enum ViewBody {
     Create {
         name: QualifiedName,
+        temporary: bool,
         or_replace: bool,
         /// The names of its columns, as far as given.
         columns: Vec<String>,
@@ -56,6 +57,7 @@ pub(crate) fn create(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Opt
     if !or_replace && !cursor.accept(&["create"]) {
         return Ok(None);
     }
+    let temporary = super::sequence::temporary(cursor);
     if !cursor.accept(&["view"]) {
         cursor.at = at;
         return Ok(None);
@@ -86,7 +88,15 @@ pub(crate) fn create(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Opt
     let mut inner = Cursor { source: cursor.source, tokens, terminator: cursor.terminator, at: 0 };
     let query = Box::new(body(&mut inner, lifted)?);
     cursor.at = cursor.tokens.len();
-    Ok(Some(Body::View(ViewBody::Create { name, or_replace, columns, check, query, text })))
+    Ok(Some(Body::View(ViewBody::Create {
+        name,
+        temporary,
+        or_replace,
+        columns,
+        check,
+        query,
+        text,
+    })))
 }
 
 /// The query's tokens, and the WITH CHECK OPTION behind it.

@@ -30,18 +30,12 @@ fn table(id: u32, name: &str, columns: &[(&str, DataType, i32)], key: &[u16]) ->
         missing: Value::Null,
         generated: None,
     });
+    let keys = key.iter().map(|id| IndexColumn::new(ColumnId(*id), false)).collect();
     let index = Index {
-        id: IndexId(id + 1000),
-        name: format!("{name}_pkey"),
-        keyspace: None,
-        columns: key
-            .iter()
-            .map(|id| IndexColumn { column: ColumnId(*id), descending: false })
-            .collect(),
         unique: true,
         primary: true,
         constraint: true,
-        deferral: driftdb_query::Deferral::Never,
+        ..Index::new(IndexId(id + 1000), format!("{name}_pkey"), None, keys)
     };
     Table {
         id: TableId(id),
@@ -51,6 +45,7 @@ fn table(id: u32, name: &str, columns: &[(&str, DataType, i32)], key: &[u16]) ->
         key: if key.is_empty() { RowKey::RowId } else { RowKey::Primary },
         columns: columns.collect(),
         indexes: if key.is_empty() { Vec::new() } else { vec![index] },
+        terms: Vec::new(),
         checks: Vec::new(),
         foreign_keys: Vec::new(),
         referenced_by: Vec::new(),
@@ -69,11 +64,9 @@ impl Fixture {
         let mut u =
             table(2, "u", &[("a", T::Int8, -1), ("d", T::Date, -1), ("v", T::Varchar, 9)], &[]);
         u.columns[1].default = Some("CURRENT_DATE".into());
-        u.checks.push(Check { name: "u_a_check".into(), condition: "a > 0".into() });
-        u.checks.push(Check {
-            name: "u_check".into(),
-            condition: "d::date > date '2000-01-01' or u.a < length('u.a'||V)".into(),
-        });
+        u.checks.push(Check::new("u_a_check", "a > 0"));
+        u.checks
+            .push(Check::new("u_check", "d::date > date '2000-01-01' or u.a < length('u.a'||V)"));
         let w = &[
             ("ts", T::Timestamptz, -1),
             ("f", T::Float8, -1),

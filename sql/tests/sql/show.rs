@@ -357,7 +357,12 @@ pub(crate) fn statement(s: &Statement) -> String {
             format!("vacuum [{}] analyze={analyze}", list(tables, |t| t.name.clone()))
         }
         Statement::Explain(e) => {
-            format!("explain analyze={} {:?} {}", e.analyze, e.format, statement(&e.statement))
+            format!(
+                "explain analyze={} {:?} {}",
+                e.analyze,
+                e.output.format,
+                statement(&e.statement)
+            )
         }
         Statement::Copy(c) => {
             let source = match &c.source {

@@ -5,7 +5,7 @@
 use super::calendar::{DAY_MICROS, HOUR_MICROS, MINUTE_MICROS, SECOND_MICROS};
 use super::input::{Field, Form, fraction_micros, split};
 use super::keyword::unit;
-use crate::{Interval, SqlState, ValueError};
+use crate::{Interval, IntervalStyle, SqlState, ValueError};
 
 /// Why a text could not be read.
 enum Problem {
@@ -183,7 +183,7 @@ fn years_months(text: &str, sum: &mut Sum) -> Result<(), Problem> {
     Ok(())
 }
 
-fn read(text: &str) -> Result<Interval, Problem> {
+fn read(text: &str, style: IntervalStyle) -> Result<Interval, Problem> {
     if text.len() > 1024 {
         return Err(Problem::Format);
     }
@@ -245,6 +245,20 @@ fn read(text: &str) -> Result<Interval, Problem> {
     if !any {
         return Err(Problem::Format);
     }
+    // The standard's leading sign goes for all that have none of their own.
+    let is_signed = |field: &Field| field.text.starts_with(['-', '+']);
+    if style == IntervalStyle::SqlStandard
+        && fields[0].text.starts_with('-')
+        && !fields[1..].iter().any(is_signed)
+    {
+        let negative = |v: i64| if v > 0 { -v } else { v };
+        sum = Sum {
+            years: negative(sum.years),
+            months: negative(sum.months),
+            days: negative(sum.days),
+            micros: if sum.micros > 0 { -sum.micros } else { sum.micros },
+        };
+    }
     if ago {
         let Sum { years, months, days, micros } = sum;
         let negated = |v: i64| v.checked_neg().ok_or(Problem::Overflow);
@@ -271,87 +285,110 @@ fn mark(seen: &mut Vec<&'static str>, unit: &'static str) -> Result<(), Problem>
     Ok(())
 }
 
-/// ISO 8601: `P1Y2M3DT4H5M6S` and `P0001-02-03T04:05:06`.
-fn read_iso(text: &str) -> Result<Interval, Problem> {
-    let mut sum = Sum::default();
-    let mut rest = text.get(1..).ok_or(Problem::Format)?;
-    let mut in_time = false;
-    let mut any = false;
-    if rest.is_empty() {
-        return Err(Problem::Format);
-    }
-    while !rest.is_empty() {
-        if let Some(after) = rest.strip_prefix('T') {
-            in_time = true;
-            rest = after;
-            continue;
-        }
-        let end = rest
-            .char_indices()
-            .find(|(at, c)| {
-                !(c.is_ascii_digit() || *c == '.' || (*at == 0 && (*c == '-' || *c == '+')))
-            })
-            .map_or(rest.len(), |(at, _)| at);
-        let (digits, after) = rest.split_at(end);
-        if after.starts_with('-') && !in_time && !any {
-            return read_iso_alternative(text);
-        }
-        if after.starts_with(':') || (after.is_empty() && !any) {
-            return read_iso_alternative(text);
-        }
-        let (whole, fraction) = number(digits)?;
-        let mut chars = after.chars();
-        let unit = match (chars.next(), in_time) {
-            (Some('Y'), false) => "year",
-            (Some('M'), false) => "month",
-            (Some('W'), false) => "week",
-            (Some('D'), false) => "day",
-            (Some('H'), true) => "hour",
-            (Some('M'), true) => "minute",
-            (Some('S'), true) => "second",
-            _ => return Err(Problem::Format),
-        };
-        sum.add(unit, whole, fraction)?;
-        any = true;
-        rest = chars.as_str();
-    }
-    sum.interval()
+/// What is left of an ISO 8601 interval.
+struct Iso<'a> {
+    rest: &'a str,
 }
 
-fn read_iso_alternative(text: &str) -> Result<Interval, Problem> {
-    let mut sum = Sum::default();
-    let (date, time) = match text[1..].split_once('T') {
-        Some((date, time)) => (date, Some(time)),
-        None => (&text[1..], None),
-    };
-    if !date.is_empty() {
-        let names = ["year", "month", "day"];
-        let basic = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
-        let parts: Vec<&str> = if basic {
-            vec![&date[..4], &date[4..6], &date[6..]]
-        } else {
-            date.split('-').collect()
-        };
-        for (index, part) in parts.into_iter().enumerate() {
-            let unit = names.get(index).ok_or(Problem::Format)?;
-            let (whole, fraction) = number(part)?;
-            sum.add(unit, whole, fraction)?;
+impl<'a> Iso<'a> {
+    /// A number as C's `strtod` reads it: its whole part and what is beyond, and its digits before the point.
+    fn number(&mut self) -> Result<(i64, f64, usize), Problem> {
+        let unsigned = self.rest.strip_prefix('-').unwrap_or(self.rest);
+        let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+        let width = digits(unsigned);
+        let mut end = width;
+        if unsigned[end..].starts_with('.') {
+            end += 1 + digits(&unsigned[end + 1..]);
         }
+        if let Some(exponent) = unsigned[end..].strip_prefix(['e', 'E']) {
+            let sign = usize::from(exponent.starts_with(['-', '+']));
+            let count = digits(&exponent[sign..]);
+            end += if count > 0 { 1 + sign + count } else { 0 };
+        }
+        end += self.rest.len() - unsigned.len();
+        let value: f64 = self.rest[..end].parse().map_err(|_| Problem::Format)?;
+        if value.abs() > 1.0e15 {
+            return Err(Problem::Overflow);
+        }
+        self.rest = &self.rest[end..];
+        Ok((value.trunc() as i64, value.fract(), width))
     }
-    if let Some(time) = time {
-        let names = ["hour", "minute", "second"];
-        let digits = time.bytes().take_while(u8::is_ascii_digit).count();
-        let basic = digits == 6 && time[6..].chars().next().is_none_or(|c| c == '.');
-        let parts: Vec<&str> = if basic {
-            vec![&time[..2], &time[2..4], &time[4..]]
-        } else {
-            time.split(':').collect()
-        };
-        for (index, part) in parts.into_iter().enumerate() {
-            let unit = names.get(index).ok_or(Problem::Format)?;
-            let (whole, fraction) = number(part)?;
-            sum.add(unit, whole, fraction)?;
+
+    fn next(&mut self) -> Option<char> {
+        let mut chars = self.rest.chars();
+        let c = chars.next();
+        self.rest = chars.as_str();
+        c
+    }
+}
+
+/// ISO 8601: `P1Y2M3DT4H5M6S`, `P0001-02-03T04:05:06`, `P00010203T040506`.
+fn read_iso(text: &str) -> Result<Interval, Problem> {
+    let mut sum = Sum::default();
+    let mut iso = Iso { rest: &text[1..] };
+    if iso.rest.is_empty() {
+        return Err(Problem::Format);
+    }
+    let (mut in_time, mut any) = (false, false);
+    while !iso.rest.is_empty() {
+        if let Some(after) = iso.rest.strip_prefix('T') {
+            iso.rest = after;
+            (in_time, any) = (true, false);
+            continue;
         }
+        let (whole, fraction, width) = iso.number()?;
+        let unit = iso.next();
+        match (unit, in_time) {
+            (Some('Y'), false) => sum.add("year", whole, fraction)?,
+            (Some('M'), false) => sum.add("month", whole, fraction)?,
+            (Some('W'), false) => sum.add("week", whole, fraction)?,
+            (Some('D'), false) => sum.add("day", whole, fraction)?,
+            (Some('T') | None, false) if width == 8 && !any => {
+                sum.add("year", whole / 10_000, 0.0)?;
+                sum.add("month", whole / 100 % 100, 0.0)?;
+                sum.add("day", whole % 100, fraction)?;
+                in_time = true;
+                continue;
+            }
+            (Some('T' | '-') | None, false) if !any => {
+                sum.add("year", whole, fraction)?;
+                let mut last = unit;
+                for name in ["month", "day"] {
+                    if last == Some('-') {
+                        let (whole, fraction, _) = iso.number()?;
+                        sum.add(name, whole, fraction)?;
+                        last = iso.next();
+                    }
+                }
+                if last.is_some_and(|c| c != 'T') {
+                    return Err(Problem::Format);
+                }
+                in_time = true;
+                continue;
+            }
+            (Some('H'), true) => sum.add("hour", whole, fraction)?,
+            (Some('M'), true) => sum.add("minute", whole, fraction)?,
+            (Some('S'), true) => sum.add("second", whole, fraction)?,
+            (None, true) if width == 6 && !any => {
+                sum.add("hour", whole / 10_000, 0.0)?;
+                sum.add("minute", whole / 100 % 100, 0.0)?;
+                sum.add("second", whole % 100, fraction)?;
+            }
+            (Some(':') | None, true) if !any => {
+                sum.add("hour", whole, fraction)?;
+                let mut last = unit;
+                for name in ["minute", "second"] {
+                    if last == Some(':') {
+                        let (whole, fraction, _) = iso.number()?;
+                        sum.add(name, whole, fraction)?;
+                        last = iso.next();
+                    }
+                }
+                return if last.is_none() { sum.interval() } else { Err(Problem::Format) };
+            }
+            _ => return Err(Problem::Format),
+        }
+        any = true;
     }
     sum.interval()
 }
@@ -360,9 +397,9 @@ fn read_iso_alternative(text: &str) -> Result<Interval, Problem> {
 ///
 /// # Errors
 /// 22007 and 22015 with PostgreSQL's texts.
-pub(crate) fn parse_interval(text: &str) -> Result<Interval, ValueError> {
+pub(crate) fn parse_interval(text: &str, style: IntervalStyle) -> Result<Interval, ValueError> {
     let trimmed = text.trim();
-    let result = if trimmed.starts_with('P') { read_iso(trimmed) } else { read(text) };
+    let result = if trimmed.starts_with('P') { read_iso(trimmed) } else { read(text, style) };
     result.map_err(|problem| match problem {
         Problem::Format => {
             let message = format!("invalid input syntax for type interval: \"{text}\"");

@@ -111,10 +111,10 @@ pub(super) fn add(t: &mut Builder) {
         Ok(Value::Void)
     });
     volatile(t, "pg_cancel_backend", &[Int4], Bool, |args, ctx| {
-        Ok(Value::Bool(ctx.actions.cancel(arg::int(args, 0)? as i32)))
+        ctx.actions.cancel(arg::int(args, 0)? as i32).map(Value::Bool)
     });
     volatile(t, "pg_terminate_backend", &[Int4], Bool, |args, ctx| {
-        Ok(Value::Bool(ctx.actions.terminate(arg::int(args, 0)? as i32)))
+        ctx.actions.terminate(arg::int(args, 0)? as i32).map(Value::Bool)
     });
     volatile(t, "pg_blocking_pids", &[Int4], PIDS, |args, ctx| {
         let pids = ctx.actions.blocking_pids(arg::int(args, 0)? as i32);

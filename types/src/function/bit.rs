@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use super::string::overlay_end;
 use super::table::Builder;
 use super::{Kernel, arg, mistyped};
 use crate::DataType::{self, Bit, Int4, Int8, Varbit};
@@ -61,8 +62,9 @@ fn overlay(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
     if start <= 0 {
         return Err(negative_length());
     }
+    let end = overlay_end(start, length)?;
     let head = part(v, 1, Some(start - 1))?;
-    let tail = part(v, start.saturating_add(length), None)?;
+    let tail = part(v, end, None)?;
     Ok(Value::bits(head.concat(new)?.concat(&tail)?))
 }
 

@@ -1,6 +1,7 @@
 //! Byte strings changed: trimmed, overlaid, and single bits.
 
 use super::bytes::substring;
+use super::string::overlay_end;
 use super::table::Builder;
 use super::{Kernel, arg};
 use crate::DataType::{Bytea, Int4, Int8};
@@ -29,13 +30,9 @@ fn overlay(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
         let message = "negative substring length not allowed";
         return Err(ValueError::new(SqlState::SubstringError, message));
     }
-    let end = i32::try_from(start)
-        .ok()
-        .zip(i32::try_from(length).ok())
-        .and_then(|(start, length)| start.checked_add(length))
-        .ok_or_else(|| ValueError::out_of_range("integer"))?;
+    let end = overlay_end(start, length)?;
     let head = substring(bytes, 1, Some(start - 1))?;
-    let tail = substring(bytes, i64::from(end), None)?;
+    let tail = substring(bytes, end, None)?;
     Ok(Value::Bytea([head, new, tail].concat().into()))
 }
 

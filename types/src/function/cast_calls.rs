@@ -9,8 +9,14 @@ use crate::DataType::{
 use crate::cast::{CastContext, cast};
 use crate::{EvalContext, Value, ValueError};
 
-/// One kernel for each target; the source is known by the value.
+/// One kernel for each target; the source is known by the value, but for `character`, whose values are text.
 macro_rules! to {
+    ($target:ident from $source:ident) => {{
+        fn kernel(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
+            cast(args[0].clone(), $source, $target, -1, CastContext::Explicit, ctx)
+        }
+        Kernel::Values(kernel)
+    }};
     ($target:ident) => {{
         fn kernel(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
             let from = args[0].data_type();
@@ -79,7 +85,6 @@ pub(super) fn add(t: &mut Builder) {
         to!(Text),
         &[
             &[Bool],
-            &[Bpchar],
             &[Name],
             &[Text],
             &[Int4],
@@ -92,5 +97,7 @@ pub(super) fn add(t: &mut Builder) {
         ],
     );
     casts("varchar", Varchar, to!(Varchar), &[&[Name], &[Text]]);
-    casts("name", Name, to!(Name), &[&[Bpchar], &[Text], &[Varchar]]);
+    casts("name", Name, to!(Name), &[&[Text], &[Varchar]]);
+    casts("text", Text, to!(Text from Bpchar), &[&[Bpchar]]);
+    casts("name", Name, to!(Name from Bpchar), &[&[Bpchar]]);
 }

@@ -7,7 +7,7 @@
 use super::table::Builder;
 use super::{Function, Kernel, arg};
 use crate::DataType::{
-    self, Array, Bool, Char, Int4, Int8, Name, Numeric, Oid, Regclass, Regnamespace, Regproc,
+    self, Array, Bool, Char, Int2, Int4, Int8, Name, Numeric, Oid, Regclass, Regnamespace, Regproc,
     Regprocedure, Regrole, Regtype, Text,
 };
 use crate::actions::CatalogQuestion;
@@ -70,6 +70,26 @@ const ASKING: &[(&str, &[&[DataType]], DataType, Kernel)] = &[
     ("col_description", &[&[Oid, Int4]], Text, ask!(ColumnDescription)),
     ("pg_relation_is_publishable", &[&[Regclass]], Bool, ask!(IsPublishable)),
     ("pg_get_serial_sequence", &[&[Text, Text]], Text, ask!(SerialSequence)),
+    ("acldefault", &[&[Char, Oid]], Array(Element::Text), ask!(DefaultPrivileges)),
+    (
+        "has_column_privilege",
+        &[
+            &[Text, Text, Text],
+            &[Text, Int2, Text],
+            &[Oid, Text, Text],
+            &[Oid, Int2, Text],
+            &[Name, Text, Text, Text],
+            &[Name, Text, Int2, Text],
+            &[Name, Oid, Text, Text],
+            &[Name, Oid, Int2, Text],
+            &[Oid, Text, Text, Text],
+            &[Oid, Text, Int2, Text],
+            &[Oid, Oid, Text, Text],
+            &[Oid, Oid, Int2, Text],
+        ],
+        Bool,
+        ask!(ColumnPrivilege),
+    ),
     ("to_regclass", &[&[Text]], Regclass, ask!(Find(Regclass))),
     ("to_regtype", &[&[Text]], Regtype, ask!(Find(Regtype))),
     ("to_regproc", &[&[Text]], Regproc, ask!(Find(Regproc))),
@@ -81,15 +101,15 @@ const ASKING: &[(&str, &[&[DataType]], DataType, Kernel)] = &[
 /// The kinds of object that functions ask privileges of, after `has_`.
 const PRIVILEGES: &[(&str, Kernel)] = &[
     ("has_table_privilege", ask!(TablePrivilege)),
-    ("has_any_column_privilege", ask!(TablePrivilege)),
-    ("has_sequence_privilege", ask!(TablePrivilege)),
+    ("has_any_column_privilege", ask!(AnyColumnPrivilege)),
+    ("has_sequence_privilege", ask!(SequencePrivilege)),
     ("has_schema_privilege", ask!(SchemaPrivilege)),
-    ("has_database_privilege", ask!(OtherPrivilege)),
-    ("has_function_privilege", ask!(OtherPrivilege)),
-    ("has_language_privilege", ask!(OtherPrivilege)),
-    ("has_tablespace_privilege", ask!(OtherPrivilege)),
-    ("has_type_privilege", ask!(OtherPrivilege)),
-    ("pg_has_role", ask!(OtherPrivilege)),
+    ("has_database_privilege", ask!(DatabasePrivilege)),
+    ("has_function_privilege", ask!(FunctionPrivilege)),
+    ("has_language_privilege", ask!(LanguagePrivilege)),
+    ("has_tablespace_privilege", ask!(TablespacePrivilege)),
+    ("has_type_privilege", ask!(TypePrivilege)),
+    ("pg_has_role", ask!(HasRole)),
 ];
 
 /// Of objects that this build does not have: what is said of any of them.
@@ -106,12 +126,13 @@ const ABSENT: &[(&str, &[&[DataType]])] = &[
 /// Whether a function asks the catalog.
 pub fn asks_catalog(function: &Function) -> bool {
     ASKING.iter().any(|entry| entry.0 == function.name)
+        || function.name == "format_type"
         || PRIVILEGES.iter().any(|entry| entry.0 == function.name)
         || super::sequence::is_of_sequences(function.name)
 }
 
 /// `format_type`
-fn format_type(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
+fn format_type(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     let oid = match &args[0] {
         Value::Null => return Ok(Value::Null),
         oid => oid.as_int().unwrap_or_default() as u32,
@@ -119,7 +140,11 @@ fn format_type(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
     if oid == 0 {
         return Ok(Value::text("-"));
     }
-    let Some(ty) = DataType::from_oid(oid) else { return Ok(Value::text("???")) };
+    let Some(ty) = DataType::from_oid(oid) else {
+        // A user's, which has no modifier, or nobody's.
+        let name = ctx.actions.ask(CatalogQuestion::Name(Regtype), &[Value::Oid(oid)])?;
+        return Ok(if name.is_null() { Value::text("???") } else { name });
+    };
     // Without any modifier it is the type by itself, with -1 a column's type: bpchar.
     Ok(Value::text(match &args[1] {
         Value::Null => ty.sql_name().to_owned(),
@@ -194,10 +219,6 @@ pub(super) fn add(t: &mut Builder) {
         t.stable(name, &[], Name, Kernel::Values(|_, _| Ok(Value::text("UTF8"))));
     }
     t.stable("pg_is_in_recovery", &[], Bool, Kernel::Values(|_, _| Ok(Value::Bool(false))));
-    // Of access control lists there is only the one that says nothing.
-    t.stable("acldefault", &[Char, Oid], Array(Element::Text), {
-        Kernel::Values(|_, _| Ok(Value::Null))
-    });
     t.add("pg_size_pretty", &[Int8], Text, {
         Kernel::Values(|args, _| Ok(Value::text(size_pretty(arg::int(args, 0)?.into()))))
     });
@@ -229,7 +250,6 @@ mod tests {
         assert_eq!(format(1042, Value::Null), "character");
         assert_eq!(format(1042, Value::Int4(-1)), "bpchar");
         assert_eq!(format(1700, Value::Int4(655_366)), "numeric(10,2)");
-        assert_eq!(format(4_000_000, Value::Null), "???");
         assert_eq!(format(0, Value::Null), "-");
     }
 

@@ -84,7 +84,11 @@ fn mixed_order(args: &[Value], ctx: &EvalContext) -> Result<Ordering, ValueError
                 };
                 at.unwrap_or(beyond)
             }
-            Value::Timestamp(v) if with_zone => datetime::timestamp_to_timestamptz(*v, zone)?,
+            // At the ends of time the zone may lead beyond them.
+            Value::Timestamp(v) if with_zone => {
+                let beyond = if *v < 0 { i64::MIN + 1 } else { i64::MAX - 1 };
+                datetime::timestamp_to_timestamptz(*v, zone).unwrap_or(beyond)
+            }
             Value::Timestamp(v) | Value::Timestamptz(v) => *v,
             other => return Err(mistyped(other)),
         })
@@ -153,6 +157,7 @@ pub(super) fn add(t: &mut Builder) {
     others(t, &[DataType::AnyRange, DataType::AnyRange]);
     others(t, &[DataType::AnyMultirange, DataType::AnyMultirange]);
     others(t, &[AnyArray, AnyArray]);
+    others(t, &[DataType::AnyEnum, DataType::AnyEnum]);
     mixed(t, &[Date, Timestamp]);
     mixed(t, &[Timestamp, Date]);
     mixed(t, &[Date, Timestamptz]);

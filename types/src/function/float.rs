@@ -1,6 +1,7 @@
 //! Operators and functions of `real` and `double precision`.
 
 use super::Kernel;
+use super::libm::{acosh, asinh, atanh, cube_root};
 use super::table::Builder;
 use crate::DataType::{self, Float4, Float8};
 use crate::{SqlState, Value, ValueError};
@@ -191,11 +192,11 @@ fn trigonometry(t: &mut Builder) {
     one("sinh", |a| Ok(a.sinh()));
     one("cosh", |a| Ok(a.cosh()));
     one("tanh", |a| Ok(a.tanh()));
-    one("asinh", |a| Ok(a.asinh()));
-    one("acosh", |a| within(a, 1.0, f64::INFINITY, f64::acosh));
-    one("atanh", |a| within(a, -1.0, 1.0, f64::atanh));
-    one("degrees", |a| check(a / RADIANS_PER_DEGREE, a.is_infinite(), true));
-    one("radians", |a| Ok(a * RADIANS_PER_DEGREE));
+    one("asinh", |a| Ok(asinh(a)));
+    one("acosh", |a| within(a, 1.0, f64::INFINITY, acosh));
+    one("atanh", |a| within(a, -1.0, 1.0, atanh));
+    one("degrees", |a| check(a / RADIANS_PER_DEGREE, a.is_infinite(), a == 0.0));
+    one("radians", |a| check(a * RADIANS_PER_DEGREE, a.is_infinite(), a == 0.0));
     one("sind", |a| {
         periodic(a, |a| {
             let (angle, sine, _) = fold(a);
@@ -293,8 +294,8 @@ pub(super) fn add(t: &mut Builder) {
     };
     one("|/", square_root);
     one("sqrt", square_root);
-    one("||/", |a| Ok(a.cbrt()));
-    one("cbrt", |a| Ok(a.cbrt()));
+    one("||/", |a| Ok(cube_root(a)));
+    one("cbrt", |a| Ok(cube_root(a)));
     one("exp", exponential);
     one("ln", |a| logarithm(a, f64::ln));
     one("log", |a| logarithm(a, f64::log10));

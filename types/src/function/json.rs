@@ -114,7 +114,7 @@ fn get<const AS_TEXT: bool>(args: &[Value], _: &EvalContext) -> Result<Value, Va
 }
 
 /// The parts of a path; `None` if one is NULL.
-pub(super) fn path(value: &Value) -> Result<Option<Vec<&str>>, ValueError> {
+fn path(value: &Value) -> Result<Option<Vec<&str>>, ValueError> {
     let array = value.as_array().ok_or_else(|| mistyped(value))?;
     Ok(array.values().iter().map(Value::as_str).collect())
 }

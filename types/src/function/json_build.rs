@@ -8,7 +8,7 @@ use crate::json::{
 };
 use crate::{EvalContext, SqlState, Value, ValueError};
 
-use super::json::{TEXTS, path, raw_elements, raw_fields};
+use super::json::{TEXTS, raw_elements, raw_fields};
 
 fn json_text(out: Vec<u8>) -> Value {
     Value::Json(String::from_utf8_lossy(&out).into_owned().into())
@@ -27,7 +27,7 @@ fn refused(message: impl Into<String>) -> ValueError {
 fn key_text(value: &Value, position: usize, ctx: &EvalContext) -> Result<String, ValueError> {
     match value {
         Value::Null => Err(refused(format!("argument {position}: key must not be null"))),
-        Value::Array(_) | Value::Json(_) | Value::Jsonb(_) => {
+        Value::Array(_) | Value::Json(_) | Value::Jsonb(_) | Value::Record(_) => {
             Err(refused("key value must be scalar, not array, composite, or json"))
         }
         Value::Text(text) => Ok(text.to_string()),
@@ -168,12 +168,18 @@ enum Change {
 /// A value with the end of a path changed.
 fn change(
     json: &Json,
-    path: &[&str],
+    path: &[Option<&str>],
     level: usize,
     new: &Json,
     how: Change,
 ) -> Result<Json, ValueError> {
-    let (part, is_last) = (path[level], level + 1 == path.len());
+    let Some(part) = path[level] else {
+        return Err(ValueError::new(
+            SqlState::NullValueNotAllowed,
+            format!("path element at position {} is null", level + 1),
+        ));
+    };
+    let is_last = level + 1 == path.len();
     match json {
         Json::Object(pairs) => {
             let mut pairs = pairs.clone();
@@ -232,17 +238,20 @@ fn change(
     }
 }
 
+/// The elements of an array of one dimension.
+fn flat(args: &[Value], index: usize) -> Result<&[Value], ValueError> {
+    let array = arg::array(args, index)?;
+    if array.dimensions().len() > 1 {
+        let message = "wrong number of array subscripts";
+        return Err(ValueError::new(SqlState::ArraySubscriptError, message));
+    }
+    Ok(array.values())
+}
+
 /// `jsonb_set`, `jsonb_insert` and `#-`: the value, the path, then what is new.
 fn changed(args: &[Value], new: &Json, how: Change) -> Result<Value, ValueError> {
     let json = arg::json(args, 0)?;
-    let Some(path) = path(&args[1])? else {
-        let array = arg::array(args, 1)?;
-        let at = array.values().iter().position(Value::is_null).unwrap_or(0) + 1;
-        return Err(ValueError::new(
-            SqlState::NullValueNotAllowed,
-            format!("path element at position {at} is null"),
-        ));
-    };
+    let path: Vec<Option<&str>> = flat(args, 1)?.iter().map(Value::as_str).collect();
     if !json.is_container() {
         return Err(refused(match how {
             Change::Delete => "cannot delete path in scalar",
@@ -472,7 +481,7 @@ fn changes(t: &mut Builder) {
             &[JSONB, TEXTS],
             JSONB,
             Kernel::Values(|args, _| {
-                let keys = arg::array(args, 1)?.values();
+                let keys = flat(args, 1)?;
                 let is_gone = |known: &str| keys.iter().any(|key| key.as_str() == Some(known));
                 Ok(Value::jsonb(without(arg::json(args, 0)?, is_gone)?))
             }),

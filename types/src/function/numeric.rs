@@ -28,7 +28,7 @@ macro_rules! numeric {
 
 fn places(args: &[Value]) -> Result<i32, ValueError> {
     // PostgreSQL bounds the scale that round and trunc are given.
-    Ok(arg::int(args, 1)?.clamp(-2000, 2000) as i32)
+    Ok(arg::int(args, 1)?.clamp(-131_073, 16_383) as i32)
 }
 
 fn width_bucket(args: &[Value]) -> Result<Value, ValueError> {

@@ -6,8 +6,8 @@
 //! common type of their arguments, to which these are converted.
 
 use crate::DataType::{
-    self, AnyArray, AnyCompatible, AnyCompatibleArray, AnyElement, AnyMultirange, AnyNonArray,
-    AnyRange,
+    self, AnyArray, AnyCompatible, AnyCompatibleArray, AnyElement, AnyEnum, AnyMultirange,
+    AnyNonArray, AnyRange,
 };
 use crate::cast::common_type;
 use crate::{SqlState, ValueError};
@@ -42,6 +42,7 @@ fn bind(parameters: &[DataType], args: &[DataType]) -> Option<Bindings> {
         let slot = match parameter {
             AnyElement => &mut found.element,
             AnyNonArray if arg.element().is_none() => &mut found.element,
+            AnyEnum if arg.is_enum() => &mut found.element,
             AnyArray if arg.element().is_some() => &mut found.array,
             AnyCompatible => {
                 compatible.push(arg);
@@ -53,7 +54,7 @@ fn bind(parameters: &[DataType], args: &[DataType]) -> Option<Bindings> {
             }
             AnyRange if arg.is_range() => &mut found.range,
             AnyMultirange if arg.is_multirange() => &mut found.multirange,
-            AnyArray | AnyNonArray | AnyRange | AnyMultirange => return None,
+            AnyArray | AnyNonArray | AnyEnum | AnyRange | AnyMultirange => return None,
             _ => continue,
         };
         if *slot.get_or_insert(arg) != arg {
@@ -118,7 +119,7 @@ impl Bindings {
             ValueError::new(SqlState::DatatypeMismatch, message)
         };
         match parameter {
-            AnyElement | AnyNonArray => self.element.ok_or_else(unknown),
+            AnyElement | AnyNonArray | AnyEnum => self.element.ok_or_else(unknown),
             AnyArray => match self.array {
                 Some(array) => Ok(array),
                 None => array_of(self.element.ok_or_else(unknown)?),

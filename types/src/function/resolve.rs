@@ -176,7 +176,15 @@ fn resolved(
     candidate: &Candidate<&'static Function>,
     args: &[DataType],
 ) -> Result<Resolved, ValueError> {
-    let (mut arg_types, result) = polymorphic::decide(&candidate.args, args, candidate.key.result)?;
+    // A domain is what it is over, but where any type is taken as it is.
+    let bases = bases(args);
+    let (mut arg_types, result) =
+        polymorphic::decide(&candidate.args, &bases, candidate.key.result)?;
+    for ((ty, parameter), arg) in arg_types.iter_mut().zip(&candidate.args).zip(args) {
+        if *parameter == DataType::Unknown && arg.as_domain().is_some() {
+            *ty = *arg;
+        }
+    }
     // These print what they are given. The operator does so by a conversion, in which truth values are
     // spelt out; the others by the type's output, of which identifiers shown as names have need here.
     let is_operator = candidate.key.name == "||" && candidate.key.result == DataType::Text;
@@ -190,6 +198,11 @@ fn resolved(
         }
     }
     Ok(Resolved { id: candidate.key.id, arg_types, result })
+}
+
+/// What arguments are, of domains what they are over.
+fn bases(args: &[DataType]) -> Vec<DataType> {
+    args.iter().map(|ty| ty.base()).collect()
 }
 
 fn signature(args: &[DataType]) -> String {
@@ -220,7 +233,7 @@ pub fn resolve_hidden(name: &str, args: &[DataType]) -> Result<Resolved, ValueEr
     {
         return resolved(chosen, &[DataType::Text]);
     }
-    match choose(candidates, args) {
+    match choose(candidates, &bases(args)) {
         Choice::One(chosen) => resolved(&chosen, args),
         Choice::None => Err(undefined_function(name, args)),
         Choice::Ambiguous => Err(ValueError::new(
@@ -249,6 +262,9 @@ pub fn resolve_among(
         .enumerate()
         .map(|(key, (parameters, _))| Candidate { key, args: parameters.clone() })
         .collect();
+    let is_exact = overloads.iter().any(|(parameters, _)| parameters == args);
+    let bases = bases(args);
+    let args = if is_exact { args } else { &bases };
     match choose(candidates, args) {
         Choice::One(chosen) => {
             let result = overloads[chosen.key].1;
@@ -301,7 +317,8 @@ pub fn resolve_operator(
     right: Option<DataType>,
 ) -> Result<Resolved, ValueError> {
     let name = if name == "!=" { "<>" } else { name };
-    let args: Vec<DataType> = left.into_iter().chain(right).collect();
+    let given: Vec<DataType> = left.into_iter().chain(right).collect();
+    let args = bases(&given);
     let candidates: Vec<_> = super::table::named(name)
         .filter(|function| function.is_operator())
         .filter_map(|function| candidate(function, args.len()))
@@ -318,9 +335,9 @@ pub fn resolve_operator(
     }
     match choose(candidates, &args) {
         Choice::One(chosen) => resolved(&chosen, &args),
-        Choice::None => Err(undefined_operator(name, left, &args)),
+        Choice::None => Err(undefined_operator(name, left, &given)),
         Choice::Ambiguous => {
-            let text = format!("operator is not unique: {}", operation(name, &args));
+            let text = format!("operator is not unique: {}", operation(name, &given));
             let hint = "Could not choose a best candidate operator. \
                         You might need to add explicit type casts.";
             Err(ValueError::new(SqlState::AmbiguousFunction, text).with_hint(hint))

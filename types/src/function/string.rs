@@ -51,9 +51,22 @@ fn overlay(text: &str, new: &str, start: i64, length: i64) -> Result<Value, Valu
     if start <= 0 {
         return Err(negative_length());
     }
+    let end = overlay_end(start, length)?;
     let head = substring(text, 1, Some(start - 1))?;
-    let tail = substring(text, start.saturating_add(length), None)?;
+    let tail = substring(text, end, None)?;
     Ok(Value::text(format!("{head}{new}{tail}")))
+}
+
+/// Where what follows the replaced part begins.
+///
+/// # Errors
+/// 22003 beyond the range of `int4`.
+pub(super) fn overlay_end(start: i64, length: i64) -> Result<i64, ValueError> {
+    let end = start.saturating_add(length);
+    match i32::try_from(end) {
+        Ok(_) => Ok(end),
+        Err(_) => Err(ValueError::out_of_range("integer")),
+    }
 }
 
 /// The number of characters `left` and `right` keep; negative counts leave off at the other end.

@@ -90,6 +90,7 @@ fn table() -> &'static Table {
         super::catalog::add(&mut builder);
         super::json::add(&mut builder);
         super::json_build::add(&mut builder);
+        super::json_record::add(&mut builder);
         super::regexp::add(&mut builder);
         super::digest::add(&mut builder);
         super::bytes_edit::add(&mut builder);
@@ -101,6 +102,7 @@ fn table() -> &'static Table {
         super::network::add(&mut builder);
         super::range::add(&mut builder);
         super::jsonpath::add(&mut builder);
+        super::user_type::add(&mut builder);
         // Last: it names what is there.
         super::internal::add(&mut builder);
         let mut by_name: BTreeMap<&'static str, Vec<FunctionId>> = BTreeMap::new();

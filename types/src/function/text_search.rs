@@ -21,7 +21,6 @@ fn invalid_escape() -> ValueError {
 /// Matches bytes against a pattern with `%`, `_` and `\`. Greedy with one backtrack point, the last
 /// `%`: time is at most the product of the lengths.
 fn like_bytes(text: &[u8], pattern: &[u8], wide: bool) -> Result<bool, ValueError> {
-    // A pattern that ends in a lone backslash is wrong whatever the text.
     let (mut t, mut p) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
     let step = |at: usize| {
@@ -69,9 +68,6 @@ fn like_bytes(text: &[u8], pattern: &[u8], wide: bool) -> Result<bool, ValueErro
     }
     while pattern.get(p) == Some(&b'%') {
         p += 1;
-    }
-    if pattern.get(p) == Some(&b'\\') && p + 1 == pattern.len() {
-        return Err(invalid_escape());
     }
     Ok(p == pattern.len())
 }
@@ -179,6 +175,11 @@ fn translate(pattern: &str, flags: &mut Flags) -> String {
     let mut out = String::with_capacity(pattern.len());
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {
+        // A brace that no digit follows is a brace.
+        if c == '{' && !chars.clone().next().is_some_and(|next| next.is_ascii_digit()) {
+            out.push_str(r"\{");
+            continue;
+        }
         if c != '\\' {
             out.push(c);
             continue;

@@ -5,7 +5,7 @@ use crate::json::{check_json, parse_json, write_json};
 use crate::jsonpath::{parse_path, write_path};
 use crate::{
     Bits, DataType, Interval, Numeric, SqlState, Timetz, Value, ValueError, array, datetime, net,
-    range,
+    range, record,
 };
 
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], ValueError> {
@@ -37,12 +37,14 @@ fn string(bytes: &[u8]) -> Result<&str, ValueError> {
     }
 }
 
-/// Reads a value from its binary form, as a parameter, and fits it to the typmod.
+/// Reads a value from its binary form, as a parameter, and fits it to the typmod. What a domain says of
+/// it is for the caller to ask.
 ///
 /// # Errors
 /// 22P03, 08P01, 22021 and 22008 for malformed or impossible values.
 #[expect(clippy::too_many_lines, reason = "one arm for each type")]
 pub fn parse_binary(ty: DataType, typmod: i32, bytes: &[u8]) -> Result<Value, ValueError> {
+    let (ty, typmod) = ty.base_with_typmod(typmod);
     let value = match ty {
         DataType::Bool => Value::Bool(fixed::<1>(bytes)?[0] != 0),
         DataType::Int2 => Value::Int2(i16::from_be_bytes(fixed(bytes)?)),
@@ -138,6 +140,8 @@ pub fn parse_binary(ty: DataType, typmod: i32, bytes: &[u8]) -> Result<Value, Va
                 return Err(ValueError::new(SqlState::InternalError, message));
             }
         },
+        DataType::User(user) if user.labels().is_some() => user.labelled(string(bytes)?)?,
+        ty if ty.is_row() => record::read_record_binary(ty, bytes)?,
         _ => match ty.subtype() {
             Some(subtype) if ty.is_range() => Value::range(range::read_range(subtype, bytes)?),
             Some(subtype) => Value::multirange(range::read_multirange(subtype, bytes)?),
@@ -213,5 +217,7 @@ pub fn write_binary(value: &Value, _ty: DataType, out: &mut Vec<u8>) {
         }
         Value::Range(v) => range::write_range_wire(v, out),
         Value::Multirange(v) => range::write_multirange_wire(v, out),
+        Value::Enum(ty, v) => out.extend(ty.label_of(*v).unwrap_or_default().as_bytes()),
+        Value::Record(v) => record::write_record_binary(v, out),
     }
 }

@@ -67,7 +67,7 @@ pub(crate) fn write_float8(v: f64, extra_digits: i32, out: &mut Vec<u8>) {
         return;
     }
     if extra_digits > 0 {
-        layout(&format!("{v:e}"), 15, out);
+        layout(&shortest_float8(v), 15, out);
     } else {
         let digits = (15 + extra_digits).max(1) as usize;
         layout_rounded(&format!("{:.*e}", digits - 1, v), digits as i32, out);
@@ -80,11 +80,58 @@ pub(super) fn write_float4(v: f32, extra_digits: i32, out: &mut Vec<u8>) {
         return;
     }
     if extra_digits > 0 {
-        layout(&format!("{v:e}"), 6, out);
+        layout(&shortest_float4(v), 6, out);
     } else {
         let digits = (6 + extra_digits).max(1) as usize;
         layout_rounded(&format!("{:.*e}", digits - 1, v), digits as i32, out);
     }
+}
+
+/// The shortest digits that are nearer to a number than to its neighbours. Rust's shortest may lie exactly
+/// between two of them, where reading decides for the even one; PostgreSQL takes one more digit.
+///
+/// Only whole numbers whose neighbours are whole numbers, too, have such middles of so few digits.
+fn shortest_float8(v: f64) -> String {
+    let shortest = format!("{v:e}");
+    if !(9_007_199_254_740_992.0..1e41).contains(&v.abs()) {
+        return shortest;
+    }
+    let reads_back = |text: &str| text.parse() == Ok(v);
+    lengthened(shortest, reads_back, |digits| format!("{v:.digits$e}"))
+}
+
+fn shortest_float4(v: f32) -> String {
+    let shortest = format!("{v:e}");
+    if !(16_777_216.0..1e21).contains(&v.abs()) {
+        return shortest;
+    }
+    let reads_back = |text: &str| text.parse() == Ok(v);
+    lengthened(shortest, reads_back, |digits| format!("{v:.digits$e}"))
+}
+
+/// Digits, or as many more as it takes for those a little above and below to read back the same.
+fn lengthened(
+    shortest: String,
+    reads_back: impl Fn(&str) -> bool,
+    with_decimals: impl Fn(usize) -> String,
+) -> String {
+    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
+    let decimals = mantissa.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let point = if decimals == 0 { "." } else { "" };
+    // So little above and below that no number lies between.
+    let above = format!("{mantissa}{point}{:030}e{exponent}", 1);
+    let digits: u64 = mantissa
+        .bytes()
+        .filter(u8::is_ascii_digit)
+        .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    // One less at the last place, and nines behind it.
+    let scale = exponent.parse::<i32>().unwrap_or(0) - decimals as i32;
+    let sign = if mantissa.starts_with('-') { "-" } else { "" };
+    let below = format!("{sign}{}.{}e{scale}", digits.saturating_sub(1), "9".repeat(30));
+    if reads_back(&above) && reads_back(&below) {
+        return shortest;
+    }
+    with_decimals(decimals + 1)
 }
 
 /// Lays out `d.ddde±x` as `%g` would: plain between 0.0001 and 10^precision, else with an exponent.

@@ -2,7 +2,7 @@
 
 use super::{Json, parse_json, write_json, write_quoted};
 use crate::io::write_text;
-use crate::{Array, DataType, DateFormat, EvalContext, Value, ValueError};
+use crate::{Array, DataType, DateFormat, EvalContext, Record, Value, ValueError};
 
 /// The text of a value that becomes a string. Dates and times are written as ISO 8601 has them.
 fn string_of(value: &Value, ctx: &EvalContext) -> String {
@@ -40,6 +40,7 @@ pub(crate) fn write_json_value(value: &Value, ctx: &EvalContext, out: &mut Vec<u
         Value::Json(text) => out.extend(text.as_bytes()),
         Value::Jsonb(json) => write_json(json, out),
         Value::Array(array) => write_array(array, ctx, out),
+        Value::Record(record) => write_record(record, ctx, out),
         Value::Int2(_) | Value::Int4(_) | Value::Int8(_) => {
             write_text(value, value.data_type(), ctx, out);
         }
@@ -48,6 +49,20 @@ pub(crate) fn write_json_value(value: &Value, ctx: &EvalContext, out: &mut Vec<u
         Value::Float8(v) if v.is_finite() => write_text(value, DataType::Float8, ctx, out),
         _ => write_quoted(&string_of(value, ctx), out),
     }
+}
+
+/// A row as an object.
+fn write_record(record: &Record, ctx: &EvalContext, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (index, (field, value)) in record.pairs().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_quoted(&field.name, out);
+        out.push(b':');
+        write_json_value(value, ctx, out);
+    }
+    out.push(b'}');
 }
 
 fn write_array(array: &Array, ctx: &EvalContext, out: &mut Vec<u8>) {

@@ -70,12 +70,13 @@ impl Pattern {
                 rest = next;
                 continue;
             }
-            const WORDS: [&str; 19] = [
+            const WORDS: [&str; 20] = [
                 "EEEE", "FM", "MI", "PL", "PR", "RN", "SG", "SP", "TH", ",", ".", "0", "9", "B",
-                "D", "G", "L", "S", "V",
+                "C", "D", "G", "L", "S", "V",
             ];
             let found = WORDS.iter().find(|word| {
-                rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word))
+                let lower = word.to_ascii_lowercase();
+                rest.starts_with(**word) || rest.starts_with(&lower)
             });
             let Some(word) = found else {
                 pattern.nodes.push(Node::Char(c));
@@ -164,7 +165,7 @@ impl Pattern {
                 }
                 self.exponent = true;
             }
-            // B and SP have no effect.
+            // B, C and SP have no effect.
             _ => {}
         }
         Ok(())
@@ -365,6 +366,7 @@ impl Layout<'_> {
         let mut out = String::new();
         let (mut place, mut decimal) = (0, 0);
         let mut after_point = false;
+        let mut digits_shown = false;
         let mut sign = self.leading_sign(floating);
         for node in &pattern.nodes {
             match node {
@@ -375,11 +377,13 @@ impl Layout<'_> {
                     } else {
                         out.extend(sign.take());
                         out.push(self.whole_digit(place));
+                        digits_shown = true;
                     }
                 }
                 Node::Nine | Node::Zero => {
                     let digit = self.fraction.as_bytes().get(decimal).filter(|_| decimal < kept);
                     out.extend(digit.map(|digit| char::from(*digit)));
+                    digits_shown |= digit.is_some();
                     decimal += 1;
                 }
                 Node::Point => {
@@ -387,8 +391,9 @@ impl Layout<'_> {
                     after_point = true;
                     out.push('.');
                 }
-                Node::Group => out.extend(self.or_blank(place >= first || after_point, ',')),
-                Node::Sign if floating => {}
+                Node::Group => out.extend(self.or_blank(digits_shown, ',')),
+                // A sign goes with the digits: where there are none, there is none.
+                Node::Sign if floating || digit_at.is_none() => {}
                 Node::Sign | Node::FixedSign => out.push(self.sign()),
                 Node::Minus => out.extend(self.or_blank(self.negative, '-')),
                 Node::Plus => out.extend(self.or_blank(!self.negative, '+')),

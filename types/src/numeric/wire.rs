@@ -19,8 +19,10 @@ fn damaged(what: &str) -> ValueError {
 impl Numeric {
     /// Appends the digit count, the weight of the first digit, the sign, the scale and the digits.
     pub(crate) fn write_wire(&self, out: &mut Vec<u8>) {
+        // What PostgreSQL sends as the scale of an infinity are bits of its sign.
         let special = |sign: u16, out: &mut Vec<u8>| {
-            for field in [0, 0, sign, 0] {
+            let scale = if sign == NOT_A_NUMBER { 0 } else { 0x20 };
+            for field in [0, 0, sign, scale] {
                 out.extend(field.to_be_bytes());
             }
         };

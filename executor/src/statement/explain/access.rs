@@ -15,8 +15,14 @@ impl Explainer<'_> {
     pub(super) fn access(&mut self, access: &TableAccess) -> (Node, Vec<String>) {
         let table = &access.table;
         let column = |position: usize| {
-            let name = &table.columns[position].name;
-            if self.qualify { format!("{}.{name}", table.name) } else { name.clone() }
+            let name = table.name_at(position);
+            // An expression says itself whose columns it has.
+            let is_named = position < table.columns.len();
+            if self.qualify && is_named {
+                format!("{}.{name}", table.name)
+            } else {
+                name.to_owned()
+            }
         };
         let key = access.with_key.then(|| "ctid".to_owned());
         let names: Vec<String> = key
@@ -46,7 +52,7 @@ impl Explainer<'_> {
             let keys: Vec<String> = index
                 .columns
                 .iter()
-                .filter_map(|key| table.position(key.column))
+                .filter_map(|key| table.place(key.column))
                 .map(column)
                 .collect();
             let condition = self.bounds(&bounds, &keys, &mut node);

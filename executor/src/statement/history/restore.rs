@@ -87,9 +87,9 @@ fn drop_created(created: &[Arc<Table>], run: &mut Run<'_, '_>) -> Result<()> {
         created.iter().map(|table| format!("table \"{}\" did not exist then: dropped", table.name));
     let objects = DropObjects {
         tables: created.to_vec(),
-        indexes: Vec::new(),
         notices: notices.collect(),
         cascade: true,
+        ..DropObjects::default()
     };
     drop_objects(&objects, run).map(drop)
 }

@@ -1,5 +1,7 @@
 //! Catalog records as bytes: `docs/formats/catalog.md`.
 
+mod index_details;
+
 use driftdb_query::{
     ApplicationPeriod, Check, Column, ColumnId, ConstraintId, Deferral, ForeignKey, Generated,
     Index, IndexColumn, IndexId, Need, ObjectId, ReferentialAction, RowKey, Table, TableId,
@@ -12,8 +14,8 @@ use super::Named;
 
 const VERSION: u8 = 1;
 /// Version 1 of a table's record ended with the checks, version 2 with the referring tables, version 3 with the
-/// period, version 4 with the needs.
-const TABLE_VERSION: u8 = 5;
+/// period, version 4 with the needs, version 5 with the filled columns.
+const TABLE_VERSION: u8 = 6;
 /// More columns or indexes than any table may have: a bound for damaged counts.
 const MOST: u64 = 10_000;
 
@@ -38,7 +40,7 @@ pub(super) fn encode_named(named: Named) -> Vec<u8> {
 }
 
 pub(crate) fn decode_named(bytes: &[u8]) -> Option<Named> {
-    let mut input = Input { rest: bytes };
+    let mut input = Input::new(bytes, &DataType::from_oid);
     (input.byte()? == VERSION).then_some(())?;
     Some(match input.byte()? {
         0 => Named::Table(TableId(input.number()?)),
@@ -130,6 +132,7 @@ pub(super) fn encode_table(table: &Table) -> Vec<u8> {
             None => unreachable!("these were left out"),
         }
     }
+    index_details::encode(&mut out, table);
     out
 }
 
@@ -184,8 +187,8 @@ fn action_code(action: ReferentialAction) -> u8 {
     code.expect("every action is in the list") as u8
 }
 
-pub(crate) fn decode_table(bytes: &[u8]) -> Option<Table> {
-    let mut input = Input { rest: bytes };
+pub(crate) fn decode_table(bytes: &[u8], types: Types<'_>) -> Option<Table> {
+    let mut input = Input { rest: bytes, types };
     let version = input.byte()?;
     (1..=TABLE_VERSION).contains(&version).then_some(())?;
     let mut table = Table {
@@ -198,8 +201,8 @@ pub(crate) fn decode_table(bytes: &[u8]) -> Option<Table> {
         dropped_columns: u16::try_from(input.number()?).ok()?,
         columns: input.list(Input::column)?,
         indexes: input.list(Input::index)?,
-        checks: input
-            .list(|input| Some(Check { name: input.text()?, condition: input.text()? }))?,
+        terms: Vec::new(),
+        checks: input.list(|input| Some(Check::new(input.text()?, input.text()?)))?,
         foreign_keys: Vec::new(),
         referenced_by: Vec::new(),
         period: None,
@@ -221,8 +224,14 @@ pub(crate) fn decode_table(bytes: &[u8]) -> Option<Table> {
             table.columns[position].generated = Some(generated);
         }
     }
-    let covered = |id: ColumnId| table.position(id).is_some();
-    let indexed = table.indexes.iter().flat_map(|index| &index.columns).map(|c| c.column);
+    if version > 5 {
+        index_details::decode(&mut input, &mut table)?;
+    }
+    let covered = |id: ColumnId| table.place(id).is_some();
+    let indexed = table.indexes.iter().flat_map(|index| {
+        let columns = index.columns.iter().map(|column| column.column);
+        columns.chain(index.include.iter().copied()).chain(index.predicate)
+    });
     let referring = table.foreign_keys.iter().flat_map(|key| &key.columns).copied();
     let bounds = table.period.iter().flat_map(|period| [period.start, period.end]);
     let needing = table.needs.iter().filter_map(|need| match need.part {
@@ -252,11 +261,20 @@ fn optional<T>(out: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec<
 /// Bytes from the disk: every read may fail.
 pub(super) struct Input<'a> {
     rest: &'a [u8],
+    types: Types<'a>,
 }
 
+/// Finds types by identifier.
+pub(crate) type Types<'a> = &'a dyn Fn(u32) -> Option<DataType>;
+
 impl<'a> Input<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+    pub(super) fn new(bytes: &'a [u8], types: Types<'a>) -> Self {
+        Self { rest: bytes, types }
+    }
+
+    /// A type, by identifier.
+    pub(super) fn data_type(&mut self) -> Option<DataType> {
+        (self.types)(self.number()?)
     }
 
     pub(super) fn is_at_end(&self) -> bool {
@@ -339,7 +357,7 @@ impl<'a> Input<'a> {
     fn column(&mut self) -> Option<Column> {
         let id = self.column_id()?;
         let name = self.text()?;
-        let ty = DataType::from_oid(self.number()?)?;
+        let ty = self.data_type()?;
         let (typmod, rest) = self.rest.split_first_chunk::<4>()?;
         let typmod = i32::from_le_bytes(*typmod);
         self.rest = rest;
@@ -358,17 +376,14 @@ impl<'a> Input<'a> {
         let flags = self.byte()?;
         let columns = self.list(|input| {
             let column = input.column_id()?;
-            Some(IndexColumn { column, descending: input.byte()? == 1 })
+            Some(IndexColumn::new(column, input.byte()? == 1))
         })?;
         Some(Index {
-            id,
-            name,
-            keyspace,
-            columns,
             unique: flags & 1 != 0,
             primary: flags & 2 != 0,
             constraint: flags & 4 != 0,
             deferral: deferral(flags >> 3)?,
+            ..Index::new(id, name, keyspace, columns)
         })
     }
 
@@ -432,6 +447,8 @@ impl<'a> Input<'a> {
 
 #[cfg(test)]
 mod tests {
+    use driftdb_query::{BoundTerm, FIRST_TERM, Term};
+
     use super::*;
 
     fn sample() -> Table {
@@ -453,16 +470,19 @@ mod tests {
                 generated: Some(Generated::Identity { always: false, sequence: 16400 }),
             }],
             indexes: vec![Index {
-                id: IndexId(16385),
-                name: "t_pkey".into(),
-                keyspace: None,
-                columns: vec![IndexColumn { column: ColumnId(3), descending: true }],
                 unique: true,
                 primary: true,
                 constraint: true,
                 deferral: Deferral::Deferred,
+                ..Index::new(
+                    IndexId(16385),
+                    "t_pkey",
+                    None,
+                    vec![IndexColumn::new(ColumnId(3), true)],
+                )
             }],
-            checks: vec![Check { name: "k".into(), condition: "c <> ''".into() }],
+            terms: Vec::new(),
+            checks: vec![Check::new("k", "c <> ''")],
             foreign_keys: vec![ForeignKey {
                 id: ConstraintId(16390),
                 name: "t_c_fkey".into(),
@@ -495,7 +515,7 @@ mod tests {
 
     #[test]
     fn tables_round_trip() {
-        assert_eq!(decode_table(&encode_table(&sample())), Some(sample()));
+        assert_eq!(decode_table(&encode_table(&sample()), &DataType::from_oid), Some(sample()));
         for named in [Named::Index(TableId(1), IndexId(2)), Named::Object(ObjectId(7))] {
             assert_eq!(decode_named(&encode_named(named)), Some(named));
         }
@@ -511,18 +531,21 @@ mod tests {
         before.columns[0].generated = None;
         before.needs.clear();
         let mut bytes = encode_table(&before);
-        assert_eq!(bytes[0], 5);
-        // What version 2 adds: two empty lists; versions 3: no period; 4: no needs; 5: nothing computed.
-        assert_eq!(bytes.split_off(bytes.len() - 5), [0, 0, 0, 0, 0]);
+        assert_eq!(bytes[0], 6);
+        // What version 2 adds: two empty lists; versions 3: no period; 4: no needs; 5: nothing computed;
+        // 6: three empty lists.
+        assert_eq!(bytes.split_off(bytes.len() - 8), [0; 8]);
         bytes[0] = 1;
-        assert_eq!(decode_table(&bytes), Some(before));
+        assert_eq!(decode_table(&bytes, &DataType::from_oid), Some(before));
     }
 
     #[test]
-    fn records_of_versions_2_to_4_are_read() {
+    fn records_of_versions_2_to_5_are_read() {
         let mut before = sample();
-        before.columns[0].generated = None;
-        for (version, added) in [(4, 1), (3, 2), (2, 3)] {
+        for (version, added) in [(5, 3), (4, 4), (3, 5), (2, 6)] {
+            if version < 5 {
+                before.columns[0].generated = None;
+            }
             if version < 4 {
                 before.needs.clear();
             }
@@ -532,26 +555,74 @@ mod tests {
             let mut bytes = encode_table(&before);
             assert_eq!(bytes.split_off(bytes.len() - added), vec![0; added]);
             bytes[0] = version;
-            assert_eq!(decode_table(&bytes).as_ref(), Some(&before));
+            assert_eq!(decode_table(&bytes, &DataType::from_oid).as_ref(), Some(&before));
         }
+    }
+
+    fn sample_of_indexes() -> Table {
+        let mut table = sample();
+        let term = |id: u16, ty| Term {
+            id: ColumnId(FIRST_TERM + id),
+            name: "lower".into(),
+            sql: "lower(c)".into(),
+            shown: "lower((c)::text)".into(),
+            ty,
+            columns: vec![ColumnId(3)],
+            bound: BoundTerm::default(),
+        };
+        table.terms = vec![term(0, DataType::Text), term(4, DataType::Bool)];
+        let column = IndexColumn::new(ColumnId(FIRST_TERM), false);
+        let columns = vec![IndexColumn { nulls_first: true, ..column }];
+        table.indexes.push(Index {
+            predicate: Some(ColumnId(FIRST_TERM + 4)),
+            include: vec![ColumnId(3)],
+            nulls_equal: true,
+            is_clustered: true,
+            options: vec![("fillfactor".into(), "70".into())],
+            ..Index::new(IndexId(16386), "i", Some(KeyspaceId(1025)), columns)
+        });
+        table.checks.push(Check { validated: false, ..Check::new("j", "true") });
+        table
+    }
+
+    #[test]
+    fn indexes_of_every_kind_come_back() {
+        let table = sample_of_indexes();
+        let bytes = encode_table(&table);
+        assert_eq!(decode_table(&bytes, &DataType::from_oid), Some(table));
+        for at in 0..bytes.len() {
+            assert_eq!(decode_table(&bytes[..at], &DataType::from_oid), None);
+            for flip in [1u8, 0x80, 0xff] {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= flip;
+                decode_table(&damaged, &DataType::from_oid);
+            }
+        }
+    }
+
+    #[test]
+    fn an_index_on_a_term_that_is_not_there_is_refused() {
+        let mut table = sample_of_indexes();
+        table.terms.remove(0);
+        assert_eq!(decode_table(&encode_table(&table), &DataType::from_oid), None);
     }
 
     #[test]
     fn computed_columns_come_back() {
         let mut table = sample();
         table.columns[0].generated = Some(Generated::Stored("lower(d)".into()));
-        assert_eq!(decode_table(&encode_table(&table)), Some(table));
+        assert_eq!(decode_table(&encode_table(&table), &DataType::from_oid), Some(table));
     }
 
     #[test]
     fn damaged_records_are_refused_or_read_but_never_panic() {
         let bytes = encode_table(&sample());
         for at in 0..bytes.len() {
-            assert_eq!(decode_table(&bytes[..at]), None);
+            assert_eq!(decode_table(&bytes[..at], &DataType::from_oid), None);
             for flip in [1u8, 0x80, 0xff] {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= flip;
-                decode_table(&damaged);
+                decode_table(&damaged, &DataType::from_oid);
             }
         }
     }

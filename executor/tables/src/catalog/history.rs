@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use driftdb_concurrency::{RowBatch, ScanState, Transaction, VersionScan};
+use driftdb_concurrency::{ReadAt, RowBatch, ScanState, Transaction, VersionScan};
 use driftdb_query::{Result, RowKey, Table, TableId};
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
-use super::{TABLES, codec, malformed, table_key};
+use super::{TABLES, codec, table_key, with_types};
 
 /// A stretch of time in which a table's rows stayed in one keyspace.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,10 +78,12 @@ fn for_each_definition(
         let scan = VersionScan { range, from, up_to, older_than, reverse: false, max_rows: 256 };
         let state = txn.scan_versions(TABLES, &scan, &mut batch)?;
         for row in batch.rows() {
+            let at = ReadAt::AsOf(row.ts);
             let table = row
                 .value
-                .map(|bytes| codec::decode_table(bytes).map(Arc::new).ok_or_else(malformed))
-                .transpose()?;
+                .map(|bytes| with_types(txn, at, |types| codec::decode_table(bytes, types)))
+                .transpose()?
+                .map(Arc::new);
             visit(row.ts.max(from), table);
             older_than = Some(row.ts);
         }

@@ -4,7 +4,9 @@
 //! followed there by a zero byte, the name space, and the object's signature if names may repeat.
 
 mod codec;
+mod role;
 mod routine;
+mod user_type;
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -13,9 +15,12 @@ use driftdb_concurrency::{
     LockIntent, LockStrength, ReadAt, RowBatch, ScanRequest, ScanState, Transaction, TxnError,
     WaitPolicy,
 };
-use driftdb_query::{NameSpace, Object, ObjectId, ObjectKind, PUBLIC, PUBLIC_ID, Result};
+use driftdb_query::{
+    FIXED_ROLES, NameSpace, Object, ObjectId, ObjectKind, PUBLIC, PUBLIC_ID, Result, Role,
+};
 use driftdb_storage::{KeyRange, KeyspaceId, StorageError};
 
+use super::types::with_types;
 use super::{NAMES, Named, malformed, name_key, read, scan_all};
 
 /// Definitions by identifier.
@@ -35,6 +40,9 @@ pub(crate) fn names_key(space: NameSpace, schema: &str, name: &str) -> Vec<u8> {
         NameSpace::Comment => b'c',
         NameSpace::Routine => b'f',
         NameSpace::Trigger => b'g',
+        NameSpace::Role => b'r',
+        NameSpace::Privileges => b'p',
+        NameSpace::Type => b't',
     };
     key.extend_from_slice(&[0, code]);
     key
@@ -55,10 +63,13 @@ pub fn object_by_id(
     at: ReadAt,
 ) -> Result<Option<Arc<Object>>> {
     let Some(bytes) = read(txn, OBJECTS, &object_key(id), at)? else {
+        if let Some(role) = fixed_role(|fixed, _| fixed == id.0) {
+            return Ok(Some(Arc::new(role)));
+        }
         let is_implied = id.0 == PUBLIC_ID && is_before_objects(txn, at)?;
         return Ok(is_implied.then(|| Arc::new(public())));
     };
-    codec::decode(&bytes).map(|object| Some(Arc::new(object))).ok_or_else(malformed)
+    with_types(txn, at, |types| codec::decode(&bytes, types)).map(|object| Some(Arc::new(object)))
 }
 
 /// Every object, as of some time, in order of creation.
@@ -70,10 +81,14 @@ pub fn objects(txn: &mut dyn Transaction, at: ReadAt) -> Result<Vec<Arc<Object>>
     if is_before_objects(txn, at)? {
         return Ok(vec![Arc::new(public())]);
     }
+    let mut records = Vec::new();
     scan_all(txn, OBJECTS, at, &mut |_, bytes| {
-        found.push(Arc::new(codec::decode(bytes).ok_or_else(malformed)?));
+        records.push(bytes.to_vec());
         Ok(())
     })?;
+    for bytes in records {
+        found.push(Arc::new(with_types(txn, at, |types| codec::decode(&bytes, types))?));
+    }
     Ok(found)
 }
 
@@ -100,6 +115,9 @@ pub(crate) fn objects_named(
     for id in ids {
         found.extend(object_by_id(txn, id, at)?);
     }
+    if space == NameSpace::Role && found.is_empty() {
+        found.extend(fixed_role(|_, fixed| fixed == name).map(Arc::new));
+    }
     if found.is_empty()
         && (space, name) == (NameSpace::Schema, PUBLIC)
         && is_before_objects(txn, at)?
@@ -107,6 +125,18 @@ pub(crate) fn objects_named(
         found.push(Arc::new(public()));
     }
     Ok(found)
+}
+
+/// One of the roles that have no record.
+fn fixed_role(mut is_it: impl FnMut(u32, &str) -> bool) -> Option<Object> {
+    let (id, name) = FIXED_ROLES.into_iter().find(|(id, name)| is_it(*id, name))?;
+    Some(Object {
+        id: ObjectId(id),
+        schema: String::new(),
+        name: name.into(),
+        needs: Vec::new(),
+        kind: ObjectKind::Role(Box::new(Role::fixed(id)?)),
+    })
 }
 
 /// The schema that every database begins with.

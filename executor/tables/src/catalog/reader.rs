@@ -5,14 +5,17 @@ use std::sync::Arc;
 use driftdb_concurrency::{LockMode, ReadAt, Store, Transaction};
 use driftdb_env::planted;
 use driftdb_query::{
-    Catalog, CatalogAt, INFORMATION_SCHEMA, IndexId, NameSpace, Object, ObjectId, PUBLIC, Result,
-    SYSTEM_SCHEMA, Schema, SqlError, SystemRelation, TEMPORARY, Table, TableId, is_temporary,
+    Acting, BOOTSTRAP_ROLE, Catalog, CatalogAt, Demand, INFORMATION_SCHEMA, IndexId, NameSpace,
+    Object, ObjectId, ObjectKind, PUBLIC, Result, SYSTEM_SCHEMA, Schema, SqlError, Subject,
+    SystemRelation, TEMPORARY, Table, TableId, is_temporary,
 };
 use driftdb_storage::{KeyspaceId, Timestamp};
 use driftdb_types::SqlState;
 
 use super::objects::{names_key, object_by_id, objects, objects_named};
-use super::{CatalogStore, Named, dropped_table, lookup, restore_point, table_by_id, tables};
+use super::{
+    CatalogStore, Knowing, Named, dropped_table, lookup, restore_point, table_by_id, tables,
+};
 
 /// See [`CatalogStore::reader`].
 pub struct CatalogReader<'a> {
@@ -27,6 +30,9 @@ pub struct CatalogReader<'a> {
     temporary: Option<&'a str>,
     lend: Option<Lend<'a>>,
     is_asked: bool,
+    /// Whose rights are asked for.
+    role: u32,
+    acting: Vec<Acting>,
 }
 
 /// Takes the definitions of all tables and objects as of the statement.
@@ -41,7 +47,20 @@ impl<'a> CatalogReader<'a> {
     ) -> Self {
         let (path, temporary, lend, is_asked) = (None, None, None, false);
         let used = Vec::new();
-        Self { shared, txn, store, own_changes, used, path, temporary, lend, is_asked }
+        let (role, acting) = (BOOTSTRAP_ROLE, Vec::new());
+        Self {
+            shared,
+            txn,
+            store,
+            own_changes,
+            used,
+            path,
+            temporary,
+            lend,
+            is_asked,
+            role,
+            acting,
+        }
     }
 
     /// Looks along a search path; the system's schema comes first, whether it is on it or not.
@@ -54,6 +73,24 @@ impl<'a> CatalogReader<'a> {
     #[must_use]
     pub fn with_temporary(self, schema: Option<&'a str>) -> Self {
         Self { temporary: schema, ..self }
+    }
+
+    /// Asks for the rights of a role; without it, for nobody's.
+    #[must_use]
+    pub fn acting_as(self, role: u32) -> Self {
+        Self { role, ..self }
+    }
+
+    /// A role with all that it is.
+    fn acting_role(&mut self, role: u32) -> Result<&Acting> {
+        let place = match self.acting.iter().position(|acting| acting.id == role) {
+            Some(place) => place,
+            None => {
+                self.acting.push(Acting::of(role, &mut Knowing(self.txn))?);
+                self.acting.len() - 1
+            }
+        };
+        Ok(&self.acting[place])
     }
 
     /// Where a schema stands on the path.
@@ -304,7 +341,10 @@ impl Catalog for CatalogReader<'_> {
         name: &str,
         at: CatalogAt,
     ) -> Result<Vec<Arc<Object>>> {
-        if space == NameSpace::Schema {
+        if matches!(
+            space,
+            NameSpace::Schema | NameSpace::Comment | NameSpace::Role | NameSpace::Privileges
+        ) {
             return self.objects_in(space, "", name, at);
         }
         let found = self.find(schema, |reader, schema| {
@@ -316,6 +356,36 @@ impl Catalog for CatalogReader<'_> {
 
     fn object_by_id(&mut self, id: ObjectId, at: CatalogAt) -> Result<Option<Arc<Object>>> {
         object_by_id(self.txn, id, read_at(at))
+    }
+
+    fn objects(&mut self, at: CatalogAt) -> Result<Vec<Arc<Object>>> {
+        objects(self.txn, read_at(at))
+    }
+
+    fn acting(&mut self) -> Result<Option<u32>> {
+        // Mostly it is this one.
+        if self.role == BOOTSTRAP_ROLE {
+            return Ok(None);
+        }
+        let role = self.role;
+        Ok((!self.acting_role(role)?.is_superuser).then_some(role))
+    }
+
+    fn demand(&mut self, role: u32, demand: &Demand) -> Result<()> {
+        if role == BOOTSTRAP_ROLE {
+            return Ok(());
+        }
+        let acting = self.acting_role(role)?.clone();
+        super::demand(&acting, demand, &mut Knowing(self.txn))
+    }
+
+    fn owner_of(&mut self, subject: Subject) -> Result<u32> {
+        let found =
+            self.objects_in(NameSpace::Privileges, "", &subject.name(), CatalogAt::Statement)?;
+        Ok(match found.first().map(|object| &object.kind) {
+            Some(ObjectKind::Privileges(privileges)) => privileges.owner,
+            _ => subject.first_owner(),
+        })
     }
 
     fn time_of_sequence(&mut self, sequence: u64) -> Result<Timestamp> {

@@ -14,8 +14,8 @@ use super::objects::put_first_objects;
 use super::restore_points::RESTORE_POINTS;
 use super::retention::RETENTION;
 use super::{CatalogReader, NAMES, OBJECTS, TABLES};
-use crate::ddl::DdlContext;
 use crate::ddl::schema::drop_left_over;
+use crate::ddl::{DdlContext, NoTerms};
 use crate::digest::ERASED;
 use crate::sequence::{SEQUENCES, Sequences};
 
@@ -62,7 +62,8 @@ impl CatalogStore {
             }
         }
         let eval = EvalContext::default();
-        drop_left_over(&mut DdlContext { txn: txn.as_mut(), store, eval: &eval })?;
+        let terms = Box::new(NoTerms);
+        drop_left_over(&mut DdlContext { txn: txn.as_mut(), store, eval: &eval, terms })?;
         if txn.has_writes() {
             txn.commit()?;
         } else {

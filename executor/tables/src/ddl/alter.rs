@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use driftdb_query::eval::{Constants, eval};
 use driftdb_query::{
-    AlterAction, Column, ColumnId, ColumnSpec, ConstraintSpec, Expr, Generated, Index, ObjectId,
-    Result, RowKey, SqlError, Table, TablePart,
+    AlterAction, Check, Column, ColumnId, ColumnSpec, ConstraintSpec, Expr, Generated, Index,
+    ObjectId, Result, RowKey, SqlError, Table, TablePart,
 };
 use driftdb_types::{SqlState, Value};
 
 use super::{
-    DdlContext, Thing, add_check, dependents, drop_keyspace, drop_needs_of_index,
+    DdlContext, Thing, add_check, add_index, dependents, drop_keyspace, drop_needs_of_index,
     duplicate_constraint, duplicate_relation, fill, foreign, index_columns, new_index, period,
     primary_key_columns, rewrite, sequence,
 };
@@ -73,6 +73,14 @@ pub fn alter_table(
                 check.condition.clone_from(condition);
             }
         }
+        AlterAction::RespellTerm { id, sql, shown } => {
+            if let Some(term) = table.terms.iter_mut().find(|term| term.id == *id) {
+                term.sql.clone_from(sql);
+                term.shown.clone_from(shown);
+            }
+        }
+        AlterAction::Index(id, action) => add_index::say(cx, &mut table, *id, action)?,
+        AlterAction::Reindex(id, _) => add_index::reindex(cx, &mut table, *id)?,
         AlterAction::SetType { position, ty, typmod, using } => {
             let position = current_position(&table, planned, *position)?;
             fill::set_type(cx, &mut table, position, (*ty, *typmod), using)?;
@@ -112,6 +120,7 @@ pub fn alter_table(
             set_not_null(&mut table, position, *not_null)?;
         }
     }
+    super::hold_types(cx, &mut table)?;
     put_table(cx.txn, &table)?;
     Ok((Arc::new(table), dropped))
 }
@@ -242,9 +251,9 @@ pub(super) fn drop_column(
     let before = table.clone();
     table.dropped_columns = last_column_number(table);
     table.columns.remove(position);
-    let uses = |index: &Index| index.columns.iter().any(|c| c.column == column.id);
-    let gone: Vec<Index> = table.indexes.iter().filter(|index| uses(index)).cloned().collect();
-    table.indexes.retain(|index| !uses(index));
+    let gone: Vec<Index> =
+        before.indexes.iter().filter(|index| index.uses(&before, column.id)).cloned().collect();
+    gone.iter().for_each(|index| table.remove_index(index.id));
     table.checks.retain(|check| !mentions(&check.condition, &column.name));
     table.needs.retain(|need| match need.part {
         TablePart::Column(id) | TablePart::Default(id) => id != column.id,
@@ -290,26 +299,35 @@ fn add_constraint(
     constraint: &ConstraintSpec,
 ) -> Result<()> {
     match constraint {
-        ConstraintSpec::Check { name, condition } => add_check(table, name, condition),
-        ConstraintSpec::Unique { name, columns, deferral } => {
+        ConstraintSpec::Check { name, condition, not_valid, no_inherit } => {
+            let (validated, no_inherit) = (!*not_valid, *no_inherit);
+            add_check(table, Check { validated, no_inherit, ..Check::new(name, condition) })
+        }
+        ConstraintSpec::UsingIndex { name, index, primary, deferral } => {
+            add_index::adopt(cx, table, (name, *index), *primary, *deferral)
+        }
+        ConstraintSpec::Unique { name, columns, deferral, extra } => {
             if table.indexes.iter().any(|index| index.constraint && index.name == *name) {
                 return Err(duplicate_constraint(table, name));
             }
             let columns = index_columns(table, columns)?;
             let keyspace = Some(cx.new_keyspace()?);
-            let index = new_index(cx, table, name, columns, keyspace, true)?;
-            let index = Index { constraint: true, deferral: *deferral, ..index };
+            let index = new_index(cx, table, name, columns, keyspace)?;
+            let index = add_index::with_extra(table, index, extra)?;
+            let deferral = *deferral;
+            let index = Index { unique: true, constraint: true, deferral, ..index };
             rewrite::fill_index(cx, table, &index)?;
             table.indexes.push(index);
             Ok(())
         }
-        ConstraintSpec::PrimaryKey { name, columns, deferral } => {
+        ConstraintSpec::PrimaryKey { name, columns, deferral, extra } => {
             let before = table.clone();
             let columns = primary_key_columns(table, columns)?;
             let keyspace = if deferral.is_deferrable() { Some(cx.new_keyspace()?) } else { None };
-            let index = new_index(cx, table, name, columns, keyspace, true)?;
+            let index = new_index(cx, table, name, columns, keyspace)?;
+            let index = add_index::with_extra(table, index, extra)?;
             let deferral = *deferral;
-            let index = Index { primary: true, constraint: true, deferral, ..index };
+            let index = Index { unique: true, primary: true, constraint: true, deferral, ..index };
             if keyspace.is_some() {
                 rewrite::fill_index(cx, table, &index)?;
                 table.indexes.push(index);
@@ -347,7 +365,7 @@ fn drop_constraint(
     };
     let dropped = drop_needs_of_index(cx, table, &index, cascade)?;
     let before = table.clone();
-    table.indexes.retain(|other| other.id != index.id);
+    table.remove_index(index.id);
     delete_name(cx.txn, &table.schema, name)?;
     if index.keyspace.is_none() {
         table.key = RowKey::RowId;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    ColumnId, ConstraintId, IndexId, NameSpace, Object, ObjectId, ObjectKind, Result, Table,
-    TableId, TablePart, is_temporary,
+    ColumnId, ConstraintId, Given, IndexId, NameSpace, Object, ObjectId, ObjectKind, Result, Table,
+    TableId, TablePart, is_temporary, need_of_type,
 };
+use driftdb_types::DataType;
 
 use super::{DdlContext, alter, drop_keyspace, drop_table, foreign, object};
 use crate::catalog::{delete_name, delete_object, delete_object_name, objects, put_table, tables};
@@ -178,6 +179,8 @@ impl Graph {
             // The stronger bond counts: a part goes unasked.
             if let Some(is_part) = needs.map(|need| need.is_part).max() {
                 found.push((Thing::Object(object.id), is_part));
+            } else if column.is_none() && names_type(object, id) {
+                found.push((Thing::Object(object.id), false));
             }
         }
         for table in &self.tables {
@@ -253,6 +256,24 @@ impl Graph {
             of_table == Some(dependent.thing) || of_table.is_none_or(|t| !seen.contains(&t))
         });
         found
+    }
+}
+
+/// Whether a function's or view's types are, or are of, what has an identifier.
+fn names_type(object: &Object, id: u32) -> bool {
+    let is_it = |ty: DataType| need_of_type(ty).is_some_and(|need| need.id == id);
+    match &object.kind {
+        ObjectKind::Routine(routine) => {
+            let given = match routine.given {
+                Given::Value(ty) => is_it(ty),
+                _ => false,
+            };
+            given || routine.arguments.iter().any(|argument| is_it(argument.ty))
+        }
+        ObjectKind::View(view) => {
+            object.id.0 != id && view.columns.iter().any(|column| is_it(column.ty))
+        }
+        _ => false,
     }
 }
 
@@ -360,7 +381,7 @@ fn drop_one(cx: &mut DdlContext<'_>, thing: Thing) -> Result<()> {
             let Some(index) = table.index(index).cloned() else { return Ok(()) };
             delete_name(cx.txn, &table.schema, &index.name)?;
             drop_keyspace(cx, index.keyspace)?;
-            table.indexes.retain(|other| other.id != index.id);
+            table.remove_index(index.id);
             table.needs.retain(|need| need.part != TablePart::Index(index.id));
             put_table(cx.txn, &table)
         }

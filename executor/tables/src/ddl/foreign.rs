@@ -115,7 +115,9 @@ pub(super) fn set_deferral(table: &mut Table, name: &str, deferral: Deferral) ->
 /// VALIDATE CONSTRAINT.
 pub(super) fn validate(cx: &mut DdlContext<'_>, table: &mut Table, name: &str) -> Result<()> {
     let Some(place) = table.foreign_keys.iter().position(|key| key.name == name) else {
-        if table.checks.iter().any(|check| check.name == name) {
+        // The caller looked at the rows.
+        if let Some(check) = table.checks.iter_mut().find(|check| check.name == name) {
+            check.validated = true;
             return Ok(());
         }
         let is_index = table.indexes.iter().any(|index| index.constraint && index.name == name);
@@ -318,7 +320,7 @@ fn unique_key(parent: &Table, names: &[String]) -> Result<(IndexId, Vec<ColumnId
         return Err(SqlError::new(SqlState::InvalidForeignKey, message));
     }
     let fits = |index: &&Index| {
-        index.unique
+        index.is_key()
             && index.columns.len() == columns.len()
             && index.columns.iter().all(|column| columns.contains(&column.column))
     };

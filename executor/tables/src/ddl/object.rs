@@ -6,10 +6,12 @@
 use std::sync::Arc;
 
 use driftdb_concurrency::{LockIntent, LockMode, LockObject, LockStrength, ReadAt, WaitPolicy};
-use driftdb_query::{Need, Object, ObjectId, ObjectKind, Result, SqlError, routine_signature};
+use driftdb_query::{
+    Need, Object, ObjectId, ObjectKind, Result, Securable, SqlError, Subject, routine_signature,
+};
 use driftdb_types::SqlState;
 
-use super::DdlContext;
+use super::{DdlContext, roles};
 use crate::catalog::{
     OBJECTS, claim_object_name, delete_object_name, object_by_id, object_key, put_object,
     put_object_name,
@@ -34,6 +36,14 @@ fn taken(kind: &ObjectKind, name: &str) -> SqlError {
                 format!("function \"{name}\" already exists with same argument types")
             };
             SqlError::new(SqlState::DuplicateFunction, message)
+        }
+        ObjectKind::Role(_) | ObjectKind::Privileges(_) => {
+            let message = format!("{} \"{name}\" already exists", kind.word());
+            SqlError::new(SqlState::DuplicateObject, message)
+        }
+        ObjectKind::Type(_) => {
+            let message = format!("type \"{name}\" already exists");
+            SqlError::new(SqlState::DuplicateObject, message)
         }
         ObjectKind::Trigger(_) => {
             let message = format!("trigger \"{name}\" already exists");
@@ -65,6 +75,9 @@ pub fn create_object(
     claim(cx, id, LockIntent::Insert)?;
     put_object(cx.txn, &object)?;
     put_object_name(cx.txn, &object)?;
+    if let Some(kind) = Securable::of(&object.kind) {
+        roles::own_new(cx, Subject::whole(kind, id.0))?;
+    }
     Ok(Some(Arc::new(object)))
 }
 
@@ -130,7 +143,7 @@ fn claim(cx: &mut DdlContext<'_>, id: ObjectId, intent: LockIntent) -> Result<()
 }
 
 /// Locks what is needed against being dropped.
-fn hold(cx: &mut DdlContext<'_>, needs: &[Need]) -> Result<()> {
+pub(super) fn hold(cx: &mut DdlContext<'_>, needs: &[Need]) -> Result<()> {
     for need in needs {
         let wait = WaitPolicy::Wait(None);
         cx.txn.lock_object(LockObject::Table(need.id), LockMode::AccessShare, wait)?;

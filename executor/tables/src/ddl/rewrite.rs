@@ -17,7 +17,7 @@ use crate::writer::{key_detail, secondary};
 const BATCH: usize = 1024;
 
 /// Calls `visit` with the storage key and values of every row there is now.
-fn for_each_row(
+pub(super) fn for_each_row(
     cx: &mut DdlContext<'_>,
     table: &Table,
     visit: &mut dyn FnMut(&mut DdlContext<'_>, &[u8], Vec<Value>) -> Result<()>,
@@ -44,7 +44,10 @@ fn for_each_row(
 
 /// Fills a new index of `table`, which nobody else may write.
 pub(super) fn fill_index(cx: &mut DdlContext<'_>, table: &Table, index: &Index) -> Result<()> {
-    for_each_row(cx, table, &mut |cx, key, row| add_entry(cx, table, index, &row, key))
+    for_each_row(cx, table, &mut |cx, key, mut row| {
+        cx.extend(table, &mut row)?;
+        add_entry(cx, table, index, &row, key)
+    })
 }
 
 fn add_entry(
@@ -55,7 +58,7 @@ fn add_entry(
     key: &[u8],
 ) -> Result<()> {
     let space = index.keyspace.expect("a secondary index");
-    let (entry, exclusive) = index_entry(table, index, row, key);
+    let Some((entry, exclusive)) = index_entry(table, index, row, key) else { return Ok(()) };
     if exclusive && cx.txn.get(space, &entry, ReadAt::Newest, &mut Vec::new())? {
         return Err(duplicated(cx, table, index, row));
     }
@@ -112,10 +115,12 @@ pub(super) fn rewrite_with(
     for index in new.indexes.iter_mut().filter(|index| index.keyspace.is_some()) {
         index.keyspace = Some(cx.new_keyspace()?);
     }
+    cx.retype_terms(new)?;
     let new = &*new;
     let mut bytes = Vec::new();
     for_each_row(cx, old, &mut |cx, old_key, row| {
-        let row = change(cx, row)?;
+        let mut row = change(cx, row)?;
+        cx.extend(new, &mut row)?;
         check_not_null(new, &row)?;
         let key = match new.key {
             RowKey::Primary => primary_key_of(new, &row),
@@ -132,7 +137,7 @@ pub(super) fn rewrite_with(
             return Err(duplicated(cx, new, index, &row));
         }
         bytes.clear();
-        encode_row(new, &row, &mut bytes);
+        encode_row(new, &row[..new.columns.len()], &mut bytes);
         cx.txn.put(new.keyspace, &key, &bytes)?;
         secondary(new).try_for_each(|index| add_entry(cx, new, index, &row, &key))
     })?;

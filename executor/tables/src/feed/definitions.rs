@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use driftdb_concurrency::{RowBatch, ScanState, Transaction, VersionScan};
+use driftdb_concurrency::{ReadAt, RowBatch, ScanState, Transaction, VersionScan};
 use driftdb_env::planted;
 use driftdb_query::{Column, Result, Table, TableId, is_temporary};
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
 use super::{CHUNK, FeedOp, Item, What, before};
-use crate::catalog::{TABLES, codec, malformed, table_key};
+use crate::catalog::{TABLES, codec, malformed, table_key, with_types};
 
 /// A table got a definition, or (`None`) was dropped.
 #[derive(Debug)]
@@ -99,7 +99,10 @@ fn versions(
         };
         for row in batch.rows() {
             let id = TableId(u32::from_be_bytes(row.key.try_into().map_err(|_| malformed())?));
-            let table = row.value.map(|bytes| codec::decode_table(bytes).ok_or_else(malformed));
+            let at = ReadAt::AsOf(row.ts);
+            let table = row
+                .value
+                .map(|bytes| with_types(txn, at, |types| codec::decode_table(bytes, types)));
             let table = table.transpose()?.map(Arc::new);
             found.push(Defined { ts: row.ts, id, table });
             resume = Some((id, row.ts));

@@ -56,7 +56,9 @@ impl Reference {
         let child = &self.child;
         let mut best = (0, None, ByteRange::ALL);
         for index in &child.indexes {
-            if index.keyspace.is_none() && child.key != RowKey::Primary {
+            // A partial index need not have every row that refers.
+            if index.keyspace.is_none() && child.key != RowKey::Primary || index.predicate.is_some()
+            {
                 continue;
             }
             let place = |id| self.key.columns.iter().position(|other| *other == id);

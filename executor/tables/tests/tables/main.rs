@@ -13,12 +13,12 @@ use driftdb_memory::MemoryEngine;
 use driftdb_mvcc::{MvccStore, SsiControl, StoreOptions};
 use driftdb_query::{
     AlterAction, Catalog, CatalogAt, ColumnSpec, ConstraintSpec, CreateIndex, CreateTable,
-    Deferral, DropObjects, RowKey, Table,
+    Deferral, DropObjects, KeyExtra, RowKey, Table,
 };
 use driftdb_sim_disk::{SimDisk, sim_env};
 use driftdb_storage::Timestamp;
 use driftdb_tables::{
-    CatalogStore, DdlContext, Inserted, RowReader, RowState, TableWriter, alter_table,
+    CatalogStore, DdlContext, Inserted, NoTerms, RowReader, RowState, TableWriter, alter_table,
     create_index, create_table, drop_objects, fetch_row, point_key, tables, truncate,
 };
 use driftdb_types::{DataType, EvalContext, SqlState, Value};
@@ -52,8 +52,15 @@ impl Database {
     ) -> driftdb_query::Result<T> {
         let guard = self.catalog.begin_ddl();
         let mut txn = self.begin();
-        let mut cx = DdlContext { txn: &mut *txn, store: &*self.store, eval: &self.eval };
-        match change(&mut cx) {
+        let mut cx = DdlContext {
+            txn: &mut *txn,
+            store: &*self.store,
+            eval: &self.eval,
+            terms: Box::new(NoTerms),
+        };
+        let changed = change(&mut cx);
+        drop(cx);
+        match changed {
             Ok(value) => {
                 let committed = txn.commit().unwrap();
                 guard.finish(committed.commit.map(|commit| commit.ts));
@@ -122,6 +129,7 @@ fn primary_key(name: &str) -> ConstraintSpec {
         name: name.into(),
         columns: vec!["a".into()],
         deferral: Deferral::Never,
+        extra: KeyExtra::default(),
     }
 }
 
@@ -137,8 +145,7 @@ fn a_primary_key_is_the_rows_place_and_is_unique() {
     let Inserted::Conflict(conflict) = db.insert(&table, &row(1, "y")) else {
         panic!("the key is taken");
     };
-    let error =
-        TableWriter::new(Arc::clone(&table)).conflict_error(&conflict, &row(1, "y"), &db.eval);
+    let error = TableWriter::new(Arc::clone(&table)).conflict_error(&conflict, &db.eval);
     assert_eq!(error.state, SqlState::UniqueViolation);
     assert_eq!(error.detail.as_deref(), Some("Key (a)=(1) already exists."));
 
@@ -157,6 +164,7 @@ fn index_entries_follow_their_rows() {
         name: "t_b_key".into(),
         columns: vec!["b".into()],
         deferral: Deferral::Never,
+        extra: KeyExtra::default(),
     };
     let table = db.create("t", vec![primary_key("t_pkey"), unique]);
     db.insert(&table, &row(1, "x"));
@@ -183,6 +191,7 @@ fn nulls_do_not_collide_but_may_be_forbidden() {
         name: "t_b_key".into(),
         columns: vec!["b".into()],
         deferral: Deferral::Never,
+        extra: KeyExtra::default(),
     };
     let table = db.create("t", vec![primary_key("t_pkey"), unique]);
     for a in 0..3 {
@@ -221,13 +230,8 @@ fn duplicate_keys_stop_a_unique_index() {
     let table = db.create("t", Vec::new());
     db.insert(&table, &row(1, "x"));
     db.insert(&table, &row(1, "y"));
-    let spec = CreateIndex {
-        table: Arc::clone(&table),
-        name: "t_a".into(),
-        if_not_exists: false,
-        unique: true,
-        columns: vec![(0, false)],
-    };
+    let spec =
+        CreateIndex { unique: true, ..CreateIndex::on(Arc::clone(&table), "t_a", &[(0, false)]) };
     let error = db.ddl(|cx| create_index(cx, &spec)).unwrap_err();
     assert_eq!(error.state, SqlState::UniqueViolation);
     assert_eq!(error.detail.as_deref(), Some("Key (a)=(1) is duplicated."));
@@ -287,8 +291,7 @@ fn dropped_and_truncated_tables_are_readable_in_the_past() {
     db.ddl(|cx| truncate(cx, &[Arc::clone(&table)], false, false)).unwrap();
     let emptied = db.lookup("t", CatalogAt::Statement).unwrap();
     assert_eq!(db.count(&emptied, ReadAt::Statement), 0);
-    let objects =
-        DropObjects { tables: vec![emptied], indexes: vec![], notices: vec![], cascade: false };
+    let objects = DropObjects { tables: vec![emptied], ..DropObjects::default() };
     db.ddl(|cx| drop_objects(cx, &objects)).unwrap();
     assert_eq!(db.lookup("t", CatalogAt::Statement), None);
     let then = db.lookup("t", CatalogAt::AsOf(full)).unwrap();
@@ -312,8 +315,10 @@ fn a_definition_that_rolled_back_was_never_there() {
         period: None,
         on_commit: driftdb_query::OnCommit::PreserveRows,
     };
-    let mut cx = DdlContext { txn: &mut *txn, store: &*db.store, eval: &db.eval };
+    let mut cx =
+        DdlContext { txn: &mut *txn, store: &*db.store, eval: &db.eval, terms: Box::new(NoTerms) };
     create_table(&mut cx, &spec).unwrap();
+    drop(cx);
     txn.begin_statement().unwrap();
     let mut reader = db.catalog.reader(&mut *txn, &*db.store, true);
     assert!(reader.table(None, "t", CatalogAt::Statement).unwrap().is_some(), "own change");

@@ -6,7 +6,9 @@ use driftdb_query::{
     Catalog, CatalogAt, Check, Column, ColumnId, Deferral, ForeignKey, Index, IndexColumn, IndexId,
     ReferentialAction, Result, SqlError, Table, TableId,
 };
-use driftdb_sql::{BindContext, check_columns, show_check, show_default, show_generated};
+use driftdb_sql::{
+    BindContext, check_columns, show_check, show_default, show_generated, show_term,
+};
 use driftdb_storage::Timestamp;
 use driftdb_types::{DataType, EvalContext, Value, function, resolve_function};
 
@@ -42,11 +44,51 @@ fn deferral(deferral: Deferral) -> &'static str {
 pub(super) fn key(table: &Table, index: &Index) -> String {
     let kind = if index.primary { "PRIMARY KEY" } else { "UNIQUE" };
     let names = columns(table, index.columns.iter().map(|key| &key.column));
-    format!("{kind} ({names}){}", deferral(index.deferral))
+    let nulls = if index.nulls_equal { " NULLS NOT DISTINCT" } else { "" };
+    format!("{kind}{nulls} ({names}){}{}", include(table, index), deferral(index.deferral))
+}
+
+fn include(table: &Table, index: &Index) -> String {
+    if index.include.is_empty() {
+        return String::new();
+    }
+    format!(" INCLUDE ({})", columns(table, &index.include))
+}
+
+/// A term of a table as PostgreSQL shows it.
+pub(in crate::session) fn term(
+    table: &Table,
+    id: ColumnId,
+    pretty: bool,
+    is_predicate: bool,
+) -> String {
+    let Some(term) = table.term(id) else { return String::new() };
+    let shown = with_binder(|cx| show_term(term, table, pretty, is_predicate, cx));
+    // A function of a user's is not known here; where it is not pretty it has its schema, for whoever reads
+    // the definition back.
+    shown.unwrap_or_else(|| match &*term.shown {
+        shown if pretty => shown.to_owned(),
+        shown if is_predicate || !shown.starts_with('(') => term.sql.clone(),
+        _ => format!("({})", term.sql),
+    })
+}
+
+/// What stands for a column of an index: by place, INCLUDE behind the keys.
+pub(super) fn index_column(table: &Table, index: &Index, place: usize, pretty: bool) -> String {
+    match index.columns.get(place) {
+        Some(key) if key.is_term() => term(table, key.column, pretty, false),
+        Some(key) => column_name(table, key.column),
+        None => {
+            let included = index.include.get(place - index.columns.len());
+            included.map_or_else(String::new, |column| column_name(table, *column))
+        }
+    }
 }
 
 pub(super) fn check(table: &Table, check: &Check, pretty: bool) -> String {
-    format!("CHECK ({})", condition(table, check, pretty))
+    let inherit = if check.no_inherit { " NO INHERIT" } else { "" };
+    let valid = if check.validated { "" } else { " NOT VALID" };
+    format!("CHECK ({}){inherit}{valid}", condition(table, check, pretty))
 }
 
 /// A CHECK's condition as PostgreSQL shows it.
@@ -170,19 +212,49 @@ pub(super) fn foreign_key(
 }
 
 /// CREATE INDEX; on a table under some name, or its whole one.
-pub(in crate::session) fn index(table: &Table, index: &Index, name: Option<String>) -> String {
+pub(in crate::session) fn index(
+    table: &Table,
+    index: &Index,
+    name: Option<String>,
+    pretty: bool,
+) -> String {
     let name = name.unwrap_or_else(|| format!("{}.{}", quoted(&table.schema), quoted(&table.name)));
-    let key = |key: &IndexColumn| {
-        let direction = if key.descending { " DESC" } else { "" };
-        format!("{}{direction}", column_name(table, key.column))
+    let key = |(place, key): (usize, &IndexColumn)| {
+        let class = match table.place(key.column).map(|place| table.type_at(place)) {
+            _ if !key.by_pattern => "",
+            Some(DataType::Varchar) => " varchar_pattern_ops",
+            Some(DataType::Bpchar) => " bpchar_pattern_ops",
+            _ => " text_pattern_ops",
+        };
+        let order = match (key.descending, key.nulls_first) {
+            (false, false) => "",
+            (false, true) => " NULLS FIRST",
+            (true, true) => " DESC",
+            (true, false) => " DESC NULLS LAST",
+        };
+        format!("{}{class}{order}", index_column(table, index, place, pretty))
     };
-    let keys: Vec<String> = index.columns.iter().map(key).collect();
-    format!(
-        "CREATE {}INDEX {} ON {name} USING btree ({})",
+    let keys: Vec<String> = index.columns.iter().enumerate().map(key).collect();
+    let mut text = format!(
+        "CREATE {}INDEX {} ON {name} USING {} ({}){}",
         if index.unique { "UNIQUE " } else { "" },
         quoted(&index.name),
-        keys.join(", ")
-    )
+        if index.is_hash { "hash" } else { "btree" },
+        keys.join(", "),
+        include(table, index)
+    );
+    if index.nulls_equal {
+        text.push_str(" NULLS NOT DISTINCT");
+    }
+    if !index.options.is_empty() {
+        let option = |(name, value): &(String, String)| format!("{}='{value}'", quoted(name));
+        let options: Vec<String> = index.options.iter().map(option).collect();
+        text.push_str(&format!(" WITH ({})", options.join(", ")));
+    }
+    if let Some(predicate) = index.predicate {
+        text.push_str(&format!(" WHERE {}", term(table, predicate, pretty, true)));
+    }
+    text
 }
 
 /// An expression without the brackets around the whole of it.

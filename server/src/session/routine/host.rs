@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_concurrency::{SavepointId, TxnError};
 use driftdb_executor::{ExecContext, PendingMark};
 use driftdb_plpgsql::{Column, Found, Host, Level, Rows};
-use driftdb_query::{Catalog, CatalogAt, Result, SqlError, Table, Variables};
+use driftdb_query::{Catalog, CatalogAt, Result, SqlError, Table, Variables, temporary_schema};
 use driftdb_sql::{ParsedStatement, parse, parse_type};
 use driftdb_types::{
     CastContext, DataType, SqlState, Value, can_cast, cast, parse_text, write_text,
@@ -49,8 +49,36 @@ impl<'l, 'a> Lent<'l, 'a> {
         let node = self.runner.node;
         let eval = self.cx.eval;
         let catalog = node.catalog().reader(&mut *self.cx.txn, node.store(), own_changes);
-        catalog.on_path(&eval.schemas).table(schema, name, CatalogAt::Statement)
+        let temporary = temporary_schema(eval.backend_pid);
+        let mut catalog = catalog.on_path(&eval.schemas).with_temporary(Some(&temporary));
+        catalog.table(schema, name, CatalogAt::Statement)
     }
+
+    /// A user's type by name; with brackets, its arrays.
+    fn user_type(&mut self, names: &[String]) -> Result<Option<DataType>> {
+        let (schema, name) = match names {
+            [name] => (None, name),
+            [.., schema, name] => (Some(schema.as_str()), name),
+            [] => return Ok(None),
+        };
+        let (name, is_array) = match name.strip_suffix("[]") {
+            Some(element) => (element, true),
+            None => (name.as_str(), false),
+        };
+        let own_changes = self.cx.ddl.is_some();
+        let node = self.runner.node;
+        let eval = self.cx.eval;
+        let catalog = node.catalog().reader(&mut *self.cx.txn, node.store(), own_changes);
+        let (space, at) = (driftdb_query::NameSpace::Type, CatalogAt::Statement);
+        let found = catalog.on_path(&eval.schemas).objects_named(space, schema, name, at)?;
+        let ty = found.first().and_then(|object| driftdb_query::object_type(object));
+        Ok(if is_array { ty.and_then(DataType::array) } else { ty })
+    }
+}
+
+/// A column of a composite type.
+fn field(field: &driftdb_types::Field) -> Column {
+    Column { name: field.name.to_string(), ty: field.ty, typmod: field.typmod }
 }
 
 /// The one statement of a text.
@@ -145,8 +173,14 @@ impl Host for Lent<'_, '_> {
             quoted.map_or_else(|| part.to_lowercase(), str::to_owned)
         };
         let names: Vec<String> = text.split('.').map(str::trim).map(fold).collect();
-        match self.table(&names)? {
-            Some(table) => Ok(Found::Row(columns(&table))),
+        if let Some(table) = self.table(&names)? {
+            return Ok(Found::Row(columns(&table)));
+        }
+        match self.user_type(&names)? {
+            Some(ty) => Ok(match ty.fields() {
+                Some(fields) => Found::Row(fields.iter().map(field).collect()),
+                None => Found::Type(ty, -1),
+            }),
             None => Err(error),
         }
     }

@@ -7,7 +7,7 @@ use driftdb_executor::{ExecContext, evaluate_alone, lock_read_tables, run_nested
 use driftdb_plpgsql::{Column, Rows};
 use driftdb_query::{
     Expr, Field, PhysicalPlan, PhysicalStatement, PlanContext, Result, SetScope, SqlError,
-    Statement, Table, Variables,
+    Statement, Table, Variables, temporary_schema,
 };
 use driftdb_sql::{BindContext, ParsedStatement, bind};
 use driftdb_storage::Timestamp;
@@ -28,6 +28,8 @@ pub(in crate::session) struct Nested {
     /// Changes of definitions within statements, by then.
     changes: u64,
     settings_epoch: u64,
+    /// The role that it was bound for.
+    role: u32,
 }
 
 enum Work {
@@ -89,7 +91,9 @@ impl Runner<'_> {
             actions.lend_definitions(tables, objects, (!own_changes).then_some(snapshot));
         };
         let catalog = node.catalog().reader(&mut *cx.txn, node.store(), own_changes);
-        let mut catalog = catalog.on_path(&eval.schemas).lending(lend);
+        let catalog = catalog.on_path(&eval.schemas).lending(lend);
+        let temporary = temporary_schema(eval.backend_pid);
+        let mut catalog = catalog.with_temporary(Some(&temporary)).acting_as(eval.role);
         let statement = bind(
             parsed,
             &mut BindContext {
@@ -115,6 +119,7 @@ impl Runner<'_> {
             bound_at: (!own_changes).then_some(snapshot),
             changes: self.changes(),
             settings_epoch: self.settings.epoch(),
+            role: eval.role,
         };
         nested.work = match statement {
             Statement::Empty => Work::Nothing,
@@ -134,6 +139,11 @@ impl Runner<'_> {
             Statement::Reset(None)
             | Statement::Show(_)
             | Statement::Prepare { .. }
+            | Statement::DeclareCursor(_)
+            | Statement::Fetch(_)
+            | Statement::CloseCursor(_)
+            | Statement::Channel(_)
+            | Statement::DiscardSequences
             | Statement::Execute { .. }
             | Statement::Deallocate(_)
             | Statement::DiscardAll
@@ -161,6 +171,7 @@ impl Runner<'_> {
     pub(super) fn nested_holds(&self, nested: &Nested, cx: &ExecContext<'_>) -> bool {
         if nested.depends_on_time
             || nested.settings_epoch != self.settings.epoch()
+            || nested.role != cx.eval.role
             || nested.changes != self.changes()
         {
             return false;
@@ -239,6 +250,7 @@ impl Runner<'_> {
                 *inner.ddl = Some(self.node.catalog().begin_ddl());
             }
             self.note_change();
+            self.note_made(physical);
         }
         let (rows, tag) = run_nested(physical, limit, &mut inner)?;
         let count = tag.rows.unwrap_or(rows.len() as u64);

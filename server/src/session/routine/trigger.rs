@@ -5,7 +5,9 @@ use std::sync::Arc;
 use driftdb_concurrency::ReadAt;
 use driftdb_executor::{ExecContext, Fired, Firing, TriggerEvent, holds_over};
 use driftdb_plpgsql::{Call, Column, Output, Record, Returns};
-use driftdb_query::{Expr, Object, ObjectKind, Result, SqlError, Trigger, TriggerTime};
+use driftdb_query::{
+    Expr, Object, ObjectKind, Result, SqlError, Trigger, TriggerTime, temporary_schema,
+};
 use driftdb_sql::{BindContext, bind_trigger_condition};
 use driftdb_types::{Array, DataType, SqlState, Value};
 
@@ -24,6 +26,7 @@ fn operation(event: TriggerEvent) -> &'static str {
         TriggerEvent::Insert => "INSERT",
         TriggerEvent::Update => "UPDATE",
         TriggerEvent::Delete => "DELETE",
+        TriggerEvent::Truncate => "TRUNCATE",
     }
 }
 
@@ -69,7 +72,27 @@ impl Runner<'_> {
         };
         let signature = format!("{}()", function.name);
         let others = variables(firing, trigger)?;
-        let output = self.within(true, cx, |cx| {
+        let as_owner = self.as_owner(&function, cx)?;
+        let eval = as_owner.as_ref().unwrap_or(cx.eval);
+        let runner = Runner { ..*self };
+        let mut inner = ExecContext {
+            txn: &mut *cx.txn,
+            store: cx.store,
+            system: cx.system,
+            eval,
+            params: cx.params,
+            routines: &runner,
+            ddl: &mut *cx.ddl,
+            kinds: &mut *cx.kinds,
+            cancel: cx.cancel,
+            pending: &mut *cx.pending,
+            notices: &mut *cx.notices,
+            memory_limit_bytes: cx.memory_limit_bytes,
+        };
+        if as_owner.is_some() {
+            self.actions.lend_identity(eval);
+        }
+        let output = self.within(true, &mut inner, |cx| {
             let mut host = Lent::new(self, cx, true);
             let call = Call {
                 program: &program,
@@ -83,6 +106,9 @@ impl Runner<'_> {
             };
             driftdb_plpgsql::run(&mut host, call, &mut cache)
         });
+        if as_owner.is_some() {
+            self.actions.lend_identity(cx.eval);
+        }
         self.give_back(function.id.0, &program, cache);
         let row = match output? {
             Output::Row(row) => row,
@@ -125,7 +151,9 @@ impl Runner<'_> {
                 let own_changes = cx.ddl.is_some();
                 let (node, eval) = (self.node, cx.eval);
                 let catalog = node.catalog().reader(&mut *cx.txn, node.store(), own_changes);
-                let mut catalog = catalog.on_path(&eval.schemas);
+                let temporary = temporary_schema(eval.backend_pid);
+                let catalog = catalog.on_path(&eval.schemas);
+                let mut catalog = catalog.with_temporary(Some(&temporary));
                 let mut types = Vec::new();
                 let mut context = BindContext {
                     catalog: &mut catalog,

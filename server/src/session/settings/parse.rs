@@ -130,35 +130,50 @@ fn order_name(order: DateOrder) -> &'static str {
 /// Both halves of a DateStyle, where given.
 fn date_style_parts(text: &str) -> Option<(Option<DateFormat>, Option<DateOrder>)> {
     let (mut format, mut order) = (None, None);
+    let mut implied = None;
     for word in text.split(',').map(|word| word.trim().to_ascii_lowercase()) {
-        match word.as_str() {
-            "iso" => format = Some(DateFormat::Iso),
-            "sql" => format = Some(DateFormat::Sql),
-            "postgres" => format = Some(DateFormat::Postgres),
+        let said = match word.as_str() {
+            "iso" => (Some(DateFormat::Iso), None),
+            "sql" => (Some(DateFormat::Sql), None),
+            word if word.starts_with("postgres") => (Some(DateFormat::Postgres), None),
             "german" => {
-                format = Some(DateFormat::German);
-                order.get_or_insert(DateOrder::Dmy);
+                implied = Some(DateOrder::Dmy);
+                (Some(DateFormat::German), None)
             }
-            "mdy" | "us" | "noneuropean" | "noneuro" => order = Some(DateOrder::Mdy),
-            "dmy" | "european" | "euro" => order = Some(DateOrder::Dmy),
-            "ymd" => order = Some(DateOrder::Ymd),
-            "default" => (format, order) = (Some(DateFormat::Iso), Some(DateOrder::Mdy)),
+            "mdy" | "us" => (None, Some(DateOrder::Mdy)),
+            word if word.starts_with("noneuro") => (None, Some(DateOrder::Mdy)),
+            "dmy" => (None, Some(DateOrder::Dmy)),
+            word if word.starts_with("euro") => (None, Some(DateOrder::Dmy)),
+            "ymd" => (None, Some(DateOrder::Ymd)),
+            "default" => {
+                implied = Some(DateOrder::Mdy);
+                (Some(DateFormat::Iso), None)
+            }
             _ => return None,
+        };
+        // Two that differ contradict each other.
+        if said.0.is_some_and(|said| format.is_some_and(|before| before != said))
+            || said.1.is_some_and(|said| order.is_some_and(|before| before != said))
+        {
+            return None;
         }
+        (format, order) = (said.0.or(format), said.1.or(order));
     }
-    Some((format, order))
+    Some((format, order.or(implied)))
 }
 
-/// A DateStyle in its one form. A half that is not given is the default's.
-pub(super) fn canonical_date_style(text: &str) -> Option<String> {
+/// A DateStyle in its one form. A half that is not given stays as it is.
+pub(super) fn canonical_date_style(text: &str, current: &str) -> Option<String> {
     let (format, order) = date_style_parts(text)?;
-    let format = match format.unwrap_or_default() {
+    let (current_format, current_order) = date_style(current);
+    let order = order.unwrap_or(current_order);
+    let format = match format.unwrap_or(current_format) {
         DateFormat::Iso => "ISO",
         DateFormat::Sql => "SQL",
         DateFormat::Postgres => "Postgres",
         DateFormat::German => "German",
     };
-    Some(format!("{format}, {}", order_name(order.unwrap_or_default())))
+    Some(format!("{format}, {}", order_name(order)))
 }
 
 pub(super) fn date_style(text: &str) -> (DateFormat, DateOrder) {

@@ -6,6 +6,7 @@
 use driftdb_query::{Result, SqlError};
 use driftdb_types::{SqlState, TimeZone};
 
+pub(super) use super::number::{Number, Unit};
 use super::parse;
 use crate::SERVER_VERSION;
 
@@ -22,12 +23,14 @@ pub(super) struct Parameter {
 }
 
 #[derive(Debug)]
-enum Kind {
+pub(super) enum Kind {
     Bool,
     Int {
         least: i64,
         most: i64,
     },
+    /// A number, perhaps with a unit.
+    Number(Number),
     /// Milliseconds, with a unit or without.
     Duration,
     Enum(&'static [&'static str]),
@@ -39,12 +42,14 @@ enum Kind {
     TimeZone,
     DateStyle,
     SearchPath,
+    /// Who the session is: another way leads to it.
+    Role,
     /// Cannot be changed.
     Fact,
 }
 
 macro_rules! parameter {
-    ($name:literal, $default:expr, $kind:expr, $description:literal) => {
+    ($name:literal, $default:expr, $kind:expr, $description:expr) => {
         Parameter {
             name: $name,
             default: $default,
@@ -69,6 +74,8 @@ macro_rules! parameter {
 pub(super) fn parameters() -> &'static [Parameter] {
     const LEVELS: &[&str] =
         &["serializable", "repeatable read", "read committed", "read uncommitted"];
+    // Another way to the same rows is all that these ask for.
+    const PREFERENCE: &str = "Sets what a planner prefers; this one has its own mind.";
     const TABLE: &[Parameter] = &[
         parameter!(told "application_name", "", Kind::Text,
             "Sets the application name to be reported in statistics and logs."),
@@ -99,6 +106,26 @@ pub(super) fn parameters() -> &'static [Parameter] {
             "Sets the time that new transactions read at; empty for the present."),
         parameter!("driftdb.comment", "", Kind::Text,
             "Sets what the commits of this session are for; driftdb_transactions shows it."),
+        parameter!("enable_async_append", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_bitmapscan", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_gathermerge", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_hashagg", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_hashjoin", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_incremental_sort", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_indexonlyscan", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_indexscan", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_material", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_memoize", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_mergejoin", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_nestloop", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_parallel_append", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_parallel_hash", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_partition_pruning", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_partitionwise_aggregate", "off", Kind::Bool, PREFERENCE),
+        parameter!("enable_partitionwise_join", "off", Kind::Bool, PREFERENCE),
+        parameter!("enable_seqscan", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_sort", "on", Kind::Bool, PREFERENCE),
+        parameter!("enable_tidscan", "on", Kind::Bool, PREFERENCE),
         parameter!("extra_float_digits", "1", Kind::Int { least: -15, most: 3 },
             "Sets the number of digits displayed for floating-point values."),
         parameter!("idle_in_transaction_session_timeout", "0", Kind::Duration,
@@ -119,6 +146,9 @@ pub(super) fn parameters() -> &'static [Parameter] {
             "Sets the maximum allowed duration of any wait for a lock."),
         parameter!("max_identifier_length", "63", Kind::Fact,
             "Shows the maximum identifier length."),
+        parameter!("max_index_keys", "32", Kind::Fact,
+            "Shows the maximum number of index keys."),
+        parameter!("role", "none", Kind::Role, "Sets the current role."),
         parameter!("row_security", "on", Kind::Bool, "Enable row security."),
         parameter!("search_path", "\"$user\", public", Kind::SearchPath,
             "Sets the schema search order for names that are not schema-qualified."),
@@ -127,7 +157,7 @@ pub(super) fn parameters() -> &'static [Parameter] {
         parameter!(told "server_version", SERVER_VERSION, Kind::Fact, "Shows the server version."),
         parameter!("server_version_num", "150000", Kind::Fact,
             "Shows the server version as an integer."),
-        parameter!(told "session_authorization", "driftdb", Kind::Fact,
+        parameter!(told "session_authorization", "driftdb", Kind::Role,
             "Shows the session user name."),
         parameter!(told "standard_conforming_strings", "on", Kind::Only(&["on", "true", "yes", "1"]),
             "Causes '...' strings to treat backslashes literally."),
@@ -146,11 +176,22 @@ pub(super) fn parameters() -> &'static [Parameter] {
 }
 
 impl Parameter {
+    /// One of which clients are not told.
+    pub(super) const fn new(
+        name: &'static str,
+        default: &'static str,
+        kind: Kind,
+        description: &'static str,
+    ) -> Self {
+        Self { name, default, description, is_reported: false, kind }
+    }
+
     /// pg_settings.vartype.
     pub(super) fn kind_name(&self) -> &'static str {
         match self.kind {
             Kind::Bool => "bool",
-            Kind::Int { .. } | Kind::Duration => "integer",
+            Kind::Number(Number { is_real: true, .. }) => "real",
+            Kind::Int { .. } | Kind::Number(_) | Kind::Duration => "integer",
             Kind::Enum(_) => "enum",
             _ => "string",
         }
@@ -159,6 +200,11 @@ impl Parameter {
     /// Whether it says something that cannot be otherwise.
     pub(super) fn is_fact(&self) -> bool {
         matches!(self.kind, Kind::Fact)
+    }
+
+    /// Whether it says who the session is.
+    pub(super) fn is_role(&self) -> bool {
+        matches!(self.kind, Kind::Role)
     }
 
     /// Whether SET may touch it.
@@ -170,8 +216,8 @@ impl Parameter {
         Ok(())
     }
 
-    /// The one form of a value.
-    pub(super) fn canonical(&self, value: &str) -> Result<String> {
+    /// The one form of a value; `current` is the one that it replaces.
+    pub(super) fn canonical(&self, value: &str, current: &str) -> Result<String> {
         let invalid = || {
             let message = format!("invalid value for parameter \"{}\": \"{value}\"", self.name);
             SqlError::new(SqlState::InvalidParameterValue, message)
@@ -224,11 +270,17 @@ impl Parameter {
                 let zone = TimeZone::parse(value).map_err(|_| invalid())?;
                 Ok(zone.name().to_owned())
             }
-            Kind::DateStyle => parse::canonical_date_style(value).ok_or_else(invalid),
+            Kind::Number(number) => number.canonical(self.name, value),
+            Kind::DateStyle => parse::canonical_date_style(value, current).ok_or_else(invalid),
             Kind::SearchPath => match parse::path(value) {
                 Some(_) => Ok(value.to_owned()),
                 None => Err(invalid().with_detail("List syntax is invalid.")),
             },
+            Kind::Role => {
+                let message = format!("cannot set parameter \"{}\" in this way", self.name);
+                Err(SqlError::new(SqlState::FeatureNotSupported, message)
+                    .with_hint("Use SET ROLE or SET SESSION AUTHORIZATION, outside of functions."))
+            }
             Kind::Fact => Ok(value.to_owned()),
         }
     }

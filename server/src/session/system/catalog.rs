@@ -8,8 +8,10 @@ mod class;
 mod constraint;
 mod depend;
 mod index;
+mod role;
 mod routine;
 mod sequence;
+mod user_type;
 mod view;
 
 use std::collections::BTreeMap;
@@ -17,13 +19,12 @@ use std::sync::{Arc, OnceLock};
 
 use driftdb_concurrency::{ReadAt, Transaction};
 use driftdb_query::{
-    Check, Column, ForeignKey, Generated, Index, NameSpace, Object, ObjectKind, PUBLIC_ID, Result,
-    Schema, SequenceDefinition, Table, TableId,
+    Check, Column, ForeignKey, Generated, Index, NameSpace, Object, ObjectKind, Result, Schema,
+    Securable, SequenceDefinition, Subject, Table, TableId,
 };
 use driftdb_types::Value;
 
 use super::rows::Rows;
-use super::running::{DATABASE_OWNER, OWNER_OID};
 
 /// The identifiers of the relations that other rows refer to.
 pub(super) mod classes {
@@ -32,11 +33,13 @@ pub(super) mod classes {
     pub(crate) const PG_ATTRDEF: u32 = 2604;
     pub(crate) const PG_NAMESPACE: u32 = 2615;
     pub(crate) const PG_REWRITE: u32 = 2618;
+    pub(crate) const PG_PROC: u32 = 1255;
 }
 
 /// The access methods.
 const HEAP: u32 = 2;
 const BTREE: u32 = 403;
+const HASH: u32 = 405;
 
 /// The definitions of all tables and other objects as of a time.
 #[derive(Debug, Default)]
@@ -46,6 +49,8 @@ pub(in crate::session) struct Definitions {
     pub(in crate::session) schemas: Vec<Schema>,
     /// Made when something is first looked up.
     places: OnceLock<Places>,
+    /// Where among the objects it is said whose something is.
+    said: OnceLock<BTreeMap<Subject, usize>>,
 }
 
 /// Where things are among the tables.
@@ -81,7 +86,7 @@ impl Definitions {
         let of_users = objects.iter().filter(|object| object.kind == ObjectKind::Schema);
         let of_users = of_users.map(|o| Schema { id: o.id.0, name: o.name.clone() });
         let schemas = Schema::of_system().into_iter().chain(of_users).collect();
-        Self { tables, objects, schemas, places: OnceLock::new() }
+        Self { tables, objects, schemas, places: OnceLock::new(), said: OnceLock::new() }
     }
 
     /// Reads them.
@@ -225,6 +230,8 @@ pub(in crate::session) fn default_of(column: &Column) -> Option<&str> {
     }
 }
 
+pub(super) use role::roles;
+
 /// Whoever has the rows of a relation.
 pub(super) type Source = fn(&Definitions, &mut Rows<'_>) -> Result<()>;
 
@@ -242,8 +249,11 @@ pub(super) fn source(relation: &str) -> Option<Source> {
         "pg_depend" => depend::rows,
         "pg_rewrite" => view::rules,
         "pg_sequence" => sequence::rows,
+        "pg_type" => user_type::types,
+        "pg_enum" => user_type::labels,
         "pg_proc" => routine::functions,
         "pg_trigger" => routine::triggers,
+        "pg_auth_members" => role::members,
         _ => return None,
     })
 }
@@ -261,10 +271,11 @@ fn descriptions(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
 }
 
 fn namespaces(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
-    let mut columns = rows.columns(["oid", "nspname", "nspowner"])?;
+    let mut columns = rows.columns(["oid", "nspname", "nspowner", "nspacl"])?;
     definitions.schemas.iter().try_for_each(|Schema { id, name }| {
-        let owner = if *id == PUBLIC_ID { DATABASE_OWNER.0 } else { OWNER_OID };
-        columns.add([Value::Oid(*id), Value::text(name.clone()), Value::Oid(owner)])
+        let subject = Subject::whole(Securable::Schema, *id);
+        let (owner, list) = (definitions.owner_of(subject), definitions.list_of(subject)?);
+        columns.add([Value::Oid(*id), Value::text(name.clone()), owner, list])
     })
 }
 

@@ -6,44 +6,13 @@ use driftdb_types::Value;
 
 use super::SystemView;
 use super::rows::Rows;
+use crate::node::activity::{State, Told};
 use crate::node::{DATABASE, MAIN_ID};
 
 /// Who owns everything.
 pub(in crate::session) const OWNER_OID: u32 = 10;
 /// A session's user where that is another: everybody may do everything.
-const USER_OID: u32 = 16_383;
-
-/// The role that the schema `public` belongs to: whoever owns the database.
-pub(in crate::session) const DATABASE_OWNER: (u32, &str) = (6171, "pg_database_owner");
-
-/// The roles that a session sees: the owner and itself.
-pub(in crate::session) fn role_names(user: &str) -> Vec<(u32, String)> {
-    let mut roles =
-        vec![(DATABASE_OWNER.0, DATABASE_OWNER.1.to_owned()), (OWNER_OID, OWNER.to_owned())];
-    if user != OWNER {
-        roles.push((USER_OID, user.to_owned()));
-    }
-    roles
-}
-
-pub(super) fn roles(view: &SystemView<'_>, rows: &mut Rows<'_>) -> Result<()> {
-    let mut columns = rows.columns([
-        "oid",
-        "rolname",
-        "rolsuper",
-        "rolcreaterole",
-        "rolcreatedb",
-        "rolcanlogin",
-        "rolreplication",
-        "rolbypassrls",
-    ])?;
-    for (oid, name) in role_names(&view.eval.session_user) {
-        let may = Value::Bool(oid != DATABASE_OWNER.0);
-        let [a, b, c, d, e, f] = std::array::from_fn(|_| may.clone());
-        columns.add([Value::Oid(oid), Value::text(name), a, b, c, d, e, f])?;
-    }
-    Ok(())
-}
+pub(in crate::session) const USER_OID: u32 = 16_383;
 
 /// The main database and its branches.
 pub(super) fn databases(
@@ -113,22 +82,42 @@ pub(super) fn activity(view: &SystemView<'_>, rows: &mut Rows<'_>) -> Result<()>
         "usesysid",
         "usename",
         "application_name",
+        "backend_start",
+        "xact_start",
+        "query_start",
+        "state_change",
+        "wait_event_type",
+        "wait_event",
+        "state",
         "query",
     ])?;
-    let own_user = role_names(&view.eval.session_user).pop();
-    for pid in view.node.registry().pids() {
-        let is_own = pid == view.eval.backend_pid;
-        let user = own_user.clone().filter(|_| is_own);
-        let application = is_own.then(|| view.settings.application_name());
-        let activity = view.node.registry().activity(pid);
+    let registry = view.node.registry();
+    for pid in registry.pids() {
+        let query = registry.activity(pid);
+        // A session that is only just coming has told nothing yet.
+        let told = registry.told(pid);
+        let time = |at: Option<i64>| at.map_or(Value::Null, Value::Timestamptz);
+        let of = |value: fn(&Told) -> Value| told.as_ref().map_or(Value::Null, value);
+        let waits = told.as_ref().is_some_and(|told| told.state != State::Active);
+        let user_oid = told.as_ref().map(|told| match told.user_oid {
+            OWNER_OID if *told.user != *OWNER => USER_OID,
+            id => id,
+        });
         columns.add([
             Value::Oid(view.node.database_id()),
             Value::text(&*view.eval.database),
             Value::Int4(pid),
-            user.as_ref().map_or(Value::Null, |(oid, _)| Value::Oid(*oid)),
-            user.map_or(Value::Null, |(_, name)| Value::text(name)),
-            application.map_or(Value::Null, Value::text),
-            activity.as_deref().map_or(Value::Null, Value::text),
+            user_oid.map_or(Value::Null, Value::Oid),
+            of(|told| Value::text(&*told.user)),
+            of(|told| Value::text(told.application.as_str())),
+            time(told.as_ref().map(|told| told.started_at)),
+            time(told.as_ref().and_then(|told| told.transaction_since)),
+            time(told.as_ref().and_then(|told| told.message_at)),
+            time(told.as_ref().map(|told| told.state_since)),
+            if waits { Value::text("Client") } else { Value::Null },
+            if waits { Value::text("ClientRead") } else { Value::Null },
+            of(|told| Value::text(told.state.name())),
+            query.as_deref().map_or(Value::Null, Value::text),
         ])?;
     }
     Ok(())

@@ -1,17 +1,19 @@
 //! Objects' records as bytes: `docs/formats/catalog.md`.
 
+use super::{role, routine, user_type};
+use crate::catalog::codec::{Input, Types, encode_need, number, text};
 use driftdb_query::{
     CheckOption, CommentSubject, Object, ObjectId, ObjectKind, SequenceDefinition, View, ViewColumn,
 };
-use driftdb_types::DataType;
-
-use super::routine;
-use crate::catalog::codec::{Input, encode_need, number, text};
 
 const VERSION: u8 = 1;
 const VIEW: u8 = 20;
 /// The kind of an object that is a comment.
 const COMMENT: u8 = 40;
+const ROLE: u8 = 50;
+const PRIVILEGES: u8 = 51;
+/// The kind of an object that is a type.
+const TYPE: u8 = 52;
 
 pub(super) fn encode(object: &Object) -> Vec<u8> {
     let mut out = vec![VERSION];
@@ -46,6 +48,18 @@ pub(super) fn encode(object: &Object) -> Vec<u8> {
             out.push(11);
             routine::encode_trigger(&mut out, kind);
         }
+        ObjectKind::Role(kind) => {
+            out.push(ROLE);
+            role::encode_role(&mut out, kind);
+        }
+        ObjectKind::Privileges(kind) => {
+            out.push(PRIVILEGES);
+            role::encode_privileges(&mut out, kind);
+        }
+        ObjectKind::Type(kind) => {
+            out.push(TYPE);
+            user_type::encode_type(&mut out, kind);
+        }
     }
     out
 }
@@ -75,8 +89,8 @@ fn optional_text(out: &mut Vec<u8>, value: Option<&str>) {
     }
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Option<Object> {
-    let mut input = Input::new(bytes);
+pub(super) fn decode(bytes: &[u8], types: Types<'_>) -> Option<Object> {
+    let mut input = Input::new(bytes, types);
     (input.byte()? == VERSION).then_some(())?;
     let object = Object {
         id: ObjectId(input.number()?),
@@ -104,6 +118,9 @@ fn kind(input: &mut Input<'_>) -> Option<ObjectKind> {
         },
         10 => ObjectKind::Routine(Box::new(routine::routine(input)?)),
         11 => ObjectKind::Trigger(Box::new(routine::trigger(input)?)),
+        ROLE => ObjectKind::Role(Box::new(role::role(input)?)),
+        PRIVILEGES => ObjectKind::Privileges(Box::new(role::privileges(input)?)),
+        TYPE => ObjectKind::Type(Box::new(user_type::user_type(input)?)),
         _ => return None,
     })
 }
@@ -113,7 +130,7 @@ fn view(input: &mut Input<'_>) -> Option<View> {
         columns: input.list(|input| {
             Some(ViewColumn {
                 name: input.text()?,
-                ty: DataType::from_oid(input.number()?)?,
+                ty: input.data_type()?,
                 typmod: input.modifier()?,
                 default: input.optional(Input::text)?,
             })
@@ -142,7 +159,7 @@ fn encode_sequence(sequence: &SequenceDefinition, out: &mut Vec<u8>) {
 }
 
 fn decode_sequence(input: &mut Input<'_>) -> Option<SequenceDefinition> {
-    let ty = DataType::from_oid(input.number()?)?;
+    let ty = input.data_type()?;
     let mut values = [0; 6];
     for value in &mut values {
         *value = input.signed()?;
@@ -169,6 +186,8 @@ fn decode_sequence(input: &mut Input<'_>) -> Option<SequenceDefinition> {
 #[cfg(test)]
 mod tests {
     use driftdb_query::{ColumnId, Need};
+
+    use driftdb_types::{DataType, Domain, DomainCheck, EnumLabel, Field, UserKind};
 
     use super::*;
 
@@ -211,6 +230,17 @@ mod tests {
         let subject = CommentSubject { class: 1259, id: 16_384, column: 3, check: String::new() };
         let comment = ObjectKind::Comment { subject, text: "said".into() };
         let (one, other) = routine::samples();
+        let check =
+            DomainCheck { name: "d_check".into(), condition: "VALUE > 0".into(), is_valid: false };
+        let domain = Domain {
+            base: DataType::Varchar,
+            typmod: 9,
+            not_null: true,
+            default: Some("1".into()),
+            checks: vec![check],
+        };
+        let field = Field { number: 2, name: "f".into(), ty: DataType::Int4, typmod: -1 };
+        let ty = |kind| ObjectKind::Type(Box::new(driftdb_query::TypeDefinition::new(kind)));
         let kinds = [
             ObjectKind::Schema,
             ObjectKind::Sequence(sequence),
@@ -218,6 +248,12 @@ mod tests {
             ObjectKind::Routine(Box::new(one)),
             ObjectKind::Trigger(Box::new(other)),
             comment,
+            ObjectKind::Role(Box::new(role::samples().0)),
+            ObjectKind::Privileges(Box::new(role::samples().1)),
+            ty(UserKind::Enum(vec![EnumLabel::new("a", 1), EnumLabel::new("b", 2)])),
+            ty(UserKind::Domain(domain)),
+            ty(UserKind::Composite { fields: vec![field].into(), relation: None }),
+            ty(UserKind::Shell),
         ];
         kinds.map(object).into()
     }
@@ -226,13 +262,13 @@ mod tests {
     fn objects_round_trip_and_damaged_ones_never_panic() {
         for object in samples() {
             let bytes = encode(&object);
-            assert_eq!(decode(&bytes), Some(object));
+            assert_eq!(decode(&bytes, &DataType::from_oid), Some(object));
             for at in 0..bytes.len() {
-                assert_eq!(decode(&bytes[..at]), None);
+                assert_eq!(decode(&bytes[..at], &DataType::from_oid), None);
                 for flip in [1u8, 0x80, 0xff] {
                     let mut damaged = bytes.clone();
                     damaged[at] ^= flip;
-                    decode(&damaged);
+                    decode(&damaged, &DataType::from_oid);
                 }
             }
         }

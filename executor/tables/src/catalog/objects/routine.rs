@@ -114,7 +114,7 @@ fn argument(input: &mut Input<'_>) -> Option<Argument> {
         4 => ArgumentMode::Table,
         _ => return None,
     };
-    let ty = DataType::from_oid(input.number()?)?;
+    let ty = input.data_type()?;
     Some(Argument { name, mode, ty, default: input.optional(Input::text)? })
 }
 

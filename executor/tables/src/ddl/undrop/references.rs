@@ -117,7 +117,7 @@ fn matching(child: &Table, parent: &Table, key: &ForeignKey) -> Option<IndexId> 
         return None;
     }
     let fits = |index: &&driftdb_query::Index| {
-        index.unique
+        index.is_key()
             && !index.deferral.is_deferrable()
             && index.columns.len() == key.referenced_columns.len()
             && index.columns.iter().all(|c| key.referenced_columns.contains(&c.column))

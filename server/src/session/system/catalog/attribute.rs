@@ -1,6 +1,6 @@
 //! pg_attribute and pg_attrdef: the columns of tables, indexes and system relations.
 
-use driftdb_query::{Generated, Result};
+use driftdb_query::{Generated, Result, Subject};
 use driftdb_types::{DataType, Value};
 
 use super::super::super::ask::default_definition;
@@ -20,6 +20,8 @@ pub(super) struct Attribute<'a> {
     pub(super) has_default: bool,
     pub(super) identity: &'a str,
     pub(super) generated: &'a str,
+    /// `attacl`
+    pub(super) list: Value,
 }
 
 #[expect(clippy::too_many_lines, reason = "one row for each kind of relation")]
@@ -39,6 +41,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
         "attcollation",
         "attidentity",
         "attgenerated",
+        "attacl",
     ])?;
     for relation in declared() {
         for (place, &(name, ty)) in relation.definition.columns.iter().enumerate() {
@@ -58,6 +61,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
                     has_default,
                     identity,
                     generated,
+                    list: Value::Null,
                 },
             )?;
         }
@@ -81,30 +85,59 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
                         _ => "",
                     },
                     generated: if column.is_stored() { "s" } else { "" },
+                    list: definitions.list_of(Subject::column(table.id.0, column.id.0))?,
                 },
             )?;
         }
         for index in &table.indexes {
-            let of_index = index.columns.iter().enumerate();
-            let keys = of_index.filter_map(|(place, key)| {
-                Some((place, &table.columns[table.position(key.column)?]))
-            });
-            for (place, column) in keys {
+            let keys = index.columns.iter().map(|key| key.column);
+            let keys = keys.chain(index.include.iter().copied()).enumerate();
+            for (place, id) in keys {
+                let (name, ty, typmod) = match (table.term(id), table.position(id)) {
+                    (Some(term), _) => (&term.name, term.ty, -1),
+                    (None, Some(at)) => {
+                        let column = &table.columns[at];
+                        (&column.name, column.ty, column.typmod)
+                    }
+                    (None, None) => continue,
+                };
+                // A hash index has hashes.
+                let ty = if index.is_hash { DataType::Int4 } else { ty };
                 add(
                     &mut columns,
                     &Attribute {
                         relation: index.id.0,
-                        name: &column.name,
+                        name,
                         number: place + 1,
-                        ty: column.ty,
-                        typmod: column.typmod,
+                        ty,
+                        typmod,
                         not_null: false,
                         has_default: false,
                         identity: "",
                         generated: "",
+                        list: Value::Null,
                     },
                 )?;
             }
+        }
+    }
+    for (object, fields, _) in super::user_type::composites(definitions) {
+        for field in fields {
+            add(
+                &mut columns,
+                &Attribute {
+                    relation: object.id.0,
+                    name: &field.name,
+                    number: field.number.into(),
+                    ty: field.ty,
+                    typmod: field.typmod,
+                    not_null: false,
+                    has_default: false,
+                    identity: "",
+                    generated: "",
+                    list: Value::Null,
+                },
+            )?;
         }
     }
     for (object, _) in definitions.sequences() {
@@ -123,6 +156,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
                     has_default,
                     identity,
                     generated,
+                    list: Value::Null,
                 },
             )?;
         }
@@ -130,7 +164,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
     Ok(())
 }
 
-pub(super) fn add(columns: &mut Columns<'_, '_, 14>, attribute: &Attribute<'_>) -> Result<()> {
+pub(super) fn add(columns: &mut Columns<'_, '_, 15>, attribute: &Attribute<'_>) -> Result<()> {
     let facts = type_facts(attribute.ty);
     columns.add([
         Value::Oid(attribute.relation),
@@ -147,6 +181,7 @@ pub(super) fn add(columns: &mut Columns<'_, '_, 14>, attribute: &Attribute<'_>) 
         Value::Oid(facts.collation),
         Value::text(attribute.identity),
         Value::text(attribute.generated),
+        attribute.list.clone(),
     ])
 }
 

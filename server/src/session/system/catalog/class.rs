@@ -1,11 +1,11 @@
 //! pg_class: tables, indexes, and the system relations themselves.
 
-use driftdb_query::{Result, Table, is_temporary};
+use driftdb_query::{Result, Securable, Subject, Table, is_temporary, row_type_oid};
 use driftdb_types::Value;
 
 use super::super::declared::declared;
-use super::super::rows::Rows;
-use super::{BTREE, Definitions, HEAP, sequence, small};
+use super::super::rows::{Rows, braced};
+use super::{BTREE, Definitions, HASH, HEAP, sequence, small, user_type};
 
 pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
     let mut columns = rows.columns([
@@ -23,6 +23,9 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
         "relhasrules",
         "reloptions",
         "relpersistence",
+        "relowner",
+        "relacl",
+        "reltype",
     ])?;
     for relation in declared() {
         let definition = &relation.definition;
@@ -41,6 +44,9 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             Value::Bool(relation.kind == 'v'),
             Value::Null,
             Value::text("p"),
+            owner(definitions, definition.oid),
+            definitions.list_of(Subject::whole(Securable::Table, definition.oid))?,
+            Value::Oid(0),
         ])?;
     }
     super::view::classes(definitions, &mut columns)?;
@@ -63,6 +69,9 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             Value::Bool(false),
             Value::Null,
             persistence.clone(),
+            owner(definitions, table.id.0),
+            definitions.list_of(Subject::whole(Securable::Table, table.id.0))?,
+            Value::Oid(row_type_oid(table.id.0)),
         ])?;
         for index in &table.indexes {
             columns.add([
@@ -70,16 +79,19 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
                 Value::text(index.name.clone()),
                 Value::Oid(definitions.schema_oid(&table.schema)),
                 Value::text("i"),
-                Value::Oid(BTREE),
+                Value::Oid(if index.is_hash { HASH } else { BTREE }),
                 Value::Oid(index.id.0),
                 tuples.clone(),
                 Value::Bool(false),
-                small(index.columns.len()),
+                small(index.columns.len() + index.include.len()),
                 Value::Int2(0),
                 Value::Bool(false),
                 Value::Bool(false),
-                Value::Null,
+                options(&index.options),
                 persistence.clone(),
+                owner(definitions, table.id.0),
+                Value::Null,
+                Value::Oid(0),
             ])?;
         }
     }
@@ -99,9 +111,46 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             Value::Bool(false),
             Value::Null,
             Value::text(if is_temporary(&object.schema) { "t" } else { "p" }),
+            definitions.owner_of(Subject::whole(Securable::Sequence, object.id.0)),
+            definitions.list_of(Subject::whole(Securable::Sequence, object.id.0))?,
+            Value::Oid(0),
+        ])?;
+    }
+    for (object, _, highest) in user_type::composites(definitions) {
+        columns.add([
+            Value::Oid(object.id.0),
+            Value::text(object.name.clone()),
+            Value::Oid(definitions.schema_oid(&object.schema)),
+            Value::text("c"),
+            Value::Oid(0),
+            Value::Oid(0),
+            Value::Float4(-1.0),
+            Value::Bool(false),
+            highest,
+            Value::Int2(0),
+            Value::Bool(false),
+            Value::Bool(false),
+            Value::Null,
+            Value::text("p"),
+            owner(definitions, object.id.0),
+            Value::Null,
+            Value::Oid(object.id.0),
         ])?;
     }
     Ok(())
+}
+
+/// Who owns a table or view.
+pub(super) fn owner(definitions: &Definitions, id: u32) -> Value {
+    definitions.owner_of(Subject::whole(Securable::Table, id))
+}
+
+/// pg_class.reloptions
+fn options(options: &[(String, String)]) -> Value {
+    if options.is_empty() {
+        return Value::Null;
+    }
+    braced(options.iter().map(|(name, value)| format!("{name}={value}")))
 }
 
 /// The number of the last column, dropped ones counted.

@@ -96,6 +96,7 @@ fn row(table: &Table, constraint: &Constraint<'_>) -> Row {
         }
         Constraint::Check(check) => Row {
             expression: Value::text(check_condition(table, check, false)),
+            validated: check.validated,
             ..Row::new("c", numbers(&checked_columns(table, check)))
         },
         Constraint::Foreign(key) => Row {

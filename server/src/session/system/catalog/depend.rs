@@ -4,7 +4,7 @@ use driftdb_query::{ObjectKind, Result, TablePart};
 use driftdb_types::Value;
 
 use super::super::rows::Rows;
-use super::classes::{PG_ATTRDEF, PG_CLASS, PG_CONSTRAINT, PG_NAMESPACE};
+use super::classes::{PG_ATTRDEF, PG_CLASS, PG_CONSTRAINT, PG_NAMESPACE, PG_PROC};
 use super::{Constraint, Definitions};
 
 pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()> {
@@ -28,8 +28,17 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
                 add((PG_CLASS, index.id.0), (PG_CONSTRAINT, index.constraint_id().0, 0), "i")?;
                 continue;
             }
-            for key in &index.columns {
-                add((PG_CLASS, index.id.0), (PG_CLASS, table.id.0, key.column.0), "a")?;
+            let from = (PG_CLASS, index.id.0);
+            for column in table.columns.iter().filter(|column| index.uses(table, column.id)) {
+                add(from, (PG_CLASS, table.id.0, column.id.0), "a")?;
+            }
+            // Of constants alone: on the table as a whole.
+            if !table.columns.iter().any(|column| index.uses(table, column.id)) {
+                add(from, (PG_CLASS, table.id.0, 0), "a")?;
+            }
+            let part = TablePart::Index(index.id);
+            for needing in table.needs.iter().filter(|needing| needing.part == part) {
+                add(from, (PG_PROC, needing.need.id, 0), "n")?;
             }
         }
     }

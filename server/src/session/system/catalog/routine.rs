@@ -1,6 +1,8 @@
 //! pg_proc and pg_trigger: users' functions and triggers.
 
-use driftdb_query::{ArgumentMode, Deferral, Given, Language, ObjectKind, Result, TriggerTime};
+use driftdb_query::{
+    ArgumentMode, Deferral, Given, Language, ObjectKind, Result, Securable, Subject, TriggerTime,
+};
 use driftdb_types::{Array, DataType, Element, Value, Volatility};
 
 use super::super::rows::{Rows, vector};
@@ -38,6 +40,8 @@ pub(super) fn functions(definitions: &Definitions, rows: &mut Rows<'_>) -> Resul
         "prosrc",
         "procost",
         "prorows",
+        "proowner",
+        "proacl",
     ])?;
     for object in &definitions.objects {
         let ObjectKind::Routine(routine) = &object.kind else { continue };
@@ -109,6 +113,8 @@ pub(super) fn functions(definitions: &Definitions, rows: &mut Rows<'_>) -> Resul
             Value::text(routine.body.as_str()),
             number(&routine.cost, 100.0),
             number(&routine.rows, if routine.is_set { 1000.0 } else { 0.0 }),
+            definitions.owner_of(Subject::whole(Securable::Routine, object.id.0)),
+            definitions.list_of(Subject::whole(Securable::Routine, object.id.0))?,
         ])?;
     }
     Ok(())

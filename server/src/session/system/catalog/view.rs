@@ -2,7 +2,9 @@
 //!
 //! A view's rule has the view's identifier with a bit of its own.
 
-use driftdb_query::{CheckOption, Object, ObjectKind, Result, View};
+use driftdb_query::{
+    CheckOption, Object, ObjectKind, Result, Securable, Subject, View, is_temporary, row_type_oid,
+};
 use driftdb_types::Value;
 
 use super::super::rows::{Columns, Rows};
@@ -20,7 +22,7 @@ fn views(definitions: &Definitions) -> impl Iterator<Item = (&Object, &View)> {
 }
 
 /// pg_class
-pub(super) fn classes(definitions: &Definitions, columns: &mut Columns<'_, '_, 14>) -> Result<()> {
+pub(super) fn classes(definitions: &Definitions, columns: &mut Columns<'_, '_, 17>) -> Result<()> {
     for (object, view) in views(definitions) {
         let options = match view.check {
             None => Value::Null,
@@ -41,7 +43,10 @@ pub(super) fn classes(definitions: &Definitions, columns: &mut Columns<'_, '_, 1
             Value::Bool(false),
             Value::Bool(true),
             options,
-            Value::text("p"),
+            Value::text(if is_temporary(&object.schema) { "t" } else { "p" }),
+            super::class::owner(definitions, object.id.0),
+            definitions.list_of(Subject::whole(Securable::Table, object.id.0))?,
+            Value::Oid(row_type_oid(object.id.0)),
         ])?;
     }
     Ok(())
@@ -50,7 +55,7 @@ pub(super) fn classes(definitions: &Definitions, columns: &mut Columns<'_, '_, 1
 /// pg_attribute
 pub(super) fn attributes(
     definitions: &Definitions,
-    columns: &mut Columns<'_, '_, 14>,
+    columns: &mut Columns<'_, '_, 15>,
 ) -> Result<()> {
     for (object, view) in views(definitions) {
         for (place, column) in view.columns.iter().enumerate() {
@@ -66,6 +71,7 @@ pub(super) fn attributes(
                     has_default: column.default.is_some(),
                     identity: "",
                     generated: "",
+                    list: definitions.list_of(Subject::column(object.id.0, (place + 1) as u16))?,
                 },
             )?;
         }
