@@ -10,7 +10,7 @@
 use std::path::{Path, PathBuf};
 
 use driftdb_env::sync::Mutex;
-use driftdb_env::{Env, FileKind, IoError, OpenHow};
+use driftdb_env::{Env, FileKind, IoError, OpenHow, sometimes};
 use driftdb_storage::{Operation, StorageError, WriteBatch};
 
 const NAME: &str = "ballast";
@@ -31,7 +31,9 @@ impl Ballast {
 
     /// Gives up the file of a store that cannot be opened for want of space; whether there was one.
     pub(crate) fn give_up(env: &Env, dir: &Path) -> bool {
-        remove(env, &dir.join(NAME)).is_ok()
+        let has_removed = remove(env, &dir.join(NAME)).is_ok();
+        sometimes!("mvcc.ballast-given-up-to-open", has_removed);
+        has_removed
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -44,6 +46,7 @@ impl Ballast {
         // Also one that an earlier run left, and this one has not looked at yet.
         let has_removed = remove(&self.env, &self.path).is_ok();
         *is_held = false;
+        sometimes!("mvcc.ballast-given-up", has_removed);
         has_removed
     }
 
@@ -54,6 +57,7 @@ impl Ballast {
             *is_held = self.try_fill().unwrap_or(false);
             if !*is_held {
                 // Half a ballast would only be in the way.
+                sometimes!("mvcc.no-room-for-the-ballast");
                 drop(remove(&self.env, &self.path));
             }
         }

@@ -16,7 +16,7 @@ use std::io;
 use driftdb_concurrency::{ConcurrencyControl, ObjectLocks, Result, TxnError, TxnId, Writes};
 use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::atomic::Ordering;
-use driftdb_env::{HashSet, IoError, IoOp, planted};
+use driftdb_env::{HashSet, IoError, IoOp, planted, sometimes};
 use driftdb_storage::{
     Commit, Engine, Erasure, KeyspaceId, Lsn, Snapshot, StorageError, Timestamp, WriteBatch,
 };
@@ -74,6 +74,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
 
     /// Makes everything up to `position` visible; it is durable.
     pub(crate) fn publish(&self, position: Position) {
+        sometimes!("mvcc.published-with-a-later-commit", self.visible() >= position.commit.ts);
         // In this order: whoever knows the number can read its timestamp.
         self.visible.advance(position.commit.ts);
         self.visible_sequence.fetch_max(position.sequence, Ordering::SeqCst);
@@ -116,6 +117,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         pipeline.note_keyspaces(created, dropped);
         drop(pipeline);
         if let Some(txn) = control.filter(|_| ends_early) {
+            sometimes!("mvcc.claims-released-before-durable");
             // In this order: a pending write that comes later hides it.
             self.pending.release(id, ts);
             self.control.locks().release_keys(C::owner(txn));
@@ -223,7 +225,9 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             self.publish(position);
             preemption_point("mvcc.commit.planted");
         }
-        if let Err(source) = self.wal.wait_durable(position.commit.lsn) {
+        let durable = self.wal.wait_durable(position.commit.lsn);
+        sometimes!("mvcc.commit-of-unknown-fate", durable.is_err());
+        if let Err(source) = durable {
             self.poison(&source);
             return Err(TxnError::OutcomeUnknown { source });
         }
@@ -234,6 +238,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
 
     /// Refuses all further writes: the log or the engine failed under a commit.
     pub(crate) fn poison(&self, error: &StorageError) {
+        sometimes!("mvcc.poisoned", self.poisoned.get().is_none());
         self.poisoned.get_or_init(|| error.to_string());
     }
 
@@ -246,13 +251,17 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
 
     /// On a full disk only deletions go on.
     fn check_room(&self, batch: &WriteBatch) -> Result<()> {
-        if self.is_disk_full.load(Ordering::Relaxed) && !ballast::only_deletes(batch) {
-            return self.refuse_full();
+        if self.is_disk_full.load(Ordering::Relaxed) {
+            sometimes!("mvcc.deletion-on-a-full-disk", ballast::only_deletes(batch));
+            if !ballast::only_deletes(batch) {
+                return self.refuse_full();
+            }
         }
         Ok(())
     }
 
     fn refuse_full<T>(&self) -> Result<T> {
+        sometimes!("mvcc.commit-refused-on-a-full-disk");
         let full = io::Error::from(io::ErrorKind::StorageFull);
         let error = IoError::new(IoOp::Write, self.ballast.path(), full);
         Err(StorageError::Io(error).into())

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driftdb_concurrency::{CancelToken, Result, TxnError};
-use driftdb_env::Env;
 use driftdb_env::sync::atomic::{AtomicU64, Ordering};
 use driftdb_env::sync::{Condvar, Mutex};
+use driftdb_env::{Env, sometimes};
 
 #[derive(Default)]
 pub(crate) struct Followers {
@@ -25,6 +25,7 @@ impl Followers {
     /// A commit became visible.
     pub(crate) fn tell(&self) {
         if self.count.load(Ordering::SeqCst) > 0 {
+            sometimes!("mvcc.follower-told");
             drop(self.latch.lock());
             self.published.notify_all();
         }
@@ -52,6 +53,7 @@ impl Followers {
                 break Ok(left.max(Duration::from_nanos(1)));
             }
             if left.is_zero() {
+                sometimes!("mvcc.follower-waited-in-vain");
                 break Ok(Duration::ZERO);
             }
             self.published.wait_for(&mut guard, left.min(CancelToken::LOOK_AGAIN_AFTER));

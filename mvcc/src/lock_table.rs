@@ -37,7 +37,7 @@ use driftdb_concurrency::{
 };
 use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::{Mutex, MutexGuard};
-use driftdb_env::{Env, FixedState, planted, planted_order};
+use driftdb_env::{Env, FixedState, buggify, planted, planted_order, sometimes};
 use driftdb_storage::{KeyRange, KeyspaceId};
 
 use self::deadlock::WaitGraph;
@@ -214,7 +214,8 @@ impl LockTable {
         }
         let request = Request::new(owner.who, space, &target, strength);
         self.take(owner, stripe, request, passes, wait)?;
-        if owner.key_count >= owner.most_keys {
+        let is_many = owner.key_count >= owner.most_keys;
+        if is_many || owner.key_count > 1 && buggify!("lock.hold-whole-early") {
             self.hold_whole(owner);
         }
         Ok(())
@@ -230,6 +231,7 @@ impl LockTable {
         wait: WaitPolicy,
     ) -> Result<bool> {
         if stripe.is_free(&request, passes) {
+            sometimes!("lock.granted-past-those-who-wait", stripe.has_waiters());
             let before = stripe.grant(&request);
             // An upgrade may stand in the way of more waiters than before.
             self.settle(&mut stripe);
@@ -237,6 +239,7 @@ impl LockTable {
             owner.add(request.into_held(before));
             return Ok(false);
         }
+        sometimes!("lock.refused-at-once", wait == WaitPolicy::NoWait);
         if wait == WaitPolicy::NoWait {
             return Err(TxnError::LockNotAvailable);
         }
@@ -306,6 +309,7 @@ impl LockTable {
             if !promoted.contains(&suspect) && graph.is_in_cycle(suspect) && stripe.promote(suspect)
             {
                 // Those before it hold nothing that it waits for.
+                sometimes!("lock.moved-up-out-of-a-cycle");
                 promoted.push(suspect);
                 suspects.extend(stripe.settle(&mut graph));
             }
@@ -338,6 +342,7 @@ impl LockTable {
             }
         }
         let was_granted = before.is_some();
+        sometimes!("lock.granted-after-a-wait", was_granted);
         if let Some(before) = before {
             owner.add(request.into_held(before));
         }
@@ -345,7 +350,10 @@ impl LockTable {
             WaitEnd::Granted { .. } => Ok(true),
             WaitEnd::Victim { detail } => Err(TxnError::Deadlock { detail }),
             WaitEnd::TimedOut if was_granted => Ok(true),
-            WaitEnd::TimedOut => Err(TxnError::LockTimeout),
+            WaitEnd::TimedOut => {
+                sometimes!("lock.timed-out");
+                Err(TxnError::LockTimeout)
+            }
             WaitEnd::Canceled => Err(TxnError::Canceled),
         }
     }

@@ -14,7 +14,7 @@ use driftdb_concurrency::ConcurrencyControl;
 use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use driftdb_env::sync::{Condvar, Mutex};
-use driftdb_env::{Task, planted};
+use driftdb_env::{Task, buggify, planted, sometimes};
 use driftdb_storage::{Commit, Engine, Lsn, Maintained, Result, StorageError};
 
 use crate::ballast;
@@ -122,6 +122,7 @@ impl Maintenance {
             }
             if is_disk_full {
                 if !self.woken.wait_for(&mut orders, FULL_DISK_RETRY) {
+                    sometimes!("mvcc.full-disk-looked-at-again");
                     return !orders.must_stop;
                 }
             } else {
@@ -163,7 +164,9 @@ impl Maintenance {
         self.woken.notify_all();
         let is_behind = || self.is_behind.load(Ordering::Relaxed);
         while is_behind() && orders.round_count == round_count && !orders.must_stop {
-            if !self.rounded.wait_for(&mut orders, STALL_MAX) {
+            let longest = if buggify!("mvcc.stall-short") { DELAY_MIN } else { STALL_MAX };
+            if !self.rounded.wait_for(&mut orders, longest) {
+                sometimes!("mvcc.commit-stalled-in-vain");
                 return;
             }
         }
@@ -193,6 +196,9 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         let shared = Arc::clone(self);
         let task = self.env.spawn("driftdb-maintenance", move || {
             shared.ballast.fill();
+            if buggify!("mvcc.maintenance-late") {
+                shared.env.sleep(DELAY_MAX);
+            }
             while shared.maintenance.wait(shared.is_disk_full.load(Ordering::Relaxed)) {
                 shared.run_round();
                 shared.maintenance.end_round();
@@ -214,10 +220,14 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
                 // What the ballast gives is for this.
                 drop(self.checkpoint());
             }
-            Err(error) => self.note_failure(error),
+            Err(error) => {
+                sometimes!("mvcc.maintenance-failed");
+                self.note_failure(error);
+            }
             Ok(()) if self.is_disk_full.load(Ordering::Relaxed) => {
                 drop(self.checkpoint());
                 if self.ballast.fill() {
+                    sometimes!("mvcc.full-disk-has-room-again");
                     self.is_disk_full.store(false, Ordering::Relaxed);
                 }
             }
@@ -230,6 +240,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     /// notices again, and would be followed by the next at once for as long as the disk is full.
     pub(crate) fn note_full(&self) {
         let was_known = self.is_disk_full.swap(true, Ordering::Relaxed);
+        sometimes!("mvcc.disk-is-full", !was_known);
         self.ballast.release();
         if !was_known {
             self.maintenance.wake();
@@ -269,6 +280,8 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             return;
         }
         let start = self.env.now();
+        sometimes!("mvcc.commit-stalled", is_behind);
+        sometimes!("mvcc.commit-slowed-down", !is_behind);
         if is_behind {
             maintenance.wait_for_round();
         } else {
@@ -286,6 +299,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             && self.env.now().saturating_sub(start) < STALL_MAX
             && self.maintenance.hurry()
         {
+            sometimes!("mvcc.part-waits-for-the-engine");
             self.env.sleep(DELAY_MAX);
         }
     }
@@ -310,7 +324,10 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         }
         let tail = self.wal.tail();
         let since = self.engine.durable().lsn.max(checkpoints.last_tail);
-        if tail.0.saturating_sub(since.0) > self.checkpoint_log_bytes {
+        if tail.0.saturating_sub(since.0) > self.checkpoint_log_bytes
+            || buggify!("mvcc.checkpoint-early")
+        {
+            sometimes!("mvcc.checkpoint-by-itself");
             self.engine.checkpoint(&self.barrier())?;
             checkpoints.last_tail = tail;
         }

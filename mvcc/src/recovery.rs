@@ -6,7 +6,7 @@
 //! The parts of a commit are applied as they come, but only once the log has been read ahead to the last of
 //! them. Parts without a last one are what a crash or a full disk left, and are passed over.
 
-use driftdb_env::planted;
+use driftdb_env::{buggify, planted, sometimes};
 use driftdb_storage::{Commit, Engine, Lsn, Maintained, Result, StorageError, Timestamp};
 use driftdb_wal::{Wal, WalStep};
 
@@ -34,6 +34,7 @@ pub(crate) fn replay<E: Engine>(engine: &E, wal: &Wal, clock: &HybridClock) -> R
         unflushed_bytes: 0,
         parts: Parts::AtStart(durable.ts),
     };
+    sometimes!("mvcc.replay-after-a-flush", durable != Commit::default() && durable.lsn < tail);
     clock.observe(durable.ts);
     wal.replay(durable.lsn, &mut |end, payload| replay.record(end, payload))?;
     Ok(replay.last)
@@ -82,6 +83,7 @@ impl<E: Engine> Replay<'_, E> {
                     format!("the engine has parts of the commit at {}, the log not", record.ts);
                 return Err(StorageError::corruption("the log", end.0, what));
             }
+            sometimes!("mvcc.unfinished-parts-passed-over");
             self.parts = Parts::Unfinished(record.ts);
             self.clock.observe(record.ts);
             return Ok(());
@@ -97,7 +99,7 @@ impl<E: Engine> Replay<'_, E> {
         let sequence = record.sequence - u64::from(record.kind == RecordKind::Part);
         self.last = Position { commit, sequence };
         self.unflushed_bytes += payload.len() as u64;
-        if self.unflushed_bytes >= MAINTAIN_EVERY_BYTES {
+        if self.unflushed_bytes >= MAINTAIN_EVERY_BYTES || buggify!("mvcc.replay-maintains-early") {
             self.unflushed_bytes = 0;
             self.maintain()?;
         }
@@ -131,9 +133,12 @@ impl<E: Engine> Replay<'_, E> {
     fn maintain(&self) -> Result<()> {
         loop {
             match self.engine.maintain(self.wal) {
-                Ok(Maintained::Worked) => {}
+                Ok(Maintained::Worked) => sometimes!("mvcc.replay-flushes"),
                 Ok(Maintained::Idle) => return Ok(()),
-                Err(StorageError::Io(error)) if error.is_disk_full() => return Ok(()),
+                Err(StorageError::Io(error)) if error.is_disk_full() => {
+                    sometimes!("mvcc.replay-on-a-full-disk");
+                    return Ok(());
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -149,7 +154,11 @@ impl<E: Engine> Replay<'_, E> {
             }
             Parts::Whole { .. } => true,
             // Some parts are durable in the engine already.
-            Parts::AtStart(ts) => record.kind.is_part() && ts == record.ts,
+            Parts::AtStart(ts) => {
+                let is_within = record.kind.is_part() && ts == record.ts;
+                sometimes!("mvcc.replay-begins-within-a-commit", is_within);
+                is_within
+            }
             Parts::None | Parts::Unfinished(_) => false,
         };
         if record.kind.is_part() && record.part > 0 && !goes_on {

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driftdb_concurrency::{ConcurrencyControl, HistoryRules, Keep};
-use driftdb_env::planted;
 use driftdb_env::sync::RwLock;
+use driftdb_env::{planted, sometimes};
 use driftdb_storage::{Engine, Retention, RetentionPolicy, Timestamp};
 
 use crate::store::Shared;
@@ -84,9 +84,11 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
     }
 
     fn tell_retention(&self, policies: &mut Policies) {
+        sometimes!("mvcc.retention-awaits-its-rules", policies.rules.is_none());
         let Some(rules) = &policies.rules else { return };
         let mut policy = wanted(&policies.asked, rules, self.retention.period, self.clock.wall());
         if let Some(made) = policies.unruled.first() {
+            sometimes!("mvcc.keyspace-without-a-rule-yet");
             // Also that there was nothing before.
             let before = Timestamp(made.0.saturating_sub(1));
             policy.default.keep_since = policy.default.keep_since.min(before);
@@ -98,6 +100,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
         let oldest = oldest.filter(|_| !planted!("mvcc.retention-passes-low-readers"));
         let most = oldest.map_or(floor, |oldest| floor.min(oldest));
         let told = &policies.told;
+        sometimes!("mvcc.floor-held-by-a-reader", floor < target.min(self.visible()));
         // What was told cannot be taken back: whoever registered below it came too late.
         let limit = |retention: &mut Retention, before: &Retention| {
             let most = most.max(before.keep_since).min(floor);
@@ -108,6 +111,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             limit(retention, told.of(*space));
         }
         if policy != **told {
+            sometimes!("mvcc.history-let-go", policy.default.keep_since > told.default.keep_since);
             policies.told = Arc::new(policy);
             self.engine.set_retention(Arc::clone(&policies.told));
         }

@@ -19,9 +19,10 @@ use driftdb_concurrency::{
     LockMode, LockObject, LockStrength, Locked, ObjectLocked, Provenance, ReadAt, Result, RowBatch,
     SavepointId, ScanRequest, ScanState, Transaction, TxnError, TxnId, VersionScan, WaitPolicy,
 };
-use driftdb_env::planted;
+use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::MutexGuard;
 use driftdb_env::sync::atomic::Ordering;
+use driftdb_env::{planted, sometimes, yield_now};
 use driftdb_storage::{Engine, Erasure, KeyRange, KeyspaceId, StorageError, Timestamp};
 
 use crate::commit::Said;
@@ -118,7 +119,11 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         };
         match options.as_of {
             Some(ts) => txn.enter_past(ts)?,
-            None => while !txn.enter_control(options.deferrable)? {},
+            None => {
+                while !txn.enter_control(options.deferrable)? {
+                    yield_now("mvcc.begin-again");
+                }
+            }
         }
         Ok(txn)
     }
@@ -129,6 +134,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     fn enter_control(&mut self, is_deferrable: bool) -> Result<bool> {
         if self.mode == Mode::Snapshot {
             self.enter_now();
+            preemption_point("mvcc.snapshot-taken");
         }
         if !self.tracks_reads {
             return Ok(true);
@@ -141,6 +147,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         {
             is_fit = self.shared.control.wait_until_safe(control, &self.cancel)?;
         }
+        sometimes!("mvcc.begun-anew-on-a-newer-snapshot", !is_fit);
         if !is_fit {
             self.finish(None);
         }
@@ -180,6 +187,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             return Ok(false);
         }
         self.shared.check_open()?;
+        sometimes!("mvcc.restarted-on-a-newer-snapshot");
         if !self.is_untouched {
             *self.writes.lock() = WriteSet::default();
         }

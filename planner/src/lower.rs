@@ -341,6 +341,11 @@ fn locked_scan(plan: &LogicalPlan, key: ColId) -> Option<Locked> {
             other.for_each_input(&mut |input| {
                 found = found.take().or_else(|| locked_scan(input, key));
             });
+            if let LogicalPlan::Join { kind: JoinKind::Inner, on, .. } = other
+                && let Some(locked) = &mut found
+            {
+                conjuncts(on.clone(), &mut locked.predicates);
+            }
             found
         }
     }

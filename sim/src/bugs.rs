@@ -58,6 +58,15 @@ pub const ISOLATION_BUGS: &[&str] = &[
     "mvcc.statement-forgets-what-was-read",
 ];
 
+/// Those that clients bring to light, who come over bad lines, go when they like or take jobs from each other:
+/// `tests/clients.rs` finds them.
+pub const CLIENT_BUGS: &[&str] = &[
+    "wire.partial-message-dropped",
+    "wire.block-outlives-its-client",
+    "executor.memory-not-bounded",
+    "executor.locked-row-not-rechecked",
+];
+
 /// Bugs that an honest disk never shows.
 const TRUSTING: &[&str] = &[
     "lsm.frame-checksum-not-checked",
@@ -117,5 +126,5 @@ pub fn place(bug: &str) -> Option<(Scenario, Vec<(String, String)>)> {
 
 /// The planted bug of that name.
 pub(crate) fn bug(name: &str) -> Option<&'static str> {
-    BUGS.iter().chain(ISOLATION_BUGS).find(|bug| **bug == name).copied()
+    BUGS.iter().chain(ISOLATION_BUGS).chain(CLIENT_BUGS).find(|bug| **bug == name).copied()
 }

@@ -14,12 +14,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::bugs::{BUGS, ISOLATION_BUGS};
+use crate::bugs::{BUGS, CLIENT_BUGS, ISOLATION_BUGS};
 use crate::kernel::on_host_stack;
 use crate::report::campaign_report;
 use crate::scenario::run_recorded;
 use crate::script::{clipped, operations};
-use crate::{FAULTS, Scenario, SeedOptions, plan_text, run_seed, shrink};
+use crate::{FAULTS, SITES, Scenario, SeedOptions, plan_text, run_seed, shrink};
 use campaign::{Campaign, Chunk, run_here, told};
 use request::{Request, names, parse};
 use watchdog::Watchdog;
@@ -48,6 +48,7 @@ usage: driftdb sim [SCENARIO] [--seeds COUNT | --time TIME | --seed N] [--jobs N
   --plan FILE      play such a file; with --clean without the planted bug that it names
   --recheck        run every 20th seed again in another process: its trace must be the same
   --all-faults     a kind of fault that never struck is a failure
+  --all-sites      a place of the product that no seed came to is a failure
   --json           print one JSON document instead of text
   --bug NAME       plant a bug (builds with debug assertions only)
   --ablate         for each planted bug, the faults that it takes to find it, as a table
@@ -78,7 +79,8 @@ pub fn run(args: &[String]) -> i32 {
         return on_host_stack(|| spec::run(args));
     }
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
-        let bugs: Vec<&str> = BUGS.iter().chain(ISOLATION_BUGS).copied().collect();
+        let bugs: Vec<&str> =
+            BUGS.iter().chain(ISOLATION_BUGS).chain(CLIENT_BUGS).copied().collect();
         println!("{USAGE}\n\nscenarios: {}", names().join(", "));
         println!("\nfaults: {}\n\nbugs: {}", FAULTS.join(", "), bugs.join(", "));
         return 0;
@@ -116,15 +118,20 @@ fn run_request(request: &Request, args: &[String]) -> Result<i32, String> {
         true => campaign.faults().missing(),
         false => Vec::new(),
     };
+    let unseen = match request.wants_all_sites {
+        true => campaign.sites().demanded(),
+        false => Vec::new(),
+    };
+    let is_short = !missing.is_empty() || !unseen.is_empty();
     if let Some(file) = &request.report {
-        report_on(file, request, &campaign, &missing)?;
+        report_on(file, request, &campaign, !is_short)?;
     }
     if request.is_json {
-        println!("{:#}", document(request, &campaign, &missing));
+        println!("{:#}", document(request, &campaign, !is_short));
     } else {
-        print(request, &campaign, &missing)?;
+        print(request, &campaign, &missing, &unseen)?;
     }
-    Ok(i32::from(campaign.failure.is_some() || !missing.is_empty()))
+    Ok(i32::from(campaign.failure.is_some() || is_short))
 }
 
 /// One seed of each scenario, told with its trace.
@@ -186,7 +193,12 @@ fn print_steps(scenario: Scenario, seed: u64, options: &SeedOptions) -> Result<(
     Ok(())
 }
 
-fn print(request: &Request, campaign: &Campaign, missing: &[&str]) -> Result<(), String> {
+fn print(
+    request: &Request,
+    campaign: &Campaign,
+    missing: &[&str],
+    unseen: &[&str],
+) -> Result<(), String> {
     for (scenario, totals) in campaign.totals.values() {
         let Some(scenario) = *scenario else { continue };
         let has_failed =
@@ -202,6 +214,11 @@ fn print(request: &Request, campaign: &Campaign, missing: &[&str]) -> Result<(),
         faults.kind_count(),
     );
     println!("  faults: {faults}");
+    let sites = campaign.sites();
+    let never = sites.missing();
+    let never =
+        if never.is_empty() { String::new() } else { format!("; never: {}", never.join(", ")) };
+    println!("  sites: {} of {} seen{never}", sites.seen_count(), SITES.len());
     if request.rechecks {
         println!("  {} seeds run again in another process, with equal traces", campaign.rechecked);
     }
@@ -211,6 +228,9 @@ fn print(request: &Request, campaign: &Campaign, missing: &[&str]) -> Result<(),
     if !missing.is_empty() {
         println!("FAILED: never struck: {}", missing.join(", "));
     }
+    if !unseen.is_empty() {
+        println!("FAILED: never seen: {}", unseen.join(", "));
+    }
     Ok(())
 }
 
@@ -219,7 +239,7 @@ fn report_on(
     file: &Path,
     request: &Request,
     campaign: &Campaign,
-    missing: &[&str],
+    is_complete: bool,
 ) -> Result<(), String> {
     let mut failed = campaign.failure.as_ref().map(|it| (it.scenario, it.seed, &request.options));
     let shrunk = match failed {
@@ -232,12 +252,12 @@ fn report_on(
     if failed.is_none() && request.is_single {
         failed = Some((request.scenarios[0], request.first, &request.options));
     }
-    let text = campaign_report(&document(request, campaign, missing), failed)?;
+    let text = campaign_report(&document(request, campaign, is_complete), failed)?;
     plan::write(file, &text).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// A campaign as JSON.
-fn document(request: &Request, campaign: &Campaign, missing: &[&str]) -> Value {
+fn document(request: &Request, campaign: &Campaign, is_complete: bool) -> Value {
     let scenarios = campaign.totals.values().filter_map(|(scenario, totals)| {
         let mut value = totals.to_json();
         value["scenario"] = (*scenario)?.name().into();
@@ -245,12 +265,13 @@ fn document(request: &Request, campaign: &Campaign, missing: &[&str]) -> Value {
     });
     let failure = campaign.failure.as_ref().map(|failure| failure.to_json(&request.options));
     json!({
-        "held": campaign.failure.is_none() && missing.is_empty(),
+        "held": campaign.failure.is_none() && is_complete,
         "seeds": campaign.seeds(),
         "elapsed_ms": campaign.elapsed.as_millis() as u64,
         "jobs": request.jobs,
         "scenarios": scenarios.collect::<Vec<_>>(),
         "faults_that_never_struck": campaign.faults().missing(),
+        "sites_never_seen": campaign.sites().missing(),
         "rechecked": campaign.rechecked,
         "failure": failure,
     })

@@ -62,6 +62,14 @@ pub const FAULTS: &[&str] = &[
     "clock-back",
     "clock-drift",
     "priority-changes",
+    // The product does it to itself.
+    "mischief",
+    // Clients, and the lines to them.
+    "messages-torn",
+    "clients-slow",
+    "clients-gone",
+    "clients-gone-in-commit",
+    "memory-short",
     // The disk lies.
     "sync-lies",
     "reads-flipped",

@@ -13,6 +13,7 @@
 //! Sources: research/sim.md 2 (why fibers, and what they cost), [FDB21].
 
 mod fiber;
+mod mischief;
 mod panics;
 mod preemption;
 mod priorities;

@@ -9,17 +9,20 @@ pub mod kernel;
 mod node;
 mod operations;
 mod oracle;
+mod pipe;
 mod plan;
 mod report;
 mod scenario;
 mod script;
 mod shrink;
+mod sites;
 pub mod spec;
 mod sql;
+mod wire;
 mod without;
 mod workload;
 
-pub use bugs::{BUGS, ISOLATION_BUGS, place};
+pub use bugs::{BUGS, CLIENT_BUGS, ISOLATION_BUGS, place};
 pub use fault::{FAULTS, FaultCounts, RESULTS};
 pub use report::seed_report;
 pub use scenario::{
@@ -27,3 +30,4 @@ pub use scenario::{
 };
 pub use script::{Script, write_script};
 pub use shrink::{Shrunk, shrink};
+pub use sites::{RARE, SITES, SiteCounts};

@@ -26,6 +26,9 @@ const NODE: NodeId = NodeId(1);
 /// Virtual time within which anything must be over: a thousand times what it takes.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// A node whose disk has room again looks within this time.
+const HEALED_WITHIN: Duration = Duration::from_millis(700);
+
 /// What a workload stumbles over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Finding {
@@ -67,6 +70,11 @@ pub(crate) trait Workload {
 
     /// How many transactions were acknowledged.
     fn committed_count(&self) -> u64;
+
+    /// The faults that it made by itself, and how often.
+    fn faults(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
 
     /// How many transactions both oracles of isolation have judged.
     fn checked_count(&self) -> u64 {
@@ -188,6 +196,12 @@ impl Machine {
                 armed = self.arm(life);
             }
             self.work(&db);
+            if life.trouble.passes() && !self.sim.is_dead(NODE) {
+                // Room comes back, and the node finds out by itself.
+                self.disk.set_capacity(None);
+                self.sim.sleep(HEALED_WITHIN);
+                self.work(&db);
+            }
             if life.closes && !self.sim.is_dead(NODE) {
                 self.close(db, false);
             } else {

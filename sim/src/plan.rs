@@ -177,6 +177,7 @@ fn kernel_settings(seed: u64) -> KernelSettings {
         max_disk_ns: draw(seed, "disk", &[5_000, 50_000]),
         max_events: EVENTS,
         priority_changes: draw(seed, "priorities", &[None, None, None, Some(2)]),
+        buggifies: draw(seed, "buggifies", &[true, true, false]),
     }
 }
 
@@ -210,6 +211,7 @@ fn config(seed: u64) -> Config {
         wal_buffer_bytes: draw(seed, "log buffer", &[512, 2 << 10, 8 << 10]),
         wal_spare_segments: draw(seed, "spares", &[0, 1, 2]),
         retention: draw(seed, "retention", &RETENTION),
+        statement_memory_bytes: draw(seed, "statement memory", &[1 << 20, 1 << 30]),
         ..Config::default()
     }
 }
@@ -258,7 +260,8 @@ impl Plan {
                 "on" => draw_damage(self.seed, &mut self.lives),
                 _ => return Err(format!("{key} can be \"on\" or \"off\", not \"{value}\"")),
             },
-            "sim.trouble" | "sim.holds" | "sim.clocks" | "sim.delays" | "sim.switches" => {
+            "sim.trouble" | "sim.holds" | "sim.clocks" | "sim.delays" | "sim.switches"
+            | "sim.buggify" => {
                 if value != "off" {
                     return Err(format!("{key} can only be \"off\", not \"{value}\""));
                 }
@@ -285,6 +288,7 @@ impl Plan {
         match key {
             "sim.delays" => self.kernel.delay = Chance::NEVER,
             "sim.switches" => self.kernel.switch = Chance::NEVER,
+            "sim.buggify" => self.kernel.buggifies = false,
             _ => {}
         }
         for life in &mut self.lives {
@@ -309,13 +313,14 @@ impl Plan {
             None => format!("switched {}", chance(kernel.switch)),
         };
         let mut text = format!(
-            "{} with {}, {}; {} clients, {} transactions each in each life; {schedule}, held up {}",
+            "{} with {}, {}; {} clients, {} transactions each in each life; {schedule}, held up {}{}",
             config.engine,
             config.control,
             self.isolation,
             self.client_count,
             self.txn_count,
             chance(kernel.delay),
+            if kernel.buggifies { "; makes mischief" } else { "" },
         );
         for (number, life) in self.lives.iter().enumerate() {
             let Life { number: _, trouble, damage, hold, in_recovery, crash, closes, wall } = life;

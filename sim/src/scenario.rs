@@ -14,11 +14,14 @@ use crate::kernel::{KernelSettings, record, simulate};
 use crate::node::{Machine, Workload};
 use crate::operations::{self, Account};
 use crate::plan::{Plan, is_calm};
+use crate::sites::SiteCounts;
 use crate::workload::bank::Bank;
 use crate::workload::feed::Feed;
 use crate::workload::isolation::Isolation;
 use crate::workload::ledger::Ledger;
 use crate::workload::list_append::ListAppend;
+use crate::workload::queue::Queue;
+use crate::workload::wire::Wire;
 
 /// What to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +37,23 @@ pub enum Scenario {
     Isolation,
     /// A consumer follows the changes of a table, over the node's deaths.
     Feed,
+    /// Jobs are taken with SKIP LOCKED, and each is done once.
+    Queue,
+    /// Clients speak the wire protocol over bad lines, and go in the middle of it.
+    Wire,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Ledger, Self::Bank, Self::ListAppend, Self::Isolation, Self::Feed];
+    pub const ALL: [Self; 7] = [
+        Self::Ledger,
+        Self::Bank,
+        Self::ListAppend,
+        Self::Isolation,
+        Self::Feed,
+        Self::Queue,
+        Self::Wire,
+    ];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -49,6 +63,8 @@ impl Scenario {
             Self::ListAppend => "list-append",
             Self::Isolation => "isolation",
             Self::Feed => "feed",
+            Self::Queue => "queue",
+            Self::Wire => "wire",
         }
     }
 
@@ -64,6 +80,8 @@ impl Scenario {
             Self::ListAppend => Rc::new(ListAppend::new(plan)),
             Self::Isolation => Rc::new(Isolation::new(plan)),
             Self::Feed => Rc::new(Feed::new(plan)),
+            Self::Queue => Rc::new(Queue::new(plan)),
+            Self::Wire => Rc::new(Wire::new(plan)),
         }
     }
 }
@@ -96,6 +114,8 @@ pub struct SeedReport {
     pub step_count: u64,
     /// Faults that struck.
     pub faults: FaultCounts,
+    /// Places of the product that were seen.
+    pub sites: SiteCounts,
 }
 
 /// Runs one seed.
@@ -182,6 +202,10 @@ fn plan(scenario: Scenario, seed: u64, options: &SeedOptions) -> Result<Plan, St
         // Schedules alone: such seeds are several times as fast.
         plan.lives.clear();
     }
+    if scenario == Scenario::Wire {
+        // Each piece of a message is an event, and some are of one byte.
+        plan.kernel.max_events *= 10;
+    }
     for (key, value) in &options.settings {
         plan.set(key, drawn(seed, key, value))?;
     }
@@ -199,6 +223,8 @@ fn run(plan: Plan, workload: &Rc<dyn Workload>, options: &SeedOptions) -> SeedRe
     let disk = SimDisk::new(seed);
     let faults = Rc::new(RefCell::new(FaultCounts::default()));
     planted::activate(options.bug);
+    // What somebody else left on this thread.
+    drop(SiteCounts::taken());
     operations::begin_run(plan.operations.clone(), record::is_on());
     let outcome = {
         let (disk, workload, faults) = (disk.clone(), Rc::clone(workload), Rc::clone(&faults));
@@ -208,11 +234,13 @@ fn run(plan: Plan, workload: &Rc<dyn Workload>, options: &SeedOptions) -> SeedRe
     planted::activate(None);
     let mut faults = faults.borrow().clone();
     faults.add_disk(&disk);
+    workload.faults().into_iter().for_each(|(kind, count)| faults.add(kind, count));
     faults.add("delays", outcome.delay_count);
     faults.add("pauses", outcome.pause_count);
     faults.add("disk-stalls", outcome.stall_count);
     faults.add("disk-slow", outcome.slow_op_count);
     faults.add("priority-changes", outcome.fall_count);
+    faults.add("mischief", outcome.mischief_count);
     SeedReport {
         failure: outcome.failure,
         trace_hash: outcome.trace_hash ^ disk.trace_hash(),
@@ -222,6 +250,7 @@ fn run(plan: Plan, workload: &Rc<dyn Workload>, options: &SeedOptions) -> SeedRe
         disk_op_count: outcome.disk_op_count,
         step_count: outcome.step_count,
         faults,
+        sites: SiteCounts::taken(),
     }
 }
 

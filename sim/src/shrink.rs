@@ -39,6 +39,7 @@ const LESS: &[(&str, &[&str])] = &[
     ("sim.priorities", &["0"]),
     ("sim.delays", &["off"]),
     ("sim.switches", &["off"]),
+    ("sim.buggify", &["off"]),
 ];
 
 /// A failing seed with as much left out as can be.

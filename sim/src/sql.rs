@@ -31,7 +31,9 @@ pub(crate) enum Refusal {
 impl From<SqlError> for Refusal {
     fn from(error: SqlError) -> Self {
         match error.state {
-            SqlState::SerializationFailure | SqlState::DeadlockDetected => Self::Retry,
+            SqlState::SerializationFailure
+            | SqlState::DeadlockDetected
+            | SqlState::LockNotAvailable => Self::Retry,
             SqlState::IoError | SqlState::DiskFull | SqlState::AdminShutdown => Self::Unavailable,
             SqlState::TransactionResolutionUnknown => Self::Unknown,
             SqlState::SnapshotTooOld => Self::TooOld,

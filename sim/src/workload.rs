@@ -5,3 +5,5 @@ pub(crate) mod feed;
 pub(crate) mod isolation;
 pub(crate) mod ledger;
 pub(crate) mod list_append;
+pub(crate) mod queue;
+pub(crate) mod wire;

@@ -145,6 +145,7 @@ specs! {
     queue: "queue",
     read_only_anomaly: "read-only-anomaly",
     recheck: "recheck",
+    recheck_computed: "recheck-computed",
     row_locks: "row-locks",
     row_locks_wait: "row-locks-wait",
     savepoint_lock: "savepoint-lock",

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use driftdb_env::kernel::preemption_point;
-use driftdb_env::{HashSet, planted};
+use driftdb_env::{HashSet, buggify, planted, sometimes};
 use driftdb_storage::{
     Commit, KeyspaceId, LogBarrier, Maintained, Result, Retention, RetentionPolicy, StorageError,
 };
@@ -127,12 +127,16 @@ impl PageFile {
         let mut maintenance = self.maintenance.lock();
         self.health.check()?;
         if maintenance.under_way.is_none() {
-            if self.state.lock().dirty_bytes < self.write_buffer_bytes {
+            let dirty_bytes = self.state.lock().dirty_bytes;
+            let is_due = dirty_bytes >= self.write_buffer_bytes
+                || dirty_bytes > 0 && buggify!("btree.checkpoint-early");
+            if !is_due {
                 return Ok(Maintained::Idle);
             }
             self.begin(&mut maintenance, log, Reach::Dirty)?;
         }
-        self.go_on(&mut maintenance, self.step_bytes)?;
+        let bytes = if buggify!("btree.small-steps") { 1 } else { self.step_bytes };
+        self.go_on(&mut maintenance, bytes)?;
         Ok(Maintained::Worked)
     }
 
@@ -147,7 +151,9 @@ impl PageFile {
         self.fold(maintenance, reach)?;
         let Some(picture) = self.take_picture() else { return Ok(()) };
         preemption_point("btree.picture-taken");
-        if let Err(error) = log.wait_durable(picture.commit.lsn) {
+        let durable = log.wait_durable(picture.commit.lsn);
+        sometimes!("btree.picture-put-back", durable.is_err());
+        if let Err(error) = durable {
             self.put_back(picture);
             return Err(error);
         }
@@ -155,6 +161,10 @@ impl PageFile {
             let mut readers = self.readers.lock();
             (readers.superblock, readers.oldest())
         };
+        sometimes!(
+            "btree.freed-pages-kept-for-a-reader",
+            maintenance.free.waits_for(oldest_reader)
+        );
         let page_count = maintenance.free.page_count();
         maintenance.free.release(oldest_reader);
         let packing = Packing::new(&picture.slices, &picture.facts);
@@ -179,7 +189,10 @@ impl PageFile {
     fn go_on(&self, maintenance: &mut Maintenance, bytes: usize) -> Result<()> {
         let Some(mut under_way) = maintenance.under_way.take() else { return Ok(()) };
         match self.persist(maintenance, &mut under_way, bytes) {
-            Ok(None) => maintenance.under_way = Some(under_way),
+            Ok(None) => {
+                sometimes!("btree.checkpoint-gave-way");
+                maintenance.under_way = Some(under_way);
+            }
             Ok(Some(superblock)) => self.publish(maintenance, under_way, superblock),
             Err(failure) => {
                 let UnderWay { picture, page_count, progress, .. } = under_way;
@@ -190,6 +203,7 @@ impl PageFile {
                     return Err(self.health.poison(error));
                 }
                 // The log needs what the attempt took of a full disk.
+                sometimes!("btree.checkpoint-undone");
                 self.pager.cut_to_pages();
                 return Err(error);
             }
@@ -213,6 +227,7 @@ impl PageFile {
             let folded = state.facts.folded(&policy);
             if folded != *state.facts {
                 // From now on nobody is promised what is about to go.
+                sometimes!("btree.promise-shortened");
                 state.facts = Arc::new(folded);
                 state.changed = true;
                 state.view = None;
@@ -233,6 +248,7 @@ impl PageFile {
     fn remove(&self, doomed: Vec<Doomed>) -> Result<()> {
         preemption_point("btree.fold");
         let _nobody_applies = self.applying.lock();
+        sometimes!("btree.version-folded", !doomed.is_empty());
         for Doomed { key, chain } in doomed {
             self.change(|root, writer| writer.remove(root, key.borrow(), &chain))?;
         }
@@ -252,6 +268,7 @@ impl PageFile {
         let _nobody_applies = self.applying.lock();
         let mut state = self.state.lock();
         if !state.changed {
+            sometimes!("btree.nothing-to-write");
             return None;
         }
         let picture = Picture {
@@ -316,6 +333,7 @@ impl PageFile {
         let used_pages = writing.used_pages();
         let is_in_the_way = |pages: &[u64]| pages.iter().any(|page| *page > used_pages);
         if maintenance.durable_facts != picture.facts || is_in_the_way(&own.facts) {
+            sometimes!("btree.facts-written-anew");
             facts = writing.facts(&picture.facts)?;
             let_go.extend(&own.facts);
         }
@@ -365,6 +383,7 @@ impl PageFile {
         self.pager.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         self.pager.set_page_count(superblock.page_count);
         if superblock.page_count < old.page_count {
+            sometimes!("btree.file-shrank");
             self.pager.cut_to_pages();
         }
         {
@@ -391,6 +410,7 @@ impl PageFile {
         // What the writer has replaced meanwhile would only fill the cache.
         let address = |node: &Arc<Node>| Arc::as_ptr(node).addr();
         let replaced: HashSet<usize> = self.state.lock().let_go.nodes.iter().map(address).collect();
+        sometimes!("btree.written-while-replaced", !replaced.is_empty());
         for WrittenNode { node, location, clean } in &written.nodes {
             if let Some(clean) = clean
                 && !replaced.contains(&address(node))

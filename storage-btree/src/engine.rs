@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 
 use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::Mutex;
-use driftdb_env::{Env, planted_order};
+use driftdb_env::{Env, planted_order, sometimes};
 use driftdb_storage::{
     BackupReport, Commit, Compression, KeyspaceId, LogBarrier, Maintained, Operation, Result,
     RetentionPolicy, StorageError, VerifyDepth, VerifyReport, WriteBatch, expand_range_deletes,
@@ -159,6 +159,8 @@ impl PageFile {
                 Writer { pager, loaded: &mut loaded, epoch, let_go, facts, history, dirty_bytes };
             let Err(Missing { at, level }) = change(root, &mut writer) else { return Ok(()) };
             drop(state);
+            sometimes!("btree.node-read-for-a-change");
+            sometimes!("btree.many-nodes-read-for-a-change", loaded.len() > 1);
             loaded.push(Arc::new(self.pager.read_node(at, level)?));
         }
     }
@@ -248,6 +250,7 @@ impl PageFile {
     pub(crate) fn snapshot(&self) -> BtreeSnapshot {
         let mut state = self.state.lock();
         if let Some(view) = &state.view {
+            sometimes!("btree.view-shared");
             return BtreeSnapshot { view: Arc::clone(view) };
         }
         let (root, at) = (state.root.share(), state.applied);

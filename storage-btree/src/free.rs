@@ -79,6 +79,11 @@ impl FreePages {
         self.ready.extend(pages);
     }
 
+    /// Whether pages that were let go may still be read by somebody of epoch `oldest_reader`.
+    pub(crate) fn waits_for(&self, oldest_reader: u64) -> bool {
+        self.waiting.iter().any(|(epoch, _)| *epoch >= oldest_reader)
+    }
+
     /// Makes reusable what nobody of epoch `oldest_reader` or later can read.
     pub(crate) fn release(&mut self, oldest_reader: u64) {
         let ready = &mut self.ready;

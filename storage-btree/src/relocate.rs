@@ -7,6 +7,7 @@
 //!
 //! Cost: a walk over the branches, which know the pages of their children; no leaf is read to find it.
 
+use driftdb_env::sometimes;
 use driftdb_storage::Result;
 
 use crate::checkpoint::Maintenance;
@@ -48,6 +49,7 @@ impl PageFile {
         search.walk(&root.child, root.level, VersionKey::LOWEST)?;
         let found = search.found;
         drop(root);
+        sometimes!("btree.nodes-relocated", !found.is_empty());
         let _nobody_applies = self.applying.lock();
         for key in &found {
             self.change(|root, writer| writer.touch(root, key.borrow()))?;

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use driftdb_env::sometimes;
 use driftdb_storage::KeyspaceId;
 
 use crate::codec::Overflow;
@@ -113,6 +114,7 @@ impl Writer<'_> {
         let Some(split) = self.insert_into(&mut root.child, level, key, value)? else {
             return Ok(());
         };
+        sometimes!("btree.root-grew");
         let left = std::mem::replace(&mut root.child, Child::disk(PageRef::default()));
         let mut branch = Branch::of_one(left);
         branch.insert(1, split.separator.borrow(), split.right);
@@ -168,6 +170,7 @@ impl Writer<'_> {
                 Some(_) => None,
                 // A snapshot shares it. The copy takes its place among the dirty nodes.
                 None => {
+                    sometimes!("btree.node-copied-for-a-snapshot");
                     *self.dirty_bytes = self.dirty_bytes.saturating_sub(node.memory());
                     Some(node.copy(self.epoch))
                 }
@@ -226,6 +229,7 @@ impl Writer<'_> {
         }
         self.shed(leaf);
         let moved_bytes = self.history.split(leaf, self.pager.capacity());
+        sometimes!("btree.leaf-split-by-time", moved_bytes > 0);
         *self.dirty_bytes += moved_bytes;
         let len = leaf.entries.len();
         if leaf.payload_size() <= self.pager.capacity() || len < 2 {
@@ -241,6 +245,8 @@ impl Writer<'_> {
             0 if shorter => 1,
             _ => middle_between_keys(leaf),
         };
+        sometimes!("btree.leaf-split-at-its-end", middle == len - 1);
+        sometimes!("btree.leaf-split-in-the-middle", middle < len - 1);
         let separator = leaf.entries.key(middle).separator_from(leaf.entries.key(middle - 1));
         Some((separator, Body::Leaf(leaf.split_off(middle))))
     }
@@ -257,6 +263,7 @@ impl Writer<'_> {
         if (branch.payload_size() <= self.pager.capacity() && len <= MAX_FANOUT) || len < 4 {
             return None;
         }
+        sometimes!("btree.branch-split");
         let middle =
             if index == len - 1 { len - 2 } else { branch.bounds().middle().clamp(2, len - 2) };
         let (separator, right) = branch.split_off(middle);
@@ -279,6 +286,7 @@ impl Writer<'_> {
                     // The caller saw the same entry: chains are written by checkpoints only, and
                     // none runs beside a fold.
                     assert_eq!(chain.first(), Some(&Overflow::decode(slot.value).at.page));
+                    sometimes!("btree.overflow-pages-let-go");
                     self.let_go.pages.extend(chain);
                 }
                 self.let_go.large.extend(leaf.remove(index));
@@ -297,6 +305,7 @@ impl Writer<'_> {
     fn rebalance(&mut self, branch: &mut Branch, level: u8, index: usize) -> Result<()> {
         let Child::Memory(child) = &branch.children[index] else { return Ok(()) };
         if child.is_disposable() {
+            sometimes!("btree.empty-node-removed");
             branch.remove(index);
             return Ok(());
         }
@@ -323,6 +332,7 @@ impl Writer<'_> {
             _ => unreachable!("neighbours are of one level"),
         }
         branch.remove(left + 1);
+        sometimes!("btree.nodes-merged");
         if right.born < self.epoch {
             self.let_go.node(&right);
         }
@@ -379,7 +389,10 @@ impl Writer<'_> {
             let node = self.own(&mut root.child, level)?;
             let Body::Branch(branch) = &mut node.body else { return Ok(()) };
             match branch.children.pop() {
-                Some(only) => *root = Root { child: only, level: level - 1 },
+                Some(only) => {
+                    sometimes!("btree.root-shrank");
+                    *root = Root { child: only, level: level - 1 };
+                }
                 None => {
                     let child = Child::Memory(Arc::new(Node::empty(self.epoch)));
                     *root = Root { child, level: 0 };

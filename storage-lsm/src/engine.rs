@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use driftdb_env::sync::atomic::{AtomicBool, Ordering};
 use driftdb_env::sync::{Mutex, MutexGuard};
-use driftdb_env::{Env, kernel, planted_order};
+use driftdb_env::{Env, buggify, kernel, planted_order, sometimes};
 use driftdb_storage::{
     BackupReport, Commit, Engine, EngineOptions, Erasure, LogBarrier, Maintained, Result,
     RetentionPolicy, StorageError, VerifyDepth, VerifyReport, WriteBatch, expand_range_deletes,
@@ -181,7 +181,10 @@ impl Engine for LsmEngine {
             version.active.insert(&batch, at);
             None
         };
-        let freezes = large.is_some() || version.active.is_full();
+        sometimes!("lsm.batch-is-a-memtable", large.is_some());
+        let is_full = version.active.is_full() || buggify!("lsm.freeze-early");
+        let freezes = large.is_some() || is_full;
+        sometimes!("lsm.frozen-behind-another", freezes && !version.frozen.is_empty());
         self.context.stats.user_bytes_written.add(user_bytes);
         kernel::preemption_point("lsm.apply-before-publish");
         self.present.update(|present| {
@@ -313,6 +316,8 @@ fn remove_leftovers(env: &Env, dir: &Path, names: &[String], manifest: &Manifest
     let named: BTreeSet<u64> = manifest.tables().map(|table| table.file_id).collect();
     for name in names {
         let is_orphan = table::id_of(name).is_some_and(|id| !named.contains(&id));
+        sometimes!("lsm.orphan-removed", is_orphan);
+        sometimes!("lsm.half-made-manifest-removed", name == manifest::NEW_NAME);
         if is_orphan || name == manifest::NEW_NAME {
             env.disk().remove(&dir.join(name))?;
         }

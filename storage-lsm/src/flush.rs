@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use driftdb_env::{kernel, planted, planted_order};
+use driftdb_env::{kernel, planted, planted_order, sometimes};
 use driftdb_storage::{LogBarrier, Result, Timestamp};
 
 use crate::engine::LsmEngine;
@@ -43,13 +43,16 @@ impl LsmEngine {
 
     fn flush(&self, state: &mut Maintenance, memtable: &Memtable) -> Step<()> {
         kernel::preemption_point("lsm.flush-begin");
-        let table = if memtable.entries().next().is_none() {
+        let is_empty = memtable.entries().next().is_none();
+        sometimes!("lsm.empty-memtable-flushed", is_empty);
+        let table = if is_empty {
             None
         } else {
             let mut writer = self.new_table(state)?;
             match self.write(&mut writer, memtable) {
                 Ok(table) => Some((table, writer)),
                 Err(failure) => {
+                    sometimes!("lsm.flush-undone");
                     writer.discard();
                     return Err(failure);
                 }
@@ -137,6 +140,7 @@ impl LsmEngine {
             keyspaces: keyspaces::known_at(&next.keyspaces, next.durable.ts),
             floors: Floors::clone(&floors),
         };
+        let was_applied = self.present.applied();
         let bytes = manifest::save(&self.env, &self.dir, &manifest)?;
         self.context.stats.bytes_written.add(bytes);
         self.context.stats.manifest_bytes.set(bytes);
@@ -144,6 +148,7 @@ impl LsmEngine {
         kernel::preemption_point("lsm.before-publish");
         self.present.update(|present| {
             // Commits went on meanwhile: the change applies to the version of now.
+            sometimes!("lsm.commit-during-a-switch", present.applied != was_applied);
             let mut next = Version::clone(&present.version);
             change(&mut next);
             next.floors = Arc::clone(&floors);

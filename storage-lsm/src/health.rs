@@ -5,6 +5,7 @@
 //! engine is poisoned: it refuses every further write until it is opened again. A full disk does
 //! not count: it is undone the same way and passes when space returns.
 
+use driftdb_env::sometimes;
 use driftdb_env::sync::Mutex;
 use driftdb_env::sync::atomic::{AtomicBool, Ordering};
 use driftdb_storage::{Result, StorageError};
@@ -76,6 +77,7 @@ impl Health {
     /// Something failed and its effect is unknown. Returns the error.
     fn poison(&self, error: StorageError) -> StorageError {
         let mut state = self.state.lock();
+        sometimes!("lsm.poisoned", state.first.is_none());
         state.first.get_or_insert_with(|| error.to_string());
         self.is_poisoned.store(true, Ordering::Release);
         error
@@ -91,6 +93,7 @@ impl Health {
             state.failures += 1;
             state.failures
         };
+        sometimes!("lsm.step-failed-and-undone", failures < MAX_FAILURES);
         if failures >= MAX_FAILURES { self.poison(error) } else { error }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use driftdb_env::kernel;
+use driftdb_env::{buggify, kernel, sometimes};
 use driftdb_storage::{LogBarrier, Result, RetentionPolicy, StorageError};
 
 use crate::compaction::job::{Job, Order, Progress};
@@ -46,7 +46,10 @@ impl LsmEngine {
     /// One step of what is due. False if nothing is.
     pub(crate) fn work(&self, state: &mut Maintenance, log: &dyn LogBarrier) -> Result<bool> {
         // Flushes first: memory is what writers run out of. Unless runs pile up meanwhile.
-        let is_crowded = self.present.version().runs.len() > MAX_CROWD;
+        let run_count = self.present.version().runs.len();
+        let is_crowded =
+            run_count > MAX_CROWD || run_count > 2 && buggify!("lsm.compact-before-flush");
+        sometimes!("lsm.compaction-before-a-flush", is_crowded);
         let has_worked = (is_crowded && self.compact(state)?)
             || self.flush_oldest(state, log)?
             || self.compact(state)?;
@@ -95,8 +98,12 @@ impl LsmEngine {
             self.health.settle(outcome).map(|()| true)
         };
         let (inputs, target) = match *plan {
-            Plan::Relabel { run, level } => return at_once(state, run, level, Piece::default()),
+            Plan::Relabel { run, level } => {
+                sometimes!("lsm.run-moved-by-name-only");
+                return at_once(state, run, level, Piece::default());
+            }
             Plan::Drop { run, table } => {
+                sometimes!("lsm.table-dropped-whole");
                 let part = &runs[run].parts[table];
                 let piece = Piece {
                     consumed: [part.meta().file_id].into(),
@@ -107,9 +114,11 @@ impl LsmEngine {
                 return at_once(state, run, runs[run].level, piece);
             }
             Plan::Rewrite { run, table } => {
+                sometimes!("lsm.table-rewritten-alone");
                 (vec![vec![runs[run].parts[table].clone()]], target(run, runs[run].level, false))
             }
             Plan::Push { run, table } => {
+                sometimes!("lsm.table-pushed-down");
                 let part = runs[run].parts[table].clone();
                 let next = overlapping(&runs[run + 1], std::slice::from_ref(&part));
                 (vec![vec![part], next], target(run + 1, runs[run + 1].level, false))
@@ -128,6 +137,7 @@ impl LsmEngine {
             }
         };
         if !is_thorough && !self.has_room_for(&inputs)? {
+            sometimes!("lsm.merge-waits-for-room");
             return Ok(false);
         }
         let older = runs[runs.len() - target.older_count..].to_vec();
@@ -156,14 +166,21 @@ impl LsmEngine {
     /// One step of the compaction under way, if there is one.
     fn run_job(&self, state: &mut Maintenance) -> Result<()> {
         let Some(mut job) = state.job.take() else { return Ok(()) };
-        let is_last = match job.step(self.options.step_bytes, &mut || self.new_table(state)) {
+        let step_bytes =
+            if buggify!("lsm.merge-in-small-steps") { 1 } else { self.options.step_bytes };
+        let is_last = match job.step(step_bytes, &mut || self.new_table(state)) {
             Ok(Progress::More) => {
+                sometimes!("lsm.merge-gave-way");
                 state.job = Some(job);
                 return Ok(());
             }
-            Ok(Progress::Piece) => false,
+            Ok(Progress::Piece) => {
+                sometimes!("lsm.merge-in-pieces");
+                false
+            }
             Ok(Progress::Done) => true,
             Err(error) => {
+                sometimes!("lsm.merge-given-up");
                 job.discard();
                 return self.health.settle(Err(Failure::Undone(error)));
             }
@@ -241,6 +258,7 @@ impl LsmEngine {
             table.forget();
             drop(self.env.disk().remove(&path_of(&self.dir, table.meta().file_id)));
         }
+        sometimes!("lsm.table-kept-for-a-reader", !state.obsolete.is_empty());
         state.obsolete.len() < before
     }
 

@@ -12,7 +12,7 @@
 use driftdb_env::kernel::preemption_point;
 use driftdb_env::sync::atomic::Ordering;
 use driftdb_env::sync::{Condvar, MutexGuard};
-use driftdb_env::{planted, planted_order};
+use driftdb_env::{planted, planted_order, sometimes};
 use driftdb_storage::{Lsn, Result, StorageError};
 
 use crate::log::{Chunk, Log, State};
@@ -30,6 +30,7 @@ impl Log {
         }
         let mut has_flushed = false;
         while state.durable < lsn {
+            sometimes!("wal.poisoned-under-a-waiter", state.poisoned.is_some());
             state.check_poison()?;
             has_flushed |= !state.is_flushing;
             state = self.flush_or_wait(state, lsn);
@@ -51,6 +52,8 @@ impl Log {
     ) -> MutexGuard<'a, State> {
         if state.is_flushing {
             let group = state.flushes + u64::from(lsn > state.flushing_to);
+            sometimes!("wal.waited-for-a-running-flush", lsn <= state.flushing_to);
+            sometimes!("wal.waited-for-the-next-group", lsn > state.flushing_to);
             if planted_order!("wal.wait-after-latch") {
                 drop(state);
                 state = self.state.lock();
@@ -63,6 +66,7 @@ impl Log {
         state.flushing_to = state.tail;
         let group = std::mem::take(&mut state.gathered);
         state.gathered_bytes = 0;
+        sometimes!("wal.group-over-two-segments", group.len() > 1);
         drop(state);
         let role = FlushRole { log: self, has_ended: false };
         let result = self.write_group(&group);
@@ -94,6 +98,7 @@ impl Log {
             }
         }
         self.counts.bytes.fetch_add(chunk.bytes.len() as u64, Ordering::Relaxed);
+        sometimes!("wal.segment-begun", chunk.offset == 0);
         if chunk.offset == 0 {
             self.note_begun(&chunk.segment)?;
         }

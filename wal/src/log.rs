@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicU64 as Count;
 
 use driftdb_env::sync::atomic::{AtomicU64, Ordering};
 use driftdb_env::sync::{Condvar, Mutex};
-use driftdb_env::{Env, OpenHow};
+use driftdb_env::{Env, OpenHow, buggify, sometimes};
 use driftdb_storage::{Lsn, Result, StorageError};
 
 use crate::WalOptions;
@@ -234,15 +234,18 @@ impl Log {
         let mut state = self.state.lock();
         loop {
             state.check_poison()?;
-            if state.gathered_bytes > 0
-                && state.gathered_bytes as u64 + record_bytes > self.options.buffer_bytes as u64
-            {
+            let is_full =
+                state.gathered_bytes as u64 + record_bytes > self.options.buffer_bytes as u64;
+            // It ends: after a flush nothing is gathered.
+            if state.gathered_bytes > 0 && (is_full || buggify!("wal.buffer-small")) {
                 let running = state.flushing_to;
+                sometimes!("wal.buffer-full");
                 state = self.flush_or_wait(state, running);
             } else if state.has_room(record_bytes, self.log_id) {
                 self.counts.records.fetch_add(1, Ordering::Relaxed);
                 return Ok(state.append(crc, payload, size_bytes as u32));
             } else {
+                sometimes!("wal.append-waits-for-a-segment");
                 drop(state);
                 self.prepare_next(&mut self.store.lock(), record_bytes)?;
                 state = self.state.lock();
@@ -262,6 +265,7 @@ impl Log {
             return Ok(());
         }
         let number = state.current().segment.number.checked_add(1);
+        sometimes!("wal.prepared-segment-too-small", old.is_some());
         drop(state);
         let number = number.ok_or_else(|| StorageError::Internal("log segment numbers".into()))?;
         let prepared = match &old {
@@ -286,6 +290,7 @@ impl Log {
     /// own record is durable already; a failure is the business of whoever needs the segment.
     pub(crate) fn prepare_early(&self) {
         if let Some(mut store) = self.store.try_lock() {
+            sometimes!("wal.segment-prepared-early");
             drop(self.prepare_next(&mut store, 0));
         }
     }
@@ -298,6 +303,7 @@ impl Log {
 
     /// Records the first failure and wakes everybody.
     pub(crate) fn poison(&self, state: &mut State, error: &str) {
+        sometimes!("wal.poisoned", state.poisoned.is_none());
         state.poisoned.get_or_insert_with(|| error.to_owned());
         self.groups.iter().chain([&self.progress]).for_each(Condvar::notify_all);
     }

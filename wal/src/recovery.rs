@@ -19,7 +19,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use driftdb_env::{Env, OpenHow, planted};
+use driftdb_env::{Env, OpenHow, planted, sometimes};
 use driftdb_storage::{Damage, Lsn, Result, StorageError};
 
 use crate::begun::{self, Begins};
@@ -258,6 +258,8 @@ fn check_unbegun(
 pub(crate) fn repair(env: &Env, dir: &Path, inspected: &Inspected) -> Result<Lsn> {
     // Records of a segment that was not begun would be valid there: their files must go.
     // The last first, each for good: a gap in the numbers means that a segment was lost.
+    sometimes!("wal.opened-with-an-unbegun-segment", !inspected.unbegun.is_empty());
+    sometimes!("wal.opened-with-many-segments", inspected.begun.len() > 1);
     for segment in inspected.unbegun.iter().rev() {
         env.disk().remove(&segment.path)?;
         env.disk().sync_dir(dir)?;
@@ -269,6 +271,8 @@ pub(crate) fn repair(env: &Env, dir: &Path, inspected: &Inspected) -> Result<Lsn
     if !planted!("wal.tail-not-written-again") {
         rewrite_unpromised(last, tail)?;
     }
+    sometimes!("wal.torn-tail", tail.torn_end.is_some());
+    sometimes!("wal.tail-vouched-for-by-nothing", tail.promised_offset < tail.offset);
     match tail.torn_end {
         Some(torn_end) if planted!("wal.append-after-torn-tail") => end = torn_end,
         // All of it, also where zeroes are read: those may be of an earlier try whose sync failed.
@@ -285,6 +289,7 @@ pub(crate) fn repair(env: &Env, dir: &Path, inspected: &Inspected) -> Result<Lsn
 fn rewrite_unpromised(Begun { segment, header }: &Begun, tail: Tail) -> Result<()> {
     if tail.promised_offset == SEGMENT_HEADER_BYTES as u64 {
         // Nothing vouches for the header either.
+        sometimes!("wal.header-vouched-for-by-nothing");
         segment.file.write_at(0, &header.encode())?;
     }
     let mut cursor = SegmentCursor::new(Arc::clone(segment), *header);

@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use driftdb_env::{Env, File, FileKind, IoError, IoOp, OpenHow};
+use driftdb_env::{Env, File, FileKind, IoError, IoOp, OpenHow, sometimes};
 use driftdb_storage::{Damage, StorageError};
 
 use crate::format::SegmentHeader;
@@ -99,6 +99,7 @@ impl SegmentStore {
         };
         for name in file_names(env, dir)? {
             let path = dir.join(&name);
+            sometimes!("wal.half-made-segment-removed", name.ends_with(TEMPORARY_SUFFIX));
             if name.ends_with(TEMPORARY_SUFFIX) {
                 env.disk().remove(&path)?;
             } else if name.ends_with(SPARE_SUFFIX) {
@@ -146,10 +147,12 @@ impl SegmentStore {
         number: u32,
         size_bytes: u64,
     ) -> Result<Segment, PrepareError> {
+        sometimes!("wal.record-larger-than-a-segment", size_bytes > self.segment_bytes);
         let size_bytes = size_bytes.max(self.segment_bytes);
         if size_bytes == self.segment_bytes
             && let Some(spare) = self.spares.pop()
         {
+            sometimes!("wal.spare-used-again");
             return self.reuse(number, &spare).map_err(PrepareError::Failed);
         }
         self.create(number, size_bytes, None)
@@ -181,6 +184,7 @@ impl SegmentStore {
 
     fn keep_or_remove(&mut self, path: PathBuf, size: u64) -> Result<()> {
         let may_keep = self.keeps_spares && self.spares.len() < self.spare_count_max;
+        sometimes!("wal.spare-of-another-size", may_keep && size != self.segment_bytes);
         if may_keep && size == self.segment_bytes {
             self.spares.push(path);
         } else {
@@ -222,6 +226,7 @@ impl SegmentStore {
     /// Asks before writing megabytes of zeroes that would have to go again.
     fn check_free(&self, need_bytes: u64) -> Result<(), PrepareError> {
         let free_bytes = self.env.disk().free_bytes(&self.dir).map_err(PrepareError::Failed)?;
+        sometimes!("wal.no-room-for-a-segment", free_bytes < need_bytes);
         if free_bytes < need_bytes {
             let source = io::Error::from(io::ErrorKind::StorageFull);
             return Err(PrepareError::Full(IoError::new(IoOp::Write, &self.dir, source)));

@@ -31,6 +31,9 @@ pub trait Kernel {
 
     /// Virtual monotonic time.
     fn now(&self) -> Duration;
+
+    /// Whether the product is to make mischief at this place, this time ([`crate::sites`]).
+    fn buggify(&self, site: &'static str) -> bool;
 }
 
 static EVER_INSTALLED: AtomicBool = AtomicBool::new(false);
@@ -45,10 +48,16 @@ pub fn install(kernel: Option<Rc<dyn Kernel>>) -> Option<Rc<dyn Kernel>> {
     CURRENT.with(|current| current.replace(kernel))
 }
 
+/// Whether this process has simulations. One relaxed load.
+#[inline]
+pub fn is_simulated() -> bool {
+    EVER_INSTALLED.load(Ordering::Relaxed)
+}
+
 /// The kernel that runs the calling fiber, if this thread is a simulation.
 #[inline]
 pub fn current() -> Option<Rc<dyn Kernel>> {
-    if EVER_INSTALLED.load(Ordering::Relaxed) { current_slow() } else { None }
+    if is_simulated() { current_slow() } else { None }
 }
 
 #[cold]

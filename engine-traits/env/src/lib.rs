@@ -25,6 +25,7 @@ mod os;
 pub mod planted;
 #[cfg(shuttle)]
 pub mod schedules;
+pub mod sites;
 pub mod sync;
 mod world;
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use driftdb_concurrency::{LockStrength, WaitPolicy};
+use driftdb_env::{planted, sometimes};
 use driftdb_query::{PhysicalLock, Result, SqlError, Table};
 use driftdb_tables::{RowState, TableWriter};
 use driftdb_types::{DataType, SqlState, Value};
@@ -45,6 +46,7 @@ impl Lock {
                 Ok(state) => state,
                 Err(error) if error.state == SqlState::LockNotAvailable => {
                     if clause.skip_locked {
+                        sometimes!("executor.locked-row-skipped");
                         return Ok(false);
                     }
                     return Err(not_available(error, clause));
@@ -53,16 +55,21 @@ impl Lock {
             };
             match state {
                 RowState::Unchanged => {}
-                RowState::Changed(None) => return Ok(false),
+                RowState::Changed(None) => {
+                    sometimes!("executor.row-to-lock-is-gone");
+                    return Ok(false);
+                }
                 // Only the key was to stay, and it is the key that found the row: the row is given as
                 // the statement's snapshot shows it, as in PostgreSQL.
                 RowState::Changed(Some(_))
                     if clause.strength == LockStrength::KeyShare && has_one_key(&clause.table) => {}
                 RowState::Changed(Some(newest)) => {
+                    sometimes!("executor.row-to-lock-has-changed");
                     for &(slot, position) in &clause.columns {
                         row[slot] = newest[position].clone();
                     }
                     if let Some(recheck) = &clause.recheck
+                        && !planted!("executor.locked-row-not-rechecked")
                         && !holds(recheck, row, run)?
                     {
                         return Ok(false);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use driftdb_concurrency::{LockStrength, WaitPolicy};
+use driftdb_env::sometimes;
 use driftdb_query::{PhysicalUpdate, Result};
 use driftdb_tables::{RowState, TableWriter};
 use driftdb_types::Value;
@@ -80,8 +81,12 @@ pub(crate) fn update_row(
     let state = writer.lock_row(run.cx.txn, storage_key(row)?, strength, WaitPolicy::Wait(None))?;
     match state {
         RowState::Unchanged => {}
-        RowState::Changed(None) => return Ok(None),
+        RowState::Changed(None) => {
+            sometimes!("executor.row-to-update-is-gone");
+            return Ok(None);
+        }
         RowState::Changed(Some(newest)) => {
+            sometimes!("executor.row-to-update-has-changed");
             row[1..=width].clone_from_slice(&newest);
             refresh_system(&update.table, &update.system, row, run)?;
             if let Some(recheck) = &update.recheck

@@ -45,6 +45,7 @@ use driftdb_concurrency::{
     IsolationLevel, LockIntent, LockMode, LockObject, LockStrength, ObjectLocked, ReadAt, RowBatch,
     ScanRequest, ScanState, Transaction, TxnError, WaitPolicy,
 };
+use driftdb_env::{buggify, sometimes};
 use driftdb_query::{IndexId, ObjectId, Result, SqlError, Table, TableId};
 use driftdb_storage::{KeyRange, KeyspaceId, StorageError};
 use driftdb_types::SqlState;
@@ -139,7 +140,8 @@ pub(crate) fn scan_all(
     loop {
         let start = from.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let range = KeyRange { start, end: Bound::Unbounded };
-        let request = ScanRequest { range, at, reverse: false, max_rows: 256 };
+        let max_rows = if buggify!("catalog.scan-in-small-steps") { 1 } else { 256 };
+        let request = ScanRequest { range, at, reverse: false, max_rows };
         let mut rows = RowBatch::new();
         let state = match txn.scan(space, &request, &mut rows) {
             Ok(state) => state,
@@ -179,9 +181,14 @@ pub fn lock_table(
     };
     match locked {
         ObjectLocked::Before => Ok(false),
-        ObjectLocked::AfterWait if txn.isolation() <= IsolationLevel::ReadCommitted => Ok(true),
+        ObjectLocked::AfterWait if txn.isolation() <= IsolationLevel::ReadCommitted => {
+            sometimes!("catalog.waited-for-a-table");
+            Ok(true)
+        }
         ObjectLocked::AtOnce | ObjectLocked::AfterWait => {
-            Ok(txn.has_changed(TABLES, &table_key(table.id))?)
+            let has_changed = txn.has_changed(TABLES, &table_key(table.id))?;
+            sometimes!("catalog.definition-changed-since-the-snapshot", has_changed);
+            Ok(has_changed)
         }
     }
 }

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use driftdb_concurrency::{
     CommitNote, ReadAt, RowBatch, ScanState, Store, Transaction, TxnError, VersionScan,
 };
-use driftdb_env::planted;
+use driftdb_env::{buggify, planted, sometimes};
 use driftdb_query::{Result, SqlError, Table, TableId};
 use driftdb_storage::{KeyRange, KeyspaceId, StorageError, Timestamp};
 
@@ -200,7 +200,9 @@ impl Feed {
         if self.streamed.is_some() {
             return self.give_streamed(txn).map(Some);
         }
-        let mut notes = store.commits(self.sequence + 1, u64::MAX, self.window_commits)?;
+        let window = if buggify!("feed.window-of-one") { 1 } else { self.window_commits };
+        let mut notes = store.commits(self.sequence + 1, u64::MAX, window)?;
+        sometimes!("feed.window-of-many", notes.len() > 1);
         notes.retain(|note| note.ts <= self.up_to);
         if notes.is_empty() {
             return Ok(None);
@@ -236,12 +238,14 @@ impl Feed {
         if items.is_empty()
             && let Some(ts) = too_large
         {
+            sometimes!("feed.commit-larger-than-a-window");
             self.streamed = self.stream(ts, &notes, segments, &tables, &since);
             bound = ts;
         }
         items.sort_by(|a, b| a.place().cmp(&b.place()));
         self.items = items.into();
         let whole = notes.partition_point(|note| note.ts <= bound);
+        sometimes!("feed.window-cut-short", bound < high);
         if bound < high {
             self.window_commits = whole.max(1);
         } else if bytes < self.window_bytes / 4 {
@@ -283,7 +287,7 @@ impl Feed {
                 up_to,
                 older_than: resume.as_ref().map(|(_, ts)| *ts),
                 reverse: false,
-                max_rows: CHUNK,
+                max_rows: if buggify!("feed.versions-one-by-one") { 1 } else { CHUNK },
             };
             batch.clear();
             let state = txn

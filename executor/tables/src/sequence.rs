@@ -23,8 +23,8 @@ use std::sync::Arc;
 use driftdb_concurrency::{
     BeginOptions, LockIntent, LockStrength, ReadAt, Store, Transaction, WaitPolicy,
 };
-use driftdb_env::planted;
 use driftdb_env::sync::Mutex;
+use driftdb_env::{planted, sometimes};
 use driftdb_query::{Result, SequenceDefinition, SqlError};
 use driftdb_storage::KeyspaceId;
 use driftdb_types::{SequenceState, SqlState};
@@ -130,6 +130,7 @@ impl Sequences {
                 }
             }
         }
+        sometimes!("catalog.sequence-logged-ahead", logs);
         log -= fetch;
         if logs && !planted!("tables.sequence-not-logged") {
             write(store, definition.state, next, true)?;

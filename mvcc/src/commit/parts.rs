@@ -15,8 +15,8 @@
 
 use driftdb_concurrency::{ConcurrencyControl, Result, TxnError, Writes};
 use driftdb_env::kernel::preemption_point;
-use driftdb_env::planted;
 use driftdb_env::sync::atomic::{AtomicU64, Ordering};
+use driftdb_env::{planted, sometimes};
 use driftdb_storage::{Commit, Engine, LogBarrier, Lsn, StorageError, Timestamp, WriteBatch};
 use driftdb_wal::Wal;
 
@@ -76,6 +76,7 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
 
     fn append_and_apply_parts(&self, writes: &WriteSet, name: Name<'_>) -> Result<Position> {
         let ends = self.append_parts(writes, name)?;
+        sometimes!("mvcc.commit-of-many-parts", ends.len() > 1);
         preemption_point("mvcc.commit.appended");
         self.apply_parts(writes, name, &ends).map_err(|source| {
             self.poison(&source);
@@ -95,7 +96,9 @@ impl<E: Engine, C: ConcurrencyControl> Shared<E, C> {
             let part = u32::try_from(ends.len())
                 .map_err(|_| StorageError::Internal("a commit of too many parts".to_owned()))?;
             let payload = [&header[..], note, &part.to_le_bytes(), batch.as_bytes()];
-            ends.push(self.append(&payload)?);
+            let appended = self.append(&payload);
+            sometimes!("mvcc.parts-without-an-end", appended.is_err() && part > 0);
+            ends.push(appended?);
             preemption_point("mvcc.commit.part");
             Ok::<_, TxnError>(())
         })?;
@@ -144,6 +147,7 @@ impl LogBarrier for Barrier<'_> {
     fn wait_durable(&self, lsn: Lsn) -> driftdb_storage::Result<()> {
         let parts_end = Lsn(self.parts_end.load(Ordering::SeqCst));
         if lsn < parts_end && !planted!("mvcc.part-durable-before-its-commit") {
+            sometimes!("mvcc.part-waits-for-its-commit");
             return self.wal.wait_durable(parts_end);
         }
         self.wal.wait_durable(lsn)

@@ -24,7 +24,7 @@ use driftdb_concurrency::{
     VisibleClock, WaitPolicy, Writes,
 };
 use driftdb_env::sync::Mutex;
-use driftdb_env::{Env, HashMap, planted};
+use driftdb_env::{Env, HashMap, buggify, planted, sometimes};
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
 use super::read_set::{ReadSet, hash};
@@ -82,6 +82,7 @@ impl OccTxn {
         let mut counts = BTreeMap::<KeyspaceId, usize>::new();
         self.claims.iter().for_each(|claim| *counts.entry(claim.key.0).or_default() += 1);
         let Some((most, _)) = counts.into_iter().max_by_key(|(_, count)| *count) else { return };
+        sometimes!("occ.keyspace-claimed-wholly");
         let claims = std::mem::take(&mut self.claims);
         self.by_key.clear();
         for claim in claims {
@@ -149,6 +150,7 @@ impl Recent {
 
     fn check(&self, txn: &OccTxn) -> std::result::Result<(), &'static str> {
         if txn.since < self.forgotten_through {
+            sometimes!("occ.began-before-what-is-remembered");
             return Err("Canceled at commit: commits since it began are no longer remembered.");
         }
         for claim in &txn.claims {
@@ -159,6 +161,7 @@ impl Recent {
             let mut others = of_key.map(|(_, strength)| *strength).chain(of_space);
             let conflicts = others.any(|strength| strength.conflicts_with(claim.strength));
             if conflicts && !planted!("mvcc.occ-claims-not-validated") {
+                sometimes!("occ.claim-refused");
                 return Err("Canceled at commit: a row that it had changed or locked was changed \
                             or locked by a transaction that committed first.");
             }
@@ -179,6 +182,7 @@ impl Recent {
         let mut writers = of_keys.chain(of_spaces);
         let has_changed = writers.any(|strength| strength >= LockStrength::NoKeyUpdate);
         if has_changed && !planted!("mvcc.occ-reads-not-validated") {
+            sometimes!("occ.read-refused");
             return Err("Canceled at commit: what it had read was changed by a transaction that \
                         committed first.");
         }
@@ -200,9 +204,12 @@ impl Recent {
     fn forget(&mut self, visible: Timestamp) {
         let oldest = self.running.first().map_or(visible, |(since, _)| visible.min(*since));
         while let Some((&commit, _)) = self.commits.first_key_value() {
-            if commit > oldest && self.key_count <= RECENT_KEYS_MAX {
+            let is_many = self.key_count > RECENT_KEYS_MAX || buggify!("occ.forget-early");
+            // What is not visible stays: whoever began now would come too late for it, again and again.
+            if commit > oldest && (!is_many || commit > visible) {
                 return;
             }
+            sometimes!("occ.forgotten-while-needed", commit > oldest);
             let claims = self.commits.remove(&commit).unwrap_or_default();
             self.key_count -= claims.keys.len();
             for (key, _) in &claims.keys {
@@ -316,7 +323,8 @@ impl ConcurrencyControl for OccControl {
             return Ok(());
         }
         txn.add_claim(Claim { key: (space, key.into()), strength, since: self.visible.now() });
-        if txn.claims.len() > CLAIMS_MAX {
+        let is_many = txn.claims.len() > CLAIMS_MAX;
+        if is_many || txn.claims.len() > 1 && buggify!("occ.claim-wholly-early") {
             txn.claim_wholly();
         }
         Ok(())

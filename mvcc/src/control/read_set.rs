@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 
-use driftdb_env::FixedState;
+use driftdb_env::{FixedState, buggify};
 use driftdb_storage::{KeyRange, KeyspaceId};
 
 use super::range_set::RangeSet;
@@ -39,7 +39,8 @@ impl ReadSet {
     pub(super) fn add_key(&mut self, space: KeyspaceId, key: &[u8]) {
         let reads = self.spaces.entry(space).or_default();
         reads.hashes.insert(hash(space, key));
-        if reads.hashes.len() > KEYS_MAX {
+        let is_many = reads.hashes.len() > KEYS_MAX;
+        if is_many || reads.hashes.len() > 2 && buggify!("ssi.read-set-coarse") {
             reads.hashes = BTreeSet::new();
             reads.ranges.add(&KeyRange::ALL);
         }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use driftdb_concurrency::TxnId;
 use driftdb_env::sync::atomic::{AtomicU32, Ordering};
-use driftdb_env::{HashMap, planted, planted_order};
+use driftdb_env::{HashMap, buggify, planted, planted_order, sometimes};
 use driftdb_storage::{KeyspaceId, Timestamp};
 
 use super::range_set::RangeSet;
@@ -123,6 +123,7 @@ pub(super) struct Recent {
 impl Recent {
     /// Admits a transaction; false if its snapshot is too old.
     pub(super) fn admit(&mut self, id: TxnId, snapshot: Timestamp, writes: bool) -> bool {
+        sometimes!("ssi.late-comer-turned-away", snapshot < self.welcome_from);
         if snapshot < self.welcome_from && !planted_order!("mvcc.late-comer-admitted") {
             return false;
         }
@@ -149,6 +150,7 @@ impl Recent {
         if !self.writers.is_empty() || snapshot < self.welcome_from {
             return false;
         }
+        sometimes!("ssi.reader-safe-at-once");
         self.welcome_from = snapshot;
         true
     }
@@ -177,7 +179,9 @@ impl Recent {
         let summarised = reads.spaces().filter_map(|(space, _)| {
             let summary = self.summaries.get(&space)?;
             // The first of them may have committed right after the snapshot.
-            (summary.written_through > snapshot).then_some((snapshot.next(), summary.mark))
+            let is_later = summary.written_through > snapshot;
+            sometimes!("ssi.edge-to-a-summary", is_later);
+            is_later.then_some((snapshot.next(), summary.mark))
         });
         exact.chain(summarised).fold(none, |out, (commit, mark)| Outgoing {
             first: out.first.min(commit),
@@ -229,6 +233,7 @@ impl Recent {
                 latest = latest.max(*bound);
             }
             if let Some(summary) = self.summaries.get(space) {
+                sometimes!("ssi.edge-from-a-summary", summary.read_bound > latest);
                 latest = latest.max(summary.read_bound);
             }
             for (commit, ranges) in self.range_readers.get(space).into_iter().flatten() {
@@ -236,6 +241,7 @@ impl Recent {
                     && footprint.bound > latest
                     && ranges.contains(key)
                 {
+                    sometimes!("ssi.edge-from-a-range");
                     latest = footprint.bound;
                 }
             }
@@ -289,7 +295,9 @@ impl Recent {
             }
         }
         self.committed.insert((commit, id), footprint);
-        while self.units > UNITS_MAX && self.summarise_oldest() {}
+        while (self.units > UNITS_MAX || buggify!("ssi.summarise-early")) && self.summarise_oldest()
+        {
+        }
     }
 
     /// A transaction has ended; `mark` if it committed writes. `visible` is up to when commits show.
@@ -312,6 +320,7 @@ impl Recent {
             && commit.0 <= oldest
         {
             let commit = *commit;
+            sometimes!("ssi.footprint-forgotten");
             self.welcome_from = self.welcome_from.max(commit.0);
             self.remove(commit);
         }
@@ -333,6 +342,8 @@ impl Recent {
             } else {
                 return true;
             };
+            sometimes!("ssi.reader-proved-safe", safety == Safety::Safe);
+            sometimes!("ssi.reader-proved-unsafe", safety == Safety::Unsafe);
             watch.safety.set(safety);
             has_told = true;
             false

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use driftdb_concurrency::TxnId;
+use driftdb_env::sometimes;
 use driftdb_storage::{KeyRange, KeyspaceId, Timestamp};
 
 use super::read_set::{ReadSet, hash};
@@ -122,7 +123,10 @@ impl Running {
     /// Whoever is doomed ends at his next step.
     pub(super) fn check(&self, id: TxnId) -> Judged {
         match self.parties.get(&id) {
-            Some(party) if party.is_doomed => Err(DOOMED),
+            Some(party) if party.is_doomed => {
+                sometimes!("ssi.doomed-met-its-end");
+                Err(DOOMED)
+            }
             _ => Ok(()),
         }
     }
@@ -157,12 +161,14 @@ impl Running {
             if self.makes_pivot(writer, id)
                 && let Some(writer) = self.parties.get_mut(&writer)
             {
+                sometimes!("ssi.writer-doomed-by-a-reader");
                 writer.is_doomed = true;
             }
         }
         let outgoing = recent.outgoing_of(snapshot, space, read);
         let Some(party) = self.parties.get_mut(&id) else { return Ok(()) };
         if outgoing.mark != Timestamp::MAX && party.counts_before(outgoing.mark) {
+            sometimes!("ssi.read-after-a-committed-pivot");
             return Err(ON_READ);
         }
         if outgoing.first < party.first_out {
@@ -204,6 +210,7 @@ impl Running {
         for reader in readers {
             self.join(reader, id);
             if self.makes_pivot(id, reader) {
+                sometimes!("ssi.pivot-by-its-write");
                 return Err(ON_WRITE);
             }
         }
@@ -231,6 +238,7 @@ impl Running {
             };
             let is_doomed = pivot.is_doomed || pivot.ins.iter().any(is_first);
             if let Some(pivot) = self.parties.get_mut(&reader) {
+                sometimes!("ssi.pivot-doomed-by-a-commit", is_doomed && !pivot.is_doomed);
                 pivot.is_doomed = is_doomed;
                 pivot.first_out = pivot.first_out.min(commit);
             }

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use driftdb_concurrency::{CancelToken, TxnId, WaitEntry};
-use driftdb_env::planted;
+use driftdb_env::{planted, sometimes};
 
 use super::party::{Party, Who};
 use super::stripe::{Request, Wanted};
@@ -93,6 +93,8 @@ impl WaitGraph {
         while let Some(cycle) = self.cycle_through(suspect) {
             let age = |party: &Party| self.waiters.get(party).map(|node| node.request.who.txn);
             let victim = *cycle.iter().max_by_key(|party| age(party)).expect("never empty");
+            sometimes!("lock.deadlock");
+            sometimes!("lock.deadlock-of-three", cycle.len() > 2);
             let detail = self.describe(&cycle, victim);
             let node = self.waiters.remove(&victim).expect("who is in a cycle waits");
             // If its wait was decided otherwise, its edges were only late to go.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driftdb_concurrency::{CancelToken, LockMode, LockObject, LockStrength};
+use driftdb_env::sometimes;
 use driftdb_storage::{KeyRange, KeyspaceId};
 
 use super::deadlock::WaitGraph;
@@ -215,10 +216,12 @@ impl Stripe {
                     return None;
                 };
                 let Some(held) = holders.of(who) else {
+                    sometimes!("lock.shared");
                     holders.more.push(holder);
                     return None;
                 };
                 let before = held.strength;
+                sometimes!("lock.held-more-strongly", *strength > before);
                 held.strength = before.max(*strength);
                 Some(before)
             }
@@ -234,6 +237,8 @@ impl Stripe {
     ) {
         let is_upgrade = self.is_upgrade(&request);
         let at = if is_upgrade { self.upgrade_count() } else { self.queue.len() };
+        sometimes!("lock.queue-jumped", at < self.queue.len());
+        sometimes!("lock.queue-of-many", self.queue.len() > 1);
         self.queue.insert(at, Waiting { request, is_upgrade, cancel, cell, since });
     }
 
@@ -268,6 +273,7 @@ impl Stripe {
         let Some(keys) = self.keys.get_mut(&space) else { return };
         let Some(holders) = keys.get_mut(key) else { return };
         if let (Some(before), Some(held)) = (before, holders.of(who)) {
+            sometimes!("lock.given-back-down", held.strength > before);
             held.strength = before;
         } else if holders.remove(who) {
             keys.remove(key);
@@ -300,6 +306,7 @@ impl Stripe {
             let Waiting { request, cancel, cell, .. } = &self.queue[index];
             if cell.is_decided() {
                 // A victim that has not withdrawn yet.
+                sometimes!("lock.victim-still-in-the-queue");
                 index += 1;
                 continue;
             }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driftdb_concurrency::{CancelToken, LockStrength, WaitPolicy};
-use driftdb_env::Env;
 use driftdb_env::sync::{Condvar, Mutex};
+use driftdb_env::{Env, buggify};
 
 /// Why a wait ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,8 @@ impl WaitCell {
             let longest = left.map_or(CancelToken::LOOK_AGAIN_AFTER, |left| {
                 left.min(CancelToken::LOOK_AGAIN_AFTER)
             });
+            let longest =
+                if buggify!("lock.wakes-early") { Duration::from_micros(20) } else { longest };
             self.woken.wait_for(&mut decided, longest);
         }
     }

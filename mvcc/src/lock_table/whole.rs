@@ -14,8 +14,8 @@
 use std::collections::BTreeMap;
 
 use driftdb_concurrency::LockStrength;
-use driftdb_env::HashMap;
 use driftdb_env::sync::MutexGuard;
+use driftdb_env::{HashMap, sometimes};
 use driftdb_storage::{KeyRange, KeyspaceId};
 
 use super::party::Who;
@@ -32,10 +32,12 @@ impl LockTable {
         let who = owner.who;
         let mut stripes = self.stripes_of(space);
         if stripes.iter().any(|stripe| stripe.is_contested(who, space, strength)) {
+            sometimes!("lock.whole-in-the-way");
             // The next try is worth its cost only after as many more.
             owner.most_keys = owner.key_count + KEYS_MAX;
             return;
         }
+        sometimes!("lock.whole-held");
         for stripe in &mut stripes {
             stripe.grant_whole(who, space, strength);
             // Those who wait here may now wait for one more.

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use driftdb_concurrency::{
     ConcurrencyControl, ReadAt, Result, RowBatch, ScanRequest, ScanState, TxnError,
 };
-use driftdb_env::planted;
+use driftdb_env::{buggify, planted, sometimes};
 use driftdb_storage::{Engine, KeyRange, KeyspaceId, ScanSpec, Snapshot, Timestamp, Visible};
 
 use super::{Mode, MvccTransaction};
@@ -33,6 +33,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
             if self.is_dirty(space, at)
                 && let Some(value) = self.shared.pending.get(self.looker(own), space, key)?
             {
+                sometimes!("mvcc.read-what-is-not-committed");
                 out.extend_from_slice(value.as_deref().unwrap_or_default());
                 return Ok(value.is_some());
             }
@@ -89,7 +90,8 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         if self.cancel.is_canceled() {
             return Err(TxnError::Canceled);
         }
-        let limit = Limit::after(out, request.max_rows);
+        let max_rows = if buggify!("mvcc.scan-short") { 1 } else { request.max_rows };
+        let limit = Limit::after(out, max_rows);
         let Some(own) = self.own_view(space, request.at)? else {
             return self.scan_past(space, request, limit, out);
         };

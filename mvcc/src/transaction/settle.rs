@@ -10,7 +10,7 @@
 //! before `depends_on` is wholly in the engine.
 
 use driftdb_concurrency::{ConcurrencyControl, ReadAt, Result};
-use driftdb_env::planted;
+use driftdb_env::{planted, sometimes};
 use driftdb_storage::{Engine, KeyspaceId, Snapshot, Timestamp};
 
 use super::{Mode, MvccTransaction};
@@ -24,6 +24,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
     /// What is committed up to `ts` was read.
     pub(super) fn depend_on(&mut self, ts: Timestamp) {
         if C::RELEASES_EARLY && ts > self.shared.visible() {
+            sometimes!("mvcc.read-what-is-not-durable");
             self.depends_on = self.depends_on.max(ts);
         }
     }
@@ -54,6 +55,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         if self.depends_on <= self.shared.visible() {
             return Ok(());
         }
+        sometimes!("mvcc.answer-waits-for-the-log");
         self.shared.settle(self.depends_on)
     }
 

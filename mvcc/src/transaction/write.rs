@@ -4,7 +4,7 @@ use driftdb_concurrency::{
     ConcurrencyControl, IsolationLevel, LockIntent, LockStrength, Locked, Result, TxnError,
     WaitPolicy,
 };
-use driftdb_env::planted;
+use driftdb_env::{planted, sometimes};
 use driftdb_storage::{Engine, KeyspaceId, Snapshot, StorageError, Timestamp};
 
 use super::{Mode, MvccTransaction};
@@ -93,6 +93,7 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         }
         if self.mode == Mode::Dirty {
             // What was read may never have been committed: it has to be read again.
+            sometimes!("mvcc.dirty-row-claimed");
             return Ok(Locked::Changed);
         }
         let is_not_rechecked =
@@ -126,9 +127,11 @@ impl<E: Engine, C: ConcurrencyControl> MvccTransaction<E, C> {
         if must_fail && !still_there {
             debug_assert!(self.isolation >= IsolationLevel::RepeatableRead);
             // Who begins anew then has a snapshot that shows it.
+            sometimes!("mvcc.first-updater-wins");
             self.settle()?;
             return Err(TxnError::ConcurrentUpdate);
         }
+        sometimes!("mvcc.claimed-a-newer-version");
         Ok(Locked::Changed)
     }
 }

@@ -15,6 +15,7 @@
 
 use std::collections::BTreeMap;
 
+use driftdb_env::sometimes;
 use driftdb_storage::{KeyRange, KeyspaceId, Result, WriteBatch};
 
 use super::rows::OwnRows;
@@ -35,9 +36,12 @@ impl WriteSet {
     /// The disk is full or failed. Nothing has changed.
     pub(crate) fn spill(&mut self, spill: &Spill) -> Result<()> {
         let layers = self.take_layers();
+        sometimes!("mvcc.writes-spilled");
+        sometimes!("mvcc.writes-spilled-between-savepoints", layers.len() > 1);
         match self.write_layers(&layers, spill) {
             Ok((runs, run_counts)) => self.forget_memory(runs, &run_counts),
             Err(error) => {
+                sometimes!("mvcc.spill-undone");
                 self.put_back(layers);
                 return Err(error);
             }
@@ -128,6 +132,7 @@ impl WriteSet {
             if count < FAN_IN {
                 return Ok(());
             }
+            sometimes!("mvcc.spilled-runs-merged");
             let first = self.runs.len() - count;
             let merged = run::merge(&self.runs[first..], level + 1, spill)?;
             self.runs.truncate(first);

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use driftdb_env::{planted, sometimes};
 use driftdb_query::{Result, SqlError};
 use driftdb_types::SqlState;
 
@@ -126,7 +127,9 @@ impl Connection {
 
     /// A connection that is told `why` as soon as it says hello. It still may cancel a statement.
     pub fn refused(node: &Arc<Node>, why: SqlError) -> Self {
-        Self { refusal: Some(why), ..Self::new(node) }
+        let mut connection = Self::new(node);
+        connection.refusal = Some(why);
+        connection
     }
 
     /// Takes what the client sent.
@@ -180,6 +183,9 @@ impl Connection {
     fn keep(&mut self, mut input: Vec<u8>, from: usize) {
         const KEPT_CAPACITY_BYTES: usize = 64 << 10;
         input.drain(..from);
+        if planted!("wire.partial-message-dropped") {
+            input.clear();
+        }
         if input.is_empty() && input.capacity() > KEPT_CAPACITY_BYTES {
             input = Vec::new();
         }
@@ -276,6 +282,20 @@ impl Connection {
         encoder.ready_for_query(session.transaction_status());
         self.phase = Phase::Running(Box::new(Running { session, mode: Mode::Normal }));
         Ok(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Phase::Running(running) = std::mem::replace(&mut self.phase, Phase::Closed) {
+            sometimes!(
+                "wire.client-gone-in-a-block",
+                running.session.transaction_status() != TransactionStatus::Idle
+            );
+            if planted!("wire.block-outlives-its-client") {
+                std::mem::forget(running);
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use driftdb_concurrency::IsolationLevel;
+use driftdb_env::sometimes;
 use driftdb_executor::{
     Batch, CommandTag, Execution, check_pending, is_stale, lock_read_tables, start,
 };
@@ -187,6 +188,7 @@ impl Session {
         for _ in 0..MOST_REBINDS {
             match self.run_plan(&planned, params, wanted, sink) {
                 Err(error) if is_stale(&error) => {
+                    sometimes!("session.bound-again-after-ddl");
                     if !self.restart_transaction()? && !self.goes_on_at_its_snapshot(&planned)? {
                         return Err(error);
                     }
@@ -198,6 +200,7 @@ impl Session {
                     if !self.restart_transaction()? {
                         return Err(error);
                     }
+                    sometimes!("session.statement-begun-again");
                     planned = self.planned(prepared, Some(params))?;
                 }
                 result => return result,

@@ -17,7 +17,7 @@ use super::replay_command;
 use super::request::{Request, worker_args};
 use super::totals::{DIGEST_STRIDE, Totals};
 use super::watchdog::Watchdog;
-use crate::{FaultCounts, Scenario, SeedOptions, run_seed};
+use crate::{FaultCounts, Scenario, SeedOptions, SiteCounts, run_seed};
 
 /// Seeds of a worker: a second's work.
 const CHUNK_SEEDS: u64 = 200;
@@ -77,6 +77,12 @@ impl Campaign {
         let mut faults = FaultCounts::default();
         self.totals.values().for_each(|(_, totals)| faults.merge(&totals.faults));
         faults
+    }
+
+    pub(super) fn sites(&self) -> SiteCounts {
+        let mut sites = SiteCounts::default();
+        self.totals.values().for_each(|(_, totals)| sites.merge(&totals.sites));
+        sites
     }
 
     pub(super) fn seeds(&self) -> u64 {

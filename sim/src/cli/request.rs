@@ -22,6 +22,8 @@ pub(super) struct Request {
     pub(super) is_json: bool,
     /// Whether a kind of fault that never struck is a failure.
     pub(super) wants_all_faults: bool,
+    /// Whether a place of the product that nobody saw is a failure.
+    pub(super) wants_all_sites: bool,
     /// Whether some seeds are run again in another process.
     pub(super) rechecks: bool,
     /// Whether a failure is made smaller before it is told.
@@ -67,6 +69,7 @@ pub(super) fn parse(args: &[String]) -> Result<Request, String> {
         jobs: 1,
         is_json: false,
         wants_all_faults: false,
+        wants_all_sites: false,
         rechecks: false,
         shrinks: false,
         report: None,
@@ -106,6 +109,7 @@ pub(super) fn parse(args: &[String]) -> Result<Request, String> {
             "--jobs" => request.jobs = number(value()?)?.clamp(1, 256) as usize,
             "--json" => request.is_json = true,
             "--all-faults" => request.wants_all_faults = true,
+            "--all-sites" => request.wants_all_sites = true,
             "--shrink" => request.shrinks = true,
             "--report" => request.report = Some(value()?.into()),
             "--keep" => {

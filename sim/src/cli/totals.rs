@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::{FAULTS, FaultCounts, RESULTS, Scenario, SeedReport};
+use crate::{FAULTS, FaultCounts, RESULTS, Scenario, SeedReport, SiteCounts};
 
 /// Every so manieth seed counts for the digest of traces.
 pub(super) const DIGEST_STRIDE: u64 = 20;
@@ -23,6 +23,7 @@ pub(super) struct Totals {
     /// Real time, of all jobs together.
     pub(super) busy: Duration,
     pub(super) faults: FaultCounts,
+    pub(super) sites: SiteCounts,
     /// Over the traces of some seeds, whatever their order.
     pub(super) digest: u64,
 }
@@ -36,6 +37,7 @@ impl Totals {
         self.steps += report.step_count;
         self.virtual_time += report.virtual_time;
         self.faults.merge(&report.faults);
+        self.sites.merge(&report.sites);
         if seed.is_multiple_of(DIGEST_STRIDE) {
             self.digest ^= xxh3_64_with_seed(&report.trace_hash.to_le_bytes(), seed);
         }
@@ -50,6 +52,7 @@ impl Totals {
         self.virtual_time += other.virtual_time;
         self.busy += other.busy;
         self.faults.merge(&other.faults);
+        self.sites.merge(&other.sites);
         self.digest ^= other.digest;
     }
 
@@ -81,6 +84,8 @@ impl Totals {
             .chain(RESULTS)
             .map(|kind| ((*kind).to_owned(), self.faults.of(kind).into()))
             .collect();
+        let sites: Map<String, Value> =
+            self.sites.iter().map(|(site, count)| (site.to_owned(), count.into())).collect();
         json!({
             "seeds": self.seeds,
             "commits": self.committed,
@@ -90,6 +95,7 @@ impl Totals {
             "virtual_ms": self.virtual_time.as_millis() as u64,
             "busy_ms": self.busy.as_millis() as u64,
             "faults": faults,
+            "sites": sites,
             "digest": format!("{:016x}", self.digest),
         })
     }
@@ -101,6 +107,10 @@ impl Totals {
         for kind in FAULTS.iter().chain(RESULTS) {
             faults.add(kind, value.get("faults")?.get(kind)?.as_u64()?);
         }
+        let mut sites = SiteCounts::default();
+        for (site, count) in value.get("sites")?.as_object()? {
+            sites.add(site, count.as_u64()?);
+        }
         Some(Self {
             seeds: number("seeds")?,
             committed: number("commits")?,
@@ -110,6 +120,7 @@ impl Totals {
             virtual_time: Duration::from_millis(number("virtual_ms")?),
             busy: Duration::from_millis(number("busy_ms")?),
             faults,
+            sites,
             digest: u64::from_str_radix(value.get("digest")?.as_str()?, 16).ok()?,
         })
     }
@@ -123,6 +134,8 @@ mod tests {
     fn what_is_written_is_read() {
         let mut faults = FaultCounts::default();
         faults.add("bit-rot", 3);
+        let mut sites = SiteCounts::default();
+        sites.add(crate::SITES[0], 8);
         let totals = Totals {
             seeds: 1,
             committed: 2,
@@ -132,6 +145,7 @@ mod tests {
             virtual_time: Duration::from_millis(6),
             busy: Duration::from_millis(7),
             faults,
+            sites,
             digest: u64::MAX,
         };
         let text = totals.to_json().to_string();

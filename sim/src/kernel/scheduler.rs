@@ -10,6 +10,7 @@ use driftdb_env::kernel::{Kernel, Woken};
 use driftdb_env::{HashMap, IoOp, Rng};
 
 use super::fiber::{Fiber, suspend};
+use super::mischief::Mischief;
 use super::preemption::{Place, Preemption};
 use super::priorities::Priorities;
 use super::record::{self, What};
@@ -33,6 +34,7 @@ impl Scheduler {
             priorities: settings
                 .priority_changes
                 .map(|count| Priorities::new(settings.seed, count)),
+            mischief: Mischief::new(settings.seed, settings.buggifies),
             trace: Trace::new(settings.seed),
             now_ns: 0,
             slots: Vec::new(),
@@ -314,6 +316,16 @@ impl Kernel for Scheduler {
 
     fn now(&self) -> Duration {
         Duration::from_nanos(self.state.borrow().now_ns)
+    }
+
+    fn buggify(&self, site: &'static str) -> bool {
+        let mut state = self.state.borrow_mut();
+        let acts = state.mischief.acts(site);
+        if acts {
+            state.counts.mischief += 1;
+            state.note(site);
+        }
+        acts
     }
 }
 

@@ -38,6 +38,8 @@ pub struct KernelSettings {
     /// Schedules by priorities that change so often; by chance where there are none
     /// ([`super::priorities`]).
     pub priority_changes: Option<u32>,
+    /// Whether the product makes mischief where it says `buggify!` ([`driftdb_env::sites`]).
+    pub buggifies: bool,
 }
 
 impl KernelSettings {
@@ -51,6 +53,7 @@ impl KernelSettings {
             max_disk_ns: 20_000,
             max_events: 2_000_000,
             priority_changes: None,
+            buggifies: false,
         }
     }
 }

@@ -67,6 +67,8 @@ pub struct Outcome {
     pub slow_op_count: u64,
     /// Times that a fiber fell behind all others.
     pub fall_count: u64,
+    /// Times that the product made mischief.
+    pub mischief_count: u64,
 }
 
 /// Runs `body` as the harness's fiber of a new simulation, until it returns or something fails.
@@ -101,6 +103,7 @@ pub fn simulate(settings: KernelSettings, body: impl FnOnce(Sim) + 'static) -> O
             stall_count: counts.stalls,
             slow_op_count: counts.slow_ops,
             fall_count: counts.falls,
+            mischief_count: counts.mischief,
         }
     })
 }

@@ -8,6 +8,7 @@ use driftdb_env::kernel::Woken;
 use driftdb_env::{HashMap, Rng};
 
 use super::fiber::Fiber;
+use super::mischief::Mischief;
 use super::preemption::{self, Place, Preemption};
 use super::priorities::Priorities;
 use super::record::{self, What};
@@ -120,6 +121,7 @@ pub(crate) struct Counts {
     pub(crate) stalls: u64,
     pub(crate) slow_ops: u64,
     pub(crate) falls: u64,
+    pub(crate) mischief: u64,
 }
 
 impl Counts {
@@ -134,6 +136,7 @@ pub(super) struct State {
     pub(super) settings: KernelSettings,
     pub(super) rng: Rng,
     pub(super) priorities: Option<Priorities>,
+    pub(super) mischief: Mischief,
     pub(super) trace: Trace,
     pub(super) now_ns: u64,
     pub(super) slots: Vec<Option<Slot>>,

@@ -227,6 +227,10 @@ impl<'a> Binder<'a> {
             .map(|(index, options, _)| sort_key(column(rows, *index), options))
             .collect::<Result<Vec<SortKey>>>()?;
         let mut plan = std::mem::replace(&mut rows.plan, LogicalPlan::one_row());
+        if !locks.is_empty() {
+            rows.plan = locked(plan, keys, locks)?;
+            return Ok(());
+        }
         if let Some(on) = distinct_on {
             let on = on.into_iter().map(|index| column(rows, index)).collect();
             if !sort.is_empty() {
@@ -239,9 +243,6 @@ impl<'a> Binder<'a> {
         }
         if !sort.is_empty() {
             plan = LogicalPlan::Sort { input: Box::new(plan), keys: sort };
-        }
-        if !locks.is_empty() {
-            plan = LogicalPlan::Lock { input: Box::new(plan), clauses: locks };
         }
         rows.plan = plan;
         Ok(())
@@ -348,6 +349,28 @@ fn not_grouping() -> SqlError {
 }
 
 /// Drops the columns that were only sorted by or locked with.
+/// A projection of rows that are locked, in their order before that. What it computes, and the conditions that a row
+/// must still meet, are of the newest version of a row that was waited for: so the lock lies below it, where
+/// all columns are.
+fn locked(
+    projection: LogicalPlan,
+    keys: &[(usize, &ast::OrderByOptions, &ast::Expr)],
+    clauses: Vec<LockClause>,
+) -> Result<LogicalPlan> {
+    let LogicalPlan::Project { mut input, exprs } = projection else {
+        return Err(SqlError::internal("rows are locked below a projection"));
+    };
+    let keys: Vec<SortKey> = keys
+        .iter()
+        .map(|(index, options, _)| sort_key(exprs[*index].1.clone(), options))
+        .collect::<Result<_>>()?;
+    if !keys.is_empty() {
+        input = Box::new(LogicalPlan::Sort { input, keys });
+    }
+    let input = Box::new(LogicalPlan::Lock { input, clauses });
+    Ok(LogicalPlan::Project { input, exprs })
+}
+
 fn trim(mut rows: Rows, visible: usize) -> Rows {
     if rows.columns.len() > visible {
         rows.columns.truncate(visible);

@@ -17,7 +17,9 @@ impl Binder<'_> {
         offset: Option<Expr>,
     ) -> Result<LogicalPlan> {
         let LogicalPlan::Sort { keys, .. } = &plan else {
-            if matches!(plan, LogicalPlan::Lock { .. }) {
+            let locks = matches!(&plan, LogicalPlan::Project { input, .. }
+                if matches!(**input, LogicalPlan::Lock { .. }));
+            if locks {
                 return Err(SqlError::unsupported("FETCH ... WITH TIES with row locks"));
             }
             let message = "WITH TIES cannot be specified without ORDER BY clause";

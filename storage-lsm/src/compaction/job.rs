@@ -17,7 +17,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use driftdb_env::planted;
+use driftdb_env::{planted, sometimes};
 use driftdb_storage::{
     Entry, Erasure, Fold, KeyspaceId, Result, RetentionPolicy, StorageError, Timestamp, Verdict,
 };
@@ -160,6 +160,7 @@ impl Input {
             part.bounds = Bounds { first: Place::new(space, entry.key), last, skipped_bytes };
             piece.trimmed.insert(part.meta().file_id, part.bounds.clone());
             self.is_inside = false;
+            sometimes!("lsm.input-trimmed");
         }
         piece.untouched.extend(rest.map(|part| part.meta().file_id));
     }
@@ -305,6 +306,7 @@ impl Job {
     }
 
     fn move_part(&mut self) -> Result<()> {
+        sometimes!("lsm.table-moved-without-reading");
         let front = self.order.remove(0);
         let input = &mut self.inputs[front];
         self.moved.push(input.parts[input.position].clone());
@@ -345,10 +347,15 @@ impl Job {
             last = Some(ts);
             match verdict {
                 Verdict::Keep | Verdict::DropIfBottom if is_gone => {
+                    sometimes!("lsm.version-of-a-dropped-keyspace");
                     note_drop(&mut self.dropped_in, &mut self.dropped_count, space);
                 }
-                Verdict::Drop => note_drop(&mut self.dropped_in, &mut self.dropped_count, space),
+                Verdict::Drop => {
+                    sometimes!("lsm.version-let-go");
+                    note_drop(&mut self.dropped_in, &mut self.dropped_count, space);
+                }
                 Verdict::DropIfBottom if is_bottom(&self.older, space, entry.key) => {
+                    sometimes!("lsm.tombstone-at-the-bottom");
                     bottoms.push(ts);
                 }
                 Verdict::Keep | Verdict::DropIfBottom => {
@@ -356,6 +363,7 @@ impl Job {
                         Some(writer) => writer,
                         none => none.insert(create()?),
                     };
+                    sometimes!("lsm.tombstone-kept-for-an-older-version", !bottoms.is_empty());
                     for ts in bottoms.drain(..) {
                         writer.add(space, Entry { key: &self.key, ts, value: None })?;
                     }
