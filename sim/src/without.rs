@@ -14,6 +14,11 @@ pub(crate) const BOUND: &[(&str, &str)] = &[
     ("kills-at-end", "every life ends"),
     ("kills-in-recovery-again", "comes with kills-in-recovery, in two lives in a row"),
     ("writes-short", "comes with write-errors"),
+    ("messages-torn", "the clients of wire draw it as they go"),
+    ("clients-slow", "the clients of wire draw it as they go"),
+    ("clients-gone", "the clients of wire draw it as they go"),
+    ("clients-gone-in-commit", "the clients of wire draw it as they go"),
+    ("memory-short", "the clients of wire draw it as they go"),
 ];
 
 /// Takes a kind of fault out of a plan.
@@ -27,6 +32,7 @@ pub(crate) fn do_without(plan: &mut Plan, kind: &str) -> Result<(), String> {
     match kind {
         "delays" => plan.kernel.delay = Chance::NEVER,
         "priority-changes" => plan.kernel.priority_changes = None,
+        "mischief" => plan.kernel.buggifies = false,
         kind if is_of_life(kind) => {
             plan.lives.iter_mut().for_each(|life| take_out(life, kind));
         }

@@ -26,16 +26,20 @@ fn row_to_json(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
 
 /// A row of the type of the first argument, with what the second says of its columns.
 fn populate_record(args: &[Value], ty: DataType, ctx: &EvalContext) -> Result<Value, ValueError> {
-    let (name, json) = match &args[1] {
-        Value::Null => return Ok(args[0].clone()),
-        Value::Json(text) => ("json_populate_record", parse_json(text)?),
-        Value::Jsonb(json) => ("jsonb_populate_record", (**json).clone()),
-        other => return Err(mistyped(other)),
+    let name = match &args[1] {
+        Value::Jsonb(_) => "jsonb_populate_record",
+        _ => "json_populate_record",
     };
     if !ty.is_row() {
         let message = format!("first argument of {name} must be a row type");
         return Err(ValueError::new(SqlState::DatatypeMismatch, message));
     }
+    let json = match &args[1] {
+        Value::Null => return Ok(args[0].clone()),
+        Value::Json(text) => parse_json(text)?,
+        Value::Jsonb(json) => (**json).clone(),
+        other => return Err(mistyped(other)),
+    };
     if ty.fields().is_none() && !matches!(args[0], Value::Record(_)) {
         let message = format!("could not determine row type for result of {name}");
         return Err(ValueError::new(SqlState::InvalidParameterValue, message).with_hint(

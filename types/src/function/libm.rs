@@ -80,6 +80,9 @@ pub(super) fn asinh(x: f64) -> f64 {
 
 /// The inverse hyperbolic tangent of what is between minus one and one.
 pub(super) fn atanh(x: f64) -> f64 {
+    if x.is_nan() {
+        return x;
+    }
     let a = x.abs();
     let t = if a < 0.5 {
         if a < 1.0 / LARGE {
