@@ -221,6 +221,9 @@ pub const RARE: &[&str] = &[
     "ssi.late-comer-turned-away",
     "ssi.reader-proved-safe",
     "ssi.reader-proved-unsafe",
+    "wal.prepared-segment-too-small",
+    "wal.record-larger-than-a-segment",
+    "wal.spare-of-another-size",
 ];
 
 /// How often each place was seen.

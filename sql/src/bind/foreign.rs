@@ -48,7 +48,11 @@ impl Binder<'_> {
         let is_own = parent.name == definition.table
             && match schema {
                 Some(schema) => schema == definition.schema,
-                None => self.comes_first(&definition.schema, &parent.name)?,
+                // The first temporary table makes the schema, which then is the first to be looked in.
+                None => {
+                    is_temporary(&definition.schema)
+                        || self.comes_first(&definition.schema, &parent.name)?
+                }
             };
         let referenced = if is_own {
             None

@@ -117,7 +117,7 @@ fn term(input: &mut Input<'_>) -> Option<Term> {
         name: input.text()?,
         sql: input.text()?,
         shown: input.text()?,
-        ty: DataType::from_oid(input.number()?)?,
+        ty: input.data_type()?,
         columns: input.list(Input::column_id)?,
         bound: BoundTerm::default(),
     })

@@ -119,9 +119,12 @@ fn argument(input: &mut Input<'_>) -> Option<Argument> {
 }
 
 fn given(input: &mut Input<'_>) -> Option<Given> {
-    let (code, id) = (input.byte()?, input.number()?);
+    let code = input.byte()?;
+    if code == 0 {
+        return Some(Given::Value(input.data_type()?));
+    }
+    let id = input.number()?;
     Some(match code {
-        0 => Given::Value(DataType::from_oid(id)?),
         1 => Given::RowOf(TableId(id)),
         2 => Given::Record,
         3 => Given::Void,

@@ -8,10 +8,10 @@ use driftdb_query::{
 use driftdb_types::Value;
 
 use super::super::rows::{Columns, Rows};
+use super::Definitions;
 use super::attribute::{Attribute, add};
 use super::class::{Class, ClassColumns, owner};
 use super::classes::{PG_CLASS, PG_NAMESPACE, PG_REWRITE};
-use super::Definitions;
 
 /// Sets rules apart from views.
 const RULE: u32 = 1 << 29;
