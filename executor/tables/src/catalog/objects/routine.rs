@@ -4,7 +4,7 @@ use driftdb_query::{
     Argument, ArgumentMode, ColumnId, Deferral, Given, Language, ObjectId, Routine, TableId,
     Trigger, TriggerEvents, TriggerTime,
 };
-use driftdb_types::{DataType, Volatility};
+use driftdb_types::Volatility;
 
 use crate::catalog::codec::{Input, number, text};
 
@@ -201,7 +201,7 @@ pub(super) fn samples() -> (Routine, Trigger) {
     let argument = |name: &str, mode, default: Option<&str>| Argument {
         name: name.into(),
         mode,
-        ty: DataType::Int4,
+        ty: driftdb_types::DataType::Int4,
         default: default.map(str::to_owned),
     };
     let routine = Routine {
