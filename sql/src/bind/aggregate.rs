@@ -45,7 +45,8 @@ impl Binder<'_> {
         if level == 0 {
             allowed.clone()?;
         }
-        let named: Vec<usize> = self.scopes.iter().map(|scope| scope.outer_uses.len()).collect();
+        let uses: Vec<usize> = self.scopes.iter().map(|scope| scope.outer_uses.len()).collect();
+        let named: Vec<usize> = self.scopes.iter().map(|scope| scope.named).collect();
         let before = std::mem::replace(&mut self.scope().in_aggregate, true);
         let parts = bind(self);
         self.scope().in_aggregate = before;
@@ -54,14 +55,14 @@ impl Binder<'_> {
             Err(error) => return Err(allowed.err().unwrap_or(error)),
         };
         let exprs = aggregated(&parts);
-        let outer = self.level_of(&exprs, level);
+        let outer = self.level_of(&exprs, &named);
         self.check_nesting(&exprs, outer.unwrap_or(level))?;
         let Some(outer) = outer else {
             allowed?;
             return Ok((parts, level));
         };
         drop(exprs);
-        self.scopes[outer].outer_uses.truncate(named[outer]);
+        self.scopes[outer].outer_uses.truncate(uses[outer]);
         may_stand(&self.scopes[outer])?;
         Ok((parts, outer))
     }
@@ -205,9 +206,13 @@ impl Binder<'_> {
     }
 
     /// The outer query that an aggregate over nothing but outer columns belongs to: the innermost whose
-    /// columns it names.
-    fn level_of(&self, exprs: &[&Expr], level: usize) -> Option<usize> {
+    /// columns it names, in queries below it, too. `named` is how often each query's were named before.
+    fn level_of(&self, exprs: &[&Expr], named: &[usize]) -> Option<usize> {
+        let level = named.len() - 1;
         let mut innermost = None;
+        if exprs.iter().any(|expr| has_subquery(expr)) {
+            innermost = (0..=level).rev().find(|at| self.scopes[*at].named > named[*at]);
+        }
         for part in exprs {
             for_each_column(part, &mut |id| {
                 let own = |scope: &Scope| {
@@ -220,6 +225,12 @@ impl Binder<'_> {
         }
         innermost.filter(|found| *found < level)
     }
+}
+
+fn has_subquery(expr: &Expr) -> bool {
+    let mut found = matches!(expr, Expr::Subquery(_));
+    expr.for_each_child(&mut |child| found = found || has_subquery(child));
+    found
 }
 
 fn nested() -> SqlError {

@@ -98,6 +98,7 @@ impl Binder<'_> {
         };
         self.meta.insert(id, NO_META);
         let named = vec![Named { name: column_name, expr: Expr::Column { id, ty } }];
+        let (plan, named) = self.spread(plan, named)?;
         item(plan, named, Aliased { alias, own: parsed.name, schema: None }, None, None)
     }
 
@@ -144,7 +145,39 @@ impl Binder<'_> {
                 Named { name, expr: Expr::Column { id: column.id, ty: column.ty } }
             })
             .collect();
+        let (plan, named) = self.spread(plan, named)?;
         item(plan, named, Aliased { alias, own: name.to_owned(), schema: None }, None, None)
+    }
+
+    /// In the place of each column that is a row of a composite type, its columns.
+    fn spread(
+        &mut self,
+        plan: LogicalPlan,
+        named: Vec<Named>,
+    ) -> Result<(LogicalPlan, Vec<Named>)> {
+        if named.iter().all(|one| one.expr.ty().fields().is_none()) {
+            return Ok((plan, named));
+        }
+        let (mut exprs, mut spread) = (Vec::new(), Vec::new());
+        for Named { name, expr } in named {
+            let columns = match expr.ty().fields() {
+                None => vec![(name, expr)],
+                Some(fields) => fields
+                    .iter()
+                    .map(|field| {
+                        let column = self.column_of_row(expr.clone(), &field.name)?;
+                        Ok((field.name.to_string(), column))
+                    })
+                    .collect::<Result<_>>()?,
+            };
+            for (name, value) in columns {
+                let (id, ty) = (self.column_id(), value.ty());
+                self.meta.insert(id, NO_META);
+                exprs.push((id, value));
+                spread.push(Named { name, expr: Expr::Column { id, ty } });
+            }
+        }
+        Ok((LogicalPlan::Project { input: Box::new(plan), exprs }, spread))
     }
 
     /// `pg_options_to_table(options)`: each `name=value` as a row of two columns.

@@ -169,6 +169,8 @@ pub(crate) struct Scope {
     pub(crate) positions: BTreeMap<ColId, u32>,
     /// Columns that subqueries in grouped clauses named.
     pub(crate) outer_uses: Vec<(ColId, u32)>,
+    /// How often its columns were named, in queries below, too.
+    pub(crate) named: usize,
 }
 
 impl Scope {
@@ -187,6 +189,7 @@ impl Scope {
             direct: Vec::new(),
             positions: BTreeMap::new(),
             outer_uses: Vec::new(),
+            named: 0,
         }
     }
 
@@ -325,6 +328,7 @@ impl Binder<'_> {
         self.note_used(expr);
         let outer = level + 1 < self.scopes.len();
         let scope = &mut self.scopes[level];
+        scope.named += 1;
         let mut note = |expr: &Expr| {
             let Some(id) = column_of(expr) else { return };
             scope.positions.insert(id, position);

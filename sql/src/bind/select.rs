@@ -120,6 +120,10 @@ impl<'a> Binder<'a> {
         self.note_select(select, &targets, visible, groups.as_ref(), &keys);
         let mut scope = self.scopes.pop().expect("pushed above");
         let mut set_calls = std::mem::take(&mut scope.set_calls);
+        if let Some(on) = &distinct_on {
+            let looked_at = on.iter().chain(keys.iter().map(|(index, ..)| index));
+            check_sets_are_looked_at(&set_calls, looked_at.map(|index| &targets[*index].expr))?;
+        }
         let mut windows = Windows::default();
         if !scope.window_calls.is_empty() {
             let mut before: Vec<Expr> =
@@ -263,6 +267,25 @@ impl<'a> Binder<'a> {
         }
         Ok(Some(on))
     }
+}
+
+/// DISTINCT ON beside set-returning functions: PostgreSQL counts rows before it calls those that neither ON nor
+/// ORDER BY looks at; here they are called first.
+fn check_sets_are_looked_at<'a>(
+    calls: &[ListedCall],
+    looked_at: impl Iterator<Item = &'a Expr>,
+) -> Result<()> {
+    let mut used = BTreeSet::new();
+    for expr in looked_at {
+        super::aggregate::for_each_column(expr, &mut |id| {
+            used.insert(id);
+        });
+    }
+    if calls.iter().all(|listed| used.contains(&listed.output)) {
+        return Ok(());
+    }
+    let what = "a set-returning function beside DISTINCT ON that ORDER BY does not name";
+    Err(SqlError::unsupported(what))
 }
 
 /// DISTINCT limits what may be sorted by.
