@@ -324,7 +324,14 @@ impl Recent {
             self.welcome_from = self.welcome_from.max(commit.0);
             self.remove(commit);
         }
-        self.summaries.retain(|_, summary| summary.through > oldest);
+        let welcome_from = &mut self.welcome_from;
+        self.summaries.retain(|_, summary| {
+            let is_needed = summary.through > oldest;
+            if !is_needed {
+                *welcome_from = (*welcome_from).max(summary.through);
+            }
+            is_needed
+        });
         has_told
     }
 
@@ -404,5 +411,22 @@ impl Recent {
         });
         summary.through = summary.through.max(through);
         summary
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As for what is remembered exactly: who has a snapshot without it, and is not known yet, overlaps it.
+    #[test]
+    fn who_comes_too_late_for_a_summary_is_turned_away() {
+        let mut recent = Recent::default();
+        let (writer, late) = (TxnId(1), TxnId(2));
+        assert!(recent.admit(writer, Timestamp(5), true));
+        recent.summarise_writes(Timestamp(10), Timestamp::MAX, &[KeyspaceId(2000)]);
+        recent.leave(writer, Timestamp(5), Some(Timestamp::MAX), Timestamp(10));
+        assert!(!recent.admit(late, Timestamp(7), true));
+        assert!(recent.admit(late, Timestamp(10), true));
     }
 }
