@@ -78,6 +78,12 @@ pub(crate) fn check_may_be_null(table: &Table, position: usize) -> Result<()> {
     }
 }
 
+fn has_slot(expr: &Expr, slot: usize) -> bool {
+    let mut found = matches!(expr, Expr::Slot { index, .. } if *index == slot);
+    expr.for_each_child(&mut |child| found = found || has_slot(child, slot));
+    found
+}
+
 impl Binder<'_> {
     /// An expression over the existing rows of a table, its columns by position.
     pub(crate) fn fill(
@@ -175,6 +181,15 @@ impl Binder<'_> {
             }
             binder.coerce(value, ty, typmod, CastContext::Assignment)
         })?;
+        // Each is computed from rows as they were; here a later one would see what an earlier one made.
+        let mut changed = alteration.actions.iter().filter_map(|(action, _)| match action {
+            AlterAction::SetType { position, .. } => Some(*position),
+            _ => None,
+        });
+        if changed.any(|earlier| earlier != position && has_slot(&value, earlier)) {
+            let what = "USING with a column whose type the same command changes";
+            return Err(SqlError::unsupported(what));
+        }
         let spec = ColumnSpec { ty, typmod, ..alteration.definition.columns[position].clone() };
         // It is of the old type.
         if column.default.is_some() && !can_cast(column.ty, ty, CastContext::Assignment) {
