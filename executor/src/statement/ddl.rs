@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use driftdb_concurrency::ReadAt;
 use driftdb_query::{
-    AlterAction, ConstraintSpec, CreateIndex, CreateTable, DropObjects, IndexAction, PhysicalPlan,
-    Result, SqlError, Table, TriggerTime,
+    AlterAction, ConstraintSpec, CreateIndex, CreateTable, DropObjects, IndexAction, ObjectId,
+    PhysicalPlan, Result, SqlError, Table, TriggerTime,
 };
-use driftdb_tables::{DdlContext, Inserted, TableWriter};
+use driftdb_tables::{DdlContext, Inserted, TableWriter, Thing, drop_all};
 use driftdb_types::SqlState;
 
 use super::{CommandTag, Outcome};
@@ -106,6 +106,24 @@ pub(crate) fn drop_objects(objects: &DropObjects, run: &mut Run<'_, '_>) -> Resu
         (false, false) => "DROP TABLE",
     };
     Ok(Outcome::tag(CommandTag::plain(command)))
+}
+
+/// Drops objects that are no tables, and tells what there was none of and what went with them.
+pub(crate) fn drop_objects_of(
+    ids: &[ObjectId],
+    cascade: bool,
+    notices: &[String],
+    run: &mut Run<'_, '_>,
+) -> Result<()> {
+    for message in notices {
+        notice(message.clone(), SqlState::SuccessfulCompletion, run);
+    }
+    if !ids.is_empty() {
+        let things: Vec<Thing> = ids.iter().map(|id| Thing::Object(*id)).collect();
+        let dropped = drop_all(&mut context(run), &things, cascade)?;
+        tell_cascade(&dropped, run);
+    }
+    Ok(())
 }
 
 /// The notice about what CASCADE dropped.

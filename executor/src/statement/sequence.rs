@@ -1,10 +1,9 @@
 //! CREATE, ALTER and DROP SEQUENCE.
 
 use driftdb_query::{Result, SequenceStatement, SqlError};
-use driftdb_tables::{Thing, drop_all};
 use driftdb_types::SqlState;
 
-use super::ddl::{context, notice, tell_cascade};
+use super::ddl::{context, drop_objects_of, notice};
 use super::{CommandTag, Outcome};
 use crate::context::Run;
 
@@ -38,14 +37,7 @@ pub(crate) fn run(statement: &SequenceStatement, run: &mut Run<'_, '_>) -> Resul
             notice(message.clone(), SqlState::SuccessfulCompletion, run);
         }
         SequenceStatement::Drop { ids, cascade, notices } => {
-            for message in notices {
-                notice(message.clone(), SqlState::SuccessfulCompletion, run);
-            }
-            if !ids.is_empty() {
-                let things: Vec<Thing> = ids.iter().map(|id| Thing::Object(*id)).collect();
-                let dropped = drop_all(&mut context(run), &things, *cascade)?;
-                tell_cascade(&dropped, run);
-            }
+            drop_objects_of(ids, *cascade, notices, run)?;
         }
     }
     Ok(Outcome::tag(CommandTag::plain(statement.command())))

@@ -1,10 +1,9 @@
 //! CREATE, ALTER and DROP of TYPE and DOMAIN.
 
 use driftdb_query::{ObjectKind, Result, TypeStatement};
-use driftdb_tables::{Thing, change_type, create_object, drop_all, rename_object, replace_object};
-use driftdb_types::SqlState;
+use driftdb_tables::{change_type, create_object, rename_object, replace_object};
 
-use super::ddl::{context, notice, tell_cascade};
+use super::ddl::{context, drop_objects_of, notice};
 use super::{CommandTag, Outcome};
 use crate::context::Run;
 
@@ -34,14 +33,7 @@ pub(crate) fn run(statement: &TypeStatement, run: &mut Run<'_, '_>) -> Result<Ou
         // It is the owner already.
         TypeStatement::SetOwner { .. } => {}
         TypeStatement::Drop { ids, cascade, notices, .. } => {
-            for message in notices {
-                notice(message.clone(), SqlState::SuccessfulCompletion, run);
-            }
-            if !ids.is_empty() {
-                let things: Vec<Thing> = ids.iter().map(|id| Thing::Object(*id)).collect();
-                let dropped = drop_all(&mut context(run), &things, *cascade)?;
-                tell_cascade(&dropped, run);
-            }
+            drop_objects_of(ids, *cascade, notices, run)?;
         }
     }
     Ok(Outcome::tag(CommandTag::plain(statement.command())))
