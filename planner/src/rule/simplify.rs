@@ -3,11 +3,12 @@
 //! * A strict function of a NULL constant is NULL, its other arguments unasked (PostgreSQL folds it in
 //!   the planner, so that an overflow in them is not an error). Unless what they compute from constants
 //!   alone fails, as PostgreSQL has computed that by then: `1 / 0 + NULL` fails.
+//! * What EXISTS selects, and in which order, is nobody's business.
 //! * What every branch of a disjunction demands is demanded above it: `(a AND b) OR (a AND c)` is
 //!   `a AND (b OR c)`. A join condition written in each branch becomes one to join by.
 
 use driftdb_query::eval::{Constants, eval};
-use driftdb_query::{Expr, LogicalPlan};
+use driftdb_query::{Expr, LogicalPlan, SubqueryKind};
 use driftdb_types::{DataType, EvalContext, Value, Volatility, function};
 
 use super::in_subqueries;
@@ -31,6 +32,9 @@ fn simplify_plan(plan: &mut LogicalPlan) {
 fn simplify_expr(expr: &mut Expr) {
     expr.for_each_child_mut(&mut simplify_expr);
     match expr {
+        Expr::Subquery(subquery) if subquery.kind == SubqueryKind::Exists => {
+            forget_select_list(&mut subquery.plan);
+        }
         Expr::Call { function: id, args, ty }
             if function(*id).strict
                 && args.iter().any(is_null)
@@ -40,6 +44,21 @@ fn simplify_expr(expr: &mut Expr) {
         }
         Expr::Or(branches) => {
             *expr = factored(std::mem::take(branches));
+        }
+        _ => {}
+    }
+}
+
+/// What EXISTS selects is not computed, not even if it is volatile.
+fn forget_select_list(plan: &mut LogicalPlan) {
+    match plan {
+        LogicalPlan::Sort { input, .. } => {
+            *plan = std::mem::replace(input, LogicalPlan::one_row());
+            forget_select_list(plan);
+        }
+        LogicalPlan::Project { input, exprs } => {
+            exprs.clear();
+            forget_select_list(input);
         }
         _ => {}
     }
