@@ -197,8 +197,12 @@ pub(crate) struct Binder<'a> {
     recorder: Option<Box<record::Recorder>>,
     /// What is asked of who runs the statement; `None`: nothing.
     access: Option<Box<access::Access>>,
+    /// The views that are being bound, each within the one before.
+    views: Vec<driftdb_query::ObjectId>,
     /// Whose rights count in the view that is bound next.
     inner_role: Option<u32>,
+    /// Where the subquery of one value is that was bound last, and its column's name.
+    asked: Option<(usize, String)>,
     /// The lock clauses of the SELECT whose FROM is being bound.
     locking: Vec<lock::Locking<'a>>,
     /// Those that the next query to be bound inherits.
@@ -240,6 +244,8 @@ impl<'a> Binder<'a> {
             recorder: None,
             access: None,
             inner_role: None,
+            views: Vec::new(),
+            asked: None,
             locking: Vec::new(),
             handed_down: Vec::new(),
         }

@@ -8,6 +8,7 @@ use sqlparser::ast;
 
 use super::names::{ident, ident_position, object_name};
 use super::position::{Placed, bare};
+use super::record::address;
 use super::scope::column_of;
 use super::{Binder, Meta};
 
@@ -68,8 +69,14 @@ impl Binder<'_> {
         for item in items {
             match item {
                 ast::SelectItem::UnnamedExpr(expr) => {
-                    let name = column_name(expr);
-                    targets.push(self.target(expr, name)?);
+                    let mut target = self.target(expr, column_name(expr))?;
+                    if let ast::Expr::Subquery(query) = bare(expr)
+                        && let Some((_, name)) =
+                            self.asked.take().filter(|(at, _)| *at == address(&**query))
+                    {
+                        target.name = name;
+                    }
+                    targets.push(target);
                 }
                 ast::SelectItem::ExprWithAlias { expr, alias } => {
                     if alias.quote_style == Some('\'') {

@@ -26,7 +26,7 @@ use super::scope::FromItem;
 use super::target::Rows;
 use crate::front::cursor::QualifiedName;
 use crate::front::dispatch::Body;
-use crate::front::limits::with_room;
+use crate::front::limits::{with_room, with_room_for_more};
 use crate::front::rewrite::{TimeClause, TimeRange};
 use crate::front::tokens::Source;
 use crate::front::view::{AlterView, ViewBody};
@@ -207,9 +207,7 @@ impl<'a> Binder<'a> {
             };
             check_replaces(before, &view)?;
             if needs.iter().any(|need| need.id == old.id.0) {
-                let message =
-                    format!("infinite recursion detected in rules for relation \"{}\"", name.name);
-                return Err(SqlError::new(SqlState::InvalidObjectDefinition, message));
+                return Err(infinite_recursion(&name.name));
             }
             replaced = Some(old.id);
         }
@@ -408,15 +406,21 @@ impl<'a> Binder<'a> {
         let at = time.map_or(CatalogAt::Statement, CatalogAt::AsOf);
         let Some(object) = self.view_named(&parsed, at)? else { return Ok(None) };
         let ObjectKind::View(view) = &object.kind else { return Ok(None) };
+        if self.views.contains(&object.id) {
+            return Err(infinite_recursion(&object.name));
+        }
         let shown = alias.map_or_else(|| object.name.clone(), |alias| ident(&alias.name));
         let locking = self.handed_to(&shown);
         self.inner_role = Some(self.owner_of_view(&object)?);
-        let mut rows = self.deeper(1, |binder| {
+        self.views.push(object.id);
+        let rows = self.deeper(1, |binder| {
             binder.stored_rows(view, at, time, locking).map_err(|error| match error.position {
                 Some(_) => SqlError { position: None, ..error },
                 None => error,
             })
-        })?;
+        });
+        self.views.pop();
+        let mut rows = rows?;
         self.fit_columns(&mut rows, view)?;
         if let Some(recorder) = &mut self.recorder {
             recorder.relation(name, object.id.0, Vec::new());
@@ -534,7 +538,7 @@ impl<'a> Binder<'a> {
         let [parsed] = &parsed[..] else {
             return Err(SqlError::internal("a view that is not one query"));
         };
-        with_room(parsed.depth(), || {
+        with_room_for_more(parsed.depth(), || {
             self.inside(parsed, time, locking, |inner, query| {
                 let mut rows = inner.query(query)?;
                 inner.decide_columns(&mut rows)?;
@@ -566,6 +570,7 @@ impl<'a> Binder<'a> {
         inner.next_cte = self.next_cte;
         inner.next_scan = self.next_scan;
         inner.depth = self.depth;
+        inner.views.clone_from(&self.views);
         inner.watch_for(self.inner_role.take().unwrap_or(driftdb_query::BOOTSTRAP_ROLE));
         let result = work(&mut inner, query);
         let result = result.and_then(|done| inner.demand_access().map(|()| done));
@@ -578,6 +583,11 @@ impl<'a> Binder<'a> {
         self.used_ctes.append(&mut used);
         result
     }
+}
+
+fn infinite_recursion(view: &str) -> SqlError {
+    let message = format!("infinite recursion detected in rules for relation \"{view}\"");
+    SqlError::new(SqlState::InvalidObjectDefinition, message)
 }
 
 /// What a view may be replaced by: more columns at the end.
