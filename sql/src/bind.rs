@@ -44,6 +44,7 @@ mod join;
 mod like;
 mod literal;
 mod lock;
+mod materialized;
 mod merge;
 mod named_arguments;
 pub(crate) mod names;

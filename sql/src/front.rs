@@ -21,6 +21,7 @@ pub(crate) mod into;
 pub(crate) mod like;
 pub(crate) mod limits;
 pub(crate) mod lock;
+pub(crate) mod materialized;
 pub(crate) mod period;
 pub(crate) mod portal;
 pub(crate) mod rewrite;

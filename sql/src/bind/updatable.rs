@@ -18,6 +18,7 @@ use sqlparser::ast;
 use super::Binder;
 use super::as_of::no_such_table;
 use super::create::has_subquery;
+use super::materialized::refuse;
 use super::names::{ObjectName, ident, object_name};
 use super::scope::{Clause, Named, Scope, column_of};
 use super::stored::{named_row, relation};
@@ -152,6 +153,7 @@ impl Binder<'_> {
         let place = |error: SqlError| error.at(name.position);
         let found = self.catalog.table(schema, &name.name, CatalogAt::Statement).map_err(place)?;
         if let Some(table) = found {
+            refuse(&table, |name| format!("cannot change materialized view \"{name}\""))?;
             return Ok((self.with_terms(table)?, None));
         }
         let Some(object) = self.relation_named(schema, &name.name, CatalogAt::Statement)? else {
@@ -199,6 +201,9 @@ impl Binder<'_> {
             let name = object_name(name)?;
             let schema = name.schema.as_deref();
             if let Some(table) = inner.catalog.table(schema, &name.name, CatalogAt::Statement)? {
+                if table.materialized().is_some() {
+                    return Err(change.refused(&object.name, NOT_ONE));
+                }
                 inner.ask_change(&table, None, change.right(), &[]);
                 return Ok(table);
             }

@@ -40,6 +40,10 @@ fn invalid(message: String) -> SqlError {
     SqlError::new(SqlState::InvalidTableDefinition, message)
 }
 
+/// What is said of a change in WITH that is not that of a whole statement.
+const NOT_AT_THE_TOP: &str =
+    "WITH clause containing a data-modifying statement must be at the top level";
+
 /// A name in quotes where it must be.
 pub(crate) fn quoted(name: &str) -> String {
     crate::deparse::quoted(name)
@@ -63,7 +67,7 @@ impl<'a> Binder<'a> {
     }
 
     /// A view's definition from its query.
-    fn view_of(
+    pub(crate) fn view_of(
         &mut self,
         query: &Body,
         text: (u32, u32),
@@ -112,7 +116,16 @@ impl<'a> Binder<'a> {
         let shown = if is_renamed { renamed(&template, &columns) } else { template.clone() };
         let mut view = View { columns, query: template, pretty: shown.clone(), shown, check: None };
         // What is kept must mean what was written.
-        let rows = self.stored_rows(&view, CatalogAt::Statement, None, Vec::new())?;
+        let rows =
+            self.stored_rows(&view, CatalogAt::Statement, None, Vec::new()).map_err(|error| {
+                match &*error.message {
+                    NOT_AT_THE_TOP => {
+                        let message = "views must not contain data-modifying statements in WITH";
+                        SqlError::new(SqlState::FeatureNotSupported, message)
+                    }
+                    _ => error,
+                }
+            })?;
         let types = rows.columns.iter().map(|column| column.ty);
         if !types.eq(bound.fields.iter().map(|field| field.ty)) {
             return Err(SqlError::unsupported("a view with this query"));
@@ -141,7 +154,7 @@ impl<'a> Binder<'a> {
     }
 
     /// A view with other names for its columns.
-    fn renamed_view(&mut self, view: &View, names: &[String]) -> Result<View> {
+    pub(crate) fn renamed_view(&mut self, view: &View, names: &[String]) -> Result<View> {
         let text = self.expanded(&view.query, CatalogAt::Statement)?;
         let parsed = parse(&text)?;
         let [parsed] = &parsed[..] else {
@@ -214,7 +227,7 @@ impl<'a> Binder<'a> {
         Ok(ViewStatement::Create { schema, name: name.name.clone(), replaced, view, needs })
     }
 
-    fn needs_temporary(&mut self, needs: &[Need]) -> Result<bool> {
+    pub(crate) fn needs_temporary(&mut self, needs: &[Need]) -> Result<bool> {
         for need in needs {
             let schema = match self.catalog.table_by_id(TableId(need.id))? {
                 Some(table) => Some(table.schema.clone()),
@@ -266,8 +279,11 @@ impl<'a> Binder<'a> {
             let error = wrong_kind(format!("\"{}\" is not a view", name.name));
             Err(if hint.is_empty() { error } else { error.with_hint(hint) })
         };
-        if self.catalog.table(schema, &name.name, CatalogAt::Statement)?.is_some() {
-            return not_a_view("Use DROP TABLE to remove a table.");
+        if let Some(table) = self.catalog.table(schema, &name.name, CatalogAt::Statement)? {
+            return match table.materialized() {
+                None => not_a_view("Use DROP TABLE to remove a table."),
+                Some(_) => not_a_view("Use DROP MATERIALIZED VIEW to remove a materialized view."),
+            };
         }
         if self.catalog.index(schema, &name.name)?.is_some() {
             return not_a_view("Use DROP INDEX to remove an index.");
@@ -449,7 +465,7 @@ impl<'a> Binder<'a> {
     }
 
     /// A view's rows under its columns' names and types.
-    fn fit_columns(&mut self, rows: &mut Rows, view: &View) -> Result<()> {
+    pub(crate) fn fit_columns(&mut self, rows: &mut Rows, view: &View) -> Result<()> {
         if rows.columns.len() != view.columns.len() {
             return Err(SqlError::internal("a view has other columns than its query"));
         }
@@ -526,7 +542,7 @@ impl<'a> Binder<'a> {
     }
 
     /// The rows of a view's query, all that it names read at one time.
-    fn stored_rows(
+    pub(crate) fn stored_rows(
         &mut self,
         view: &View,
         at: CatalogAt,
