@@ -30,6 +30,7 @@ pub(crate) mod routine;
 pub(crate) mod schema;
 pub(crate) mod sequence;
 pub(crate) mod special;
+mod star;
 pub(crate) mod subscript;
 pub(crate) mod tokens;
 pub(crate) mod transaction;
