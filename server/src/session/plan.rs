@@ -151,7 +151,8 @@ impl Session {
         self.replan(prepared, params)
     }
 
-    fn still_holds(&self, planned: &Planned) -> bool {
+    /// Whether binding again would give the same.
+    pub(super) fn still_holds(&self, planned: &Planned) -> bool {
         if planned.settings_epoch != self.settings.epoch() {
             return false;
         }
