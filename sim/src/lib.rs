@@ -6,6 +6,7 @@ pub mod cli;
 mod cut;
 mod fault;
 pub mod kernel;
+mod leaks;
 mod node;
 mod operations;
 mod oracle;
@@ -22,7 +23,7 @@ mod wire;
 mod without;
 mod workload;
 
-pub use bugs::{BUGS, CLIENT_BUGS, ISOLATION_BUGS, place};
+pub use bugs::{BUGS, CLIENT_BUGS, ISOLATION_BUGS, LEAK_BUGS, QUERY_BUGS, place};
 pub use fault::{FAULTS, FaultCounts, RESULTS};
 pub use report::seed_report;
 pub use scenario::{
