@@ -43,7 +43,8 @@ impl Session {
     }
 
     fn parse_string(&mut self, text: &str) -> Result<Queue> {
-        if let Some(repeated) = self.repeated(text) {
+        // What was prepared must give the columns that its client was told of; a simple query gives any.
+        if let Some(repeated) = self.repeated(text).filter(|repeated| !repeated.is_announced()) {
             return Ok(Queue { statements: [repeated].into() });
         }
         let statements: VecDeque<Arc<Prepared>> = parse(text)?
