@@ -53,6 +53,7 @@ mod ordered_set;
 mod period;
 mod position;
 mod predicate;
+mod qualified;
 pub(crate) mod record;
 mod returning;
 mod role;
@@ -75,7 +76,7 @@ mod ties;
 mod type_name;
 mod updatable;
 mod update;
-mod user_type;
+pub(crate) mod user_type;
 mod utility;
 mod variable;
 pub(crate) mod view;
@@ -94,7 +95,7 @@ pub use index::bind_terms;
 pub(crate) use index::bound_term;
 pub use routine_call::bind_trigger_condition;
 pub use stored::{bind_check, bind_default};
-pub(crate) use stored::{bound_default, bound_generated};
+pub(crate) use stored::{bound_default, bound_default_of, bound_generated};
 pub use type_name::{parse_type, resolve_type};
 pub use updatable::written_through;
 pub use user_type::domain_checks;
@@ -219,7 +220,7 @@ pub(crate) struct Binder<'a> {
 }
 
 impl<'a> Binder<'a> {
-    fn new(
+    pub(crate) fn new(
         catalog: &'a mut dyn Catalog,
         eval: &'a EvalContext,
         param_types: &'a mut Vec<DataType>,

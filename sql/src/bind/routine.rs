@@ -413,7 +413,7 @@ impl Binder<'_> {
     }
 
     /// A table and its trigger of a name.
-    fn trigger_named(
+    pub(crate) fn trigger_named(
         &mut self,
         table: &QualifiedName,
         name: &str,
@@ -551,7 +551,7 @@ impl Binder<'_> {
             let message = format!("function {} must return type trigger", name.name);
             return Err(invalid(message));
         }
-        let trigger = Trigger {
+        let mut trigger = Trigger {
             table: table.id,
             function,
             time: body.time,
@@ -565,8 +565,9 @@ impl Binder<'_> {
             enabled: 'O',
             constraint: body.constraint,
         };
-        if let Some(condition) = &trigger.condition {
-            self.trigger_condition(&table, &trigger, condition)?;
+        if let Some(condition) = &body.condition {
+            let (_, _, bound) = self.trigger_condition(&table, &trigger, condition)?;
+            trigger.condition = Some(super::qualified::qualified_text(condition, &bound)?);
         }
         Ok(RoutineStatement::CreateTrigger {
             table,

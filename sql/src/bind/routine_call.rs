@@ -315,6 +315,7 @@ impl Binder<'_> {
     ) -> Result<Option<Expr>> {
         let ast::FunctionArguments::List(list) = &function.args else { return Ok(None) };
         let Some((call, args)) = self.routine_call(name, list, None)? else { return Ok(None) };
+        self.note_object(&function.name, call.object.id.0);
         let routine = call.routine();
         if function.filter.is_some() || function.over.is_some() {
             let what = if function.over.is_some() { "OVER" } else { "FILTER" };
@@ -373,7 +374,7 @@ impl Binder<'_> {
     /// A call in FROM; `None` if it means no function of a user's.
     pub(crate) fn routine_item(
         &mut self,
-        name: &ObjectName,
+        (name, written): (&ObjectName, &ast::ObjectName),
         list: &ast::FunctionArgumentList,
         ordinality: bool,
         alias: Option<&ast::TableAlias>,
@@ -383,6 +384,7 @@ impl Binder<'_> {
         let has_definition = definition.is_some();
         let call = self.routine_call(name, list, definition).map_err(place)?;
         let Some((call, args)) = call else { return Ok(None) };
+        self.note_object(written, call.object.id.0);
         let is_record =
             call.routine().given == Given::Record && call.routine().outputs().next().is_none();
         if is_record && !has_definition {

@@ -388,6 +388,36 @@ impl<'a> Binder<'a> {
         }
     }
 
+    /// ALTER TABLE of a view: SET and DROP DEFAULT of one column, as pg_dump writes them.
+    pub(crate) fn altered_view(
+        &mut self,
+        name: &ObjectName,
+        operations: &[ast::AlterTableOperation],
+    ) -> Result<Option<ViewStatement>> {
+        let [ast::AlterTableOperation::AlterColumn { column_name, op }] = operations else {
+            return Ok(None);
+        };
+        let default = match op {
+            ast::AlterColumnOperation::SetDefault { value } => Some(Box::new(value.clone())),
+            ast::AlterColumnOperation::DropDefault => None,
+            _ => return Ok(None),
+        };
+        let (schema, view) = (name.schema.clone(), name.name.clone());
+        let found = self.relation_named(schema.as_deref(), &view, CatalogAt::Statement)?;
+        if !found.is_some_and(|object| matches!(object.kind, ObjectKind::View(_))) {
+            return Ok(None);
+        }
+        let name = QualifiedName { schema, name: view, position: name.position };
+        let place = super::names::ident_position(column_name);
+        let action = AlterView::Default(ident(column_name), place, default);
+        Ok(Some(match self.alter_view(&name, false, &action)? {
+            ViewStatement::Change { id, view, .. } => {
+                ViewStatement::Change { id, view, command: "ALTER TABLE" }
+            }
+            other => other,
+        }))
+    }
+
     fn view_default(
         &mut self,
         name: String,
@@ -678,6 +708,7 @@ fn needs_of(recorder: &Recorder) -> Vec<Need> {
             add(Need::of(*id));
         }
     }
+    recorder.objects.iter().for_each(|id| add(Need::of(*id)));
     needs
 }
 

@@ -5,6 +5,7 @@ use driftdb_query::{
 };
 use driftdb_types::{Array, DataType, Element, Value, Volatility};
 
+use super::super::super::ask::setting;
 use super::super::rows::{Rows, vector};
 use super::{Definitions, small};
 
@@ -52,6 +53,7 @@ pub(super) fn functions(definitions: &Definitions, rows: &mut Rows<'_>) -> Resul
         "prorows",
         "proowner",
         "proacl",
+        "proconfig",
     ])?;
     for object in &definitions.objects {
         let ObjectKind::Routine(routine) = &object.kind else { continue };
@@ -119,6 +121,13 @@ pub(super) fn functions(definitions: &Definitions, rows: &mut Rows<'_>) -> Resul
             number(&routine.rows, if routine.is_set { 1000.0 } else { 0.0 }),
             definitions.owner_of(Subject::whole(Securable::Routine, object.id.0)),
             definitions.list_of(Subject::whole(Securable::Routine, object.id.0))?,
+            if routine.settings.is_empty() {
+                Value::Null
+            } else {
+                let settings = routine.settings.iter();
+                let settings = settings.map(|(name, value)| Value::text(setting(name, value)));
+                array(Element::Text, settings.collect())?
+            },
         ])?;
     }
     Ok(())
