@@ -15,4 +15,5 @@ pub use bind::{
     parse_type, resolve_type, written_through,
 };
 pub use deparse::{check_columns, show_check, show_default, show_generated, show_term};
+pub use front::literals::{Conforming, conforming};
 pub use parsed::{ParsedStatement, StatementKind, parse};
