@@ -44,6 +44,7 @@ impl Session {
     }
 
     fn prepare_text(&mut self, text: &str, declared: Vec<DataType>) -> Result<Arc<Prepared>> {
+        let text = &*self.conforming(text)?;
         let is_open = declared.iter().all(|ty| *ty == DataType::Unknown);
         if is_open && let Some(repeated) = self.repeated(text) {
             self.check_not_failed(repeated.is_allowed_in_failed_transaction())?;

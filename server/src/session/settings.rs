@@ -353,6 +353,11 @@ impl Settings {
         if self.values.is_empty() { "" } else { self.get(super::past::AS_OF) }
     }
 
+    /// `standard_conforming_strings`
+    pub(crate) fn has_conforming_strings(&self) -> bool {
+        self.values.is_empty() || self.get("standard_conforming_strings") == "on"
+    }
+
     /// `statement_timeout`; `None`: no limit.
     pub(crate) fn statement_timeout(&self) -> Option<Duration> {
         self.limit("statement_timeout")

@@ -159,7 +159,7 @@ pub(super) fn parameters() -> &'static [Parameter] {
             "Shows the server version as an integer."),
         parameter!(told "session_authorization", "driftdb", Kind::Role,
             "Shows the session user name."),
-        parameter!(told "standard_conforming_strings", "on", Kind::Only(&["on", "true", "yes", "1"]),
+        parameter!(told "standard_conforming_strings", "on", Kind::Bool,
             "Causes '...' strings to treat backslashes literally."),
         parameter!("statement_timeout", "0", Kind::Duration,
             "Sets the maximum allowed duration of any statement."),
