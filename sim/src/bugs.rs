@@ -87,6 +87,14 @@ pub const LEAK_BUGS: &[&str] = &[
     "mvcc.spilled-file-stays-open",
 ];
 
+/// Those of shipping a log over the network (`sim/src/shipping`): `tests/network.rs` finds them.
+pub const NETWORK_BUGS: &[&str] = &[
+    "shipping.double-taken",
+    "shipping.gap-taken",
+    "shipping.acknowledged-before-sync",
+    "shipping.sent-before-sync",
+];
+
 /// Bugs that an honest disk never shows.
 const TRUSTING: &[&str] = &[
     "lsm.frame-checksum-not-checked",
@@ -121,6 +129,9 @@ pub fn place(bug: &str) -> Option<(Scenario, Vec<(String, String)>)> {
     if QUERY_BUGS.contains(&bug) {
         return Some((Scenario::Query, Vec::new()));
     }
+    if NETWORK_BUGS.contains(&bug) {
+        return Some((Scenario::Shipping, Vec::new()));
+    }
     if !BUGS.contains(&bug) {
         return None;
     }
@@ -149,6 +160,6 @@ pub fn place(bug: &str) -> Option<(Scenario, Vec<(String, String)>)> {
 
 /// The planted bug of that name.
 pub(crate) fn bug(name: &str) -> Option<&'static str> {
-    let all = BUGS.iter().chain(ISOLATION_BUGS).chain(CLIENT_BUGS);
+    let all = BUGS.iter().chain(ISOLATION_BUGS).chain(CLIENT_BUGS).chain(NETWORK_BUGS);
     all.chain(QUERY_BUGS).chain(LEAK_BUGS).copied().find(|bug| *bug == name)
 }

@@ -14,6 +14,7 @@ use crate::kernel::{KernelSettings, record, simulate};
 use crate::node::{Machine, Workload};
 use crate::operations::{self, Account};
 use crate::plan::{Plan, is_calm};
+use crate::shipping;
 use crate::sites::SiteCounts;
 use crate::workload::bank::Bank;
 use crate::workload::ddl::Ddl;
@@ -50,11 +51,13 @@ pub enum Scenario {
     Tpcc,
     /// Clients speak the wire protocol over bad lines, and go in the middle of it.
     Wire,
+    /// A log is shipped to replicas over a network that promises nothing.
+    Shipping,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ledger,
         Self::Bank,
         Self::ListAppend,
@@ -65,6 +68,7 @@ impl Scenario {
         Self::Query,
         Self::Tpcc,
         Self::Wire,
+        Self::Shipping,
     ];
 
     /// Its name on the command line.
@@ -80,6 +84,7 @@ impl Scenario {
             Self::Query => "query",
             Self::Tpcc => "tpcc",
             Self::Wire => "wire",
+            Self::Shipping => "shipping",
         }
     }
 
@@ -88,8 +93,9 @@ impl Scenario {
         Self::ALL.into_iter().find(|scenario| scenario.name() == name)
     }
 
-    fn workload(self, plan: &Plan) -> Rc<dyn Workload> {
-        match self {
+    /// What clients of its one node do; `None` if it has several nodes, and a harness of its own.
+    fn workload(self, plan: &Plan) -> Option<Rc<dyn Workload>> {
+        Some(match self {
             Self::Ledger => Rc::new(Ledger::new(plan)),
             Self::Bank => Rc::new(Bank::new(plan)),
             Self::ListAppend => Rc::new(ListAppend::new(plan)),
@@ -100,7 +106,8 @@ impl Scenario {
             Self::Query => Rc::new(Query::new(plan)),
             Self::Tpcc => Rc::new(Tpcc::new(plan)),
             Self::Wire => Rc::new(Wire::new(plan)),
-        }
+            Self::Shipping => return None,
+        })
     }
 }
 
@@ -150,8 +157,10 @@ pub fn run_seed(
     options: &SeedOptions,
 ) -> Result<SeedReport, String> {
     let plan = plan(scenario, seed, options)?;
-    let workload = scenario.workload(&plan);
-    Ok(run(plan, &workload, options))
+    Ok(match scenario.workload(&plan) {
+        Some(workload) => run(plan, &workload, options),
+        None => shipping::run(plan, options),
+    })
 }
 
 /// Runs one seed, and keeps what happened.
@@ -257,12 +266,7 @@ fn run(plan: Plan, workload: &Rc<dyn Workload>, options: &SeedOptions) -> SeedRe
     let mut faults = faults.borrow().clone();
     faults.add_disk(&disk);
     workload.faults().into_iter().for_each(|(kind, count)| faults.add(kind, count));
-    faults.add("delays", outcome.delay_count);
-    faults.add("pauses", outcome.pause_count);
-    faults.add("disk-stalls", outcome.stall_count);
-    faults.add("disk-slow", outcome.slow_op_count);
-    faults.add("priority-changes", outcome.fall_count);
-    faults.add("mischief", outcome.mischief_count);
+    faults.add_kernel(&outcome);
     SeedReport {
         failure: outcome.failure,
         trace_hash: outcome.trace_hash ^ disk.trace_hash(),

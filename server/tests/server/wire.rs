@@ -295,7 +295,7 @@ fn a_text_that_is_prepared_anew_gives_what_there_is_now() {
         other.batch_execute("ALTER TABLE t ALTER COLUMN v TYPE text").await.unwrap();
         let now = client.prepare(text).await.unwrap();
         assert_eq!(now.columns().len(), 3);
-        assert_eq!(now.params(), [tokio_postgres::types::Type::TEXT]);
+        assert_eq!(now.params(), [Type::TEXT]);
         assert!(client.query(&now, &[&"x"]).await.unwrap().is_empty());
         for old in &before {
             assert!(client.query(old, &[&1i32]).await.is_err(), "it was told of two columns");

@@ -3,7 +3,8 @@
 //! Source: PostgreSQL 15, src/backend/commands/comment.c and catalog/objectaddress.c, whose texts these are.
 
 use driftdb_query::{
-    CatalogAt, Comment, CommentSubject, IndexId, NameSpace, Need, Result, SqlError, Table,
+    CatalogAt, Comment, CommentSubject, IndexId, NameSpace, Need, ObjectKind, Result, SqlError,
+    Table,
 };
 use driftdb_types::SqlState;
 
@@ -21,6 +22,11 @@ impl Binder<'_> {
                 (CommentSubject::RELATIONS, id, 0, need)
             }
             CommentOn::Column { table: name, column } => {
+                if let Some((view, number)) = self.commented_view(name, column)? {
+                    let class = CommentSubject::RELATIONS;
+                    let subject = CommentSubject { class, id: view, column: number, check };
+                    return Ok(Comment { subject, need: part_of(view), text: body.text.clone() });
+                }
                 let table = self.commented_table(name)?;
                 let Some((_, found)) = table.column(column) else {
                     let message = format!(
@@ -65,6 +71,20 @@ impl Binder<'_> {
         Ok(Comment { subject, need, text: body.text.clone() })
     }
 
+    /// A view of that name, and the number of its column.
+    fn commented_view(&mut self, name: &QualifiedName, column: &str) -> Result<Option<(u32, u16)>> {
+        let at = CatalogAt::Statement;
+        let found = self.relation_named(name.schema.as_deref(), &name.name, at)?;
+        let Some(object) = found else { return Ok(None) };
+        let ObjectKind::View(view) = &object.kind else { return Ok(None) };
+        let Some(index) = view.columns.iter().position(|known| known.name == column) else {
+            let message =
+                format!("column \"{column}\" of relation \"{}\" does not exist", object.name);
+            return Err(SqlError::new(SqlState::UndefinedColumn, message));
+        };
+        Ok(Some((object.id.0, index as u16 + 1)))
+    }
+
     fn commented_table(&mut self, name: &QualifiedName) -> Result<std::sync::Arc<Table>> {
         let schema = name.schema.as_deref();
         match self.catalog.table(schema, &name.name, CatalogAt::Statement)? {
@@ -76,7 +96,7 @@ impl Binder<'_> {
     fn commented_relation(&mut self, word: &str, name: &QualifiedName) -> Result<(u32, Need)> {
         let (schema, at) = (name.schema.as_deref(), CatalogAt::Statement);
         let (kind, id) = if let Some(table) = self.catalog.table(schema, &name.name, at)? {
-            ("table", table.id.0)
+            (table.word(), table.id.0)
         } else if let Some((table, index)) = self.catalog.index(schema, &name.name)? {
             return commented_index(word, &name.name, &table, index);
         } else {
