@@ -98,9 +98,9 @@ fn what_is_wrong_is_said() {
     }
     let many: String = ('\u{4e00}'..='\u{8e00}').collect();
     for (pattern, fits) in [
-        (format!("[{}]", "a-z[:alpha:]".repeat(20_000)), true),
+        (format!("[{}]", "a-z[:alpha:]".repeat(500)), true),
         (many.clone(), true),
-        (format!("{many}{many}{many}"), false),
+        (many.repeat(4), false),
         (many.chars().map(|c| format!("[^{c}]")).collect(), false),
         ("a".repeat(1_000_000), false),
     ] {
