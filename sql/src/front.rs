@@ -14,6 +14,7 @@ pub(crate) mod cursor;
 pub(crate) mod dialect;
 pub(crate) mod dispatch;
 mod explain;
+pub(crate) mod extension;
 pub(crate) mod grouping;
 pub(crate) mod history;
 pub(crate) mod index;
