@@ -67,6 +67,34 @@ pub const CLIENT_BUGS: &[&str] = &[
     "executor.locked-row-not-rechecked",
 ];
 
+/// Those of shipping a log over the network (`sim/src/shipping`): `tests/network.rs` finds them.
+pub const NETWORK_BUGS: &[&str] = &[
+    "shipping.double-taken",
+    "shipping.gap-taken",
+    "shipping.acknowledged-before-sync",
+    "shipping.sent-before-sync",
+];
+
+/// Those that make answers wrong, and that only other answers can tell: `tests/queries.rs` finds them.
+pub const QUERY_BUGS: &[&str] = &[
+    "planner.partial-index-unproved",
+    "planner.outer-join-condition-pushed",
+    "planner.full-join-keeps-the-wrong-side",
+    "planner.not-in-is-an-anti-join",
+    "tables.range-lets-null-in",
+    "executor.distinct-loses-null",
+    "executor.null-keys-join",
+    "executor.except-all-forgets-its-count",
+];
+
+/// Those that keep what nobody needs: `tests/leaks.rs` finds them.
+pub const LEAK_BUGS: &[&str] = &[
+    "mvcc.reader-stays",
+    "lock.table-lock-stays",
+    "session.stays-registered",
+    "mvcc.spilled-file-stays-open",
+];
+
 /// Bugs that an honest disk never shows.
 const TRUSTING: &[&str] = &[
     "lsm.frame-checksum-not-checked",
@@ -98,6 +126,12 @@ pub fn place(bug: &str) -> Option<(Scenario, Vec<(String, String)>)> {
         let settings = [("concurrency.control", *control), ("sim.isolation", *level)];
         return Some((Scenario::Isolation, settings.map(owned).to_vec()));
     }
+    if NETWORK_BUGS.contains(&bug) {
+        return Some((Scenario::Shipping, Vec::new()));
+    }
+    if QUERY_BUGS.contains(&bug) {
+        return Some((Scenario::Query, Vec::new()));
+    }
     if !BUGS.contains(&bug) {
         return None;
     }
@@ -126,5 +160,6 @@ pub fn place(bug: &str) -> Option<(Scenario, Vec<(String, String)>)> {
 
 /// The planted bug of that name.
 pub(crate) fn bug(name: &str) -> Option<&'static str> {
-    BUGS.iter().chain(ISOLATION_BUGS).chain(CLIENT_BUGS).find(|bug| **bug == name).copied()
+    let all = BUGS.iter().chain(ISOLATION_BUGS).chain(CLIENT_BUGS).chain(NETWORK_BUGS);
+    all.chain(QUERY_BUGS).chain(LEAK_BUGS).copied().find(|bug| *bug == name)
 }

@@ -14,13 +14,17 @@ use crate::kernel::{KernelSettings, record, simulate};
 use crate::node::{Machine, Workload};
 use crate::operations::{self, Account};
 use crate::plan::{Plan, is_calm};
+use crate::shipping;
 use crate::sites::SiteCounts;
 use crate::workload::bank::Bank;
+use crate::workload::ddl::Ddl;
 use crate::workload::feed::Feed;
 use crate::workload::isolation::Isolation;
 use crate::workload::ledger::Ledger;
 use crate::workload::list_append::ListAppend;
+use crate::workload::query::Query;
 use crate::workload::queue::Queue;
+use crate::workload::tpcc::Tpcc;
 use crate::workload::wire::Wire;
 
 /// What to run.
@@ -35,24 +39,36 @@ pub enum Scenario {
     /// Appending to lists straight on the transactional store, with ranges and the past: exactly what
     /// each level promises.
     Isolation,
+    /// Definitions change beside rows.
+    Ddl,
     /// A consumer follows the changes of a table, over the node's deaths.
     Feed,
     /// Jobs are taken with SKIP LOCKED, and each is done once.
     Queue,
+    /// Generated SQL: what must hold between the answers of queries.
+    Query,
+    /// Orders, payments and deliveries in the manner of TPC-C.
+    Tpcc,
     /// Clients speak the wire protocol over bad lines, and go in the middle of it.
     Wire,
+    /// A log is shipped to replicas over a network that promises nothing.
+    Shipping,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Ledger,
         Self::Bank,
         Self::ListAppend,
         Self::Isolation,
+        Self::Ddl,
         Self::Feed,
         Self::Queue,
+        Self::Query,
+        Self::Tpcc,
         Self::Wire,
+        Self::Shipping,
     ];
 
     /// Its name on the command line.
@@ -62,9 +78,13 @@ impl Scenario {
             Self::Bank => "bank",
             Self::ListAppend => "list-append",
             Self::Isolation => "isolation",
+            Self::Ddl => "ddl",
             Self::Feed => "feed",
             Self::Queue => "queue",
+            Self::Query => "query",
+            Self::Tpcc => "tpcc",
             Self::Wire => "wire",
+            Self::Shipping => "shipping",
         }
     }
 
@@ -73,16 +93,21 @@ impl Scenario {
         Self::ALL.into_iter().find(|scenario| scenario.name() == name)
     }
 
-    fn workload(self, plan: &Plan) -> Rc<dyn Workload> {
-        match self {
+    /// What clients of its one node do; `None` if it has several nodes, and a harness of its own.
+    fn workload(self, plan: &Plan) -> Option<Rc<dyn Workload>> {
+        Some(match self {
             Self::Ledger => Rc::new(Ledger::new(plan)),
             Self::Bank => Rc::new(Bank::new(plan)),
             Self::ListAppend => Rc::new(ListAppend::new(plan)),
             Self::Isolation => Rc::new(Isolation::new(plan)),
+            Self::Ddl => Rc::new(Ddl::new(plan)),
             Self::Feed => Rc::new(Feed::new(plan)),
             Self::Queue => Rc::new(Queue::new(plan)),
+            Self::Query => Rc::new(Query::new(plan)),
+            Self::Tpcc => Rc::new(Tpcc::new(plan)),
             Self::Wire => Rc::new(Wire::new(plan)),
-        }
+            Self::Shipping => return None,
+        })
     }
 }
 
@@ -108,6 +133,10 @@ pub struct SeedReport {
     pub committed_count: u64,
     /// Transactions that both oracles of isolation have judged.
     pub checked_count: u64,
+    /// Relations between answers of queries that were asked and hold.
+    pub related_count: u64,
+    /// Over answers that every engine and control must give, if one client is alone and nothing fails.
+    pub answers_hash: u64,
     /// Disk operations.
     pub disk_op_count: u64,
     /// Yield points.
@@ -128,8 +157,10 @@ pub fn run_seed(
     options: &SeedOptions,
 ) -> Result<SeedReport, String> {
     let plan = plan(scenario, seed, options)?;
-    let workload = scenario.workload(&plan);
-    Ok(run(plan, &workload, options))
+    Ok(match scenario.workload(&plan) {
+        Some(workload) => run(plan, &workload, options),
+        None => shipping::run(plan, options),
+    })
 }
 
 /// Runs one seed, and keeps what happened.
@@ -235,18 +266,15 @@ fn run(plan: Plan, workload: &Rc<dyn Workload>, options: &SeedOptions) -> SeedRe
     let mut faults = faults.borrow().clone();
     faults.add_disk(&disk);
     workload.faults().into_iter().for_each(|(kind, count)| faults.add(kind, count));
-    faults.add("delays", outcome.delay_count);
-    faults.add("pauses", outcome.pause_count);
-    faults.add("disk-stalls", outcome.stall_count);
-    faults.add("disk-slow", outcome.slow_op_count);
-    faults.add("priority-changes", outcome.fall_count);
-    faults.add("mischief", outcome.mischief_count);
+    faults.add_kernel(&outcome);
     SeedReport {
         failure: outcome.failure,
         trace_hash: outcome.trace_hash ^ disk.trace_hash(),
         virtual_time: outcome.virtual_time,
         committed_count: workload.committed_count(),
         checked_count: workload.checked_count(),
+        related_count: workload.related_count(),
+        answers_hash: workload.answers_hash(),
         disk_op_count: outcome.disk_op_count,
         step_count: outcome.step_count,
         faults,

@@ -7,8 +7,11 @@
 //!
 //! What this does not know how to show it gives up on (`None`); the stored text is shown then.
 
+use std::sync::Arc;
+
 use driftdb_query::{
-    BoolTest, ColId, Column, ColumnId, Expr, Result, Subquery, SubqueryKind, Table, Term, plain,
+    BoolTest, ColId, Column, ColumnId, Expr, Marker, Result, Subquery, SubqueryKind, Table, Term,
+    Trigger, plain,
 };
 use driftdb_types::{
     ArrayOperation, CastContext, DataType, EvalContext, Value, function, type_name_with_typmod,
@@ -17,7 +20,13 @@ use driftdb_types::{
 
 use crate::BindContext;
 use crate::bind::index::looks_like_call;
-use crate::bind::{bind_check, bound_default, bound_generated, bound_term};
+use crate::bind::user_type::bind_condition;
+use crate::bind::{
+    Binder, bind_check, bound_default, bound_default_of, bound_generated, bound_term,
+};
+
+/// No column has it: what VALUE of a domain's CHECK is asked for by.
+const VALUE: ColId = ColId(0);
 
 /// A DEFAULT as PostgreSQL shows it; the stored text if it cannot be shown so.
 ///
@@ -100,6 +109,56 @@ pub fn show_term(
         Some(text) => format!("({text})"),
         None => format!("({})", term.sql),
     })
+}
+
+/// The condition of a domain's CHECK as PostgreSQL shows it; the stored text if it cannot be shown so.
+///
+/// # Errors
+/// The text does not parse or bind.
+pub fn show_domain_check(condition: &str, base: DataType, pretty: bool) -> Result<String> {
+    let bound = bind_condition(condition, base, &EvalContext::default())?;
+    let name_of = &|id| (id == VALUE).then(|| "VALUE".to_owned());
+    let mut deparser = Deparser { name_of, query_of: None, pretty, indent: 0, out: String::new() };
+    let shown = deparser.expr(&bound, false);
+    Ok(shown.map_or_else(|| format!("({condition})"), |()| deparser.out))
+}
+
+/// The DEFAULT of a domain as PostgreSQL shows it; the stored text if it cannot be shown so.
+///
+/// # Errors
+/// The text does not parse or bind.
+pub fn show_domain_default(sql: &str, base: DataType, cx: &mut BindContext<'_>) -> Result<String> {
+    let bound = bound_default_of(sql, base, cx)?;
+    let (name_of, pretty) = (&|_| None, false);
+    let mut deparser = Deparser { name_of, query_of: None, pretty, indent: 0, out: String::new() };
+    let shown = deparser.expr(&bound, false);
+    Ok(shown.map_or_else(|| sql.to_owned(), |()| deparser.out))
+}
+
+/// WHEN of a trigger as PostgreSQL shows it; the stored text if it cannot be shown so.
+///
+/// # Errors
+/// The text does not parse or bind.
+pub fn show_trigger_condition(
+    sql: &str,
+    table: &Arc<Table>,
+    trigger: &Trigger,
+    pretty: bool,
+    cx: &mut BindContext<'_>,
+) -> Result<String> {
+    let mut types = Vec::new();
+    let mut binder = Binder::new(&mut *cx.catalog, cx.eval, &mut types, None, None);
+    let (old, new, bound) = binder.trigger_condition(table, trigger, sql)?;
+    let name_of = |id: ColId| {
+        [("old", &old), ("new", &new)].into_iter().find_map(|(row, ids)| {
+            let place = ids.iter().position(|known| *known == id)?;
+            Some(format!("{row}.{}", quoted(&table.columns[place].name)))
+        })
+    };
+    let name_of = &name_of;
+    let mut deparser = Deparser { name_of, query_of: None, pretty, indent: 0, out: String::new() };
+    let shown = deparser.expr(&bound, false);
+    Ok(shown.map_or_else(|| sql.to_owned(), |()| deparser.out))
 }
 
 /// An expression over a row of a table as PostgreSQL shows it, if it can be.
@@ -272,7 +331,21 @@ impl Deparser<'_> {
             Expr::InList { input, list, negated, .. } => self.in_list(input, list, *negated)?,
             Expr::Case { arms, otherwise, .. } => self.case(arms, otherwise.as_deref())?,
             Expr::Coalesce { args, .. } => self.bracketed("COALESCE", args)?,
-            Expr::Routine { call, args, .. } => self.bracketed(&call.object.name, args)?,
+            Expr::Routine { call, args, .. } => {
+                let object = &call.object;
+                let name = match self.query_of {
+                    // A template's names are by identity.
+                    Some(_) => Marker::Relation(object.id.0).write(),
+                    None if self.pretty && object.schema == "public" => quoted(&object.name),
+                    None => format!("{}.{}", quoted(&object.schema), quoted(&object.name)),
+                };
+                self.bracketed(&name, args)?;
+            }
+            // The value that a domain's CHECK is about.
+            Expr::Param { .. } => {
+                let name = (self.name_of)(VALUE)?;
+                self.out.push_str(&name);
+            }
             Expr::Extreme { args, greatest, .. } => {
                 self.bracketed(if *greatest { "GREATEST" } else { "LEAST" }, args)?;
             }

@@ -14,5 +14,9 @@ pub use bind::{
     BindContext, bind, bind_check, bind_default, bind_terms, bind_trigger_condition, domain_checks,
     parse_type, resolve_type, written_through,
 };
-pub use deparse::{check_columns, show_check, show_default, show_generated, show_term};
+pub use deparse::{
+    check_columns, show_check, show_default, show_domain_check, show_domain_default,
+    show_generated, show_term, show_trigger_condition,
+};
+pub use front::literals::{Conforming, conforming};
 pub use parsed::{ParsedStatement, StatementKind, parse};

@@ -7,11 +7,11 @@ use crate::Need;
 pub struct CommentSubject {
     /// The system relation that lists such objects.
     pub class: u32,
-    /// The object; of a CHECK its table.
+    /// The object; of a CHECK its table or domain.
     pub id: u32,
     /// The column of a table, or 0.
     pub column: u16,
-    /// The name of a CHECK, whose identifier is that of its place; else empty.
+    /// The name of a CHECK of a table or domain, whose identifier is that of its place; else empty.
     pub check: String,
 }
 
@@ -22,6 +22,10 @@ impl CommentSubject {
     pub const CONSTRAINTS: u32 = 2606;
     /// pg_type
     pub const TYPES: u32 = 1247;
+    /// pg_proc
+    pub const ROUTINES: u32 = 1255;
+    /// pg_trigger
+    pub const TRIGGERS: u32 = 2620;
     /// pg_namespace
     pub const SCHEMAS: u32 = 2615;
 

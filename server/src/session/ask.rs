@@ -21,10 +21,11 @@ use super::system::{
     relation_named, relation_with_oid,
 };
 use names::{Qualified, qualified};
+pub(super) use routine::setting;
 
 pub(super) use definition::{
-    checked_columns, condition as check_condition, default as default_definition,
-    index as index_definition, term as term_definition,
+    checked_columns, column_name, condition as check_condition, default as default_definition,
+    domain_default, index as index_definition, quoted, term as term_definition,
 };
 
 /// Whoever answers.
@@ -222,22 +223,23 @@ impl Answering<'_> {
         let of_user = routine::routine(self.definitions, oid);
         let of_system = fixed_function(oid);
         let is_second = |truth| args.get(1) == Some(&Value::Bool(truth));
+        let type_name: &dyn Fn(DataType) -> String = &|ty| self.type_name(ty);
         let text = match (question, of_user) {
             (CatalogQuestion::FunctionArguments, Some((_, found))) => {
-                Some(routine::arguments(found, !is_second(false)))
+                Some(routine::arguments(found, !is_second(false), type_name))
             }
             (CatalogQuestion::FunctionArguments, None) => {
                 of_system.map(|function| names::type_list(&function.args))
             }
             (CatalogQuestion::FunctionResult, Some((_, found))) => {
-                routine::result(found, self.definitions)
+                routine::result(found, self.definitions, type_name)
             }
             (CatalogQuestion::FunctionResult, None) => {
                 of_system.map(|function| names::type_name(function.result))
             }
-            (CatalogQuestion::FunctionDefinition, of_user) => {
-                of_user.map(|(object, found)| routine::function(object, found, self.definitions))
-            }
+            (CatalogQuestion::FunctionDefinition, of_user) => of_user.map(|(object, found)| {
+                routine::function(object, found, self.definitions, type_name)
+            }),
             _ => routine::trigger(self.definitions, oid, is_second(true)),
         };
         text.map_or(Value::Null, Value::text)
@@ -274,40 +276,45 @@ impl Answering<'_> {
             DataType::Regclass => {
                 let (schema, name) = self.relation_name(oid)?;
                 let is_visible = self.relation_is_visible(oid) == Value::Bool(true);
-                let name = definition::quoted(name);
-                Some(if is_visible {
-                    name
-                } else {
-                    format!("{}.{name}", definition::quoted(schema))
-                })
+                let name = quoted(name);
+                Some(if is_visible { name } else { format!("{}.{name}", quoted(schema)) })
             }
             DataType::Regnamespace => {
                 let mut schemas = self.definitions.schemas.iter();
                 let schema = schemas.find(|schema| schema.id == oid)?;
-                Some(definition::quoted(&schema.name))
+                Some(quoted(&schema.name))
             }
-            DataType::Regrole => Some(definition::quoted(self.role_name(oid)?)),
+            DataType::Regrole => Some(quoted(self.role_name(oid)?)),
             DataType::Regtype => match self.definitions.data_type(oid) {
                 Some(ty) => Some(self.type_name(ty)),
                 None => names::other_type_name(oid).map(str::to_owned),
             },
             DataType::Regproc if routine::routine(self.definitions, oid).is_some() => {
-                let (object, _) = routine::routine(self.definitions, oid)?;
-                Some(definition::quoted(&object.name))
+                self.routine_name(oid)
             }
             DataType::Regprocedure if routine::routine(self.definitions, oid).is_some() => {
-                let (object, found) = routine::routine(self.definitions, oid)?;
-                let name = definition::quoted(&object.name);
-                Some(driftdb_query::routine_signature(&name, &found.input_types()))
+                let (_, found) = routine::routine(self.definitions, oid)?;
+                let types = found.input_types().into_iter().map(|ty| self.type_name(ty));
+                let types: Vec<String> = types.collect();
+                Some(format!("{}({})", self.routine_name(oid)?, types.join(",")))
             }
             DataType::Regproc => Some(names::function_name(oid)?),
             DataType::Regprocedure => {
                 let function = fixed_function(oid)?;
-                let name = definition::quoted(function.name);
+                let name = quoted(function.name);
                 Some(format!("{name}({})", names::type_list_tight(&function.args)))
             }
             _ => None,
         }
+    }
+
+    /// A user's function's name, qualified where the search path does not lead to it.
+    fn routine_name(&self, oid: u32) -> Option<String> {
+        let (object, _) = routine::routine(self.definitions, oid)?;
+        let (schema, name) = (&object.schema, quoted(&object.name));
+        let is_visible = self.path.iter().any(|on| **on == **schema);
+        let qualified = || format!("{}.{name}", quoted(schema));
+        Some(if is_visible { name.clone() } else { qualified() })
     }
 
     /// A user's type that a text names.
@@ -328,9 +335,9 @@ impl Answering<'_> {
     fn type_name(&self, ty: DataType) -> String {
         let Some(user) = ty.user() else { return ty.sql_name().to_owned() };
         let definition = user.definition();
-        let mut name = definition::quoted(&definition.name);
+        let mut name = quoted(&definition.name);
         if !self.path.iter().any(|on| **on == *definition.schema) {
-            name = format!("{}.{name}", definition::quoted(&definition.schema));
+            name = format!("{}.{name}", quoted(&definition.schema));
         }
         if ty.element().is_some() { format!("{name}[]") } else { name }
     }
@@ -378,7 +385,6 @@ impl Answering<'_> {
                 && needs.any(|need| need.is_part && need.id == table && need.column == id)
         });
         owned.map_or(Value::Null, |object| {
-            let quoted = definition::quoted;
             Value::text(format!("{}.{}", quoted(&object.schema), quoted(&object.name)))
         })
     }
@@ -425,10 +431,15 @@ impl Answering<'_> {
     }
 
     fn constraint(&self, oid: u32, pretty: bool) -> Option<String> {
+        if let Some((_, _, domain, check)) =
+            self.definitions.domain_checks().find(|found| found.0 == oid)
+        {
+            return Some(definition::domain_check(domain, check, pretty));
+        }
         let (table, constraint) = self.definitions.constraint(oid)?;
         Some(match constraint {
             Constraint::Key(index) => definition::key(table, index),
-            Constraint::Check(check) => definition::check(table, check, pretty),
+            Constraint::Check(check) => definition::check(self.definitions, table, check, pretty),
             Constraint::Foreign(key) => {
                 let referenced = self.definitions.table(key.referenced.0)?;
                 let name = self.name(DataType::Regclass, key.referenced.0)?;
@@ -445,8 +456,9 @@ impl Answering<'_> {
             .flat_map(|table| table.columns.iter().map(move |column| (table, column)));
         let defaults = columns.filter_map(|(table, column)| {
             let stored = default_of(column)?;
-            let is_meant = definition::default(table, column, stored, false) == shown;
-            is_meant.then(|| definition::default(table, column, stored, true))
+            let is_meant =
+                definition::default(self.definitions, table, column, stored, false) == shown;
+            is_meant.then(|| definition::default(self.definitions, table, column, stored, true))
         });
         let mut defaults = defaults;
         defaults.next().unwrap_or_else(|| definition::without_brackets(shown).to_owned())
@@ -457,10 +469,10 @@ impl Answering<'_> {
         if column == 0 {
             // Pretty, the table is named as the search path asks for.
             let name = self.name(DataType::Regclass, table.id.0).filter(|_| pretty);
-            return Some(definition::index(table, index, name, pretty));
+            return Some(definition::index(self.definitions, table, index, name, pretty));
         }
         let place = usize::try_from(column).ok()?.checked_sub(1)?;
-        Some(definition::index_column(table, index, place, pretty))
+        Some(definition::index_column(self.definitions, table, index, place, pretty))
     }
 }
 

@@ -7,16 +7,15 @@ where none is installed it says that it is skipped. Compared are the rows, the t
 the SQLSTATE. What may differ is listed in `excused`. A seed tells one run from the next: the same seed asks the
 same. --statements runs a file's statements (one to a line) rather than random ones.
 """
-import argparse, os, random, re, shutil, socket, subprocess, sys, tempfile
-from pathlib import Path
+import argparse, random, re, sys
 
 import psycopg
 from psycopg import pq
 
 from expressions import Catalog, Expressions, call
+from postgres import BIN, Postgres
 from queries import Queries, tables
 
-BIN = Path('/usr/lib/postgresql/15/bin')
 # What is not built and said so: never a wrong answer.
 REFUSED = {'0A000'}
 # Limits that are each server's own.
@@ -53,31 +52,6 @@ class Server:
         kind, _, rows = answer = self.ask(sql)
         assert kind == 'rows', answer
         return [tuple(None if cell is None else cell.decode() for cell in row) for row in rows]
-
-
-class Postgres:
-    """A PostgreSQL for as long as the block lasts."""
-
-    def __enter__(self):
-        self.directory = Path(tempfile.mkdtemp(prefix='differential-'))
-        with socket.socket() as probe:
-            probe.bind(('127.0.0.1', 0))
-            self.port = probe.getsockname()[1]
-        self.user = []
-        if os.geteuid() == 0:
-            shutil.chown(self.directory, 'nobody')
-            self.user = ['setpriv', '--reuid=nobody', '--clear-groups']
-        self.run('initdb', '-D', 'data', '-U', 'driftdb', '-A', 'trust', '--locale=C.UTF-8', '-E', 'UTF8', '-N')
-        options = f'-c port={self.port} -c fsync=off -c unix_socket_directories={self.directory} -c listen_addresses=127.0.0.1'
-        self.run('pg_ctl', '-D', 'data', '-l', 'log', '-w', '-o', options, 'start')
-        return f'postgresql://driftdb@127.0.0.1:{self.port}/postgres'
-
-    def run(self, program, *arguments):
-        subprocess.run([*self.user, BIN / program, *arguments], cwd=self.directory, check=True, stdout=subprocess.DEVNULL)
-
-    def __exit__(self, *_):
-        self.run('pg_ctl', '-D', 'data', '-m', 'immediate', 'stop')
-        shutil.rmtree(self.directory)
 
 
 def excused(sql, ours, theirs):

@@ -10,6 +10,7 @@ mod clients;
 mod copy;
 mod differential;
 mod digest;
+mod dump;
 mod early;
 mod follow;
 mod full_disk;

@@ -18,6 +18,7 @@ use super::scheduler::Scheduler;
 use super::settings::KernelSettings;
 use super::state::{FiberIndex, Hold, KillAt, NodeId};
 use super::world::{SimNodeWorld, WallClock};
+use crate::network::SimNetwork;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Scheduler>>> = const { RefCell::new(None) };
@@ -150,6 +151,11 @@ impl Sim {
         Env::over(Arc::new(SimNodeWorld::new(node, disk.clone(), seed, wall)))
     }
 
+    /// What lies between nodes: its weather, links that are cut, what struck.
+    pub fn network(&self) -> &SimNetwork {
+        self.scheduler.network()
+    }
+
     /// Kills a node now; does not return if the caller is part of it.
     pub fn kill(&self, node: NodeId) {
         self.scheduler.kill(node);
@@ -209,6 +215,11 @@ impl Sim {
     /// Whether a fiber waits to be woken; false if it has ended, can run, or only sleeps.
     pub fn is_waiting(&self, fiber: FiberId) -> bool {
         self.scheduler.is_waiting(fiber.0)
+    }
+
+    /// The names of the fibers of a node that have not ended.
+    pub fn fibers_of(&self, node: NodeId) -> Vec<String> {
+        self.scheduler.fibers_of(node)
     }
 
     /// Makes all [`Sim::wait_until`] look again.

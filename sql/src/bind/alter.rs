@@ -82,6 +82,9 @@ impl Binder<'_> {
             if let Some(renamed) = self.renamed_sequence(&name, &alter.operations)? {
                 return Ok(renamed);
             }
+            if let Some(statement) = self.altered_view(&name, &alter.operations)? {
+                return Ok(Statement::View(statement));
+            }
             if alter.if_exists {
                 return Ok(skipped(&name.name));
             }
@@ -343,7 +346,7 @@ impl Binder<'_> {
             return Err(exists(&name, &alteration.table.name).at(ident_position(&column.name)));
         }
         self.column(&mut alteration.definition, column)?;
-        let spec = alteration.definition.columns.last().expect("just added").clone();
+        let mut spec = alteration.definition.columns.last().expect("just added").clone();
         let written = column.options.iter().find_map(|option| match &option.option {
             ast::ColumnOption::Default(expr) => Some(expr),
             _ => None,
@@ -365,6 +368,7 @@ impl Binder<'_> {
                 let (plan, named) = self.existing_rows(alteration);
                 drop(plan);
                 let fill = self.fill(alteration, &named, |binder| binder.expr(expr))?;
+                spec.stored = Some(super::qualified::qualified(expr, &fill).to_string());
                 let column = column_of_spec(&spec);
                 let fill = self.assign(fill, &column)?;
                 (Some(fill), None)

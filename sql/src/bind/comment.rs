@@ -3,9 +3,10 @@
 //! Source: PostgreSQL 15, src/backend/commands/comment.c and catalog/objectaddress.c, whose texts these are.
 
 use driftdb_query::{
-    CatalogAt, Comment, CommentSubject, IndexId, NameSpace, Need, Result, SqlError, Table,
+    CatalogAt, Comment, CommentSubject, IndexId, NameSpace, Need, ObjectId, ObjectKind, Result,
+    SqlError, Table,
 };
-use driftdb_types::SqlState;
+use driftdb_types::{SqlState, UserKind};
 
 use super::Binder;
 use super::schema::no_such_schema;
@@ -19,6 +20,11 @@ impl Binder<'_> {
             CommentOn::Relation { word, name } => {
                 let (id, need) = self.commented_relation(word, name)?;
                 (CommentSubject::RELATIONS, id, 0, need)
+            }
+            CommentOn::Column { table: name, column }
+                if let Some((id, number)) = self.column_of_object(name, column)? =>
+            {
+                (CommentSubject::RELATIONS, id, number, part_of(id))
             }
             CommentOn::Column { table: name, column } => {
                 let table = self.commented_table(name)?;
@@ -51,6 +57,23 @@ impl Binder<'_> {
                 let id = self.commented_type(name, *is_domain)?;
                 (CommentSubject::TYPES, id, 0, part_of(id))
             }
+            CommentOn::Routine { word, named } => {
+                let Some(object) = self.routine_named(*word, named)? else {
+                    let shown = self.missing(*word, named)?;
+                    let message = format!("{} {shown} does not exist", word.name());
+                    return Err(SqlError::new(SqlState::UndefinedFunction, message));
+                };
+                (CommentSubject::ROUTINES, object.id.0, 0, part_of(object.id.0))
+            }
+            CommentOn::Trigger { name, table } => {
+                let (_, object) = self.trigger_named(table, name)?;
+                (CommentSubject::TRIGGERS, object.id.0, 0, part_of(object.id.0))
+            }
+            CommentOn::DomainConstraint { name, domain } => {
+                let id = self.domain_with_check(domain, name)?;
+                check.clone_from(name);
+                (CommentSubject::CONSTRAINTS, id, 0, part_of(id))
+            }
             CommentOn::Schema(name) => {
                 let found = self.catalog.schema(name, CatalogAt::Statement)?;
                 let schema = found.ok_or_else(|| no_such_schema(name))?;
@@ -71,6 +94,61 @@ impl Binder<'_> {
             Some(table) => Ok(table),
             None => Err(self.missing_table(schema, &name.name)),
         }
+    }
+
+    /// A column of a view or composite type: the identifier, and its number.
+    fn column_of_object(
+        &mut self,
+        name: &QualifiedName,
+        column: &str,
+    ) -> Result<Option<(u32, u16)>> {
+        let (schema, at) = (name.schema.as_deref(), CatalogAt::Statement);
+        if self.catalog.table(schema, &name.name, at)?.is_some() {
+            return Ok(None);
+        }
+        let views = self.catalog.objects_named(NameSpace::Relation, schema, &name.name, at)?;
+        let types = self.catalog.objects_named(NameSpace::Type, schema, &name.name, at)?;
+        let Some(object) = views.into_iter().chain(types).next() else { return Ok(None) };
+        let number = match &object.kind {
+            ObjectKind::View(view) => {
+                let place = view.columns.iter().position(|known| known.name == column);
+                place.map(|place| place + 1)
+            }
+            ObjectKind::Type(definition) => match &definition.kind {
+                UserKind::Composite { fields, .. } => {
+                    let field = fields.iter().find(|field| *field.name == *column);
+                    field.map(|field| field.number.into())
+                }
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        match number {
+            Some(number) => Ok(Some((object.id.0, u16::try_from(number).unwrap_or(u16::MAX)))),
+            None => {
+                let message =
+                    format!("column \"{column}\" of relation \"{}\" does not exist", object.name);
+                Err(SqlError::new(SqlState::UndefinedColumn, message))
+            }
+        }
+    }
+
+    /// A domain that has a constraint of a name.
+    fn domain_with_check(&mut self, domain: &QualifiedName, name: &str) -> Result<u32> {
+        let id = self.commented_type(domain, true)?;
+        let object = self.catalog.object_by_id(ObjectId(id), CatalogAt::Statement)?;
+        let has_it = object.is_some_and(|object| match &object.kind {
+            ObjectKind::Type(definition) => match &definition.kind {
+                UserKind::Domain(known) => known.checks.iter().any(|check| check.name == name),
+                _ => false,
+            },
+            _ => false,
+        });
+        if has_it {
+            return Ok(id);
+        }
+        let message = format!("constraint \"{name}\" for domain {} does not exist", domain.name);
+        Err(SqlError::new(SqlState::UndefinedObject, message))
     }
 
     fn commented_relation(&mut self, word: &str, name: &QualifiedName) -> Result<(u32, Need)> {

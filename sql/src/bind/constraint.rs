@@ -54,7 +54,12 @@ impl Binder<'_> {
                     )?;
                 }
                 ast::ColumnOption::Generated { generation_expr: Some(expr), .. } => {
-                    self.check_generation(definition, &name, expr)?;
+                    let bound = self.check_generation(definition, &name, expr)?;
+                    let text = super::qualified::qualified(expr, &bound).to_string();
+                    let spec = definition.columns.iter_mut().find(|spec| spec.name == name);
+                    if let Some(spec) = spec {
+                        spec.stored = Some(text);
+                    }
                 }
                 _ => {}
             }
@@ -174,7 +179,7 @@ impl Binder<'_> {
             _ => Vec::new(),
         };
         let name = self.constraint_name(definition, name, &about, "check")?;
-        let condition = expr.to_string();
+        let condition = super::qualified::qualified(expr, &bound).to_string();
         let (not_valid, no_inherit) = (false, false);
         let check = ConstraintSpec::Check { name, condition, not_valid, no_inherit };
         definition.constraints.push(check);

@@ -80,7 +80,7 @@ impl Binder<'_> {
         for constraint in &create.constraints {
             self.constraint(&mut definition, constraint)?;
         }
-        let period = self.periods(&mut definition)?;
+        let period = self.periods(&mut definition, &create.table_options)?;
         let mut table = CreateTable {
             schema,
             name: name.name,
@@ -192,8 +192,8 @@ impl Binder<'_> {
 
     /// Checks a DEFAULT and gives its text.
     pub(crate) fn default_expr(&mut self, spec: &ColumnSpec, expr: &ast::Expr) -> Result<String> {
-        self.bound_default(spec, expr)?;
-        self.stored_text(expr)
+        let bound = self.bound_default(spec, expr)?;
+        self.stored_text(&super::qualified::qualified(expr, &bound))
     }
 
     /// A DEFAULT, bound.

@@ -31,7 +31,7 @@ impl Binder<'_> {
             args: args.to_vec(),
             clauses: Vec::new(),
         };
-        if let Some(item) = self.routine_item(&parsed, &list, ordinality, alias)? {
+        if let Some(item) = self.routine_item((&parsed, name), &list, ordinality, alias)? {
             return Ok(item);
         }
         if parsed.name == TABLE_DIFF {

@@ -292,14 +292,10 @@ impl Binder<'_> {
             let ast::SqlOption::KeyValue { key, value } = option else {
                 return Err(SqlError::unsupported(format!("the table option {option}")));
             };
-            let text = match value {
-                ast::Expr::Value(value) => match &value.value {
-                    ast::Value::SingleQuotedString(text) => text.clone(),
-                    other => other.to_string(),
-                },
-                ast::Expr::Identifier(name) => ident(name),
-                other => other.to_string(),
-            };
+            if ident(key) == super::period::OPTION {
+                continue;
+            }
+            let text = option_text(value);
             if is_ours(&ident(key))? {
                 keep = self.retention(Some(&text))?;
             }
@@ -320,6 +316,18 @@ impl Binder<'_> {
             _ => {}
         }
         period(text, self.eval).map(|period| Some(Keep::For(period))).ok_or_else(|| invalid(text))
+    }
+}
+
+/// A storage parameter's value.
+pub(super) fn option_text(value: &ast::Expr) -> String {
+    match value {
+        ast::Expr::Value(value) => match &value.value {
+            ast::Value::SingleQuotedString(text) => text.clone(),
+            other => other.to_string(),
+        },
+        ast::Expr::Identifier(name) => ident(name),
+        other => other.to_string(),
     }
 }
 

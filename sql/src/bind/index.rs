@@ -16,13 +16,14 @@ use super::create::{check_indexable, has_subquery};
 use super::generated::is_immutable;
 use super::names::{ident, object_name};
 use super::position::{Placed, bare};
+use super::qualified::{qualified, routines};
 use super::routine_call::slots;
 use super::schema::no_such_schema;
 use super::scope::{Clause, Scope};
 use super::stored::{named_row, relation};
 use super::target::column_name;
 use super::{BindContext, Binder};
-use crate::deparse::{quoted, show_over};
+use crate::deparse::show_over;
 
 /// The most columns of an index, those of INCLUDE among them.
 const MOST_COLUMNS: usize = 32;
@@ -223,17 +224,13 @@ impl Binder<'_> {
                 columns.push(table.columns[at].id);
             }
         });
-        let mut schemas = Vec::new();
         routines(bound, &mut |call| {
-            schemas.push((call.object.name.clone(), call.object.schema.clone()));
             let need = Need::of(call.object.id.0);
             if !needs.contains(&need) {
                 needs.push(need);
             }
         });
-        let mut qualified = expr.clone();
-        qualify(&mut qualified, &schemas);
-        let sql = self.stored_text(&qualified)?;
+        let sql = self.stored_text(&qualified(expr, bound))?;
         let shown = shown(table, row, bound).unwrap_or_else(|| format!("({sql})"));
         let (ty, bound) = (bound.ty(), BoundTerm::default());
         Ok(Term { id: ColumnId(FIRST_TERM), name, sql, shown, ty, columns, bound })
@@ -367,80 +364,6 @@ fn uses_parameter(expr: &Expr) -> bool {
     let mut found = matches!(expr, Expr::Param { .. });
     expr.for_each_child(&mut |child| found |= uses_parameter(child));
     found
-}
-
-fn routines(expr: &Expr, visit: &mut dyn FnMut(&driftdb_query::RoutineCall)) {
-    if let Expr::Routine { call, .. } = expr {
-        visit(call);
-    }
-    expr.for_each_child(&mut |child| routines(child, visit));
-}
-
-/// Names functions of users with their schemas, so that the text means the same on every search path.
-fn qualify(expr: &mut ast::Expr, schemas: &[(String, String)]) {
-    use ast::Expr as E;
-    if schemas.is_empty() {
-        return;
-    }
-    match expr {
-        E::Function(function) => {
-            let named = function.name.0.as_slice();
-            if let [ast::ObjectNamePart::Identifier(name)] = named
-                && let Some((_, schema)) = schemas.iter().find(|(known, _)| *known == ident(name))
-            {
-                let schema = if quoted(schema) == *schema {
-                    ast::Ident::new(schema.clone())
-                } else {
-                    ast::Ident::with_quote('"', schema.clone())
-                };
-                function.name.0.insert(0, ast::ObjectNamePart::Identifier(schema));
-            }
-            let ast::FunctionArguments::List(list) = &mut function.args else { return };
-            for arg in &mut list.args {
-                if let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(arg))
-                | ast::FunctionArg::Named { arg: ast::FunctionArgExpr::Expr(arg), .. } = arg
-                {
-                    qualify(arg, schemas);
-                }
-            }
-        }
-        E::Nested(inner)
-        | E::UnaryOp { expr: inner, .. }
-        | E::Cast { expr: inner, .. }
-        | E::IsNull(inner)
-        | E::IsNotNull(inner)
-        | E::IsTrue(inner)
-        | E::IsNotTrue(inner)
-        | E::IsFalse(inner)
-        | E::IsNotFalse(inner)
-        | E::Collate { expr: inner, .. } => qualify(inner, schemas),
-        E::BinaryOp { left, right, .. }
-        | E::IsDistinctFrom(left, right)
-        | E::IsNotDistinctFrom(left, right) => {
-            qualify(left, schemas);
-            qualify(right, schemas);
-        }
-        E::Between { expr, low, high, .. } => {
-            [expr, low, high].into_iter().for_each(|part| qualify(part, schemas));
-        }
-        E::InList { expr, list, .. } => {
-            qualify(expr, schemas);
-            list.iter_mut().for_each(|part| qualify(part, schemas));
-        }
-        E::Like { expr, pattern, .. } | E::ILike { expr, pattern, .. } => {
-            qualify(expr, schemas);
-            qualify(pattern, schemas);
-        }
-        E::Case { operand, conditions, else_result, .. } => {
-            operand.iter_mut().for_each(|part| qualify(part, schemas));
-            for when in conditions {
-                qualify(&mut when.condition, schemas);
-                qualify(&mut when.result, schemas);
-            }
-            else_result.iter_mut().for_each(|part| qualify(part, schemas));
-        }
-        _ => {}
-    }
 }
 
 fn access_method(method: &str) -> SqlError {

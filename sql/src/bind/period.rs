@@ -178,17 +178,35 @@ impl<'a> Binder<'a> {
         Ok((meant, assignments, portion))
     }
 
-    /// The period that CREATE TABLE defines.
-    pub(crate) fn periods(&mut self, definition: &mut Definition) -> Result<Option<PeriodSpec>> {
-        let Some(content) = self.content else { return Ok(None) };
-        match &content.lifted.period_definitions[..] {
-            [] => Ok(None),
-            [period] => self.period(definition, period).map(Some),
-            [_, second, ..] => {
-                let message = "a table can have one period only";
-                let error = SqlError::new(SqlState::FeatureNotSupported, message);
-                Err(error.at(second.position))
+    /// The period that CREATE TABLE defines, among its columns or by a storage parameter.
+    pub(crate) fn periods(
+        &mut self,
+        definition: &mut Definition,
+        options: &ast::CreateTableOptions,
+    ) -> Result<Option<PeriodSpec>> {
+        let only_one = |position| {
+            let message = "a table can have one period only";
+            Err(SqlError::new(SqlState::FeatureNotSupported, message).at(position))
+        };
+        let written = match self.content {
+            Some(content) => &content.lifted.period_definitions[..],
+            None => &[],
+        };
+        match (written, option_period(options)?) {
+            ([], None) => Ok(None),
+            ([period], None) => self.period(definition, period).map(Some),
+            ([], Some(period)) => {
+                // As a dump has it: the CHECK stands among the others.
+                let dumped = ordering_check(definition, &period);
+                let mut spec = self.period(definition, &period)?;
+                if let Some(name) = dumped {
+                    definition.constraints.pop();
+                    spec.check = name;
+                }
+                Ok(Some(spec))
             }
+            ([first, ..], Some(_)) => only_one(first.position),
+            ([_, second, ..], None) => only_one(second.position),
         }
     }
 
@@ -305,6 +323,50 @@ impl<'a> Binder<'a> {
         alteration.actions.push((AlterAction::AddPeriod(spec), None));
         Ok(())
     }
+}
+
+/// The storage parameter by which a dump says that a table has a period: `name (start, end)`.
+pub(super) const OPTION: &str = "period";
+
+fn option_period(options: &ast::CreateTableOptions) -> Result<Option<PeriodDefinition>> {
+    let ast::CreateTableOptions::With(options) = options else { return Ok(None) };
+    let mut found = None;
+    for option in options {
+        let ast::SqlOption::KeyValue { key, value } = option else { continue };
+        if super::names::ident(key) == OPTION {
+            let text = super::history::option_text(value);
+            let parsed = crate::front::period::definition_of(&text).map_err(|_| {
+                let message = format!("invalid value for option \"{OPTION}\": \"{text}\"");
+                SqlError::new(SqlState::InvalidParameterValue, message)
+                    .with_hint("Give the period's name and its columns: 'name (start, end)'.")
+            })?;
+            found = Some(parsed);
+        }
+    }
+    Ok(found)
+}
+
+/// The CHECK of a definition that keeps a period's start less than its end.
+fn ordering_check(definition: &Definition, period: &PeriodDefinition) -> Option<String> {
+    let [(start, _), (end, _)] = &period.columns;
+    let in_quotes = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let plain = crate::deparse::quoted;
+    let spellings = [
+        format!("{} < {}", in_quotes(start), in_quotes(end)),
+        format!("{} < {}", plain(start), plain(end)),
+    ];
+    definition.constraints.iter().find_map(|constraint| match constraint {
+        driftdb_query::ConstraintSpec::Check { name, condition, not_valid: false, .. } => {
+            let mut condition = condition.as_str();
+            while let Some(inner) =
+                condition.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'))
+            {
+                condition = inner;
+            }
+            spellings.iter().any(|spelling| spelling == condition).then(|| name.clone())
+        }
+        _ => None,
+    })
 }
 
 /// The positions of the columns of the period that a clause names.

@@ -19,6 +19,8 @@ pub(crate) struct Recorder {
     pub(crate) used: BTreeSet<ColId>,
     /// The relations that are read: tables with their columns, and others.
     pub(crate) relations: Vec<(u32, Vec<(ColId, ColumnId)>)>,
+    /// The functions that are called and the types that are named.
+    pub(crate) objects: BTreeSet<u32>,
     /// How a column is named: its relation and its name, each as in a template.
     pub(crate) columns: BTreeMap<ColId, (String, String)>,
     /// The tables' columns by their name in a template.
@@ -65,6 +67,15 @@ pub(crate) fn place_of(expr: &ast::Expr) -> usize {
     address(bare(expr))
 }
 
+impl super::Binder<'_> {
+    /// While a view's query is recorded: a function or type of a user's that it names.
+    pub(crate) fn note_object(&mut self, name: &ast::ObjectName, id: u32) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.object(name, id);
+        }
+    }
+}
+
 impl Recorder {
     /// A relation in FROM, by identity.
     pub(crate) fn relation(
@@ -85,6 +96,18 @@ impl Recorder {
             self.edits.insert(from, (to, full.clone()));
             self.items.insert(from, ItemNote { full, alias: None });
         }
+    }
+
+    /// A function or type by its name: where it is another search path, it is the same one.
+    pub(crate) fn object(&mut self, name: &ast::ObjectName, id: u32) {
+        let idents = || name.0.iter().filter_map(|part| part.as_ident());
+        if let (Some(first), Some(last)) = (idents().next(), idents().next_back()) {
+            let (from, to) = (first.span.start.column as u32, last.span.end.column as u32);
+            if from < to {
+                self.edits.insert(from, (to, Marker::Relation(id).write()));
+            }
+        }
+        self.objects.insert(id);
     }
 
     /// What a relation in FROM is called because its name is taken.

@@ -147,8 +147,12 @@ impl Binder<'_> {
         for body in bodies {
             let ty = match self.signature_type(&body.ty)? {
                 Given::Value(ty) => ty,
-                Given::RowOf(_) | Given::Record => {
-                    return Err(SqlError::unsupported("an argument of a row type"));
+                Given::RowOf(id) => match self.catalog.table_by_id(id)? {
+                    Some(table) => driftdb_query::table_type(&table),
+                    None => return Err(SqlError::internal("a row of no table")),
+                },
+                Given::Record => {
+                    return Err(SqlError::unsupported("an argument of type record"));
                 }
                 Given::Void | Given::Trigger => {
                     let what = if body.mode.is_input() { "accept" } else { "return" };
@@ -218,13 +222,6 @@ impl Binder<'_> {
         let given = match (&body.returns, implied) {
             (Some(ty), implied) => {
                 let given = self.signature_type(ty)?;
-                if let Given::Value(ty) = given
-                    && ty.element().is_none()
-                    && ty.fields().is_some()
-                {
-                    let what = format!("a function that gives rows of type {ty}");
-                    return Err(SqlError::unsupported(what));
-                }
                 if implied.is_some_and(|implied| implied != given) {
                     let wanted = match implied {
                         Some(Given::Value(ty)) => ty.sql_name(),
@@ -323,6 +320,10 @@ impl Binder<'_> {
         for argument in arguments.iter().filter(|argument| argument.mode.is_input()) {
             match self.signature_type(&argument.ty)? {
                 Given::Value(ty) => types.push(ty),
+                Given::RowOf(id) => match self.catalog.table_by_id(id)? {
+                    Some(table) => types.push(driftdb_query::table_type(&table)),
+                    None => return Ok(None),
+                },
                 _ => return Ok(None),
             }
         }
@@ -413,7 +414,7 @@ impl Binder<'_> {
     }
 
     /// A table and its trigger of a name.
-    fn trigger_named(
+    pub(crate) fn trigger_named(
         &mut self,
         table: &QualifiedName,
         name: &str,
@@ -551,7 +552,7 @@ impl Binder<'_> {
             let message = format!("function {} must return type trigger", name.name);
             return Err(invalid(message));
         }
-        let trigger = Trigger {
+        let mut trigger = Trigger {
             table: table.id,
             function,
             time: body.time,
@@ -565,8 +566,9 @@ impl Binder<'_> {
             enabled: 'O',
             constraint: body.constraint,
         };
-        if let Some(condition) = &trigger.condition {
-            self.trigger_condition(&table, &trigger, condition)?;
+        if let Some(condition) = &body.condition {
+            let (_, _, bound) = self.trigger_condition(&table, &trigger, condition)?;
+            trigger.condition = Some(super::qualified::qualified_text(condition, &bound)?);
         }
         Ok(RoutineStatement::CreateTrigger {
             table,

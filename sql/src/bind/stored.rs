@@ -7,6 +7,7 @@ use sqlparser::parser::Parser;
 
 use super::scope::{Clause, Named, Relation, Scope};
 use super::target::NO_META;
+use super::whole_row::Whole;
 use super::{BindContext, Binder, Meta};
 use crate::front::limits::{depth, with_room};
 use crate::front::tokens::{Source, tokenize};
@@ -28,12 +29,20 @@ pub fn bind_default(sql: &str, column: &Column, cx: &mut BindContext<'_>) -> Res
 /// # Errors
 /// The text does not parse or bind.
 pub(crate) fn bound_default(sql: &str, column: &Column, cx: &mut BindContext<'_>) -> Result<Expr> {
+    bound_default_of(sql, column.ty, cx)
+}
+
+/// Binds a DEFAULT for a type as it is written.
+///
+/// # Errors
+/// The text does not parse or bind.
+pub(crate) fn bound_default_of(sql: &str, ty: DataType, cx: &mut BindContext<'_>) -> Result<Expr> {
     let mut types = Vec::new();
     let mut binder = Binder::new(&mut *cx.catalog, cx.eval, &mut types, None, None);
     binder.stored_in(sql, Scope::new(Clause::Default), |binder, tree| {
         let bound = binder.expr(tree)?;
         if bound.ty() == DataType::Unknown {
-            return binder.coerce(bound, column.ty, -1, CastContext::Assignment);
+            return binder.coerce(bound, ty, -1, CastContext::Assignment);
         }
         Ok(bound)
     })
@@ -99,6 +108,7 @@ pub(crate) fn relation(name: &str, columns: Vec<Named>) -> Relation {
         lockable: None,
         hidden: None,
         tableoid: None,
+        whole: Whole::default(),
     }
 }
 
@@ -158,12 +168,14 @@ impl Binder<'_> {
         // Its names and positions are not the statement's.
         let outside = std::mem::replace(&mut self.scopes, vec![scope]);
         let content = self.content.take();
+        let recorder = self.recorder.take();
         let result = with_room(depth, || {
             let tree = parse_all(&source, tokens, None, Parser::parse_expr)?;
             work(self, &tree)
         });
         self.scopes = outside;
         self.content = content;
+        self.recorder = recorder;
         result.map_err(|error| SqlError { position: None, ..error })
     }
 

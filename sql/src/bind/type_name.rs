@@ -1,7 +1,7 @@
 //! Type names and their modifiers.
 
 use driftdb_query::{Result, SqlError};
-use driftdb_types::{DataType, SqlState, make_typmod};
+use driftdb_types::{DataType, SqlState, UserKind, make_typmod};
 use sqlparser::ast;
 use sqlparser::ast::DataType as D;
 
@@ -71,6 +71,18 @@ impl Binder<'_> {
                     let message = format!("type modifier is not allowed for type \"{name}\"");
                     return Err(SqlError::new(SqlState::SyntaxError, message).at(parsed.position));
                 }
+                if let Some(user) = ty.user() {
+                    let definition = user.definition();
+                    // Rows of a relation, and arrays by their own names, are named as they are written.
+                    let is_object = definition.name == parsed.name
+                        && !matches!(
+                            &definition.kind,
+                            UserKind::Composite { relation: Some(_), .. }
+                        );
+                    if is_object {
+                        self.note_object(named, definition.oid);
+                    }
+                }
                 Ok((ty, -1))
             }
             (found, _) => found,
@@ -80,7 +92,7 @@ impl Binder<'_> {
 
 /// Whether there is a type's name only.
 fn is_shell(ty: DataType) -> bool {
-    matches!(ty, DataType::User(user) if user.definition().kind == driftdb_types::UserKind::Shell)
+    matches!(ty, DataType::User(user) if user.definition().kind == UserKind::Shell)
 }
 
 /// A type and its modifier, of those that are built in.

@@ -23,7 +23,7 @@ use super::names::{ObjectName, ident, object_name};
 use super::scope::{Clause, Named, Scope, column_of};
 use super::stored::{named_row, relation};
 use crate::front::dispatch::Body;
-use crate::front::limits::with_room;
+use crate::front::limits::with_room_for_more;
 use crate::parsed::parse;
 
 /// What is done to a view.
@@ -286,7 +286,7 @@ impl Binder<'_> {
         let text = self.expanded(&view.query, CatalogAt::Statement)?;
         let parsed = parse(&text)?;
         let [parsed] = &parsed[..] else { return Err(no_view()) };
-        let result = with_room(parsed.depth(), || {
+        let result = with_room_for_more(parsed.depth(), || {
             self.inside(parsed, None, Vec::new(), |inner, query| work(inner, query, view))
         });
         result.map_err(|error| SqlError { position: None, ..error })
@@ -298,7 +298,7 @@ impl Binder<'_> {
 pub fn written_through(text: &str) -> Option<(Option<String>, String, bool)> {
     let parsed = parse(text).ok()?;
     let [parsed] = &parsed[..] else { return None };
-    with_room(parsed.depth(), || {
+    with_room_for_more(parsed.depth(), || {
         let Body::Tree(tree) = parsed.body() else { return None };
         let ast::Statement::Query(query) = &**tree else { return None };
         let (select, name, _) = simple(query).ok()?;

@@ -198,8 +198,9 @@ impl Binder<'_> {
         if matches!(&bound, Expr::Const { value: Value::Null, .. }) {
             return Ok(None);
         }
+        let qualified = super::qualified::qualified(expr, &bound);
         self.coerce(bound, domain.base, domain.typmod, CastContext::Assignment)?;
-        self.stored_text(expr).map(Some)
+        self.stored_text(&qualified).map(Some)
     }
 
     fn domain_check(
@@ -510,7 +511,11 @@ fn value_scope(base: DataType) -> Scope {
 }
 
 /// Binds the condition of a domain's CHECK, which needs nothing of the catalog.
-fn bind_condition(condition: &str, base: DataType, context: &EvalContext) -> Result<Expr> {
+pub(crate) fn bind_condition(
+    condition: &str,
+    base: DataType,
+    context: &EvalContext,
+) -> Result<Expr> {
     let (mut catalog, mut types) = (Nothing, Vec::new());
     let mut binder = Binder::new(&mut catalog, context, &mut types, None, None);
     binder.stored_in(condition, value_scope(base), |binder, tree| {

@@ -26,7 +26,7 @@ use super::scope::FromItem;
 use super::target::Rows;
 use crate::front::cursor::QualifiedName;
 use crate::front::dispatch::Body;
-use crate::front::limits::with_room;
+use crate::front::limits::{with_room, with_room_for_more};
 use crate::front::rewrite::{TimeClause, TimeRange};
 use crate::front::tokens::Source;
 use crate::front::view::{AlterView, ViewBody};
@@ -220,9 +220,7 @@ impl<'a> Binder<'a> {
             };
             check_replaces(before, &view)?;
             if needs.iter().any(|need| need.id == old.id.0) {
-                let message =
-                    format!("infinite recursion detected in rules for relation \"{}\"", name.name);
-                return Err(SqlError::new(SqlState::InvalidObjectDefinition, message));
+                return Err(infinite_recursion(&name.name));
             }
             replaced = Some(old.id);
         }
@@ -390,6 +388,36 @@ impl<'a> Binder<'a> {
         }
     }
 
+    /// ALTER TABLE of a view: SET and DROP DEFAULT of one column, as pg_dump writes them.
+    pub(crate) fn altered_view(
+        &mut self,
+        name: &ObjectName,
+        operations: &[ast::AlterTableOperation],
+    ) -> Result<Option<ViewStatement>> {
+        let [ast::AlterTableOperation::AlterColumn { column_name, op }] = operations else {
+            return Ok(None);
+        };
+        let default = match op {
+            ast::AlterColumnOperation::SetDefault { value } => Some(Box::new(value.clone())),
+            ast::AlterColumnOperation::DropDefault => None,
+            _ => return Ok(None),
+        };
+        let (schema, view) = (name.schema.clone(), name.name.clone());
+        let found = self.relation_named(schema.as_deref(), &view, CatalogAt::Statement)?;
+        if !found.is_some_and(|object| matches!(object.kind, ObjectKind::View(_))) {
+            return Ok(None);
+        }
+        let name = QualifiedName { schema, name: view, position: name.position };
+        let place = super::names::ident_position(column_name);
+        let action = AlterView::Default(ident(column_name), place, default);
+        Ok(Some(match self.alter_view(&name, false, &action)? {
+            ViewStatement::Change { id, view, .. } => {
+                ViewStatement::Change { id, view, command: "ALTER TABLE" }
+            }
+            other => other,
+        }))
+    }
+
     fn view_default(
         &mut self,
         name: String,
@@ -424,15 +452,21 @@ impl<'a> Binder<'a> {
         let at = time.map_or(CatalogAt::Statement, CatalogAt::AsOf);
         let Some(object) = self.view_named(&parsed, at)? else { return Ok(None) };
         let ObjectKind::View(view) = &object.kind else { return Ok(None) };
+        if self.views.contains(&object.id) {
+            return Err(infinite_recursion(&object.name));
+        }
         let shown = alias.map_or_else(|| object.name.clone(), |alias| ident(&alias.name));
         let locking = self.handed_to(&shown);
         self.inner_role = Some(self.owner_of_view(&object)?);
-        let mut rows = self.deeper(1, |binder| {
+        self.views.push(object.id);
+        let rows = self.deeper(1, |binder| {
             binder.stored_rows(view, at, time, locking).map_err(|error| match error.position {
                 Some(_) => SqlError { position: None, ..error },
                 None => error,
             })
-        })?;
+        });
+        self.views.pop();
+        let mut rows = rows?;
         self.fit_columns(&mut rows, view)?;
         if let Some(recorder) = &mut self.recorder {
             recorder.relation(name, object.id.0, Vec::new());
@@ -550,7 +584,7 @@ impl<'a> Binder<'a> {
         let [parsed] = &parsed[..] else {
             return Err(SqlError::internal("a view that is not one query"));
         };
-        with_room(parsed.depth(), || {
+        with_room_for_more(parsed.depth(), || {
             self.inside(parsed, time, locking, |inner, query| {
                 let mut rows = inner.query(query)?;
                 inner.decide_columns(&mut rows)?;
@@ -582,6 +616,7 @@ impl<'a> Binder<'a> {
         inner.next_cte = self.next_cte;
         inner.next_scan = self.next_scan;
         inner.depth = self.depth;
+        inner.views.clone_from(&self.views);
         inner.watch_for(self.inner_role.take().unwrap_or(driftdb_query::BOOTSTRAP_ROLE));
         let result = work(&mut inner, query);
         let result = result.and_then(|done| inner.demand_access().map(|()| done));
@@ -594,6 +629,11 @@ impl<'a> Binder<'a> {
         self.used_ctes.append(&mut used);
         result
     }
+}
+
+fn infinite_recursion(view: &str) -> SqlError {
+    let message = format!("infinite recursion detected in rules for relation \"{view}\"");
+    SqlError::new(SqlState::InvalidObjectDefinition, message)
 }
 
 /// What a view may be replaced by: more columns at the end.
@@ -668,6 +708,7 @@ fn needs_of(recorder: &Recorder) -> Vec<Need> {
             add(Need::of(*id));
         }
     }
+    recorder.objects.iter().for_each(|id| add(Need::of(*id)));
     needs
 }
 

@@ -5,6 +5,7 @@ use sqlparser::tokenizer::Token;
 
 use super::cursor::{Cursor, QualifiedName};
 use super::dispatch::Body;
+use super::routine::{self, Named, RoutineWord};
 
 /// What a comment is about, as written.
 #[derive(Debug)]
@@ -23,6 +24,20 @@ pub(crate) enum CommentOn {
         table: QualifiedName,
     },
     Schema(String),
+    /// A function or procedure.
+    Routine {
+        word: RoutineWord,
+        named: Named,
+    },
+    Trigger {
+        name: String,
+        table: QualifiedName,
+    },
+    /// A constraint of a domain.
+    DomainConstraint {
+        name: String,
+        domain: QualifiedName,
+    },
     /// A type, or a domain.
     Type {
         name: QualifiedName,
@@ -59,15 +74,22 @@ pub(crate) fn comment(cursor: &mut Cursor<'_>) -> Result<Body> {
         let name = cursor.name()?;
         cursor.expect(&["on"])?;
         if cursor.accept(&["domain"]) {
-            return Ok(Body::Unsupported("COMMENT ON CONSTRAINT of a domain".into()));
+            CommentOn::DomainConstraint { name, domain: cursor.qualified_name()? }
+        } else {
+            CommentOn::Constraint { name, table: cursor.qualified_name()? }
         }
-        CommentOn::Constraint { name, table: cursor.qualified_name()? }
     } else if cursor.accept(&["type"]) {
         CommentOn::Type { name: cursor.qualified_name()?, is_domain: false }
     } else if cursor.accept(&["domain"]) {
         CommentOn::Type { name: cursor.qualified_name()?, is_domain: true }
     } else if cursor.accept(&["schema"]) {
         CommentOn::Schema(cursor.name()?)
+    } else if let Some(word) = routine::word(cursor) {
+        CommentOn::Routine { word, named: routine::named(cursor)? }
+    } else if cursor.accept(&["trigger"]) {
+        let name = cursor.name()?;
+        cursor.expect(&["on"])?;
+        CommentOn::Trigger { name, table: cursor.qualified_name()? }
     } else {
         let what = cursor.name()?.to_uppercase();
         return Ok(Body::Unsupported(format!("COMMENT ON {what}")));

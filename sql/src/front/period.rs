@@ -10,7 +10,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::cursor::{Cursor, QualifiedName};
 use super::rewrite::{Operand, expression};
-use super::tokens::is_word;
+use super::tokens::{Source, is_word, tokenize};
 
 /// PERIOD FOR name (start, end)
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,6 +160,16 @@ pub(crate) fn definition_in_table(
         cursor.accept_token(&Token::Comma);
     }
     Ok(Some(definition))
+}
+
+/// What stands after PERIOD FOR, as a text of its own.
+pub(crate) fn definition_of(text: &str) -> Result<PeriodDefinition> {
+    let source = Source::new(text);
+    let tokens = tokenize(&source)?;
+    let mut cursor = Cursor { source: &source, tokens: &tokens, terminator: None, at: 0 };
+    let definition = definition(&mut cursor)?;
+    cursor.expect_end()?;
+    Ok(definition)
 }
 
 /// What stands after PERIOD FOR.

@@ -217,7 +217,7 @@ pub(crate) fn parse(cursor: &mut Cursor<'_>) -> Result<Option<RoutineBody>> {
     Ok(None)
 }
 
-fn word(cursor: &mut Cursor<'_>) -> Option<RoutineWord> {
+pub(crate) fn word(cursor: &mut Cursor<'_>) -> Option<RoutineWord> {
     if cursor.accept(&["function"]) {
         Some(RoutineWord::Function)
     } else if cursor.accept(&["procedure"]) {

@@ -4,16 +4,21 @@ use std::sync::Arc;
 
 use driftdb_query::{
     Catalog, CatalogAt, Check, Column, ColumnId, Deferral, ForeignKey, Index, IndexColumn, IndexId,
-    ReferentialAction, Result, SqlError, Table, TableId,
+    NameSpace, Object, ReferentialAction, Result, SqlError, Table, TableId, Trigger,
 };
 use driftdb_sql::{
-    BindContext, check_columns, show_check, show_default, show_generated, show_term,
+    BindContext, check_columns, show_check, show_default, show_domain_check, show_domain_default,
+    show_generated, show_term, show_trigger_condition,
 };
 use driftdb_storage::Timestamp;
-use driftdb_types::{DataType, EvalContext, Value, function, resolve_function};
+use driftdb_types::{
+    DataType, Domain, DomainCheck, EvalContext, Value, function, resolve_function,
+};
+
+use crate::session::system::Definitions;
 
 /// A name in quotes where it must be.
-pub(super) fn quoted(name: &str) -> String {
+pub(in crate::session) fn quoted(name: &str) -> String {
     let quote = resolve_function("quote_ident", &[DataType::Text]).map(|found| function(found.id));
     let quoted = quote.and_then(|quote| quote.eval(&[Value::text(name)], &EvalContext::default()));
     match quoted {
@@ -22,7 +27,7 @@ pub(super) fn quoted(name: &str) -> String {
     }
 }
 
-pub(super) fn column_name(table: &Table, column: ColumnId) -> String {
+pub(in crate::session) fn column_name(table: &Table, column: ColumnId) -> String {
     table.position(column).map_or_else(String::new, |place| quoted(&table.columns[place].name))
 }
 
@@ -57,13 +62,14 @@ fn include(table: &Table, index: &Index) -> String {
 
 /// A term of a table as PostgreSQL shows it.
 pub(in crate::session) fn term(
+    definitions: &Definitions,
     table: &Table,
     id: ColumnId,
     pretty: bool,
     is_predicate: bool,
 ) -> String {
     let Some(term) = table.term(id) else { return String::new() };
-    let shown = with_binder(|cx| show_term(term, table, pretty, is_predicate, cx));
+    let shown = with_binder(definitions, |cx| show_term(term, table, pretty, is_predicate, cx));
     // A function of a user's is not known here; where it is not pretty it has its schema, for whoever reads
     // the definition back.
     shown.unwrap_or_else(|| match &*term.shown {
@@ -74,9 +80,15 @@ pub(in crate::session) fn term(
 }
 
 /// What stands for a column of an index: by place, INCLUDE behind the keys.
-pub(super) fn index_column(table: &Table, index: &Index, place: usize, pretty: bool) -> String {
+pub(super) fn index_column(
+    definitions: &Definitions,
+    table: &Table,
+    index: &Index,
+    place: usize,
+    pretty: bool,
+) -> String {
     match index.columns.get(place) {
-        Some(key) if key.is_term() => term(table, key.column, pretty, false),
+        Some(key) if key.is_term() => term(definitions, table, key.column, pretty, false),
         Some(key) => column_name(table, key.column),
         None => {
             let included = index.include.get(place - index.columns.len());
@@ -85,26 +97,37 @@ pub(super) fn index_column(table: &Table, index: &Index, place: usize, pretty: b
     }
 }
 
-pub(super) fn check(table: &Table, check: &Check, pretty: bool) -> String {
+pub(super) fn check(
+    definitions: &Definitions,
+    table: &Table,
+    check: &Check,
+    pretty: bool,
+) -> String {
     let inherit = if check.no_inherit { " NO INHERIT" } else { "" };
     let valid = if check.validated { "" } else { " NOT VALID" };
-    format!("CHECK ({}){inherit}{valid}", condition(table, check, pretty))
+    format!("CHECK ({}){inherit}{valid}", condition(definitions, table, check, pretty))
 }
 
 /// A CHECK's condition as PostgreSQL shows it.
-pub(in crate::session) fn condition(table: &Table, check: &Check, pretty: bool) -> String {
-    let shown = with_binder(|cx| show_check(&check.condition, table, pretty, cx));
+pub(in crate::session) fn condition(
+    definitions: &Definitions,
+    table: &Table,
+    check: &Check,
+    pretty: bool,
+) -> String {
+    let shown = with_binder(definitions, |cx| show_check(&check.condition, table, pretty, cx));
     shown.unwrap_or_else(|| check.condition.clone())
 }
 
 /// A DEFAULT, or what a column is generated from, as PostgreSQL shows it; relations are named by identifier.
 pub(in crate::session) fn default(
+    definitions: &Definitions,
     table: &Table,
     column: &Column,
     stored: &str,
     pretty: bool,
 ) -> String {
-    let shown = with_binder(|cx| {
+    let shown = with_binder(definitions, |cx| {
         if column.is_stored() {
             show_generated(stored, column, table, pretty, cx)
         } else {
@@ -112,6 +135,37 @@ pub(in crate::session) fn default(
         }
     });
     shown.unwrap_or_else(|| stored.to_owned())
+}
+
+/// CHECK of a domain.
+pub(super) fn domain_check(domain: &Domain, check: &DomainCheck, pretty: bool) -> String {
+    let valid = if check.is_valid { "" } else { " NOT VALID" };
+    let shown = show_domain_check(&check.condition, domain.base, pretty);
+    format!("CHECK ({}){valid}", shown.unwrap_or_else(|_| check.condition.clone()))
+}
+
+/// The DEFAULT of a domain as PostgreSQL shows it.
+pub(in crate::session) fn domain_default(
+    definitions: &Definitions,
+    domain: &Domain,
+    stored: &str,
+) -> String {
+    let shown = with_binder(definitions, |cx| show_domain_default(stored, domain.base, cx));
+    shown.unwrap_or_else(|| stored.to_owned())
+}
+
+/// WHEN of a trigger as PostgreSQL shows it.
+pub(super) fn trigger_condition(
+    definitions: &Definitions,
+    table: &Arc<Table>,
+    trigger: &Trigger,
+    condition: &str,
+    pretty: bool,
+) -> String {
+    let shown = with_binder(definitions, |cx| {
+        show_trigger_condition(condition, table, trigger, pretty, cx)
+    });
+    shown.unwrap_or_else(|| condition.to_owned())
 }
 
 /// A shown expression with the names of relations where it has identifiers: `'16384'::regclass`.
@@ -133,14 +187,21 @@ pub(super) fn with_names(shown: &str, name_of: &dyn Fn(u32) -> Option<String>) -
 }
 
 /// The columns that a CHECK names.
-pub(in crate::session) fn checked_columns(table: &Table, check: &Check) -> Vec<ColumnId> {
-    with_binder(|cx| check_columns(&check.condition, table, cx)).unwrap_or_default()
+pub(in crate::session) fn checked_columns(
+    definitions: &Definitions,
+    table: &Table,
+    check: &Check,
+) -> Vec<ColumnId> {
+    with_binder(definitions, |cx| check_columns(&check.condition, table, cx)).unwrap_or_default()
 }
 
-/// Binds a stored text, which names no table.
-fn with_binder<T>(work: impl FnOnce(&mut BindContext<'_>) -> Result<T>) -> Option<T> {
+/// Binds a stored text, which names no table, and functions and types with their schemas.
+fn with_binder<T>(
+    definitions: &Definitions,
+    work: impl FnOnce(&mut BindContext<'_>) -> Result<T>,
+) -> Option<T> {
     let eval = EvalContext::default();
-    let (mut catalog, mut param_types) = (NoTables, Vec::new());
+    let (mut catalog, mut param_types) = (Stored(definitions), Vec::new());
     let mut cx = BindContext {
         catalog: &mut catalog,
         eval: &eval,
@@ -151,10 +212,10 @@ fn with_binder<T>(work: impl FnOnce(&mut BindContext<'_>) -> Result<T>) -> Optio
     work(&mut cx).ok()
 }
 
-/// The catalog of expressions that name nothing in it but by identifier.
-struct NoTables;
+/// The catalog of expressions that name relations by identifier only.
+struct Stored<'a>(&'a Definitions);
 
-impl Catalog for NoTables {
+impl Catalog for Stored<'_> {
     fn table(&mut self, _: Option<&str>, _: &str, _: CatalogAt) -> Result<Option<Arc<Table>>> {
         Ok(None)
     }
@@ -169,6 +230,22 @@ impl Catalog for NoTables {
 
     fn tables(&mut self, _: CatalogAt) -> Result<Vec<Arc<Table>>> {
         Ok(Vec::new())
+    }
+
+    fn objects_named(
+        &mut self,
+        space: NameSpace,
+        schema: Option<&str>,
+        name: &str,
+        _: CatalogAt,
+    ) -> Result<Vec<Arc<Object>>> {
+        let Some(schema) = schema.filter(|_| space != NameSpace::Relation) else {
+            return Ok(Vec::new());
+        };
+        let is_it = |object: &&Arc<Object>| {
+            object.kind.name_space() == space && object.schema == schema && object.name == name
+        };
+        Ok(self.0.objects.iter().filter(is_it).cloned().collect())
     }
 
     fn time_of_sequence(&mut self, sequence: u64) -> Result<Timestamp> {
@@ -213,6 +290,7 @@ pub(super) fn foreign_key(
 
 /// CREATE INDEX; on a table under some name, or its whole one.
 pub(in crate::session) fn index(
+    definitions: &Definitions,
     table: &Table,
     index: &Index,
     name: Option<String>,
@@ -232,7 +310,7 @@ pub(in crate::session) fn index(
             (true, true) => " DESC",
             (true, false) => " DESC NULLS LAST",
         };
-        format!("{}{class}{order}", index_column(table, index, place, pretty))
+        format!("{}{class}{order}", index_column(definitions, table, index, place, pretty))
     };
     let keys: Vec<String> = index.columns.iter().enumerate().map(key).collect();
     let mut text = format!(
@@ -252,7 +330,7 @@ pub(in crate::session) fn index(
         text.push_str(&format!(" WITH ({})", options.join(", ")));
     }
     if let Some(predicate) = index.predicate {
-        text.push_str(&format!(" WHERE {}", term(table, predicate, pretty, true)));
+        text.push_str(&format!(" WHERE {}", term(definitions, table, predicate, pretty, true)));
     }
     text
 }

@@ -4,9 +4,9 @@ use driftdb_query::{
     Argument, ArgumentMode, Deferral, Given, Language, Object, ObjectKind, Routine, Trigger,
     TriggerTime,
 };
-use driftdb_types::Volatility;
+use driftdb_types::{DataType, Volatility};
 
-use super::definition::quoted;
+use super::definition::{self, quoted};
 use crate::session::system::Definitions;
 
 /// A function by its identifier.
@@ -20,8 +20,17 @@ pub(in crate::session) fn routine(
     })
 }
 
-fn argument(argument: &Argument, with_default: bool) -> String {
+/// How a type is named where the text is asked for.
+type TypeNames<'a> = &'a dyn Fn(DataType) -> String;
+
+fn argument(
+    argument: &Argument,
+    with_default: bool,
+    is_procedure: bool,
+    type_name: TypeNames<'_>,
+) -> String {
     let mode = match argument.mode {
+        ArgumentMode::In if is_procedure => "IN ",
         ArgumentMode::In | ArgumentMode::Table => "",
         ArgumentMode::Out => "OUT ",
         ArgumentMode::InOut => "INOUT ",
@@ -36,20 +45,27 @@ fn argument(argument: &Argument, with_default: bool) -> String {
         Some(default) if with_default => format!(" DEFAULT {default}"),
         _ => String::new(),
     };
-    format!("{mode}{name}{}{default}", argument.ty)
+    format!("{mode}{name}{}{default}", type_name(argument.ty))
 }
 
 /// The arguments as CREATE FUNCTION takes them.
-pub(super) fn arguments(routine: &Routine, with_defaults: bool) -> String {
+pub(super) fn arguments(
+    routine: &Routine,
+    with_defaults: bool,
+    type_name: TypeNames<'_>,
+) -> String {
     let listed = routine.arguments.iter().filter(|one| one.mode != ArgumentMode::Table);
-    let listed = listed.filter(|one| with_defaults || one.mode != ArgumentMode::Out);
-    // Procedures tell their OUT arguments also where they are identified.
-    let list: Vec<String> = listed.map(|one| argument(one, with_defaults)).collect();
+    let list: Vec<String> =
+        listed.map(|one| argument(one, with_defaults, routine.is_procedure, type_name)).collect();
     list.join(", ")
 }
 
 /// The result, after RETURNS; `None` of a procedure.
-pub(super) fn result(routine: &Routine, definitions: &Definitions) -> Option<String> {
+pub(super) fn result(
+    routine: &Routine,
+    definitions: &Definitions,
+    type_name: TypeNames<'_>,
+) -> Option<String> {
     if routine.is_procedure {
         return None;
     }
@@ -57,15 +73,16 @@ pub(super) fn result(routine: &Routine, definitions: &Definitions) -> Option<Str
         .arguments
         .iter()
         .filter(|one| one.mode == ArgumentMode::Table)
-        .map(|one| argument(one, false))
+        .map(|one| argument(one, false, false, type_name))
         .collect();
     if !table.is_empty() {
         return Some(format!("TABLE({})", table.join(", ")));
     }
     let given = match routine.given {
-        Given::Value(ty) => ty.to_string(),
+        Given::Value(ty) => type_name(ty),
         Given::RowOf(id) => {
-            definitions.table(id.0).map_or_else(|| id.0.to_string(), |table| quoted(&table.name))
+            let ty = definitions.data_type(driftdb_query::row_type_oid(id.0));
+            ty.map_or_else(|| id.0.to_string(), type_name)
         }
         Given::Record => "record".to_owned(),
         Given::Void => "void".to_owned(),
@@ -75,15 +92,20 @@ pub(super) fn result(routine: &Routine, definitions: &Definitions) -> Option<Str
 }
 
 /// CREATE OR REPLACE FUNCTION.
-pub(super) fn function(object: &Object, routine: &Routine, definitions: &Definitions) -> String {
+pub(super) fn function(
+    object: &Object,
+    routine: &Routine,
+    definitions: &Definitions,
+    type_name: TypeNames<'_>,
+) -> String {
     let word = routine.word().to_uppercase();
     let mut out = format!(
         "CREATE OR REPLACE {word} {}.{}({})\n",
         quoted(&object.schema),
         quoted(&object.name),
-        arguments(routine, true)
+        arguments(routine, true, type_name)
     );
-    if let Some(result) = result(routine, definitions) {
+    if let Some(result) = result(routine, definitions, type_name) {
         out.push_str(&format!(" RETURNS {result}\n"));
     }
     out.push_str(&format!(" LANGUAGE {}\n", routine.language.name()));
@@ -113,7 +135,9 @@ pub(super) fn function(object: &Object, routine: &Routine, definitions: &Definit
         out.push_str(&format!(" {}\n", words.join(" ")));
     }
     for (name, value) in &routine.settings {
-        out.push_str(&format!(" SET {name} TO '{}'\n", value.replace('\'', "''")));
+        let values = if is_list(name) { value.split(", ").collect() } else { vec![&**value] };
+        let values = values.into_iter().map(|value| format!("'{}'", value.replace('\'', "''")));
+        out.push_str(&format!(" SET {name} TO {}\n", values.collect::<Vec<_>>().join(", ")));
     }
     if routine.is_sql_body && routine.language == Language::Sql {
         out.push_str(&format!("BEGIN ATOMIC\n {}\nEND\n", routine.body.trim_end_matches(';')));
@@ -122,6 +146,27 @@ pub(super) fn function(object: &Object, routine: &Routine, definitions: &Definit
     let tag = if routine.is_procedure { "$procedure$" } else { "$function$" };
     out.push_str(&format!("AS {tag}{}{tag}\n", routine.body));
     out
+}
+
+/// Whether a setting is a list of names.
+fn is_list(name: &str) -> bool {
+    matches!(
+        name,
+        "search_path"
+            | "temp_tablespaces"
+            | "local_preload_libraries"
+            | "session_preload_libraries"
+            | "shared_preload_libraries"
+    )
+}
+
+/// What a function sets, as `pg_proc.proconfig` has it.
+pub(in crate::session) fn setting(name: &str, value: &str) -> String {
+    if !is_list(name) {
+        return format!("{name}={value}");
+    }
+    let names: Vec<String> = value.split(", ").map(quoted).collect();
+    format!("{name}={}", names.join(", "))
 }
 
 /// A trigger by its identifier.
@@ -182,7 +227,8 @@ pub(super) fn trigger(definitions: &Definitions, oid: u32, pretty: bool) -> Opti
     }
     out.push_str(if trigger.is_row { "FOR EACH ROW " } else { "FOR EACH STATEMENT " });
     if let Some(condition) = &trigger.condition {
-        out.push_str(&format!("WHEN ({condition}) "));
+        let shown = definition::trigger_condition(definitions, table, trigger, condition, pretty);
+        out.push_str(&format!("WHEN ({shown}) "));
     }
     let arguments: Vec<String> =
         trigger.arguments.iter().map(|text| format!("'{}'", text.replace('\'', "''"))).collect();

@@ -45,7 +45,7 @@ impl Answering<'_> {
         }
         let Some(view) = self.definitions.view(oid).filter(|_| depth < DEEPEST) else { return 0 };
         let full = |marker: Marker<'_>| match marker {
-            Marker::Relation(id) => {
+            Marker::Relation(id) if self.relation_name(id).is_some() => {
                 let (schema, name) = self.relation_name(id)?;
                 Some(format!("{}.{}", quoted(schema), quoted(name)))
             }
@@ -60,7 +60,11 @@ impl Answering<'_> {
 
     fn marked(&self, marker: Marker<'_>) -> Option<String> {
         match marker {
-            Marker::Relation(id) => self.name(DataType::Regclass, id),
+            Marker::Relation(id) => {
+                // A function or a type is no relation, and named in the same way.
+                let kinds = [DataType::Regclass, DataType::Regproc, DataType::Regtype];
+                kinds.into_iter().find_map(|kind| self.name(kind, id))
+            }
             Marker::Name(id) => self.relation_name(id).map(|(_, name)| quoted(name)),
             Marker::Column(id, column) => {
                 let table = self.definitions.table(id)?;

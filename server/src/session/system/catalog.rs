@@ -17,7 +17,7 @@ mod view;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use driftdb_concurrency::{ReadAt, Transaction};
+use driftdb_concurrency::{Keep, ReadAt, Transaction};
 use driftdb_query::{
     Check, Column, ForeignKey, Generated, Index, NameSpace, Object, ObjectKind, Result, Schema,
     Securable, SequenceDefinition, Subject, Table, TableId,
@@ -41,12 +41,17 @@ const HEAP: u32 = 2;
 const BTREE: u32 = 403;
 const HASH: u32 = 405;
 
+/// Where the identifiers of defaults begin.
+const FIRST_DEFAULT: u32 = 1 << 30;
+
 /// The definitions of all tables and other objects as of a time.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Definitions {
     pub(in crate::session) tables: Vec<Arc<Table>>,
     pub(in crate::session) objects: Vec<Arc<Object>>,
     pub(in crate::session) schemas: Vec<Schema>,
+    /// The tables that keep their history for a time of their own.
+    retentions: BTreeMap<TableId, Keep>,
     /// Made when something is first looked up.
     places: OnceLock<Places>,
     /// Where among the objects it is said whose something is.
@@ -86,7 +91,9 @@ impl Definitions {
         let of_users = objects.iter().filter(|object| object.kind == ObjectKind::Schema);
         let of_users = of_users.map(|o| Schema { id: o.id.0, name: o.name.clone() });
         let schemas = Schema::of_system().into_iter().chain(of_users).collect();
-        Self { tables, objects, schemas, places: OnceLock::new(), said: OnceLock::new() }
+        let retentions = BTreeMap::new();
+        let (places, said) = (OnceLock::new(), OnceLock::new());
+        Self { tables, objects, schemas, retentions, places, said }
     }
 
     /// Reads them.
@@ -94,7 +101,10 @@ impl Definitions {
     /// # Errors
     /// Storage; a time outside of the promise.
     pub(in crate::session) fn read(txn: &mut dyn Transaction, at: ReadAt) -> Result<Self> {
-        Ok(Self::new(driftdb_tables::tables(txn, at)?, driftdb_tables::objects(txn, at)?))
+        let mut read =
+            Self::new(driftdb_tables::tables(txn, at)?, driftdb_tables::objects(txn, at)?);
+        read.retentions = driftdb_tables::table_retentions(txn, at)?;
+        Ok(read)
     }
 
     /// What is said of objects: class, identifier, column, text.
@@ -103,6 +113,11 @@ impl Definitions {
             let ObjectKind::Comment { subject, text } = &object.kind else { return None };
             let mut id = subject.id;
             if !subject.check.is_empty() {
+                let mut of_domains = self.domain_checks();
+                let is_it = |domain: u32, check: &str| domain == id && check == subject.check;
+                if let Some(found) = of_domains.find(|one| is_it(one.1.id.0, &one.3.name)) {
+                    return Some((subject.class, found.0, 0, text.as_str()));
+                }
                 let table = self.table(id)?;
                 let place = table.checks.iter().position(|check| check.name == subject.check)?;
                 id = table.check_id(place);
@@ -200,14 +215,15 @@ impl Definitions {
 
     /// The columns with a default, each with the identifier that the default has.
     fn defaults(&self) -> impl Iterator<Item = (u32, &Table, &Column, &str)> {
-        const FIRST: u32 = 1 << 30;
         let columns = self.tables.iter().flat_map(|table| {
             table
                 .columns
                 .iter()
                 .filter_map(move |column| Some((&**table, column, default_of(column)?)))
         });
-        (FIRST..).zip(columns).map(|(oid, (table, column, text))| (oid, table, column, text))
+        (FIRST_DEFAULT..)
+            .zip(columns)
+            .map(|(oid, (table, column, text))| (oid, table, column, text))
     }
 }
 

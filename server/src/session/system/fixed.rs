@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 use driftdb_query::Result;
 use driftdb_types::{
-    CastContext, DataType, Function, Value, Volatility, aggregates, can_cast, functions,
+    CastContext, DataType, Function, UserKind, Value, Volatility, aggregates, can_cast, functions,
 };
 
 use super::rows::{Rows, vector};
@@ -203,7 +203,13 @@ pub(super) fn type_facts(ty: DataType) -> TypeFacts {
         });
         facts.collect()
     });
-    facts.get(&ty.oid()).copied().unwrap_or(TypeFacts {
+    if matches!(ty.user().map(|user| &user.definition().kind), Some(UserKind::Enum(_)))
+        && ty.element().is_none()
+    {
+        let (len, by_value, align, storage) = ("4", "t", "i", "p");
+        return TypeFacts { len, by_value, align, storage, collation: 0, operator_class: 0 };
+    }
+    facts.get(&ty.base().oid()).copied().unwrap_or(TypeFacts {
         len: "-1",
         by_value: "f",
         align: "i",
@@ -321,4 +327,18 @@ fn aggregate_rows(rows: &mut Rows<'_>) -> Result<()> {
         columns.add([Value::Oid(oid_of(aggregate.name, &args))])?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_has_its_row() {
+        let types = &sections()["pg_type"];
+        for ty in DataType::all() {
+            let is_there = types.rows.iter().any(|row| types.number(row, "oid") == ty.oid());
+            assert!(is_there, "pg_type lacks {} ({})", ty.name(), ty.oid());
+        }
+    }
 }

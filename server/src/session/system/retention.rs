@@ -45,7 +45,7 @@ pub(super) fn rows(
 }
 
 /// A period as days and what is left of one.
-fn interval(period: Duration) -> Interval {
+pub(super) fn interval(period: Duration) -> Interval {
     const MICROS_PER_DAY: u128 = 86_400_000_000;
     let micros = period.as_micros();
     Interval {

@@ -7,7 +7,7 @@ use super::super::super::ask::default_definition;
 use super::super::declared::declared;
 use super::super::fixed::type_facts;
 use super::super::rows::{Columns, Rows};
-use super::{Definitions, default_of, sequence, small};
+use super::{Definitions, FIRST_DEFAULT, default_of, sequence, small};
 
 /// What a row says.
 pub(super) struct Attribute<'a> {
@@ -193,8 +193,21 @@ pub(super) fn defaults(definitions: &Definitions, rows: &mut Rows<'_>) -> Result
             Value::Oid(oid),
             Value::Oid(table.id.0),
             small(column.id.0.into()),
-            Value::text(default_definition(table, column, text, false)),
+            Value::text(default_definition(definitions, table, column, text, false)),
         ])?;
+    }
+    let of_views = (FIRST_DEFAULT + definitions.defaults().count() as u32)..;
+    let mut of_views = of_views.into_iter();
+    for (object, view) in super::view::views(definitions) {
+        for (place, column) in view.columns.iter().enumerate() {
+            let (Some(text), Some(oid)) = (&column.default, of_views.next()) else { continue };
+            columns.add([
+                Value::Oid(oid),
+                Value::Oid(object.id.0),
+                small(place + 1),
+                Value::text(text.as_str()),
+            ])?;
+        }
     }
     Ok(())
 }

@@ -1,9 +1,12 @@
 //! pg_class: tables, indexes, and the system relations themselves.
 
-use driftdb_query::{Result, Securable, Subject, Table, is_temporary, row_type_oid};
-use driftdb_types::Value;
+use driftdb_concurrency::Keep;
+use driftdb_query::{Result, Securable, Subject, Table, TablePart, is_temporary, row_type_oid};
+use driftdb_types::{Array, DataType, EvalContext, Value, write_text};
 
+use super::super::super::ask::{column_name, quoted};
 use super::super::declared::declared;
+use super::super::retention::interval;
 use super::super::rows::{Columns, Rows, braced};
 use super::{BTREE, Definitions, HASH, HEAP, sequence, small, user_type};
 
@@ -164,12 +167,15 @@ fn table_and_indexes(
         columns: highest_number(table),
         checks: table.checks.len(),
         // Foreign keys are looked for where there are triggers.
-        has_triggers: !table.foreign_keys.is_empty() || !table.referenced_by.is_empty(),
+        has_triggers: !table.foreign_keys.is_empty()
+            || !table.referenced_by.is_empty()
+            || table.needs.iter().any(|needing| needing.part == TablePart::Trigger),
         owner: owner(definitions, table.id.0),
         list: definitions.list_of(Subject::whole(Securable::Table, table.id.0))?,
         has_rules: table.materialized().is_some(),
         row_type: row_type_oid(table.id.0),
         is_populated: table.is_populated(),
+        options: table_options(table, definitions)?,
         ..Class::new(table.id.0, &table.name, &table.schema, kind)
     };
     class.add_to(columns, definitions)?;
@@ -199,6 +205,32 @@ fn options(options: &[(String, String)]) -> Value {
         return Value::Null;
     }
     braced(options.iter().map(|(name, value)| format!("{name}={value}")))
+}
+
+/// What CREATE TABLE of DriftDB has and PostgreSQL's has not, as storage parameters, so that it is dumped.
+fn table_options(table: &Table, definitions: &Definitions) -> Result<Value> {
+    let mut options = Vec::new();
+    if let Some(keep) = definitions.retentions.get(&table.id) {
+        options.push(match keep {
+            Keep::Forever => "retention=forever".to_owned(),
+            Keep::For(period) => {
+                let mut text = b"retention=".to_vec();
+                let interval = Value::Interval(interval(*period));
+                write_text(&interval, DataType::Interval, &EvalContext::default(), &mut text);
+                String::from_utf8_lossy(&text).into_owned()
+            }
+        });
+    }
+    if let Some(period) = &table.period {
+        let column = |id| column_name(table, id);
+        let (start, end) = (column(period.start), column(period.end));
+        options.push(format!("period={} ({start}, {end})", quoted(&period.name)));
+    }
+    if options.is_empty() {
+        return Ok(Value::Null);
+    }
+    let options = options.into_iter().map(Value::text).collect();
+    Ok(Value::array(Array::from_values(DataType::Text, options)?))
 }
 
 /// The number of the last column, dropped ones counted.

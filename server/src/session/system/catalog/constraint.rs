@@ -57,9 +57,10 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
         "confkey",
         "confdelsetcols",
         "conbin",
+        "contypid",
     ])?;
     for (oid, table, constraint) in definitions.constraints() {
-        let row = row(table, &constraint);
+        let row = row(definitions, table, &constraint);
         let [on_update, on_delete, matched] = row.actions.map(Value::text);
         columns.add([
             Value::Oid(oid),
@@ -79,12 +80,36 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
             row.referenced_columns,
             row.delete_columns,
             row.expression,
+            Value::Oid(0),
+        ])?;
+    }
+    for (oid, domain, _, check) in definitions.domain_checks() {
+        let none = || Value::text(" ");
+        columns.add([
+            Value::Oid(oid),
+            Value::text(check.name.as_str()),
+            Value::Oid(definitions.schema_oid(&domain.schema)),
+            Value::Oid(0),
+            Value::text("c"),
+            Value::Bool(false),
+            Value::Bool(false),
+            Value::Bool(check.is_valid),
+            Value::Oid(0),
+            Value::Oid(0),
+            none(),
+            none(),
+            none(),
+            Value::Null,
+            Value::Null,
+            Value::Null,
+            Value::text(check.condition.as_str()),
+            Value::Oid(domain.id.0),
         ])?;
     }
     Ok(())
 }
 
-fn row(table: &Table, constraint: &Constraint<'_>) -> Row {
+fn row(definitions: &Definitions, table: &Table, constraint: &Constraint<'_>) -> Row {
     match constraint {
         Constraint::Key(index) => {
             let columns = braced(index.columns.iter().map(|key| key.column.0));
@@ -95,9 +120,9 @@ fn row(table: &Table, constraint: &Constraint<'_>) -> Row {
             }
         }
         Constraint::Check(check) => Row {
-            expression: Value::text(check_condition(table, check, false)),
+            expression: Value::text(check_condition(definitions, table, check, false)),
             validated: check.validated,
-            ..Row::new("c", numbers(&checked_columns(table, check)))
+            ..Row::new("c", numbers(&checked_columns(definitions, table, check)))
         },
         Constraint::Foreign(key) => Row {
             deferral: key.deferral,

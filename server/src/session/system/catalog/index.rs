@@ -33,9 +33,9 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
     for table in &definitions.tables {
         for index in &table.indexes {
             let facts = facts(table, index);
-            let predicate = index
-                .predicate
-                .map_or(Value::Null, |term| Value::text(term_definition(table, term, false, true)));
+            let predicate = index.predicate.map_or(Value::Null, |term| {
+                Value::text(term_definition(definitions, table, term, false, true))
+            });
             let keys = index.columns.iter();
             columns.add([
                 Value::Oid(index.id.0),
@@ -54,7 +54,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
                 })),
                 Value::Bool(index.nulls_equal),
                 Value::Bool(index.is_clustered),
-                expressions(table, index),
+                expressions(definitions, table, index),
                 predicate,
             ])?;
         }
@@ -74,10 +74,10 @@ pub(super) fn numbers(index: &Index) -> impl Iterator<Item = u16> + '_ {
 }
 
 /// The expressions; NULL if there are none.
-fn expressions(table: &Table, index: &Index) -> Value {
+fn expressions(definitions: &Definitions, table: &Table, index: &Index) -> Value {
     let terms = index.columns.iter().filter(|key| key.is_term());
     let shown: Vec<String> = terms
-        .map(|key| bare(&term_definition(table, key.column, false, false)).to_owned())
+        .map(|key| bare(&term_definition(definitions, table, key.column, false, false)).to_owned())
         .collect();
     if shown.is_empty() { Value::Null } else { Value::text(shown.join(", ")) }
 }
@@ -97,7 +97,7 @@ pub(super) fn definitions(definitions: &Definitions, rows: &mut Rows<'_>) -> Res
                 Value::text(table.schema.clone()),
                 Value::text(table.name.clone()),
                 Value::text(index.name.clone()),
-                Value::text(index_definition(table, index, None, false)),
+                Value::text(index_definition(definitions, table, index, None, false)),
             ])?;
         }
     }

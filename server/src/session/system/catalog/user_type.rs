@@ -4,13 +4,16 @@ use driftdb_query::{
     Object, ObjectKind, Result, TypeDefinition, TypeOid, object_type, row_type_oid, table_type,
     view_type,
 };
-use driftdb_types::{DataType, TypeCategory, UserKind, UserType, Value};
+use driftdb_types::{DataType, Domain, DomainCheck, TypeCategory, UserKind, UserType, Value};
 
+use super::super::super::ask::domain_default;
 use super::super::rows::Rows;
 use super::Definitions;
 
 /// Where the identifiers of labels begin: they are told apart by their places among all.
 const FIRST_LABEL: u32 = 0xa000_0000;
+/// Likewise those of domains' constraints.
+const FIRST_CHECK: u32 = 0xb000_0000;
 
 impl Definitions {
     /// The types that are objects.
@@ -19,6 +22,24 @@ impl Definitions {
             ObjectKind::Type(definition) => Some((&**object, &**definition)),
             _ => None,
         })
+    }
+
+    /// The constraints of domains: each with its identifier, and the domain.
+    pub(in crate::session) fn domain_checks(
+        &self,
+    ) -> impl Iterator<Item = (u32, &Object, &Domain, &DomainCheck)> {
+        let checks = self.types().flat_map(|(object, definition)| {
+            let domain = match &definition.kind {
+                UserKind::Domain(domain) => Some(domain),
+                _ => None,
+            };
+            let checks = domain
+                .into_iter()
+                .flat_map(|domain| domain.checks.iter().map(move |check| (domain, check)));
+            checks.map(move |(domain, check)| (object, domain, check))
+        });
+        let numbered = (FIRST_CHECK..).zip(checks);
+        numbered.map(|(oid, (object, domain, check))| (oid, object, domain, check))
     }
 
     /// A type by identifier.
@@ -105,6 +126,7 @@ pub(super) fn types(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()
         "typtypmod",
         "typcollation",
         "typdefault",
+        "typdefaultbin",
     ])?;
     for user in definitions.all_types() {
         let (ty, definition) = (DataType::User(user), user.definition());
@@ -129,6 +151,11 @@ pub(super) fn types(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()
             UserKind::Shell => 0,
             _ => definition.array_oid,
         };
+        let default = domain.and_then(|domain| {
+            let stored = domain.default.as_deref()?;
+            Some(Value::text(domain_default(definitions, domain, stored)))
+        });
+        let default = default.unwrap_or(Value::Null);
         let [input, output, receive, send] = functions.map(Value::text);
         columns.add([
             Value::Oid(user.oid()),
@@ -158,7 +185,8 @@ pub(super) fn types(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()
             Value::Oid(domain.map_or(0, |domain| domain.base.oid())),
             Value::Int4(domain.map_or(-1, |domain| domain.typmod)),
             Value::Oid(collation),
-            domain.and_then(|domain| domain.default.as_deref()).map_or(Value::Null, Value::text),
+            default.clone(),
+            default,
         ])?;
         if array != 0 {
             let name = format!("_{}", definition.name);
@@ -177,7 +205,7 @@ fn array_type(
     element: u32,
     align: &'static str,
     collation: u32,
-) -> [Value; 28] {
+) -> [Value; 29] {
     [
         Value::Oid(oid),
         Value::text(name),
@@ -206,6 +234,7 @@ fn array_type(
         Value::Oid(0),
         Value::Int4(-1),
         Value::Oid(collation),
+        Value::Null,
         Value::Null,
     ]
 }

@@ -16,7 +16,7 @@ use super::classes::{PG_CLASS, PG_NAMESPACE, PG_REWRITE};
 /// Sets rules apart from views.
 const RULE: u32 = 1 << 29;
 
-fn views(definitions: &Definitions) -> impl Iterator<Item = (&Object, &View)> {
+pub(super) fn views(definitions: &Definitions) -> impl Iterator<Item = (&Object, &View)> {
     definitions.objects.iter().filter_map(|object| {
         if let ObjectKind::View(view) = &object.kind { Some((&**object, view)) } else { None }
     })
