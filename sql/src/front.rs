@@ -15,6 +15,7 @@ pub(crate) mod dialect;
 pub(crate) mod dispatch;
 mod escapes;
 mod explain;
+pub(crate) mod extension;
 pub(crate) mod grouping;
 pub(crate) mod history;
 pub(crate) mod index;

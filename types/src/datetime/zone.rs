@@ -127,6 +127,26 @@ impl TimeZone {
         &self.name
     }
 
+    /// The names of all zones of the database of zones, in order.
+    pub fn names() -> Vec<String> {
+        let mut names: Vec<String> =
+            jiff::tz::db().available().map(|name| name.to_string()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// What holds at a UTC timestamp: the abbreviation, seconds east of Greenwich, and whether it is
+    /// daylight saving time.
+    pub fn facts_at(&self, utc: i64) -> (String, i32, bool) {
+        let is_dst = match &self.rules {
+            Rules::Fixed(_) => false,
+            Rules::Zone(zone) => {
+                jiff_timestamp(utc).is_some_and(|at| zone.to_offset_info(at).dst().is_dst())
+            }
+        };
+        (self.abbreviation_at(utc), self.offset_at(utc), is_dst)
+    }
+
     /// Seconds east of Greenwich at a UTC timestamp.
     pub(crate) fn offset_at(&self, utc: i64) -> i32 {
         match &self.rules {
