@@ -78,8 +78,9 @@ impl System {
             .arg(&dir)
             .args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k"])
             .arg(&dir)
-            // As DriftDB has for its cache; everything else, fsync above all, is the default.
-            .args(["-c", "shared_buffers=256MB"])
+            // As DriftDB has for its cache; with the default of 64, 16 clients at SERIALIZABLE fail for
+            // want of shared memory. Everything else, fsync above all, is the default.
+            .args(["-c", "shared_buffers=256MB", "-c", "max_pred_locks_per_transaction=1024"])
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()

@@ -50,6 +50,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Drivers: they run the whole, and compare its parts.
     ("driftdb-sim", ANY),
     ("driftdb-fuzz", ANY),
+    ("tiny-engine", ANY),
     ("bench", ANY),
     ("driftdb", ANY),
 ];

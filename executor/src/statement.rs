@@ -10,6 +10,7 @@ pub(crate) mod maintain;
 pub(crate) mod merge;
 pub(crate) mod output;
 pub(crate) mod portion;
+pub(crate) mod refresh;
 pub(crate) mod routine;
 pub(crate) mod row;
 pub(crate) mod schema;
@@ -169,6 +170,7 @@ pub(crate) fn run_to_end(statement: &PhysicalStatement, run: &mut Run<'_, '_>) -
         PhysicalStatement::CreateTable(spec, source) => {
             ddl::create_table(spec, source.as_ref(), run)
         }
+        PhysicalStatement::Refresh(refresh, source) => refresh::run(refresh, source.as_ref(), run),
         PhysicalStatement::CreateIndex(spec) => ddl::create_index(spec, run),
         PhysicalStatement::Drop(objects) => ddl::drop_objects(objects, run),
         PhysicalStatement::AlterTable { table, actions } => ddl::alter_table(table, actions, run),

@@ -17,7 +17,7 @@
 //! * The graph holds the edges of exactly those who wait, whenever no stripe's latch is held.
 //! * `exclusive_count` is the number of [`LockMode::AccessExclusive`] locks held and waited for.
 //!
-//! Latch order: stripe → graph → a waiter's own cell.
+//! Latch order: stripe → graph → a waiter's own cell. Waiters are woken without any.
 
 mod deadlock;
 mod listing;
@@ -44,7 +44,7 @@ use self::deadlock::WaitGraph;
 use self::party::{Party, Who};
 pub(crate) use self::range::OwnedRange;
 use self::stripe::{Request, Stripe, Wanted};
-use self::waiter::{WaitCell, WaitEnd};
+use self::waiter::{Decided, WaitCell, WaitEnd};
 
 const STRIPE_COUNT: usize = 64;
 
@@ -234,8 +234,7 @@ impl LockTable {
             sometimes!("lock.granted-past-those-who-wait", stripe.has_waiters());
             let before = stripe.grant(&request);
             // An upgrade may stand in the way of more waiters than before.
-            self.settle(&mut stripe);
-            drop(stripe);
+            self.settle_and_leave(stripe);
             owner.add(request.into_held(before));
             return Ok(false);
         }
@@ -246,8 +245,7 @@ impl LockTable {
         let cell = Arc::new(WaitCell::default());
         let since = self.env.wall();
         stripe.enqueue(request.clone(), owner.cancel.clone(), Arc::clone(&cell), since);
-        self.settle(&mut stripe);
-        drop(stripe);
+        self.settle_and_leave(stripe);
         preemption_point("mvcc.lock.wait");
         let end = cell.wait(&self.env, &owner.cancel, wait);
         self.end_wait(owner, request, &cell, end)
@@ -278,7 +276,7 @@ impl LockTable {
             }
         }
         if !planted!("mvcc.release-without-settling") {
-            self.settle(&mut stripe);
+            self.settle_and_leave(stripe);
         }
     }
 
@@ -297,13 +295,16 @@ impl LockTable {
         self.stripes[(FixedState.hash_one(object) >> 32) as usize % STRIPE_COUNT].lock()
     }
 
-    /// Grants what has become free, and looks for deadlocks among those whose edges changed.
-    fn settle(&self, stripe: &mut Stripe) {
+    /// Grants what has become free, and looks for deadlocks among those whose edges changed. Whose wait is
+    /// over is told when the result is dropped: after the latches.
+    #[must_use]
+    fn settle(&self, stripe: &mut Stripe) -> Decided {
+        let mut decided = Decided::default();
         if !stripe.has_waiters() {
-            return;
+            return decided;
         }
         let mut graph = self.graph.lock();
-        let mut suspects = stripe.settle(&mut graph);
+        let mut suspects = stripe.settle(&mut graph, &mut decided);
         let mut promoted = Vec::new();
         while let Some(suspect) = suspects.pop() {
             if !promoted.contains(&suspect) && graph.is_in_cycle(suspect) && stripe.promote(suspect)
@@ -311,12 +312,20 @@ impl LockTable {
                 // Those before it hold nothing that it waits for.
                 sometimes!("lock.moved-up-out-of-a-cycle");
                 promoted.push(suspect);
-                suspects.extend(stripe.settle(&mut graph));
+                suspects.extend(stripe.settle(&mut graph, &mut decided));
             }
             if !planted_order!("mvcc.cycle-not-looked-for") {
-                graph.break_cycles_through(suspect);
+                graph.break_cycles_through(suspect, &mut decided);
             }
         }
+        decided
+    }
+
+    /// As [`LockTable::settle`], and gives the stripe back before anybody is woken.
+    fn settle_and_leave(&self, mut stripe: MutexGuard<'_, Stripe>) {
+        let decided = self.settle(&mut stripe);
+        drop(stripe);
+        drop(decided);
     }
 
     fn end_wait(
@@ -338,7 +347,7 @@ impl LockTable {
                     stripe.withdraw(cell);
                 }
                 self.graph.lock().remove(owner.who.party);
-                self.settle(&mut stripe);
+                self.settle_and_leave(stripe);
             }
         }
         let was_granted = before.is_some();

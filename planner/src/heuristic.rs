@@ -7,6 +7,7 @@ use driftdb_query::{
 use crate::expr::has_subquery;
 use crate::lower::lower_statement;
 use crate::rule::join_order::order_joins;
+use crate::rule::postpone::postpone;
 use crate::rule::prune::prune;
 use crate::rule::pushdown::push_down;
 use crate::rule::simplify::simplify;
@@ -28,7 +29,7 @@ impl Planner for HeuristicPlanner {
 
 /// Applies all rules to a plan of which `outputs` are wanted.
 pub(crate) fn optimize(plan: LogicalPlan, outputs: impl IntoIterator<Item = ColId>) -> LogicalPlan {
-    let mut plan = push_down(unnest(simplify(plan)));
+    let mut plan = push_down(unnest(postpone(simplify(plan))));
     // A subquery in a join's ON is a filter only now.
     if asks_subquery(&plan) {
         plan = push_down(unnest(plan));

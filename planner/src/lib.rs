@@ -5,7 +5,7 @@
 //! predictable, and the oracle against which costlier planners are compared.
 //!
 //! ```text
-//! Statement → unnest subqueries → push predicates down → order joins → prune columns → lower
+//! Statement → simplify → postpone what is volatile → unnest subqueries → push predicates down → order joins → prune columns → lower
 //! ```
 
 mod expr;

@@ -1,6 +1,7 @@
 //! Rules over the logical algebra; each keeps the meaning of the plan.
 
 pub(crate) mod join_order;
+pub(crate) mod postpone;
 pub(crate) mod prune;
 pub(crate) mod pushdown;
 pub(crate) mod simplify;

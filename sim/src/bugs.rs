@@ -67,6 +67,14 @@ pub const CLIENT_BUGS: &[&str] = &[
     "executor.locked-row-not-rechecked",
 ];
 
+/// Those of shipping a log over the network (`sim/src/shipping`): `tests/network.rs` finds them.
+pub const NETWORK_BUGS: &[&str] = &[
+    "shipping.double-taken",
+    "shipping.gap-taken",
+    "shipping.acknowledged-before-sync",
+    "shipping.sent-before-sync",
+];
+
 /// Bugs that an honest disk never shows.
 const TRUSTING: &[&str] = &[
     "lsm.frame-checksum-not-checked",
@@ -98,6 +106,9 @@ pub fn place(bug: &str) -> Option<(Scenario, Vec<(String, String)>)> {
         let settings = [("concurrency.control", *control), ("sim.isolation", *level)];
         return Some((Scenario::Isolation, settings.map(owned).to_vec()));
     }
+    if NETWORK_BUGS.contains(&bug) {
+        return Some((Scenario::Shipping, Vec::new()));
+    }
     if !BUGS.contains(&bug) {
         return None;
     }
@@ -126,5 +137,6 @@ pub fn place(bug: &str) -> Option<(Scenario, Vec<(String, String)>)> {
 
 /// The planted bug of that name.
 pub(crate) fn bug(name: &str) -> Option<&'static str> {
-    BUGS.iter().chain(ISOLATION_BUGS).chain(CLIENT_BUGS).find(|bug| **bug == name).copied()
+    let all = BUGS.iter().chain(ISOLATION_BUGS).chain(CLIENT_BUGS).chain(NETWORK_BUGS);
+    all.copied().find(|bug| *bug == name)
 }

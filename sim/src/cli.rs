@@ -14,7 +14,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::bugs::{BUGS, CLIENT_BUGS, ISOLATION_BUGS};
+use crate::bugs::{BUGS, CLIENT_BUGS, ISOLATION_BUGS, NETWORK_BUGS};
 use crate::kernel::on_host_stack;
 use crate::report::campaign_report;
 use crate::scenario::run_recorded;
@@ -79,8 +79,7 @@ pub fn run(args: &[String]) -> i32 {
         return on_host_stack(|| spec::run(args));
     }
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
-        let bugs: Vec<&str> =
-            BUGS.iter().chain(ISOLATION_BUGS).chain(CLIENT_BUGS).copied().collect();
+        let bugs: Vec<&str> = [BUGS, ISOLATION_BUGS, CLIENT_BUGS, NETWORK_BUGS].concat();
         println!("{USAGE}\n\nscenarios: {}", names().join(", "));
         println!("\nfaults: {}\n\nbugs: {}", FAULTS.join(", "), bugs.join(", "));
         return 0;

@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 use driftdb_env::Rng;
 use driftdb_sim_disk::{CrashMode, SimDisk};
 
+use crate::kernel::Outcome;
+
 /// Small numbers often, large ones sometimes: faults should hit early and late.
 fn spread(rng: &mut Rng, doublings: u64) -> u64 {
     let most = 1 << (1 + rng.below(doublings));
@@ -70,6 +72,15 @@ pub const FAULTS: &[&str] = &[
     "clients-gone",
     "clients-gone-in-commit",
     "memory-short",
+    // Messages between nodes.
+    "messages-late",
+    "messages-reordered",
+    "messages-doubled",
+    "messages-dropped",
+    "links-cut",
+    "links-cut-one-way",
+    "nodes-isolated",
+    "links-clogged",
     // The disk lies.
     "sync-lies",
     "reads-flipped",
@@ -130,6 +141,16 @@ impl FaultCounts {
     /// The kinds of fault that never struck.
     pub fn missing(&self) -> Vec<&'static str> {
         FAULTS.iter().copied().filter(|kind| self.of(kind) == 0).collect()
+    }
+
+    /// Counts what the kernel did.
+    pub(crate) fn add_kernel(&mut self, outcome: &Outcome) {
+        self.add("delays", outcome.delay_count);
+        self.add("pauses", outcome.pause_count);
+        self.add("disk-stalls", outcome.stall_count);
+        self.add("disk-slow", outcome.slow_op_count);
+        self.add("priority-changes", outcome.fall_count);
+        self.add("mischief", outcome.mischief_count);
     }
 
     /// Counts what a disk reports.

@@ -29,6 +29,6 @@ pub(crate) use fiber::on_host_stack;
 pub(crate) use preemption::Place;
 pub use settings::{Chance, KernelSettings};
 pub use sim::{FiberId, Outcome, Sim, simulate};
-pub(crate) use sim::{current_fiber, current_ns};
+pub(crate) use sim::{current, current_fiber, current_ns};
 pub use state::{Hold, KillAt, NodeId};
 pub use world::{SimNodeWorld, WallClock};

@@ -6,6 +6,7 @@ pub mod cli;
 mod cut;
 mod fault;
 pub mod kernel;
+pub mod network;
 mod node;
 mod operations;
 mod oracle;
@@ -14,6 +15,7 @@ mod plan;
 mod report;
 mod scenario;
 mod script;
+mod shipping;
 mod shrink;
 mod sites;
 pub mod spec;
@@ -22,7 +24,7 @@ mod wire;
 mod without;
 mod workload;
 
-pub use bugs::{BUGS, CLIENT_BUGS, ISOLATION_BUGS, place};
+pub use bugs::{BUGS, CLIENT_BUGS, ISOLATION_BUGS, NETWORK_BUGS, place};
 pub use fault::{FAULTS, FaultCounts, RESULTS};
 pub use report::seed_report;
 pub use scenario::{

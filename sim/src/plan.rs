@@ -15,6 +15,8 @@ use crate::fault::damage::Damage;
 use crate::fault::draw_crash_mode;
 use crate::fault::trouble::{Trouble, draw_clock, draw_hold};
 use crate::kernel::{Chance, Hold, KernelSettings, Place, WallClock};
+use crate::network::CUTS;
+use crate::network::weather::Weather;
 use crate::operations::Operation;
 use crate::spec::LEVELS;
 use crate::without::do_without;
@@ -67,6 +69,12 @@ pub(crate) struct Plan {
     /// Transactions of each client in each life.
     pub(crate) txn_count: usize,
     pub(crate) lives: Vec<Life>,
+    /// How links behave, where there are several nodes.
+    pub(crate) weather: Weather,
+    /// Sorts of cut that befall them.
+    pub(crate) cuts: Vec<&'static str>,
+    /// Nodes beside the first.
+    pub(crate) replica_count: u32,
     /// The operations that are done; all if nothing is said.
     pub(crate) operations: Option<BTreeSet<Operation>>,
     /// The preemptions that are made, of those that the seed draws.
@@ -107,6 +115,9 @@ impl Plan {
             client_count: draw(seed, "clients", &[2, 2, 2, 3, 4]),
             txn_count: draw(seed, "txns", &[3, 6, 12]),
             lives: draw_lives(seed, lives),
+            weather: Weather::draw(seed),
+            cuts: CUTS.to_vec(),
+            replica_count: draw(seed, "replicas", &[1, 2, 2, 3]),
             operations: None,
             preemptions: None,
         }
@@ -267,6 +278,11 @@ impl Plan {
                 }
                 self.do_without(key);
             }
+            "sim.weather" if value == "fair" => {
+                self.weather = Weather::default();
+                self.cuts.clear();
+            }
+            "sim.weather" => return Err(format!("{key} can only be \"fair\", not \"{value}\"")),
             "sim.priorities" => {
                 let count = u32::try_from(number()?).unwrap_or(u32::MAX).min(1000);
                 self.kernel.priority_changes = Some(count).filter(|count| *count > 0);

@@ -14,6 +14,7 @@ use crate::kernel::{KernelSettings, record, simulate};
 use crate::node::{Machine, Workload};
 use crate::operations::{self, Account};
 use crate::plan::{Plan, is_calm};
+use crate::shipping;
 use crate::sites::SiteCounts;
 use crate::workload::bank::Bank;
 use crate::workload::feed::Feed;
@@ -41,11 +42,13 @@ pub enum Scenario {
     Queue,
     /// Clients speak the wire protocol over bad lines, and go in the middle of it.
     Wire,
+    /// A log is shipped to replicas over a network that promises nothing.
+    Shipping,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ledger,
         Self::Bank,
         Self::ListAppend,
@@ -53,6 +56,7 @@ impl Scenario {
         Self::Feed,
         Self::Queue,
         Self::Wire,
+        Self::Shipping,
     ];
 
     /// Its name on the command line.
@@ -65,6 +69,7 @@ impl Scenario {
             Self::Feed => "feed",
             Self::Queue => "queue",
             Self::Wire => "wire",
+            Self::Shipping => "shipping",
         }
     }
 
@@ -73,8 +78,9 @@ impl Scenario {
         Self::ALL.into_iter().find(|scenario| scenario.name() == name)
     }
 
-    fn workload(self, plan: &Plan) -> Rc<dyn Workload> {
-        match self {
+    /// What clients of its one node do; `None` if it has several nodes, and a harness of its own.
+    fn workload(self, plan: &Plan) -> Option<Rc<dyn Workload>> {
+        Some(match self {
             Self::Ledger => Rc::new(Ledger::new(plan)),
             Self::Bank => Rc::new(Bank::new(plan)),
             Self::ListAppend => Rc::new(ListAppend::new(plan)),
@@ -82,7 +88,8 @@ impl Scenario {
             Self::Feed => Rc::new(Feed::new(plan)),
             Self::Queue => Rc::new(Queue::new(plan)),
             Self::Wire => Rc::new(Wire::new(plan)),
-        }
+            Self::Shipping => return None,
+        })
     }
 }
 
@@ -128,8 +135,10 @@ pub fn run_seed(
     options: &SeedOptions,
 ) -> Result<SeedReport, String> {
     let plan = plan(scenario, seed, options)?;
-    let workload = scenario.workload(&plan);
-    Ok(run(plan, &workload, options))
+    Ok(match scenario.workload(&plan) {
+        Some(workload) => run(plan, &workload, options),
+        None => shipping::run(plan, options),
+    })
 }
 
 /// Runs one seed, and keeps what happened.
@@ -235,12 +244,7 @@ fn run(plan: Plan, workload: &Rc<dyn Workload>, options: &SeedOptions) -> SeedRe
     let mut faults = faults.borrow().clone();
     faults.add_disk(&disk);
     workload.faults().into_iter().for_each(|(kind, count)| faults.add(kind, count));
-    faults.add("delays", outcome.delay_count);
-    faults.add("pauses", outcome.pause_count);
-    faults.add("disk-stalls", outcome.stall_count);
-    faults.add("disk-slow", outcome.slow_op_count);
-    faults.add("priority-changes", outcome.fall_count);
-    faults.add("mischief", outcome.mischief_count);
+    faults.add_kernel(&outcome);
     SeedReport {
         failure: outcome.failure,
         trace_hash: outcome.trace_hash ^ disk.trace_hash(),

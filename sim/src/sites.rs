@@ -152,6 +152,10 @@ pub const SITES: &[&str] = &[
     "occ.read-refused",
     "session.bound-again-after-ddl",
     "session.statement-begun-again",
+    "shipping.double-left",
+    "shipping.gap-left",
+    "shipping.old-news",
+    "shipping.several-on-their-way",
     "ssi.doomed-met-its-end",
     "ssi.edge-from-a-range",
     "ssi.edge-from-a-summary",
@@ -313,6 +317,7 @@ mod tests {
             places(&root.join(part).join("src"), &mut found);
         }
         places(&root.join("executor/tables/src"), &mut found);
+        places(&root.join("sim/src/shipping"), &mut found);
         let listed: BTreeSet<String> = SITES.iter().map(|site| (*site).to_owned()).collect();
         assert_eq!(listed, found);
         assert!(SITES.is_sorted() && listed.len() == SITES.len());

@@ -4,9 +4,11 @@
 
 use driftdb_sim_disk::CrashMode;
 
+use crate::fault::FAULTS;
 use crate::fault::damage::Damage;
 use crate::fault::trouble::Trouble;
 use crate::kernel::{Chance, Hold, KillAt, WallClock};
+use crate::network::CUTS;
 use crate::plan::{Life, Plan};
 
 /// Kinds that come with others and cannot be had without them.
@@ -18,6 +20,7 @@ pub(crate) const BOUND: &[(&str, &str)] = &[
     ("clients-slow", "the clients of wire draw it as they go"),
     ("clients-gone", "the clients of wire draw it as they go"),
     ("clients-gone-in-commit", "the clients of wire draw it as they go"),
+    ("messages-reordered", "comes with delays that differ"),
     ("memory-short", "the clients of wire draw it as they go"),
 ];
 
@@ -33,53 +36,14 @@ pub(crate) fn do_without(plan: &mut Plan, kind: &str) -> Result<(), String> {
         "delays" => plan.kernel.delay = Chance::NEVER,
         "priority-changes" => plan.kernel.priority_changes = None,
         "mischief" => plan.kernel.buggifies = false,
-        kind if is_of_life(kind) => {
+        kind if plan.weather.do_without(kind) => {}
+        kind if CUTS.contains(&kind) => plan.cuts.retain(|cut| *cut != kind),
+        kind if FAULTS.contains(&kind) => {
             plan.lives.iter_mut().for_each(|life| take_out(life, kind));
         }
         kind => return Err(format!("no fault \"{kind}\" can be left out")),
     }
     Ok(())
-}
-
-const OF_LIVES: &[&str] = &[
-    "kills-at-yield",
-    "kills-at-disk-op",
-    "kills-at-point",
-    "kills-in-recovery",
-    "writes-lost",
-    "writes-torn",
-    "writes-cut",
-    "writes-reordered",
-    "lengths-only",
-    "names-lost",
-    "syncs-lost",
-    "write-errors",
-    "read-errors",
-    "disk-gone",
-    "disk-full",
-    "files-too-many",
-    "pauses",
-    "disk-stalls",
-    "disk-slow",
-    "clock-ahead",
-    "clock-back",
-    "clock-drift",
-    "sync-lies",
-    "reads-flipped",
-    "reads-misdirected",
-    "reads-stale",
-    "writes-vanished",
-    "writes-misdirected",
-    "sectors-zeroed",
-    "bit-rot",
-    "files-wiped",
-    "files-cut",
-    "files-swapped",
-    "files-stale",
-];
-
-fn is_of_life(kind: &str) -> bool {
-    OF_LIVES.contains(&kind)
 }
 
 fn take_out(life: &mut Life, kind: &str) {
@@ -175,7 +139,7 @@ mod tests {
 
     #[test]
     fn every_kind_can_be_left_out_or_says_why_not() {
-        for kind in crate::FAULTS {
+        for kind in FAULTS {
             let mut plan = Plan::of(1);
             let done = do_without(&mut plan, kind);
             let is_bound = BOUND.iter().any(|(bound, _)| bound == kind);

@@ -44,6 +44,7 @@ mod join;
 mod like;
 mod literal;
 mod lock;
+mod materialized;
 mod merge;
 mod named_arguments;
 pub(crate) mod names;
@@ -79,14 +80,16 @@ pub(crate) mod user_type;
 mod utility;
 mod variable;
 pub(crate) mod view;
+mod whole_row;
 mod window;
 mod with;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use driftdb_query::{Catalog, ColId, CteId, LogicalPlan, Result, SqlError, Statement, Variables};
 use driftdb_storage::Timestamp;
-use driftdb_types::{DataType, EvalContext, Value};
+use driftdb_types::{DataType, EvalContext, Field, Value};
 
 pub use index::bind_terms;
 pub(crate) use index::bound_term;
@@ -142,6 +145,7 @@ pub fn bind(statement: &ParsedStatement, cx: &mut BindContext<'_>) -> Result<Sta
         let bound = binder.statement(&content.body)?;
         binder.ask_definition(&bound)?;
         binder.check_times_used()?;
+        binder.check_marks()?;
         binder.check_periods_used()?;
         binder.check_parameters(count)?;
         binder.demand_access()?;
@@ -192,14 +196,23 @@ pub(crate) struct Binder<'a> {
     bound_ctes: Vec<(CteId, LogicalPlan)>,
     /// The columns that are the one value of a function in FROM.
     function_values: BTreeSet<ColId>,
+    /// The columns of rows of no named type, by the column that the row is.
+    shapes: BTreeMap<ColId, Arc<[Field]>>,
+    /// The marks that whole rows need and no plan has yet, and how many there were.
+    marks: Vec<whole_row::Mark>,
+    marked: u32,
     /// While a stored text is renamed: the names met in it.
     named_parts: Option<Vec<stored::NamedPart>>,
     /// While a view's query is bound: what its names mean.
     recorder: Option<Box<record::Recorder>>,
     /// What is asked of who runs the statement; `None`: nothing.
     access: Option<Box<access::Access>>,
+    /// The views that are being bound, each within the one before.
+    views: Vec<driftdb_query::ObjectId>,
     /// Whose rights count in the view that is bound next.
     inner_role: Option<u32>,
+    /// Where the subquery of one value is that was bound last, and its column's name.
+    asked: Option<(usize, String)>,
     /// The lock clauses of the SELECT whose FROM is being bound.
     locking: Vec<lock::Locking<'a>>,
     /// Those that the next query to be bound inherits.
@@ -237,10 +250,15 @@ impl<'a> Binder<'a> {
             binding: Vec::new(),
             bound_ctes: Vec::new(),
             function_values: BTreeSet::new(),
+            shapes: BTreeMap::new(),
+            marks: Vec::new(),
+            marked: 0,
             named_parts: None,
             recorder: None,
             access: None,
             inner_role: None,
+            views: Vec::new(),
+            asked: None,
             locking: Vec::new(),
             handed_down: Vec::new(),
         }

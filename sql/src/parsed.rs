@@ -215,6 +215,7 @@ impl ParsedStatement {
             | Body::Drop { .. }
             | Body::AlterConstraint { .. }
             | Body::View(_)
+            | Body::Materialized(_)
             | Body::Schema(_)
             | Body::Role(_)
             | Body::Absent(_)

@@ -27,6 +27,7 @@ mod net;
 mod numeric;
 mod range;
 mod record;
+mod regexp;
 mod typmod;
 mod user_type;
 mod value;

@@ -1,8 +1,12 @@
-//! Replays what a PostgreSQL 15 server answered (`postgres/generate.py`) and wants the same answers.
+//! Replays what a PostgreSQL 15 server answered (`postgres/generate.py`, `postgres/generate_regexp.py`)
+//! and wants the same answers.
 //!
 //! A case names an input function, an operator, a function, a cast or an aggregate. Results are compared
 //! as text, errors by SQLSTATE and message. `postgres/known.tsv` lists the cases where we differ, each
 //! with the reason: a case there that begins to agree fails the test, so that the list stays true.
+
+#[path = "postgres/fuzz.rs"]
+mod fuzz;
 
 use std::collections::BTreeSet;
 
@@ -25,6 +29,9 @@ fn unescape(text: &str) -> String {
         match (c, if c == '\\' { chars.next() } else { None }) {
             ('\\', Some('n')) => out.push('\n'),
             ('\\', Some('t')) => out.push('\t'),
+            ('\\', Some('b')) => out.push('\x08'),
+            ('\\', Some('f')) => out.push('\x0c'),
+            ('\\', Some('v')) => out.push('\x0b'),
             ('\\', Some(other)) => out.push(other),
             _ => out.push(c),
         }
@@ -129,7 +136,8 @@ fn the_answers_are_those_of_postgresql() {
         .filter(|line| !line.starts_with('#') && !line.is_empty())
         .collect();
     let mut wrong = Vec::new();
-    for line in include_str!("postgres/cases.tsv").lines() {
+    let cases = [include_str!("postgres/cases.tsv"), include_str!("postgres/regexp.tsv")];
+    for line in cases.into_iter().flat_map(str::lines) {
         let case = parse(line);
         let got = match answer(&case, &ctx) {
             Ok(text) => format!("ok {text}"),

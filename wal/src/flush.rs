@@ -4,12 +4,14 @@
 //! gathered, writes it and syncs once, outside the latch, and then wakes the rest; appends go on
 //! gathering in a second buffer meanwhile and form the next group. At one client this saves two
 //! thread switches per commit, at many the group grows by itself [DeWitt84]. The end of a flush wakes
-//! those whose records it made durable, and one of the next group, which flushes that.
+//! those whose records it made durable, and one of the next group, which flushes that. Where others waited
+//! for the flush before, the flusher yields the processor once before it takes its group: commits that were
+//! about to run come along, and a sync saved is worth more than the switch.
 //!
 //! A failed write or sync poisons the log and is never tried again: the system may have dropped the
 //! data and report the next sync as a success [Rebello20].
 
-use driftdb_env::kernel::preemption_point;
+use driftdb_env::kernel::{preemption_point, yield_now};
 use driftdb_env::sync::atomic::Ordering;
 use driftdb_env::sync::{Condvar, MutexGuard};
 use driftdb_env::{planted, planted_order, sometimes};
@@ -58,11 +60,15 @@ impl Log {
                 drop(state);
                 state = self.state.lock();
             }
+            state.has_company = true;
             self.group(group).wait(&mut state);
             return state;
         }
         state.is_flushing = true;
         state.flushes += 1;
+        if std::mem::take(&mut state.has_company) {
+            state = self.gather(state);
+        }
         state.flushing_to = state.tail;
         let group = std::mem::take(&mut state.gathered);
         state.gathered_bytes = 0;
@@ -71,6 +77,18 @@ impl Log {
         let role = FlushRole { log: self, has_ended: false };
         let result = self.write_group(&group);
         role.end(group, result)
+    }
+
+    /// Lets others run before the group is taken: if a processor is wanted by one that is about to append,
+    /// it comes along, and if none is, this takes no time. Whoever comes now is of this group.
+    fn gather<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let tail = state.tail;
+        state.flushing_to = Lsn(u64::MAX);
+        drop(state);
+        yield_now("wal.gather");
+        let state = self.state.lock();
+        sometimes!("wal.group-grew", state.tail > tail);
+        state
     }
 
     /// What the waiters of a group wait on. Two are enough: those of the group before the last are awake.

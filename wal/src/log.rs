@@ -64,8 +64,10 @@ pub(crate) struct State {
     pub(crate) is_flushing: bool,
     /// How many flushes have begun; the number of the last group.
     pub(crate) flushes: u64,
-    /// The end of the last group.
+    /// The end of the last group; beyond every record while it gathers.
     pub(crate) flushing_to: Lsn,
+    /// Whether anybody waited since the last group was taken.
+    pub(crate) has_company: bool,
     /// Records that wait to be written: one chunk per segment they go to, in order.
     pub(crate) gathered: Vec<Chunk>,
     pub(crate) gathered_bytes: usize,
@@ -195,6 +197,7 @@ impl Log {
             is_flushing: false,
             flushes: 0,
             flushing_to: Lsn::default(),
+            has_company: false,
             gathered: Vec::new(),
             gathered_bytes: 0,
             free: Vec::new(),

@@ -7,6 +7,7 @@
 //! driftdb_conformance::storage_suite!(driftdb_storage_lsm::LsmEngine);
 //! driftdb_conformance::storage_suite!(driftdb_memory::MemoryEngine, without_files);
 //! driftdb_conformance::concurrency_suite!(open_store);
+//! driftdb_conformance::network_suite!(run_case);
 //! ```
 //!
 //! Everything runs on the virtual disk with fixed seeds, so a failure repeats. Messages name the
@@ -19,4 +20,5 @@
 pub mod allocations;
 pub mod concurrency;
 pub mod golden;
+pub mod network;
 pub mod storage;

@@ -1,7 +1,7 @@
 //! The outside world, behind one handle.
 //!
-//! Everything in DriftDB that waits, reads a clock, draws a random number, starts a task or touches
-//! a file does it through this crate. Dispatch is at run time, so that one binary serves both worlds:
+//! Everything in DriftDB that waits, reads a clock, draws a random number, starts a task, touches
+//! a file or sends a message does it through this crate. Dispatch is at run time, so that one binary serves both worlds:
 //!
 //! * **operating system**: [`Env::os`]; threads, parking_lot, real files.
 //! * **simulation**: the `sim` crate builds an [`Env`] over its own [`World`] and installs a
@@ -21,6 +21,7 @@ mod entropy;
 mod error;
 mod io_options;
 pub mod kernel;
+mod network;
 mod os;
 pub mod planted;
 #[cfg(shuttle)]
@@ -35,5 +36,8 @@ pub use entropy::Rng;
 pub use error::{IoError, IoOp};
 pub use io_options::{IoOptions, LogWriter, ReadPath};
 pub use kernel::yield_now;
+pub use network::{
+    MOST_MESSAGE_BYTES, Mailbox, Message, Network, NoNetwork, OsNetwork, check_length,
+};
 pub use os::has_io_uring;
 pub use world::{Env, Task, World};

@@ -11,11 +11,15 @@ mod whole;
 
 use std::fs;
 use std::io::{self, Read};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::{DirEntry, Disk, DiskLock, File, FileKind, IoError, IoOp, IoOptions, OpenHow, World};
+use crate::{
+    DirEntry, Disk, DiskLock, File, FileKind, IoError, IoOp, IoOptions, Network, OpenHow,
+    OsNetwork, World,
+};
 
 /// Whether the kernel gives this thread an `io_uring`. Without one, what asks for it does without.
 pub fn has_io_uring() -> bool {
@@ -24,13 +28,16 @@ pub fn has_io_uring() -> bool {
 
 pub(crate) struct OsWorld {
     disk: OsDisk,
+    network: OsNetwork,
     start: Instant,
     seed: u64,
 }
 
 impl OsWorld {
     pub(crate) fn new(options: IoOptions) -> Self {
-        Self { disk: OsDisk { options }, start: Instant::now(), seed: system_seed() }
+        // Other machines reach a node only if it says so: with an `OsNetwork` of its own.
+        let network = OsNetwork::at(Ipv4Addr::LOCALHOST);
+        Self { disk: OsDisk { options }, network, start: Instant::now(), seed: system_seed() }
     }
 }
 
@@ -47,6 +54,10 @@ fn system_seed() -> u64 {
 impl World for OsWorld {
     fn disk(&self) -> &dyn Disk {
         &self.disk
+    }
+
+    fn network(&self) -> &dyn Network {
+        &self.network
     }
 
     fn now(&self) -> Duration {

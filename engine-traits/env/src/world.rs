@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use crate::os::OsWorld;
 use crate::sync::{Condvar, Mutex};
-use crate::{Disk, IoOptions, Rng, kernel};
+use crate::{Disk, IoOptions, Network, Rng, kernel};
 
 /// What a world must provide; implemented by the operating system and by the simulator.
 pub trait World: Send + Sync {
     /// The files.
     fn disk(&self) -> &dyn Disk;
+
+    /// Messages to and from other nodes.
+    fn network(&self) -> &dyn Network;
 
     /// Monotonic time since an arbitrary start.
     fn now(&self) -> Duration;
@@ -60,6 +63,11 @@ impl Env {
     /// The files.
     pub fn disk(&self) -> &dyn Disk {
         self.world.disk()
+    }
+
+    /// Messages to and from other nodes.
+    pub fn network(&self) -> &dyn Network {
+        self.world.network()
     }
 
     /// Monotonic time since an arbitrary start.

@@ -26,6 +26,7 @@ pub mod implied;
 mod index;
 mod integrity;
 mod logical;
+mod materialized;
 mod merge;
 mod object;
 mod period;
@@ -61,6 +62,7 @@ pub use logical::{
     AggregateCall, CteId, JoinKind, LockClause, LogicalPlan, OutputColumn, ScanColumn, SetFunction,
     SetOpKind, SortKey,
 };
+pub use materialized::{Materialized, MaterializedSpec, Refresh};
 pub use merge::{Merge, MergeAction, MergeClause, PhysicalMerge, PhysicalMergeAction};
 pub use object::{NameSpace, Need, Object, ObjectId, ObjectKind, TableNeed, TablePart};
 pub use period::{ApplicationPeriod, PeriodSpec, Portion};

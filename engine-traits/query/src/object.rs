@@ -4,8 +4,8 @@
 //! is meant. A [`Need`] is PostgreSQL's `pg_depend` row, kept with the one that needs.
 
 use crate::{
-    ColumnId, CommentSubject, IndexId, Privileges, Role, Routine, SequenceDefinition, Trigger,
-    TypeDefinition, View, routine_signature,
+    ColumnId, CommentSubject, IndexId, Materialized, Privileges, Role, Routine, SequenceDefinition,
+    Trigger, TypeDefinition, View, routine_signature,
 };
 
 /// An object's identifier, of one sequence with those of tables and indexes.
@@ -31,6 +31,8 @@ pub enum NameSpace {
     Privileges,
     /// Types (`pg_type`).
     Type,
+    /// What makes tables materialized views, named by the tables.
+    Materialized,
 }
 
 /// An object, as of some time. Immutable: DDL makes a new one.
@@ -55,6 +57,8 @@ pub enum ObjectKind {
     Schema,
     /// A view.
     View(View),
+    /// What makes a table a materialized view.
+    Materialized(Box<Materialized>),
     /// A sequence.
     Sequence(SequenceDefinition),
     /// What is said of something.
@@ -98,6 +102,10 @@ pub enum TablePart {
     Index(IndexId),
     /// That it has a trigger, which is what it needs.
     Trigger,
+    /// That it is a materialized view, by what it needs.
+    Materialized,
+    /// That it is a materialized view without data.
+    Unpopulated,
 }
 
 /// What a part of a table needs.
@@ -122,6 +130,7 @@ impl ObjectKind {
         match self {
             Self::Schema => NameSpace::Schema,
             Self::View(_) => NameSpace::Relation,
+            Self::Materialized(_) => NameSpace::Materialized,
             Self::Sequence(_) => NameSpace::Relation,
             Self::Comment { .. } => NameSpace::Comment,
             Self::Routine(_) => NameSpace::Routine,
@@ -138,6 +147,7 @@ impl ObjectKind {
             Self::Schema
             | Self::Sequence(_)
             | Self::View(_)
+            | Self::Materialized(_)
             | Self::Comment { .. }
             | Self::Role(_)
             | Self::Privileges(_)
@@ -154,6 +164,7 @@ impl ObjectKind {
         match self {
             Self::Schema => "schema",
             Self::View(_) => "view",
+            Self::Materialized(_) => "materialized view",
             Self::Sequence(_) => "sequence",
             Self::Comment { .. } => "comment",
             Self::Routine(routine) => routine.word(),

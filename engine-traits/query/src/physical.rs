@@ -462,6 +462,8 @@ pub enum PhysicalStatement {
     Merge(Box<crate::PhysicalMerge>),
     /// CREATE TABLE, with the query of CREATE TABLE AS
     CreateTable(CreateTable, Option<PhysicalPlan>),
+    /// REFRESH MATERIALIZED VIEW; without a query WITH NO DATA
+    Refresh(crate::Refresh, Option<PhysicalPlan>),
     /// CREATE INDEX
     CreateIndex(CreateIndex),
     /// DROP TABLE, DROP INDEX

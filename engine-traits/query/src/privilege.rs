@@ -182,7 +182,9 @@ impl Securable {
             ObjectKind::Comment { .. }
             | ObjectKind::Trigger(_)
             | ObjectKind::Role(_)
-            | ObjectKind::Privileges(_) => None,
+            | ObjectKind::Privileges(_)
+            // Whose it is is said of the table.
+            | ObjectKind::Materialized(_) => None,
         }
     }
 }

@@ -119,6 +119,9 @@ impl SchemaStatement {
             Self::Create { .. } => "CREATE SCHEMA",
             Self::Drop { .. } => "DROP SCHEMA",
             Self::Rename { .. } | Self::SetOwner { .. } => "ALTER SCHEMA",
+            Self::MoveTable { table, .. } if table.materialized().is_some() => {
+                "ALTER MATERIALIZED VIEW"
+            }
             Self::MoveTable { .. } => "ALTER TABLE",
             Self::DropTemporary { .. } => "DISCARD TEMP",
         }

@@ -8,10 +8,10 @@ use driftdb_types::{DataType, Value};
 
 use crate::{
     BranchStatement, ChannelStatement, ColId, ColumnId, Comment, DeclareCursor, Deferral, Expr,
-    Fetch, HistoryStatement, IndexId, LogicalPlan, Need, OnCommit, PeriodSpec, Portion,
-    ReferentialAction, Related, RoleStatement, RoutineStatement, RowRules, SchemaStatement,
-    SequenceSpec, SequenceStatement, SystemColumn, Table, TableNeed, Term, TypeStatement,
-    ViewStatement,
+    Fetch, HistoryStatement, IndexId, LogicalPlan, MaterializedSpec, Need, OnCommit, PeriodSpec,
+    Portion, ReferentialAction, Related, RoleStatement, RoutineStatement, RowRules,
+    SchemaStatement, SequenceSpec, SequenceStatement, SystemColumn, Table, TableNeed, Term,
+    TypeStatement, ViewStatement,
 };
 
 /// A column of a result, as the wire describes it.
@@ -283,6 +283,8 @@ pub struct CreateTable {
     pub period: Option<PeriodSpec>,
     /// ON COMMIT, of a temporary table.
     pub on_commit: OnCommit,
+    /// What makes it a materialized view, if it shall be one.
+    pub materialized: Option<Box<MaterializedSpec>>,
 }
 
 /// CREATE INDEX.
@@ -375,6 +377,8 @@ pub struct DropObjects {
     pub cascade: bool,
     /// DROP INDEX CONCURRENTLY, which no block of statements may hold.
     pub concurrently: bool,
+    /// DROP MATERIALIZED VIEW: the tables are such.
+    pub are_materialized: bool,
 }
 
 /// One action of ALTER TABLE.
@@ -460,6 +464,8 @@ pub enum AlterAction {
         /// The condition, as SQL text.
         condition: String,
     },
+    /// A materialized view's query, after a renaming of its columns.
+    RespellQuery(Box<crate::View>),
     /// A term's texts, by its number, after a renaming: it means what it meant.
     RespellTerm {
         /// Its number.
@@ -705,6 +711,8 @@ pub enum Statement {
     CreateTable(CreateTable),
     /// CREATE TABLE AS; the columns of the table are the query's
     CreateTableAs(CreateTable, Query),
+    /// REFRESH MATERIALIZED VIEW; without a query WITH NO DATA
+    Refresh(crate::Refresh, Option<Query>),
     /// CREATE INDEX
     CreateIndex(CreateIndex),
     /// DROP TABLE, DROP INDEX

@@ -247,6 +247,9 @@ fn about(table: &str, error: TxnError) -> SqlError {
 impl Operator for Access {
     fn next(&mut self, run: &mut Run<'_, '_>) -> Result<Option<Batch>> {
         if matches!(self.state, State::New) {
+            if !self.access.table.is_populated() {
+                return Err(self.access.table.unpopulated());
+            }
             let range = match &self.access.path {
                 AccessPath::Point { key } => {
                     let key = key.clone();

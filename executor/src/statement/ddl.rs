@@ -48,9 +48,16 @@ pub(crate) fn create_table(
     let Some(table) = created else {
         let message = format!("relation \"{}\" already exists, skipping", spec.name);
         notice(message, SqlState::DuplicateTable, run);
-        let command = if source.is_some() { "CREATE TABLE AS" } else { "CREATE TABLE" };
+        let command = match (&spec.materialized, source) {
+            (Some(_), _) => "CREATE MATERIALIZED VIEW",
+            (None, Some(_)) => "CREATE TABLE AS",
+            (None, None) => "CREATE TABLE",
+        };
         return Ok(Outcome::tag(CommandTag::plain(command)));
     };
+    if spec.materialized.as_ref().is_some_and(|spec| !spec.with_data) {
+        return Ok(Outcome::tag(CommandTag::plain("CREATE MATERIALIZED VIEW")));
+    }
     let Some(source) = source else {
         return Ok(Outcome::tag(CommandTag::plain("CREATE TABLE")));
     };
@@ -58,15 +65,17 @@ pub(crate) fn create_table(
     Ok(Outcome::tag(CommandTag::counted("SELECT", rows)))
 }
 
-/// Inserts what a plan yields into a new table.
-fn fill(table: Arc<Table>, source: &PhysicalPlan, run: &mut Run<'_, '_>) -> Result<u64> {
-    let mut writer = TableWriter::new(table);
+/// Inserts what a plan yields into a table that is empty.
+pub(crate) fn fill(table: Arc<Table>, source: &PhysicalPlan, run: &mut Run<'_, '_>) -> Result<u64> {
+    let mut integrity = Integrity::new(&table, &Arc::default());
+    let mut writer = TableWriter::new(Arc::clone(&table));
     let mut source = build(source);
     let mut rows = 0;
     while let Some(batch) = pull(&mut source, run)? {
         run.check_cancel()?;
         for row in 0..batch.len() {
             let row = batch.row(row);
+            let row = integrity.extended(&table, &row, run)?;
             let cx = &mut *run.cx;
             if let Inserted::Conflict(conflict) = writer.insert(cx.txn, cx.store, &row, cx.eval)? {
                 return Err(writer.conflict_error(&conflict, cx.eval));
@@ -95,6 +104,9 @@ pub(crate) fn drop_objects(objects: &DropObjects, run: &mut Run<'_, '_>) -> Resu
     }
     let dropped = driftdb_tables::drop_objects(&mut context(run), objects)?;
     tell_cascade(&dropped, run);
+    if objects.are_materialized {
+        return Ok(Outcome::tag(CommandTag::plain("DROP MATERIALIZED VIEW")));
+    }
     // A statement drops objects of one kind; if IF EXISTS found none, the notice says which.
     let of_indexes = !objects.indexes.is_empty()
         || objects.tables.is_empty() && objects.notices.iter().any(|n| n.starts_with("index"));
@@ -238,6 +250,7 @@ pub(crate) fn alter_table(
         Some((AlterAction::Index(_, action), _)) if !matches!(action, IndexAction::Cluster(_)) => {
             "ALTER INDEX"
         }
+        _ if table.materialized().is_some() => "ALTER MATERIALIZED VIEW",
         _ => "ALTER TABLE",
     })))
 }

@@ -11,6 +11,7 @@ mod comment;
 mod dependents;
 mod fill;
 mod foreign;
+mod materialized;
 mod object;
 mod period;
 mod rewrite;
@@ -39,6 +40,7 @@ pub use alter::alter_table;
 pub use comment::set_comment;
 pub use dependents::{Thing, drop_all};
 pub use foreign::told;
+pub use materialized::empty_materialized;
 pub use object::{create_object, rename_object, replace_object};
 pub use roles::run_role_statement;
 pub use schema::{drop_schemas, move_table, rename_schema, tables_in};
@@ -196,6 +198,9 @@ pub fn create_table(cx: &mut DdlContext<'_>, spec: &CreateTable) -> Result<Optio
         set_retention(cx.txn, &table, spec.retention)?;
     }
     hold_types(cx, &mut table)?;
+    if let Some(spec) = &spec.materialized {
+        materialized::attach(cx, &mut table, spec)?;
+    }
     put_table(cx.txn, &table)?;
     roles::own_new(cx, Subject::whole(Securable::Table, table.id.0))?;
     Ok(Some(Arc::new(table)))
@@ -430,11 +435,12 @@ pub fn truncate(
         next += 1;
     }
     let cascaded = emptied[named..].iter().map(|table| table.name.clone()).collect();
-    for table in emptied {
+    for mut table in emptied {
         if restart {
             sequence::restart_of_table(cx, &table)?;
         }
-        empty(cx, table)?;
+        empty(cx, &mut table)?;
+        put_table(cx.txn, &table)?;
     }
     Ok(cascaded)
 }
@@ -449,7 +455,8 @@ fn referenced(table: &Table, child: &Table) -> SqlError {
         ))
 }
 
-fn empty(cx: &mut DdlContext<'_>, mut table: Table) -> Result<()> {
+/// Gives a table new keyspaces, which its caller writes down.
+fn empty(cx: &mut DdlContext<'_>, table: &mut Table) -> Result<()> {
     cx.txn.drop_keyspace(table.keyspace)?;
     table.keyspace = cx.new_keyspace()?;
     for index in table.indexes.iter_mut().filter(|index| index.keyspace.is_some()) {
@@ -457,7 +464,7 @@ fn empty(cx: &mut DdlContext<'_>, mut table: Table) -> Result<()> {
         index.keyspace = Some(cx.new_keyspace()?);
     }
     table.row_count = None;
-    put_table(cx.txn, &table)
+    Ok(())
 }
 
 /// Records what ANALYZE counted.

@@ -31,9 +31,9 @@ pub use catalog::{
 pub use ddl::{
     DdlContext, NoTerms, Terms, Thing, alter_sequence, alter_table, change_type, create_index,
     create_object, create_sequence, create_table, create_trigger, drop_all, drop_objects,
-    drop_schemas, enable_triggers, move_table, rename_object, rename_schema, replace_object,
-    run_role_statement, set_comment, set_row_count, tables_in, told, triggers_of, truncate,
-    undrop_references, undrop_table,
+    drop_schemas, empty_materialized, enable_triggers, move_table, rename_object, rename_schema,
+    replace_object, run_role_statement, set_comment, set_row_count, tables_in, told, triggers_of,
+    truncate, undrop_references, undrop_table,
 };
 pub use diff::{Change, Mapping, TableDiff, check_comparable, check_same_types};
 pub use digest::{

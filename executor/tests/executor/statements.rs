@@ -391,6 +391,7 @@ fn create_table_as() {
         retention: None,
         period: None,
         on_commit: driftdb_query::OnCommit::PreserveRows,
+        materialized: None,
     };
     let source = values(&[DataType::Int4], &[vec![int(1)], vec![int(2)]]);
     let statement = PhysicalStatement::CreateTable(spec, Some(source));

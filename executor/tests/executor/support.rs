@@ -127,6 +127,7 @@ impl Database {
             retention: None,
             period: None,
             on_commit: driftdb_query::OnCommit::PreserveRows,
+            materialized: None,
         };
         let mut txn = self.begin();
         let (store, eval) = (&*self.store, &self.eval);

@@ -13,7 +13,7 @@ use driftdb_env::{planted, sometimes};
 
 use super::party::{Party, Who};
 use super::stripe::{Request, Wanted};
-use super::waiter::{WaitCell, WaitEnd};
+use super::waiter::{Decided, WaitCell, WaitEnd};
 
 /// Who waits for whom.
 #[derive(Debug, Default)]
@@ -89,7 +89,7 @@ impl WaitGraph {
     }
 
     /// Ends the youngest waiter of each cycle that goes through `suspect`.
-    pub(super) fn break_cycles_through(&mut self, suspect: Party) {
+    pub(super) fn break_cycles_through(&mut self, suspect: Party, decided: &mut Decided) {
         while let Some(cycle) = self.cycle_through(suspect) {
             let age = |party: &Party| self.waiters.get(party).map(|node| node.request.who.txn);
             let victim = *cycle.iter().max_by_key(|party| age(party)).expect("never empty");
@@ -98,7 +98,9 @@ impl WaitGraph {
             let detail = self.describe(&cycle, victim);
             let node = self.waiters.remove(&victim).expect("who is in a cycle waits");
             // If its wait was decided otherwise, its edges were only late to go.
-            node.cell.decide(WaitEnd::Victim { detail });
+            if node.cell.decide(WaitEnd::Victim { detail }) {
+                decided.push(node.cell);
+            }
         }
     }
 
@@ -190,7 +192,7 @@ mod tests {
             let wanted = Wanted::Object { object: LockObject::Table(7), mode: LockMode::Share };
             let request = Request { who: who(from), wanted };
             graph.set(&request, to, &CancelToken::new(), &cells[from as usize]);
-            graph.break_cycles_through(who(from).party);
+            graph.break_cycles_through(who(from).party, &mut Decided::default());
         };
         wait(3, &[1]);
         wait(4, &[3, 2]);

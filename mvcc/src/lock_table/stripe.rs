@@ -11,7 +11,7 @@ use driftdb_storage::{KeyRange, KeyspaceId};
 use super::deadlock::WaitGraph;
 use super::object::{ModeSet, ObjectHolder};
 use super::party::{Party, Who};
-use super::waiter::{WaitCell, WaitEnd};
+use super::waiter::{Decided, WaitCell, WaitEnd};
 use super::{Held, OwnedRange, Target};
 use crate::write_set::is_inverted;
 
@@ -83,9 +83,15 @@ impl Request {
             }
     }
 
-    /// Whether everybody who conflicts with anything on this key conflicts with this.
-    fn is_whole_key(&self) -> bool {
-        matches!(self.wanted, Wanted::Key { strength: LockStrength::Update, .. })
+    /// Whether everybody on this key who conflicts with `other` conflicts with this, too: the modes of
+    /// rows conflict the more the stronger they are.
+    fn conflicts_where(&self, other: &Self) -> bool {
+        match (&self.wanted, &other.wanted) {
+            (Wanted::Key { strength, .. }, Wanted::Key { strength: other, .. }) => {
+                strength >= other
+            }
+            _ => false,
+        }
     }
 }
 
@@ -297,9 +303,9 @@ impl Stripe {
         }
     }
 
-    /// Grants every waiter that nobody blocks any more and records the edges of the others.
-    /// Returns those that got new ones.
-    pub(super) fn settle(&mut self, graph: &mut WaitGraph) -> Vec<Party> {
+    /// Grants every waiter that nobody blocks any more, to be woken later, and records the edges of the
+    /// others. Returns those that got new ones.
+    pub(super) fn settle(&mut self, graph: &mut WaitGraph, decided: &mut Decided) -> Vec<Party> {
         let mut suspects = Vec::new();
         let mut index = 0;
         while index < self.queue.len() {
@@ -324,6 +330,7 @@ impl Stripe {
             let before = self.strength_of(&waiting.request);
             if waiting.cell.decide(WaitEnd::Granted { before }) {
                 self.grant(&waiting.request);
+                decided.push(waiting.cell);
             }
         }
         suspects
@@ -344,8 +351,9 @@ impl Stripe {
                 continue;
             }
             blockers.push(waiting.request.who);
-            if waiting.request.is_whole_key() && matches!(request.wanted, Wanted::Key { .. }) {
-                // It waits itself for everyone before it on this key: naming it names them.
+            if waiting.request.conflicts_where(request) {
+                // It waits itself for everyone before it on this key: naming it names them. All who wait
+                // for one row would else name each other, and settling a queue take their cube.
                 return blockers;
             }
         }

@@ -71,6 +71,28 @@ fn waiters_are_served_in_order_of_arrival() {
     table.acquire(&mut third, SPACE, key, LockStrength::Update, NOWAIT).unwrap();
 }
 
+/// Else a queue of many for one row would take the cube of its length to settle, at every release.
+#[test]
+fn who_waits_for_a_row_names_only_the_last_before_it() {
+    let table = table(Striping::ByKey);
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut holder = owner(1);
+    let strength = LockStrength::NoKeyUpdate;
+    table.acquire(&mut holder, SPACE, Target::Key(b"k"), strength, NOWAIT).unwrap();
+    let tasks: Vec<_> = (2..10)
+        .map(|id| {
+            let task = ask(&table, id, strength, &order);
+            until_waiting(&table, id as usize - 1);
+            task
+        })
+        .collect();
+    let waits = table.waits();
+    assert!(waits.iter().all(|wait| wait.blockers.len() == 1), "{waits:?}");
+    table.release_all(&mut holder);
+    tasks.into_iter().for_each(driftdb_env::Task::join);
+    assert_eq!(*order.lock(), Vec::from_iter(2..10));
+}
+
 #[test]
 fn ranges_and_keys_exclude_each_other() {
     let table = table(Striping::ByKeyspace);

@@ -30,15 +30,13 @@ pub(super) struct WaitCell {
 }
 
 impl WaitCell {
-    /// Ends the wait; false if it was decided already.
+    /// Ends the wait, of which [`Decided`] tells; false if it was decided already.
     pub(super) fn decide(&self, end: WaitEnd) -> bool {
         let mut decided = self.decided.lock();
         if decided.is_some() {
             return false;
         }
         *decided = Some(end);
-        drop(decided);
-        self.woken.notify_all();
         true
     }
 
@@ -85,6 +83,25 @@ impl WaitCell {
             let longest =
                 if buggify!("lock.wakes-early") { Duration::from_micros(20) } else { longest };
             self.woken.wait_for(&mut decided, longest);
+        }
+    }
+}
+
+/// Waits that were decided under a latch and end when this is dropped, without one: who is woken may take
+/// the processor from whoever woke it, and those who want the latch would wait for both.
+#[derive(Debug, Default)]
+pub(super) struct Decided(Vec<Arc<WaitCell>>);
+
+impl Decided {
+    pub(super) fn push(&mut self, cell: Arc<WaitCell>) {
+        self.0.push(cell);
+    }
+}
+
+impl Drop for Decided {
+    fn drop(&mut self) {
+        for cell in &self.0 {
+            cell.woken.notify_all();
         }
     }
 }

@@ -38,12 +38,14 @@ impl LockTable {
             return;
         }
         sometimes!("lock.whole-held");
+        let mut decided = Vec::new();
         for stripe in &mut stripes {
             stripe.grant_whole(who, space, strength);
             // Those who wait here may now wait for one more.
-            self.settle(stripe);
+            decided.push(self.settle(stripe));
         }
         drop(stripes);
+        drop(decided);
         let is_within = |taken: &Taken| match &taken.held {
             Held::Key { space: of, .. } | Held::Whole { space: of } => *of == space,
             Held::Ranges { .. } | Held::Object { .. } => false,
@@ -76,10 +78,14 @@ impl LockTable {
 
     /// Gives a keyspace back.
     pub(super) fn release_whole(&self, who: Who, space: KeyspaceId) {
-        for mut stripe in self.stripes_of(space) {
+        let mut stripes = self.stripes_of(space);
+        let mut decided = Vec::new();
+        for stripe in &mut stripes {
             stripe.release_whole(who, space);
-            self.settle(&mut stripe);
+            decided.push(self.settle(stripe));
         }
+        drop(stripes);
+        drop(decided);
     }
 
     /// The stripes that keys of a keyspace go to, in order.

@@ -273,6 +273,9 @@ fn a_clock_that_jumps_back_changes_no_order() {
         fn disk(&self) -> &dyn driftdb_env::Disk {
             self.0.disk()
         }
+        fn network(&self) -> &dyn driftdb_env::Network {
+            self.0.network()
+        }
         fn now(&self) -> Duration {
             self.0.now()
         }

@@ -28,6 +28,10 @@ pub(crate) fn lower_statement(statement: Statement, cx: &PlanContext) -> Result<
         Statement::CreateTableAs(create, query) => {
             PhysicalStatement::CreateTable(create, Some(plan_query(query, cx)?.plan))
         }
+        Statement::Refresh(refresh, query) => {
+            let plan = query.map(|query| plan_query(query, cx)).transpose()?;
+            PhysicalStatement::Refresh(refresh, plan.map(|query| query.plan))
+        }
         Statement::CreateIndex(create) => PhysicalStatement::CreateIndex(create),
         Statement::Drop(objects) => PhysicalStatement::Drop(objects),
         Statement::AlterTable { table, actions } => {

@@ -1,9 +1,11 @@
-//! Columns that nobody uses are not read or computed.
+//! Columns that nobody uses are not read or computed, but for volatile ones: they may do something, and
+//! PostgreSQL calls them, too (`remove_unused_subquery_outputs` there).
 
 use std::collections::BTreeSet;
 
 use driftdb_query::{ColId, Expr, LogicalPlan, SubqueryKind};
 
+use crate::expr::is_volatile;
 use crate::walk;
 
 /// Removes unused columns of a plan of which `outputs` are wanted.
@@ -64,7 +66,7 @@ fn drop_unused(plan: &mut LogicalPlan, used: &BTreeSet<ColId>) -> bool {
         }
         LogicalPlan::Project { exprs, .. } => {
             let before = exprs.len();
-            exprs.retain(|(id, _)| used.contains(id));
+            exprs.retain(|(id, expr)| used.contains(id) || is_volatile(expr));
             dropped |= exprs.len() < before;
         }
         LogicalPlan::Window { calls, .. } => {

@@ -1,13 +1,15 @@
 //! Simpler expressions that mean the same, for the rules that follow to see more.
 //!
 //! * A strict function of a NULL constant is NULL, its other arguments unasked (PostgreSQL folds it in
-//!   the planner, so that an overflow in them is not an error). Arguments of constants alone are asked,
-//!   as PostgreSQL has computed them by then: `1 / 0 + NULL` fails.
+//!   the planner, so that an overflow in them is not an error). Unless what they compute from constants
+//!   alone fails, as PostgreSQL has computed that by then: `1 / 0 + NULL` fails.
+//! * What EXISTS selects, and in which order, is nobody's business.
 //! * What every branch of a disjunction demands is demanded above it: `(a AND b) OR (a AND c)` is
 //!   `a AND (b OR c)`. A join condition written in each branch becomes one to join by.
 
-use driftdb_query::{Expr, LogicalPlan};
-use driftdb_types::{DataType, Value, Volatility, function};
+use driftdb_query::eval::{Constants, eval};
+use driftdb_query::{Expr, LogicalPlan, SubqueryKind};
+use driftdb_types::{DataType, EvalContext, Value, Volatility, function};
 
 use super::in_subqueries;
 use crate::expr::{conjoin, conjuncts, has_subquery, is_volatile};
@@ -30,10 +32,13 @@ fn simplify_plan(plan: &mut LogicalPlan) {
 fn simplify_expr(expr: &mut Expr) {
     expr.for_each_child_mut(&mut simplify_expr);
     match expr {
+        Expr::Subquery(subquery) if subquery.kind == SubqueryKind::Exists => {
+            forget_select_list(&mut subquery.plan);
+        }
         Expr::Call { function: id, args, ty }
             if function(*id).strict
                 && args.iter().any(is_null)
-                && !args.iter().any(has_computed_constant) =>
+                && !args.iter().any(may_fail_as_constant) =>
         {
             *expr = Expr::constant(Value::Null, *ty);
         }
@@ -44,33 +49,57 @@ fn simplify_expr(expr: &mut Expr) {
     }
 }
 
-/// Whether a part of an expression is computed from constants alone.
-fn has_computed_constant(expr: &Expr) -> bool {
-    let mut leaves = 0;
-    let mut found = false;
-    expr.for_each_child(&mut |child| {
-        leaves += 1;
-        found = found || has_computed_constant(child);
-    });
-    found || (leaves > 0 && is_constant(expr))
+/// What EXISTS selects is not computed, not even if it is volatile.
+fn forget_select_list(plan: &mut LogicalPlan) {
+    match plan {
+        LogicalPlan::Sort { input, .. } => {
+            *plan = std::mem::replace(input, LogicalPlan::one_row());
+            forget_select_list(plan);
+        }
+        LogicalPlan::Project { input, exprs } => {
+            exprs.clear();
+            forget_select_list(input);
+        }
+        _ => {}
+    }
 }
 
-/// Whether an expression has the same value whatever the rows and the session: a constant, or a computation
-/// with constants.
-fn is_constant(expr: &Expr) -> bool {
+/// Whether a part of an expression that is computed from constants alone fails, or may fail.
+fn may_fail_as_constant(expr: &Expr) -> bool {
+    if is_constant(expr, false) {
+        let context = EvalContext::default();
+        return eval(expr, &Constants { context: &context, params: &[] }).is_err();
+    }
+    // What it is depends on the session, which is not known here.
+    let is_computed = !is_literal(expr) && is_constant(expr, true);
+    let mut may_fail = is_computed;
+    expr.for_each_child(&mut |child| may_fail = may_fail || may_fail_as_constant(child));
+    may_fail
+}
+
+/// Whether an expression has the same value whatever the rows: a constant, or a computation with constants;
+/// also whatever the session, unless `by_session`.
+fn is_constant(expr: &Expr, by_session: bool) -> bool {
     let immutable = match expr {
         Expr::Const { .. } => true,
         Expr::Call { function: id, .. } => function(*id).volatility == Volatility::Immutable,
         // What text means as a time, a range or an array depends on the session, and what they are as text.
-        Expr::Cast { input, to, .. } if input.ty().is_string() => reads_alike(*to),
+        Expr::Cast { input, to, .. } if input.ty().is_string() => {
+            reads_alike(*to) || by_session && is_literal(expr)
+        }
         Expr::Cast { input, to, .. } if to.is_string() && !input.ty().is_string() => false,
         Expr::Cast { .. } | Expr::IsNull(_) | Expr::Not(_) | Expr::Case { .. } => true,
         Expr::And(_) | Expr::Or(_) | Expr::Coalesce { .. } | Expr::Extreme { .. } => true,
         _ => false,
     };
     let mut constant = immutable;
-    expr.for_each_child(&mut |child| constant = constant && is_constant(child));
+    expr.for_each_child(&mut |child| constant = constant && is_constant(child, by_session));
     constant
+}
+
+/// Whether it is a text as another type: PostgreSQL has read it by now.
+fn is_literal(expr: &Expr) -> bool {
+    matches!(expr, Expr::Cast { input, .. } if matches!(**input, Expr::Const { .. }))
 }
 
 fn reads_alike(ty: DataType) -> bool {

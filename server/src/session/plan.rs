@@ -319,6 +319,7 @@ pub(super) fn reads_of(
         PhysicalStatement::Update(update) => &update.table,
         PhysicalStatement::Delete(delete) => &delete.table,
         PhysicalStatement::Merge(merge) => &merge.table,
+        PhysicalStatement::Refresh(refresh, _) => &refresh.table,
         PhysicalStatement::Explain { statement, .. } => return reads_of(statement, named),
         _ => return Vec::new(),
     };
@@ -330,6 +331,7 @@ pub(super) fn reads_of(
 pub(super) fn changes_catalog(statement: &PhysicalStatement) -> bool {
     match statement {
         PhysicalStatement::CreateTable(..)
+        | PhysicalStatement::Refresh(..)
         | PhysicalStatement::CreateIndex(_)
         | PhysicalStatement::Drop(_)
         | PhysicalStatement::AlterTable { .. }
@@ -374,9 +376,14 @@ pub(super) fn writing_command(statement: &PhysicalStatement) -> Option<&'static 
         PhysicalStatement::Update(_) => "UPDATE",
         PhysicalStatement::Delete(_) => "DELETE",
         PhysicalStatement::Merge(_) => "MERGE",
+        PhysicalStatement::CreateTable(create, _) if create.materialized.is_some() => {
+            "CREATE MATERIALIZED VIEW"
+        }
+        PhysicalStatement::Refresh(..) => "REFRESH MATERIALIZED VIEW",
         PhysicalStatement::CreateTable(_, None) => "CREATE TABLE",
         PhysicalStatement::CreateTable(_, Some(_)) => "CREATE TABLE AS",
         PhysicalStatement::CreateIndex(_) => "CREATE INDEX",
+        PhysicalStatement::Drop(objects) if objects.are_materialized => "DROP MATERIALIZED VIEW",
         PhysicalStatement::Drop(objects) if objects.tables.is_empty() => "DROP INDEX",
         PhysicalStatement::Drop(_) => "DROP TABLE",
         PhysicalStatement::AlterTable { .. } => "ALTER TABLE",

@@ -55,6 +55,22 @@ fn bodies_that_do_not_fit() {
     assert_eq!(raw.ask(&query("SELECT 1")), "TDCZI");
 }
 
+/// Each view is bound within the one before: that they are too many is an error and not the end of the server.
+#[test]
+fn a_view_of_a_view_of_a_view() {
+    let fixture = Fixture::new();
+    let mut raw = Raw::connect(fixture.port());
+    assert_eq!(raw.ask(&query("CREATE TABLE chain_0 (a int)")), "CZI");
+    let mut refused = 0;
+    for view in 1..200 {
+        let text = format!("CREATE VIEW chain_{view} AS SELECT a FROM chain_{}", view - 1);
+        refused += usize::from(raw.ask(&query(&text)) == "EZI");
+    }
+    assert!(refused < 100, "{refused} of them are too many");
+    assert_eq!(raw.ask(&query("SELECT * FROM chain_99")), "TCZI");
+    is_alive(&fixture);
+}
+
 #[test]
 fn half_a_message_and_gone() {
     let fixture = Fixture::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use driftdb_env::{Disk, Env, World};
+use driftdb_env::{Disk, Env, Network, NoNetwork, World};
 
 use crate::SimDisk;
 
@@ -35,6 +35,10 @@ impl SimWorld {
 impl World for SimWorld {
     fn disk(&self) -> &dyn Disk {
         &self.disk
+    }
+
+    fn network(&self) -> &dyn Network {
+        &NoNetwork
     }
 
     fn now(&self) -> Duration {

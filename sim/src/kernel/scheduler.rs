@@ -20,10 +20,12 @@ use super::state::{
     Slot, State, nanos,
 };
 use super::trace::Trace;
+use crate::network::SimNetwork;
 
 /// The scheduler of one simulation.
 pub(crate) struct Scheduler {
     state: RefCell<State>,
+    network: SimNetwork,
 }
 
 impl Scheduler {
@@ -47,7 +49,7 @@ impl Scheduler {
             counts: Counts::default(),
             preempts_only: None,
         };
-        Self { state: RefCell::new(state) }
+        Self { state: RefCell::new(state), network: SimNetwork::new(settings.seed) }
     }
 
     /// Starts a fiber on a node.
@@ -116,6 +118,8 @@ impl Scheduler {
         // Abandoned stacks keep the scheduler alive: give back what it holds.
         state.waiters = HashMap::default();
         state.timers.clear();
+        drop(state);
+        self.network.clear();
     }
 
     /// The next fiber to run; `None` at the end.
@@ -155,8 +159,15 @@ impl Scheduler {
         self.state.borrow().running
     }
 
+    /// What lies between nodes.
+    pub(crate) fn network(&self) -> &SimNetwork {
+        &self.network
+    }
+
     /// A node comes to life (again).
     pub(crate) fn boot(&self, node: NodeId) {
+        // What its last life had open is gone with it.
+        self.network.died(node);
         let mut state = self.state.borrow_mut();
         while state.nodes.len() <= node.0 as usize {
             state.nodes.push(Node { is_dead: true, ..Node::default() });

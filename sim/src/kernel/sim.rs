@@ -18,6 +18,7 @@ use super::scheduler::Scheduler;
 use super::settings::KernelSettings;
 use super::state::{FiberIndex, Hold, KillAt, NodeId};
 use super::world::{SimNodeWorld, WallClock};
+use crate::network::SimNetwork;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Scheduler>>> = const { RefCell::new(None) };
@@ -148,6 +149,11 @@ impl Sim {
             disk.set_pause(Some(Arc::new(|op, bytes| current().disk_op(op, bytes))));
         }
         Env::over(Arc::new(SimNodeWorld::new(node, disk.clone(), seed, wall)))
+    }
+
+    /// What lies between nodes: its weather, links that are cut, what struck.
+    pub fn network(&self) -> &SimNetwork {
+        self.scheduler.network()
     }
 
     /// Kills a node now; does not return if the caller is part of it.

@@ -1,9 +1,10 @@
 //! The world as a node's code sees it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use driftdb_env::kernel::Kernel;
-use driftdb_env::{Disk, World};
+use driftdb_env::{Disk, Network, World};
 use driftdb_sim_disk::SimDisk;
 
 use super::NodeId;
@@ -49,11 +50,11 @@ impl WallClock {
     }
 }
 
-/// One life of a node: its disk, its clock, its randomness.
-#[derive(Debug)]
+/// One life of a node: its disk, its network, its clock, its randomness.
 pub struct SimNodeWorld {
     node: NodeId,
     disk: SimDisk,
+    network: Arc<dyn Network>,
     seed: u64,
     boot: Duration,
     wall: WallClock,
@@ -62,13 +63,24 @@ pub struct SimNodeWorld {
 impl SimNodeWorld {
     /// A life on `disk` that begins now, with random streams from `seed`. Wall clocks begin with 2024.
     pub fn new(node: NodeId, disk: SimDisk, seed: u64, wall: WallClock) -> Self {
-        Self { node, disk, seed, boot: current().now(), wall }
+        let network = current().network().of(node);
+        Self { node, disk, network, seed, boot: current().now(), wall }
+    }
+}
+
+impl std::fmt::Debug for SimNodeWorld {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SimNodeWorld({:?})", self.node)
     }
 }
 
 impl World for SimNodeWorld {
     fn disk(&self) -> &dyn Disk {
         &self.disk
+    }
+
+    fn network(&self) -> &dyn Network {
+        &*self.network
     }
 
     fn now(&self) -> Duration {

@@ -281,6 +281,7 @@ impl Binder<'_> {
         }
         match statement {
             Statement::Explain(explain) => return self.ask_definition(&explain.statement),
+            Statement::Refresh(refresh, _) => self.ask_owner(named_table(&refresh.table)),
             Statement::CreateIndex(index) => self.ask_owner(named_table(&index.table)),
             Statement::Drop(objects) => {
                 for table in &objects.tables {

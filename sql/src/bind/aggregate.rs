@@ -133,6 +133,7 @@ impl Binder<'_> {
         }
         let exprs = if star { Vec::new() } else { arguments(list)? };
         let mut bound = exprs.iter().map(|expr| self.expr(expr)).collect::<Result<Vec<_>>>()?;
+        let written = bound.clone();
         self.make_json(name, &mut bound)?;
         let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
         let resolved = resolve_aggregate(name, &types, star)
@@ -161,6 +162,12 @@ impl Binder<'_> {
             for arg in &args {
                 let key = SortKey { expr: arg.clone(), descending: false, nulls_first: false };
                 order_by.push(key);
+            }
+        }
+        // What is converted for the call is the argument all the same.
+        for key in order_by.iter_mut().filter(|_| distinct) {
+            if let Some(index) = written.iter().position(|written| *written == key.expr) {
+                key.expr = args[index].clone();
             }
         }
         if distinct && order_by.iter().any(|key| !args.contains(&key.expr)) {

@@ -13,6 +13,7 @@ use sqlparser::ast;
 use super::Binder;
 use super::alter_column::{check_may_be_null, check_may_default, is_stable};
 use super::create::{Definition, column_of_spec};
+use super::materialized::refuse_alteration;
 use super::names::{ident, ident_position, object_name};
 use super::predicate::any_of;
 use super::scope::Named;
@@ -89,6 +90,7 @@ impl Binder<'_> {
             }
             return Err(self.missing_table(schema, &name.name));
         };
+        refuse_alteration(&table, &alter.operations)?;
         let mut alteration = Alteration::new(table);
         for operation in &alter.operations {
             self.alter_action(&mut alteration, operation)?;
@@ -188,13 +190,8 @@ impl Binder<'_> {
                 AlterAction::DropConstraint { name: text, cascade }
             }
             O::RenameColumn { old_column_name, new_column_name } => {
-                let new = ident(new_column_name);
-                if table.column(&new).is_some() {
-                    return Err(exists(&new, &table.name));
-                }
-                let position = column(old_column_name)?;
-                let rename = AlterAction::RenameColumn(position, new.clone());
-                return self.rename(alteration, rename, Renaming::Column(position), &new);
+                let position = column(old_column_name);
+                return self.rename_column(alteration, old_column_name, position, new_column_name);
             }
             O::RenameConstraint { old_name, new_name } => {
                 let (name, to) = (ident(old_name), ident(new_name));
@@ -237,6 +234,30 @@ impl Binder<'_> {
             Some(position) => error.at(position),
             None => error,
         })
+    }
+
+    fn rename_column(
+        &mut self,
+        alteration: &mut Alteration,
+        old: &ast::Ident,
+        position: Result<usize>,
+        new: &ast::Ident,
+    ) -> Result<()> {
+        let table = alteration.table.clone();
+        let position = position.map_err(|error| {
+            let message = format!("column \"{}\" does not exist", ident(old));
+            SqlError { message, position: None, ..error }
+        })?;
+        let new = ident(new);
+        if table.column(&new).is_some() {
+            return Err(exists(&new, &table.name));
+        }
+        if let Some(view) = self.renamed_filling(&table, position, &new)? {
+            let respell = AlterAction::RespellQuery(Box::new(view));
+            alteration.actions.push((respell, None));
+        }
+        let rename = AlterAction::RenameColumn(position, new.clone());
+        self.rename(alteration, rename, Renaming::Column(position), &new)
     }
 
     /// A renaming, and the CHECKs that name what is renamed anew: they are kept as text.

@@ -122,7 +122,14 @@ impl Binder<'_> {
             let ast::AccessExpr::Dot(ast::Expr::Identifier(name)) = field else {
                 return Ok(None);
             };
-            row = self.column_of_row(row, &ident(name))?;
+            row = match self.column_of_row(row, &ident(name)) {
+                // A function called as a column.
+                Err(error) if error.state == SqlState::UndefinedColumn && fields.len() == 1 => {
+                    let error = no_such_column(root, &ident(name), error);
+                    self.as_function(&ident(name), root)?.ok_or(error)?
+                }
+                column => column?,
+            };
         }
         Ok(Some(row))
     }
@@ -274,6 +281,17 @@ impl Binder<'_> {
             operator: resolved.id,
             all,
         })
+    }
+}
+
+/// The error for a column that a relation's row, `(t)`, does not have.
+fn no_such_column(root: &ast::Expr, column: &str, error: SqlError) -> SqlError {
+    match bare(root) {
+        ast::Expr::Identifier(name) if error.message.starts_with("column \"") => {
+            let message = format!("column {}.{column} does not exist", ident(name));
+            SqlError { message, ..error }
+        }
+        _ => error,
     }
 }
 

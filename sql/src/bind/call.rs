@@ -12,6 +12,7 @@ use super::names::object_name;
 use super::position::Placed;
 use super::schema::no_such_schema;
 use super::set_function::is_set_function;
+use super::whole_row::STAR;
 
 /// The arguments of a call, all without names.
 pub(crate) fn arguments(list: &ast::FunctionArgumentList) -> Result<Vec<&ast::Expr>> {
@@ -40,8 +41,42 @@ pub(crate) fn is_function(name: &str) -> bool {
         || driftdb_types::functions().any(|function| function.name == name)
 }
 
+/// A call in which `t.*` is an argument as one in which the row of `t` is; `None` if there is none. ROW(t.*) is
+/// made of the columns.
+fn with_rows(function: &ast::Function) -> Option<ast::Function> {
+    use ast::{FunctionArg as Arg, FunctionArgExpr as ArgExpr};
+    let ast::FunctionArguments::List(list) = &function.args else { return None };
+    let is_row = |arg: &Arg| {
+        matches!(
+            arg,
+            Arg::Unnamed(ArgExpr::QualifiedWildcard(_))
+                | Arg::Named { arg: ArgExpr::QualifiedWildcard(_), .. }
+        )
+    };
+    let is_made = function.name.to_string().eq_ignore_ascii_case("row");
+    if is_made || !list.args.iter().any(is_row) {
+        return None;
+    }
+    let mut function = function.clone();
+    if let ast::FunctionArguments::List(list) = &mut function.args {
+        for arg in &mut list.args {
+            let (Arg::Unnamed(arg) | Arg::Named { arg, .. } | Arg::ExprNamed { arg, .. }) = arg;
+            if let ArgExpr::QualifiedWildcard(name) = arg {
+                let parts = name.0.iter().filter_map(|part| part.as_ident().cloned());
+                let star = ast::Ident::with_quote('"', STAR);
+                let parts = parts.chain([star]).collect();
+                *arg = ArgExpr::Expr(ast::Expr::CompoundIdentifier(parts));
+            }
+        }
+    }
+    Some(function)
+}
+
 impl Binder<'_> {
     pub(crate) fn function(&mut self, function: &ast::Function) -> Result<Expr> {
+        if let Some(function) = with_rows(function) {
+            return self.function(&function);
+        }
         let name = object_name(&function.name)?;
         let place = |error: SqlError| error.at(name.position);
         if let Some(called) = self.routine_expr(&name, function).map_err(place)? {
@@ -119,13 +154,15 @@ impl Binder<'_> {
         if let Some(call) = self.spelt_call(name, list)? {
             return Ok(call);
         }
+        if name == "row" {
+            return self.row_call(list);
+        }
         let args = arguments(list)?;
         match name {
             "coalesce" => self.coalesce(&args),
             "nullif" => self.nullif(&args),
             "greatest" => self.extreme(&args, true),
             "least" => self.extreme(&args, false),
-            "row" => self.row_value(&args),
             "pg_typeof" => {
                 let [arg] = args[..] else {
                     return Err(SqlError::new(
@@ -147,7 +184,10 @@ impl Binder<'_> {
                     Err(error) if error.state == SqlState::UndefinedFunction => {
                         self.scopes.truncate(scopes);
                         self.depth = depth;
-                        self.conversion_call(name, &args)?.ok_or(error)
+                        match self.conversion_call(name, &args)? {
+                            Some(converted) => Ok(converted),
+                            None => self.as_column(name, &args)?.ok_or(error),
+                        }
                     }
                     other => other,
                 }

@@ -154,7 +154,7 @@ impl Binder<'_> {
     fn commented_relation(&mut self, word: &str, name: &QualifiedName) -> Result<(u32, Need)> {
         let (schema, at) = (name.schema.as_deref(), CatalogAt::Statement);
         let (kind, id) = if let Some(table) = self.catalog.table(schema, &name.name, at)? {
-            ("table", table.id.0)
+            (table.word(), table.id.0)
         } else if let Some((table, index)) = self.catalog.index(schema, &name.name)? {
             return commented_index(word, &name.name, &table, index);
         } else {

@@ -47,11 +47,9 @@ impl Binder<'_> {
                 let terms = self.pairwise("<>", &pairs)?;
                 Ok(any_of(terms))
             }
-            "<" | "<=" | ">" | ">=" => self.lexicographic(symbol, &pairs),
-            _ => Err(SqlError::new(
-                SqlState::FeatureNotSupported,
-                format!("could not determine interpretation of row comparison operator {symbol}"),
-            )),
+            _ => self.lexicographic(symbol, pairs.len(), &mut |binder, symbol, index| {
+                binder.pair(symbol, pairs[index].0, pairs[index].1)
+            }),
         }
     }
 
@@ -65,13 +63,27 @@ impl Binder<'_> {
     }
 
     /// The first pair that differs decides: a < c OR (a = c AND (b < d OR …)), written flat.
-    fn lexicographic(&mut self, symbol: &str, pairs: &[(&ast::Expr, &ast::Expr)]) -> Result<Expr> {
+    /// `pair` compares the pair of a number by an operator.
+    pub(crate) fn lexicographic(
+        &mut self,
+        symbol: &str,
+        count: usize,
+        pair: &mut dyn FnMut(&mut Self, &str, usize) -> Result<Expr>,
+    ) -> Result<Expr> {
+        if !matches!(symbol, "<" | "<=" | ">" | ">=") {
+            pair(self, symbol, 0)?;
+            return Err(SqlError::new(
+                SqlState::FeatureNotSupported,
+                format!("could not determine interpretation of row comparison operator {symbol}"),
+            ));
+        }
         let strict = symbol.trim_end_matches('=');
-        let mut alternatives = Vec::with_capacity(pairs.len());
-        for (index, (left, right)) in pairs.iter().enumerate() {
-            let mut terms = self.pairwise("=", &pairs[..index])?;
-            let last = index + 1 == pairs.len();
-            terms.push(self.pair(if last { symbol } else { strict }, left, right)?);
+        let mut alternatives = Vec::with_capacity(count);
+        for index in 0..count {
+            let before = (0..index).map(|index| pair(self, "=", index));
+            let mut terms = before.collect::<Result<Vec<_>>>()?;
+            let last = index + 1 == count;
+            terms.push(pair(self, if last { symbol } else { strict }, index)?);
             alternatives.push(all_of(terms));
         }
         Ok(any_of(alternatives))

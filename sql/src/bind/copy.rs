@@ -12,6 +12,7 @@ use sqlparser::ast;
 
 use super::create::has_subquery;
 use super::foreign::Change;
+use super::materialized::refuse;
 use super::names::ObjectName;
 use super::position::Placed;
 use super::schema::no_such_schema;
@@ -55,7 +56,9 @@ impl Binder<'_> {
                     position: name.position,
                     last: name.position,
                 };
-                (self.table_now(&name)?, columns.clone())
+                let table = self.table_now(&name)?;
+                refuse_copy(&table, copy.from)?;
+                (table, columns.clone())
             }
         };
         let row = self.row_ids(&table);
@@ -183,6 +186,15 @@ impl Binder<'_> {
         };
         Query { plan, fields }
     }
+}
+
+/// A materialized view is not copied as a table.
+fn refuse_copy(table: &Table, is_from: bool) -> Result<()> {
+    if is_from {
+        return refuse(table, |name| format!("cannot copy to materialized view \"{name}\""));
+    }
+    refuse(table, |name| format!("cannot copy from materialized view \"{name}\""))
+        .map_err(|error| error.with_hint("Try the COPY (SELECT ...) TO variant."))
 }
 
 /// Columns by identity become columns by position.

@@ -94,6 +94,7 @@ impl Binder<'_> {
                 Some(ast::OnCommit::Drop) => OnCommit::Drop,
                 Some(ast::OnCommit::PreserveRows) | None => OnCommit::PreserveRows,
             },
+            materialized: None,
         };
         let Some(query) = &create.query else { return Ok(Statement::CreateTable(table)) };
         if !table.columns.is_empty() {
@@ -259,7 +260,7 @@ pub(crate) fn check_indexable(ty: DataType) -> Result<()> {
 ///
 /// # Errors
 /// 42P16
-fn check_storable(name: &str, ty: DataType) -> Result<()> {
+pub(crate) fn check_storable(name: &str, ty: DataType) -> Result<()> {
     let inner = ty.element().unwrap_or(ty);
     if inner != DataType::Record {
         return Ok(());

@@ -130,7 +130,10 @@ impl Binder<'_> {
             | E::AtTimeZone { .. } => self.special(expr),
             E::Collate { expr, .. } => self.expr(expr),
             E::Tuple(fields) => self.row_value(&fields.iter().collect::<Vec<_>>()),
-            E::Array(array) => self.array(array, None),
+            E::Array(array) => {
+                check_named(array).at_expr(expr)?;
+                self.array(array, None)
+            }
             E::CompoundFieldAccess { root, access_chain } => self.field_access(root, access_chain),
             E::JsonAccess { .. } => Err(SqlError::unsupported("JSON")),
             E::GroupingSets(_) | E::Cube(_) | E::Rollup(_) => {
@@ -310,6 +313,7 @@ impl Binder<'_> {
         }
         let (ty, typmod) = self.type_name(data_type)?;
         if let (ast::Expr::Array(array), driftdb_types::DataType::Array(_)) = (bare(input), ty) {
+            check_named(array).at_expr(input)?;
             return self.array(array, Some((ty, typmod)));
         }
         let bound = self.expr(input)?;
@@ -318,6 +322,14 @@ impl Binder<'_> {
             return Err(SqlError::new(SqlState::CannotCoerce, message));
         }
         self.coerce(bound, ty, typmod, CastContext::Explicit).at_expr(input)
+    }
+}
+
+/// Brackets are an array only after ARRAY, or within such brackets.
+fn check_named(array: &ast::Array) -> Result<()> {
+    match array.named {
+        true => Ok(()),
+        false => Err(SqlError::new(SqlState::SyntaxError, "syntax error at or near \"[\"")),
     }
 }
 

@@ -13,6 +13,7 @@ use sqlparser::ast;
 use super::Binder;
 use super::constraint::deferral;
 use super::create::Definition;
+use super::materialized::refuse;
 use super::names::{ident, object_name};
 
 /// What a statement does to its table.
@@ -64,7 +65,12 @@ impl Binder<'_> {
             }
             // PostgreSQL says no position here.
             Some(match found {
-                Some(found) => found,
+                Some(found) => {
+                    refuse(&found, |name| {
+                        format!("referenced relation \"{name}\" is not a table")
+                    })?;
+                    found
+                }
                 None => return Err(self.missing_table(schema, &parent.name)),
             })
         };

@@ -12,6 +12,7 @@ use super::names::{ObjectName, ident, ident_position, object_name};
 use super::scope::{Clause, FromItem, Named, Relation, Scope, column_of};
 use super::target::{Rows, RowsColumn};
 use super::view::quoted;
+use super::whole_row::Whole;
 use super::{Binder, Meta};
 
 /// System columns have identities of their own from here on, so that those of a statement's other
@@ -139,6 +140,7 @@ impl Binder<'_> {
                         lockable: None,
                         hidden: None,
                         tableoid: None,
+                        whole: Whole::default(),
                     };
                     item.visible = relation.columns.clone();
                     item.relations = vec![relation];
@@ -401,6 +403,7 @@ pub(crate) fn item(
         lockable,
         hidden: None,
         tableoid: None,
+        whole: Whole::default(),
     };
     Ok(FromItem { plan, relations: vec![relation], visible: columns })
 }

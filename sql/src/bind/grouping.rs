@@ -237,6 +237,10 @@ impl Binder<'_> {
             return Err(SqlError::new(SqlState::GroupingError, message));
         }
         let exprs = arguments(list)?;
+        if exprs.is_empty() {
+            let message = "syntax error at or near \")\"";
+            return Err(SqlError::new(SqlState::SyntaxError, message));
+        }
         if exprs.len() > 31 {
             let message = "GROUPING must have fewer than 32 arguments";
             return Err(SqlError::new(SqlState::TooManyArguments, message));

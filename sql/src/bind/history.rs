@@ -16,6 +16,7 @@ use sqlparser::ast;
 use super::Binder;
 use super::as_of::{no_such_restore_point, no_such_table, qualified};
 use super::copy::to_slots;
+use super::materialized::refuse;
 use super::names::ident;
 use super::scope::{Clause, Scope};
 use super::stored::{named_row, relation};
@@ -109,14 +110,21 @@ impl Binder<'_> {
         let tables = if is_database {
             lasting(self.catalog.tables(CatalogAt::Statement)?)
         } else {
-            self.tables(names)?
+            let named = self.tables(names)?;
+            for table in &named {
+                refuse(table, |name| format!("cannot change materialized view \"{name}\""))?;
+            }
+            named
         };
         let is_missing =
             |table: &Table, from: &[Arc<Table>]| !from.iter().any(|other| other.id == table.id);
         let (mut created, mut dropped) = (Vec::new(), Vec::new());
         if is_database {
             created.extend(tables.iter().filter(|table| is_missing(table, &then)).cloned());
-            dropped.extend(then.iter().filter(|was| is_missing(was, &tables)).cloned());
+            // A query can be asked again; what it was of may be gone.
+            let is_table = |was: &&Arc<Table>| was.materialized().is_none();
+            let gone = then.iter().filter(|was| is_missing(was, &tables)).filter(is_table);
+            dropped.extend(gone.cloned());
         }
         let mut restored: Vec<(RestoredTable, Arc<Table>)> = Vec::with_capacity(tables.len());
         for table in tables {
@@ -132,7 +140,9 @@ impl Binder<'_> {
                 return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, message)
                     .with_hint("DROP TABLE makes it as it was then."));
             };
-            if !restored.iter().any(|(other, _)| other.table.id == table.id) {
+            // One that holds no data, now or then, stays as it is.
+            let is_comparable = table.is_populated() == was.is_populated();
+            if is_comparable && !restored.iter().any(|(other, _)| other.table.id == table.id) {
                 restored.push((self.restored(table, &created)?, Arc::clone(was)));
             }
         }
@@ -256,6 +266,17 @@ impl Binder<'_> {
         Ok(Statement::AlterTable { table, actions })
     }
 
+    /// The options of CREATE MATERIALIZED VIEW.
+    pub(crate) fn kept(&self, options: &[(String, Option<String>)]) -> Result<Option<Keep>> {
+        let mut keep = None;
+        for (name, value) in options {
+            if is_ours(name)? {
+                keep = self.retention(value.as_deref())?;
+            }
+        }
+        Ok(keep)
+    }
+
     /// The options of CREATE TABLE.
     pub(crate) fn table_options(
         &mut self,
@@ -282,7 +303,7 @@ impl Binder<'_> {
         Ok(keep)
     }
 
-    fn retention(&mut self, value: Option<&str>) -> Result<Option<Keep>> {
+    fn retention(&self, value: Option<&str>) -> Result<Option<Keep>> {
         let invalid = |text: &str| {
             let message = format!("invalid value for option \"retention\": \"{text}\"");
             SqlError::new(SqlState::InvalidParameterValue, message)

@@ -9,6 +9,7 @@ use super::from::check_names;
 use super::names::simple_name;
 use super::predicate::all_of;
 use super::scope::{Clause, FromItem, Named, Relation, Scope};
+use super::whole_row::{Whole, note_nullable};
 
 /// What a join's columns are matched by.
 enum Condition<'e> {
@@ -58,6 +59,7 @@ impl Binder<'_> {
             }
             ast::JoinConstraint::Natural => Condition::Using(common_names(&left, &right)),
         };
+        let before = left.relations.len();
         let mut relations = left.relations;
         relations.extend(right.relations);
         let merged = match &condition {
@@ -78,6 +80,8 @@ impl Binder<'_> {
             }
             Condition::Using(names) => self.merge(left.visible, right.visible, &names, kind)?,
         };
+        let (nullable, rest) = relations.split_at_mut(before);
+        note_nullable(kind, nullable, rest);
         let first = merged.first().map_or(0, |(_, position)| *position);
         let alias = self.content.and_then(|content| content.lifted.join_aliases.get(&first));
         if let Some((name, position)) = alias.filter(|_| first > 0) {
@@ -90,6 +94,7 @@ impl Binder<'_> {
                 lockable: None,
                 hidden: None,
                 tableoid: None,
+                whole: Whole::default(),
             };
             check_names(&relations, std::slice::from_ref(&relation))
                 .map_err(|error| error.at(*position))?;

@@ -13,6 +13,7 @@ use sqlparser::ast;
 
 use super::Binder;
 use super::aggregate::for_each_column;
+use super::materialized::refuse;
 use super::names::{ident, object_name};
 use super::scope::{Relation, column_of};
 use crate::front::rewrite::{LockRequest, lock_index};
@@ -137,6 +138,7 @@ impl<'a> Binder<'a> {
         locks: &mut Vec<LockClause>,
     ) -> Result<()> {
         let (Some(table), Some(key)) = (&relation.table, relation.lockable) else { return Ok(()) };
+        refuse(table, |name| format!("cannot lock rows in materialized view \"{name}\""))?;
         let request = locking.request;
         if let Some(lock) = locks.iter_mut().find(|lock| lock.key == key) {
             lock.strength = lock.strength.max(request.strength);

@@ -13,6 +13,7 @@ use super::Binder;
 use super::foreign::Change;
 use super::from::check_names;
 use super::generated::{Overriding, check_inserted, is_overridden, stored_positions};
+use super::materialized::refuse_operation;
 use super::names::object_name;
 use super::position::Placed;
 use super::returning::is_default;
@@ -114,8 +115,12 @@ impl Binder<'_> {
         let ast::TableFactor::Table { name, .. } = target else { return Err(foreign()) };
         let name = object_name(name)?;
         let schema = name.schema.as_deref();
-        if self.catalog.table(schema, &name.name, CatalogAt::Statement)?.is_some() {
-            return Ok(());
+        if let Some(table) = self.catalog.table(schema, &name.name, CatalogAt::Statement)? {
+            let refused = refuse_operation(&table, |name| {
+                format!("cannot execute MERGE on relation \"{name}\"")
+            });
+            let state = SqlState::FeatureNotSupported;
+            return refused.map_err(|error| SqlError { state, ..error });
         }
         let Some(object) = self.relation_named(schema, &name.name, CatalogAt::Statement)? else {
             return Ok(());
@@ -127,7 +132,7 @@ impl Binder<'_> {
             _ => return Ok(()),
         };
         let detail = format!("This operation is not supported for {kinds}.");
-        Err(SqlError::new(SqlState::WrongObjectType, message).with_detail(detail))
+        Err(SqlError::new(SqlState::FeatureNotSupported, message).with_detail(detail))
     }
 
     fn merge_clause(

@@ -9,6 +9,7 @@ use super::names::{ident, ident_position};
 use super::position::{Placed, bare};
 use super::scope::{Clause, Relation, Scope};
 use super::target::{NO_META, Rows, Target};
+use super::whole_row::Whole;
 use crate::front::rewrite::FETCH;
 
 /// A sort key with its direction.
@@ -162,6 +163,7 @@ impl Binder<'_> {
             lockable: None,
             hidden: None,
             tableoid: None,
+            whole: Whole::default(),
         };
         self.scopes.push(Scope::with(Clause::OrderBy, vec![relation], columns));
         let mut sorted = Vec::with_capacity(keys.len());

@@ -350,7 +350,7 @@ impl Binder<'_> {
 /// A table as messages about privileges name it.
 pub(crate) fn named_table(table: &driftdb_query::Table) -> Named {
     let subject = Subject::whole(Securable::Table, table.id.0);
-    Named { subject, word: "table", name: table.name.clone() }
+    Named { subject, word: table.word(), name: table.name.clone() }
 }
 
 /// Another object, if it has an owner.

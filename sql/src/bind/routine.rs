@@ -11,6 +11,7 @@ use driftdb_types::{DataType, SqlState, Volatility};
 use sqlparser::ast;
 
 use super::Binder;
+use super::materialized::refuse_operation;
 use super::names::{ObjectName, object_name};
 use crate::front::cursor::QualifiedName;
 use crate::front::routine::{
@@ -492,6 +493,7 @@ impl Binder<'_> {
 
     fn create_trigger(&mut self, body: &TriggerBody) -> Result<RoutineStatement> {
         let table = self.table_now(&Self::object_name_of(&body.table))?;
+        refuse_operation(&table, |name| format!("relation \"{name}\" cannot have triggers"))?;
         let refused = |message: String| SqlError::new(SqlState::FeatureNotSupported, message);
         let wrong = |message: &str| SqlError::new(SqlState::WrongObjectType, message);
         if body.time == TriggerTime::InsteadOf {

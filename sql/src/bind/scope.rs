@@ -13,6 +13,7 @@ use sqlparser::ast;
 use super::names::{ident, ident_position};
 use super::set_function::ListedCall;
 use super::stored::NamedPart;
+use super::whole_row::Whole;
 use super::window::{InWindow, Window};
 use super::with::CteState;
 use super::{Binder, Meta};
@@ -43,11 +44,13 @@ pub(crate) struct Relation {
     pub(crate) hidden: Option<ColId>,
     /// The column `tableoid`, if it has one: found as system columns are.
     pub(crate) tableoid: Option<ColId>,
+    /// What its name is as an expression.
+    pub(crate) whole: Whole,
 }
 
 impl Relation {
     /// The system column with a name.
-    fn system_column(&self, name: &str) -> Option<Expr> {
+    pub(super) fn system_column(&self, name: &str) -> Option<Expr> {
         if let Some(id) = self.tableoid.filter(|_| name == TABLEOID) {
             return Some(Expr::Column { id, ty: DataType::Oid });
         }
@@ -256,6 +259,10 @@ impl Binder<'_> {
         let position = ident_position(name);
         let text = ident(name);
         let found = self.find_bare(&text, position)?;
+        let found = match found {
+            None => self.row_named(&text, position)?,
+            found => found,
+        };
         let found = self.or_variable(found, std::slice::from_ref(&text), position)?;
         match found {
             Some(expr) => {
@@ -321,7 +328,7 @@ impl Binder<'_> {
     }
 
     /// Remembers that a column was named.
-    fn note(&mut self, level: usize, expr: &Expr, position: u32) {
+    pub(super) fn note(&mut self, level: usize, expr: &Expr, position: u32) {
         if let Some(recorder) = &mut self.recorder {
             recorder.uses(expr);
         }
@@ -372,11 +379,11 @@ impl Binder<'_> {
             self.check_system(!found.is_empty(), column, position)?;
         }
         let Some(expr) = found.pop() else {
-            return Err(SqlError::new(
+            let error = SqlError::new(
                 SqlState::UndefinedColumn,
                 format!("column {}.{column} does not exist", relation.name),
-            )
-            .at(position));
+            );
+            return self.of_whole_row((level, index), column, position)?.ok_or(error.at(position));
         };
         if !found.is_empty() {
             return Err(SqlError::new(

@@ -113,6 +113,7 @@ impl<'a> Binder<'a> {
         }
         check_distinct(select, &keys, visible, distinct_on.as_deref())?;
         let locks = self.locks(&around.lockings, &mut plan, select, groups.is_some())?;
+        self.mark_rows(&mut plan);
         for lock in &locks {
             let expr = Expr::Column { id: lock.key, ty: DataType::Bytea };
             targets.push(Target { name: String::new(), expr, meta: NO_META });

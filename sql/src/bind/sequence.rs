@@ -183,6 +183,11 @@ impl Binder<'_> {
         Ok(match &written.owned_by {
             None => None,
             Some(Owner::None) => Some(None),
+            Some(Owner::Bare) => {
+                let message = "invalid OWNED BY option";
+                return Err(SqlError::new(SqlState::SyntaxError, message)
+                    .with_hint("Specify OWNED BY table.column or OWNED BY NONE."));
+            }
             Some(Owner::Column(name, column)) => {
                 let schema = name.schema.as_deref();
                 let found = self.catalog.table(schema, &name.name, CatalogAt::Statement)?;

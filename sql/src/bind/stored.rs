@@ -7,6 +7,7 @@ use sqlparser::parser::Parser;
 
 use super::scope::{Clause, Named, Relation, Scope};
 use super::target::NO_META;
+use super::whole_row::Whole;
 use super::{BindContext, Binder, Meta};
 use crate::front::limits::{depth, with_room};
 use crate::front::tokens::{Source, tokenize};
@@ -107,6 +108,7 @@ pub(crate) fn relation(name: &str, columns: Vec<Named>) -> Relation {
         lockable: None,
         hidden: None,
         tableoid: None,
+        whole: Whole::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use sqlparser::ast;
 use super::Binder;
 use super::position::Placed;
 use super::predicate::row_fields;
+use super::record::address;
 use super::target::{Rows, RowsColumn};
 use super::update::unequal_assignment;
 
@@ -20,7 +21,9 @@ impl Binder<'_> {
             ));
         }
         self.decide_columns(&mut rows)?;
-        let ty = rows.columns[0].ty;
+        let RowsColumn { ty, name, .. } = &rows.columns[0];
+        self.asked = Some((address(query), name.clone()));
+        let ty = *ty;
         Ok(subquery(SubqueryKind::Scalar, rows, ty))
     }
 
@@ -85,7 +88,7 @@ impl Binder<'_> {
             return unequal("few");
         }
         if fields.len() > 1 && symbol != "=" {
-            return Err(SqlError::unsupported("a row compared by other than = and <>"));
+            return self.compare_in_order(&fields, symbol, rows, all);
         }
         let mut operands = Vec::with_capacity(fields.len());
         let mut operators = Vec::with_capacity(fields.len());
@@ -110,6 +113,42 @@ impl Binder<'_> {
         }
         let kind = SubqueryKind::Compare { left: operands, operators, all };
         Ok(subquery(kind, rows, DataType::Bool))
+    }
+
+    /// `(a, b) < ANY (query)`: whether true is among what the comparison of rows gives for the query's rows;
+    /// of ALL, whether it is all of it.
+    fn compare_in_order(
+        &mut self,
+        fields: &[&ast::Expr],
+        symbol: &str,
+        mut rows: Rows,
+        all: bool,
+    ) -> Result<Expr> {
+        self.decide_columns(&mut rows)?;
+        let columns =
+            rows.columns.iter().map(|RowsColumn { id, ty, .. }| Expr::Column { id: *id, ty: *ty });
+        let columns: Vec<Expr> = columns.collect();
+        let compared = self.lexicographic(symbol, fields.len(), &mut |binder, symbol, index| {
+            let left = binder.expr(fields[index])?;
+            binder.compared(symbol, left, columns[index].clone()).at_expr(fields[index])
+        })?;
+        let exprs = vec![(self.column_id(), compared)];
+        rows.plan = LogicalPlan::Project { input: Box::new(rows.plan), exprs };
+        let equal = resolve_operator("=", Some(DataType::Bool), Some(DataType::Bool))?;
+        let (left, operators) = (vec![Expr::truth()], vec![equal.id]);
+        Ok(subquery(SubqueryKind::Compare { left, operators, all }, rows, DataType::Bool))
+    }
+
+    fn compared(&mut self, symbol: &str, left: Expr, right: Expr) -> Result<Expr> {
+        let resolved = resolve_operator(symbol, Some(left.ty()), Some(right.ty()))?;
+        let [left_ty, right_ty] = resolved.arg_types[..] else {
+            return Err(SqlError::internal("a comparison of two sides"));
+        };
+        let args = vec![
+            self.coerce(left, left_ty, -1, CastContext::Implicit)?,
+            self.coerce(right, right_ty, -1, CastContext::Implicit)?,
+        ];
+        Ok(Expr::Call { function: resolved.id, args, ty: resolved.result })
     }
 }
 

@@ -8,7 +8,9 @@ use sqlparser::ast;
 
 use super::names::{ident, ident_position, object_name};
 use super::position::{Placed, bare};
+use super::record::address;
 use super::scope::column_of;
+use super::whole_row::{STAR, starred};
 use super::{Binder, Meta};
 
 /// One column of a select list, over the scope's columns.
@@ -68,8 +70,18 @@ impl Binder<'_> {
         for item in items {
             match item {
                 ast::SelectItem::UnnamedExpr(expr) => {
-                    let name = column_name(expr);
-                    targets.push(self.target(expr, name)?);
+                    if let Some(row) = starred(expr) {
+                        targets.extend(self.columns_of(&row).at_expr(expr)?);
+                        continue;
+                    }
+                    let mut target = self.target(expr, column_name(expr))?;
+                    if let ast::Expr::Subquery(query) = bare(expr)
+                        && let Some((_, name)) =
+                            self.asked.take().filter(|(at, _)| *at == address(&**query))
+                    {
+                        target.name = name;
+                    }
+                    targets.push(target);
                 }
                 ast::SelectItem::ExprWithAlias { expr, alias } => {
                     if alias.quote_style == Some('\'') {
@@ -111,7 +123,7 @@ impl Binder<'_> {
                     self.expand(columns, options, true, &mut targets);
                 }
                 ast::SelectItem::QualifiedWildcard(..) => {
-                    return Err(SqlError::unsupported("the fields of a row value"));
+                    return Err(SqlError::unsupported("the fields of this expression"));
                 }
                 ast::SelectItem::ExprWithAliases { .. } => {
                     return Err(SqlError::new(
@@ -179,6 +191,7 @@ impl Binder<'_> {
             };
             let ty = target.expr.ty();
             self.meta.entry(id).or_insert(target.meta);
+            self.note_shape(id, &target.expr);
             columns.push(RowsColumn { name: target.name, id, ty, meta: target.meta });
             exprs.push((id, target.expr));
         }
@@ -301,7 +314,10 @@ fn figure(expr: &ast::Expr) -> Option<String> {
     use ast::Expr as E;
     let fixed = match bare(expr) {
         E::Identifier(name) => return Some(ident(name)),
-        E::CompoundIdentifier(parts) => return parts.last().map(ident),
+        E::CompoundIdentifier(parts) => {
+            let mut named = parts.iter().rev().map(ident);
+            return named.find(|name| name != STAR);
+        }
         E::Function(function) => return object_name(&function.name).ok().map(|name| name.name),
         E::Cast { expr, data_type, .. } => {
             // A type is a weak name: it gives way to any other, and to the type of an outer cast.

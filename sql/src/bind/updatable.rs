@@ -18,11 +18,12 @@ use sqlparser::ast;
 use super::Binder;
 use super::as_of::no_such_table;
 use super::create::has_subquery;
+use super::materialized::refuse;
 use super::names::{ObjectName, ident, object_name};
 use super::scope::{Clause, Named, Scope, column_of};
 use super::stored::{named_row, relation};
 use crate::front::dispatch::Body;
-use crate::front::limits::with_room;
+use crate::front::limits::with_room_for_more;
 use crate::parsed::parse;
 
 /// What is done to a view.
@@ -152,6 +153,7 @@ impl Binder<'_> {
         let place = |error: SqlError| error.at(name.position);
         let found = self.catalog.table(schema, &name.name, CatalogAt::Statement).map_err(place)?;
         if let Some(table) = found {
+            refuse(&table, |name| format!("cannot change materialized view \"{name}\""))?;
             return Ok((self.with_terms(table)?, None));
         }
         let Some(object) = self.relation_named(schema, &name.name, CatalogAt::Statement)? else {
@@ -199,6 +201,9 @@ impl Binder<'_> {
             let name = object_name(name)?;
             let schema = name.schema.as_deref();
             if let Some(table) = inner.catalog.table(schema, &name.name, CatalogAt::Statement)? {
+                if table.materialized().is_some() {
+                    return Err(change.refused(&object.name, NOT_ONE));
+                }
                 inner.ask_change(&table, None, change.right(), &[]);
                 return Ok(table);
             }
@@ -281,7 +286,7 @@ impl Binder<'_> {
         let text = self.expanded(&view.query, CatalogAt::Statement)?;
         let parsed = parse(&text)?;
         let [parsed] = &parsed[..] else { return Err(no_view()) };
-        let result = with_room(parsed.depth(), || {
+        let result = with_room_for_more(parsed.depth(), || {
             self.inside(parsed, None, Vec::new(), |inner, query| work(inner, query, view))
         });
         result.map_err(|error| SqlError { position: None, ..error })
@@ -293,7 +298,7 @@ impl Binder<'_> {
 pub fn written_through(text: &str) -> Option<(Option<String>, String, bool)> {
     let parsed = parse(text).ok()?;
     let [parsed] = &parsed[..] else { return None };
-    with_room(parsed.depth(), || {
+    with_room_for_more(parsed.depth(), || {
         let Body::Tree(tree) = parsed.body() else { return None };
         let ast::Statement::Query(query) = &**tree else { return None };
         let (select, name, _) = simple(query).ok()?;

@@ -11,6 +11,7 @@ use sqlparser::ast;
 
 use super::Binder;
 use super::as_of::qualified;
+use super::materialized::{refuse, refuse_operation};
 use super::names::ObjectName;
 use super::schema::no_such_schema;
 use super::scope::{Clause, Scope};
@@ -47,12 +48,15 @@ impl Binder<'_> {
             }
             Body::Analyze(tables) => Statement::Analyze(self.tables(tables)?),
             Body::LockTable { tables, mode, no_wait } => Statement::LockTable(LockTable {
-                tables: self.tables(tables)?,
+                tables: self.lockable_tables(tables)?,
                 mode: *mode,
                 no_wait: *no_wait,
             }),
             Body::Truncate { tables, cascade, restart } => {
                 let (tables, cascade, restart) = (self.tables(tables)?, *cascade, *restart);
+                for table in &tables {
+                    refuse(table, |name| format!("\"{name}\" is not a table"))?;
+                }
                 Statement::Truncate { tables, cascade, restart }
             }
             Body::AlterConstraint { table, if_exists, name, deferral } => {
@@ -84,6 +88,7 @@ impl Binder<'_> {
                 output: *output,
             }),
             Body::Copy(copy) => Statement::Copy(self.copy(copy)?),
+            Body::Materialized(body) => self.materialized_statement(body)?,
             Body::View(body) => Statement::View(self.view_statement(body)?),
             Body::Declare(declare, query) => {
                 Statement::DeclareCursor(self.declare_cursor(declare, query)?)
@@ -179,6 +184,14 @@ impl Binder<'_> {
         Ok(Statement::Execute { name: name.to_owned(), args })
     }
 
+    fn lockable_tables(&mut self, names: &[QualifiedName]) -> Result<Vec<Arc<Table>>> {
+        let tables = self.tables(names)?;
+        for table in &tables {
+            refuse_operation(table, |name| format!("cannot lock relation \"{name}\""))?;
+        }
+        Ok(tables)
+    }
+
     pub(crate) fn tables(&mut self, names: &[QualifiedName]) -> Result<Vec<Arc<Table>>> {
         names
             .iter()
@@ -214,6 +227,12 @@ impl Binder<'_> {
             let wrong = |message: String| Err(SqlError::new(SqlState::WrongObjectType, message));
             match (kind, table, index) {
                 (DropKind::Table, Some(table), _) => {
+                    if table.materialized().is_some() {
+                        let message = format!("\"{}\" is not a table", name.name);
+                        return Err(SqlError::new(SqlState::WrongObjectType, message).with_hint(
+                            "Use DROP MATERIALIZED VIEW to remove a materialized view.",
+                        ));
+                    }
                     if !objects.tables.iter().any(|other| other.id == table.id) {
                         objects.tables.push(table);
                     }

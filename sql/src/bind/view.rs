@@ -26,7 +26,7 @@ use super::scope::FromItem;
 use super::target::Rows;
 use crate::front::cursor::QualifiedName;
 use crate::front::dispatch::Body;
-use crate::front::limits::with_room;
+use crate::front::limits::{with_room, with_room_for_more};
 use crate::front::rewrite::{TimeClause, TimeRange};
 use crate::front::tokens::Source;
 use crate::front::view::{AlterView, ViewBody};
@@ -39,6 +39,10 @@ fn wrong_kind(message: String) -> SqlError {
 fn invalid(message: String) -> SqlError {
     SqlError::new(SqlState::InvalidTableDefinition, message)
 }
+
+/// What is said of a change in WITH that is not that of a whole statement.
+const NOT_AT_THE_TOP: &str =
+    "WITH clause containing a data-modifying statement must be at the top level";
 
 /// A name in quotes where it must be.
 pub(crate) fn quoted(name: &str) -> String {
@@ -63,7 +67,7 @@ impl<'a> Binder<'a> {
     }
 
     /// A view's definition from its query.
-    fn view_of(
+    pub(crate) fn view_of(
         &mut self,
         query: &Body,
         text: (u32, u32),
@@ -112,7 +116,16 @@ impl<'a> Binder<'a> {
         let shown = if is_renamed { renamed(&template, &columns) } else { template.clone() };
         let mut view = View { columns, query: template, pretty: shown.clone(), shown, check: None };
         // What is kept must mean what was written.
-        let rows = self.stored_rows(&view, CatalogAt::Statement, None, Vec::new())?;
+        let rows =
+            self.stored_rows(&view, CatalogAt::Statement, None, Vec::new()).map_err(|error| {
+                match &*error.message {
+                    NOT_AT_THE_TOP => {
+                        let message = "views must not contain data-modifying statements in WITH";
+                        SqlError::new(SqlState::FeatureNotSupported, message)
+                    }
+                    _ => error,
+                }
+            })?;
         let types = rows.columns.iter().map(|column| column.ty);
         if !types.eq(bound.fields.iter().map(|field| field.ty)) {
             return Err(SqlError::unsupported("a view with this query"));
@@ -141,7 +154,7 @@ impl<'a> Binder<'a> {
     }
 
     /// A view with other names for its columns.
-    fn renamed_view(&mut self, view: &View, names: &[String]) -> Result<View> {
+    pub(crate) fn renamed_view(&mut self, view: &View, names: &[String]) -> Result<View> {
         let text = self.expanded(&view.query, CatalogAt::Statement)?;
         let parsed = parse(&text)?;
         let [parsed] = &parsed[..] else {
@@ -207,16 +220,14 @@ impl<'a> Binder<'a> {
             };
             check_replaces(before, &view)?;
             if needs.iter().any(|need| need.id == old.id.0) {
-                let message =
-                    format!("infinite recursion detected in rules for relation \"{}\"", name.name);
-                return Err(SqlError::new(SqlState::InvalidObjectDefinition, message));
+                return Err(infinite_recursion(&name.name));
             }
             replaced = Some(old.id);
         }
         Ok(ViewStatement::Create { schema, name: name.name.clone(), replaced, view, needs })
     }
 
-    fn needs_temporary(&mut self, needs: &[Need]) -> Result<bool> {
+    pub(crate) fn needs_temporary(&mut self, needs: &[Need]) -> Result<bool> {
         for need in needs {
             let schema = match self.catalog.table_by_id(TableId(need.id))? {
                 Some(table) => Some(table.schema.clone()),
@@ -268,8 +279,11 @@ impl<'a> Binder<'a> {
             let error = wrong_kind(format!("\"{}\" is not a view", name.name));
             Err(if hint.is_empty() { error } else { error.with_hint(hint) })
         };
-        if self.catalog.table(schema, &name.name, CatalogAt::Statement)?.is_some() {
-            return not_a_view("Use DROP TABLE to remove a table.");
+        if let Some(table) = self.catalog.table(schema, &name.name, CatalogAt::Statement)? {
+            return match table.materialized() {
+                None => not_a_view("Use DROP TABLE to remove a table."),
+                Some(_) => not_a_view("Use DROP MATERIALIZED VIEW to remove a materialized view."),
+            };
         }
         if self.catalog.index(schema, &name.name)?.is_some() {
             return not_a_view("Use DROP INDEX to remove an index.");
@@ -438,15 +452,21 @@ impl<'a> Binder<'a> {
         let at = time.map_or(CatalogAt::Statement, CatalogAt::AsOf);
         let Some(object) = self.view_named(&parsed, at)? else { return Ok(None) };
         let ObjectKind::View(view) = &object.kind else { return Ok(None) };
+        if self.views.contains(&object.id) {
+            return Err(infinite_recursion(&object.name));
+        }
         let shown = alias.map_or_else(|| object.name.clone(), |alias| ident(&alias.name));
         let locking = self.handed_to(&shown);
         self.inner_role = Some(self.owner_of_view(&object)?);
-        let mut rows = self.deeper(1, |binder| {
+        self.views.push(object.id);
+        let rows = self.deeper(1, |binder| {
             binder.stored_rows(view, at, time, locking).map_err(|error| match error.position {
                 Some(_) => SqlError { position: None, ..error },
                 None => error,
             })
-        })?;
+        });
+        self.views.pop();
+        let mut rows = rows?;
         self.fit_columns(&mut rows, view)?;
         if let Some(recorder) = &mut self.recorder {
             recorder.relation(name, object.id.0, Vec::new());
@@ -475,7 +495,7 @@ impl<'a> Binder<'a> {
     }
 
     /// A view's rows under its columns' names and types.
-    fn fit_columns(&mut self, rows: &mut Rows, view: &View) -> Result<()> {
+    pub(crate) fn fit_columns(&mut self, rows: &mut Rows, view: &View) -> Result<()> {
         if rows.columns.len() != view.columns.len() {
             return Err(SqlError::internal("a view has other columns than its query"));
         }
@@ -552,7 +572,7 @@ impl<'a> Binder<'a> {
     }
 
     /// The rows of a view's query, all that it names read at one time.
-    fn stored_rows(
+    pub(crate) fn stored_rows(
         &mut self,
         view: &View,
         at: CatalogAt,
@@ -564,7 +584,7 @@ impl<'a> Binder<'a> {
         let [parsed] = &parsed[..] else {
             return Err(SqlError::internal("a view that is not one query"));
         };
-        with_room(parsed.depth(), || {
+        with_room_for_more(parsed.depth(), || {
             self.inside(parsed, time, locking, |inner, query| {
                 let mut rows = inner.query(query)?;
                 inner.decide_columns(&mut rows)?;
@@ -596,6 +616,7 @@ impl<'a> Binder<'a> {
         inner.next_cte = self.next_cte;
         inner.next_scan = self.next_scan;
         inner.depth = self.depth;
+        inner.views.clone_from(&self.views);
         inner.watch_for(self.inner_role.take().unwrap_or(driftdb_query::BOOTSTRAP_ROLE));
         let result = work(&mut inner, query);
         let result = result.and_then(|done| inner.demand_access().map(|()| done));
@@ -608,6 +629,11 @@ impl<'a> Binder<'a> {
         self.used_ctes.append(&mut used);
         result
     }
+}
+
+fn infinite_recursion(view: &str) -> SqlError {
+    let message = format!("infinite recursion detected in rules for relation \"{view}\"");
+    SqlError::new(SqlState::InvalidObjectDefinition, message)
 }
 
 /// What a view may be replaced by: more columns at the end.

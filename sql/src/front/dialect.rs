@@ -6,6 +6,9 @@
 //!   and SELECT for a subquery. What follows the inner bracket decides, which is found without parsing, so
 //!   that nested lists cost no more than their length.
 //! * `((SELECT 1) UNION SELECT 2)`, a subquery that begins with two brackets, told likewise.
+//! * `(VALUES (1))` as a value, `ANY (VALUES (1), (2))`.
+//! * Keywords that name a column only after AS, as `pg_get_keywords()` tells (`barelabel`): `SELECT 1 ON` is
+//!   an error, and `INSERT … SELECT 1 ON CONFLICT …` none.
 //!
 //! All else is delegated. A method that sqlparser's dialect overrides in a later version must be added here;
 //! the crate's version is pinned.
@@ -14,7 +17,7 @@ use std::any::TypeId;
 
 use sqlparser::ast::Expr;
 use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
-use sqlparser::keywords::Keyword;
+use sqlparser::keywords::{Keyword, RESERVED_FOR_COLUMN_ALIAS};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
@@ -56,6 +59,10 @@ impl Dialect for Postgres {
         self.0.is_table_alias(keyword, parser)
     }
 
+    fn is_column_alias(&self, keyword: &Keyword, _: &mut Parser<'_>) -> bool {
+        !RESERVED_FOR_COLUMN_ALIAS.contains(keyword) && !NEEDS_AS.contains(keyword)
+    }
+
     fn is_custom_operator_part(&self, c: char) -> bool {
         self.0.is_custom_operator_part(c)
     }
@@ -70,7 +77,12 @@ impl Dialect for Postgres {
 
     fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
         let opens = |at: usize| parser.peek_nth_token_ref(at).token == Token::LParen;
-        let is_query = opens(0) && opens(1) && continues_query(after(parser, 1));
+        if is_keyword(parser, 0, Keyword::VALUES) && opens(1) {
+            return Some(parser.parse_query().map(Expr::Subquery));
+        }
+        let is_query = opens(0)
+            && (opens(1) && continues_query(after(parser, 1))
+                || is_keyword(parser, 1, Keyword::VALUES));
         is_query.then(|| subquery(parser))
     }
 
@@ -120,6 +132,34 @@ impl Dialect for Postgres {
         supports_aliased_function_args supports_comment_optimizer_hint
     }
 }
+
+/// What sqlparser would take for a column's name without AS, and PostgreSQL does not.
+const NEEDS_AS: &[Keyword] = &[
+    Keyword::ARRAY,
+    Keyword::AS,
+    Keyword::CHAR,
+    Keyword::CHARACTER,
+    Keyword::CREATE,
+    Keyword::DAY,
+    Keyword::FILTER,
+    Keyword::FOR,
+    Keyword::GRANT,
+    Keyword::HOUR,
+    Keyword::MINUTE,
+    Keyword::MONTH,
+    Keyword::NOTNULL,
+    Keyword::ON,
+    Keyword::OVER,
+    Keyword::OVERLAPS,
+    Keyword::PRECISION,
+    Keyword::RETURNING,
+    Keyword::SECOND,
+    Keyword::TO,
+    Keyword::VARYING,
+    Keyword::WITHIN,
+    Keyword::WITHOUT,
+    Keyword::YEAR,
+];
 
 fn is_keyword(parser: &Parser<'_>, index: usize, keyword: Keyword) -> bool {
     matches!(&parser.peek_nth_token_ref(index).token, Token::Word(word) if word.keyword == keyword)

@@ -16,6 +16,7 @@ use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
 use super::history::{self, HistoryBody};
 use super::index::{self, IndexBody};
+use super::materialized::MaterializedBody;
 use super::portal::{self, Declare};
 use super::rewrite::{Lifted, parse_statement};
 use super::role::{self, RoleBody};
@@ -103,6 +104,7 @@ pub(crate) enum Body {
     },
     Copy(CopyBody),
     View(ViewBody),
+    Materialized(MaterializedBody),
     /// DECLARE, with the query.
     Declare(Declare, Box<Self>),
     Fetch(Fetch),
@@ -131,9 +133,9 @@ pub(crate) enum Body {
 }
 
 /// The first words of statements that PostgreSQL has and this build has not.
-const UNSUPPORTED: [&str; 14] = [
-    "grant", "revoke", "call", "do", "refresh", "load", "import", "security", "reassign", "label",
-    "alter", "create", "copy", "set",
+const UNSUPPORTED: [&str; 13] = [
+    "grant", "revoke", "call", "do", "load", "import", "security", "reassign", "label", "alter",
+    "create", "copy", "set",
 ];
 
 /// Parses one statement from the cursor to its end.
@@ -199,6 +201,7 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
         "explain" => super::explain::explain(cursor, lifted),
         "truncate" => utility::truncate(cursor),
         "lock" => super::lock::lock(cursor),
+        "refresh" => super::materialized::refresh(cursor),
         "reindex" => index::reindex(cursor),
         "cluster" => index::cluster(cursor),
         "drop" => utility::drop(cursor),
@@ -226,6 +229,12 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
 /// CREATE and ALTER: tables and indexes are parsed, all else is named.
 fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
     if let Some(body) = view::create(cursor, lifted)? {
+        return Ok(body);
+    }
+    if let Some(body) = super::materialized::create(cursor, lifted)? {
+        return Ok(body);
+    }
+    if let Some(body) = super::materialized::alter(cursor, lifted)? {
         return Ok(body);
     }
     if let Some(body) = sequence::create_temporary(cursor)? {
@@ -310,7 +319,7 @@ fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
             let what = cursor.peek_word(3).unwrap_or_default().to_uppercase();
             Ok(Body::Unsupported(format!("{kind} OR REPLACE {what}")))
         }
-        ("materialized" | "foreign" | "event", third) => {
+        ("foreign" | "event", third) => {
             let what = format!("{second} {third}").to_uppercase();
             Ok(Body::Unsupported(format!("{kind} {what}")))
         }
@@ -400,6 +409,7 @@ impl Body {
             Self::Type(body) => body.tag(),
             Self::Explain { .. } => "EXPLAIN",
             Self::Copy(_) => "COPY",
+            Self::Materialized(body) => body.tag(),
             Self::View(ViewBody::Create { .. }) => "CREATE VIEW",
             Self::View(ViewBody::Drop { .. }) => "DROP VIEW",
             Self::View(ViewBody::Alter { .. }) => "ALTER VIEW",

@@ -151,6 +151,12 @@ pub(crate) fn with_room<T>(depth: u32, work: impl FnOnce() -> T) -> T {
     stacker::grow(BASE_BYTES + depth as usize * BYTES_PER_LEVEL, work)
 }
 
+/// Runs `work` where a tree of some depth fits besides those that are being worked on: views within views.
+pub(crate) fn with_room_for_more<T>(depth: u32, work: impl FnOnce() -> T) -> T {
+    let shallow_bytes = (SHALLOW as usize + 1) * BYTES_PER_LEVEL;
+    with_room(depth, || stacker::maybe_grow(2 * shallow_bytes, BASE_BYTES, work))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tokens::{Source, tokenize};

@@ -18,6 +18,7 @@
 //! * Grouping sets and what a frame excludes: see `grouping`.
 //! * The options of identity columns, and OVERRIDING … VALUE of INSERT, are cut out and kept under the positions
 //!   of GENERATED and of the table's name.
+//! * The star of `(row).*`, and of `t.*` where a value stands, becomes a name: see `star`.
 //! * `TABLE t` becomes `SELECT * FROM t`; `ISNULL`, `NOTNULL` and `TRIM(LEADING FROM x)` are spelt out.
 
 use std::collections::BTreeMap;
@@ -35,7 +36,7 @@ use super::cursor::{Cursor, QualifiedName};
 use super::period::{self, PeriodClause, PeriodDefinition};
 use super::sequence::{self, WrittenOptions};
 use super::tokens::{Source, end, is_word, start, syntax_error, token_at};
-use super::{grouping, special, subscript, tree};
+use super::{grouping, special, star, subscript, tree};
 use crate::bind::generated::Overriding;
 
 /// At most so many time clauses and lock clauses in a statement: each is parsed by itself.
@@ -141,6 +142,9 @@ pub(crate) fn rewrite(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Ve
             continue;
         }
         if special::typed_literal(cursor, &mut out) {
+            continue;
+        }
+        if token.token == Token::Mul && star::rewritten(cursor, &mut out) {
             continue;
         }
         if token.token == Token::Assignment {

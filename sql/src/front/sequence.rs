@@ -15,6 +15,8 @@ pub(crate) enum Owner {
     None,
     /// A table and its column.
     Column(QualifiedName, String),
+    /// A name alone, which cannot be.
+    Bare,
 }
 
 /// The options as written.
@@ -174,8 +176,7 @@ fn owner(cursor: &mut Cursor<'_>) -> Result<Owner> {
             Ok(Owner::Column(QualifiedName { schema, name, position }, column))
         }
         None if column == "none" => Ok(Owner::None),
-        None => Err(SqlError::new(SqlState::SyntaxError, "invalid OWNED BY option")
-            .with_hint("Specify OWNED BY table.column or OWNED BY NONE.")),
+        None => Ok(Owner::Bare),
     }
 }
 

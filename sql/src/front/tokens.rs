@@ -159,10 +159,10 @@ fn split_operator(symbol: &str, from: u32, to: u32, out: &mut Vec<TokenWithSpan>
         "/" => Some(Token::Div),
         _ => None,
     };
+    let signs = from + core.len() as u32;
     match known {
-        Some(token) if !special && core.len() < symbol.len() => {
-            let signs = from + core.len() as u32;
-            out.push(token_at(token, from, signs));
+        _ if !special && (known.is_some() && core.len() < symbol.len() || core.is_empty()) => {
+            out.extend(known.map(|token| token_at(token, from, signs)));
             for (at, sign) in (signs..).zip(symbol[core.len()..].chars()) {
                 let token = if sign == '+' { Token::Plus } else { Token::Minus };
                 out.push(token_at(token, at, at + 1));

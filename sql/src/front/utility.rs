@@ -430,6 +430,9 @@ pub(crate) fn drop(cursor: &mut Cursor<'_>) -> Result<Body> {
     if cursor.accept(&["view"]) {
         return super::view::drop(cursor);
     }
+    if cursor.accept(&["materialized", "view"]) {
+        return super::materialized::drop(cursor);
+    }
     if let Some(body) = super::absent::drop(cursor)? {
         return Ok(body);
     }

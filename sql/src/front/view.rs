@@ -120,7 +120,7 @@ fn without_check<'a>(
 }
 
 /// `(a, b)`, if there is a list.
-fn column_names(cursor: &mut Cursor<'_>) -> Result<Vec<String>> {
+pub(crate) fn column_names(cursor: &mut Cursor<'_>) -> Result<Vec<String>> {
     let mut names = Vec::new();
     if cursor.accept_token(&Token::LParen) {
         names.push(cursor.name()?);

@@ -383,8 +383,13 @@ impl Reader {
             .split(|c: char| !c.is_ascii_alphanumeric())
             .filter(|part| !part.is_empty())
             .collect();
+        // Nothing but a zone may stand before it: `Mon 1999-01-08` is no date.
+        let is_first = self.time.is_none()
+            && self.weekday.is_none()
+            && self.meridiem.is_none()
+            && !self.era_seen;
         // Letters and digits may also touch: 99jan08 is not a date, 08-Jan-99 is.
-        if parts.is_empty() || parts.len() > 3 {
+        if parts.is_empty() || parts.len() > 3 || !is_first {
             return Err(Problem::Format);
         }
         // Names first: they decide what the numbers are.
@@ -405,7 +410,8 @@ impl Reader {
         for part in numbers {
             self.part(part)?;
         }
-        Ok(())
+        // A month of a year, or a day of a month, is no date.
+        if self.has_date() { Ok(()) } else { Err(Problem::Format) }
     }
 
     fn word(&mut self, text: &str) -> Result<(), Problem> {

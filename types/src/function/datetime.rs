@@ -500,6 +500,16 @@ fn constructors(t: &mut Builder) {
             dt::convert(local, Timestamptz, ctx)
         }),
     );
+    t.stable(
+        "make_timestamptz",
+        &[Int4, Int4, Int4, Int4, Int4, Float8, Text],
+        Timestamptz,
+        Kernel::Values(|args, _| {
+            let local = date_and_time(i64::from(make_date(args)?), make_time(args, 3)?)?;
+            let zone = TimeZone::parse(arg::text(args, 6)?)?;
+            Ok(Value::Timestamptz(dt::timestamp_to_timestamptz(arg::int(&[local], 0)?, &zone)?))
+        }),
+    );
     const SPAN_PARTS: [&[DataType]; 8] = [
         &[],
         &[Int4],

@@ -3,42 +3,52 @@
 //! Matches are searched for as PostgreSQL does it, one after the other: each search begins where the match
 //! before ended, a character later if that was empty, and anchors and boundaries see all of the text.
 
-use regex::{Captures, Regex};
+use std::ops::Range;
 
 use super::string::{MAX_BYTES, too_long};
 use super::table::Builder;
-use super::text_search::{Flags, compile, replacement, similar_to_escape};
+use super::text_search::{Flags, compile, regexp_substring, replacement, similar_to_escape};
 use super::{Kernel, arg};
 use crate::DataType::{self, Bool, Int4, Text};
+use crate::regexp::{Match, Regexp, Subject};
 use crate::{Array, Element, EvalContext, Value, ValueError};
 
 const TEXTS: DataType = DataType::Array(Element::Text);
 
 /// The matches of a pattern in a text, from a byte on.
 struct Matches<'a> {
-    regex: &'a Regex,
+    regexp: &'a Regexp,
     text: &'a str,
+    subject: Subject<'a>,
+    /// Whether groups are asked for.
+    groups: bool,
     from: Option<usize>,
 }
 
 impl<'a> Matches<'a> {
-    fn new(regex: &'a Regex, text: &'a str, from: usize) -> Self {
-        Self { regex, text, from: (from <= text.len()).then_some(from) }
+    fn new(regexp: &'a Regexp, text: &'a str, from: usize, groups: bool) -> Self {
+        let from = (from <= text.len()).then_some(from);
+        Self { regexp, text, subject: regexp.subject(text), groups, from }
+    }
+
+    fn search(&mut self) -> Result<Option<Match>, ValueError> {
+        let Some(from) = self.from else { return Ok(None) };
+        let found = self.regexp.match_at(&self.subject, from, self.groups)?;
+        let whole = found.as_ref().map_or(0..0, Match::whole);
+        self.from = if whole.is_empty() {
+            self.text[whole.end..].chars().next().map(|c| whole.end + c.len_utf8())
+        } else {
+            Some(whole.end)
+        };
+        Ok(found)
     }
 }
 
-impl<'a> Iterator for Matches<'a> {
-    type Item = Captures<'a>;
+impl Iterator for Matches<'_> {
+    type Item = Result<Match, ValueError>;
 
-    fn next(&mut self) -> Option<Captures<'a>> {
-        let found = self.regex.captures_at(self.text, self.from?)?;
-        let whole = found.get(0)?;
-        self.from = if whole.is_empty() {
-            self.text[whole.end()..].chars().next().map(|c| whole.end() + c.len_utf8())
-        } else {
-            Some(whole.end())
-        };
-        Some(found)
+    fn next(&mut self) -> Option<Self::Item> {
+        self.search().transpose()
     }
 }
 
@@ -80,19 +90,18 @@ fn flags_without_global(args: &[Value], at: usize, function: &str) -> Result<Fla
 }
 
 /// The groups of a match, or all of it where the pattern has none.
-fn groups(regex: &Regex, found: &Captures<'_>) -> Vec<Value> {
-    let first = usize::from(regex.captures_len() > 1);
-    (first..regex.captures_len())
-        .map(|index| found.get(index).map_or(Value::Null, |group| Value::text(group.as_str())))
-        .collect()
+fn groups(regexp: &Regexp, text: &str, found: &Match) -> Vec<Value> {
+    let value = |group| found.group(group).map_or(Value::Null, |part| Value::text(&text[part]));
+    (regexp.group_count().min(1)..=regexp.group_count()).map(value).collect()
 }
 
 fn regexp_match(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
     let flags = flags_without_global(args, 2, "regexp_match")
         .map_err(|error| error.with_hint("Use the regexp_matches function instead."))?;
-    let regex = compile(arg::text(args, 1)?, flags)?;
-    match regex.captures(arg::text(args, 0)?) {
-        Some(found) => Ok(Value::array(Array::from_values(Text, groups(&regex, &found))?)),
+    let regexp = compile(arg::text(args, 1)?, &flags)?;
+    let text = arg::text(args, 0)?;
+    match Matches::new(&regexp, text, 0, true).search()? {
+        Some(found) => Ok(Value::array(Array::from_values(Text, groups(&regexp, text, &found))?)),
         None => Ok(Value::Null),
     }
 }
@@ -101,10 +110,11 @@ fn regexp_match(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
 fn regexp_matches(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
     let flags = if args.len() > 2 { Flags::parse(arg::text(args, 2)?)? } else { Flags::default() };
     let limit = if flags.global { usize::MAX } else { 1 };
-    let regex = compile(arg::text(args, 1)?, flags)?;
+    let regexp = compile(arg::text(args, 1)?, &flags)?;
+    let text = arg::text(args, 0)?;
     let mut rows = Vec::new();
-    for found in Matches::new(&regex, arg::text(args, 0)?, 0).take(limit) {
-        rows.push(Array::from_values(Text, groups(&regex, &found))?);
+    for found in Matches::new(&regexp, text, 0, true).take(limit) {
+        rows.push(Array::from_values(Text, groups(&regexp, text, &found?))?);
     }
     Ok(Value::array(super::nested(Text, rows.iter(), rows.len())?))
 }
@@ -112,17 +122,17 @@ fn regexp_matches(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> 
 /// The parts between the matches, of which empty ones at either end do not count.
 fn split(args: &[Value], function: &str) -> Result<Value, ValueError> {
     let text = arg::text(args, 0)?;
-    let regex = compile(arg::text(args, 1)?, flags_without_global(args, 2, function)?)?;
+    let regexp = compile(arg::text(args, 1)?, &flags_without_global(args, 2, function)?)?;
     let mut parts = Vec::new();
     let mut end = 0;
     let mut last_end = 0;
-    for found in Matches::new(&regex, text, 0) {
-        let Some(whole) = found.get(0) else { continue };
-        if whole.start() < text.len() && whole.end() > last_end {
-            parts.push(Value::text(&text[end..whole.start()]));
-            end = whole.end();
+    for found in Matches::new(&regexp, text, 0, false) {
+        let whole = found?.whole();
+        if whole.start < text.len() && whole.end > last_end {
+            parts.push(Value::text(&text[end..whole.start]));
+            end = whole.end;
         }
-        last_end = whole.end();
+        last_end = whole.end;
     }
     parts.push(Value::text(&text[end..]));
     Ok(Value::array(Array::from_values(Text, parts)?))
@@ -131,21 +141,22 @@ fn split(args: &[Value], function: &str) -> Result<Value, ValueError> {
 /// Replaces the matches, or the `n`th of them if that is not zero.
 fn replace(
     text: &str,
-    regex: &Regex,
+    regexp: &Regexp,
     template: &str,
     from: usize,
     n: i64,
 ) -> Result<Value, ValueError> {
     let mut out = String::with_capacity(text.len());
     let mut end = 0;
-    for (index, found) in Matches::new(regex, text, from).enumerate() {
-        let Some(whole) = found.get(0) else { continue };
+    for (index, found) in Matches::new(regexp, text, from, template.contains('\\')).enumerate() {
+        let found = found?;
+        let whole = found.whole();
         if n > 0 && index as i64 + 1 != n {
             continue;
         }
-        out.push_str(&text[end..whole.start()]);
-        replacement(&found, template, &mut out);
-        end = whole.end();
+        out.push_str(&text[end..whole.start]);
+        replacement(text, &found, template, &mut out);
+        end = whole.end;
         if out.len() > MAX_BYTES {
             return Err(too_long());
         }
@@ -174,8 +185,8 @@ fn regexp_replace(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> 
         }
     };
     let n = if flags.global { 0 } else { 1 };
-    let regex = compile(arg::text(args, 1)?, flags)?;
-    replace(arg::text(args, 0)?, &regex, arg::text(args, 2)?, 0, n)
+    let regexp = compile(arg::text(args, 1)?, &flags)?;
+    replace(arg::text(args, 0)?, &regexp, arg::text(args, 2)?, 0, n)
 }
 
 /// `regexp_replace(text, pattern, replacement, start [, n [, flags]])`
@@ -186,31 +197,40 @@ fn regexp_replace_from(args: &[Value], _: &EvalContext) -> Result<Value, ValueEr
     // With a count of its own, `g` says nothing.
     let n = if args.len() == 4 && flags.global { 0 } else { n };
     let text = arg::text(args, 0)?;
-    let regex = compile(arg::text(args, 1)?, flags)?;
-    replace(text, &regex, arg::text(args, 2)?, search_start(text, start), n)
+    let regexp = compile(arg::text(args, 1)?, &flags)?;
+    replace(text, &regexp, arg::text(args, 2)?, search_start(text, start), n)
 }
 
 fn regexp_count(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
     let start = counted(args, 2, "start", 1)?;
     let text = arg::text(args, 0)?;
-    let regex = compile(arg::text(args, 1)?, flags_without_global(args, 3, "regexp_count")?)?;
-    let count = Matches::new(&regex, text, search_start(text, start)).count();
-    Value::from_int(Int4, count as i64)
+    let regexp = compile(arg::text(args, 1)?, &flags_without_global(args, 3, "regexp_count")?)?;
+    let mut count = 0;
+    for found in Matches::new(&regexp, text, search_start(text, start), false) {
+        found?;
+        count += 1;
+    }
+    Value::from_int(Int4, count)
 }
 
 /// The bytes of the `n`th match, or of one of its groups.
 fn located(
     text: &str,
-    regex: &Regex,
+    regexp: &Regexp,
     start: i64,
     n: i64,
     group: i64,
-) -> Option<std::ops::Range<usize>> {
-    let skipped = usize::try_from(n - 1).ok()?;
-    let found = Matches::new(regex, text, search_start(text, start)).nth(skipped)?;
+) -> Result<Option<Range<usize>>, ValueError> {
     // A pattern without groups has one: all of it.
-    let group = if regex.captures_len() == 1 && group == 1 { 0 } else { group };
-    found.get(usize::try_from(group).ok()?).map(|part| part.range())
+    let group = if regexp.group_count() == 0 && group == 1 { 0 } else { group };
+    let from = search_start(text, start);
+    for (index, found) in Matches::new(regexp, text, from, group > 0).enumerate() {
+        let found = found?;
+        if index as i64 + 1 == n {
+            return Ok(usize::try_from(group).ok().and_then(|group| found.group(group)));
+        }
+    }
+    Ok(None)
 }
 
 /// `regexp_instr(text, pattern [, start [, n [, endoption [, flags [, subexpr]]]]])`
@@ -225,8 +245,8 @@ fn regexp_instr(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
     let flags = flags_without_global(args, 5, "regexp_instr")?;
     let group = if args.len() > 6 { counted(args, 6, "subexpr", 0)? } else { 0 };
     let text = arg::text(args, 0)?;
-    let regex = compile(arg::text(args, 1)?, flags)?;
-    let place = located(text, &regex, start, n, group)
+    let regexp = compile(arg::text(args, 1)?, &flags)?;
+    let place = located(text, &regexp, start, n, group)?
         .map(|range| if at_end == 1 { range.end } else { range.start })
         .map_or(0, |byte| text[..byte].chars().count() as i64 + 1);
     Value::from_int(Int4, place)
@@ -239,27 +259,20 @@ fn regexp_substr(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
     let flags = flags_without_global(args, 4, "regexp_substr")?;
     let group = if args.len() > 5 { counted(args, 5, "subexpr", 0)? } else { 0 };
     let text = arg::text(args, 0)?;
-    let regex = compile(arg::text(args, 1)?, flags)?;
-    Ok(located(text, &regex, start, n, group)
+    let regexp = compile(arg::text(args, 1)?, &flags)?;
+    Ok(located(text, &regexp, start, n, group)?
         .map_or(Value::Null, |range| Value::text(&text[range])))
 }
 
 fn regexp_like(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
-    let regex = compile(arg::text(args, 1)?, flags_without_global(args, 2, "regexp_like")?)?;
-    Ok(Value::Bool(regex.is_match(arg::text(args, 0)?)))
+    let regexp = compile(arg::text(args, 1)?, &flags_without_global(args, 2, "regexp_like")?)?;
+    Ok(Value::Bool(regexp.is_match(arg::text(args, 0)?)?))
 }
 
 /// `substring(text similar pattern escape character)`
 fn substring_similar(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
     let pattern = similar_to_escape(arg::text(args, 1)?, Some(arg::text(args, 2)?))?;
-    let regex = compile(&pattern, Flags::default())?;
-    Ok(match regex.captures(arg::text(args, 0)?) {
-        None => Value::Null,
-        Some(found) => {
-            let group = found.get(usize::from(regex.captures_len() > 1));
-            group.map_or(Value::Null, |group| Value::text(group.as_str()))
-        }
-    })
+    regexp_substring(arg::text(args, 0)?, &pattern)
 }
 
 pub(super) fn add(t: &mut Builder) {

@@ -1,14 +1,12 @@
-//! Patterns: `LIKE`, `ILIKE` and regular expressions.
-//!
-//! Regular expressions run on the `regex` crate, whose time is linear in text and pattern: no pattern
-//! can hang a session. PostgreSQL's syntax is a little wider; back references and look-around are
-//! refused as invalid, as are patterns whose automaton would exceed a megabyte.
+//! Patterns: `LIKE`, `ILIKE` and regular expressions, which [`crate::regexp`] does.
 
-use regex::{Regex, RegexBuilder};
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use super::table::Builder;
 use super::{Kernel, arg};
 use crate::DataType::{self, Bool, Bpchar, Bytea, Name, Text};
+use crate::regexp::{Match, Options, Regexp};
 use crate::{SqlState, Value, ValueError};
 
 fn invalid_escape() -> ValueError {
@@ -131,136 +129,60 @@ fn like_escape_bytes(pattern: &[u8], escape: &[u8]) -> Result<Value, ValueError>
 /// How a regular expression is applied.
 #[derive(Default)]
 pub(super) struct Flags {
-    ignore_case: bool,
+    options: Options,
     pub(super) global: bool,
-    newline: bool,
-    literal: bool,
-    expanded: bool,
 }
 
 impl Flags {
     pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
         let mut flags = Self::default();
         for c in text.chars() {
-            match c {
-                'i' => flags.ignore_case = true,
-                'c' => flags.ignore_case = false,
-                'g' => flags.global = true,
-                'n' | 'm' => flags.newline = true,
-                's' => flags.newline = false,
-                'q' => flags.literal = true,
-                'x' => flags.expanded = true,
-                't' | 'e' | 'b' => {}
-                _ => {
-                    let message = format!("invalid regular expression option: \"{c}\"");
-                    return Err(ValueError::invalid_parameter(message));
-                }
+            if c == 'g' {
+                flags.global = true;
+            } else if !flags.options.set(c) {
+                let message = format!("invalid regular expression option: \"{c}\"");
+                return Err(ValueError::invalid_parameter(message));
             }
         }
         Ok(flags)
     }
 }
 
-/// PostgreSQL's spellings that the crate does not have: `\m \M \y \Y \Z` and the `***` directors.
-fn translate(pattern: &str, flags: &mut Flags) -> String {
-    let pattern = if let Some(rest) = pattern.strip_prefix("***=") {
-        flags.literal = true;
-        rest
-    } else {
-        pattern.strip_prefix("***:").unwrap_or(pattern)
-    };
-    if flags.literal {
-        return regex::escape(pattern);
-    }
-    let mut out = String::with_capacity(pattern.len());
-    let mut chars = pattern.chars();
-    while let Some(c) = chars.next() {
-        // A brace that no digit follows is a brace.
-        if c == '{' && !chars.clone().next().is_some_and(|next| next.is_ascii_digit()) {
-            out.push_str(r"\{");
-            continue;
-        }
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('m') => out.push_str(r"\b{start}"),
-            Some('M') => out.push_str(r"\b{end}"),
-            Some('y') => out.push_str(r"\b"),
-            Some('Y') => out.push_str(r"\B"),
-            Some('Z') => out.push_str(r"\z"),
-            // In PostgreSQL an escaped character that is no letter stands for itself.
-            Some(other) if other.is_ascii_alphanumeric() => {
-                out.push('\\');
-                out.push(other);
-            }
-            Some(other) => out.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
-            None => out.push('\\'),
-        }
-    }
-    out
-}
+/// How many patterns a thread remembers.
+const MAX_REMEMBERED: usize = 16;
 
-pub(super) fn compile(pattern: &str, mut flags: Flags) -> Result<Regex, ValueError> {
-    let translated = translate(pattern, &mut flags);
-    RegexBuilder::new(&translated)
-        .case_insensitive(flags.ignore_case)
-        .multi_line(flags.newline)
-        .dot_matches_new_line(!flags.newline)
-        .ignore_whitespace(flags.expanded)
-        .size_limit(1 << 20)
-        .dfa_size_limit(1 << 20)
-        .nest_limit(100)
-        .build()
-        .map_err(|error| {
-            let reason = match &error {
-                regex::Error::CompiledTooBig(_) => "regular expression is too complex".to_owned(),
-                other => other
-                    .to_string()
-                    .lines()
-                    .last()
-                    .unwrap_or_default()
-                    .trim_start_matches("error: ")
-                    .to_owned(),
-            };
-            let message = format!("invalid regular expression: {reason}");
-            ValueError::new(SqlState::InvalidRegularExpression, message)
-        })
-}
-
-/// A regular expression for others than SQL's own functions.
-pub(crate) fn regex_of(
-    pattern: &str,
-    ignore_case: bool,
-    literal: bool,
-) -> Result<Regex, ValueError> {
-    compile(pattern, Flags { ignore_case, literal, ..Flags::default() })
-}
+type Remembered = (String, Options, Rc<Regexp>);
 
 thread_local! {
-    /// The last pattern of this thread: a scan matches every row against the same one.
-    static LAST: std::cell::RefCell<Option<(String, bool, Regex)>> =
-        const { std::cell::RefCell::new(None) };
+    /// The patterns that this thread used last, the last first: a scan matches every row against the same.
+    static PATTERNS: RefCell<Vec<Remembered>> = const { RefCell::new(Vec::new()) };
 }
 
-fn matches(text: &str, pattern: &str, ignore_case: bool) -> Result<bool, ValueError> {
-    LAST.with_borrow_mut(|last| {
-        if let Some((known, case, regex)) = last
-            && *case == ignore_case
-            && known == pattern
-        {
-            return Ok(regex.is_match(text));
+/// The compiled pattern.
+pub(crate) fn regex_of(pattern: &str, options: Options) -> Result<Rc<Regexp>, ValueError> {
+    PATTERNS.with_borrow_mut(|known| {
+        let found = known.iter().position(|(text, by, _)| *by == options && text == pattern);
+        if let Some(at) = found {
+            known[..=at].rotate_right(1);
+        } else {
+            let regexp = Rc::new(Regexp::new(pattern, options)?);
+            known.truncate(MAX_REMEMBERED - 1);
+            known.insert(0, (pattern.to_owned(), options, regexp));
         }
-        let regex = compile(pattern, Flags { ignore_case, ..Flags::default() })?;
-        let found = regex.is_match(text);
-        *last = Some((pattern.to_owned(), ignore_case, regex));
-        Ok(found)
+        Ok(Rc::clone(&known[0].2))
     })
 }
 
+pub(super) fn compile(pattern: &str, flags: &Flags) -> Result<Rc<Regexp>, ValueError> {
+    regex_of(pattern, flags.options)
+}
+
+fn matches(text: &str, pattern: &str, ignore_case: bool) -> Result<bool, ValueError> {
+    regex_of(pattern, Options::ignoring_case(ignore_case))?.is_match(text)
+}
+
 /// A replacement in PostgreSQL's notation: `\1` to `\9`, `\&`, `\\`.
-pub(super) fn replacement(captures: &regex::Captures<'_>, template: &str, out: &mut String) {
+pub(super) fn replacement(text: &str, found: &Match, template: &str, out: &mut String) {
     let mut chars = template.chars();
     while let Some(c) = chars.next() {
         if c != '\\' {
@@ -268,10 +190,10 @@ pub(super) fn replacement(captures: &regex::Captures<'_>, template: &str, out: &
             continue;
         }
         match chars.next() {
-            Some('&') => out.push_str(&captures[0]),
+            Some('&') => out.push_str(&text[found.whole()]),
             Some(digit @ '1'..='9') => {
                 let index = digit as usize - '0' as usize;
-                out.push_str(captures.get(index).map_or("", |group| group.as_str()));
+                out.push_str(found.group(index).map_or("", |group| &text[group]));
             }
             Some('\\') => out.push('\\'),
             Some(other) => {
@@ -284,79 +206,64 @@ pub(super) fn replacement(captures: &regex::Captures<'_>, template: &str, out: &
 }
 
 /// `substring(text from pattern)`: the first group, or all of the match.
-fn regexp_substring(text: &str, pattern: &str) -> Result<Value, ValueError> {
-    let regex = compile(pattern, Flags::default())?;
-    Ok(match regex.captures(text) {
-        None => Value::Null,
-        Some(captures) => {
-            let group = if regex.captures_len() > 1 { captures.get(1) } else { captures.get(0) };
-            group.map_or(Value::Null, |group| Value::text(group.as_str()))
+pub(super) fn regexp_substring(text: &str, pattern: &str) -> Result<Value, ValueError> {
+    let regexp = regex_of(pattern, Options::default())?;
+    let found = regexp.match_at(&regexp.subject(text), 0, true)?;
+    let group = found.and_then(|found| found.group(regexp.group_count().min(1)));
+    Ok(group.map_or(Value::Null, |group| Value::text(&text[group])))
+}
+
+/// The character that escapes, of an argument that may have one.
+fn escape_character(escape: Option<&str>) -> Result<Option<char>, ValueError> {
+    let Some(text) = escape else { return Ok(Some('\\')) };
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        (first, None) => Ok(first),
+        _ => {
+            let message = "invalid escape string";
+            Err(ValueError::new(SqlState::InvalidEscapeSequence, message)
+                .with_hint("Escape string must be empty or one character."))
         }
-    })
+    }
 }
 
 /// Translates a pattern of `SIMILAR TO` to a regular expression.
+///
+/// Separators divide it into `^(?:1){1,1}?(2){1,1}(?:3)$`: of the first part as little as can be, of the
+/// second, which `substring` gives, as much.
 pub(super) fn similar_to_escape(pattern: &str, escape: Option<&str>) -> Result<String, ValueError> {
-    let escape = match escape {
-        None => Some('\\'),
-        Some(text) => {
-            let mut chars = text.chars();
-            let first = chars.next();
-            if chars.next().is_some() {
-                return Err(ValueError::new(
-                    SqlState::InvalidEscapeSequence,
-                    "invalid escape string",
-                )
-                .with_hint("Escape string must be empty or one character."));
-            }
-            first
-        }
-    };
+    let escape = escape_character(escape)?;
     let mut out = String::from("^(?:");
-    let mut chars = pattern.chars();
-    let mut in_class = false;
-    // How many of the separators there may be have been seen. What is before the first matches as little
-    // as it can.
-    let mut separators = 0;
-    while let Some(c) = chars.next() {
-        if Some(c) == escape {
-            match chars.next() {
-                Some('"') if !in_class => {
-                    separators += 1;
-                    match separators {
-                        1 => out.push_str(")("),
-                        2 => out.push_str(")(?:"),
-                        _ => return Err(too_many_separators()),
-                    }
-                }
-                Some(literal) => out.extend(['\\', literal]),
-                None => {}
+    let (mut escaped, mut in_brackets, mut separator_count) = (false, false, 0);
+    for c in pattern.chars() {
+        if std::mem::take(&mut escaped) {
+            if c != '"' || in_brackets {
+                out.extend(['\\', c]);
+                continue;
             }
-        } else if in_class {
-            in_class = c != ']';
+            separator_count += 1;
+            out.push_str(match separator_count {
+                1 => "){1,1}?(",
+                2 => "){1,1}(?:",
+                _ => return Err(too_many_separators()),
+            });
+        } else if Some(c) == escape {
+            escaped = true;
+        } else if in_brackets {
+            in_brackets = c != ']';
             if c == '\\' {
                 out.push('\\');
             }
             out.push(c);
         } else {
             match c {
-                '[' => {
-                    in_class = true;
-                    out.push(c);
-                }
                 '%' => out.push_str(".*"),
                 '_' => out.push('.'),
                 '(' => out.push_str("(?:"),
                 '\\' | '.' | '^' | '$' => out.extend(['\\', c]),
                 _ => out.push(c),
             }
-            let has_separator = || {
-                let mark: String = escape.into_iter().chain(['"']).collect();
-                escape.is_some() && pattern.contains(&mark)
-            };
-            if matches!(c, '%' | '*' | '+' | '?' | '}') && separators == 0 && has_separator() {
-                out.push('?');
-            }
+            in_brackets = c == '[';
         }
     }
     out.push_str(")$");

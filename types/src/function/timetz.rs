@@ -60,7 +60,7 @@ fn now(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
 
 pub(super) fn add(t: &mut Builder) {
     type General = fn(&[Value], &EvalContext) -> Result<Value, ValueError>;
-    let immutable: [(&'static str, &'static [DataType], DataType, General); 7] = [
+    let immutable: [(&'static str, &'static [DataType], DataType, General); 8] = [
         ("+", &[Tz, Span], Tz, |args, _| moved(timetz(args, 0)?, args, 1, false)),
         ("+", &[Span, Tz], Tz, |args, _| moved(timetz(args, 1)?, args, 0, false)),
         ("-", &[Tz, Span], Tz, |args, _| moved(timetz(args, 0)?, args, 1, true)),
@@ -72,13 +72,13 @@ pub(super) fn add(t: &mut Builder) {
         ("timetz_cmp", &[Tz, Tz], Int4, |args, _| {
             Ok(Value::Int4(timetz(args, 0)?.compare(timetz(args, 1)?) as i32))
         }),
+        ("timezone", &[Span, Tz], Tz, in_zone),
     ];
     for (name, args, result, kernel) in immutable {
         t.add(name, args, result, Kernel::Values(kernel));
     }
-    let stable: [(&'static str, &'static [DataType], DataType, General); 5] = [
+    let stable: [(&'static str, &'static [DataType], DataType, General); 4] = [
         ("timezone", &[Text, Tz], Tz, in_zone),
-        ("timezone", &[Span, Tz], Tz, in_zone),
         ("current_time", &[], Tz, now),
         ("current_time", &[Int4], Tz, now),
         ("localtime", &[Int4], Time, |args, ctx| match now(args, ctx)? {

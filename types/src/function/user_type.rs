@@ -65,6 +65,21 @@ fn make_row(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
     }
 }
 
+/// A row of a relation: a row that says what its columns are, what is NULL where an outer join found none, and the
+/// columns' values.
+fn whole_row(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
+    let [Value::Record(shape), marker, values @ ..] = args else {
+        return Err(mistyped(&Value::Null));
+    };
+    if marker.is_null() {
+        return Ok(Value::Null);
+    }
+    let row = crate::Record::of_type(shape.ty(), values.to_vec());
+    let row =
+        row.unwrap_or_else(|| crate::Record::anonymous(shape.fields().clone(), values.to_vec()));
+    Ok(Value::record(row))
+}
+
 /// A column of a row, by its place.
 fn column(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
     match args {
@@ -97,6 +112,9 @@ fn is_full_row(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
 pub enum RowOperation {
     /// ROW(…): a row that says what the columns are, then their values.
     Make,
+    /// A relation's name in an expression: a row that says what the columns are, what is not NULL if there is a row,
+    /// then the columns' values.
+    Whole,
     /// `(row).column`: the row, and the place of the column from 0.
     Column,
     /// `row IS NULL`
@@ -109,6 +127,7 @@ impl RowOperation {
     fn name(self) -> &'static str {
         match self {
             Self::Make => "(,)",
+            Self::Whole => "(*)",
             Self::Column => "(.)",
             Self::IsNull => "(null)",
             Self::IsNotNull => "(not null)",
@@ -124,6 +143,9 @@ impl RowOperation {
 pub(super) fn add(t: &mut Builder) {
     let make = t.add(RowOperation::Make.name(), &[Record], Record, Kernel::Values(make_row));
     (make.strict, make.variadic) = (false, Some(DataType::Unknown));
+    let shape: &'static [DataType] = &[DataType::Unknown, DataType::Unknown];
+    let whole = t.add(RowOperation::Whole.name(), shape, Record, Kernel::Values(whole_row));
+    (whole.strict, whole.variadic) = (false, Some(DataType::Unknown));
     let any: &'static [DataType] = &[DataType::Unknown, Int4];
     t.add(RowOperation::Column.name(), any, DataType::Unknown, Kernel::Values(column));
     let row: &'static [DataType] = &[DataType::Unknown];

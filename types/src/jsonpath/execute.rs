@@ -4,11 +4,12 @@
 //! collected, or only looked for. Errors are of two kinds: those that a condition takes for "unknown" and
 //! that `silent` hides, and those that always end the statement.
 
-use regex::Regex;
+use std::rc::Rc;
 
 use super::{Comparator, JsonPath, Kind, Method, Node, Operator};
 use crate::function::regex_of;
 use crate::json::MAX_DEPTH;
+use crate::regexp::{Options, Regexp};
 use crate::{DataType, EvalContext, Json, Numeric, SqlState, Value, ValueError, datetime};
 
 /// An error, and whether conditions and `silent` hide it.
@@ -137,23 +138,12 @@ fn json_of(item: Item, ctx: &EvalContext) -> Result<Json, ValueError> {
 }
 
 /// The regular expression of `like_regex`.
-pub(super) fn compile_regex(pattern: &str, flags: &str) -> Result<Regex, ValueError> {
-    let has = |flag: char| flags.contains(flag);
-    if has('x') {
+pub(super) fn compile_regex(pattern: &str, flags: &str) -> Result<Rc<Regexp>, ValueError> {
+    if flags.contains('x') {
         let message = "XQuery \"x\" flag (expanded regular expressions) is not implemented";
         return Err(ValueError::new(SqlState::FeatureNotSupported, message));
     }
-    if has('q') {
-        return regex_of(pattern, has('i'), true);
-    }
-    let mut prefix = String::new();
-    if !has('s') {
-        prefix.push_str("(?-s)");
-    }
-    if has('m') {
-        prefix.push_str("(?m)");
-    }
-    regex_of(&(prefix + pattern), has('i'), false)
+    regex_of(pattern, Options::of_jsonpath(flags))
 }
 
 impl Run<'_> {
@@ -713,7 +703,9 @@ impl Run<'_> {
                 let regex = compile_regex(pattern, flags).map_err(hard)?;
                 self.predicate(operand, None, false, item, &mut |_, a, _| {
                     Ok(match a {
-                        Item::Json(Json::String(text)) => Truth::from(regex.is_match(text)),
+                        Item::Json(Json::String(text)) => {
+                            Truth::from(regex.is_match(text).map_err(hard)?)
+                        }
                         _ => Truth::Unknown,
                     })
                 })?

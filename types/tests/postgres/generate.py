@@ -375,4 +375,5 @@ copy q from stdin;
             fields += [ty, tab(t)]
         print("\t".join(fields))
 
-main()
+if __name__ == "__main__":
+    main()

@@ -43,6 +43,10 @@ impl World for RealTime {
         &self.disk
     }
 
+    fn network(&self) -> &dyn driftdb_env::Network {
+        self.os.network()
+    }
+
     fn now(&self) -> Duration {
         self.os.now()
     }

@@ -111,6 +111,8 @@ pub(super) fn encode_table(table: &Table) -> Vec<u8> {
             TablePart::Default(id) => (1, u32::from(id.0)),
             TablePart::Index(id) => (2, id.0),
             TablePart::Trigger => (3, 0),
+            TablePart::Materialized => (4, 0),
+            TablePart::Unpopulated => (5, 0),
         };
         out.push(code);
         number(&mut out, id);
@@ -236,7 +238,10 @@ pub(crate) fn decode_table(bytes: &[u8], types: Types<'_>) -> Option<Table> {
     let bounds = table.period.iter().flat_map(|period| [period.start, period.end]);
     let needing = table.needs.iter().filter_map(|need| match need.part {
         TablePart::Column(id) | TablePart::Default(id) => Some(id),
-        TablePart::Index(_) | TablePart::Trigger => None,
+        TablePart::Index(_)
+        | TablePart::Trigger
+        | TablePart::Materialized
+        | TablePart::Unpopulated => None,
     });
     let sound = indexed.chain(referring).chain(bounds).chain(needing).all(covered);
     (sound && input.rest.is_empty()).then_some(table)
@@ -295,9 +300,13 @@ impl<'a> Input<'a> {
             0 => TablePart::Column(self.column_id()?),
             1 => TablePart::Default(self.column_id()?),
             2 => TablePart::Index(IndexId(self.number()?)),
-            3 => {
+            code @ 3..=5 => {
                 self.number()?;
-                TablePart::Trigger
+                match code {
+                    3 => TablePart::Trigger,
+                    4 => TablePart::Materialized,
+                    _ => TablePart::Unpopulated,
+                }
             }
             _ => return None,
         };
@@ -509,6 +518,8 @@ mod tests {
                 TableNeed { part: TablePart::Default(ColumnId(3)), need: Need::of(16_400) },
                 TableNeed { part: TablePart::Column(ColumnId(3)), need: Need::of(16_401) },
                 TableNeed { part: TablePart::Index(IndexId(16_385)), need: Need::of(16_402) },
+                TableNeed { part: TablePart::Materialized, need: Need::of(16_403) },
+                TableNeed { part: TablePart::Unpopulated, need: Need::of(16_403) },
             ],
         }
     }

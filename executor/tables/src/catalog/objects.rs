@@ -43,6 +43,7 @@ pub(crate) fn names_key(space: NameSpace, schema: &str, name: &str) -> Vec<u8> {
         NameSpace::Role => b'r',
         NameSpace::Privileges => b'p',
         NameSpace::Type => b't',
+        NameSpace::Materialized => b'm',
     };
     key.extend_from_slice(&[0, code]);
     key

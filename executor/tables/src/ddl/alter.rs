@@ -12,8 +12,8 @@ use driftdb_types::{SqlState, Value};
 
 use super::{
     DdlContext, Thing, add_check, add_index, dependents, drop_keyspace, drop_needs_of_index,
-    duplicate_constraint, duplicate_relation, fill, foreign, index_columns, new_index, period,
-    primary_key_columns, rewrite, sequence,
+    duplicate_constraint, duplicate_relation, fill, foreign, index_columns, materialized,
+    new_index, period, primary_key_columns, rewrite, sequence,
 };
 use crate::catalog::{Named, delete_name, put_name, put_table, set_retention};
 
@@ -79,6 +79,7 @@ pub fn alter_table(
                 term.shown.clone_from(shown);
             }
         }
+        AlterAction::RespellQuery(view) => materialized::respell(cx, &table, view)?,
         AlterAction::Index(id, action) => add_index::say(cx, &mut table, *id, action)?,
         AlterAction::Reindex(id, _) => add_index::reindex(cx, &mut table, *id)?,
         AlterAction::SetType { position, ty, typmod, using } => {
@@ -258,7 +259,7 @@ pub(super) fn drop_column(
     table.needs.retain(|need| match need.part {
         TablePart::Column(id) | TablePart::Default(id) => id != column.id,
         TablePart::Index(id) => gone.iter().all(|index| index.id != id),
-        TablePart::Trigger => true,
+        TablePart::Trigger | TablePart::Materialized | TablePart::Unpopulated => true,
     });
     for index in &gone {
         delete_name(cx.txn, &table.schema, &index.name)?;

@@ -121,14 +121,16 @@ impl Graph {
     /// As PostgreSQL's messages name it.
     fn describe(&self, thing: Thing) -> String {
         let table = |id| self.table_name(id);
+        let word = |id| self.table(id).map_or("table", |table| table.word());
         let column = |id, column: ColumnId| {
             let table = self.table(id)?;
             Some(table.columns[table.position(column)?].name.as_str())
         };
         match thing {
-            Thing::Table(id) => format!("table {}", table(id)),
+            Thing::Table(id) => format!("{} {}", word(id), table(id)),
             Thing::Column(id, at) => {
-                format!("column {} of table {}", column(id, at).unwrap_or("?"), table(id))
+                let column = column(id, at).unwrap_or("?");
+                format!("column {column} of {} {}", word(id), table(id))
             }
             Thing::Default(id, at) => {
                 let column = column(id, at).unwrap_or("?");
@@ -178,7 +180,7 @@ impl Graph {
             let needs = object.needs.iter().filter(|need| meets(need));
             // The stronger bond counts: a part goes unasked.
             if let Some(is_part) = needs.map(|need| need.is_part).max() {
-                found.push((Thing::Object(object.id), is_part));
+                found.push((of_object(object, id), is_part));
             } else if column.is_none() && names_type(object, id) {
                 found.push((Thing::Object(object.id), false));
             }
@@ -190,6 +192,7 @@ impl Graph {
                     TablePart::Default(id) => Thing::Default(table.id, id),
                     TablePart::Index(id) => Thing::Index(table.id, id),
                     TablePart::Trigger => Thing::HasTrigger(table.id, ObjectId(needing.need.id)),
+                    TablePart::Materialized | TablePart::Unpopulated => Thing::Table(table.id),
                 };
                 found.push((thing, needing.need.is_part));
             }
@@ -256,6 +259,14 @@ impl Graph {
             of_table == Some(dependent.thing) || of_table.is_none_or(|t| !seen.contains(&t))
         });
         found
+    }
+}
+
+/// What goes with what an object needs: of a materialized view all of it.
+fn of_object(object: &Object, needed: u32) -> Thing {
+    match &object.kind {
+        ObjectKind::Materialized(it) if it.table.0 != needed => Thing::Table(it.table),
+        _ => Thing::Object(object.id),
     }
 }
 

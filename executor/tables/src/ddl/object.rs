@@ -37,7 +37,7 @@ fn taken(kind: &ObjectKind, name: &str) -> SqlError {
             };
             SqlError::new(SqlState::DuplicateFunction, message)
         }
-        ObjectKind::Role(_) | ObjectKind::Privileges(_) => {
+        ObjectKind::Role(_) | ObjectKind::Privileges(_) | ObjectKind::Materialized(_) => {
             let message = format!("{} \"{name}\" already exists", kind.word());
             SqlError::new(SqlState::DuplicateObject, message)
         }

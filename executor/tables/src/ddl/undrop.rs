@@ -37,6 +37,10 @@ pub fn undrop_table(
     at: Timestamp,
     name: &str,
 ) -> Result<Arc<Table>> {
+    if was.materialized().is_some() {
+        return Err(SqlError::unsupported("UNDROP of a materialized view")
+            .with_hint("CREATE MATERIALIZED VIEW makes it anew."));
+    }
     let (key, wait) = (table_key(was.id), WaitPolicy::Wait(None));
     cx.txn.lock(TABLES, &key, LockStrength::Update, LockIntent::Insert, wait)?;
     if let Some(now) = table_by_id(cx.txn, was.id, ReadAt::Newest)? {

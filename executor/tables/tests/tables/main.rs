@@ -84,6 +84,7 @@ impl Database {
             retention: None,
             period: None,
             on_commit: driftdb_query::OnCommit::PreserveRows,
+            materialized: None,
         };
         self.ddl(|cx| create_table(cx, &spec)).unwrap().unwrap()
     }
@@ -314,6 +315,7 @@ fn a_definition_that_rolled_back_was_never_there() {
         retention: None,
         period: None,
         on_commit: driftdb_query::OnCommit::PreserveRows,
+        materialized: None,
     };
     let mut cx =
         DdlContext { txn: &mut *txn, store: &*db.store, eval: &db.eval, terms: Box::new(NoTerms) };

@@ -96,6 +96,7 @@ fn a_schema_takes_its_tables_along_and_a_new_definition_new_needs() {
         retention: None,
         period: None,
         on_commit: driftdb_query::OnCommit::PreserveRows,
+        materialized: None,
     };
     let table = db.ddl(|cx| create_table(cx, &spec)).unwrap().unwrap();
     let other = make(&db, "other", vec![]);

@@ -40,8 +40,8 @@ impl Answering<'_> {
         const ALL: i32 = 4 | 8 | 16;
         /// Views on views beyond this are taken for what is not changed.
         const DEEPEST: u32 = 100;
-        if self.definitions.table(oid).is_some() {
-            return ALL;
+        if let Some(table) = self.definitions.table(oid) {
+            return if table.materialized().is_some() { 0 } else { ALL };
         }
         let Some(view) = self.definitions.view(oid).filter(|_| depth < DEEPEST) else { return 0 };
         let full = |marker: Marker<'_>| match marker {
@@ -80,9 +80,15 @@ impl Answering<'_> {
 }
 
 impl Definitions {
-    /// A view by identity.
+    /// A view by identity, materialized or not.
     pub(in crate::session) fn view(&self, oid: u32) -> Option<&View> {
-        let object = self.objects.iter().find(|object| object.id.0 == oid)?;
-        if let ObjectKind::View(view) = &object.kind { Some(view) } else { None }
+        let materialized = self.table(oid).and_then(|table| table.materialized());
+        let id = materialized.map_or(oid, |id| id.0);
+        let object = self.objects.iter().find(|object| object.id.0 == id)?;
+        match &object.kind {
+            ObjectKind::View(view) => Some(view),
+            ObjectKind::Materialized(it) => Some(&it.view),
+            _ => None,
+        }
     }
 }

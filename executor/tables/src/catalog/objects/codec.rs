@@ -3,11 +3,14 @@
 use super::{role, routine, user_type};
 use crate::catalog::codec::{Input, Types, encode_need, number, text};
 use driftdb_query::{
-    CheckOption, CommentSubject, Object, ObjectId, ObjectKind, SequenceDefinition, View, ViewColumn,
+    CheckOption, CommentSubject, Materialized, Object, ObjectId, ObjectKind, SequenceDefinition,
+    TableId, View, ViewColumn,
 };
 
 const VERSION: u8 = 1;
 const VIEW: u8 = 20;
+/// The kind of an object that makes a table a materialized view.
+const MATERIALIZED: u8 = 21;
 /// The kind of an object that is a comment.
 const COMMENT: u8 = 40;
 const ROLE: u8 = 50;
@@ -27,6 +30,11 @@ pub(super) fn encode(object: &Object) -> Vec<u8> {
         ObjectKind::View(view) => {
             out.push(VIEW);
             encode_view(&mut out, view);
+        }
+        ObjectKind::Materialized(it) => {
+            out.push(MATERIALIZED);
+            number(&mut out, it.table.0);
+            encode_view(&mut out, &it.view);
         }
         ObjectKind::Sequence(sequence) => {
             out.push(1);
@@ -106,6 +114,10 @@ fn kind(input: &mut Input<'_>) -> Option<ObjectKind> {
     Some(match input.byte()? {
         0 => ObjectKind::Schema,
         VIEW => ObjectKind::View(view(input)?),
+        MATERIALIZED => {
+            let table = TableId(input.number()?);
+            ObjectKind::Materialized(Box::new(Materialized { table, view: view(input)? }))
+        }
         1 => ObjectKind::Sequence(decode_sequence(input)?),
         COMMENT => ObjectKind::Comment {
             subject: CommentSubject {
@@ -244,7 +256,8 @@ mod tests {
         let kinds = [
             ObjectKind::Schema,
             ObjectKind::Sequence(sequence),
-            ObjectKind::View(view),
+            ObjectKind::View(view.clone()),
+            ObjectKind::Materialized(Box::new(Materialized { table: TableId(16_384), view })),
             ObjectKind::Routine(Box::new(one)),
             ObjectKind::Trigger(Box::new(other)),
             comment,

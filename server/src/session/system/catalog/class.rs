@@ -33,9 +33,11 @@ pub(super) struct Class<'a> {
     pub(super) list: Value,
     /// The type of its rows, or 0.
     pub(super) row_type: u32,
+    /// Whether it may be read.
+    pub(super) is_populated: bool,
 }
 
-pub(super) type ClassColumns<'r, 'a> = Columns<'r, 'a, 17>;
+pub(super) type ClassColumns<'r, 'a> = Columns<'r, 'a, 18>;
 
 impl<'a> Class<'a> {
     /// A relation without storage, indexes and rights.
@@ -57,6 +59,7 @@ impl<'a> Class<'a> {
             owner: Value::Null,
             list: Value::Null,
             row_type: 0,
+            is_populated: true,
         }
     }
 
@@ -83,6 +86,7 @@ impl<'a> Class<'a> {
             self.owner,
             self.list,
             Value::Oid(self.row_type),
+            Value::Bool(self.is_populated),
         ])
     }
 }
@@ -106,6 +110,7 @@ pub(super) fn rows(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()>
         "relowner",
         "relacl",
         "reltype",
+        "relispopulated",
     ])?;
     for relation in declared() {
         let it = &relation.definition;
@@ -153,6 +158,7 @@ fn table_and_indexes(
     columns: &mut ClassColumns<'_, '_>,
 ) -> Result<()> {
     let tuples = table.row_count.map_or(-1.0, |count| count as f32);
+    let kind = if table.materialized().is_some() { 'm' } else { 'r' };
     let class = Class {
         method: HEAP,
         is_stored: true,
@@ -166,9 +172,11 @@ fn table_and_indexes(
             || table.needs.iter().any(|needing| needing.part == TablePart::Trigger),
         owner: owner(definitions, table.id.0),
         list: definitions.list_of(Subject::whole(Securable::Table, table.id.0))?,
+        has_rules: table.materialized().is_some(),
         row_type: row_type_oid(table.id.0),
         options: table_options(table, definitions)?,
-        ..Class::new(table.id.0, &table.name, &table.schema, 'r')
+        is_populated: table.is_populated(),
+        ..Class::new(table.id.0, &table.name, &table.schema, kind)
     };
     class.add_to(columns, definitions)?;
     for index in &table.indexes {

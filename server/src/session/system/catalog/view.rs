@@ -22,6 +22,15 @@ pub(super) fn views(definitions: &Definitions) -> impl Iterator<Item = (&Object,
     })
 }
 
+/// What has a rule: views, and the tables that are materialized views; each with what the rule needs.
+fn with_rules(definitions: &Definitions) -> impl Iterator<Item = (u32, &Object)> {
+    definitions.objects.iter().filter_map(|object| match &object.kind {
+        ObjectKind::View(_) => Some((object.id.0, &**object)),
+        ObjectKind::Materialized(it) => Some((it.table.0, &**object)),
+        _ => None,
+    })
+}
+
 /// pg_class
 pub(super) fn classes(definitions: &Definitions, columns: &mut ClassColumns<'_, '_>) -> Result<()> {
     for (object, view) in views(definitions) {
@@ -81,11 +90,11 @@ pub(super) fn rules(definitions: &Definitions, rows: &mut Rows<'_>) -> Result<()
         "is_instead",
         "ev_qual",
     ])?;
-    for (object, _) in views(definitions) {
+    for (relation, _) in with_rules(definitions) {
         columns.add([
-            Value::Oid(object.id.0 | RULE),
+            Value::Oid(relation | RULE),
             Value::text("_RETURN"),
-            Value::Oid(object.id.0),
+            Value::Oid(relation),
             Value::text("1"),
             Value::text("O"),
             Value::Bool(true),
@@ -106,9 +115,11 @@ pub(super) fn dependencies(
             (PG_NAMESPACE, definitions.schema_oid(&object.schema), 0),
             "n",
         )?;
-        let rule = (PG_REWRITE, object.id.0 | RULE);
-        add(rule, (PG_CLASS, object.id.0, 0), "i")?;
-        for need in &object.needs {
+    }
+    for (relation, object) in with_rules(definitions) {
+        let rule = (PG_REWRITE, relation | RULE);
+        add(rule, (PG_CLASS, relation, 0), "i")?;
+        for need in object.needs.iter().filter(|need| need.id != relation) {
             let is_relation =
                 definitions.table(need.id).is_some() || definitions.object(need.id).is_some();
             if is_relation {
