@@ -17,6 +17,7 @@ use driftdb_storage::{Damage, ErrorKind, VerifyDepth};
 use crate::fault::damage::Keepsake;
 use crate::fault::{self, FaultCounts};
 use crate::kernel::{KillAt, NodeId, Sim};
+use crate::leaks;
 use crate::operations;
 use crate::plan::{Life, Plan};
 use crate::sql::Refusal;
@@ -78,6 +79,16 @@ pub(crate) trait Workload {
 
     /// How many transactions both oracles of isolation have judged.
     fn checked_count(&self) -> u64 {
+        0
+    }
+
+    /// How many relations between the answers of queries were asked and hold.
+    fn related_count(&self) -> u64 {
+        0
+    }
+
+    /// Over all answers that depend on nothing but the statements, if one client is alone.
+    fn answers_hash(&self) -> u64 {
         0
     }
 }
@@ -237,6 +248,7 @@ impl Machine {
         let number = self.plan.lives.last().map_or(1, |life| life.number + 1);
         let life = Life::healthy(number);
         operations::begin_life(number);
+        let handle_count = self.disk.handle_count();
         let open = || {
             let db = self.open(&life, &mut None);
             if db.is_none() && !self.has_ended.get() {
@@ -246,8 +258,10 @@ impl Machine {
         };
         let Some(db) = open() else { return };
         self.work(&db);
+        self.holds_nothing(&db);
         self.verify(&db);
         self.close(db, !self.is_damaged());
+        self.leaves_nothing(handle_count);
         self.sim.kill(NODE);
         self.disk.crash_with(life.crash);
         self.workload.crashed();
@@ -342,6 +356,42 @@ impl Machine {
         if !self.sim.is_dead(NODE) {
             self.sim.kill_at(NODE, None);
             self.sim.hold(NODE, None);
+        }
+    }
+
+    /// Nobody wants anything of the node: it holds nothing for anybody.
+    fn holds_nothing(&self, db: &Arc<Node>) {
+        let began = self.sim.now();
+        loop {
+            let held = Rc::new(RefCell::new(None));
+            let (theirs, db) = (Rc::clone(&held), Arc::clone(db));
+            self.on_node("look for leaks", move || *theirs.borrow_mut() = leaks::held(&db));
+            let Some(what) = held.take() else { return };
+            if self.is_damaged() {
+                return;
+            }
+            if self.sim.now() - began > leaks::PATIENCE {
+                self.sim.fail(&what);
+            }
+            self.sim.sleep(leaks::PATIENCE / 50);
+        }
+    }
+
+    /// The node was closed: it runs nothing and has no more open files than there were before.
+    fn leaves_nothing(&self, handle_count: usize) {
+        let began = self.sim.now();
+        loop {
+            let fibers = self.sim.fibers_of(NODE);
+            let open = self.disk.handle_count();
+            if self.is_damaged() || (fibers.is_empty() && open == handle_count) {
+                return;
+            }
+            if self.sim.now() - began > leaks::PATIENCE {
+                self.sim.fail(&format!(
+                    "leak: fibers {fibers:?} and {open} open files of a closed node, {handle_count} before"
+                ));
+            }
+            self.sim.sleep(leaks::PATIENCE / 50);
         }
     }
 

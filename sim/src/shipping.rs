@@ -89,6 +89,8 @@ pub(crate) fn run(plan: Plan, options: &SeedOptions) -> SeedReport {
         virtual_time: outcome.virtual_time,
         committed_count: book.safe.get(),
         checked_count: 0,
+        related_count: 0,
+        answers_hash: 0,
         disk_op_count: outcome.disk_op_count,
         step_count: outcome.step_count,
         faults,

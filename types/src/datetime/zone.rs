@@ -82,7 +82,10 @@ impl TimeZone {
             let canonical = zone.iana_name().unwrap_or(name).to_owned();
             return Some(Self { name: Arc::from(canonical), rules: Rules::Zone(zone) });
         }
-        let zone = jiff::tz::TimeZone::posix(&upper).ok()?;
+        // Where a daylight saving time has no rule, PostgreSQL takes that of the United States.
+        let zone = jiff::tz::TimeZone::posix(&upper)
+            .or_else(|_| jiff::tz::TimeZone::posix(&format!("{upper},M3.2.0,M11.1.0")))
+            .ok()?;
         Some(Self { name: Arc::from(upper), rules: Rules::Zone(zone) })
     }
 
