@@ -196,8 +196,7 @@ pub(super) fn defaults(definitions: &Definitions, rows: &mut Rows<'_>) -> Result
             Value::text(default_definition(definitions, table, column, text, false)),
         ])?;
     }
-    let of_views = (FIRST_DEFAULT + definitions.defaults().count() as u32)..;
-    let mut of_views = of_views.into_iter();
+    let mut of_views = FIRST_DEFAULT + definitions.defaults().count() as u32..;
     for (object, view) in super::view::views(definitions) {
         for (place, column) in view.columns.iter().enumerate() {
             let (Some(text), Some(oid)) = (&column.default, of_views.next()) else { continue };
