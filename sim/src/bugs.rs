@@ -126,6 +126,11 @@ pub fn place(bug: &str) -> Option<(Scenario, Vec<(String, String)>)> {
         let settings = [("concurrency.control", *control), ("sim.isolation", *level)];
         return Some((Scenario::Isolation, settings.map(owned).to_vec()));
     }
+    match bug {
+        _ if !CLIENT_BUGS.contains(&bug) => {}
+        "executor.locked-row-not-rechecked" => return Some((Scenario::Queue, Vec::new())),
+        _ => return Some((Scenario::Wire, Vec::new())),
+    }
     if NETWORK_BUGS.contains(&bug) {
         return Some((Scenario::Shipping, Vec::new()));
     }

@@ -14,6 +14,7 @@ use driftdb_server::{Node, NodeError};
 use driftdb_sim_disk::SimDisk;
 use driftdb_storage::{Damage, ErrorKind, VerifyDepth};
 
+use crate::ablation::oracle_of;
 use crate::fault::damage::Keepsake;
 use crate::fault::{self, FaultCounts};
 use crate::kernel::{KillAt, NodeId, Sim};
@@ -21,6 +22,7 @@ use crate::leaks;
 use crate::operations;
 use crate::plan::{Life, Plan};
 use crate::sql::Refusal;
+use crate::without::spared;
 
 const NODE: NodeId = NodeId(1);
 
@@ -134,6 +136,18 @@ impl Opened {
     }
 }
 
+fn is_deaf(plan: &Plan, what: &str) -> bool {
+    plan.deaf_to.contains(&oracle_of(what))
+}
+
+fn complain(sim: &Sim, plan: &Plan, what: &str) {
+    if is_deaf(plan, what) {
+        sim.note("a complaint that nobody hears");
+    } else {
+        sim.fail(what);
+    }
+}
+
 pub(crate) struct Machine {
     sim: Sim,
     plan: Plan,
@@ -188,10 +202,16 @@ impl Machine {
         self.disk.fired().lies() > 0
     }
 
+    /// Fails, unless nobody listens to that oracle: then it goes on.
+    fn complain(&self, what: &str) {
+        complain(&self.sim, &self.plan, what);
+    }
+
     /// The database reports damage: an end if there is some, else a violation.
     fn reported(&self, what: &str) {
         if !self.is_damaged() {
-            self.sim.fail(what);
+            self.complain(what);
+            return;
         }
         self.faults.borrow_mut().add("damage-reported", 1);
         self.sim.note("damage reported");
@@ -263,7 +283,9 @@ impl Machine {
         self.close(db, !self.is_damaged());
         self.leaves_nothing(handle_count);
         self.sim.kill(NODE);
-        self.disk.crash_with(life.crash);
+        let left_out = self.plan.without.iter().chain(&self.plan.without);
+        let crash = left_out.fold(life.crash, |mode, kind| spared(mode, kind));
+        self.disk.crash_with(crash);
         self.workload.crashed();
         let Some(db) = open() else { return };
         self.close(db, !self.is_damaged());
@@ -289,6 +311,7 @@ impl Machine {
                     Ok(true) => Opened::Open(db),
                     Ok(false) => Opened::Refused("the recovered database refuses".into()),
                     Err(Finding::Damage(what)) => Opened::Damaged(what),
+                    Err(Finding::Wrong(what)) if is_deaf(&plan, &what) => Opened::Open(db),
                     Err(Finding::Wrong(what)) => Opened::Violation(what),
                 },
             };
@@ -333,7 +356,7 @@ impl Machine {
             let (db, sim) = (Arc::clone(db), self.sim.clone());
             let (running, workload) = (Rc::clone(&running), Rc::clone(&self.workload));
             let (disk, faults) = (self.disk.clone(), Rc::clone(&self.faults));
-            let count = self.plan.txn_count;
+            let (count, plan) = (self.plan.txn_count, self.plan.clone());
             self.sim.spawn(NODE, &format!("client {client}"), move || {
                 operations::begin_client(client);
                 match workload.client(&db, client, count) {
@@ -341,7 +364,9 @@ impl Machine {
                     Err(Finding::Damage(_)) if disk.fired().lies() > 0 => {
                         faults.borrow_mut().add("damage-reported", 1);
                     }
-                    Err(Finding::Damage(what) | Finding::Wrong(what)) => sim.fail(&what),
+                    Err(Finding::Damage(what) | Finding::Wrong(what)) => {
+                        complain(&sim, &plan, &what);
+                    }
                 }
                 if db.panic_count() > 0 {
                     sim.fail("a statement panicked");
@@ -450,7 +475,8 @@ impl Machine {
             faults.add(kind, 1);
         } else {
             self.sim.kill(NODE);
-            faults.add("kills-at-end", 1);
+            // One that was closed in order is switched off.
+            faults.add("kills-at-end", u64::from(!life.closes));
         }
         let in_recovery = was_killed && life.in_recovery;
         if in_recovery {
