@@ -363,12 +363,10 @@ impl Binder<'_> {
             return Err(SqlError::new(SqlState::WrongObjectType, message)
                 .with_hint("To call a procedure, use CALL."));
         }
-        if call.is_row {
-            if call.columns.is_empty() {
-                let message =
-                    "function returning record called in context that cannot accept type record";
-                return Err(SqlError::new(SqlState::FeatureNotSupported, message));
-            }
+        if call.is_row && call.columns.is_empty() {
+            let message =
+                "function returning record called in context that cannot accept type record";
+            return Err(SqlError::new(SqlState::FeatureNotSupported, message));
         }
         let value = call.columns.first().map_or(DataType::Void, |column| column.ty);
         let ty = call.whole.unwrap_or(value);
