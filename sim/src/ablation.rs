@@ -196,7 +196,6 @@ pub const WITNESSES: &[Witness] = &[
     beside(&[], "losses", "wal.ack-before-sync", 30),
     beside(&["losses"], "failing syncs", "wal.sync-error-swallowed", 300),
     beside(&[], "failing operations", "wal.append-after-torn-tail", 300),
-    witness("mischief", "mvcc.footprint-forgotten-early", 60),
     witness("bad lines", "wire.block-outlives-its-client", 25),
     witness("memory", "executor.memory-not-bounded", 25),
     beside(&[], "bad networks", "shipping.gap-taken", 25),
@@ -226,6 +225,11 @@ pub const UNWITNESSED: &[(&str, &str)] = &[
     (
         "slow disks",
         "operations take time anyway; a wait that ends too early would need them: none is planted",
+    ),
+    (
+        "mischief",
+        "it brings what is rare sooner, not what never comes: ssi's footprints are forgotten early at seed 46 \
+         with it, and at 33 without",
     ),
     ("clocks", "commit times that follow the clock are found by two commits at one time as well"),
     (

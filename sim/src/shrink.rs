@@ -3,9 +3,9 @@
 //! A seed's plan is a matter of settings, each drawn from a stream of its own. So a smaller plan is the same
 //! seed with more settings fixed. First whole sorts of things go: lives, clients and transactions, damage,
 //! trouble, clocks that are wrong, switches ([`LESS`]). Then single ones, by delta debugging ([`ddmin`]): operations
-//! of clients, the mischief of each life, preemptions; in turn, until nothing more goes. Whatever is tried is kept
-//! if the failure stays of its kind; what is left is needed. The result is a command line, as every replay
-//! is, and can be kept as a file ([`crate::script`]).
+//! of clients, the mischief of each life, preemptions; and sorts again, in turn, until nothing more goes.
+//! Whatever is tried is kept if the failure stays of its kind; what is left is needed. The result is a command
+//! line, as every replay is, and can be kept as a file ([`crate::script`]).
 //!
 //! Bounds: [`MOST_RUNS`] runs, [`MOST_TIME`].
 
@@ -87,8 +87,9 @@ pub fn shrink(
     };
     shrinking.leave_out_sorts(options)?;
     let mut counts = shrinking.leave_out_pieces()?;
-    // Without some preemptions others of the operations may go.
+    // Without some preemptions others of the operations may go, and with few pieces left whole sorts.
     loop {
+        shrinking.leave_out_sorts(options)?;
         let again = shrinking.leave_out_pieces()?;
         if again == counts {
             break;

@@ -174,6 +174,7 @@ pub const SITES: &[&str] = &[
     "wal.append-waits-for-a-segment",
     "wal.buffer-full",
     "wal.buffer-small",
+    "wal.group-grew",
     "wal.group-over-two-segments",
     "wal.half-made-segment-removed",
     "wal.header-vouched-for-by-nothing",

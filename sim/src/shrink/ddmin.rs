@@ -2,6 +2,7 @@
 
 /// A part of `items` for which `is_enough` holds, as it does for all of them, and from which nothing more of
 /// the size that was tried last can be taken: single items, unless `is_enough` has had enough of being asked.
+/// Of few items, no two either.
 ///
 /// The empty part is tried first, then halves, then smaller pieces are taken out.
 ///
@@ -36,7 +37,34 @@ pub(super) fn ddmin<T: Clone>(
         piece_count = if has_shrunk { 2.max(piece_count - 1) } else { piece_count * 2 };
         piece_count = piece_count.min(left.len());
     }
+    while let Some(fewer) = without_two(&left, &mut is_enough)? {
+        left = fewer;
+    }
     Ok(left)
+}
+
+/// Of so many items two at a time are tried: of twelve, 66 pairs.
+const MOST_PAIRED: usize = 12;
+
+/// The items without two that only matter together: a death, say, and what it kept another from seeing.
+fn without_two<T: Clone>(
+    items: &[T],
+    is_enough: &mut impl FnMut(&[T]) -> Result<bool, String>,
+) -> Result<Option<Vec<T>>, String> {
+    if items.len() <= 2 || items.len() > MOST_PAIRED {
+        return Ok(None);
+    }
+    for second in (1..items.len()).rev() {
+        for first in (0..second).rev() {
+            let mut rest = items.to_vec();
+            rest.remove(second);
+            rest.remove(first);
+            if is_enough(&rest)? {
+                return Ok(Some(rest));
+            }
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -62,6 +90,19 @@ mod tests {
         let (left, asked) = needed(1000, &[3, 500, 501, 999]);
         assert_eq!(left, [3, 500, 501, 999]);
         assert!(asked < 200, "{asked} runs");
+    }
+
+    #[test]
+    fn what_only_matters_together_goes_together() {
+        let items = [1, 2, 3, 4];
+        let is_enough =
+            |part: &[u32]| Ok(part.contains(&1) && part.contains(&2) == part.contains(&4));
+        assert_eq!(ddmin(&items, is_enough).unwrap(), [1]);
+        let pair_or_both = |part: &[u32]| {
+            let has = |item| part.contains(&item);
+            Ok(has(1) && has(3) && (has(2) == has(4)))
+        };
+        assert_eq!(ddmin(&items, pair_or_both).unwrap(), [1, 3]);
     }
 
     #[test]
