@@ -11,7 +11,7 @@ use std::sync::Arc;
 use driftdb_query::{
     Expr, Language, Object, PhysicalStatement, Result, RoutineCall, SqlError, Table,
 };
-use driftdb_types::{DataType, Value};
+use driftdb_types::{DataType, Field, Record, Value};
 
 use crate::context::{ExecContext, Run, State, on_deep_stack};
 use crate::evaluate::row::evaluate_free;
@@ -157,12 +157,30 @@ pub(crate) fn call_value(
         Some(RoutineOutput::Set(rows)) => rows.into_iter().next(),
         None => None,
     };
+    if let Some(ty) = call.whole {
+        return Ok(row.map_or(Value::Null, |row| packed(call, ty, row)));
+    }
     let is_void = call.columns.is_empty();
     match row.and_then(|row| row.into_iter().next()) {
         Some(value) => Ok(value),
         None if is_void => Ok(Value::Void),
         None => Ok(Value::Null),
     }
+}
+
+/// A row as one value.
+fn packed(call: &RoutineCall, ty: DataType, row: Vec<Value>) -> Value {
+    let named =
+        if row.len() == call.columns.len() { Record::of_type(ty, row.clone()) } else { None };
+    Value::record(named.unwrap_or_else(|| {
+        let fields = call.columns.iter().zip(1..).map(|(column, number)| Field {
+            number,
+            name: column.name.as_str().into(),
+            ty: column.ty,
+            typmod: column.typmod,
+        });
+        Record::anonymous(fields.collect(), row)
+    }))
 }
 
 /// The rows of a call.
@@ -189,6 +207,9 @@ pub(crate) fn call_rows(
             row.len(),
             call.columns.len()
         )));
+    }
+    if let Some(ty) = call.whole {
+        return Ok(rows.into_iter().map(|row| vec![packed(call, ty, row)]).collect());
     }
     Ok(rows)
 }

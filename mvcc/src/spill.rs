@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use driftdb_env::sync::atomic::{AtomicU64, Ordering};
-use driftdb_env::{Env, File, FileKind, OpenHow};
+use driftdb_env::{Env, File, FileKind, OpenHow, planted};
 use driftdb_storage::Result;
 
 /// Blocks of runs are no longer than this, single large writes excepted.
@@ -67,6 +67,9 @@ impl Spill {
         let file = disk.open(&path, OpenHow::CreateNew, FileKind::Temp)?;
         disk.remove(&path)?;
         self.count.fetch_add(1, Ordering::Relaxed);
+        if planted!("mvcc.spilled-file-stays-open") {
+            std::mem::forget(Arc::clone(&file));
+        }
         Ok(file)
     }
 }

@@ -75,6 +75,26 @@ pub const NETWORK_BUGS: &[&str] = &[
     "shipping.sent-before-sync",
 ];
 
+/// Those that make answers wrong, and that only other answers can tell: `tests/queries.rs` finds them.
+pub const QUERY_BUGS: &[&str] = &[
+    "planner.partial-index-unproved",
+    "planner.outer-join-condition-pushed",
+    "planner.full-join-keeps-the-wrong-side",
+    "planner.not-in-is-an-anti-join",
+    "tables.range-lets-null-in",
+    "executor.distinct-loses-null",
+    "executor.null-keys-join",
+    "executor.except-all-forgets-its-count",
+];
+
+/// Those that keep what nobody needs: `tests/leaks.rs` finds them.
+pub const LEAK_BUGS: &[&str] = &[
+    "mvcc.reader-stays",
+    "lock.table-lock-stays",
+    "session.stays-registered",
+    "mvcc.spilled-file-stays-open",
+];
+
 /// Bugs that an honest disk never shows.
 const TRUSTING: &[&str] = &[
     "lsm.frame-checksum-not-checked",
@@ -106,8 +126,16 @@ pub fn place(bug: &str) -> Option<(Scenario, Vec<(String, String)>)> {
         let settings = [("concurrency.control", *control), ("sim.isolation", *level)];
         return Some((Scenario::Isolation, settings.map(owned).to_vec()));
     }
+    match bug {
+        _ if !CLIENT_BUGS.contains(&bug) => {}
+        "executor.locked-row-not-rechecked" => return Some((Scenario::Queue, Vec::new())),
+        _ => return Some((Scenario::Wire, Vec::new())),
+    }
     if NETWORK_BUGS.contains(&bug) {
         return Some((Scenario::Shipping, Vec::new()));
+    }
+    if QUERY_BUGS.contains(&bug) {
+        return Some((Scenario::Query, Vec::new()));
     }
     if !BUGS.contains(&bug) {
         return None;
@@ -138,5 +166,5 @@ pub fn place(bug: &str) -> Option<(Scenario, Vec<(String, String)>)> {
 /// The planted bug of that name.
 pub(crate) fn bug(name: &str) -> Option<&'static str> {
     let all = BUGS.iter().chain(ISOLATION_BUGS).chain(CLIENT_BUGS).chain(NETWORK_BUGS);
-    all.copied().find(|bug| *bug == name)
+    all.chain(QUERY_BUGS).chain(LEAK_BUGS).copied().find(|bug| *bug == name)
 }

@@ -6,6 +6,7 @@ mod plan;
 mod request;
 mod scenario_file;
 mod spec;
+mod sum;
 mod totals;
 mod watchdog;
 
@@ -30,7 +31,8 @@ number, the seed, decides settings, schedule, workload and faults, so a failure 
 
 usage: driftdb sim [SCENARIO] [--seeds COUNT | --time TIME | --seed N] [--jobs N] [--set KEY=VALUE]...
        driftdb sim --plan FILE [--clean]
-       driftdb sim --ablate [BUG]...
+       driftdb sim --ablate [BUG]... [--report FILE]
+       driftdb sim --sum FILE... [--least FIGURE=N]...
        driftdb sim --spec FILE [--permutation STEPS] [--accept] [--set KEY=VALUE]... [--bug NAME]
 
   SCENARIO         one of them, or several with commas between; all if none is named
@@ -51,7 +53,9 @@ usage: driftdb sim [SCENARIO] [--seeds COUNT | --time TIME | --seed N] [--jobs N
   --all-sites      a place of the product that no seed came to is a failure
   --json           print one JSON document instead of text
   --bug NAME       plant a bug (builds with debug assertions only)
-  --ablate         for each planted bug, the faults that it takes to find it, as a table
+  --ablate         for each planted bug, the faults and the oracle that it takes to find it, as a table
+  --sum FILE...    add up what --json printed of several campaigns; fail where a figure (seeds, faults,
+                   kinds, judged, rechecked, sites) is less than it must be
   --spec FILE      play an isolation spec and compare with expected/NAME.out beside it; with --set of
                    storage.engine, concurrency.control or sim.isolation only there, and print
   --permutation S  play only this order of steps, and print
@@ -70,6 +74,9 @@ exit status: 0 all held, 1 a seed failed, 2 wrong usage";
 pub fn run(args: &[String]) -> i32 {
     if args.iter().any(|arg| arg == "--ablate") {
         return on_host_stack(|| ablate::run(args));
+    }
+    if args.first().is_some_and(|arg| arg == "--sum") {
+        return sum::run(&args[1..]);
     }
     if args.iter().any(|arg| arg == "--plan" || arg.starts_with("--plan=")) {
         return on_host_stack(|| plan::run(args));
@@ -324,7 +331,11 @@ mod tests {
             "--plan regressions --seeds 3",
             "--keep",
             "--ablate mvcc.waited-row-not-rechecked",
+            "--ablate --report",
             "--scenario nothing.toml",
+            "--sum nothing.json",
+            "--sum --least",
+            "--sum --least luck=7",
             "--spec nothing.spec",
             "--spec specs/g0.spec --permutation nothing",
             "--spec specs/g0.spec --seeds 3",

@@ -6,6 +6,7 @@ pub mod cli;
 mod cut;
 mod fault;
 pub mod kernel;
+mod leaks;
 pub mod network;
 mod node;
 mod operations;
@@ -24,7 +25,7 @@ mod wire;
 mod without;
 mod workload;
 
-pub use bugs::{BUGS, CLIENT_BUGS, ISOLATION_BUGS, NETWORK_BUGS, place};
+pub use bugs::{BUGS, CLIENT_BUGS, ISOLATION_BUGS, LEAK_BUGS, NETWORK_BUGS, QUERY_BUGS, place};
 pub use fault::{FAULTS, FaultCounts, RESULTS};
 pub use report::seed_report;
 pub use scenario::{

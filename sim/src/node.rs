@@ -14,12 +14,15 @@ use driftdb_server::{Node, NodeError};
 use driftdb_sim_disk::SimDisk;
 use driftdb_storage::{Damage, ErrorKind, VerifyDepth};
 
+use crate::ablation::oracle_of;
 use crate::fault::damage::Keepsake;
 use crate::fault::{self, FaultCounts};
 use crate::kernel::{KillAt, NodeId, Sim};
+use crate::leaks;
 use crate::operations;
 use crate::plan::{Life, Plan};
 use crate::sql::Refusal;
+use crate::without::spared;
 
 const NODE: NodeId = NodeId(1);
 
@@ -80,6 +83,16 @@ pub(crate) trait Workload {
     fn checked_count(&self) -> u64 {
         0
     }
+
+    /// How many relations between the answers of queries were asked and hold.
+    fn related_count(&self) -> u64 {
+        0
+    }
+
+    /// Over all answers that depend on nothing but the statements, if one client is alone.
+    fn answers_hash(&self) -> u64 {
+        0
+    }
 }
 
 /// A fault of the disk, and the name to count it by.
@@ -120,6 +133,18 @@ impl Opened {
             ErrorKind::Corruption => Self::Damaged(what),
             _ => Self::Violation(what),
         }
+    }
+}
+
+fn is_deaf(plan: &Plan, what: &str) -> bool {
+    plan.deaf_to.contains(&oracle_of(what))
+}
+
+fn complain(sim: &Sim, plan: &Plan, what: &str) {
+    if is_deaf(plan, what) {
+        sim.note("a complaint that nobody hears");
+    } else {
+        sim.fail(what);
     }
 }
 
@@ -177,10 +202,16 @@ impl Machine {
         self.disk.fired().lies() > 0
     }
 
+    /// Fails, unless nobody listens to that oracle: then it goes on.
+    fn complain(&self, what: &str) {
+        complain(&self.sim, &self.plan, what);
+    }
+
     /// The database reports damage: an end if there is some, else a violation.
     fn reported(&self, what: &str) {
         if !self.is_damaged() {
-            self.sim.fail(what);
+            self.complain(what);
+            return;
         }
         self.faults.borrow_mut().add("damage-reported", 1);
         self.sim.note("damage reported");
@@ -237,6 +268,7 @@ impl Machine {
         let number = self.plan.lives.last().map_or(1, |life| life.number + 1);
         let life = Life::healthy(number);
         operations::begin_life(number);
+        let handle_count = self.disk.handle_count();
         let open = || {
             let db = self.open(&life, &mut None);
             if db.is_none() && !self.has_ended.get() {
@@ -246,10 +278,14 @@ impl Machine {
         };
         let Some(db) = open() else { return };
         self.work(&db);
+        self.holds_nothing(&db);
         self.verify(&db);
         self.close(db, !self.is_damaged());
+        self.leaves_nothing(handle_count);
         self.sim.kill(NODE);
-        self.disk.crash_with(life.crash);
+        let left_out = self.plan.without.iter().chain(&self.plan.without);
+        let crash = left_out.fold(life.crash, |mode, kind| spared(mode, kind));
+        self.disk.crash_with(crash);
         self.workload.crashed();
         let Some(db) = open() else { return };
         self.close(db, !self.is_damaged());
@@ -275,6 +311,7 @@ impl Machine {
                     Ok(true) => Opened::Open(db),
                     Ok(false) => Opened::Refused("the recovered database refuses".into()),
                     Err(Finding::Damage(what)) => Opened::Damaged(what),
+                    Err(Finding::Wrong(what)) if is_deaf(&plan, &what) => Opened::Open(db),
                     Err(Finding::Wrong(what)) => Opened::Violation(what),
                 },
             };
@@ -319,7 +356,7 @@ impl Machine {
             let (db, sim) = (Arc::clone(db), self.sim.clone());
             let (running, workload) = (Rc::clone(&running), Rc::clone(&self.workload));
             let (disk, faults) = (self.disk.clone(), Rc::clone(&self.faults));
-            let count = self.plan.txn_count;
+            let (count, plan) = (self.plan.txn_count, self.plan.clone());
             self.sim.spawn(NODE, &format!("client {client}"), move || {
                 operations::begin_client(client);
                 match workload.client(&db, client, count) {
@@ -327,7 +364,9 @@ impl Machine {
                     Err(Finding::Damage(_)) if disk.fired().lies() > 0 => {
                         faults.borrow_mut().add("damage-reported", 1);
                     }
-                    Err(Finding::Damage(what) | Finding::Wrong(what)) => sim.fail(&what),
+                    Err(Finding::Damage(what) | Finding::Wrong(what)) => {
+                        complain(&sim, &plan, &what);
+                    }
                 }
                 if db.panic_count() > 0 {
                     sim.fail("a statement panicked");
@@ -342,6 +381,42 @@ impl Machine {
         if !self.sim.is_dead(NODE) {
             self.sim.kill_at(NODE, None);
             self.sim.hold(NODE, None);
+        }
+    }
+
+    /// Nobody wants anything of the node: it holds nothing for anybody.
+    fn holds_nothing(&self, db: &Arc<Node>) {
+        let began = self.sim.now();
+        loop {
+            let held = Rc::new(RefCell::new(None));
+            let (theirs, db) = (Rc::clone(&held), Arc::clone(db));
+            self.on_node("look for leaks", move || *theirs.borrow_mut() = leaks::held(&db));
+            let Some(what) = held.take() else { return };
+            if self.is_damaged() {
+                return;
+            }
+            if self.sim.now() - began > leaks::PATIENCE {
+                self.sim.fail(&what);
+            }
+            self.sim.sleep(leaks::PATIENCE / 50);
+        }
+    }
+
+    /// The node was closed: it runs nothing and has no more open files than there were before.
+    fn leaves_nothing(&self, handle_count: usize) {
+        let began = self.sim.now();
+        loop {
+            let fibers = self.sim.fibers_of(NODE);
+            let open = self.disk.handle_count();
+            if self.is_damaged() || (fibers.is_empty() && open == handle_count) {
+                return;
+            }
+            if self.sim.now() - began > leaks::PATIENCE {
+                self.sim.fail(&format!(
+                    "leak: fibers {fibers:?} and {open} open files of a closed node, {handle_count} before"
+                ));
+            }
+            self.sim.sleep(leaks::PATIENCE / 50);
         }
     }
 
@@ -400,7 +475,8 @@ impl Machine {
             faults.add(kind, 1);
         } else {
             self.sim.kill(NODE);
-            faults.add("kills-at-end", 1);
+            // One that was closed in order is switched off.
+            faults.add("kills-at-end", u64::from(!life.closes));
         }
         let in_recovery = was_killed && life.in_recovery;
         if in_recovery {

@@ -10,6 +10,7 @@ use driftdb_server::{CONTROLS, Config, ENGINES};
 use driftdb_sim_disk::CrashMode;
 use driftdb_storage::{Compaction, Compression, FilterKind};
 
+use crate::ablation::ORACLES;
 use crate::cut::{faults, keep_faults, places};
 use crate::fault::damage::Damage;
 use crate::fault::draw_crash_mode;
@@ -71,8 +72,10 @@ pub(crate) struct Plan {
     pub(crate) lives: Vec<Life>,
     /// How links behave, where there are several nodes.
     pub(crate) weather: Weather,
-    /// Sorts of cut that befall them.
-    pub(crate) cuts: Vec<&'static str>,
+    /// Kinds of fault that are left out where they are drawn on the way: cuts of links, what clients do.
+    pub(crate) without: Vec<&'static str>,
+    /// Oracles whose complaints are not heard.
+    pub(crate) deaf_to: Vec<&'static str>,
     /// Nodes beside the first.
     pub(crate) replica_count: u32,
     /// The operations that are done; all if nothing is said.
@@ -116,7 +119,8 @@ impl Plan {
             txn_count: draw(seed, "txns", &[3, 6, 12]),
             lives: draw_lives(seed, lives),
             weather: Weather::draw(seed),
-            cuts: CUTS.to_vec(),
+            without: Vec::new(),
+            deaf_to: Vec::new(),
             replica_count: draw(seed, "replicas", &[1, 2, 2, 3]),
             operations: None,
             preemptions: None,
@@ -254,8 +258,15 @@ impl Plan {
             "sim.clients" => self.client_count = number()?.clamp(1, 16),
             "sim.transactions" => self.txn_count = number()?,
             "sim.without" => {
-                for kind in value.split_whitespace() {
+                // Twice: one kind of loss gives way to another, which may be left out too.
+                for kind in value.split_whitespace().chain(value.split_whitespace()) {
                     do_without(self, kind)?;
+                }
+            }
+            "sim.deaf" => {
+                for name in value.split_whitespace() {
+                    let known = ORACLES.iter().find(|oracle| **oracle == name);
+                    self.deaf_to.push(known.ok_or_else(|| format!("no oracle \"{name}\""))?);
                 }
             }
             "sim.faults" => keep_faults(&mut self.lives, value)?,
@@ -280,7 +291,7 @@ impl Plan {
             }
             "sim.weather" if value == "fair" => {
                 self.weather = Weather::default();
-                self.cuts.clear();
+                self.without.extend(CUTS);
             }
             "sim.weather" => return Err(format!("{key} can only be \"fair\", not \"{value}\"")),
             "sim.priorities" => {

@@ -6,6 +6,7 @@ mod timeline;
 
 use serde_json::Value;
 
+use crate::ablation::{self, Ablated};
 use crate::cli::replay_command;
 use crate::fault::{FAULTS, RESULTS};
 use crate::scenario::{fault_names, run_recorded};
@@ -91,6 +92,18 @@ fn seed_body(scenario: Scenario, seed: u64, options: &SeedOptions) -> Result<Str
         .collect();
     body.push_str(&section("Faults that struck", &bars("fault", &struck)));
     Ok(body)
+}
+
+/// The page of the matrix of ablation.
+pub(crate) fn ablation_report(rows: &[Ablated]) -> String {
+    let (heads, cells) = ablation::cells(rows);
+    let escape = |row: Vec<String>| row.iter().map(|cell| escaped(cell)).collect();
+    let cells: Vec<Vec<String>> = cells.into_iter().map(escape).collect();
+    let title = format!("What {} planted bugs take", rows.len());
+    let idle = ablation::idle(rows).join(", ");
+    let body = format!("<h1>{title}</h1>\n<p>Needed by none of them: {}</p>\n", escaped(&idle))
+        + &section("The matrix of ablation", &table(&heads, &cells));
+    page(&title, &body)
 }
 
 /// The page of a campaign, from what `--json` prints, with the failing seed's after it.

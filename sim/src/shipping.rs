@@ -27,6 +27,7 @@ use std::time::Duration;
 use driftdb_env::{Env, Rng, planted};
 use driftdb_sim_disk::SimDisk;
 
+use crate::ablation::oracle_of;
 use crate::fault::FaultCounts;
 use crate::kernel::{KernelSettings, KillAt, NodeId, Sim, simulate};
 use crate::network::{Cut, host_of};
@@ -69,6 +70,8 @@ pub(crate) fn run(plan: Plan, options: &SeedOptions) -> SeedReport {
     let node_count = 1 + u64::from(plan.replica_count);
     let disks: Vec<SimDisk> = (0..node_count).map(|node| SimDisk::new(seed ^ node << 40)).collect();
     let book = Rc::new(Book::default());
+    let deaf_to = plan.deaf_to.clone();
+    let hears = |what: &str| !deaf_to.contains(&oracle_of(what));
     planted::activate(options.bug);
     drop(SiteCounts::taken());
     let outcome = {
@@ -84,11 +87,13 @@ pub(crate) fn run(plan: Plan, options: &SeedOptions) -> SeedReport {
     faults.add_kernel(&outcome);
     let disk_hash = disks.iter().fold(0_u64, |hash, disk| hash.rotate_left(7) ^ disk.trace_hash());
     SeedReport {
-        failure: outcome.failure,
+        failure: outcome.failure.filter(|what| hears(what)),
         trace_hash: outcome.trace_hash ^ disk_hash,
         virtual_time: outcome.virtual_time,
         committed_count: book.safe.get(),
         checked_count: 0,
+        related_count: 0,
+        answers_hash: 0,
         disk_op_count: outcome.disk_op_count,
         step_count: outcome.step_count,
         faults,
@@ -142,7 +147,9 @@ impl Trial {
     fn live_and_die(self: &Rc<Self>, node: NodeId) {
         let mut rng = Rng::stream(self.plan.seed, &format!("fate of node {}", node.0));
         let lives = &self.plan.lives;
-        for index in 0..lives.len() {
+        // Where nobody is to die, there is one life, and it ends when all do.
+        let count = if self.plan.without.contains(&"kills-at-end") { 1 } else { lives.len() };
+        for index in 0..count.min(lives.len()) {
             // Each node goes through the same lives, in turn, and begins with another.
             let life = &lives[(index + node.0 as usize) % lives.len()];
             let lasts = Duration::from_millis(50 + rng.below(400));
@@ -233,7 +240,7 @@ impl Trial {
                 2 => Cut::Isolated(from),
                 _ => Cut::Clogged { from, to },
             };
-            if self.plan.cuts.contains(&cut.name()) {
+            if !self.plan.without.contains(&cut.name()) {
                 self.sim.network().cut(cut, lasts);
             }
         }

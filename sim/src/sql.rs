@@ -64,6 +64,16 @@ impl Client {
         ran
     }
 
+    /// Runs one statement; its rows, or its error as it is.
+    pub(crate) fn attempt(&mut self, text: &str) -> Result<Vec<Vec<Value>>, SqlError> {
+        let ran = self.session.execute_with(text, &[]).map(|answer| answer.rows);
+        operations::say(|| match &ran {
+            Ok(rows) => format!("{text} → {} rows", rows.len()),
+            Err(error) => format!("{text} → {error}"),
+        });
+        ran
+    }
+
     fn run_silently(&mut self, text: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, Refusal> {
         if self.prepared.is_none() {
             return Ok(self.session.execute_with(text, params)?.rows);

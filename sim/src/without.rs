@@ -2,6 +2,8 @@
 //!
 //! What the matrix of ablation asks ([`crate::ablation`]): whether a bug is still found.
 
+use std::time::Duration;
+
 use driftdb_sim_disk::CrashMode;
 
 use crate::fault::FAULTS;
@@ -13,15 +15,8 @@ use crate::plan::{Life, Plan};
 
 /// Kinds that come with others and cannot be had without them.
 pub(crate) const BOUND: &[(&str, &str)] = &[
-    ("kills-at-end", "every life ends"),
     ("kills-in-recovery-again", "comes with kills-in-recovery, in two lives in a row"),
     ("writes-short", "comes with write-errors"),
-    ("messages-torn", "the clients of wire draw it as they go"),
-    ("clients-slow", "the clients of wire draw it as they go"),
-    ("clients-gone", "the clients of wire draw it as they go"),
-    ("clients-gone-in-commit", "the clients of wire draw it as they go"),
-    ("messages-reordered", "comes with delays that differ"),
-    ("memory-short", "the clients of wire draw it as they go"),
 ];
 
 /// Takes a kind of fault out of a plan.
@@ -37,9 +32,17 @@ pub(crate) fn do_without(plan: &mut Plan, kind: &str) -> Result<(), String> {
         "priority-changes" => plan.kernel.priority_changes = None,
         "mischief" => plan.kernel.buggifies = false,
         kind if plan.weather.do_without(kind) => {}
-        kind if CUTS.contains(&kind) => plan.cuts.retain(|cut| *cut != kind),
+        "memory-short" => plan.config.statement_memory_bytes = 1 << 30,
+        // Not a fault, but what lets faults of schedules happen.
+        "switches" => plan.kernel.switch = Chance::NEVER,
+        kind if CUTS.contains(&kind) || kind.starts_with("clients-") || kind == "messages-torn" => {
+            let known = FAULTS.iter().find(|fault| **fault == kind);
+            plan.without.push(known.ok_or_else(|| format!("no fault \"{kind}\""))?);
+        }
         kind if FAULTS.contains(&kind) => {
             plan.lives.iter_mut().for_each(|life| take_out(life, kind));
+            // For the last life, which has no plan.
+            plan.without.extend(FAULTS.iter().find(|fault| **fault == kind));
         }
         kind => return Err(format!("no fault \"{kind}\" can be left out")),
     }
@@ -60,6 +63,9 @@ fn take_out(life: &mut Life, kind: &str) {
         Trouble::TooManyFiles { .. } => "files-too-many",
         _ => "",
     };
+    if kind == "kills-at-end" {
+        life.closes = true;
+    }
     if trouble == kind {
         life.trouble = Trouble::Nothing;
     }
@@ -76,6 +82,10 @@ fn take_out(life: &mut Life, kind: &str) {
         life.damage = None;
     }
     let WallClock { drift_ppm, set_after, set_by_ns, .. } = life.wall;
+    if kind == "clock-back" {
+        // Else it is another in each life.
+        life.wall.ahead = Duration::ZERO;
+    }
     match kind {
         "clock-drift" if drift_ppm != 0 => life.wall.drift_ppm = 0,
         "clock-ahead" if set_by_ns > 0 => life.wall.set_after = None,
@@ -86,7 +96,7 @@ fn take_out(life: &mut Life, kind: &str) {
 }
 
 /// A crash mode in which a kind of loss does not happen, as much like the drawn one as there is.
-fn spared(mode: CrashMode, kind: &str) -> CrashMode {
+pub(crate) fn spared(mode: CrashMode, kind: &str) -> CrashMode {
     use CrashMode::{DataOnly, KeepAll, LoseAll, MetadataOnly, Prefix, Subset, Torn};
     match (kind, mode) {
         ("writes-lost", LoseAll | Subset | Prefix)

@@ -50,6 +50,26 @@ fn feed_holds_on_btree() {
 }
 
 #[test]
+fn ddl_holds_on_lsm() {
+    check_clean(Scenario::Ddl, "lsm");
+}
+
+#[test]
+fn ddl_holds_on_btree() {
+    check_clean(Scenario::Ddl, "btree");
+}
+
+#[test]
+fn tpcc_holds_on_lsm() {
+    check_clean(Scenario::Tpcc, "lsm");
+}
+
+#[test]
+fn tpcc_holds_on_btree() {
+    check_clean(Scenario::Tpcc, "btree");
+}
+
+#[test]
 fn a_consumer_notices_commits_that_are_not_durable() {
     let what = found(Scenario::Feed, &[], "mvcc.publish-before-durable");
     assert!(what.starts_with("feed: ") || what.starts_with("durability"), "{what}");

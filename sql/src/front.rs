@@ -1,6 +1,6 @@
 //! The front door: a string of statements to [`crate::ParsedStatement`]s.
 //!
-//! Four steps, each in a file: `tokens` cuts the text, `limits` refuses what would grow too deep a tree,
+//! Four steps, each in a file: `tokens` cuts the text (with `literals` for strings with escapes), `limits` refuses what would grow too deep a tree,
 //! `rewrite` lifts out what the parser does not know (time travel, row locks), and `dispatch` hands a
 //! statement either to our own grammar (`utility`, `transaction`, `copy`) or to `sqlparser`.
 
@@ -13,13 +13,16 @@ pub(crate) mod copy;
 pub(crate) mod cursor;
 pub(crate) mod dialect;
 pub(crate) mod dispatch;
+mod escapes;
 mod explain;
+pub(crate) mod extension;
 pub(crate) mod grouping;
 pub(crate) mod history;
 pub(crate) mod index;
 pub(crate) mod into;
 pub(crate) mod like;
 pub(crate) mod limits;
+pub(crate) mod literals;
 pub(crate) mod lock;
 pub(crate) mod materialized;
 pub(crate) mod period;

@@ -18,4 +18,5 @@ pub use deparse::{
     check_columns, show_check, show_default, show_domain_check, show_domain_default,
     show_generated, show_term, show_trigger_condition,
 };
+pub use front::literals::{Conforming, conforming};
 pub use parsed::{ParsedStatement, StatementKind, parse};

@@ -216,6 +216,7 @@ impl ParsedStatement {
             | Body::AlterConstraint { .. }
             | Body::View(_)
             | Body::Materialized(_)
+            | Body::Extension(_)
             | Body::Schema(_)
             | Body::Role(_)
             | Body::Absent(_)

@@ -166,6 +166,9 @@ pub trait SessionActions: Send + Sync {
     /// The sessions that a session waits for.
     fn blocking_pids(&self, pid: i32) -> Vec<i32>;
 
+    /// Whether the statement at hand is to stop: what takes long for a single row asks.
+    fn is_canceled(&self) -> bool;
+
     /// Cancels what a session runs; false, and a warning, if there is no such session.
     ///
     /// # Errors
@@ -263,6 +266,10 @@ impl SessionActions for NoActions {
 
     fn blocking_pids(&self, _pid: i32) -> Vec<i32> {
         Vec::new()
+    }
+
+    fn is_canceled(&self) -> bool {
+        false
     }
 
     fn cancel(&self, _pid: i32) -> Result<bool, ValueError> {

@@ -96,7 +96,7 @@ pub enum Kernel {
     /// Two strings compared by their bytes.
     TextCompare(fn(&str, &str) -> bool),
     /// A string against a pattern.
-    TextMatch(fn(&str, &str) -> Result<bool, ValueError>),
+    TextMatch(fn(&str, &str, &EvalContext) -> Result<bool, ValueError>),
     /// A string to an integer.
     TextToInt(fn(&str) -> Result<i64, ValueError>),
     /// Two values of one type compared by [`compare_typed`] on the type of the first argument.
@@ -253,7 +253,9 @@ impl Function {
             }
             (Kernel::FloatCompare(f), [a, b]) => Ok(Value::Bool(f(self.float(a)?, self.float(b)?))),
             (Kernel::TextCompare(f), [a, b]) => Ok(Value::Bool(f(self.text(a)?, self.text(b)?))),
-            (Kernel::TextMatch(f), [a, b]) => Ok(Value::Bool(f(self.text(a)?, self.text(b)?)?)),
+            (Kernel::TextMatch(f), [a, b]) => {
+                Ok(Value::Bool(f(self.text(a)?, self.text(b)?, ctx)?))
+            }
             (Kernel::TextToInt(f), [a]) => Value::from_int(self.result, f(self.text(a)?)?),
             (Kernel::Compare(f), [a, b]) => Ok(Value::Bool(f(compare_typed(self.args[0], a, b)))),
             (Kernel::Values(f), args) => f(args, ctx),

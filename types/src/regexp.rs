@@ -15,7 +15,8 @@
 //!
 //! Invariants
 //! * The memory is bounded: automata by [`MAX_STATES`] and [`dfa`], all else by the text's length.
-//! * So is the time: what takes more than [`MAX_WORK`] steps and some for each character fails.
+//! * So is the time: what takes more than [`MAX_WORK`] steps and some for each character fails. Before that
+//!   a search stops when its statement is canceled.
 //!
 //! Sources: [Spencer99], PostgreSQL's manual 9.7.3, and answers of PostgreSQL 15
 //! (`tests/postgres/regexp.tsv`).
@@ -49,6 +50,9 @@ use crate::{SqlState, ValueError};
 /// The states that the automata of a pattern's looks and nodes may have, each.
 const MAX_STATES: u64 = 50_000;
 
+/// So many steps after each other it is not looked whether the statement is to stop.
+const STEPS_PER_CHECK: u64 = 1 << 20;
+
 /// The steps that a search may take, beside [`WORK_PER_CHARACTER`].
 const MAX_WORK: u64 = 500_000_000;
 
@@ -71,8 +75,11 @@ pub(crate) enum Problem {
     Options,
     BadOption,
     TooBig,
+    TooManyLetters,
     /// A search took too many steps.
     TooMuchWork,
+    /// The statement is to stop.
+    Canceled,
 }
 
 impl From<Problem> for ValueError {
@@ -90,12 +97,16 @@ impl From<Problem> for ValueError {
             Problem::Range => "invalid character range",
             Problem::BadRepeat => "quantifier operand invalid",
             Problem::Options => "invalid argument to regex function",
+            Problem::TooManyLetters => "too many colors",
             Problem::BadOption => "invalid embedded option",
             Problem::TooBig | Problem::TooMuchWork => "regular expression is too complex",
+            Problem::Canceled => {
+                let message = "canceling statement due to user request";
+                return Self::new(SqlState::QueryCanceled, message);
+            }
         };
-        let verb = if problem == Problem::TooMuchWork { "failed" } else { "is invalid" };
-        let message = match verb {
-            "failed" => format!("regular expression failed: {reason}"),
+        let message = match problem {
+            Problem::TooMuchWork => format!("regular expression failed: {reason}"),
             _ => format!("invalid regular expression: {reason}"),
         };
         Self::new(SqlState::InvalidRegularExpression, message)
@@ -264,7 +275,7 @@ impl Regexp {
         let is_text = |a| matches!(a, Assertion::TextStart | Assertion::TextEnd);
         let has_lines = all().any(|lang| lang.has_assertion(&is_line));
         let has_words = all().any(|lang| lang.has_assertion(&|a| !is_line(a) && !is_text(a)));
-        let alphabet = Alphabet::new(&sets, has_words, has_lines);
+        let alphabet = Alphabet::new(sets, has_words, has_lines)?;
         let quick = if parsed.has_back_references { None } else { quick_pattern(&languages[0]) };
         Ok(Self {
             tree: parsed.tree,

@@ -154,6 +154,13 @@ pub struct RoutineColumn {
     pub typmod: i32,
 }
 
+impl RoutineColumn {
+    /// A column of a composite type.
+    pub fn of(field: &driftdb_types::Field) -> Self {
+        Self { name: field.name.to_string(), ty: field.ty, typmod: field.typmod }
+    }
+}
+
 /// A call, resolved; its arguments stand beside it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoutineCall {
@@ -165,6 +172,8 @@ pub struct RoutineCall {
     pub columns: Vec<RoutineColumn>,
     /// Whether the result is a row, not a value.
     pub is_row: bool,
+    /// Where one value is wanted of a result that is a row: the type of it, composite or `record`.
+    pub whole: Option<DataType>,
 }
 
 impl RoutineCall {

@@ -28,7 +28,7 @@ pub(super) fn apply(
         if args.iter().any(always_null) {
             return Ok(Vector::nulls(ty, len));
         }
-        if let Some(result) = by_kernel(function, ty, args, len) {
+        if let Some(result) = by_kernel(function, ty, args, len, ctx) {
             return Ok(result?);
         }
     }
@@ -127,6 +127,7 @@ fn by_kernel(
     ty: DataType,
     args: &[Arc<Vector>],
     len: usize,
+    ctx: &EvalContext,
 ) -> Option<std::result::Result<Vector, ValueError>> {
     let validity = common_validity(args);
     let valid = validity.as_ref();
@@ -167,7 +168,7 @@ fn by_kernel(
         }
         (Kernel::TextMatch(f), [a, b]) => {
             let (a, b) = (texts(a)?, texts(b)?);
-            each(len, valid, |row| f(a.at(row), b.at(row)))
+            each(len, valid, |row| f(a.at(row), b.at(row), ctx))
                 .map(|data| Vector::bools(data, validity))
         }
         (Kernel::TextToInt(f), [a]) => {

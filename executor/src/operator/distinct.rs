@@ -1,5 +1,6 @@
 //! DISTINCT and DISTINCT ON: the first row of each group, in input order.
 
+use driftdb_env::planted;
 use driftdb_query::{Expr, Result};
 use driftdb_types::DataType;
 
@@ -60,6 +61,10 @@ pub(crate) fn fresh_rows(
     let hashes = GroupTable::hash(keys, len);
     let fresh: Vec<u32> = (0..len)
         .filter(|&row| seen.insert(keys, row, hashes[row]).1)
+        .filter(|&row| {
+            let is_null = |key: &std::sync::Arc<crate::vector::Vector>| key.is_null(row);
+            !(planted!("executor.distinct-loses-null") && keys.iter().any(is_null))
+        })
         .map(|row| row as u32)
         .collect();
     let key_bytes: usize = keys.iter().map(|key| key.size_bytes()).sum();

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use driftdb_env::planted;
 use driftdb_query::{Expr, Result};
 
 use super::join::{END, Emit, Pairs};
@@ -126,7 +127,7 @@ impl Table {
         let mask = heads.len() - 1;
         // From the back, so that chains run forward.
         for row in (0..len).rev() {
-            if keys.columns().any(|key| key.is_null(row)) {
+            if !planted!("executor.null-keys-join") && keys.columns().any(|key| key.is_null(row)) {
                 continue;
             }
             let head = &mut heads[slot(hashes[row]) & mask];
@@ -137,7 +138,11 @@ impl Table {
 
     /// The first candidate of the probe's row.
     fn first(&self, probe: &Probe) -> u32 {
-        if probe.row >= probe.batch.len() || probe.keys.iter().any(|key| key.is_null(probe.row)) {
+        if probe.row >= probe.batch.len() {
+            return NO_ROW;
+        }
+        let matches_null = planted!("executor.null-keys-join");
+        if !matches_null && probe.keys.iter().any(|key| key.is_null(probe.row)) {
             return NO_ROW;
         }
         self.heads[slot(probe.hashes[probe.row]) & (self.heads.len() - 1)]

@@ -1,5 +1,6 @@
 //! UNION, INTERSECT, EXCEPT, with and without ALL.
 
+use driftdb_env::planted;
 use driftdb_query::{Result, SetOpKind};
 use driftdb_types::DataType;
 
@@ -116,7 +117,7 @@ impl SetOp {
             (SetOpKind::Except, true) => {
                 match number.and_then(|n| self.left_over.get_mut(n as usize)) {
                     Some(count) if *count > 0 => {
-                        *count -= 1;
+                        *count -= u64::from(!planted!("executor.except-all-forgets-its-count"));
                         false
                     }
                     _ => true,

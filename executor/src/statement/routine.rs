@@ -150,15 +150,22 @@ fn check(object: &Arc<Object>, routine: &Routine, run: &mut Run<'_, '_>) -> Resu
         typmod: -1,
     });
     let mut columns: Vec<RoutineColumn> = columns.collect();
+    let mut is_row = columns.len() > 1 || routine.given == driftdb_query::Given::Record;
     if let (true, driftdb_query::Given::Value(ty)) = (columns.is_empty(), routine.given) {
-        columns.push(RoutineColumn { name: object.name.clone(), ty, typmod: -1 });
+        match ty.fields() {
+            Some(fields) => {
+                is_row = true;
+                columns.extend(fields.iter().map(RoutineColumn::of));
+            }
+            None => columns.push(RoutineColumn { name: object.name.clone(), ty, typmod: -1 }),
+        }
     }
-    let is_row = columns.len() > 1 || routine.given == driftdb_query::Given::Record;
     let call = RoutineCall {
         object: Arc::clone(object),
         arg_types: routine.input_types(),
         columns,
         is_row,
+        whole: None,
     };
     let routines = run.cx.routines;
     routines.check(&call, run.cx)

@@ -2,6 +2,7 @@
 
 use std::ops::Bound;
 
+use driftdb_env::planted;
 use driftdb_query::{Index, Table};
 use driftdb_storage::KeyRange;
 use driftdb_types::{DataType, Value, encode_key};
@@ -227,6 +228,7 @@ pub fn index_range(
         ValueBound::Included(value) => after_prefix(&with(value)),
         ValueBound::Excluded(value) => Bound::Excluded(with(value)),
         ValueBound::Unbounded if column.nulls_first => after_prefix(&prefix),
+        ValueBound::Unbounded if planted!("tables.range-lets-null-in") => after_prefix(&prefix),
         ValueBound::Unbounded => Bound::Excluded(with(&Value::Null)),
     };
     Some(ByteRange { start, end })

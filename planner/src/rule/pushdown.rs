@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use driftdb_env::planted;
 use driftdb_query::{ColId, Expr, JoinKind, LogicalPlan, OutputColumn};
 
 use super::{column_set, in_subqueries, replace};
@@ -203,7 +204,7 @@ fn push_into_join(
             let joins = split(conditions, &left, &right);
             // A condition on the left side alone decides about matches, not about rows, except in a
             // semi-join, where a row without a match is no row.
-            if kind == JoinKind::Semi {
+            if kind == JoinKind::Semi || planted!("planner.outer-join-condition-pushed") {
                 ([rows.left, joins.left].concat(), joins.right, joins.both)
             } else {
                 (rows.left, joins.right, [joins.left, joins.both].concat())
@@ -246,6 +247,7 @@ fn strengthened(
         JoinKind::Right if rejected(left) => JoinKind::Inner,
         JoinKind::Full => match (rejected(left), rejected(right)) {
             (true, true) => JoinKind::Inner,
+            (true, false) if planted!("planner.full-join-keeps-the-wrong-side") => JoinKind::Right,
             // No row without a left part survives.
             (true, false) => JoinKind::Left,
             (false, true) => JoinKind::Right,

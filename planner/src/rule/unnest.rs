@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use driftdb_env::planted;
 use driftdb_query::{ColId, Expr, JoinKind, LogicalPlan, Subquery, SubqueryKind};
 use driftdb_types::DataType;
 
@@ -44,7 +45,10 @@ fn as_join(part: Expr, outer: &LogicalPlan) -> Result<(JoinKind, LogicalPlan, Ex
         Expr::Subquery(subquery) => (JoinKind::Semi, subquery),
         Expr::Not(inner) => match &**inner {
             // NOT IN is not an anti-join: a NULL on either side makes it unknown.
-            Expr::Subquery(subquery) if subquery.kind == SubqueryKind::Exists => {
+            Expr::Subquery(subquery)
+                if subquery.kind == SubqueryKind::Exists
+                    || planted!("planner.not-in-is-an-anti-join") =>
+            {
                 (JoinKind::Anti, subquery)
             }
             _ => return Err(part),

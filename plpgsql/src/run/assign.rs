@@ -51,7 +51,24 @@ impl<H: Host> Interpreter<'_, H> {
                 column.name = format!("f{}", at + 1);
             }
         }
-        Ok((Some(columns), rows.rows.pop()))
+        let row = rows.rows.pop();
+        if let ([column], None) = (&columns[..], &inner)
+            && column.ty.is_row()
+        {
+            // The expression is a row already.
+            return Ok(match row.and_then(|row| row.into_iter().next()) {
+                Some(Value::Record(record)) => {
+                    let columns = record.fields().iter().map(|field| Column {
+                        name: field.name.to_string(),
+                        ty: field.ty,
+                        typmod: field.typmod,
+                    });
+                    (Some(columns.collect()), Some(record.values().to_vec()))
+                }
+                _ => (None, None),
+            });
+        }
+        Ok((Some(columns), row))
     }
 
     pub(super) fn target_meaning(&self, target: &Target) -> Result<Meaning> {

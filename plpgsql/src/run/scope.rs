@@ -239,7 +239,22 @@ impl<H: Host> Interpreter<'_, H> {
     ) -> Result<()> {
         self.frames.push(Frame { label: Some(name.to_owned()), names: Vec::new() });
         for (at, (name, column, value)) in args.into_iter().enumerate() {
-            let slot = self.declare(&format!("${}", at + 1), Slot::scalar(column, value));
+            let slot = match (column.ty.fields(), out.contains(&at)) {
+                (Some(fields), false) => {
+                    let columns = fields.iter().map(|field| Column {
+                        name: field.name.to_string(),
+                        ty: field.ty,
+                        typmod: field.typmod,
+                    });
+                    let values = match value {
+                        Value::Record(record) => Some(record.values().to_vec()),
+                        _ => None,
+                    };
+                    Slot::Record(Record::of(columns.collect(), values, true))
+                }
+                _ => Slot::scalar(column, value),
+            };
+            let slot = self.declare(&format!("${}", at + 1), slot);
             if let Some(name) = name {
                 self.name(&name, slot);
             }

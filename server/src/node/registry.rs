@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use driftdb_concurrency::CancelToken;
-use driftdb_env::Rng;
 use driftdb_env::sync::Mutex;
+use driftdb_env::{Rng, planted};
 
 use super::activity::{Activity, Told};
 use super::channels::Channels;
@@ -208,6 +208,9 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
+        if planted!("session.stays-registered") {
+            return;
+        }
         self.registry.channels.forget(self.key.pid);
         self.registry.state.lock().sessions.remove(&self.key.pid);
     }

@@ -347,6 +347,10 @@ impl SessionActions for Actions {
         self.node.store().blockers(pid)
     }
 
+    fn is_canceled(&self) -> bool {
+        self.cancel.is_canceled()
+    }
+
     fn cancel(&self, pid: i32) -> Result<bool, ValueError> {
         self.touch();
         self.check_may_signal(pid, "query is being canceled")?;

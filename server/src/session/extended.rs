@@ -44,11 +44,19 @@ impl Session {
     }
 
     fn prepare_text(&mut self, text: &str, declared: Vec<DataType>) -> Result<Arc<Prepared>> {
+        let text = &*self.conforming(text)?;
         let is_open = declared.iter().all(|ty| *ty == DataType::Unknown);
         if is_open && let Some(repeated) = self.repeated(text) {
             self.check_not_failed(repeated.is_allowed_in_failed_transaction())?;
-            self.bind_types(&repeated)?;
-            return Ok(repeated);
+            if !is_session_statement(&repeated) {
+                self.begin_statement()?;
+            }
+            // With other definitions it may give other columns: a new statement may, the one that the client
+            // was told of may not.
+            if let Some(planned) = repeated.plan().filter(|planned| self.still_holds(planned)) {
+                repeated.announce(planned.fields.as_deref());
+                return Ok(repeated);
+            }
         }
         let mut statements = parse(text)?;
         if statements.len() > 1 {

@@ -7,8 +7,8 @@ use driftdb_env::sync::Mutex;
 use driftdb_executor::Direct;
 use driftdb_query::{
     Catalog, CatalogAt, DeclareCursor, Field, HistoryStatement, IndexId, LogicalPlan,
-    PhysicalMergeAction, PhysicalPlan, PhysicalStatement, PlanContext, Query, Result,
-    RoutineStatement, SqlError, Statement, Table, TableId,
+    PhysicalMergeAction, PhysicalPlan, PhysicalStatement, Query, Result, RoutineStatement,
+    SqlError, Statement, Table, TableId,
 };
 use driftdb_sql::{BindContext, ParsedStatement, StatementKind, bind};
 use driftdb_storage::Timestamp;
@@ -151,7 +151,8 @@ impl Session {
         self.replan(prepared, params)
     }
 
-    fn still_holds(&self, planned: &Planned) -> bool {
+    /// Whether binding again would give the same.
+    pub(super) fn still_holds(&self, planned: &Planned) -> bool {
         if planned.settings_epoch != self.settings.epoch() {
             return false;
         }
@@ -252,7 +253,7 @@ impl Session {
             let fields = declare.query.fields.clone();
             let plan = std::mem::replace(&mut declare.query.plan, LogicalPlan::one_row());
             let query = Statement::Query(Query { plan, fields });
-            let physical = Arc::new(node_plan(&self.node, query)?);
+            let physical = Arc::new(self.physical(query)?);
             return Ok(Planned {
                 reads: reads_of(&physical, reads),
                 work: Work::Cursor { declare, text: Arc::clone(parsed.shared_text()), physical },
@@ -264,7 +265,7 @@ impl Session {
                 settings_epoch,
             });
         }
-        let physical = Arc::new(node_plan(&self.node, statement)?);
+        let physical = Arc::new(self.physical(statement)?);
         let direct = Direct::prepare(&physical);
         Ok(Planned {
             fields,
@@ -277,10 +278,10 @@ impl Session {
             settings_epoch,
         })
     }
-}
 
-fn node_plan(node: &crate::Node, statement: Statement) -> Result<PhysicalStatement> {
-    node.planner().plan(statement, &PlanContext::default())
+    fn physical(&self, statement: Statement) -> Result<PhysicalStatement> {
+        self.node.planner().plan(statement, &self.settings.plan_context())
+    }
 }
 
 fn is_session_work(statement: &Statement) -> bool {

@@ -83,6 +83,11 @@ impl Prepared {
         *self.announced.lock() = Some(fields.map(<[Field]>::to_vec));
     }
 
+    /// Whether the client was told of its columns.
+    pub(super) fn is_announced(&self) -> bool {
+        self.announced.lock().is_some()
+    }
+
     /// Fails if a new plan gives other columns than the client was told of.
     pub(super) fn check_announced(&self, fields: Option<&[Field]>) -> Result<()> {
         let shape = |field: &Field| (field.name.clone(), field.ty, field.typmod);

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use driftdb_concurrency::IsolationLevel;
-use driftdb_query::{Result, SetScope, SqlError, TEMPORARY, temporary_schema};
+use driftdb_query::{PlanContext, Result, SetScope, SqlError, TEMPORARY, temporary_schema};
 use driftdb_types::{EvalContext, SqlState, TimeZone};
 
 pub(crate) use parse::{isolation_level, parse_bool};
@@ -337,9 +337,25 @@ impl Settings {
         self.get("default_transaction_deferrable") == "on"
     }
 
+    /// What the planner is not to use.
+    pub(crate) fn plan_context(&self) -> PlanContext {
+        if self.values.is_empty() {
+            return PlanContext::default();
+        }
+        PlanContext {
+            disable_hash_join: self.get("enable_hashjoin") == "off",
+            disable_index_scan: self.get("enable_indexscan") == "off",
+        }
+    }
+
     /// `driftdb.as_of`, in its one form; empty: the present.
     pub(crate) fn as_of(&self) -> &str {
         if self.values.is_empty() { "" } else { self.get(super::past::AS_OF) }
+    }
+
+    /// `standard_conforming_strings`
+    pub(crate) fn has_conforming_strings(&self) -> bool {
+        self.values.is_empty() || self.get("standard_conforming_strings") == "on"
     }
 
     /// `statement_timeout`; `None`: no limit.

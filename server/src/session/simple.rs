@@ -1,10 +1,11 @@
 //! The simple protocol: strings of statements.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use driftdb_query::Result;
-use driftdb_sql::{StatementKind, parse};
+use driftdb_sql::{StatementKind, conforming, parse};
 
 use super::prepared::Prepared;
 use super::run::{Ran, Wanted};
@@ -31,6 +32,7 @@ impl Session {
         let queue = match self.guarded(|session| session.parse_string(text)) {
             Ok(queue) => queue,
             Err(error) => {
+                self.send_notices(sink);
                 sink.error(&error);
                 return Progress::Done;
             }
@@ -42,8 +44,22 @@ impl Session {
         self.run_queue(queue, sink)
     }
 
+    /// A text in which only literals that say so have escapes.
+    pub(super) fn conforming<'a>(&mut self, text: &'a str) -> Result<Cow<'a, str>> {
+        if self.settings.has_conforming_strings() {
+            return Ok(Cow::Borrowed(text));
+        }
+        let found = conforming(text)?;
+        if self.settings.show("escape_string_warning").is_ok_and(|value| value == "on") {
+            self.notices.extend(found.warnings);
+        }
+        Ok(Cow::Owned(found.text))
+    }
+
     fn parse_string(&mut self, text: &str) -> Result<Queue> {
-        if let Some(repeated) = self.repeated(text) {
+        let text = &*self.conforming(text)?;
+        // What was prepared must give the columns that its client was told of; a simple query gives any.
+        if let Some(repeated) = self.repeated(text).filter(|repeated| !repeated.is_announced()) {
             return Ok(Queue { statements: [repeated].into() });
         }
         let statements: VecDeque<Arc<Prepared>> = parse(text)?

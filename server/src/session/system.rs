@@ -84,6 +84,7 @@ impl SystemRows for SystemView<'_> {
                 catalog::roles(&Definitions::read(txn, scan.at)?, self.eval, &mut rows)?;
             }
             "pg_database" => running::databases(self, scan, txn, &mut rows)?,
+            "pg_timezone_names" => running::time_zones(self, &mut rows)?,
             "pg_settings" => running::settings(self, &mut rows)?,
             "pg_stat_activity" => running::activity(self, &mut rows)?,
             "pg_description" => {

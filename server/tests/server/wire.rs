@@ -279,6 +279,38 @@ fn a_prepared_statement_follows_the_catalog() {
 }
 
 #[test]
+fn a_text_that_is_prepared_anew_gives_what_there_is_now() {
+    let fixture = Fixture::new();
+    block_on(async {
+        let client = fixture.connect().await;
+        client.batch_execute("CREATE TABLE t (id int PRIMARY KEY, v int)").await.unwrap();
+        let text = "SELECT * FROM t WHERE v = $1 OR $1 IS NULL";
+        let mut before = Vec::new();
+        // A session remembers texts that come more than once.
+        for _ in 0..4 {
+            before.push(client.prepare(text).await.unwrap());
+        }
+        let other = fixture.connect().await;
+        other.batch_execute("ALTER TABLE t ADD COLUMN w int DEFAULT 5").await.unwrap();
+        other.batch_execute("ALTER TABLE t ALTER COLUMN v TYPE text").await.unwrap();
+        let now = client.prepare(text).await.unwrap();
+        assert_eq!(now.columns().len(), 3);
+        assert_eq!(now.params(), [Type::TEXT]);
+        assert!(client.query(&now, &[&"x"]).await.unwrap().is_empty());
+        for old in &before {
+            assert!(client.query(old, &[&1i32]).await.is_err(), "it was told of two columns");
+        }
+        let all = "SELECT * FROM t";
+        for _ in 0..4 {
+            before.push(client.prepare(all).await.unwrap());
+        }
+        other.batch_execute("ALTER TABLE t DROP COLUMN v").await.unwrap();
+        client.simple_query(all).await.unwrap();
+        assert_eq!(client.prepare(all).await.unwrap().columns().len(), 2);
+    });
+}
+
+#[test]
 fn settings_reach_the_client() {
     let fixture = Fixture::new();
     block_on(async {

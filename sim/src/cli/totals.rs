@@ -17,9 +17,9 @@ pub(super) struct Totals {
     pub(super) committed: u64,
     /// Transactions that both oracles of isolation judged.
     pub(super) checked: u64,
-    disk_ops: u64,
-    steps: u64,
-    virtual_time: Duration,
+    pub(super) disk_ops: u64,
+    pub(super) steps: u64,
+    pub(super) virtual_time: Duration,
     /// Real time, of all jobs together.
     pub(super) busy: Duration,
     pub(super) faults: FaultCounts,

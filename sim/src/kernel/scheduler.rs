@@ -240,6 +240,13 @@ impl Scheduler {
         slot.is_some_and(|slot| slot.waits_on.is_some_and(|address| address != SLEEPING))
     }
 
+    /// The names of the fibers of a node that have not ended.
+    pub(crate) fn fibers_of(&self, node: NodeId) -> Vec<String> {
+        let state = self.state.borrow();
+        let slots = state.slots.iter().flatten().filter(|slot| slot.node == node);
+        slots.map(|slot| slot.name.clone()).collect()
+    }
+
     pub(crate) fn notify_harness(&self) {
         self.state.borrow_mut().wake(HARNESS_ADDRESS, usize::MAX);
     }

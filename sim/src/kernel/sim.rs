@@ -217,6 +217,11 @@ impl Sim {
         self.scheduler.is_waiting(fiber.0)
     }
 
+    /// The names of the fibers of a node that have not ended.
+    pub fn fibers_of(&self, node: NodeId) -> Vec<String> {
+        self.scheduler.fibers_of(node)
+    }
+
     /// Makes all [`Sim::wait_until`] look again.
     pub fn notify(&self) {
         self.scheduler.notify_harness();

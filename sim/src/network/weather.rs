@@ -60,6 +60,7 @@ impl Weather {
     /// Leaves a kind of fault out; false if it is none of the weather's.
     pub(crate) fn do_without(&mut self, kind: &str) -> bool {
         match kind {
+            "messages-reordered" => self.spread_ns = 0,
             "messages-late" => self.late = Chance::NEVER,
             "messages-doubled" => self.doubled = Chance::NEVER,
             "messages-dropped" => self.dropped = Chance::NEVER,

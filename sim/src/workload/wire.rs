@@ -58,6 +58,8 @@ impl Book {
 pub(crate) struct Wire {
     isolation: IsolationLevel,
     is_memory_short: bool,
+    /// Faults that clients do without.
+    without: Vec<&'static str>,
     book: RefCell<Book>,
     rng: RefCell<Rng>,
 }
@@ -72,6 +74,7 @@ impl Wire {
         Self {
             isolation: plan.isolation,
             is_memory_short: plan.config.statement_memory_bytes < LARGE_SORT_BYTES,
+            without: plan.without.clone(),
             book: RefCell::default(),
             rng: RefCell::new(Rng::stream(plan.seed, "wire")),
         }
@@ -81,15 +84,25 @@ impl Wire {
         self.rng.borrow_mut().below(below)
     }
 
+    /// Whether a fault may strike.
+    fn may(&self, fault: &str) -> bool {
+        !self.without.contains(&fault)
+    }
+
     fn manners(&self) -> Manners {
         let capacity_bytes = [16, 200, 4 << 10, 64 << 10][self.draw(4) as usize];
         let piece_bytes = [None, Some(1), Some(7), Some(100)][self.draw(4) as usize];
+        let leaves_after_bytes = (self.draw(3) == 0)
+            .then(|| 1 << self.draw(13))
+            .map(|most: u64| 1 + self.draw(most) as usize);
+        let reads_slowly = self.draw(3) == 0;
         Manners {
-            line: Line { capacity_bytes, piece_bytes },
-            leaves_after_bytes: (self.draw(3) == 0)
-                .then(|| 1 << self.draw(13))
-                .map(|most: u64| 1 + self.draw(most) as usize),
-            reads_slowly: self.draw(3) == 0,
+            line: Line {
+                capacity_bytes,
+                piece_bytes: piece_bytes.filter(|_| self.may("messages-torn")),
+            },
+            leaves_after_bytes: leaves_after_bytes.filter(|_| self.may("clients-gone")),
+            reads_slowly: reads_slowly && self.may("clients-slow"),
         }
     }
 
@@ -99,7 +112,8 @@ impl Wire {
         let begin = format!("BEGIN ISOLATION LEVEL {}", self.isolation);
         let insert = format!("INSERT INTO wire VALUES ({id}, '{payload}')");
         let count = "UPDATE wire_count SET n = n + 1";
-        let leaves = self.draw(10) == 0;
+        let leaves =
+            self.draw(10) == 0 && self.may("clients-gone") && self.may("clients-gone-in-commit");
         let sent = match self.draw(3) {
             0 => {
                 let whole = format!("{begin}; {insert}; {count}; COMMIT");

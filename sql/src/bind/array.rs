@@ -109,7 +109,11 @@ impl Binder<'_> {
     /// `x[i]`, `x[i:j][k:l]`, and columns qualified before the brackets.
     /// `(row).column`, if what stands in front is a row.
     fn row_column(&mut self, root: &ast::Expr, fields: &[ast::AccessExpr]) -> Result<Option<Expr>> {
-        let ast::Expr::Nested(_) = root else { return Ok(None) };
+        let is_parameter = matches!(root, ast::Expr::Value(value)
+            if matches!(value.value, ast::Value::Placeholder(_)));
+        if !is_parameter && !matches!(root, ast::Expr::Nested(_)) {
+            return Ok(None);
+        }
         // A name in brackets may be a relation's.
         let mut row = match (self.expr(root), bare(root)) {
             (Ok(row), _) => row,

@@ -8,7 +8,7 @@ use driftdb_types::SqlState;
 use sqlparser::ast;
 
 use super::coerce::shows_names;
-use super::names::{ObjectName, ident, ident_position, object_name};
+use super::names::{ObjectName, check_database, ident, ident_position, object_name};
 use super::scope::{Clause, FromItem, Named, Relation, Scope, column_of};
 use super::target::{Rows, RowsColumn};
 use super::view::quoted;
@@ -198,6 +198,7 @@ impl Binder<'_> {
         name: &ast::ObjectName,
         alias: Option<&ast::TableAlias>,
     ) -> Result<FromItem> {
+        check_database(name, &self.eval.database)?;
         let parsed = object_name(name)?;
         let clause = self.take_time(parsed.last, alias)?;
         let alias_position = alias.map(|alias| ident_position(&alias.name));

@@ -10,6 +10,7 @@ use super::changes::{ALL_CHANGES, TABLE_CHANGES};
 use super::diff::TABLE_DIFF;
 use super::digest::digest_function;
 use super::from::{Aliased, item};
+use super::keywords::KEYWORDS;
 use super::names::{ident, object_name};
 use super::scope::{FromItem, Named};
 use super::set_function::{SetCall, is_pair_function, is_set_function, scan_of};
@@ -58,6 +59,9 @@ impl Binder<'_> {
         if parsed.name == "pg_options_to_table" && !ordinality {
             let exprs = super::call::arguments(&list)?;
             return self.options_item(&exprs, alias).map_err(|error| error.at(parsed.position));
+        }
+        if parsed.name == KEYWORDS && args.is_empty() && !ordinality {
+            return self.keywords_item(alias);
         }
         if is_set_function(&parsed.name) {
             let ordered = super::named_arguments::ordered_arguments(&parsed.name, args)

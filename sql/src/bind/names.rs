@@ -64,6 +64,26 @@ pub(crate) fn object_name(name: &ast::ObjectName) -> Result<ObjectName> {
     })
 }
 
+/// Fails if a name says another database than the one we are in.
+///
+/// # Errors
+/// 0A000
+pub(crate) fn check_database(name: &ast::ObjectName, database: &str) -> Result<()> {
+    let parts: Option<Vec<String>> = name.0.iter().map(|part| part.as_ident().map(ident)).collect();
+    match parts.as_deref() {
+        Some([first, _, _]) if first != database => {
+            let shown = parts.unwrap_or_default().join(".");
+            let message = format!("cross-database references are not implemented: \"{shown}\"");
+            let error = SqlError::new(SqlState::FeatureNotSupported, message);
+            Err(match name.0.first().and_then(|part| part.as_ident()) {
+                Some(first) => error.at(ident_position(first)),
+                None => error,
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The one part of a name that cannot have a schema.
 pub(crate) fn simple_name(name: &ast::ObjectName) -> Result<(String, u32)> {
     let name = object_name(name)?;

@@ -8,7 +8,7 @@ use sqlparser::ast;
 
 use super::Binder;
 use super::as_of::no_such_table;
-use super::names::{ObjectName, ident_position, object_name};
+use super::names::{ObjectName, check_database, ident_position, object_name};
 use super::scope::{Clause, Relation, Scope};
 use super::updatable::{Change, Through};
 
@@ -35,6 +35,7 @@ impl Binder<'_> {
         alias: Option<&ast::Ident>,
         change: Change,
     ) -> Result<(Arc<Table>, Option<Through>)> {
+        check_database(name, &self.eval.database)?;
         let parsed = object_name(name)?;
         if let Some(content) = self.content {
             let places = [Some(parsed.last), alias.map(ident_position)];

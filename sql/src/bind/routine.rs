@@ -147,8 +147,12 @@ impl Binder<'_> {
         for body in bodies {
             let ty = match self.signature_type(&body.ty)? {
                 Given::Value(ty) => ty,
-                Given::RowOf(_) | Given::Record => {
-                    return Err(SqlError::unsupported("an argument of a row type"));
+                Given::RowOf(id) => match self.catalog.table_by_id(id)? {
+                    Some(table) => driftdb_query::table_type(&table),
+                    None => return Err(SqlError::internal("a row of no table")),
+                },
+                Given::Record => {
+                    return Err(SqlError::unsupported("an argument of type record"));
                 }
                 Given::Void | Given::Trigger => {
                     let what = if body.mode.is_input() { "accept" } else { "return" };
@@ -218,13 +222,6 @@ impl Binder<'_> {
         let given = match (&body.returns, implied) {
             (Some(ty), implied) => {
                 let given = self.signature_type(ty)?;
-                if let Given::Value(ty) = given
-                    && ty.element().is_none()
-                    && ty.fields().is_some()
-                {
-                    let what = format!("a function that gives rows of type {ty}");
-                    return Err(SqlError::unsupported(what));
-                }
                 if implied.is_some_and(|implied| implied != given) {
                     let wanted = match implied {
                         Some(Given::Value(ty)) => ty.sql_name(),
@@ -323,6 +320,10 @@ impl Binder<'_> {
         for argument in arguments.iter().filter(|argument| argument.mode.is_input()) {
             match self.signature_type(&argument.ty)? {
                 Given::Value(ty) => types.push(ty),
+                Given::RowOf(id) => match self.catalog.table_by_id(id)? {
+                    Some(table) => types.push(driftdb_query::table_type(&table)),
+                    None => return Ok(None),
+                },
                 _ => return Ok(None),
             }
         }

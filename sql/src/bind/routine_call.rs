@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftdb_query::{
     ArgumentMode, CatalogAt, ColId, Expr, Field, Given, LogicalPlan, NameSpace, Object, ObjectKind,
     OutputColumn, Query, Result, Routine, RoutineCall, RoutineColumn, SetFunction, SqlError, Table,
-    TableId, Trigger,
+    TableId, Trigger, table_type,
 };
 use driftdb_types::{
     ArrayOperation, CastContext, DataType, SqlState, decide_result, resolve_among, resolve_function,
@@ -85,6 +85,17 @@ fn fit(object: &Arc<Object>, passed: &[Passed<'_>], is_variadic: bool) -> Option
         })
         .collect();
     Some(Fit { object: Arc::clone(object), slots, types, is_spread })
+}
+
+/// The columns of the row that a call gives.
+pub(crate) fn fields_of(call: &RoutineCall) -> Arc<[driftdb_types::Field]> {
+    let fields = call.columns.iter().zip(1..).map(|(column, number)| driftdb_types::Field {
+        number,
+        name: column.name.as_str().into(),
+        ty: column.ty,
+        typmod: column.typmod,
+    });
+    fields.collect()
 }
 
 /// A call and its arguments.
@@ -251,7 +262,18 @@ impl Binder<'_> {
         let mut is_row = outputs.len() > 1;
         let columns = if outputs.is_empty() {
             match routine.given {
-                Given::Value(ty) => vec![column(&object.name, decide(ty)?)],
+                Given::Value(ty) => match decide(ty)? {
+                    ty if ty.fields().is_some() => {
+                        is_row = true;
+                        self.catalog.is_asked()?;
+                        ty.fields()
+                            .into_iter()
+                            .flat_map(|all| all.iter())
+                            .map(RoutineColumn::of)
+                            .collect()
+                    }
+                    ty => vec![column(&object.name, ty)],
+                },
                 Given::RowOf(id) => {
                     is_row = true;
                     self.columns_of_table(id)?
@@ -291,7 +313,7 @@ impl Binder<'_> {
             })?;
         }
         self.ask_call(object);
-        Ok(RoutineCall { object: Arc::clone(object), arg_types, columns, is_row })
+        Ok(RoutineCall { object: Arc::clone(object), arg_types, columns, is_row, whole: None })
     }
 
     fn columns_of_table(&mut self, id: TableId) -> Result<Vec<RoutineColumn>> {
@@ -314,7 +336,13 @@ impl Binder<'_> {
         function: &ast::Function,
     ) -> Result<Option<Expr>> {
         let ast::FunctionArguments::List(list) = &function.args else { return Ok(None) };
-        let Some((call, args)) = self.routine_call(name, list, None)? else { return Ok(None) };
+        let Some((mut call, args)) = self.routine_call(name, list, None)? else {
+            return Ok(None);
+        };
+        if call.is_row {
+            let whole = self.row_type_of(&call)?;
+            Arc::make_mut(&mut call).whole = Some(whole);
+        }
         self.note_object(&function.name, call.object.id.0);
         let routine = call.routine();
         if function.filter.is_some() || function.over.is_some() {
@@ -335,22 +363,39 @@ impl Binder<'_> {
             return Err(SqlError::new(SqlState::WrongObjectType, message)
                 .with_hint("To call a procedure, use CALL."));
         }
-        if call.is_row {
-            if call.columns.is_empty() {
-                let message =
-                    "function returning record called in context that cannot accept type record";
-                return Err(SqlError::new(SqlState::FeatureNotSupported, message));
-            }
-            let what = format!("a row value of function {} outside of FROM", name.name);
-            return Err(SqlError::unsupported(what));
+        if call.is_row && call.columns.is_empty() {
+            let message =
+                "function returning record called in context that cannot accept type record";
+            return Err(SqlError::new(SqlState::FeatureNotSupported, message));
         }
+        let value = call.columns.first().map_or(DataType::Void, |column| column.ty);
+        let ty = call.whole.unwrap_or(value);
         if routine.is_set {
-            let ty = call.columns.first().map_or(DataType::Void, |column| column.ty);
+            let shape = call.whole.map(|_| fields_of(&call));
             let function = SetFunction::Routine { call, ordinality: false };
-            return self.listed(SetCall { function, args, ty }).map(Some);
+            let listed = self.listed(SetCall { function, args, ty })?;
+            if let (Some(shape), Some(id)) = (shape, super::scope::column_of(&listed)) {
+                self.shapes.insert(id, shape);
+            }
+            return Ok(Some(listed));
         }
-        let ty = call.columns.first().map_or(DataType::Void, |column| column.ty);
         Ok(Some(Expr::Routine { call, args, ty }))
+    }
+
+    /// The type of the row that a call gives.
+    fn row_type_of(&mut self, call: &RoutineCall) -> Result<DataType> {
+        let routine = call.routine();
+        if routine.outputs().next().is_some() {
+            return Ok(DataType::Record);
+        }
+        Ok(match routine.given {
+            Given::RowOf(id) => match self.catalog.table_by_id(id)? {
+                Some(table) => table_type(&table),
+                None => DataType::Record,
+            },
+            Given::Value(ty) if ty.fields().is_some() => ty,
+            _ => DataType::Record,
+        })
     }
 
     /// A set in a select list: the column that it yields.
@@ -444,10 +489,14 @@ impl Binder<'_> {
                 expr: Expr::Column { id, ty: DataType::Int8 },
             });
         }
+        let whole = if call.is_row && !ordinality { Some(self.row_type_of(&call)?) } else { None };
         let function = SetFunction::Routine { call, ordinality };
         let plan = LogicalPlan::FunctionScan { function, args, columns };
-        item(plan, named, Aliased { alias, own: name.name.clone(), schema: None }, None, None)
-            .map(Some)
+        let own = Aliased { alias, own: name.name.clone(), schema: None };
+        let mut item = item(plan, named, own, None, None)?;
+        let whole = whole.filter(|ty| ty.fields().is_some());
+        item.relations.iter_mut().for_each(|relation| relation.whole.ty = whole);
+        Ok(Some(item))
     }
 
     /// The columns that an alias defines: names with types.

@@ -264,6 +264,10 @@ impl Binder<'_> {
             found => found,
         };
         let found = self.or_variable(found, std::slice::from_ref(&text), position)?;
+        let found = match found {
+            None => self.record_variable(&text)?,
+            found => found,
+        };
         match found {
             Some(expr) => {
                 self.note_parts(std::slice::from_ref(name), &expr);
@@ -366,7 +370,7 @@ impl Binder<'_> {
         };
         if self.variables.is_some()
             && self.find_relation(schema, relation, position).is_err()
-            && let Some(variable) = self.variable(&names)?
+            && let Some(variable) = self.variable_or_column(&names)?
         {
             return Ok(variable);
         }

@@ -89,6 +89,7 @@ impl Binder<'_> {
             }),
             Body::Copy(copy) => Statement::Copy(self.copy(copy)?),
             Body::Materialized(body) => self.materialized_statement(body)?,
+            Body::Extension(body) => Statement::View(super::extension::create(body)?),
             Body::View(body) => Statement::View(self.view_statement(body)?),
             Body::Declare(declare, query) => {
                 Statement::DeclareCursor(self.declare_cursor(declare, query)?)

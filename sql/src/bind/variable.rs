@@ -1,12 +1,15 @@
 //! Names that are variables of a procedural language, or arguments of a function.
 
+use std::sync::Arc;
+
 use driftdb_query::{Expr, Precedence, Result, SqlError};
-use driftdb_types::{DataType, SqlState};
+use driftdb_types::{DataType, Field, Record, SqlState, Value};
 use sqlparser::ast;
 
 use super::Binder;
 use super::names::{ObjectName, object_name};
 use super::target::{NO_META, Target};
+use super::whole_row::STAR;
 
 impl Binder<'_> {
     /// The parameter that names stand for, if they are a variable's.
@@ -14,6 +17,50 @@ impl Binder<'_> {
         let Some(variables) = &mut self.variables else { return Ok(None) };
         let Some((index, ty)) = variables.find(names)? else { return Ok(None) };
         Ok(Some(self.parameter(index, ty)))
+    }
+
+    /// The parameter that names stand for, or a column of one that is a row.
+    pub(crate) fn variable_or_column(&mut self, names: &[String]) -> Result<Option<Expr>> {
+        if let Some(variable) = self.variable(names)? {
+            return Ok(Some(variable));
+        }
+        let [row @ .., column] = names else { return Ok(None) };
+        let row = match (self.variable(row)?, row) {
+            (Some(row), _) => row,
+            (None, [name]) => match self.record_variable(name)? {
+                Some(row) => row,
+                None => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        if column == STAR {
+            return Ok(Some(row));
+        }
+        if self.shape_of(&row).is_none() {
+            return Ok(None);
+        }
+        self.catalog.is_asked()?;
+        self.column_of_row(row, column).map(Some)
+    }
+
+    /// A variable that is a record, as a row.
+    pub(crate) fn record_variable(&mut self, name: &str) -> Result<Option<Expr>> {
+        let Some(variables) = &mut self.variables else { return Ok(None) };
+        let Some(found) = variables.fields(name)? else { return Ok(None) };
+        let fields = found.iter().zip(1..).map(|((name, (_, ty)), number)| Field {
+            number,
+            name: name.as_str().into(),
+            ty: *ty,
+            typmod: -1,
+        });
+        let fields: Arc<[Field]> = fields.collect();
+        let values = found.into_iter().map(|(_, (index, ty))| self.parameter(index, ty));
+        let values: Vec<Expr> = values.collect();
+        Ok(Some(super::whole_row::row_of_shape(
+            Record::anonymous(fields, vec![Value::Null; values.len()]),
+            Expr::truth(),
+            values,
+        )))
     }
 
     fn parameter(&mut self, index: usize, ty: DataType) -> Expr {
@@ -60,7 +107,17 @@ impl Binder<'_> {
             return Ok(None);
         }
         let Some(variables) = &mut self.variables else { return Ok(None) };
-        let Some(fields) = variables.fields(&name.name)? else { return Ok(None) };
+        let Some(fields) = variables.fields(&name.name)? else {
+            // An argument that is a row.
+            let row = self.variable(std::slice::from_ref(&name.name))?;
+            return match row {
+                Some(row) if self.shape_of(&row).is_some() => {
+                    self.catalog.is_asked()?;
+                    self.targets_of(row).map(Some)
+                }
+                _ => Ok(None),
+            };
+        };
         let targets = fields.into_iter().map(|(name, (index, ty))| {
             let expr = self.parameter(index, ty);
             Target { name, expr, meta: NO_META }

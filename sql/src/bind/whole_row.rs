@@ -19,6 +19,7 @@ use driftdb_query::{ColId, Expr, JoinKind, LogicalPlan, Result, SqlError, table_
 use driftdb_types::{DataType, Field, Record, RowOperation, SqlState, Value};
 use sqlparser::ast;
 
+use super::routine_call::fields_of;
 use super::scope::{Relation, column_of};
 use super::target::{NO_META, Target};
 use super::{Binder, Meta};
@@ -58,6 +59,14 @@ pub(crate) fn note_nullable(kind: JoinKind, left: &mut [Relation], right: &mut [
     if matches!(kind, JoinKind::Right | JoinKind::Full) {
         set(left);
     }
+}
+
+/// A row whose columns are those of another.
+pub(crate) fn row_of_shape(shape: Record, marker: Expr, columns: Vec<Expr>) -> Expr {
+    let ty = shape.ty();
+    let shape = Expr::constant(Value::record(shape), ty);
+    let args = [shape, marker].into_iter().chain(columns).collect();
+    Expr::Call { function: RowOperation::Whole.function(), args, ty }
 }
 
 /// The columns of a whole row, if an expression is one.
@@ -201,11 +210,8 @@ impl Binder<'_> {
         let nulls = vec![Value::Null; columns.len()];
         let shape = ty.and_then(|ty| Record::of_type(ty, nulls.clone()));
         let shape = shape.unwrap_or_else(|| Record::anonymous(fields, nulls));
-        let ty = shape.ty();
         let marker = self.marker(level, index);
-        let args: Vec<Expr> =
-            [Expr::constant(Value::record(shape), ty), marker].into_iter().chain(columns).collect();
-        let row = Expr::Call { function: RowOperation::Whole.function(), args, ty };
+        let row = row_of_shape(shape, marker, columns);
         self.note(level, &row, position);
         Ok(row)
     }
@@ -266,6 +272,7 @@ impl Binder<'_> {
             },
             Expr::Const { value: Value::Record(record), .. } => Some(Arc::clone(record.fields())),
             Expr::Column { id, .. } => self.shapes.get(id).cloned(),
+            Expr::Routine { call, .. } if call.whole.is_some() => Some(fields_of(call)),
             _ => None,
         }
     }
@@ -282,6 +289,11 @@ impl Binder<'_> {
     /// `(row).*`
     pub(crate) fn columns_of(&mut self, row: &ast::Expr) -> Result<Vec<Target>> {
         let bound = self.expr(row)?;
+        self.targets_of(bound)
+    }
+
+    /// The columns of a row.
+    pub(crate) fn targets_of(&mut self, bound: Expr) -> Result<Vec<Target>> {
         let ty = bound.ty();
         let Some(fields) = self.shape_of(&bound) else {
             let (state, message) = if ty == DataType::Record {

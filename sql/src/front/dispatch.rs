@@ -14,6 +14,7 @@ use super::branch::{self, BranchBody};
 use super::comment::CommentBody;
 use super::copy::CopyBody;
 use super::cursor::{Cursor, QualifiedName};
+use super::extension::CreateExtension;
 use super::history::{self, HistoryBody};
 use super::index::{self, IndexBody};
 use super::materialized::MaterializedBody;
@@ -105,6 +106,7 @@ pub(crate) enum Body {
     Copy(CopyBody),
     View(ViewBody),
     Materialized(MaterializedBody),
+    Extension(CreateExtension),
     /// DECLARE, with the query.
     Declare(Declare, Box<Self>),
     Fetch(Fetch),
@@ -229,6 +231,9 @@ fn utility_statement(word: &str, cursor: &mut Cursor<'_>, lifted: &mut Lifted) -
 /// CREATE and ALTER: tables and indexes are parsed, all else is named.
 fn definition(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> {
     if let Some(body) = view::create(cursor, lifted)? {
+        return Ok(body);
+    }
+    if let Some(body) = super::extension::create(cursor)? {
         return Ok(body);
     }
     if let Some(body) = super::materialized::create(cursor, lifted)? {
@@ -410,6 +415,7 @@ impl Body {
             Self::Explain { .. } => "EXPLAIN",
             Self::Copy(_) => "COPY",
             Self::Materialized(body) => body.tag(),
+            Self::Extension(_) => "CREATE EXTENSION",
             Self::View(ViewBody::Create { .. }) => "CREATE VIEW",
             Self::View(ViewBody::Drop { .. }) => "DROP VIEW",
             Self::View(ViewBody::Alter { .. }) => "ALTER VIEW",

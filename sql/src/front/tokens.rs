@@ -10,6 +10,8 @@ use driftdb_types::SqlState;
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer, Whitespace};
 
+use super::literals::{Literal, Plain, plain};
+
 /// The longest text that is looked at.
 pub(crate) const MAX_TEXT_BYTES: usize = 16 << 20;
 
@@ -93,20 +95,26 @@ pub(crate) fn tokenize(source: &Source<'_>) -> Result<Vec<TokenWithSpan>> {
         .with_detail(format!("The limit is {MAX_TEXT_BYTES} bytes."))
         .with_hint("Send the data in several statements, or by COPY."));
     }
-    let lines = line_starts(source.text);
+    let Plain { text, mut literals } = plain(source.text)?;
+    let lines = line_starts(&text);
     let position = |location: Location| -> u32 {
         let line = (location.line.max(1) - 1) as usize;
         let line_start = lines.get(line).copied().unwrap_or(0);
         (line_start + location.column.max(1) as u32).min(source.end)
     };
     let dialect = PostgreSqlDialect {};
-    let raw = Tokenizer::new(&dialect, source.text)
+    let raw = Tokenizer::new(&dialect, &text)
         .tokenize_with_location()
         .map_err(|error| lexical_error(source, &error.message, position(error.location)))?;
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(raw.len());
     let mut newline = false;
     for token in raw {
         let (from, to) = (position(token.span.start), position(token.span.end));
+        if let Some(literal) = literals.remove(&from) {
+            out.push(token_at(token_of(literal), from, to));
+            newline = false;
+            continue;
+        }
         match token.token {
             Token::Whitespace(space) => {
                 newline |=
@@ -130,6 +138,15 @@ pub(crate) fn tokenize(source: &Source<'_>) -> Result<Vec<TokenWithSpan>> {
         newline = false;
     }
     Ok(out)
+}
+
+/// What a literal with escapes is for the parser.
+fn token_of(literal: Literal) -> Token {
+    match literal {
+        Literal::Escaped(text) => Token::EscapedStringLiteral(text),
+        Literal::Unicode(text) => Token::SingleQuotedString(text),
+        Literal::Name(name) => Token::make_word(&name, Some('"')),
+    }
 }
 
 /// For each line, the count of characters before it.

@@ -82,7 +82,10 @@ impl TimeZone {
             let canonical = zone.iana_name().unwrap_or(name).to_owned();
             return Some(Self { name: Arc::from(canonical), rules: Rules::Zone(zone) });
         }
-        let zone = jiff::tz::TimeZone::posix(&upper).ok()?;
+        // Where a daylight saving time has no rule, PostgreSQL takes that of the United States.
+        let zone = jiff::tz::TimeZone::posix(&upper)
+            .or_else(|_| jiff::tz::TimeZone::posix(&format!("{upper},M3.2.0,M11.1.0")))
+            .ok()?;
         Some(Self { name: Arc::from(upper), rules: Rules::Zone(zone) })
     }
 
@@ -122,6 +125,26 @@ impl TimeZone {
     /// The name, as `SHOW TimeZone` prints it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The names of all zones of the database of zones, in order.
+    pub fn names() -> Vec<String> {
+        let mut names: Vec<String> =
+            jiff::tz::db().available().map(|name| name.to_string()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// What holds at a UTC timestamp: the abbreviation, seconds east of Greenwich, and whether it is
+    /// daylight saving time.
+    pub fn facts_at(&self, utc: i64) -> (String, i32, bool) {
+        let is_dst = match &self.rules {
+            Rules::Fixed(_) => false,
+            Rules::Zone(zone) => {
+                jiff_timestamp(utc).is_some_and(|at| zone.to_offset_info(at).dst().is_dst())
+            }
+        };
+        (self.abbreviation_at(utc), self.offset_at(utc), is_dst)
     }
 
     /// Seconds east of Greenwich at a UTC timestamp.

@@ -26,9 +26,15 @@ struct Matches<'a> {
 }
 
 impl<'a> Matches<'a> {
-    fn new(regexp: &'a Regexp, text: &'a str, from: usize, groups: bool) -> Self {
+    fn new(
+        regexp: &'a Regexp,
+        text: &'a str,
+        from: usize,
+        groups: bool,
+        ctx: &'a EvalContext,
+    ) -> Self {
         let from = (from <= text.len()).then_some(from);
-        Self { regexp, text, subject: regexp.subject(text), groups, from }
+        Self { regexp, text, subject: regexp.subject(text, ctx), groups, from }
     }
 
     fn search(&mut self) -> Result<Option<Match>, ValueError> {
@@ -95,38 +101,38 @@ fn groups(regexp: &Regexp, text: &str, found: &Match) -> Vec<Value> {
     (regexp.group_count().min(1)..=regexp.group_count()).map(value).collect()
 }
 
-fn regexp_match(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
+fn regexp_match(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     let flags = flags_without_global(args, 2, "regexp_match")
         .map_err(|error| error.with_hint("Use the regexp_matches function instead."))?;
     let regexp = compile(arg::text(args, 1)?, &flags)?;
     let text = arg::text(args, 0)?;
-    match Matches::new(&regexp, text, 0, true).search()? {
+    match Matches::new(&regexp, text, 0, true, ctx).search()? {
         Some(found) => Ok(Value::array(Array::from_values(Text, groups(&regexp, text, &found))?)),
         None => Ok(Value::Null),
     }
 }
 
 /// The groups of all matches: an array of as many rows as there are matches.
-fn regexp_matches(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
+fn regexp_matches(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     let flags = if args.len() > 2 { Flags::parse(arg::text(args, 2)?)? } else { Flags::default() };
     let limit = if flags.global { usize::MAX } else { 1 };
     let regexp = compile(arg::text(args, 1)?, &flags)?;
     let text = arg::text(args, 0)?;
     let mut rows = Vec::new();
-    for found in Matches::new(&regexp, text, 0, true).take(limit) {
+    for found in Matches::new(&regexp, text, 0, true, ctx).take(limit) {
         rows.push(Array::from_values(Text, groups(&regexp, text, &found?))?);
     }
     Ok(Value::array(super::nested(Text, rows.iter(), rows.len())?))
 }
 
 /// The parts between the matches, of which empty ones at either end do not count.
-fn split(args: &[Value], function: &str) -> Result<Value, ValueError> {
+fn split(args: &[Value], function: &str, ctx: &EvalContext) -> Result<Value, ValueError> {
     let text = arg::text(args, 0)?;
     let regexp = compile(arg::text(args, 1)?, &flags_without_global(args, 2, function)?)?;
     let mut parts = Vec::new();
     let mut end = 0;
     let mut last_end = 0;
-    for found in Matches::new(&regexp, text, 0, false) {
+    for found in Matches::new(&regexp, text, 0, false, ctx) {
         let whole = found?.whole();
         if whole.start < text.len() && whole.end > last_end {
             parts.push(Value::text(&text[end..whole.start]));
@@ -145,10 +151,12 @@ fn replace(
     template: &str,
     from: usize,
     n: i64,
+    ctx: &EvalContext,
 ) -> Result<Value, ValueError> {
     let mut out = String::with_capacity(text.len());
     let mut end = 0;
-    for (index, found) in Matches::new(regexp, text, from, template.contains('\\')).enumerate() {
+    for (index, found) in Matches::new(regexp, text, from, template.contains('\\'), ctx).enumerate()
+    {
         let found = found?;
         let whole = found.whole();
         if n > 0 && index as i64 + 1 != n {
@@ -169,7 +177,7 @@ fn replace(
 }
 
 /// `regexp_replace(text, pattern, replacement [, flags])`
-fn regexp_replace(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
+fn regexp_replace(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     let flags = match args.get(3) {
         None => Flags::default(),
         Some(_) => {
@@ -186,11 +194,11 @@ fn regexp_replace(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> 
     };
     let n = if flags.global { 0 } else { 1 };
     let regexp = compile(arg::text(args, 1)?, &flags)?;
-    replace(arg::text(args, 0)?, &regexp, arg::text(args, 2)?, 0, n)
+    replace(arg::text(args, 0)?, &regexp, arg::text(args, 2)?, 0, n, ctx)
 }
 
 /// `regexp_replace(text, pattern, replacement, start [, n [, flags]])`
-fn regexp_replace_from(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
+fn regexp_replace_from(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     let start = counted(args, 3, "start", 1)?;
     let n = counted(args, 4, "n", 0)?;
     let flags = if args.len() > 5 { Flags::parse(arg::text(args, 5)?)? } else { Flags::default() };
@@ -198,15 +206,15 @@ fn regexp_replace_from(args: &[Value], _: &EvalContext) -> Result<Value, ValueEr
     let n = if args.len() == 4 && flags.global { 0 } else { n };
     let text = arg::text(args, 0)?;
     let regexp = compile(arg::text(args, 1)?, &flags)?;
-    replace(text, &regexp, arg::text(args, 2)?, search_start(text, start), n)
+    replace(text, &regexp, arg::text(args, 2)?, search_start(text, start), n, ctx)
 }
 
-fn regexp_count(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
+fn regexp_count(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     let start = counted(args, 2, "start", 1)?;
     let text = arg::text(args, 0)?;
     let regexp = compile(arg::text(args, 1)?, &flags_without_global(args, 3, "regexp_count")?)?;
     let mut count = 0;
-    for found in Matches::new(&regexp, text, search_start(text, start), false) {
+    for found in Matches::new(&regexp, text, search_start(text, start), false, ctx) {
         found?;
         count += 1;
     }
@@ -220,11 +228,12 @@ fn located(
     start: i64,
     n: i64,
     group: i64,
+    ctx: &EvalContext,
 ) -> Result<Option<Range<usize>>, ValueError> {
     // A pattern without groups has one: all of it.
     let group = if regexp.group_count() == 0 && group == 1 { 0 } else { group };
     let from = search_start(text, start);
-    for (index, found) in Matches::new(regexp, text, from, group > 0).enumerate() {
+    for (index, found) in Matches::new(regexp, text, from, group > 0, ctx).enumerate() {
         let found = found?;
         if index as i64 + 1 == n {
             return Ok(usize::try_from(group).ok().and_then(|group| found.group(group)));
@@ -234,7 +243,7 @@ fn located(
 }
 
 /// `regexp_instr(text, pattern [, start [, n [, endoption [, flags [, subexpr]]]]])`
-fn regexp_instr(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
+fn regexp_instr(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     let start = counted(args, 2, "start", 1)?;
     let n = counted(args, 3, "n", 1)?;
     let at_end = if args.len() > 4 { arg::int(args, 4)? } else { 0 };
@@ -246,33 +255,33 @@ fn regexp_instr(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
     let group = if args.len() > 6 { counted(args, 6, "subexpr", 0)? } else { 0 };
     let text = arg::text(args, 0)?;
     let regexp = compile(arg::text(args, 1)?, &flags)?;
-    let place = located(text, &regexp, start, n, group)?
+    let place = located(text, &regexp, start, n, group, ctx)?
         .map(|range| if at_end == 1 { range.end } else { range.start })
         .map_or(0, |byte| text[..byte].chars().count() as i64 + 1);
     Value::from_int(Int4, place)
 }
 
 /// `regexp_substr(text, pattern [, start [, n [, flags [, subexpr]]]])`
-fn regexp_substr(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
+fn regexp_substr(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     let start = counted(args, 2, "start", 1)?;
     let n = counted(args, 3, "n", 1)?;
     let flags = flags_without_global(args, 4, "regexp_substr")?;
     let group = if args.len() > 5 { counted(args, 5, "subexpr", 0)? } else { 0 };
     let text = arg::text(args, 0)?;
     let regexp = compile(arg::text(args, 1)?, &flags)?;
-    Ok(located(text, &regexp, start, n, group)?
+    Ok(located(text, &regexp, start, n, group, ctx)?
         .map_or(Value::Null, |range| Value::text(&text[range])))
 }
 
-fn regexp_like(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
+fn regexp_like(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     let regexp = compile(arg::text(args, 1)?, &flags_without_global(args, 2, "regexp_like")?)?;
-    Ok(Value::Bool(regexp.is_match(arg::text(args, 0)?)?))
+    Ok(Value::Bool(regexp.is_match(arg::text(args, 0)?, ctx)?))
 }
 
 /// `substring(text similar pattern escape character)`
-fn substring_similar(args: &[Value], _: &EvalContext) -> Result<Value, ValueError> {
+fn substring_similar(args: &[Value], ctx: &EvalContext) -> Result<Value, ValueError> {
     let pattern = similar_to_escape(arg::text(args, 1)?, Some(arg::text(args, 2)?))?;
-    regexp_substring(arg::text(args, 0)?, &pattern)
+    regexp_substring(arg::text(args, 0)?, &pattern, ctx)
 }
 
 pub(super) fn add(t: &mut Builder) {
@@ -290,11 +299,11 @@ pub(super) fn add(t: &mut Builder) {
         ("regexp_match", FLAGGED, 2, TEXTS, regexp_match),
         // Under a name that no statement can spell: the rows of the set.
         ("*regexp_matches", FLAGGED, 2, TEXTS, regexp_matches),
-        ("regexp_split_to_array", FLAGGED, 2, TEXTS, |args, _| {
-            split(args, "regexp_split_to_array")
+        ("regexp_split_to_array", FLAGGED, 2, TEXTS, |args, ctx| {
+            split(args, "regexp_split_to_array", ctx)
         }),
-        ("*regexp_split_to_table", FLAGGED, 2, TEXTS, |args, _| {
-            split(args, "regexp_split_to_table")
+        ("*regexp_split_to_table", FLAGGED, 2, TEXTS, |args, ctx| {
+            split(args, "regexp_split_to_table", ctx)
         }),
         ("regexp_like", FLAGGED, 2, Bool, regexp_like),
         ("substring", FLAGGED, 3, Text, substring_similar),

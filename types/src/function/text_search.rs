@@ -7,7 +7,7 @@ use super::table::Builder;
 use super::{Kernel, arg};
 use crate::DataType::{self, Bool, Bpchar, Bytea, Name, Text};
 use crate::regexp::{Match, Options, Regexp};
-use crate::{SqlState, Value, ValueError};
+use crate::{EvalContext, SqlState, Value, ValueError};
 
 fn invalid_escape() -> ValueError {
     ValueError::new(
@@ -177,8 +177,13 @@ pub(super) fn compile(pattern: &str, flags: &Flags) -> Result<Rc<Regexp>, ValueE
     regex_of(pattern, flags.options)
 }
 
-fn matches(text: &str, pattern: &str, ignore_case: bool) -> Result<bool, ValueError> {
-    regex_of(pattern, Options::ignoring_case(ignore_case))?.is_match(text)
+fn matches(
+    text: &str,
+    pattern: &str,
+    ignore_case: bool,
+    ctx: &EvalContext,
+) -> Result<bool, ValueError> {
+    regex_of(pattern, Options::ignoring_case(ignore_case))?.is_match(text, ctx)
 }
 
 /// A replacement in PostgreSQL's notation: `\1` to `\9`, `\&`, `\\`.
@@ -206,9 +211,13 @@ pub(super) fn replacement(text: &str, found: &Match, template: &str, out: &mut S
 }
 
 /// `substring(text from pattern)`: the first group, or all of the match.
-pub(super) fn regexp_substring(text: &str, pattern: &str) -> Result<Value, ValueError> {
+pub(super) fn regexp_substring(
+    text: &str,
+    pattern: &str,
+    ctx: &EvalContext,
+) -> Result<Value, ValueError> {
     let regexp = regex_of(pattern, Options::default())?;
-    let found = regexp.match_at(&regexp.subject(text), 0, true)?;
+    let found = regexp.match_at(&regexp.subject(text, ctx), 0, true)?;
     let group = found.and_then(|found| found.group(regexp.group_count().min(1)));
     Ok(group.map_or(Value::Null, |group| Value::text(&text[group])))
 }
@@ -277,15 +286,16 @@ fn too_many_separators() -> ValueError {
 }
 
 fn operators(t: &mut Builder, args: &'static [DataType]) {
-    let kernels: [(&'static str, fn(&str, &str) -> Result<bool, ValueError>); 8] = [
-        ("~~", like),
-        ("!~~", |text, pattern| Ok(!like(text, pattern)?)),
-        ("~~*", ilike),
-        ("!~~*", |text, pattern| Ok(!ilike(text, pattern)?)),
-        ("~", |text, pattern| matches(text, pattern, false)),
-        ("!~", |text, pattern| Ok(!matches(text, pattern, false)?)),
-        ("~*", |text, pattern| matches(text, pattern, true)),
-        ("!~*", |text, pattern| Ok(!matches(text, pattern, true)?)),
+    type Match = fn(&str, &str, &EvalContext) -> Result<bool, ValueError>;
+    let kernels: [(&'static str, Match); 8] = [
+        ("~~", |text, pattern, _| like(text, pattern)),
+        ("!~~", |text, pattern, _| Ok(!like(text, pattern)?)),
+        ("~~*", |text, pattern, _| ilike(text, pattern)),
+        ("!~~*", |text, pattern, _| Ok(!ilike(text, pattern)?)),
+        ("~", |text, pattern, ctx| matches(text, pattern, false, ctx)),
+        ("!~", |text, pattern, ctx| Ok(!matches(text, pattern, false, ctx)?)),
+        ("~*", |text, pattern, ctx| matches(text, pattern, true, ctx)),
+        ("!~*", |text, pattern, ctx| Ok(!matches(text, pattern, true, ctx)?)),
     ];
     for (name, kernel) in kernels {
         t.add(name, args, Bool, Kernel::TextMatch(kernel));
@@ -312,12 +322,12 @@ pub(super) fn add(t: &mut Builder) {
             Ok(Value::Bool(!like_bytes(arg::bytes(args, 0)?, arg::bytes(args, 1)?, false)?))
         }),
     );
-    t.add("like", &[Text, Text], Bool, Kernel::TextMatch(like));
+    t.add("like", &[Text, Text], Bool, Kernel::TextMatch(|text, pattern, _| like(text, pattern)));
     t.add(
         "notlike",
         &[Text, Text],
         Bool,
-        Kernel::TextMatch(|text, pattern| Ok(!like(text, pattern)?)),
+        Kernel::TextMatch(|text, pattern, _| Ok(!like(text, pattern)?)),
     );
     t.add(
         "like_escape",
@@ -351,6 +361,6 @@ pub(super) fn add(t: &mut Builder) {
         "substring",
         &[Text, Text],
         Text,
-        Kernel::Values(|args, _| regexp_substring(arg::text(args, 0)?, arg::text(args, 1)?)),
+        Kernel::Values(|args, ctx| regexp_substring(arg::text(args, 0)?, arg::text(args, 1)?, ctx)),
     );
 }

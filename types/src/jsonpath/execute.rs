@@ -701,10 +701,10 @@ impl Run<'_> {
             }
             Kind::LikeRegex(operand, pattern, flags) => {
                 let regex = compile_regex(pattern, flags).map_err(hard)?;
-                self.predicate(operand, None, false, item, &mut |_, a, _| {
+                self.predicate(operand, None, false, item, &mut |run, a, _| {
                     Ok(match a {
                         Item::Json(Json::String(text)) => {
-                            Truth::from(regex.is_match(text).map_err(hard)?)
+                            Truth::from(regex.is_match(text, run.ctx).map_err(hard)?)
                         }
                         _ => Truth::Unknown,
                     })

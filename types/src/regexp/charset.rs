@@ -106,6 +106,28 @@ impl CharSet {
     }
 }
 
+/// A union in the making, of any number of sets.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    ranges: Vec<(u32, u32)>,
+}
+
+impl Collected {
+    /// So many ranges are merged before there are more.
+    const MOST: usize = 100_000;
+
+    pub(super) fn add(&mut self, set: &CharSet) {
+        self.ranges.extend_from_slice(set.ranges());
+        if self.ranges.len() > Self::MOST {
+            self.ranges = CharSet::from_ranges(std::mem::take(&mut self.ranges)).ranges;
+        }
+    }
+
+    pub(super) fn set(self) -> CharSet {
+        CharSet::from_ranges(self.ranges)
+    }
+}
+
 /// The lower case of a character, if it is one character.
 pub(super) fn lower(c: char) -> char {
     let mut forms = c.to_lowercase();

@@ -163,9 +163,13 @@ impl Dfa {
                         todo.push(*next);
                     }
                 }
-                State::Read { members, next: to } => {
-                    let set = &self.nfa.members[*members as usize];
-                    if set.get(usize::from(letter)).copied().unwrap_or(false) {
+                State::Read { set, next: to } => {
+                    if alphabet.members(*set).contains(letter) {
+                        next.push(*to);
+                    }
+                }
+                State::Any { next: to } => {
+                    if after != Kind::Edge {
                         next.push(*to);
                     }
                 }

@@ -1,16 +1,18 @@
 //! Nondeterministic automata, by Thompson's construction.
 
-use std::rc::Rc;
-
 use super::alphabet::{Alphabet, Kind};
 use super::lang::{Assertion, Lang};
 
 /// A state.
 #[derive(Debug, Clone)]
 pub(super) enum State {
-    /// A character of a set, then another state.
+    /// A character of the alphabet's set of this number, then another state.
     Read {
-        members: u32,
+        set: u32,
+        next: u32,
+    },
+    /// Any character, then another state.
+    Any {
         next: u32,
     },
     /// Any of these states.
@@ -32,8 +34,6 @@ pub(super) enum State {
 pub(super) struct Nfa {
     pub(super) states: Vec<State>,
     pub(super) start: u32,
-    /// For each set that is read its letters.
-    pub(super) members: Vec<Box<[bool]>>,
     /// The state that the implicit `.*` of a search comes back to, if this is for a search.
     pub(super) idle: Option<u32>,
 }
@@ -58,17 +58,14 @@ impl Assertion {
 impl Nfa {
     /// The automaton of a language, or of `.*` before it.
     pub(super) fn new(lang: &Lang, alphabet: &Alphabet, searches: bool) -> Self {
-        let mut nfa =
-            Self { states: vec![State::Match], start: 0, members: Vec::new(), idle: None };
-        let mut builder = Builder { nfa: &mut nfa, alphabet, known: Vec::new() };
+        let mut nfa = Self { states: vec![State::Match], start: 0, idle: None };
+        let mut builder = Builder { nfa: &mut nfa, alphabet };
         let start = builder.before(lang, 0);
         nfa.start = start;
         if searches {
-            nfa.members.push(vec![true; alphabet.size()].into());
-            let members = nfa.members.len() as u32 - 1;
             let fork = nfa.states.len() as u32;
             nfa.states.push(State::Fork(vec![start, fork + 1]));
-            nfa.states.push(State::Read { members, next: fork });
+            nfa.states.push(State::Any { next: fork });
             nfa.start = fork;
             nfa.idle = Some(fork);
         }
@@ -79,8 +76,6 @@ impl Nfa {
 struct Builder<'a> {
     nfa: &'a mut Nfa,
     alphabet: &'a Alphabet,
-    /// The sets whose letters are known.
-    known: Vec<*const super::charset::CharSet>,
 }
 
 impl Builder<'_> {
@@ -93,16 +88,7 @@ impl Builder<'_> {
     fn before(&mut self, lang: &Lang, next: u32) -> u32 {
         match lang {
             Lang::Empty => next,
-            Lang::Set(set) => {
-                let at = Rc::as_ptr(set);
-                let members = self.known.iter().position(|known| *known == at);
-                let members = members.unwrap_or_else(|| {
-                    self.known.push(at);
-                    self.nfa.members.push(self.alphabet.members(set));
-                    self.known.len() - 1
-                }) as u32;
-                self.push(State::Read { members, next })
-            }
+            Lang::Set(set) => self.push(State::Read { set: self.alphabet.number(set), next }),
             Lang::Concat(parts) => {
                 parts.iter().rev().fold(next, |next, part| self.before(part, next))
             }

@@ -7,11 +7,11 @@
 
 use std::rc::Rc;
 
-use super::charset::{CharSet, Class, element};
+use super::charset::{CharSet, Class, Collected, element};
 use super::lang::{Assertion, Lang};
 use super::lex::{Lexer, Token};
 use super::tree::{Node, Op, Traits};
-use super::{Options, Problem};
+use super::{MAX_STATES, Options, Problem};
 
 /// How often a part may be repeated.
 const MAX_REPEAT: u32 = 255;
@@ -44,6 +44,7 @@ pub(super) fn parse(pattern: &str, options: Options) -> Result<Parsed, Problem> 
         looks: Vec::new(),
         groups: vec![None],
         depth: 0,
+        atom_count: 0,
         in_look: false,
         has_back_references: false,
     };
@@ -65,6 +66,12 @@ struct Atom {
     is_reference: bool,
 }
 
+/// A part of a bracket expression.
+enum Part {
+    Range(u32, u32),
+    Class(CharSet),
+}
+
 struct Quantifier {
     min: u32,
     max: Option<u32>,
@@ -77,6 +84,8 @@ struct Parser {
     /// The languages of the groups that are complete, by number.
     groups: Vec<Option<Rc<Lang>>>,
     depth: u32,
+    /// How many atoms there were.
+    atom_count: u64,
     /// Within look-around, where nothing captures.
     in_look: bool,
     has_back_references: bool,
@@ -245,6 +254,10 @@ impl Parser {
     }
 
     fn atom(&mut self) -> Result<Atom, Problem> {
+        self.atom_count += 1;
+        if self.atom_count > MAX_STATES {
+            return Err(Problem::TooBig);
+        }
         let is_reference = matches!(self.token(), Token::BackReference(_));
         let exact = |set: CharSet| plain(Rc::new(Lang::Set(Rc::new(set))), NEITHER);
         let node = match self.token() {
@@ -365,11 +378,18 @@ impl Parser {
     /// A bracket expression, up to its closing bracket, which remains.
     fn bracket(&mut self, negated: bool) -> Result<CharSet, Problem> {
         let options = self.lexer.options;
-        let mut set = CharSet::default();
+        // What folds, and classes, which do not.
+        let (mut plain, mut classes) = (Collected::default(), Collected::default());
         self.lexer.next()?;
         while self.token() != Token::BracketClose {
-            set = set.union(&self.bracket_part()?);
+            match self.bracket_part()? {
+                Part::Range(low, high) => plain.add(&CharSet::range(low, high)),
+                Part::Class(class) => classes.add(&class),
+            }
         }
+        let plain = plain.set();
+        let plain = if options.ignore_case { plain.folded() } else { plain };
+        let mut set = plain.union(&classes.set());
         if negated {
             set = set.complement();
             if options.newline_stops {
@@ -379,9 +399,7 @@ impl Parser {
         Ok(set)
     }
 
-    fn bracket_part(&mut self) -> Result<CharSet, Problem> {
-        let fold = self.lexer.options.ignore_case;
-        let folded = |set: CharSet| if fold { set.folded() } else { set };
+    fn bracket_part(&mut self) -> Result<Part, Problem> {
         let first = match self.token() {
             Token::Plain(c) => {
                 self.lexer.next()?;
@@ -390,21 +408,22 @@ impl Parser {
             Token::CollatingOpen => element(&self.inner()?).ok_or(Problem::Collating)?,
             Token::EquivalenceOpen => {
                 let c = element(&self.inner()?).ok_or(Problem::Collating)?;
-                return Ok(folded(CharSet::single(c)));
+                return Ok(Part::Range(c, c));
             }
             Token::ClassOpen => {
                 let name: String = self.inner()?.into_iter().collect();
-                return Class::named(&name).map(|class| self.class(class)).ok_or(Problem::Class);
+                let class = Class::named(&name).ok_or(Problem::Class)?;
+                return Ok(Part::Class(self.class(class)));
             }
             Token::Class { class, negated } => {
                 self.lexer.next()?;
                 let set = self.class(class);
-                return Ok(if negated { set.complement() } else { set });
+                return Ok(Part::Class(if negated { set.complement() } else { set }));
             }
             _ => return Err(Problem::Range),
         };
         if self.token() != Token::Range {
-            return Ok(folded(CharSet::single(first)));
+            return Ok(Part::Range(first, first));
         }
         self.lexer.next()?;
         let last = match self.token() {
@@ -422,7 +441,7 @@ impl Parser {
         if first > last {
             return Err(Problem::Range);
         }
-        Ok(folded(CharSet::range(first, last)))
+        Ok(Part::Range(first, last))
     }
 
     /// The characters between `[.` and `.]` or their like.

@@ -6,12 +6,14 @@ use std::ops::Range;
 use super::alphabet::Kind;
 use super::dfa::{DEAD, Dfa};
 use super::dissect::Dissection;
-use super::{MAX_WORK, Problem, Regexp, WORK_PER_CHARACTER};
-use crate::ValueError;
+use super::{MAX_WORK, Problem, Regexp, STEPS_PER_CHECK, WORK_PER_CHARACTER};
+use crate::{EvalContext, ValueError};
 
 /// A text in which a pattern is looked for, as the pattern's letters. Places are counted in characters.
 pub(crate) struct Subject<'a> {
     text: &'a str,
+    /// Who knows whether the statement is to stop.
+    ctx: &'a EvalContext,
     letters: Vec<u16>,
     /// The characters, if the pattern has back references.
     pub(super) chars: Vec<char>,
@@ -66,15 +68,19 @@ impl Subject<'_> {
 
     /// Counts steps, and fails if they are too many.
     pub(super) fn spend(&self, steps: u64) -> Result<(), Problem> {
-        let work = self.work.get() + steps;
+        let before = self.work.get();
+        let work = before + steps;
         self.work.set(work);
+        if work / STEPS_PER_CHECK != before / STEPS_PER_CHECK && self.ctx.actions.is_canceled() {
+            return Err(Problem::Canceled);
+        }
         let limit = MAX_WORK + WORK_PER_CHARACTER * self.len() as u64;
         if work > limit { Err(Problem::TooMuchWork) } else { Ok(()) }
     }
 }
 
 impl Regexp {
-    pub(crate) fn subject<'a>(&self, text: &'a str) -> Subject<'a> {
+    pub(crate) fn subject<'a>(&self, text: &'a str, ctx: &'a EvalContext) -> Subject<'a> {
         let bytes = if text.is_ascii() {
             Vec::new()
         } else {
@@ -82,6 +88,7 @@ impl Regexp {
         };
         Subject {
             text,
+            ctx,
             letters: text.chars().map(|c| self.alphabet.letter(c)).collect(),
             chars: if self.has_back_references { text.chars().collect() } else { Vec::new() },
             bytes,
@@ -91,11 +98,11 @@ impl Regexp {
     }
 
     /// Whether there is a match.
-    pub(crate) fn is_match(&self, text: &str) -> Result<bool, ValueError> {
+    pub(crate) fn is_match(&self, text: &str, ctx: &EvalContext) -> Result<bool, ValueError> {
         if let Some(quick) = &self.quick {
             return Ok(quick.is_match(text));
         }
-        let subject = self.subject(text);
+        let subject = self.subject(text, ctx);
         if self.has_back_references {
             return Ok(self.find(&subject, 0, false)?.is_some());
         }

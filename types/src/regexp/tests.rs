@@ -1,11 +1,13 @@
 //! By name what a rule is for; the answers of PostgreSQL are in `tests/postgres/regexp.tsv`.
 
 use super::{MAX_WORK, Options, Problem, Regexp};
+use crate::EvalContext;
 
 /// The whole match and its groups, `-` for those that took no part.
 fn found(pattern: &str, text: &str) -> String {
     let regexp = Regexp::new(pattern, Options::default()).expect("a pattern");
-    let found = regexp.match_at(&regexp.subject(text), 0, true).expect("an answer");
+    let ctx = EvalContext::default();
+    let found = regexp.match_at(&regexp.subject(text, &ctx), 0, true).expect("an answer");
     let Some(found) = found else { return "none".to_owned() };
     let parts = found.groups.into_iter().map(|part| part.map_or("-", |part| &text[part]));
     parts.collect::<Vec<_>>().join(",")
@@ -63,7 +65,8 @@ fn a_pattern_that_would_take_forever_fails() {
     let pattern = r"^(a*)(a*)(a*)(a*)(a*)(a*)\1\2\3\4\5\6b";
     let regexp = Regexp::new(pattern, Options::default()).expect("a pattern");
     let text = "a".repeat(100) + "b";
-    let subject = regexp.subject(&text);
+    let ctx = EvalContext::default();
+    let subject = regexp.subject(&text, &ctx);
     // Nearly all the steps there are.
     subject.spend(MAX_WORK).expect("not more than there are");
     let error = regexp.match_at(&subject, 0, true).expect_err("not enough steps");
@@ -92,6 +95,17 @@ fn what_is_wrong_is_said() {
     ] {
         let error = Regexp::compile(pattern, Options::default()).err();
         assert_eq!(error, Some(problem), "{pattern}");
+    }
+    let many: String = ('\u{4e00}'..='\u{8e00}').collect();
+    for (pattern, fits) in [
+        (format!("[{}]", "a-z[:alpha:]".repeat(500)), true),
+        (many.clone(), true),
+        (many.repeat(4), false),
+        (many.chars().map(|c| format!("[^{c}]")).collect(), false),
+        ("a".repeat(1_000_000), false),
+    ] {
+        let found = Regexp::compile(&pattern, Options::ignoring_case(true));
+        assert_eq!(found.err(), (!fits).then_some(Problem::TooBig), "{}", pattern.len());
     }
     let deep = "(".repeat(100_000);
     assert_eq!(Regexp::compile(&deep, Options::default()).err(), Some(Problem::TooBig));

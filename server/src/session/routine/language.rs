@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use driftdb_executor::{ExecContext, RoutineOutput};
 use driftdb_query::{
-    Object, ObjectKind, Precedence, Result, Routine, RoutineCall, RoutineColumn, SqlError,
+    Field, Object, ObjectKind, Precedence, Result, Routine, RoutineCall, RoutineColumn, SqlError,
     Variable, Variables,
 };
 use driftdb_sql::{ParsedStatement, parse};
@@ -89,6 +89,9 @@ fn check_result(call: &RoutineCall, last: Option<&Nested>) -> Result<()> {
             "Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING.",
         ));
     };
+    if is_packed(call, fields) {
+        return Ok(());
+    }
     if !call.is_row && fields.len() != 1 {
         return Err(mismatch(call, "Final statement must return exactly one column."));
     }
@@ -119,6 +122,42 @@ fn check_result(call: &RoutineCall, last: Option<&Nested>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the last statement gives the row that is declared in one column.
+fn is_packed(call: &RoutineCall, fields: &[Field]) -> bool {
+    let [only] = fields else { return false };
+    let is_column = match &call.columns[..] {
+        [column] => column.ty == only.ty,
+        _ => false,
+    };
+    if !call.is_row || is_column {
+        return false;
+    }
+    match only.ty.fields() {
+        Some(columns) => {
+            columns.len() == call.columns.len()
+                && columns.iter().zip(&call.columns).all(|(one, other)| one.ty == other.ty)
+        }
+        None => only.ty == DataType::Record,
+    }
+}
+
+/// The columns of a row in one value; `None`: there is no row.
+fn unpacked(
+    call: &RoutineCall,
+    row: Vec<Value>,
+    cx: &ExecContext<'_>,
+) -> Result<Option<Vec<Value>>> {
+    let Some(Value::Record(record)) = row.into_iter().next() else { return Ok(None) };
+    if record.values().len() != call.columns.len() {
+        return Err(mismatch(call, "Final statement returns another number of columns."));
+    }
+    let cells = record.pairs().zip(&call.columns);
+    let fitted = cells.map(|((field, value), column)| {
+        converted(value.clone(), field.ty, column.ty, column.typmod, cx.eval)
+    });
+    fitted.collect::<Result<_>>().map(Some)
 }
 
 impl Runner<'_> {
@@ -196,6 +235,15 @@ impl Runner<'_> {
                 .collect()
         };
         let mut rows = rows.rows.into_iter();
+        if is_packed(call, &fields) {
+            let nulls = || vec![Value::Null; call.columns.len()];
+            if call.routine().is_set {
+                let rows = rows.map(|row| Ok(unpacked(call, row, cx)?.unwrap_or_else(nulls)));
+                return Ok(RoutineOutput::Set(rows.collect::<Result<_>>()?));
+            }
+            let row = rows.next().map(|row| unpacked(call, row, cx)).transpose()?;
+            return Ok(RoutineOutput::Row(row.flatten()));
+        }
         if call.routine().is_set {
             return Ok(RoutineOutput::Set(rows.map(fit).collect::<Result<_>>()?));
         }

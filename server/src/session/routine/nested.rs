@@ -6,8 +6,8 @@ use driftdb_concurrency::LockMode;
 use driftdb_executor::{ExecContext, evaluate_alone, lock_read_tables, run_nested};
 use driftdb_plpgsql::{Column, Rows};
 use driftdb_query::{
-    Expr, Field, PhysicalPlan, PhysicalStatement, PlanContext, Result, SetScope, SqlError,
-    Statement, Table, Variables, temporary_schema,
+    Expr, Field, PhysicalPlan, PhysicalStatement, Result, SetScope, SqlError, Statement, Table,
+    Variables, temporary_schema,
 };
 use driftdb_sql::{BindContext, ParsedStatement, bind};
 use driftdb_storage::Timestamp;
@@ -156,7 +156,7 @@ impl Runner<'_> {
                 return Err(SqlError::unsupported(what));
             }
             statement => {
-                let physical = node.planner().plan(statement, &PlanContext::default())?;
+                let physical = node.planner().plan(statement, &self.settings.plan_context())?;
                 nested.reads = reads_of(&physical, used);
                 match lone_expression(&physical) {
                     Some(expr) if !asks_catalog => Work::Value(expr.clone()),

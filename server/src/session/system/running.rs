@@ -2,7 +2,7 @@
 
 use driftdb_concurrency::Transaction;
 use driftdb_query::{OWNER, Result, SystemScan};
-use driftdb_types::Value;
+use driftdb_types::{Interval, TimeZone, Value};
 
 use super::SystemView;
 use super::rows::Rows;
@@ -57,6 +57,23 @@ pub(super) fn settings(view: &SystemView<'_>, rows: &mut Rows<'_>) -> Result<()>
             Value::text(setting.default),
             Value::text(setting.reset),
             Value::text(if setting.is_fact { "internal" } else { "user" }),
+        ])?;
+    }
+    Ok(())
+}
+
+/// The zones of the database of zones, as they are now.
+pub(super) fn time_zones(view: &SystemView<'_>, rows: &mut Rows<'_>) -> Result<()> {
+    let mut columns = rows.columns(["name", "abbrev", "utc_offset", "is_dst"])?;
+    for name in TimeZone::names() {
+        let Some(zone) = TimeZone::named(&name) else { continue };
+        let (abbreviation, seconds, is_dst) = zone.facts_at(view.eval.statement_ts);
+        let offset = Interval { months: 0, days: 0, micros: i64::from(seconds) * 1_000_000 };
+        columns.add([
+            Value::text(name),
+            Value::text(abbreviation),
+            Value::Interval(offset),
+            Value::Bool(is_dst),
         ])?;
     }
     Ok(())

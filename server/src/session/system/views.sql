@@ -224,3 +224,55 @@ JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
                   WHERE d.classid = 1259 AND d.objid = c.oid AND d.deptype = 'i')
+
+-- pg_statio_all_tables
+SELECT c.oid, n.nspname, c.relname, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 't', 'm')
+
+-- pg_statio_user_tables
+SELECT * FROM pg_catalog.pg_statio_all_tables
+WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND schemaname !~ '^pg_toast'
+
+-- pg_stat_all_indexes
+SELECT c.oid, i.oid, n.nspname, c.relname, i.relname, NULL, NULL, NULL
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_index x ON x.indrelid = c.oid
+JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 't', 'm')
+
+-- pg_stat_user_indexes
+SELECT * FROM pg_catalog.pg_stat_all_indexes
+WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND schemaname !~ '^pg_toast'
+
+-- pg_stat_database
+SELECT d.oid, d.datname, (SELECT count(*)::int4 FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid),
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM pg_catalog.pg_database d
+
+-- information_schema.view_table_usage
+SELECT DISTINCT current_database(), vn.nspname, v.relname, current_database(), tn.nspname, t.relname
+FROM pg_catalog.pg_class v
+JOIN pg_catalog.pg_namespace vn ON vn.oid = v.relnamespace
+JOIN pg_catalog.pg_rewrite r ON r.ev_class = v.oid
+JOIN pg_catalog.pg_depend d ON d.classid = 2618 AND d.objid = r.oid AND d.refclassid = 1259
+                           AND d.refobjid <> v.oid
+JOIN pg_catalog.pg_class t ON t.oid = d.refobjid
+JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+WHERE v.relkind = 'v' AND t.relkind IN ('r', 'v', 'f', 'p')
+
+-- information_schema.view_column_usage
+SELECT DISTINCT current_database(), vn.nspname, v.relname, current_database(), tn.nspname, t.relname,
+       a.attname
+FROM pg_catalog.pg_class v
+JOIN pg_catalog.pg_namespace vn ON vn.oid = v.relnamespace
+JOIN pg_catalog.pg_rewrite r ON r.ev_class = v.oid
+JOIN pg_catalog.pg_depend d ON d.classid = 2618 AND d.objid = r.oid AND d.refclassid = 1259
+                           AND d.refobjid <> v.oid
+JOIN pg_catalog.pg_class t ON t.oid = d.refobjid
+JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
+WHERE v.relkind = 'v' AND t.relkind IN ('r', 'v', 'f', 'p')

@@ -174,8 +174,8 @@ fn table_and_indexes(
         list: definitions.list_of(Subject::whole(Securable::Table, table.id.0))?,
         has_rules: table.materialized().is_some(),
         row_type: row_type_oid(table.id.0),
-        options: table_options(table, definitions)?,
         is_populated: table.is_populated(),
+        options: table_options(table, definitions)?,
         ..Class::new(table.id.0, &table.name, &table.schema, kind)
     };
     class.add_to(columns, definitions)?;

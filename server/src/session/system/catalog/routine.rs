@@ -1,7 +1,8 @@
 //! pg_proc and pg_trigger: users' functions and triggers.
 
 use driftdb_query::{
-    ArgumentMode, Deferral, Given, Language, ObjectKind, Result, Securable, Subject, TriggerTime,
+    ArgumentMode, Deferral, Given, Language, ObjectKind, Result, Routine, Securable, Subject,
+    TriggerTime,
 };
 use driftdb_types::{Array, DataType, Element, Value, Volatility};
 
@@ -121,16 +122,20 @@ pub(super) fn functions(definitions: &Definitions, rows: &mut Rows<'_>) -> Resul
             number(&routine.rows, if routine.is_set { 1000.0 } else { 0.0 }),
             definitions.owner_of(Subject::whole(Securable::Routine, object.id.0)),
             definitions.list_of(Subject::whole(Securable::Routine, object.id.0))?,
-            if routine.settings.is_empty() {
-                Value::Null
-            } else {
-                let settings = routine.settings.iter();
-                let settings = settings.map(|(name, value)| Value::text(setting(name, value)));
-                array(Element::Text, settings.collect())?
-            },
+            settings(routine)?,
         ])?;
     }
     Ok(())
+}
+
+/// pg_proc.proconfig
+fn settings(routine: &Routine) -> Result<Value> {
+    if routine.settings.is_empty() {
+        return Ok(Value::Null);
+    }
+    let settings = routine.settings.iter();
+    let settings = settings.map(|(name, value)| Value::text(setting(name, value)));
+    array(Element::Text, settings.collect())
 }
 
 /// The language's identifier.
