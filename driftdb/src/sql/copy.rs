@@ -121,7 +121,7 @@ impl<'a> Copying<'a> {
     }
 
     /// The next bytes to send; none at the end.
-    pub(super) fn next(&mut self) -> anyhow::Result<Option<Vec<u8>>> {
+    pub(super) fn next(&mut self) -> std::io::Result<Option<Vec<u8>>> {
         if let Some(input) = &mut self.input {
             let mut bytes = vec![0; 64 << 10];
             let count = input.read(&mut bytes)?;
@@ -149,6 +149,13 @@ fn open(path: impl AsRef<Path>) -> std::io::Result<File> {
 #[expect(clippy::disallowed_methods, reason = "a file of the user's, not of the simulated node")]
 pub(super) fn create(path: impl AsRef<Path>) -> std::io::Result<File> {
     File::create(path)
+}
+
+/// A new file, which only its owner reads: in a directory of everybody's nobody has put another there.
+#[expect(clippy::disallowed_methods, reason = "a file of the user's, not of the simulated node")]
+pub(super) fn create_private(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    File::options().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Removes a file of our own; one that stays harms nobody.

@@ -1,7 +1,7 @@
 //! `\d` and its kin: what there is in the database, asked of its catalog.
 //!
-//! Lists look as psql's do. A pattern is psql's, too: `*` and `?` are wild, a dot parts schema and name, and
-//! capitals count in quotes only.
+//! Lists look as psql's do. A pattern is psql's, too: `*` and `?` are wild, a dot parts schema and name,
+//! capitals count in quotes only, and the rest is a regular expression.
 
 use std::io::Write;
 
@@ -44,13 +44,15 @@ fn literal(text: &str) -> String {
 /// A pattern as regular expressions: of the schema, if it is named, and of the name.
 fn regexes(pattern: &str) -> (Option<String>, String) {
     let (mut parts, mut part, mut in_quotes) = (Vec::new(), String::new(), false);
-    for c in pattern.chars() {
+    let mut chars = pattern.chars().peekable();
+    while let Some(c) = chars.next() {
         match c {
+            '"' if in_quotes && chars.next_if_eq(&'"').is_some() => part.push('"'),
             '"' => in_quotes = !in_quotes,
             '.' if !in_quotes => parts.push(std::mem::take(&mut part)),
             '*' if !in_quotes => part.push_str(".*"),
             '?' if !in_quotes => part.push('.'),
-            c if r"\.+*?()|[]{}^$".contains(c) => {
+            c if c == '$' || in_quotes && r"\.+*?()|[]{}^".contains(c) => {
                 part.push('\\');
                 part.push(c);
             }
@@ -77,7 +79,7 @@ fn condition(pattern: Option<&str>, schema: &str, name: &str, is_visible: &str) 
 }
 
 const KIND: &str = "CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN \
-     'view' WHEN 'm' THEN 'materialized view' WHEN 'i' THEN 'index' WHEN 'S' THEN 'sequence' WHEN 'c' THEN \
+     'view' WHEN 'm' THEN 'materialized view' WHEN 'i' THEN 'index' WHEN 'I' THEN 'partitioned index' WHEN 'S' THEN 'sequence' WHEN 'c' THEN \
      'type' END";
 
 impl Shell {
@@ -186,20 +188,22 @@ impl Shell {
             None => "r.rolname !~ '^pg_'".to_owned(),
             pattern => condition(pattern, "''", "r.rolname", ""),
         };
-        self.list_as(
-            "List of roles",
-            &format!(
-                "SELECT r.rolname AS \"Role name\", concat_ws(', ', \
+        let sql = format!(
+            "SELECT r.rolname AS \"Role name\", concat_ws(', ', \
                  CASE WHEN r.rolsuper THEN 'Superuser' END, \
                  CASE WHEN NOT r.rolinherit THEN 'No inheritance' END, \
                  CASE WHEN r.rolcreaterole THEN 'Create role' END, \
                  CASE WHEN r.rolcreatedb THEN 'Create DB' END, \
-                 CASE WHEN NOT r.rolcanlogin THEN 'Cannot login' END) AS \"Attributes\", \
+                 CASE WHEN NOT r.rolcanlogin THEN 'Cannot login' END, \
+                 CASE WHEN r.rolreplication THEN 'Replication' END, \
+                 CASE WHEN r.rolbypassrls THEN 'Bypass RLS' END) AS \"Attributes\", \
                  ARRAY(SELECT b.rolname FROM pg_auth_members m JOIN pg_roles b ON m.roleid = b.oid \
                  WHERE m.member = r.oid ORDER BY 1) AS \"Member of\" \
                  FROM pg_roles r WHERE {which} ORDER BY 1"
-            ),
-        )
+        );
+        let Some((columns, rows)) = self.ask(&sql)? else { return Ok(Next::Failed) };
+        self.show(&columns, &rows, Some("List of roles"), Some(&[]))?;
+        Ok(Next::Go)
     }
 
     fn list_types(&mut self, pattern: Option<&str>) -> anyhow::Result<Next> {
@@ -222,7 +226,11 @@ impl Shell {
             "Access privileges",
             &format!(
                 "SELECT n.nspname AS \"Schema\", c.relname AS \"Name\", {KIND} AS \"Type\", \
-                 array_to_string(c.relacl, E'\\n') AS \"Access privileges\" \
+                 array_to_string(c.relacl, E'\\n') AS \"Access privileges\", \
+                 array_to_string(ARRAY(SELECT a.attname || E':\\n  ' || \
+                 array_to_string(a.attacl, E'\\n  ') FROM pg_attribute a \
+                 WHERE a.attrelid = c.oid AND NOT a.attisdropped AND a.attacl IS NOT NULL), E'\\n') \
+                 AS \"Column privileges\" \
                  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                  WHERE c.relkind IN ('r', 'v', 'm', 'S', 'p') AND {which} ORDER BY 1, 2"
             ),
@@ -231,11 +239,14 @@ impl Shell {
 
     /// `\sf`, `\sv`
     fn show_source(&mut self, is_view: bool, name: &str) -> anyhow::Result<Next> {
+        let written = name;
         let name = literal(name);
         let sql = match is_view {
             true => format!(
-                "SELECT E'CREATE OR REPLACE VIEW ' || {name}::regclass || E' AS\\n' || \
-                 pg_get_viewdef({name}::regclass, true)"
+                "SELECT 'CREATE OR REPLACE VIEW ' || quote_ident(n.nspname) || '.' || \
+                 quote_ident(c.relname) || E' AS\\n' || pg_get_viewdef(c.oid, true) \
+                 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE c.oid = {name}::regclass AND c.relkind = 'v'"
             ),
             false if name.contains('(') => {
                 format!("SELECT pg_get_functiondef({name}::regprocedure)")
@@ -243,6 +254,9 @@ impl Shell {
             false => format!("SELECT pg_get_functiondef({name}::regproc)"),
         };
         let Some((_, rows)) = self.ask(&sql)? else { return Ok(Next::Failed) };
+        if rows.is_empty() {
+            return self.refuse(&format!("\"{written}\" is not a view"));
+        }
         for text in rows.iter().filter_map(|row| row.first()?.as_deref()) {
             writeln!(self.out, "{}", text.trim_end())?;
         }
@@ -287,8 +301,8 @@ impl Shell {
                      FROM pg_sequence WHERE seqrelid = {oid}"
                 ),
             ),
-            'i' | 'I' => (
-                format!("Index \"{name}\""),
+            kind @ ('i' | 'I') => (
+                format!("{} \"{name}\"", if kind == 'i' { "Index" } else { "Partitioned index" }),
                 format!(
                     "SELECT a.attname AS \"Column\", format_type(a.atttypid, a.atttypmod) AS \"Type\", \
                      CASE WHEN a.attnum <= i.indnkeyatts THEN 'yes' ELSE 'no' END AS \"Key?\", \
@@ -302,6 +316,7 @@ impl Shell {
                     'v' => "View",
                     'm' => "Materialized view",
                     'c' => "Composite type",
+                    'p' => "Partitioned table",
                     _ => "Table",
                 };
                 let said = match is_long {
@@ -310,6 +325,8 @@ impl Shell {
                 };
                 let sql = format!(
                     "SELECT a.attname AS \"Column\", format_type(a.atttypid, a.atttypmod) AS \"Type\", \
+                     (SELECT l.collname FROM pg_collation l, pg_type t WHERE l.oid = a.attcollation \
+                     AND t.oid = a.atttypid AND a.attcollation <> t.typcollation) AS \"Collation\", \
                      CASE WHEN a.attnotnull THEN 'not null' ELSE '' END AS \"Nullable\", \
                      CASE WHEN a.attidentity = 'a' THEN 'generated always as identity' \
                      WHEN a.attidentity = 'd' THEN 'generated by default as identity' \
@@ -344,22 +361,30 @@ impl Shell {
                 "",
                 format!(
                     "SELECT concat_ws(', ', CASE WHEN i.indisprimary THEN 'primary key' \
-                     WHEN i.indisunique THEN 'unique' END, m.amname, 'for table ' || \
-                     quote_ident(n.nspname) || '.' || quote_ident(t.relname), \
-                     'predicate ' || pg_get_expr(i.indpred, i.indrelid, true)) \
+                     WHEN i.indisunique THEN 'unique' END, m.amname, \
+                     'for table \"' || n.nspname || '.' || t.relname || '\"', \
+                     'predicate (' || pg_get_expr(i.indpred, i.indrelid, true) || ')') \
                      FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
                      JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace \
                      JOIN pg_am m ON m.oid = c.relam WHERE i.indexrelid = {oid}"
                 ),
             )],
-            'v' if is_long => {
-                vec![("View definition:", format!("SELECT pg_get_viewdef({oid}, true)"))]
+            'v' => {
+                let mut sections = trigger_sections(oid);
+                if is_long {
+                    let sql = format!("SELECT pg_get_viewdef({oid}, true)");
+                    sections.insert(0, ("View definition:", sql));
+                }
+                sections
             }
             'S' => vec![(
                 "",
                 format!(
-                    "SELECT 'Owned by: ' || d.refobjid::regclass || '.' || quote_ident(a.attname) \
-                     FROM pg_depend d JOIN pg_attribute a \
+                    "SELECT CASE d.deptype WHEN 'i' THEN 'Sequence for identity column: ' \
+                     ELSE 'Owned by: ' END || quote_ident(n.nspname) || '.' || \
+                     quote_ident(c.relname) || '.' || quote_ident(a.attname) \
+                     FROM pg_depend d JOIN pg_class c ON c.oid = d.refobjid \
+                     JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a \
                      ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid \
                      WHERE d.classid = 'pg_class'::regclass AND d.objid = {oid} AND d.deptype IN ('a', 'i')"
                 ),
@@ -396,42 +421,39 @@ fn table_sections(oid: &str, is_long: bool) -> Vec<(&'static str, String)> {
         (
             "Indexes:",
             format!(
-                "SELECT quote_ident(c.relname) || CASE WHEN i.indisprimary THEN ' PRIMARY KEY,' \
+                "SELECT '\"' || c.relname || '\"' || CASE WHEN con.contype = 'x' \
+                 THEN ' ' || pg_get_constraintdef(con.oid, true) ELSE \
+                 CASE WHEN i.indisprimary THEN ' PRIMARY KEY,' \
                  WHEN con.oid IS NOT NULL THEN ' UNIQUE CONSTRAINT,' \
-                 WHEN i.indisunique THEN ' UNIQUE,' ELSE '' END || \
-                 substring(pg_get_indexdef(i.indexrelid, 0, true) from ' USING (.*)$') \
+                 WHEN i.indisunique THEN ' UNIQUE,' ELSE '' END || ' ' || \
+                 substring(pg_get_indexdef(i.indexrelid, 0, true) from ' USING (.*)$') || \
+                 CASE WHEN con.condeferrable THEN ' DEFERRABLE' ELSE '' END || \
+                 CASE WHEN con.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END END \
                  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid LEFT JOIN pg_constraint con \
-                 ON con.conindid = i.indexrelid AND con.conrelid = i.indrelid AND con.contype IN ('p', 'u') \
+                 ON con.conindid = i.indexrelid AND con.conrelid = i.indrelid AND con.contype IN ('p', 'u', 'x') \
                  WHERE i.indrelid = {oid} ORDER BY i.indisprimary DESC, c.relname"
             ),
         ),
         (
             "Check constraints:",
             format!(
-                "SELECT quote_ident(conname) || ' ' || pg_get_constraintdef(oid, true) FROM pg_constraint \
+                "SELECT '\"' || conname || '\" ' || pg_get_constraintdef(oid, true) FROM pg_constraint \
                  WHERE conrelid = {oid} AND contype = 'c' ORDER BY conname"
             ),
         ),
         (
             "Foreign-key constraints:",
             format!(
-                "SELECT quote_ident(conname) || ' ' || pg_get_constraintdef(oid, true) FROM pg_constraint \
+                "SELECT '\"' || conname || '\" ' || pg_get_constraintdef(oid, true) FROM pg_constraint \
                  WHERE conrelid = {oid} AND contype = 'f' ORDER BY conname"
             ),
         ),
         (
             "Referenced by:",
             format!(
-                "SELECT 'TABLE ' || conrelid::regclass || ' CONSTRAINT ' || quote_ident(conname) || ' ' || \
+                "SELECT 'TABLE \"' || conrelid::regclass || '\" CONSTRAINT \"' || conname || '\" ' || \
                  pg_get_constraintdef(oid, true) FROM pg_constraint \
                  WHERE confrelid = {oid} AND contype = 'f' ORDER BY conname"
-            ),
-        ),
-        (
-            "Triggers:",
-            format!(
-                "SELECT substring(pg_get_triggerdef(oid, true) from 'TRIGGER (.*)$') FROM pg_trigger \
-                 WHERE tgrelid = {oid} AND NOT tgisinternal ORDER BY tgname"
             ),
         ),
         (
@@ -442,6 +464,9 @@ fn table_sections(oid: &str, is_long: bool) -> Vec<(&'static str, String)> {
             ),
         ),
     ];
+    let periods = sections.pop();
+    sections.extend(trigger_sections(oid));
+    sections.extend(periods);
     if is_long {
         sections.push((
             "Options:",
@@ -449,6 +474,19 @@ fn table_sections(oid: &str, is_long: bool) -> Vec<(&'static str, String)> {
         ));
     }
     sections
+}
+
+/// A relation's triggers: those that fire, and those that are off.
+fn trigger_sections(oid: &str) -> Vec<(&'static str, String)> {
+    [("Triggers:", "<>"), ("Disabled user triggers:", "=")]
+        .map(|(title, which)| {
+            let sql = format!(
+                "SELECT substring(pg_get_triggerdef(oid, true) from 'TRIGGER (.*)$') FROM pg_trigger \
+                 WHERE tgrelid = {oid} AND NOT tgisinternal AND tgenabled {which} 'D' ORDER BY tgname"
+            );
+            (title, sql)
+        })
+        .into()
 }
 
 #[cfg(test)]
@@ -464,6 +502,7 @@ mod tests {
         check("s.a?b", Some("^(s)$"), "^(a.b)$");
         check("\"Odd.Name\"", None, "^(Odd\\.Name)$");
         check("a$1", None, "^(a\\$1)$");
+        check("[ab]|\"c\"\"|\"", None, "^([ab]|c\"\\|)$");
     }
 
     #[test]

@@ -121,7 +121,10 @@ impl Display {
         match self.format {
             Format::Json => json(columns, rows),
             Format::Csv => self.csv(columns, rows),
-            _ if self.expanded => self.by_columns(columns, rows, title),
+            Format::Unaligned if self.expanded => {
+                self.unaligned_by_columns(columns, rows, title, footers)
+            }
+            _ if self.expanded => self.by_columns(columns, rows, title, footers),
             Format::Unaligned => self.unaligned(columns, rows, title, footers),
             Format::Aligned => {
                 let shown: Vec<Row> = rows
@@ -211,7 +214,41 @@ impl Display {
         out
     }
 
-    fn by_columns(&self, columns: &[ResultColumn], rows: &[Row], title: Option<&str>) -> String {
+    /// A cell a line after its column's name, a blank line between rows.
+    fn unaligned_by_columns(
+        &self,
+        columns: &[ResultColumn],
+        rows: &[Row],
+        title: Option<&str>,
+        footers: Option<&[String]>,
+    ) -> String {
+        let mut parts: Vec<String> = rows
+            .iter()
+            .map(|row| {
+                let cells = columns.iter().zip(row).map(|(column, cell)| {
+                    format!("{}{}{}\n", column.name, self.separator, self.cell(cell.as_deref()))
+                });
+                cells.collect()
+            })
+            .collect();
+        if !self.tuples_only {
+            if let Some(title) = title {
+                parts.insert(0, format!("{title}\n"));
+            }
+            let below: String =
+                footers.into_iter().flatten().map(|line| line.clone() + "\n").collect();
+            parts.extend(Some(below).filter(|below| !below.is_empty()));
+        }
+        parts.join("\n")
+    }
+
+    fn by_columns(
+        &self,
+        columns: &[ResultColumn],
+        rows: &[Row],
+        title: Option<&str>,
+        footers: Option<&[String]>,
+    ) -> String {
         let names = columns.iter().map(|column| width(&column.name)).max().unwrap_or(0);
         let mut out = String::new();
         if let Some(title) = title.filter(|_| !self.tuples_only) {
@@ -220,24 +257,47 @@ impl Display {
         if rows.is_empty() && !self.tuples_only {
             out.push_str("(0 rows)\n");
         }
+        let cells = rows.iter().flatten().map(|cell| width(self.cell(cell.as_deref())));
+        let cells = cells.max().unwrap_or(0);
         for (number, row) in rows.iter().enumerate() {
+            if number > 0 && self.tuples_only {
+                out.push_str(&format!("{}+{}\n", "-".repeat(names + 1), "-".repeat(cells + 1)));
+            }
             if !self.tuples_only {
-                let head = format!("-[ RECORD {} ]", number + 1);
-                let cells = row.iter().map(|cell| width(self.cell(cell.as_deref())));
-                let whole = names + 3 + cells.max().unwrap_or(0);
-                out.push_str(&format!("{head:-<whole$}\n"));
+                out.push_str(&record_head(number + 1, names, cells));
             }
             for (column, cell) in columns.iter().zip(row) {
                 let mut name = &*column.name;
-                for line in self.cell(cell.as_deref()).split('\n') {
-                    out.push_str(format!("{name:names$} | {line}").trim_end());
+                let mut lines = self.cell(cell.as_deref()).split('\n').peekable();
+                while let Some(line) = lines.next() {
+                    // A plus says that the cell goes on.
+                    let line = match lines.peek() {
+                        Some(_) => format!("{name:names$} | {line:cells$} +"),
+                        None => format!("{name:names$} | {line}"),
+                    };
+                    out.push_str(line.trim_end());
                     out.push('\n');
                     name = "";
                 }
             }
         }
+        if !self.tuples_only {
+            footers.into_iter().flatten().for_each(|line| out.push_str(&format!("{line}\n")));
+        }
         out
     }
+}
+
+/// The line above a row whose names and cells are at most so wide; a plus where they part, if the number
+/// leaves room for it.
+fn record_head(number: usize, names: usize, cells: usize) -> String {
+    let mut line: Vec<char> = format!("-[ RECORD {number} ]").chars().collect();
+    let (begun, whole) = (line.len(), names + cells + 3);
+    line.resize(whole.max(begun), '-');
+    if begun <= names + 1 {
+        line[names + 1] = '+';
+    }
+    line.into_iter().chain(['\n']).collect()
 }
 
 fn count(rows: usize) -> String {
@@ -311,8 +371,8 @@ mod tests {
         );
         check(
             &[("expanded", "on"), ("t", "on")],
-            "id    | 1\nna\"me | a,\"b\"\n      | c\nok    | t\n\
-             id    | 22\nna\"me |\nok    | f\n",
+            "id    | 1\nna\"me | a,\"b\" +\n      | c\nok    | t\n\
+             ------+------\nid    | 22\nna\"me |\nok    | f\n",
         );
         check(
             &[("expanded", "on"), ("format", "csv"), ("t", "on")],

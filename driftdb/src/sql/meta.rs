@@ -22,7 +22,8 @@ pub(super) enum Next {
     Quit,
 }
 
-/// The name of a command and its arguments, which may be in quotes.
+/// The name of a command and its arguments. In quotes a backslash means what it does in C, and a quote that
+/// is doubled one; names keep their own quotes.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut chars = line.trim().chars().peekable();
@@ -33,27 +34,38 @@ fn words(line: &str) -> Vec<String> {
         }
         let mut word = String::new();
         let mut quote = None;
-        while let Some(&c) = chars.peek() {
-            match quote {
-                None if c.is_whitespace() => break,
-                None if c == '\'' => quote = Some(c),
-                // Names keep their quotes.
-                None if c == '"' => {
+        while let Some(c) = chars.next_if(|c| quote.is_some() || !c.is_whitespace()) {
+            match (quote, c) {
+                (None, '\'') => quote = Some(c),
+                (Some('\''), '\'') if chars.next_if_eq(&'\'').is_some() => word.push(c),
+                (Some('\''), '\'') => quote = None,
+                (Some('\''), '\\') => word.extend(chars.next().map(escaped)),
+                (None, '"') => {
                     quote = Some(c);
                     word.push(c);
                 }
-                Some('\'') if c == '\'' => quote = None,
-                Some('"') if c == '"' => {
+                (Some('"'), '"') => {
                     quote = None;
                     word.push(c);
                 }
                 _ => word.push(c),
             }
-            chars.next();
         }
         words.push(word);
     }
     words
+}
+
+/// What a character after a backslash stands for.
+fn escaped(c: char) -> char {
+    match c {
+        'n' => '\n',
+        't' => '\t',
+        'r' => '\r',
+        'b' => '\u{8}',
+        'f' => '\u{c}',
+        other => other,
+    }
 }
 
 impl Shell {
@@ -106,9 +118,10 @@ impl Shell {
                 return self.run_quietly(&format!("USE {name}"));
             }
             ("conninfo", []) => {
-                return self.run_command(
+                return self.run_own(
                     "SELECT current_database() AS \"Database\", current_user AS \"User\", \
                      version() AS \"Server\"",
+                    &mut Copying::none(),
                 );
             }
             (name, _) if describe::is_one(name) => return self.describe(name, first),
@@ -153,8 +166,11 @@ impl Shell {
         self.say(if self.is_timing { "Timing is on." } else { "Timing is off." })
     }
 
-    fn run_command(&mut self, sql: &str) -> anyhow::Result<Next> {
-        let is_ok = self.run(sql, &mut Copying::none())?;
+    /// Runs a statement of a command's: what was run last stays what it is.
+    fn run_own(&mut self, sql: &str, copying: &mut Copying<'_>) -> anyhow::Result<Next> {
+        let last = self.last.clone();
+        let is_ok = self.run(sql, copying)?;
+        self.last = last;
         Ok(if is_ok { Next::Go } else { Next::Failed })
     }
 
@@ -223,7 +239,7 @@ impl Shell {
         }
         let text = match crate::options::read_text(&self.env, Path::new(path)) {
             Ok(text) => text,
-            Err(error) => return self.refuse(&format!("{path}: {error:#}")),
+            Err(error) => return self.refuse(&error.to_string()),
         };
         self.depth += 1;
         let next = self.run_pieces(Source::text(&text));
@@ -250,7 +266,11 @@ impl Shell {
         let file = path.map_or(&*own, Path::new);
         if path.is_none() {
             let text = if is_blank(buffer) { &self.last } else { &*buffer };
-            super::copy::create(file)?.write_all(text.as_bytes())?;
+            let written = super::copy::create_private(file)
+                .and_then(|mut file| file.write_all(text.as_bytes()));
+            if let Err(error) = written {
+                return self.refuse(&format!("{}: {error}", file.display()));
+            }
         }
         let editor = ["PSQL_EDITOR", "VISUAL", "EDITOR"].into_iter().find_map(std::env::var_os);
         let editor = editor.unwrap_or_else(|| "vi".into());
@@ -265,7 +285,7 @@ impl Shell {
         match text {
             Ok(text) if status.success() => *buffer = text,
             Ok(_) => return self.refuse("the editor failed"),
-            Err(error) => return self.refuse(&format!("{error:#}")),
+            Err(error) => return self.refuse(&error.to_string()),
         }
         Ok(Next::Go)
     }
@@ -281,8 +301,7 @@ impl Shell {
             Ok(copying) => copying,
             Err(error) => return self.refuse(&format!("{}: {error}", command.file)),
         };
-        let is_ok = self.run(&sql, &mut copying)?;
-        Ok(if is_ok { Next::Go } else { Next::Failed })
+        self.run_own(&sql, &mut copying)
     }
 }
 
@@ -294,6 +313,7 @@ mod tests {
     fn arguments_are_words_or_in_quotes() {
         assert_eq!(words("pset null '(no value)'"), ["pset", "null", "(no value)"]);
         assert_eq!(words(" d \"Odd Name\".b  "), ["d", "\"Odd Name\".b"]);
+        assert_eq!(words(r"echo 'a\tb\\' 'it''s'"), ["echo", "a\tb\\", "it's"]);
         assert!(words("").is_empty());
     }
 }

@@ -26,7 +26,7 @@ impl Source {
     }
 
     /// The next line with its end; none at the end.
-    pub(super) fn line(&mut self) -> anyhow::Result<Option<String>> {
+    pub(super) fn line(&mut self) -> std::io::Result<Option<String>> {
         /// A line this long is not SQL.
         const MAX_BYTES: u64 = 256 << 20;
         let mut line = String::new();
@@ -205,6 +205,7 @@ impl Shell {
         self.client.query(text)?;
         let mut columns: Option<Vec<ResultColumn>> = None;
         let (mut rows, mut is_ok, mut may_travel) = (Vec::new(), true, false);
+        let mut is_copied_out = false;
         loop {
             match self.client.next()? {
                 Event::Columns(new) => columns = Some(new),
@@ -214,6 +215,8 @@ impl Shell {
                         let rows = std::mem::take(&mut rows);
                         self.show(&columns, &rows, None, None)?;
                     }
+                    // The rows of a COPY stand for themselves.
+                    None if std::mem::take(&mut is_copied_out) => {}
                     None => {
                         may_travel |= moves_in_time(&tag);
                         self.tell(&tag)?;
@@ -228,16 +231,28 @@ impl Shell {
                     eprint!("{}", format_report(&report, text));
                 }
                 Event::CopyData(bytes) => {
-                    if !copying.take(&bytes)? {
-                        self.out.write_all(&bytes)?;
+                    match copying.take(&bytes) {
+                        Ok(true) => {}
+                        Ok(false) => {
+                            is_copied_out = true;
+                            self.out.write_all(&bytes)?;
+                        }
+                        // What else comes is of no use, but has to be taken.
+                        Err(error) if is_ok => {
+                            is_ok = false;
+                            is_copied_out = true;
+                            eprintln!("could not write: {error}");
+                        }
+                        Err(_) => {}
                     }
                 }
-                Event::CopyIn => {
-                    while let Some(bytes) = copying.next()? {
-                        self.client.copy_data(&bytes)?;
+                Event::CopyIn => loop {
+                    match copying.next() {
+                        Ok(Some(bytes)) => self.client.copy_data(&bytes)?,
+                        Ok(None) => break self.client.copy_done()?,
+                        Err(error) => break self.client.copy_fail(&error.to_string())?,
                     }
-                    self.client.copy_done()?;
-                }
+                },
                 Event::Ready => break,
                 Event::Other => {}
             }
