@@ -1,7 +1,7 @@
 //! The statements without a query in them: settings, prepared statements, maintenance, DROP.
 
 use driftdb_query::{Deferral, Result, SetScope, SqlError};
-use driftdb_types::SqlState;
+use driftdb_types::{SqlState, TimeZone};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
@@ -44,7 +44,8 @@ pub(crate) fn set(cursor: &mut Cursor<'_>, lifted: &mut Lifted) -> Result<Body> 
                 cursor.at += 1;
                 let text = cursor.string()?;
                 cursor.accept(&["hour", "to", "minute"]);
-                Some(text)
+                let zone = TimeZone::from_interval(&text);
+                Some(zone.map_or(text, |zone| zone.name().to_owned()))
             }
             _ => Some(value(cursor)?),
         };

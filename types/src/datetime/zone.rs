@@ -82,6 +82,14 @@ impl TimeZone {
             let canonical = zone.iana_name().unwrap_or(name).to_owned();
             return Some(Self { name: Arc::from(canonical), rules: Rules::Zone(zone) });
         }
+        // A fixed offset is named by minutes, too, where POSIX has hours alone: `<+10:30>-10:30`.
+        let inside = upper.strip_prefix('<').and_then(|rest| rest.split_once('>'));
+        if let Some(seconds) = inside.and_then(|(inside, _)| parse_offset(inside)) {
+            let zone = Self::fixed(seconds);
+            if *zone.name == *upper {
+                return Some(zone);
+            }
+        }
         // Where a daylight saving time has no rule, PostgreSQL takes that of the United States.
         let zone = jiff::tz::TimeZone::posix(&upper)
             .or_else(|_| jiff::tz::TimeZone::posix(&format!("{upper},M3.2.0,M11.1.0")))
@@ -89,14 +97,23 @@ impl TimeZone {
         Some(Self { name: Arc::from(upper), rules: Rules::Zone(zone) })
     }
 
-    /// The zone that `SET TIME ZONE` means by a text: hours east of Greenwich (`-8`, `5.5`), or a name.
+    /// The zone that `SET TIME ZONE` means by a text: hours east of Greenwich (`-8`, `5.5`), an offset with
+    /// minutes in the manner of POSIX (`+05:30`, where plus is west), or a name.
     pub fn from_setting(text: &str) -> Option<Self> {
         let trimmed = text.trim();
         match trimmed.parse::<f64>() {
             Ok(hours) if hours.abs() < 168.0 => Some(Self::fixed((hours * 3600.0) as i32)),
             Ok(_) => None,
-            Err(_) => Self::named(trimmed),
+            Err(_) => Self::named(trimmed).or_else(|| {
+                let seconds = parse_offset(trimmed)?;
+                Some(Self { name: Arc::from(trimmed), rules: Rules::Fixed(-seconds) })
+            }),
         }
+    }
+
+    /// The zone that an interval of hours and minutes stands for: `+05:30`, where plus is east.
+    pub fn from_interval(text: &str) -> Option<Self> {
+        parse_offset(text.trim()).map(Self::fixed)
     }
 
     /// The zone that `AT TIME ZONE` means by a text: an abbreviation (`PST`), a name, or an offset in

@@ -267,7 +267,7 @@ impl Parameter {
             }
             Kind::Text => Ok(value.to_owned()),
             Kind::TimeZone => {
-                let zone = TimeZone::parse(value).map_err(|_| invalid())?;
+                let zone = TimeZone::from_setting(value).ok_or_else(invalid)?;
                 Ok(zone.name().to_owned())
             }
             Kind::Number(number) => number.canonical(self.name, value),
