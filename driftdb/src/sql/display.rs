@@ -257,8 +257,14 @@ impl Display {
         if rows.is_empty() && !self.tuples_only {
             out.push_str("(0 rows)\n");
         }
-        let cells = rows.iter().flatten().map(|cell| width(self.cell(cell.as_deref())));
-        let cells = cells.max().unwrap_or(0);
+        let texts = || rows.iter().flatten().map(|cell| self.cell(cell.as_deref()));
+        let mut cells = texts().map(width).max().unwrap_or(0);
+        if !self.tuples_only {
+            // Lines above rows are as wide as the last one's number needs; a plus after a cell counts.
+            let parting = if texts().any(|text| text.contains('\n')) { 4 } else { 3 };
+            let needed = format!("-[ RECORD {} ]", rows.len()).len();
+            cells = cells.max(needed.saturating_sub(names + parting));
+        }
         for (number, row) in rows.iter().enumerate() {
             if number > 0 && self.tuples_only {
                 out.push_str(&format!("{}+{}\n", "-".repeat(names + 1), "-".repeat(cells + 1)));
@@ -272,7 +278,7 @@ impl Display {
                 while let Some(line) = lines.next() {
                     // A plus says that the cell goes on.
                     let line = match lines.peek() {
-                        Some(_) => format!("{name:names$} | {line:cells$} +"),
+                        Some(_) => format!("{name:names$} | {line:cells$}+"),
                         None => format!("{name:names$} | {line}"),
                     };
                     out.push_str(line.trim_end());
@@ -371,7 +377,7 @@ mod tests {
         );
         check(
             &[("expanded", "on"), ("t", "on")],
-            "id    | 1\nna\"me | a,\"b\" +\n      | c\nok    | t\n\
+            "id    | 1\nna\"me | a,\"b\"+\n      | c\nok    | t\n\
              ------+------\nid    | 22\nna\"me |\nok    | f\n",
         );
         check(
