@@ -4,10 +4,16 @@
 //! one path from SQL to data, and one client.
 
 mod client;
+mod copy;
+mod describe;
+mod display;
+mod help;
 mod link;
+mod meta;
 mod shell;
 mod split;
 mod table;
+mod tree;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -20,6 +26,7 @@ use driftdb_server::Node;
 
 use crate::options::{NodeOptions, read_text};
 use client::Client;
+use display::{Display, Format};
 use link::{LocalLink, TcpLink, Url};
 use shell::{Shell, Source};
 
@@ -30,9 +37,11 @@ Examples:
   driftdb sql --data /tmp/b -f schema.sql
   driftdb sql --url postgresql://driftdb@127.0.0.1:5433/driftdb
   echo \"TABLE t\" | driftdb sql
+  driftdb sql --json -c \"TABLE t\"
+  driftdb sql -c \"\\d t\"
 
 -c runs its text as one transaction; -f and standard input run statement by statement and stop at the
-first error. In the shell \\q leaves and \\? helps.
+first error. Commands of the shell begin with a backslash and stand in scripts, too: \\? lists them.
 
 Exit codes: 0 done; 1 a statement failed, or the database could not be reached; 2 wrong usage.";
 
@@ -50,6 +59,12 @@ pub(crate) struct SqlOptions {
     /// Run this file and exit
     #[arg(short, long, value_name = "FILE", conflicts_with = "command")]
     file: Option<PathBuf>,
+    /// Results as CSV
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+    /// Results as JSON: an array of objects for each
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(options: &SqlOptions) -> anyhow::Result<ExitCode> {
@@ -69,7 +84,12 @@ pub(crate) fn run(options: &SqlOptions) -> anyhow::Result<ExitCode> {
 }
 
 fn talk(client: Client, options: &SqlOptions, env: &Env) -> anyhow::Result<ExitCode> {
-    let mut shell = Shell::new(client);
+    let format = match (options.csv, options.json) {
+        (true, _) => Format::Csv,
+        (_, true) => Format::Json,
+        _ => Format::Aligned,
+    };
+    let mut shell = Shell::new(client, env, Display { format, ..Display::default() });
     let is_ok = if !options.command.is_empty() {
         shell.run_texts(&options.command)?
     } else if let Some(path) = &options.file {

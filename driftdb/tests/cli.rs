@@ -112,6 +112,58 @@ fn scripts_come_from_files_and_standard_input() {
     assert_eq!(stdout(&output), "", "nothing runs after the first error");
 }
 
+/// `tests/shell/session.sql` has every command that a script can have; `session.txt` is what is printed. To
+/// write it down, run with `DRIFTDB_GOLDEN=rewrite` and read the diff.
+#[test]
+fn the_shell_s_commands() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shell");
+    let script = std::fs::read(golden.join("session.sql")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("included.sql"), "SELECT 'from a file';\n").unwrap();
+    let run = |script: &[u8]| {
+        let mut child = driftdb()
+            .args(["sql", "--data", "data"])
+            .current_dir(dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(script).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let output = run(&script);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let written = std::fs::read_to_string(dir.path().join("out.txt")).unwrap();
+    assert!(written.contains("to a file"), "{written}");
+    let path = golden.join("session.txt");
+    if std::env::var("DRIFTDB_GOLDEN").is_ok_and(|value| value == "rewrite") {
+        std::fs::write(&path, stdout(&output)).unwrap();
+    }
+    assert_eq!(stdout(&output), std::fs::read_to_string(&path).unwrap());
+    for (wrong, says) in [
+        ("\\nothing", "invalid command \\nothing"),
+        ("\\pset format xml", "there is no format"),
+        ("\\d nowhere", "Did not find any relation named \"nowhere\""),
+        ("\\i nowhere.sql", "nowhere.sql"),
+        ("\\copy parents", "usage: \\copy"),
+        ("\\copy parents from 'nowhere'", "nowhere"),
+        ("SELECT 1 \\watch x", "usage: \\watch"),
+    ] {
+        fails(&run(format!("{wrong}\nSELECT 'never'").as_bytes()), 1, says);
+    }
+    let one = |arguments: &[&str]| {
+        let mut command = driftdb();
+        command.args(["sql", "--data", "data"]).args(arguments).current_dir(dir.path());
+        stdout(&command.output().unwrap())
+    };
+    assert_eq!(one(&["--csv", "-c", "TABLE parents"]), "id,name\n1,\"a,\"\"b\"\"\"\n20,c\n");
+    assert_eq!(one(&["--json", "-c", "SELECT 1 AS a"]), "[{\"a\": 1}]\n");
+    assert!(one(&["-c", "\\dv"]).contains("grown"));
+    // Where nobody sits nothing is said of settings.
+    assert_eq!(one(&["-c", "\\x", "-c", "\\timing off"]), "");
+}
+
 #[test]
 fn a_server_answers_is_alone_and_ends_well() {
     let dir = tempfile::tempdir().unwrap();

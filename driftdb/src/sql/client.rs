@@ -132,6 +132,11 @@ impl Client {
         self.link.send(&message(b'c', &[]))
     }
 
+    /// There are no more of COPY's bytes, because of this.
+    pub(super) fn copy_fail(&mut self, why: &str) -> anyhow::Result<()> {
+        self.link.send(&message(b'f', &[why.as_bytes(), &[0]].concat()))
+    }
+
     /// The next piece of an answer.
     pub(super) fn next(&mut self) -> anyhow::Result<Event> {
         loop {

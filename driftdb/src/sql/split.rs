@@ -1,12 +1,23 @@
-//! Cutting a script into statements at semicolons outside of quotes and comments.
+//! Cutting a script into statements at semicolons, and commands of the shell at backslashes, outside of
+//! quotes and comments.
 
-/// Where the first statement of a text ends (after its semicolon); none if it is not complete.
-pub(super) fn statement_end(text: &str) -> Option<usize> {
+/// What a text begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// A statement, up to here (after its semicolon).
+    Statement(usize),
+    /// What is before a backslash that stands here; the command goes on to the end of the line.
+    Command(usize),
+}
+
+/// The first statement or command of a text; none if it is not complete.
+pub(super) fn first_piece(text: &str) -> Option<Piece> {
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
         match bytes[at] {
-            b';' => return Some(at + 1),
+            b';' => return Some(Piece::Statement(at + 1)),
+            b'\\' => return Some(Piece::Command(at)),
             quote @ (b'\'' | b'"') => {
                 let escapes = quote == b'\'' && at > 0 && matches!(bytes[at - 1], b'e' | b'E');
                 at = after_quoted(bytes, at + 1, quote, escapes)?;
@@ -84,7 +95,18 @@ mod tests {
     use super::*;
 
     fn check(text: &str, first: Option<&str>) {
-        assert_eq!(statement_end(text).map(|end| &text[..end]), first, "{text}");
+        let end = match first_piece(text) {
+            Some(Piece::Statement(end)) => Some(&text[..end]),
+            _ => None,
+        };
+        assert_eq!(end, first, "{text}");
+    }
+
+    #[test]
+    fn backslashes_begin_commands() {
+        assert_eq!(first_piece("select 1 \\g\n"), Some(Piece::Command(9)));
+        assert_eq!(first_piece("\\d t;"), Some(Piece::Command(0)));
+        assert_eq!(first_piece("select '\\g'; \\x"), Some(Piece::Statement(12)));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::client::{Report, ResultColumn};
 /// Types whose values stand at the right: integers, floats, numeric, oid.
 const RIGHT_ALIGNED: [u32; 7] = [20, 21, 23, 26, 700, 701, 1700];
 
-fn width(text: &str) -> usize {
+pub(super) fn width(text: &str) -> usize {
     text.lines().map(|line| line.chars().count()).max().unwrap_or(0)
 }
 
