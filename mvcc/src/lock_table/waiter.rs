@@ -7,6 +7,9 @@ use driftdb_concurrency::{CancelToken, LockStrength, WaitPolicy};
 use driftdb_env::sync::{Condvar, Mutex};
 use driftdb_env::{Env, buggify};
 
+/// A waiter wakes for nothing so often at most.
+const MOST_EARLY: u32 = 16;
+
 /// Why a wait ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum WaitEnd {
@@ -66,6 +69,8 @@ impl WaitCell {
 
     fn wait_until(&self, env: &Env, cancel: &CancelToken, deadline: Option<Duration>) -> WaitEnd {
         let mut decided = self.decided.lock();
+        // Mischief: a long wait is not made of nothing else.
+        let mut early_count = 0;
         loop {
             if let Some(end) = &*decided {
                 return end.clone();
@@ -80,8 +85,9 @@ impl WaitCell {
             let longest = left.map_or(CancelToken::LOOK_AGAIN_AFTER, |left| {
                 left.min(CancelToken::LOOK_AGAIN_AFTER)
             });
-            let longest =
-                if buggify!("lock.wakes-early") { Duration::from_micros(20) } else { longest };
+            let is_early = early_count < MOST_EARLY && buggify!("lock.wakes-early");
+            early_count += u32::from(is_early);
+            let longest = if is_early { Duration::from_micros(20) } else { longest };
             self.woken.wait_for(&mut decided, longest);
         }
     }
