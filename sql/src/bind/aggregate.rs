@@ -133,7 +133,7 @@ impl Binder<'_> {
         }
         let exprs = if star { Vec::new() } else { arguments(list)? };
         let mut bound = exprs.iter().map(|expr| self.expr(expr)).collect::<Result<Vec<_>>>()?;
-        let written = bound.clone();
+        let written = if distinct { bound.clone() } else { Vec::new() };
         self.make_json(name, &mut bound)?;
         let types: Vec<DataType> = bound.iter().map(Expr::ty).collect();
         let resolved = resolve_aggregate(name, &types, star)
@@ -165,7 +165,7 @@ impl Binder<'_> {
             }
         }
         // What is converted for the call is the argument all the same.
-        for key in order_by.iter_mut().filter(|_| distinct) {
+        for key in &mut order_by {
             if let Some(index) = written.iter().position(|written| *written == key.expr) {
                 key.expr = args[index].clone();
             }

@@ -150,16 +150,7 @@ fn parameters(cursor: &mut Cursor<'_>) -> Result<Vec<(String, Option<String>)>> 
 
 /// DROP MATERIALIZED VIEW, after the words.
 pub(crate) fn drop(cursor: &mut Cursor<'_>) -> Result<Body> {
-    let if_exists = cursor.accept(&["if", "exists"]);
-    let mut names = vec![cursor.qualified_name()?];
-    while cursor.accept_token(&Token::Comma) {
-        names.push(cursor.qualified_name()?);
-    }
-    let cascade = cursor.accept(&["cascade"]);
-    if !cascade {
-        cursor.accept(&["restrict"]);
-    }
-    cursor.expect_end()?;
+    let (if_exists, names, cascade) = super::view::dropped(cursor)?;
     Ok(Body::Materialized(MaterializedBody::Drop { names, if_exists, cascade }))
 }
 

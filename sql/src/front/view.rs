@@ -186,8 +186,8 @@ fn parameters(cursor: &mut Cursor<'_>) -> Result<Option<Option<CheckOption>>> {
     Ok(check)
 }
 
-/// DROP VIEW, after the words.
-pub(crate) fn drop(cursor: &mut Cursor<'_>) -> Result<Body> {
+/// What follows DROP and its kind: IF EXISTS, the names, and whether what needs them goes too.
+pub(crate) fn dropped(cursor: &mut Cursor<'_>) -> Result<(bool, Vec<QualifiedName>, bool)> {
     let if_exists = cursor.accept(&["if", "exists"]);
     let mut names = vec![cursor.qualified_name()?];
     while cursor.accept_token(&Token::Comma) {
@@ -198,6 +198,12 @@ pub(crate) fn drop(cursor: &mut Cursor<'_>) -> Result<Body> {
         cursor.accept(&["restrict"]);
     }
     cursor.expect_end()?;
+    Ok((if_exists, names, cascade))
+}
+
+/// DROP VIEW, after the words.
+pub(crate) fn drop(cursor: &mut Cursor<'_>) -> Result<Body> {
+    let (if_exists, names, cascade) = dropped(cursor)?;
     Ok(Body::View(ViewBody::Drop { names, if_exists, cascade }))
 }
 
